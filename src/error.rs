@@ -1,0 +1,191 @@
+//! The one error type of the service.
+//!
+//! It knows nothing of HTTP: [`crate::api`] turns an [`ErrorKind`] into a status and an OMS code as its last step,
+//! and the engine stores kind and message of a failed object in the ledger. Messages are safe to show to a
+//! caller: they never hold a credential, a signed URL or the body of a remote answer longer than a line.
+
+use std::fmt;
+use std::time::Duration;
+
+/// What went wrong, as a closed list: every consumer matches it exhaustively.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// A value given by the caller is outside its limits; the message names the field.
+    InvalidArgument,
+    /// The addressed thing does not exist (object, bucket, task, upload).
+    NotFound,
+    /// The bucket of a store does not exist.
+    BucketNotFound,
+    /// The upload id is unknown to the store: completed, aborted or expired.
+    UploadNotFound,
+    /// The credentials are unknown, expired, or sign wrongly.
+    Unauthenticated,
+    /// The credentials are good, but may not do this.
+    PermissionDenied,
+    /// A condition (`If-Match`, `If-None-Match`) did not hold.
+    PreconditionFailed,
+    /// The state of the thing does not allow the operation.
+    Conflict,
+    /// The object is archived and must be restored before it can be read.
+    Archived,
+    /// The store, or the disk below the ledger, is full.
+    StorageFull,
+    /// The store asks for fewer requests (429, `SlowDown`).
+    RateLimited,
+    /// The other side failed in a way that may pass (5xx, reset, refused connection).
+    Unavailable,
+    /// No answer, or no progress, within the time limit.
+    Timeout,
+    /// The work was asked to stop.
+    Cancelled,
+    /// Bytes, lengths, checksums or orderings do not agree.
+    Integrity,
+    /// The other side does not know the operation, or refuses this form of it for good.
+    Unsupported,
+    /// Refused by the operator's network policy.
+    Forbidden,
+    /// A defect of ours, or an answer that makes no sense.
+    Internal,
+}
+
+impl ErrorKind {
+    /// Whether the same request may succeed when it is repeated unchanged.
+    #[must_use]
+    pub const fn is_retryable(self) -> bool {
+        match self {
+            Self::RateLimited | Self::Unavailable | Self::Timeout | Self::Integrity => true,
+            Self::InvalidArgument
+            | Self::NotFound
+            | Self::BucketNotFound
+            | Self::UploadNotFound
+            | Self::Unauthenticated
+            | Self::PermissionDenied
+            | Self::PreconditionFailed
+            | Self::Conflict
+            | Self::Archived
+            | Self::StorageFull
+            | Self::Cancelled
+            | Self::Unsupported
+            | Self::Forbidden
+            | Self::Internal => false,
+        }
+    }
+}
+
+/// An error: a kind to decide by, a message to read, and what the remote side said of itself.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    code: Option<String>,
+    request_id: Option<String>,
+    retry_after: Option<Duration>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// Result with the service's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// Creates an error with a message that a caller may see.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), code: None, request_id: None, retry_after: None, source: None }
+    }
+
+    /// Shorthand for [`ErrorKind::InvalidArgument`].
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidArgument, message)
+    }
+
+    /// Shorthand for [`ErrorKind::Internal`].
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Internal, message)
+    }
+
+    /// Attaches the underlying cause; it is logged, never shown to a caller.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Attaches a machine-readable code: the S3 error code of a store, or the OMS code of a rule.
+    #[must_use]
+    pub fn with_code(mut self, code: impl Into<String>) -> Self {
+        self.code = Some(code.into());
+        self
+    }
+
+    /// Attaches the request id that the remote side gave.
+    #[must_use]
+    pub fn with_request_id(mut self, id: Option<String>) -> Self {
+        self.request_id = id;
+        self
+    }
+
+    /// Attaches how long the remote side asks to wait before the next try.
+    #[must_use]
+    pub fn with_retry_after(mut self, after: Option<Duration>) -> Self {
+        self.retry_after = after;
+        self
+    }
+
+    /// Puts what was being done before the message: `list source: access denied`.
+    #[must_use]
+    pub fn during(mut self, operation: &str) -> Self {
+        self.message = format!("{operation}: {}", self.message);
+        self
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The safe message.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// S3 or OMS code, where one is known.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.code.as_deref()
+    }
+
+    /// Request id of the remote side, where one is known.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.request_id.as_deref()
+    }
+
+    /// How long the remote side asked to wait.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// Whether a repetition may help; see [`ErrorKind::is_retryable`].
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        self.kind.is_retryable()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        if let Some(code) = &self.code {
+            write!(f, " ({code})")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|e| e as &(dyn std::error::Error + 'static))
+    }
+}

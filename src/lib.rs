@@ -1,0 +1,3 @@
+//! `oms`: object storage migration as a service.
+
+pub mod error;

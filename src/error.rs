@@ -89,7 +89,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// Creates an error with a message that a caller may see.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), code: None, request_id: None, retry_after: None, source: None }
+        Self {
+            kind,
+            message: message.into(),
+            code: None,
+            request_id: None,
+            retry_after: None,
+            source: None,
+        }
     }
 
     /// Shorthand for [`ErrorKind::InvalidArgument`].
@@ -186,6 +193,8 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_deref().map(|e| e as &(dyn std::error::Error + 'static))
+        self.source
+            .as_deref()
+            .map(|e| e as &(dyn std::error::Error + 'static))
     }
 }

@@ -1,0 +1,42 @@
+//! Dispatch within one process: a bounded channel.
+
+use async_trait::async_trait;
+use tokio::sync::{Mutex, mpsc};
+
+use super::{Dispatch, Message};
+
+/// Messages that may wait; more are dropped, and found again by the sweep.
+const CAPACITY: usize = 1024;
+
+/// A bounded channel with one reader.
+#[derive(Debug)]
+pub struct LocalDispatch {
+    sender: mpsc::Sender<Message>,
+    receiver: Mutex<mpsc::Receiver<Message>>,
+}
+
+impl Default for LocalDispatch {
+    fn default() -> Self {
+        let (sender, receiver) = mpsc::channel(CAPACITY);
+        Self {
+            sender,
+            receiver: Mutex::new(receiver),
+        }
+    }
+}
+
+#[async_trait]
+impl Dispatch for LocalDispatch {
+    async fn publish(&self, message: Message) {
+        if self.sender.try_send(message).is_err() {
+            tracing::debug!(
+                ?message,
+                "dispatch queue is full; the sweep will publish it again"
+            );
+        }
+    }
+
+    async fn next(&self) -> Option<Message> {
+        self.receiver.lock().await.recv().await
+    }
+}

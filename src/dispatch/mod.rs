@@ -1,0 +1,28 @@
+//! Who works on which task: a wake-up, never the truth.
+//!
+//! A message may be lost or come twice: claims are fenced by the ledger, and a sweep publishes again what the ledger
+//! says is pending. A full queue drops the message for the same reason.
+
+pub mod local;
+
+use async_trait::async_trait;
+
+use crate::task::TaskId;
+
+/// What a worker is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// The task wants a worker.
+    Work(TaskId),
+    /// State or bandwidth of the task has changed: look at the ledger.
+    Look(TaskId),
+}
+
+/// Carries messages from the API to the workers.
+#[async_trait]
+pub trait Dispatch: Send + Sync {
+    /// Tells the workers; never blocks for long, never fails: the sweep makes up for what is lost.
+    async fn publish(&self, message: Message);
+    /// The next message; `None` when the dispatcher is closed.
+    async fn next(&self) -> Option<Message>;
+}

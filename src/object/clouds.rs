@@ -1,0 +1,311 @@
+//! The region catalogue: which address a region of a cloud has. The operator adds to it in the configuration.
+
+use std::collections::BTreeMap;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin};
+
+/// Regions of Amazon Web Services (`https://s3.<region>.amazonaws.com`).
+const AWS: &[&str] = &[
+    "af-south-1",
+    "ap-east-1",
+    "ap-east-2",
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-northeast-3",
+    "ap-south-1",
+    "ap-south-2",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ap-southeast-3",
+    "ap-southeast-4",
+    "ap-southeast-5",
+    "ap-southeast-7",
+    "ca-central-1",
+    "ca-west-1",
+    "eu-central-1",
+    "eu-central-2",
+    "eu-north-1",
+    "eu-south-1",
+    "eu-south-2",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "il-central-1",
+    "me-central-1",
+    "me-south-1",
+    "mx-central-1",
+    "sa-east-1",
+    "us-east-1",
+    "us-east-2",
+    "us-west-1",
+    "us-west-2",
+];
+
+/// Regions of Amazon Web Services in China (`https://s3.<region>.amazonaws.com.cn`).
+const AWS_CHINA: &[&str] = &["cn-north-1", "cn-northwest-1"];
+
+/// Regions of Huawei Cloud's Object Storage Service (`https://obs.<region>.myhuaweicloud.com`).
+const HUAWEI: &[&str] = &[
+    "af-north-1",
+    "af-south-1",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ap-southeast-3",
+    "ap-southeast-4",
+    "cn-east-2",
+    "cn-east-3",
+    "cn-east-4",
+    "cn-east-5",
+    "cn-north-1",
+    "cn-north-2",
+    "cn-north-4",
+    "cn-north-9",
+    "cn-north-11",
+    "cn-north-12",
+    "cn-south-1",
+    "cn-south-2",
+    "cn-south-4",
+    "cn-southwest-2",
+    "la-north-2",
+    "la-south-2",
+    "me-east-1",
+    "na-mexico-1",
+    "ru-moscow-1",
+    "sa-brazil-1",
+    "tr-west-1",
+];
+
+/// Which side of a task a place is; decides the error code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Where the objects are.
+    Source,
+    /// Where they go.
+    Target,
+}
+
+impl Side {
+    /// The OMS code for a region that is not known: 0079 for the source, 0080 for the target.
+    const fn unknown_region(self) -> &'static str {
+        match self {
+            Self::Source => "OMS.0079",
+            Self::Target => "OMS.0080",
+        }
+    }
+
+    const fn field(self) -> &'static str {
+        match self {
+            Self::Source => "src_node",
+            Self::Target => "dst_node",
+        }
+    }
+}
+
+/// Whether a request may name an endpoint of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RequestEndpoints {
+    /// Yes; the network policy still decides where a connection may go.
+    #[default]
+    Allowed,
+    /// No: only what the catalogue names.
+    Refused,
+}
+
+/// Known regions and their addresses.
+#[derive(Clone, Debug)]
+pub struct Catalogue {
+    regions: BTreeMap<(&'static str, String), Endpoint>,
+    request_endpoints: RequestEndpoints,
+}
+
+impl Catalogue {
+    /// The public clouds' regions that are built in.
+    #[must_use]
+    pub fn new(request_endpoints: RequestEndpoints) -> Self {
+        let mut catalogue = Self {
+            regions: BTreeMap::new(),
+            request_endpoints,
+        };
+        let built_in = [
+            (Cloud::Aws, AWS, "https://s3.{}.amazonaws.com"),
+            (Cloud::Aws, AWS_CHINA, "https://s3.{}.amazonaws.com.cn"),
+            (Cloud::HuaweiCloud, HUAWEI, "https://obs.{}.myhuaweicloud.com"),
+        ];
+        for (cloud, regions, template) in built_in {
+            for region in regions {
+                // Huawei's OBS refuses path-style requests, and AWS means to.
+                let addressing = Addressing::VirtualHost;
+                let url = template.replace("{}", region);
+                let endpoint = Endpoint {
+                    url,
+                    addressing,
+                    origin: EndpointOrigin::Catalogue,
+                };
+                catalogue
+                    .regions
+                    .insert((cloud.name(), (*region).to_owned()), endpoint);
+            }
+        }
+        catalogue
+    }
+
+    /// Adds or replaces a region.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a malformed address.
+    pub fn add(&mut self, cloud: Cloud, region: &str, url: &str, addressing: Addressing) -> Result<()> {
+        let url =
+            check_url(url).map_err(|text| Error::invalid(format!("region {region}: endpoint {text}")))?;
+        let endpoint = Endpoint {
+            url,
+            addressing,
+            origin: EndpointOrigin::Catalogue,
+        };
+        self.regions.insert((cloud.name(), region.to_owned()), endpoint);
+        Ok(())
+    }
+
+    /// The address of a place: the one the request names, else the catalogue's.
+    ///
+    /// # Errors
+    /// OMS.0079 or OMS.0080 for an unknown region; OMS.0057 or OMS.0058 for a malformed or refused endpoint.
+    pub fn resolve(
+        &self,
+        side: Side,
+        cloud: Cloud,
+        region: &str,
+        requested: Option<&str>,
+    ) -> Result<Endpoint> {
+        let field = side.field();
+        if let Some(url) = requested {
+            let code = if side == Side::Source {
+                "OMS.0057"
+            } else {
+                "OMS.0058"
+            };
+            if self.request_endpoints == RequestEndpoints::Refused {
+                let text = format!("{field}.endpoint: the operator allows catalogue regions only");
+                return Err(Error::new(ErrorKind::Forbidden, text).with_code(code));
+            }
+            let url = check_url(url)
+                .map_err(|text| Error::invalid(format!("{field}.endpoint {text}")).with_code(code))?;
+            return Ok(Endpoint {
+                url,
+                addressing: Addressing::Path,
+                origin: EndpointOrigin::Request,
+            });
+        }
+        self.regions
+            .get(&(cloud.name(), region.to_owned()))
+            .cloned()
+            .ok_or_else(|| {
+                let text = format!(
+                    "{field}.region: migration {} region '{region}' of {} is not supported; \
+                 give an endpoint, or ask the operator to add the region",
+                    if side == Side::Source { "from" } else { "to" },
+                    cloud.name()
+                );
+                Error::invalid(text).with_code(side.unknown_region())
+            })
+    }
+}
+
+/// `http[s]://host[:port]`, nothing more: no user, no path, no query.
+fn check_url(url: &str) -> std::result::Result<String, &'static str> {
+    const WANTED: &str = "must have the form http[s]://host[:port]";
+    let uri: http::Uri = url.trim_end_matches('/').parse().map_err(|_| WANTED)?;
+    let scheme = uri.scheme_str().ok_or(WANTED)?;
+    let authority = uri.authority().ok_or(WANTED)?;
+    let bare = uri
+        .path_and_query()
+        .is_none_or(|p| p.as_str() == "/" || p.as_str().is_empty());
+    let fine = matches!(scheme, "http" | "https")
+        && bare
+        && url.len() <= 255
+        && !authority.as_str().contains('@')
+        && !authority.host().is_empty();
+    if fine {
+        Ok(format!("{scheme}://{authority}"))
+    } else {
+        Err(WANTED)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions_have_addresses() {
+        let catalogue = Catalogue::new(RequestEndpoints::Allowed);
+        let at = |cloud, region| {
+            catalogue
+                .resolve(Side::Source, cloud, region, None)
+                .map(|e| e.url)
+        };
+        assert_eq!(
+            at(Cloud::Aws, "eu-west-1").unwrap(),
+            "https://s3.eu-west-1.amazonaws.com"
+        );
+        assert_eq!(
+            at(Cloud::HuaweiCloud, "cn-north-4").unwrap(),
+            "https://obs.cn-north-4.myhuaweicloud.com"
+        );
+        assert_eq!(
+            at(Cloud::Aws, "cn-north-1").unwrap(),
+            "https://s3.cn-north-1.amazonaws.com.cn"
+        );
+        assert_eq!(
+            at(Cloud::Aliyun, "oss-cn-x").unwrap_err().code(),
+            Some("OMS.0079")
+        );
+        let target = catalogue.resolve(Side::Target, Cloud::HuaweiCloud, "mars", None);
+        assert_eq!(target.unwrap_err().code(), Some("OMS.0080"));
+    }
+
+    #[test]
+    fn endpoints_are_checked() {
+        let catalogue = Catalogue::new(RequestEndpoints::Allowed);
+        for bad in [
+            "",
+            "host",
+            "ftp://h",
+            "http://",
+            "http://u:p@h",
+            "http://h/path",
+            "http://h?x=1",
+            "http://h:x",
+        ] {
+            let got = catalogue.resolve(Side::Source, Cloud::Aws, "x", Some(bad));
+            assert_eq!(got.unwrap_err().code(), Some("OMS.0057"), "{bad}");
+        }
+        let fine = catalogue
+            .resolve(Side::Target, Cloud::Aws, "x", Some("http://127.0.0.1:9000/"))
+            .unwrap();
+        assert_eq!(fine.url, "http://127.0.0.1:9000");
+        let strict = Catalogue::new(RequestEndpoints::Refused);
+        let refused = strict.resolve(Side::Target, Cloud::Aws, "eu-west-1", Some("https://h"));
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Forbidden);
+    }
+
+    #[test]
+    fn operators_add_regions() {
+        let mut catalogue = Catalogue::new(RequestEndpoints::Allowed);
+        catalogue
+            .add(Cloud::Aliyun, "lab", "http://10.0.0.1:9000", Addressing::Path)
+            .unwrap();
+        assert_eq!(
+            catalogue
+                .resolve(Side::Source, Cloud::Aliyun, "lab", None)
+                .unwrap()
+                .url,
+            "http://10.0.0.1:9000"
+        );
+        assert!(
+            catalogue
+                .add(Cloud::Aliyun, "lab", "nonsense", Addressing::Path)
+                .is_err()
+        );
+    }
+}

@@ -1,0 +1,324 @@
+//! The boundary to object stores: what the engine may ask of one, and in which words it answers.
+//!
+//! Implementations translate every foreign error into an [`Error`] with the right [`ErrorKind`]; they never retry,
+//! never log a credential, and never change a key.
+
+pub mod clouds;
+pub mod s3;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body_util::combinators::UnsyncBoxBody;
+
+use crate::error::{Error, Result};
+use crate::task::{Key, UnixMillis};
+
+#[expect(unused_imports, reason = "named in the documentation")]
+use crate::error::ErrorKind;
+
+/// A stream of bytes; dropping it ends the transfer.
+pub type Body = UnsyncBoxBody<Bytes, Error>;
+
+/// A shared handle on a bucket of a store, with credentials bound to it.
+pub type SharedStore = Arc<dyn ObjectStore>;
+
+/// An entity tag without its quotes, as the store gave it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ETag(Box<str>);
+
+impl ETag {
+    /// Takes the quotes and a weakness mark off.
+    #[must_use]
+    pub fn new(raw: &str) -> Self {
+        Self(raw.trim().trim_start_matches("W/").trim_matches('"').into())
+    }
+
+    /// The text without quotes.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The MD5 of the content, if the tag has the form of one (32 hexadecimal digits). A store that encrypts with
+    /// its own keys may give such a tag without it being one; only a comparison with what the target says proves it.
+    #[must_use]
+    pub fn md5(&self) -> Option<[u8; 16]> {
+        let mut digest = [0; 16];
+        hex::decode_to_slice(self.0.as_bytes(), &mut digest)
+            .ok()
+            .map(|()| digest)
+    }
+
+    /// The number of parts, if the tag has the form of a multipart upload's (`md5-N`).
+    #[must_use]
+    pub fn parts(&self) -> Option<u32> {
+        let (digest, count) = self.0.split_once('-')?;
+        let digest_fine = digest.len() == 32 && digest.bytes().all(|b| b.is_ascii_hexdigit());
+        count.parse().ok().filter(|n| digest_fine && *n > 0)
+    }
+
+    /// Whether both name the same content. Hexadecimal digits are compared without case.
+    #[must_use]
+    pub fn same(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
+
+impl fmt::Debug for ETag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One object of a listing.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Key.
+    pub key: Key,
+    /// Length in bytes.
+    pub size: u64,
+    /// Entity tag; some stores leave it out of listings.
+    pub etag: Option<ETag>,
+    /// When it was last written.
+    pub last_modified: UnixMillis,
+}
+
+/// Where a listing begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListFrom {
+    /// At the first key.
+    Start,
+    /// Behind this key, in the store's own order.
+    After(Key),
+    /// Where the page that gave this token ended.
+    Token(String),
+}
+
+/// One page of a listing.
+#[derive(Clone, Debug, Default)]
+pub struct ListPage {
+    /// Objects, in the store's order.
+    pub entries: Vec<Entry>,
+    /// Token of the next page; `None` when this is the last one.
+    pub next: Option<String>,
+}
+
+/// The headers that travel with an object: `Content-Type`, `-Encoding`, `-Language`, `-Disposition`,
+/// `Cache-Control`, `Expires` and `x-amz-meta-*`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Carried(pub HeaderMap);
+
+/// What a store tells of an object besides its bytes.
+#[derive(Clone, Debug)]
+pub struct ObjectInfo {
+    /// Length in bytes of the whole object, whatever range was asked for.
+    pub size: u64,
+    /// Entity tag.
+    pub etag: Option<ETag>,
+    /// When it was last written; 1970 when the store does not say.
+    pub last_modified: UnixMillis,
+    /// Headers to carry over.
+    pub carried: Carried,
+    /// Number of tags.
+    pub tag_count: u32,
+    /// Number of parts it was uploaded in, when a part was asked for and the store tells.
+    pub parts_count: Option<u32>,
+    /// Storage class, when not the default.
+    pub storage_class: Option<String>,
+}
+
+/// Which bytes of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Portion {
+    /// All of it.
+    Whole,
+    /// `length` bytes from `offset` on.
+    Range {
+        /// First byte.
+        offset: u64,
+        /// Number of bytes, at least 1.
+        length: u64,
+    },
+    /// The bytes that were uploaded as this part, from 1.
+    Part(u32),
+}
+
+/// The answer to a read.
+pub struct Object {
+    /// What the store tells of the object.
+    pub info: ObjectInfo,
+    /// Number of bytes that [`Object::body`] must yield.
+    pub length: u64,
+    /// The bytes.
+    pub body: Body,
+}
+
+/// How a new object shall be stored.
+#[derive(Clone, Debug, Default)]
+pub struct NewObject {
+    /// Headers to carry over.
+    pub carried: Carried,
+    /// Tags as a query string (`a=1&b=2`), percent-encoded; `None` for none.
+    pub tagging: Option<String>,
+    /// Storage class; `None` for the bucket's default.
+    pub storage_class: Option<String>,
+    /// Whether the store shall encrypt with its key management service (`aws:kms`).
+    pub kms: bool,
+}
+
+/// A condition of a write.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum WriteIf {
+    /// None.
+    #[default]
+    Always,
+    /// Only if no object has the key (`If-None-Match: *`).
+    Absent,
+    /// Only if the object still has this tag (`If-Match`).
+    Matches(ETag),
+}
+
+/// Id of a multipart upload.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct UploadId(pub String);
+
+/// A part that the store holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// 1 to 10,000.
+    pub number: u32,
+    /// The store's tag of the part.
+    pub etag: ETag,
+    /// Bytes; 0 when not known.
+    pub size: u64,
+}
+
+/// Tags of an object.
+pub type Tags = Vec<(String, String)>;
+
+/// A bucket of an object store, seen with one pair of keys.
+///
+/// Every operation is one request. Errors are described by kind: `NotFound` (the key), `BucketNotFound`,
+/// `UploadNotFound`, `Unauthenticated`, `PermissionDenied`, `PreconditionFailed`, `Archived`, `StorageFull`,
+/// `RateLimited` with its `retry_after`, `Unavailable`, `Timeout`, `Integrity`, `Unsupported`, `InvalidArgument`,
+/// `Forbidden` (network policy), each with the store's own code and request id.
+/// Dropping a future ends its request.
+#[async_trait]
+pub trait ObjectStore: Send + Sync + fmt::Debug {
+    /// Lists up to 1,000 objects whose keys begin with `prefix`. Keys are exact: they were asked for url-encoded.
+    async fn list(&self, prefix: &[u8], from: &ListFrom) -> Result<ListPage>;
+
+    /// Asks for everything but the bytes; `part` asks for the size and number of parts ([`ObjectInfo::size`] is then
+    /// the size of that part).
+    async fn head(&self, key: &Key, part: Option<u32>) -> Result<ObjectInfo>;
+
+    /// Reads `portion` of the object, on condition that it still has the tag `if_match`. An answer that has another
+    /// tag than asked for is `PreconditionFailed` too, for stores that ignore the condition; one that ignores the
+    /// range is `Integrity`.
+    async fn get(&self, key: &Key, portion: Portion, if_match: Option<&ETag>) -> Result<Object>;
+
+    /// Writes an object of exactly `length` bytes; nothing becomes visible unless all of them arrive. `md5` travels as
+    /// `Content-MD5`, so that the store refuses other bytes. Returns the tag of what was stored.
+    async fn put(
+        &self,
+        key: &Key,
+        new: &NewObject,
+        length: u64,
+        md5: Option<[u8; 16]>,
+        condition: &WriteIf,
+        body: Body,
+    ) -> Result<Option<ETag>>;
+
+    /// Copies an object of another bucket of the same store, up to 5 GiB, without the bytes passing through here.
+    async fn copy(&self, from: &CopySource, key: &Key, new: &NewObject) -> Result<Option<ETag>>;
+
+    /// Begins a multipart upload.
+    async fn create_upload(&self, key: &Key, new: &NewObject) -> Result<UploadId>;
+
+    /// Uploads a part of exactly `length` bytes.
+    async fn upload_part(
+        &self,
+        key: &Key,
+        upload: &UploadId,
+        number: u32,
+        length: u64,
+        body: Body,
+    ) -> Result<Part>;
+
+    /// Copies a range of another object of the same store into a part.
+    async fn copy_part(
+        &self,
+        from: &CopySource,
+        range: Portion,
+        key: &Key,
+        upload: &UploadId,
+        number: u32,
+    ) -> Result<Part>;
+
+    /// All parts the store holds of an upload.
+    async fn list_parts(&self, key: &Key, upload: &UploadId) -> Result<Vec<Part>>;
+
+    /// Joins the parts. An error inside an answer of status 200 is an error.
+    async fn complete_upload(
+        &self,
+        key: &Key,
+        upload: &UploadId,
+        parts: &[Part],
+        condition: &WriteIf,
+    ) -> Result<Option<ETag>>;
+
+    /// Gives an upload up; `UploadNotFound` when the store has none of that id.
+    async fn abort_upload(&self, key: &Key, upload: &UploadId) -> Result<()>;
+
+    /// Deletes an object; a key that is not there is fine.
+    async fn delete(&self, key: &Key) -> Result<()>;
+
+    /// Tags of an object.
+    async fn tags(&self, key: &Key) -> Result<Tags>;
+
+    /// Host and bucket, for messages.
+    fn describe(&self) -> String;
+}
+
+/// The object a server-side copy reads.
+#[derive(Clone, Debug)]
+pub struct CopySource {
+    /// Bucket.
+    pub bucket: String,
+    /// Key.
+    pub key: Key,
+    /// Only this version of it.
+    pub if_match: Option<ETag>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entity_tags_are_read_in_every_spelling() {
+        let md5 = ETag::new("\"D41D8CD98F00B204E9800998ECF8427E\"");
+        assert!(md5.same(&ETag::new("d41d8cd98f00b204e9800998ecf8427e")));
+        assert_eq!(md5.md5().map(|d| d[0]), Some(0xd4));
+        assert_eq!(md5.parts(), None);
+        let multipart = ETag::new("W/\"d41d8cd98f00b204e9800998ecf8427e-12\"");
+        assert_eq!((multipart.md5(), multipart.parts()), (None, Some(12)));
+        for odd in [
+            "",
+            "abc",
+            "abc-3",
+            "d41d8cd98f00b204e9800998ecf8427e-0",
+            "d41d8cd98f00b204e9800998ecf8427e-",
+        ] {
+            assert_eq!(
+                (ETag::new(odd).md5(), ETag::new(odd).parts()),
+                (None, None),
+                "{odd}"
+            );
+        }
+    }
+}

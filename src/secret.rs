@@ -1,0 +1,239 @@
+//! Credentials in memory and at rest.
+//!
+//! A [`Secret`] shows neither in `Debug` nor in any serialisation, and is wiped when dropped. A [`Sealer`] turns it
+//! into bytes that only this installation can open (XChaCha20-Poly1305, bound to the task they belong to).
+
+use std::fmt;
+
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use zeroize::Zeroizing;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Length of the sealing key in bytes.
+pub const KEY_LEN: usize = 32;
+const NONCE_LEN: usize = 24;
+
+/// A value that must never be shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Wraps a value.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(Zeroizing::new(value.into()))
+    }
+
+    /// The value itself; only for signing, sealing and comparing.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// One side's access key pair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPair {
+    /// Access key id. Not shown either: it names an account.
+    pub access_key: Secret,
+    /// Secret access key.
+    pub secret_key: Secret,
+}
+
+/// What a task needs to work: both sides' keys and, where a CDN stands before the source, its signing key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// Keys of the source.
+    pub source: KeyPair,
+    /// Keys of the target.
+    pub target: KeyPair,
+    /// Signing key of the source's CDN.
+    pub cdn_key: Option<Secret>,
+}
+
+/// Credentials that only the [`Sealer`] that made them can open.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SealedCredentials(pub Vec<u8>);
+
+impl fmt::Debug for SealedCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SealedCredentials({} bytes)", self.0.len())
+    }
+}
+
+/// Seals and opens credentials with the installation's key.
+#[derive(Clone)]
+pub struct Sealer(XChaCha20Poly1305);
+
+impl fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sealer(…)")
+    }
+}
+
+impl Sealer {
+    /// Makes a sealer from the installation's key.
+    #[must_use]
+    pub fn new(key: &[u8; KEY_LEN]) -> Self {
+        Self(XChaCha20Poly1305::new(key.into()))
+    }
+
+    /// Seals `credentials` for the task `task_id`; they open for no other task.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] if the cipher fails.
+    pub fn seal(&self, task_id: i64, credentials: &Credentials) -> Result<SealedCredentials> {
+        let nonce: [u8; NONCE_LEN] = rand::random();
+        let plain = encode(credentials);
+        let sealed = self
+            .0
+            .encrypt(
+                &XNonce::from(nonce),
+                Payload {
+                    msg: &plain,
+                    aad: &task_id.to_be_bytes(),
+                },
+            )
+            .map_err(|_| Error::internal("seal credentials"))?;
+        Ok(SealedCredentials([nonce.as_slice(), &sealed].concat()))
+    }
+
+    /// Opens what [`Sealer::seal`] made for the same task.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unauthenticated`] if the bytes were changed, belong to another task or to another key.
+    pub fn open(&self, task_id: i64, sealed: &SealedCredentials) -> Result<Credentials> {
+        let refused = || {
+            Error::new(
+                ErrorKind::Unauthenticated,
+                "stored credentials cannot be opened with this key",
+            )
+        };
+        let (nonce, body) = sealed.0.split_at_checked(NONCE_LEN).ok_or_else(refused)?;
+        let nonce: [u8; NONCE_LEN] = nonce.try_into().map_err(|_| refused())?;
+        let plain = self
+            .0
+            .decrypt(
+                &XNonce::from(nonce),
+                Payload {
+                    msg: body,
+                    aad: &task_id.to_be_bytes(),
+                },
+            )
+            .map_err(|_| refused())?;
+        decode(&Zeroizing::new(plain)).ok_or_else(refused)
+    }
+}
+
+/// Fields one after another, each with a four-byte length before it; an absent field has the length `u32::MAX`.
+fn encode(credentials: &Credentials) -> Zeroizing<Vec<u8>> {
+    let Credentials {
+        source,
+        target,
+        cdn_key,
+    } = credentials;
+    let fields = [
+        Some(&source.access_key),
+        Some(&source.secret_key),
+        Some(&target.access_key),
+        Some(&target.secret_key),
+        cdn_key.as_ref(),
+    ];
+    let mut out = Zeroizing::new(Vec::new());
+    for field in fields {
+        match field {
+            None => out.extend(u32::MAX.to_be_bytes()),
+            Some(secret) => {
+                let bytes = secret.expose().as_bytes();
+                out.extend(u32::try_from(bytes.len()).unwrap_or(u32::MAX - 1).to_be_bytes());
+                out.extend(bytes);
+            }
+        }
+    }
+    out
+}
+
+fn decode(mut bytes: &[u8]) -> Option<Credentials> {
+    let mut next = || -> Option<Option<Secret>> {
+        let (len, rest) = bytes.split_first_chunk::<4>()?;
+        let len = u32::from_be_bytes(*len);
+        bytes = rest;
+        if len == u32::MAX {
+            return Some(None);
+        }
+        let (field, rest) = rest.split_at_checked(usize::try_from(len).ok()?)?;
+        bytes = rest;
+        Some(Some(Secret::new(std::str::from_utf8(field).ok()?)))
+    };
+    let source = KeyPair {
+        access_key: next()??,
+        secret_key: next()??,
+    };
+    let target = KeyPair {
+        access_key: next()??,
+        secret_key: next()??,
+    };
+    let cdn_key = next()?;
+    bytes.is_empty().then_some(Credentials {
+        source,
+        target,
+        cdn_key,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credentials(cdn_key: Option<&str>) -> Credentials {
+        let pair = |a: &str, s: &str| KeyPair {
+            access_key: Secret::new(a),
+            secret_key: Secret::new(s),
+        };
+        Credentials {
+            source: pair("AK-source", "SK-source"),
+            target: pair("AK-target", ""),
+            cdn_key: cdn_key.map(Secret::new),
+        }
+    }
+
+    #[test]
+    fn sealed_credentials_open_again() {
+        let sealer = Sealer::new(&[7; KEY_LEN]);
+        for wanted in [credentials(None), credentials(Some("")), credentials(Some("cdn"))] {
+            let sealed = sealer.seal(42, &wanted).unwrap();
+            assert_eq!(sealer.open(42, &sealed).unwrap(), wanted);
+        }
+    }
+
+    #[test]
+    fn sealed_credentials_open_for_nobody_else() {
+        let sealer = Sealer::new(&[7; KEY_LEN]);
+        let sealed = sealer.seal(42, &credentials(None)).unwrap();
+        let mut changed = sealed.clone();
+        changed.0[30] ^= 1;
+        assert_eq!(
+            sealer.open(43, &sealed).unwrap_err().kind(),
+            ErrorKind::Unauthenticated
+        );
+        assert!(sealer.open(42, &changed).is_err());
+        assert!(sealer.open(42, &SealedCredentials(vec![1, 2, 3])).is_err());
+        assert!(Sealer::new(&[8; KEY_LEN]).open(42, &sealed).is_err());
+    }
+
+    #[test]
+    fn nothing_of_a_secret_shows() {
+        let text = format!("{:?}", credentials(Some("cdn")));
+        assert!(
+            !text.contains("AK-source") && !text.contains("SK-source") && !text.contains("cdn\""),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,361 @@
+//! What a caller may do with tasks. Knows the ledger and the dispatcher, no HTTP and no engine.
+//!
+//! Each method is one decision and at most one change in the ledger; the dispatcher is told afterwards. Errors carry
+//! the code of the OMS reference for the rule that was broken.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use jiff::Timestamp;
+
+use crate::dispatch::{Dispatch, Message};
+use crate::error::{Error, ErrorKind, Result};
+use crate::object::clouds::{Catalogue, Side};
+use crate::secret::{Credentials, Sealer};
+use crate::store::{Failure, NewTask, Refusal, Store, TaskFilter};
+use crate::task::spec::{Cdn, Cloud, Notification, Place, Scope};
+use crate::task::{
+    BandwidthPolicy, Key, ProjectId, Rejection, StartMode, State, Task, TaskId, TaskSpec, UnixMillis,
+};
+
+/// A bucket as a request names it: the endpoint may be left to the region catalogue.
+#[derive(Clone, Debug)]
+pub struct PlaceRequest {
+    /// Whose cloud.
+    pub cloud: Cloud,
+    /// Region name.
+    pub region: String,
+    /// Bucket name.
+    pub bucket: String,
+    /// Address of the store, where the request gives one.
+    pub endpoint: Option<String>,
+    /// Tencent's account number.
+    pub app_id: Option<String>,
+}
+
+/// A task to create. Lengths and forms of single fields were checked where they were read; the rest is checked here.
+#[derive(Clone, Debug)]
+pub struct CreateTask {
+    /// Source bucket.
+    pub source: PlaceRequest,
+    /// Target bucket.
+    pub target: PlaceRequest,
+    /// Written before each key at the target.
+    pub target_prefix: Key,
+    /// Which objects.
+    pub scope: Scope,
+    /// A sentence of the user.
+    pub description: String,
+    /// Objects at the same time; 0 for the most allowed.
+    pub threads: u8,
+    /// Encrypt at the target.
+    pub kms: bool,
+    /// Only objects modified after.
+    pub migrate_since: Option<UnixMillis>,
+    /// Restore archived objects first.
+    pub restore: bool,
+    /// Record failed objects.
+    pub record_failures: bool,
+    /// CDN before the source.
+    pub cdn: Option<Cdn>,
+    /// Whom to tell.
+    pub notification: Option<Notification>,
+    /// Bandwidth windows.
+    pub bandwidth: BandwidthPolicy,
+    /// Keys of both sides.
+    pub credentials: Credentials,
+}
+
+/// The tasks of all projects, as callers see them.
+pub struct TaskService {
+    store: Arc<dyn Store>,
+    dispatch: Arc<dyn Dispatch>,
+    sealer: Sealer,
+    catalogue: Catalogue,
+    parallel_tasks: u32,
+    sequence: AtomicU8,
+}
+
+impl TaskService {
+    /// Puts the service together. `parallel_tasks` is the number of tasks that run at the same time, shown as quota.
+    pub fn new(
+        store: Arc<dyn Store>,
+        dispatch: Arc<dyn Dispatch>,
+        sealer: Sealer,
+        catalogue: Catalogue,
+        parallel_tasks: u32,
+    ) -> Self {
+        Self {
+            store,
+            dispatch,
+            sealer,
+            catalogue,
+            parallel_tasks,
+            sequence: AtomicU8::new(0),
+        }
+    }
+
+    /// Creates a task, which begins by itself.
+    ///
+    /// # Errors
+    /// OMS.0079/0080 for a region or endpoint that is not known or allowed; those of [`TaskSpec::validate`].
+    pub async fn create(&self, project: &ProjectId, order: CreateTask, now: UnixMillis) -> Result<Task> {
+        let source = self.place(order.source, Side::Source)?;
+        let target = self.place(order.target, Side::Target)?;
+        let stem = format!("{}-{}-{}", source.bucket, target.bucket, compact_time(now));
+        let spec = TaskSpec {
+            source,
+            target,
+            target_prefix: order.target_prefix,
+            scope: order.scope,
+            description: order.description,
+            threads: if order.threads == 0 {
+                TaskSpec::MAX_THREADS
+            } else {
+                order.threads
+            },
+            kms: order.kms,
+            migrate_since: order.migrate_since,
+            restore: order.restore,
+            record_failures: order.record_failures,
+            cdn: order.cdn,
+            notification: order.notification,
+        }
+        .validate()?;
+
+        // Two processes may make the same id in the same millisecond: the ledger refuses the second, which tries again.
+        let mut tries = 0;
+        let task = loop {
+            let sequence = self.sequence.fetch_add(1, Ordering::Relaxed) % 100;
+            let id = TaskId::at(now, sequence);
+            let new = NewTask {
+                id,
+                project: project.clone(),
+                name: format!("{stem}_{sequence}"),
+                spec: spec.clone(),
+                bandwidth: order.bandwidth.clone(),
+                credentials: self.sealer.seal(id.get(), &order.credentials)?,
+            };
+            match self.store.create(new, now).await {
+                Err(error) if error.kind() == ErrorKind::Conflict && tries < 100 => tries += 1,
+                other => break other?,
+            }
+        };
+        tracing::info!(task.id = %task.id, task.name = %task.name, "task created");
+        self.dispatch.publish(Message::Work(task.id)).await;
+        Ok(task)
+    }
+
+    /// Tasks of a project in the given states (empty: all), newest first.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub async fn list(
+        &self,
+        project: &ProjectId,
+        states: Vec<State>,
+        offset: i64,
+        limit: i64,
+    ) -> Result<Vec<Task>> {
+        self.store
+            .tasks(
+                &TaskFilter {
+                    project: project.clone(),
+                    states,
+                },
+                offset,
+                limit,
+            )
+            .await
+    }
+
+    /// Number of tasks in the given states (empty: all).
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub async fn count(&self, project: &ProjectId, states: Vec<State>) -> Result<i64> {
+        self.store
+            .count(&TaskFilter {
+                project: project.clone(),
+                states,
+            })
+            .await
+    }
+
+    /// One task.
+    ///
+    /// # Errors
+    /// OMS.0053 when the project has no such task.
+    pub async fn show(&self, project: &ProjectId, id: TaskId) -> Result<Task> {
+        self.store.task(project, id).await?.ok_or_else(unknown)
+    }
+
+    /// Starts a paused or failed task with fresh keys; of many starts at once exactly one succeeds.
+    ///
+    /// # Errors
+    /// OMS.0065 (already started), OMS.0070 (succeeded), OMS.0167 (no failures recorded), OMS.0308 (list of failures
+    /// incomplete), OMS.0053 (unknown task), OMS.1032 (CDN key missing).
+    pub async fn start(
+        &self,
+        project: &ProjectId,
+        id: TaskId,
+        mode: StartMode,
+        credentials: Credentials,
+        now: UnixMillis,
+    ) -> Result<()> {
+        let sealed = self.sealer.seal(id.get(), &credentials)?;
+        self.store
+            .start(project, id, mode, sealed, now)
+            .await?
+            .map_err(refused)?;
+        tracing::info!(task.id = %id, ?mode, "task started");
+        self.dispatch.publish(Message::Work(id)).await;
+        Ok(())
+    }
+
+    /// Stops a task: a waiting one pauses at once, a running one when its worker has committed, within about a second.
+    ///
+    /// # Errors
+    /// OMS.0066 (not in progress), OMS.0070 (succeeded), OMS.0053 (unknown task).
+    pub async fn stop(&self, project: &ProjectId, id: TaskId, now: UnixMillis) -> Result<State> {
+        let state = self.store.stop(project, id, now).await?.map_err(refused)?;
+        tracing::info!(task.id = %id, state = state.name(), "task asked to stop");
+        self.dispatch.publish(Message::Look(id)).await;
+        Ok(state)
+    }
+
+    /// Replaces the bandwidth windows; a running task follows at once.
+    ///
+    /// # Errors
+    /// OMS.0086 when the task has succeeded, OMS.0053 for an unknown task.
+    pub async fn set_bandwidth(
+        &self,
+        project: &ProjectId,
+        id: TaskId,
+        policy: BandwidthPolicy,
+    ) -> Result<()> {
+        self.store
+            .set_bandwidth(project, id, policy)
+            .await?
+            .map_err(|refusal| match refusal {
+                Refusal::State(_) => conflict(
+                    "the task is complete; its bandwidth_policy cannot be changed",
+                    "OMS.0086",
+                ),
+                other => refused(other),
+            })?;
+        self.dispatch.publish(Message::Look(id)).await;
+        Ok(())
+    }
+
+    /// Deletes a task that does not run.
+    ///
+    /// # Errors
+    /// OMS.0063 (in progress), OMS.0053 (unknown task).
+    pub async fn delete(&self, project: &ProjectId, id: TaskId) -> Result<()> {
+        self.store.delete(project, id).await?.map_err(refused)?;
+        tracing::info!(task.id = %id, "task deleted");
+        Ok(())
+    }
+
+    /// Recorded failures of a task behind a key, in key order.
+    ///
+    /// # Errors
+    /// OMS.0053 for an unknown task.
+    pub async fn failures(
+        &self,
+        project: &ProjectId,
+        id: TaskId,
+        after: Option<&Key>,
+        limit: i64,
+    ) -> Result<Vec<Failure>> {
+        self.show(project, id).await?;
+        self.store.failures(id, after, limit).await
+    }
+
+    /// How many tasks run at the same time.
+    #[must_use]
+    pub const fn parallel_tasks(&self) -> u32 {
+        self.parallel_tasks
+    }
+
+    /// Whether the ledger can be written.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub async fn ping(&self) -> Result<()> {
+        self.store.ping().await
+    }
+
+    fn place(&self, request: PlaceRequest, side: Side) -> Result<Place> {
+        let endpoint =
+            self.catalogue
+                .resolve(side, request.cloud, &request.region, request.endpoint.as_deref())?;
+        let PlaceRequest {
+            cloud,
+            region,
+            bucket,
+            endpoint: _,
+            app_id,
+        } = request;
+        Ok(Place {
+            cloud,
+            region,
+            bucket,
+            endpoint,
+            app_id,
+        })
+    }
+}
+
+/// `yyyyMMddHHmmssSSS` in UTC, as in the names that OMS gives.
+fn compact_time(now: UnixMillis) -> String {
+    Timestamp::from_millisecond(now.0)
+        .map(|t| t.strftime("%Y%m%d%H%M%S%3f").to_string())
+        .unwrap_or_else(|_| now.0.to_string())
+}
+
+fn conflict(message: &str, code: &str) -> Error {
+    Error::new(ErrorKind::Conflict, message).with_code(code)
+}
+
+fn unknown() -> Error {
+    let text = "task_id: no such task in this project, or no permission to see it";
+    Error::new(ErrorKind::NotFound, text).with_code("OMS.0053")
+}
+
+fn refused(refusal: Refusal) -> Error {
+    match refusal {
+        Refusal::Unknown => unknown(),
+        Refusal::State(Rejection::AlreadyStarted) => conflict("the task has already started", "OMS.0065"),
+        Refusal::State(Rejection::NotInProgress) => {
+            conflict("failed to pause the task: it is not in progress", "OMS.0066")
+        }
+        Refusal::State(Rejection::Complete) => conflict(
+            "the task is complete; it cannot be started or stopped",
+            "OMS.0070",
+        ),
+        Refusal::State(Rejection::InProgress) => {
+            conflict("the task is in progress; stop it first", "OMS.0063")
+        }
+        Refusal::State(Rejection::Stale) => Error::internal("the task was changed by somebody else"),
+        Refusal::ListIncomplete => conflict(
+            "migration_failed_object: the last run did not finish, so its list of failed objects is incomplete; start without it",
+            "OMS.0308",
+        ),
+        Refusal::NothingFailed => conflict(
+            "migration_failed_object: no failed objects are recorded for this task",
+            "OMS.0167",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_carry_the_time_to_the_millisecond() {
+        assert_eq!(compact_time(UnixMillis(1_589_267_678_170)), "20200512071438170");
+    }
+}

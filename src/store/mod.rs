@@ -1,0 +1,273 @@
+//! The ledger: the one place that knows what is done.
+//!
+//! Rules that every implementation keeps, and that its conformance suite proves:
+//! * A change of a task's state is a compare-and-set that [`State::apply`] decided, in one transaction with everything
+//!   that belongs to it: credentials, pass, counters.
+//! * A shard's work is written by [`Store::commit`] in one transaction and only with the `attempt` of its last claim;
+//!   whoever was overtaken gets [`Committed::Fenced`] and has written nothing.
+//! * Credentials exist only in the states that [`State::keeps_credentials`] names.
+//! * Time is an argument: `now` comes from the caller.
+
+pub mod sqlite;
+
+use async_trait::async_trait;
+
+use crate::error::Result;
+use crate::object::ETag;
+use crate::secret::SealedCredentials;
+use crate::task::{
+    BandwidthPolicy, Counters, Key, PassInfo, PassKind, ProjectId, Reason, Rejection, StartMode, State,
+    Survey, Task, TaskId, TaskSpec, UnixMillis,
+};
+
+#[expect(unused_imports, reason = "named in the documentation")]
+use crate::task::Event;
+
+/// A task to insert.
+#[derive(Clone, Debug)]
+pub struct NewTask {
+    /// Its id; insertion fails with `Conflict` when it is taken.
+    pub id: TaskId,
+    /// Tenant.
+    pub project: ProjectId,
+    /// Name.
+    pub name: String,
+    /// Order.
+    pub spec: TaskSpec,
+    /// Bandwidth windows.
+    pub bandwidth: BandwidthPolicy,
+    /// Keys of both sides.
+    pub credentials: SealedCredentials,
+}
+
+/// Why [`Store::start`] or another change did nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No such task in this project.
+    Unknown,
+    /// The state does not allow it.
+    State(Rejection),
+    /// A failed-only start of a task whose last pass did not finish, so that its list of failures is incomplete.
+    ListIncomplete,
+    /// A failed-only start of a task without recorded failures.
+    NothingFailed,
+}
+
+/// The outcome of a change asked for by a user.
+pub type Change<T> = std::result::Result<T, Refusal>;
+
+/// A task that a worker took.
+#[derive(Clone, Debug)]
+pub struct ClaimedTask {
+    /// The task, now running.
+    pub task: Task,
+    /// Its sealed credentials; `None` is a defect, or a database copied without them.
+    pub credentials: Option<SealedCredentials>,
+    /// Its right to report on the task; grows at each claim.
+    pub attempt: i64,
+    /// What the start that led here asked for.
+    pub mode: StartMode,
+}
+
+/// What a shard walks over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ShardScope {
+    /// All keys that begin with the prefix.
+    Prefix(Key),
+    /// The single keys of the task's scope ([`crate::task::spec::Scope::single_keys`]).
+    Keys,
+    /// The recorded failures, in key order.
+    Failures,
+}
+
+/// A shard that a worker claimed.
+#[derive(Clone, Debug)]
+pub struct ClaimedShard {
+    /// Number within the pass, from 0.
+    pub number: i64,
+    /// What it walks over.
+    pub scope: ShardScope,
+    /// Last key, in listing order, before which everything is settled.
+    pub checkpoint: Option<Key>,
+    /// Right to commit; grows at each claim.
+    pub attempt: i64,
+}
+
+/// An object that could not be copied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Source key.
+    pub key: Key,
+    /// Length in bytes, as listed.
+    pub size: i64,
+    /// The store's code, or one of the engine's.
+    pub code: String,
+    /// A sentence.
+    pub message: String,
+    /// Request id of the store that refused.
+    pub request_id: Option<String>,
+    /// How often it was tried in the last pass.
+    pub attempts: i64,
+    /// When it failed last.
+    pub at: UnixMillis,
+}
+
+/// What a shard has settled since its last commit.
+#[derive(Clone, Debug, Default)]
+pub struct Commit {
+    /// New checkpoint; `None` leaves it.
+    pub checkpoint: Option<Key>,
+    /// Whether the shard is done.
+    pub close: bool,
+    /// Change of the counters.
+    pub delta: Counters,
+    /// Objects that failed; replaces what was recorded of the same key.
+    pub failures: Vec<Failure>,
+    /// Keys whose recorded failure is over.
+    pub resolved: Vec<Key>,
+    /// Bytes per second, for show.
+    pub speed: i64,
+}
+
+/// The outcome of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Committed {
+    /// Written.
+    Done,
+    /// Another claim has overtaken this one; nothing was written.
+    Fenced,
+}
+
+/// How a worker leaves a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Stopped on request; everything is committed.
+    Drained,
+    /// The pass is through: succeeded without failures, else failed with TRF.0004. Refused as `Internal` while a shard
+    /// is open, and turned into a failure with TRF.0001 when the counters do not balance.
+    PassFinished,
+    /// The task cannot go on.
+    Broken(Reason),
+}
+
+/// An open multipart upload at a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenUpload {
+    /// Source key.
+    pub key: Key,
+    /// Id that the target gave.
+    pub upload_id: String,
+    /// Length of each part but the last.
+    pub part_size: i64,
+    /// Tag of the source object that the parts come from.
+    pub source_etag: ETag,
+    /// Its length.
+    pub size: i64,
+}
+
+/// Which tasks to list.
+#[derive(Clone, Debug)]
+pub struct TaskFilter {
+    /// Tenant.
+    pub project: ProjectId,
+    /// Only tasks in one of these states; empty for all.
+    pub states: Vec<State>,
+}
+
+/// The ledger.
+#[async_trait]
+pub trait Store: Send + Sync {
+    // --- for the API ---
+
+    /// Inserts a task in [`State::Waiting`].
+    async fn create(&self, new: NewTask, now: UnixMillis) -> Result<Task>;
+    /// A task of a project.
+    async fn task(&self, project: &ProjectId, id: TaskId) -> Result<Option<Task>>;
+    /// Tasks of a project, newest first.
+    async fn tasks(&self, filter: &TaskFilter, offset: i64, limit: i64) -> Result<Vec<Task>>;
+    /// Number of tasks that a filter matches.
+    async fn count(&self, filter: &TaskFilter) -> Result<i64>;
+    /// Starts a paused or failed task with fresh credentials: of many at once exactly one wins.
+    async fn start(
+        &self,
+        project: &ProjectId,
+        id: TaskId,
+        mode: StartMode,
+        credentials: SealedCredentials,
+        now: UnixMillis,
+    ) -> Result<Change<()>>;
+    /// Stops a task; returns its new state.
+    async fn stop(&self, project: &ProjectId, id: TaskId, now: UnixMillis) -> Result<Change<State>>;
+    /// Replaces the bandwidth windows of a task that has not succeeded ([`Rejection::Complete`]).
+    async fn set_bandwidth(
+        &self,
+        project: &ProjectId,
+        id: TaskId,
+        policy: BandwidthPolicy,
+    ) -> Result<Change<()>>;
+    /// Deletes a task with everything that belongs to it.
+    async fn delete(&self, project: &ProjectId, id: TaskId) -> Result<Change<()>>;
+    /// Recorded failures of a task behind a key, in key order.
+    async fn failures(&self, id: TaskId, after: Option<&Key>, limit: i64) -> Result<Vec<Failure>>;
+
+    // --- for workers ---
+
+    /// Tasks that want a worker: waiting and running ones, oldest first. A pausing task whose worker is gone becomes
+    /// paused when `recover` asks for it, which only a process that has no worker running may do.
+    async fn pending(&self) -> Result<Vec<TaskId>>;
+    /// For the start of the only process: pausing tasks become paused and lose their credentials.
+    async fn recover(&self, now: UnixMillis) -> Result<()>;
+    /// Takes a task: waiting or running → running. `None` when it does not want a worker.
+    async fn claim_task(&self, id: TaskId, now: UnixMillis) -> Result<Option<ClaimedTask>>;
+    /// State and bandwidth of a running task, for a worker that was told to look.
+    async fn control(&self, id: TaskId) -> Result<Option<(State, BandwidthPolicy)>>;
+    /// Goes on with the unfinished pass, or opens a new one of `kind` with these shards. A new full pass sets the
+    /// counters to zero and forgets the failures; the counters of a new failed pass go on from those of the last.
+    /// Errors with `Conflict` when `attempt` is not the task's last.
+    async fn open_pass(
+        &self,
+        id: TaskId,
+        attempt: i64,
+        kind: PassKind,
+        shards: &[ShardScope],
+        now: UnixMillis,
+    ) -> Result<PassInfo>;
+    /// Claims the next open shard of the last pass that was not claimed under this task attempt; `None` when there is
+    /// no more. A shard that is not resumable (see [`Store::set_unordered`]) begins again from zero: checkpoint and
+    /// counters are reset.
+    async fn claim_shard(&self, id: TaskId, attempt: i64) -> Result<Option<ClaimedShard>>;
+    /// Marks a shard whose listing order is unknown: a later claim cannot trust its checkpoint.
+    async fn set_unordered(&self, id: TaskId, shard: &ClaimedShard) -> Result<Committed>;
+    /// Writes what a shard has settled.
+    async fn commit(
+        &self,
+        id: TaskId,
+        shard: &ClaimedShard,
+        commit: Commit,
+        now: UnixMillis,
+    ) -> Result<Committed>;
+    /// Stores how large the scope is, as far as counted.
+    async fn set_survey(&self, id: TaskId, survey: Survey) -> Result<()>;
+    /// Ends the work on a task under `attempt`; returns the new state, or `None` when the worker was overtaken.
+    async fn finish(
+        &self,
+        id: TaskId,
+        attempt: i64,
+        ending: Ending,
+        now: UnixMillis,
+    ) -> Result<Option<State>>;
+
+    /// Remembers an open multipart upload; replaces an older one of the same key.
+    async fn put_upload(&self, id: TaskId, upload: &OpenUpload) -> Result<()>;
+    /// The open upload of a key.
+    async fn upload(&self, id: TaskId, key: &Key) -> Result<Option<OpenUpload>>;
+    /// All open uploads of a task, in key order.
+    async fn uploads(&self, id: TaskId) -> Result<Vec<OpenUpload>>;
+    /// Forgets an upload that was completed or aborted.
+    async fn remove_upload(&self, id: TaskId, key: &Key) -> Result<()>;
+
+    /// Proves that the ledger can be written (for `/readyz`).
+    async fn ping(&self) -> Result<()>;
+    /// Closes the ledger cleanly.
+    async fn close(&self);
+}

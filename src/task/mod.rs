@@ -1,0 +1,303 @@
+//! What a task is: its identity, what it shall do, how far it is. Plain values, no IO.
+
+pub mod bandwidth;
+pub mod key;
+pub mod spec;
+pub mod state;
+
+use std::fmt;
+use std::str::FromStr;
+
+pub use bandwidth::{BandwidthPolicy, BandwidthWindow};
+pub use key::Key;
+pub use spec::TaskSpec;
+pub use state::{Event, Rejection, State};
+
+use crate::error::{Error, Result};
+
+/// A moment as milliseconds since 1970-01-01 UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnixMillis(pub i64);
+
+impl UnixMillis {
+    /// Converts a system time; a time before 1970 becomes 0.
+    #[must_use]
+    pub fn from_system(time: std::time::SystemTime) -> Self {
+        let millis = time
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |d| d.as_millis());
+        Self(i64::try_from(millis).unwrap_or(i64::MAX))
+    }
+
+    /// Milliseconds from `earlier` to `self`, 0 when the clock went back.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0).max(0)
+    }
+}
+
+/// Number of a task: at most 15 digits, growing with time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskId(i64);
+
+impl TaskId {
+    /// The largest id: 15 digits, as in the OMS reference.
+    pub const MAX: i64 = 999_999_999_999_999;
+
+    /// Checks the range 1 to [`TaskId::MAX`].
+    ///
+    /// # Errors
+    /// `InvalidArgument` outside of it.
+    pub fn new(value: i64) -> Result<Self> {
+        if (1..=Self::MAX).contains(&value) {
+            Ok(Self(value))
+        } else {
+            Err(Error::invalid(
+                "task_id must be a number of 1 to 15 digits, above zero",
+            ))
+        }
+    }
+
+    /// The id for a task created at `now` that is the `sequence`th in its moment: milliseconds × 100 + sequence,
+    /// which has 15 digits until the year 2286.
+    #[must_use]
+    pub fn at(now: UnixMillis, sequence: u8) -> Self {
+        Self((now.0.max(1).saturating_mul(100) + i64::from(sequence % 100)).min(Self::MAX))
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for TaskId {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        let digits = text.len() <= 15 && !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        Self::new(if digits { text.parse().unwrap_or(0) } else { 0 })
+    }
+}
+
+/// The tenant a task belongs to: 1–64 letters, digits, `-` or `_`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ProjectId(String);
+
+impl FromStr for ProjectId {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        let fine = (1..=64).contains(&text.len())
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        if fine {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Error::invalid(
+                "project_id must have 1 to 64 letters, digits, '-' or '_'",
+            ))
+        }
+    }
+}
+
+impl ProjectId {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Why a task could not go on: a `TRF.*` code of the OMS reference and a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// For example `TRF.0151`.
+    pub code: String,
+    /// Safe to show.
+    pub message: String,
+}
+
+/// What a pass does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PassKind {
+    /// Lists the whole scope.
+    Full,
+    /// Takes up the recorded failures only.
+    Failed,
+}
+
+/// What start shall do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StartMode {
+    /// Goes on with the pass that did not finish, else begins a new full pass.
+    Full,
+    /// Repeats the recorded failures of the finished pass.
+    FailedOnly,
+}
+
+/// Counts of objects and bytes. As a task's counters all are ≥ 0; as the change of a commit they may be negative.
+///
+/// Invariant of a task at rest: `listed = copied + skipped + gone + failed`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Objects the source listed in scope.
+    pub listed: i64,
+    /// Objects copied and proved.
+    pub copied: i64,
+    /// Objects left as they are: identical at the target, or older than `migrate_since`.
+    pub skipped: i64,
+    /// Objects deleted at the source between listing and reading.
+    pub gone: i64,
+    /// Objects that could not be copied.
+    pub failed: i64,
+    /// Bytes of the listed objects.
+    pub bytes_listed: i64,
+    /// Bytes of the copied objects.
+    pub bytes_copied: i64,
+    /// Bytes of the objects that need no more work: copied, skipped or gone.
+    pub bytes_settled: i64,
+    /// Copies proved by the store's ETag: the target computed the hash that the source had.
+    pub proved_etag: i64,
+    /// Copies proved by a checksum that was computed while streaming.
+    pub proved_checksum: i64,
+    /// Copies proved by their length only.
+    pub proved_size: i64,
+    /// Copies whose tags or metadata could not be carried completely.
+    pub metadata_lost: i64,
+}
+
+impl std::ops::AddAssign for Counters {
+    fn add_assign(&mut self, other: Self) {
+        // Taken apart completely, so that a new field cannot be forgotten here.
+        let Self {
+            listed,
+            copied,
+            skipped,
+            gone,
+            failed,
+            bytes_listed,
+            bytes_copied,
+            bytes_settled,
+            proved_etag,
+            proved_checksum,
+            proved_size,
+            metadata_lost,
+        } = other;
+        self.listed += listed;
+        self.copied += copied;
+        self.skipped += skipped;
+        self.gone += gone;
+        self.failed += failed;
+        self.bytes_listed += bytes_listed;
+        self.bytes_copied += bytes_copied;
+        self.bytes_settled += bytes_settled;
+        self.proved_etag += proved_etag;
+        self.proved_checksum += proved_checksum;
+        self.proved_size += proved_size;
+        self.metadata_lost += metadata_lost;
+    }
+}
+
+impl Counters {
+    /// Whether every listed object has exactly one end.
+    #[must_use]
+    pub const fn balanced(&self) -> bool {
+        self.listed == self.copied + self.skipped + self.gone + self.failed
+    }
+}
+
+/// The size of the scope as a background count of the source found it; for progress and time left only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// Objects counted so far.
+    pub objects: i64,
+    /// Bytes counted so far.
+    pub bytes: i64,
+    /// Whether the count has reached the end of the scope.
+    pub complete: bool,
+}
+
+/// A task as the ledger knows it.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// Number.
+    pub id: TaskId,
+    /// Tenant.
+    pub project: ProjectId,
+    /// Name made at creation from both buckets and the time.
+    pub name: String,
+    /// What to do.
+    pub spec: TaskSpec,
+    /// Bandwidth windows; may be changed at any time before the end.
+    pub bandwidth: BandwidthPolicy,
+    /// Where it stands.
+    pub state: State,
+    /// Why it failed; only in [`State::Failed`].
+    pub reason: Option<Reason>,
+    /// Counters of the scope: the last full pass, corrected by the failed-only passes after it.
+    pub counters: Counters,
+    /// Size of the scope, as far as counted.
+    pub survey: Survey,
+    /// Bytes per second over the last seconds; 0 unless running.
+    pub speed: i64,
+    /// Version of the credentials; grows at each start.
+    pub epoch: i64,
+    /// Kind and state of the last pass; `None` before the first.
+    pub pass: Option<PassInfo>,
+    /// When it was created.
+    pub created_at: UnixMillis,
+    /// When it first began to run.
+    pub started_at: Option<UnixMillis>,
+    /// Since when it has been running; only while it is.
+    pub running_since: Option<UnixMillis>,
+    /// Time spent running before `running_since`, in milliseconds.
+    pub ran_for: i64,
+}
+
+/// The last pass of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PassInfo {
+    /// Its number within the task, from 1.
+    pub number: i64,
+    /// What it does.
+    pub kind: PassKind,
+    /// Whether every shard was closed.
+    pub finished: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn task_ids_have_fifteen_digits_and_grow() {
+        let first = TaskId::at(UnixMillis(1_795_000_000_000), 0);
+        let second = TaskId::at(UnixMillis(1_795_000_000_000), 1);
+        let later = TaskId::at(UnixMillis(1_795_000_000_001), 0);
+        assert_eq!(first.to_string().len(), 15);
+        assert!(first < second && second < later);
+    }
+
+    #[test]
+    fn task_ids_are_parsed_strictly() {
+        for bad in ["", "0", "-1", "+1", "1e3", "1234567890123456", "12a", " 1", "१"] {
+            assert!(bad.parse::<TaskId>().is_err(), "{bad}");
+        }
+        assert_eq!("999999999999999".parse::<TaskId>().unwrap().get(), TaskId::MAX);
+    }
+
+    #[test]
+    fn project_ids_are_checked() {
+        for bad in ["", "a b", "{project_id}", "a/b", &"x".repeat(65)] {
+            assert!(bad.parse::<ProjectId>().is_err(), "{bad}");
+        }
+        assert!("0215ef11e49d4743be23dd97a1561e91".parse::<ProjectId>().is_ok());
+    }
+}

@@ -1,0 +1,262 @@
+//! What a task shall do: valid once constructed, so nothing behind it checks again.
+
+use super::{Key, UnixMillis};
+use crate::error::{Error, Result};
+
+/// The whole order of a task, without credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskSpec {
+    /// Where the objects are.
+    pub source: Place,
+    /// Where they go.
+    pub target: Place,
+    /// Written before each key at the target; empty for none.
+    pub target_prefix: Key,
+    /// Which objects.
+    pub scope: Scope,
+    /// A sentence of the user, at most 255 characters.
+    pub description: String,
+    /// Objects copied at the same time, 1 to 50.
+    pub threads: u8,
+    /// Whether the target shall encrypt with its key management service.
+    pub kms: bool,
+    /// Only objects modified after this moment.
+    pub migrate_since: Option<UnixMillis>,
+    /// Whether archived source objects shall be restored first.
+    pub restore: bool,
+    /// Whether failed objects are recorded for a failed-only start.
+    pub record_failures: bool,
+    /// Read the objects through this domain.
+    pub cdn: Option<Cdn>,
+    /// Whom to tell at the end.
+    pub notification: Option<Notification>,
+}
+
+impl TaskSpec {
+    /// Longest description in characters.
+    pub const MAX_DESCRIPTION: usize = 255;
+    /// Most objects at the same time.
+    pub const MAX_THREADS: u8 = 50;
+    const FORBIDDEN_IN_DESCRIPTION: &'static [char] = &['<', '>', '(', ')', '"', '\'', '&'];
+
+    /// Checks what concerns more than one field or has a rule of its own.
+    ///
+    /// # Errors
+    /// OMS.0078 for characters in the description, OMS.0059 for the number of threads, OMS.0064 for lengths.
+    pub fn validate(self) -> Result<Self> {
+        if self.description.contains(Self::FORBIDDEN_IN_DESCRIPTION) {
+            let text = "description must not contain any of < > ( ) \" ' &";
+            return Err(Error::invalid(text).with_code("OMS.0078"));
+        }
+        if self.description.chars().count() > Self::MAX_DESCRIPTION {
+            return Err(Error::invalid("description must have at most 255 characters").with_code("OMS.0064"));
+        }
+        if !(1..=Self::MAX_THREADS).contains(&self.threads) {
+            return Err(Error::invalid("thread_num must lie between 0 and 50").with_code("OMS.0059"));
+        }
+        if self.target_prefix.as_bytes().len() > Key::MAX_LEN {
+            return Err(
+                Error::invalid("dst_node.object_key must have at most 1024 bytes").with_code("OMS.0058")
+            );
+        }
+        Ok(self)
+    }
+}
+
+/// A bucket somewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Whose cloud; decides the region catalogue.
+    pub cloud: Cloud,
+    /// Region name, as the cloud spells it.
+    pub region: String,
+    /// Bucket name.
+    pub bucket: String,
+    /// The store's address, resolved at creation from the request or the region catalogue.
+    pub endpoint: Endpoint,
+    /// Account number that Tencent puts into bucket names; kept as given.
+    pub app_id: Option<String>,
+}
+
+/// Address of a store: `http[s]://host[:port]`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    /// Scheme, host and port, without a path.
+    pub url: String,
+    /// Where the bucket name stands in requests.
+    pub addressing: Addressing,
+    /// Whether the request named it, rather than the catalogue.
+    pub origin: EndpointOrigin,
+}
+
+/// Where the bucket name stands in requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Addressing {
+    /// `https://host/bucket/key`.
+    Path,
+    /// `https://bucket.host/key`.
+    VirtualHost,
+}
+
+/// Who named an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EndpointOrigin {
+    /// The create request.
+    Request,
+    /// The region catalogue.
+    Catalogue,
+}
+
+/// The clouds that OMS names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cloud {
+    /// Amazon Web Services.
+    Aws,
+    /// Alibaba Cloud.
+    Aliyun,
+    /// Tencent Cloud.
+    Tencent,
+    /// Huawei Cloud.
+    HuaweiCloud,
+    /// QingCloud.
+    QingCloud,
+    /// Kingsoft Cloud.
+    KingsoftCloud,
+    /// Baidu AI Cloud.
+    Baidu,
+    /// Qiniu.
+    Qiniu,
+    /// No cloud: a list of URLs.
+    UrlSource,
+}
+
+impl Cloud {
+    /// All clouds, for tables and tests.
+    pub const ALL: [Self; 9] = [
+        Self::Aws,
+        Self::Aliyun,
+        Self::Tencent,
+        Self::HuaweiCloud,
+        Self::QingCloud,
+        Self::KingsoftCloud,
+        Self::Baidu,
+        Self::Qiniu,
+        Self::UrlSource,
+    ];
+
+    /// The name that OMS uses, which is also the catalogue's and the ledger's.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Aws => "AWS",
+            Self::Aliyun => "Aliyun",
+            Self::Tencent => "Tencent",
+            Self::HuaweiCloud => "HuaweiCloud",
+            Self::QingCloud => "QingCloud",
+            Self::KingsoftCloud => "KingsoftCloud",
+            Self::Baidu => "Baidu",
+            Self::Qiniu => "Qiniu",
+            Self::UrlSource => "URLSource",
+        }
+    }
+
+    /// The cloud of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|cloud| cloud.name() == name)
+    }
+}
+
+/// Which objects of the source bucket a task copies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Files by name, and folders (names that end with `/`, or the empty name for the whole bucket).
+    Objects(Vec<Key>),
+    /// Every object whose key begins with one of these; the empty prefix is the whole bucket.
+    Prefixes(Vec<Key>),
+}
+
+impl Scope {
+    /// The prefixes to list, without those that another one covers, in byte order.
+    #[must_use]
+    pub fn prefixes(&self) -> Vec<Key> {
+        let mut found: Vec<Key> = match self {
+            Self::Prefixes(prefixes) => prefixes.clone(),
+            Self::Objects(names) => names.iter().filter(|name| is_folder(name)).cloned().collect(),
+        };
+        found.sort();
+        found.dedup_by(|next, kept| next.as_bytes().starts_with(kept.as_bytes()));
+        found
+    }
+
+    /// The single objects to copy that no listed prefix covers, in byte order, each once.
+    #[must_use]
+    pub fn single_keys(&self) -> Vec<Key> {
+        let Self::Objects(names) = self else {
+            return Vec::new();
+        };
+        let prefixes = self.prefixes();
+        let covered = |name: &Key| prefixes.iter().any(|p| name.as_bytes().starts_with(p.as_bytes()));
+        let mut found: Vec<Key> = names
+            .iter()
+            .filter(|name| !is_folder(name) && !covered(name))
+            .cloned()
+            .collect();
+        found.sort();
+        found.dedup();
+        found
+    }
+}
+
+fn is_folder(name: &Key) -> bool {
+    name.as_bytes().is_empty() || name.as_bytes().ends_with(b"/")
+}
+
+/// A CDN domain before the source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cdn {
+    /// `http` or `https`.
+    pub protocol: String,
+    /// Host name.
+    pub domain: String,
+    /// One of the authentication types of the OMS reference.
+    pub authentication_type: String,
+}
+
+/// Whom to tell at the end of a task, and when. Kept and shown; sending comes with the notification feature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notification {
+    /// Topic.
+    pub topic_urn: String,
+    /// `zh-cn` or `en-us`.
+    pub language: Option<String>,
+    /// `SUCCESS`, `FAIL`.
+    pub triggers: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(names: &[&str]) -> Vec<Key> {
+        names.iter().map(|name| Key::from(*name)).collect()
+    }
+
+    #[test]
+    fn covered_prefixes_and_keys_are_taken_once() {
+        let scope = Scope::Objects(keys(&["b/c", "b/", "a", "b/d/", "a", "z"]));
+        assert_eq!(scope.prefixes(), keys(&["b/"]));
+        assert_eq!(scope.single_keys(), keys(&["a", "z"]));
+    }
+
+    #[test]
+    fn the_empty_name_is_the_whole_bucket() {
+        let scope = Scope::Objects(keys(&["x", ""]));
+        assert_eq!(scope.prefixes(), keys(&[""]));
+        assert!(scope.single_keys().is_empty());
+        assert_eq!(
+            Scope::Prefixes(keys(&["ab", "a", "b"])).prefixes(),
+            keys(&["a", "b"])
+        );
+    }
+}

@@ -1,0 +1,158 @@
+//! The life of a task as a pure function.
+//!
+//! | from \ event | `Claim` | `Stop` | `Drain` | `Succeed` | `Fail` | `Start` | `Delete` |
+//! |---|---|---|---|---|---|---|---|
+//! | waiting | running | paused | – | – | failed | already started | (deleted) |
+//! | running | running | pausing | – | succeeded | failed | already started | in progress |
+//! | pausing | – | not in progress | paused | succeeded | failed | already started | in progress |
+//! | paused | – | not in progress | – | – | – | waiting | (deleted) |
+//! | failed | – | not in progress | – | – | – | waiting | (deleted) |
+//! | succeeded | – | complete | – | – | – | complete | (deleted) |
+//!
+//! `–` is [`Rejection::Stale`]: the worker that reports it was overtaken. A pausing task may still succeed or fail,
+//! when its last object was settled before the stop reached the worker.
+
+/// Where a task stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Waits for a worker.
+    Waiting,
+    /// A worker is on it, or will take it up again after a crash.
+    Running,
+    /// Was asked to stop; the worker is committing what it has.
+    Pausing,
+    /// Stopped by a user; has no credentials.
+    Paused,
+    /// Ended with failed objects, or could not go on; has no credentials.
+    Failed,
+    /// Every object is at the target.
+    Succeeded,
+}
+
+/// What may happen to a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// A worker takes it.
+    Claim,
+    /// A user stops it.
+    Stop,
+    /// The worker has stopped and committed.
+    Drain,
+    /// The pass ended without a failure.
+    Succeed,
+    /// The pass ended with failures, or could not go on.
+    Fail,
+    /// A user starts it.
+    Start,
+    /// A user deletes it; the state stays, the task goes.
+    Delete,
+}
+
+/// Why an event does not fit a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rejection {
+    /// Start of a task that waits, runs or is about to pause (OMS.0065).
+    AlreadyStarted,
+    /// Stop of a task that does not run (OMS.0066).
+    NotInProgress,
+    /// Start or stop of a task that succeeded (OMS.0070).
+    Complete,
+    /// Delete of a task that runs (OMS.0063).
+    InProgress,
+    /// A worker reports on a task that is not its own any more.
+    Stale,
+}
+
+impl State {
+    /// All states, for tables and tests.
+    pub const ALL: [Self; 6] = [
+        Self::Waiting,
+        Self::Running,
+        Self::Pausing,
+        Self::Paused,
+        Self::Failed,
+        Self::Succeeded,
+    ];
+
+    /// The state after `event`.
+    ///
+    /// # Errors
+    /// The [`Rejection`] of the table above.
+    pub const fn apply(self, event: Event) -> Result<Self, Rejection> {
+        match (self, event) {
+            (Self::Waiting | Self::Running, Event::Claim) => Ok(Self::Running),
+            (Self::Waiting, Event::Stop) => Ok(Self::Paused),
+            (Self::Running, Event::Stop) => Ok(Self::Pausing),
+            (Self::Pausing, Event::Drain) => Ok(Self::Paused),
+            (Self::Running | Self::Pausing, Event::Succeed) => Ok(Self::Succeeded),
+            (Self::Waiting | Self::Running | Self::Pausing, Event::Fail) => Ok(Self::Failed),
+            (Self::Paused | Self::Failed, Event::Start) => Ok(Self::Waiting),
+            (Self::Waiting | Self::Paused | Self::Failed | Self::Succeeded, Event::Delete) => Ok(self),
+
+            (Self::Waiting | Self::Running | Self::Pausing, Event::Start) => Err(Rejection::AlreadyStarted),
+            (Self::Succeeded, Event::Start | Event::Stop) => Err(Rejection::Complete),
+            (Self::Pausing | Self::Paused | Self::Failed, Event::Stop) => Err(Rejection::NotInProgress),
+            (Self::Running | Self::Pausing, Event::Delete) => Err(Rejection::InProgress),
+            (Self::Pausing | Self::Paused | Self::Failed | Self::Succeeded, Event::Claim)
+            | (Self::Waiting | Self::Running | Self::Paused | Self::Failed | Self::Succeeded, Event::Drain)
+            | (Self::Waiting | Self::Paused | Self::Failed | Self::Succeeded, Event::Succeed)
+            | (Self::Paused | Self::Failed | Self::Succeeded, Event::Fail) => Err(Rejection::Stale),
+        }
+    }
+
+    /// Whether the ledger keeps credentials in this state: only while the task can run by itself.
+    #[must_use]
+    pub const fn keeps_credentials(self) -> bool {
+        match self {
+            Self::Waiting | Self::Running | Self::Pausing => true,
+            Self::Paused | Self::Failed | Self::Succeeded => false,
+        }
+    }
+
+    /// The name in the ledger and in logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Pausing => "pausing",
+            Self::Paused => "paused",
+            Self::Failed => "failed",
+            Self::Succeeded => "succeeded",
+        }
+    }
+
+    /// The state of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_and_start_cycle_comes_back_to_waiting() {
+        let path = [Event::Claim, Event::Stop, Event::Drain, Event::Start];
+        let end = path.into_iter().try_fold(State::Waiting, State::apply);
+        assert_eq!(end, Ok(State::Waiting));
+    }
+
+    #[test]
+    fn credentials_are_asked_for_again_exactly_where_they_were_wiped() {
+        for state in State::ALL {
+            if state.apply(Event::Start).is_ok() {
+                assert!(!state.keeps_credentials(), "{state:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_unique() {
+        for state in State::ALL {
+            assert_eq!(State::from_name(state.name()), Some(state));
+        }
+    }
+}

@@ -24,7 +24,7 @@ from s3tool import client
 PART = 8 * 1024 * 1024
 
 # Keys that are easy to get wrong: each has a character or a shape that some encoding, path or sorting step mistreats.
-# Left out is what SeaweedFS, whose keys are paths, cannot hold: `a//b`, `a\\b`, `.` and `..` as a segment, a key that is also a folder.
+# Left out is what SeaweedFS, whose keys are paths, cannot hold: `a//b`, `a\b`, `.` and `..` as a segment, a key that is also a folder.
 ZOO_KEYS = [
     "plain.txt",
     "with space.txt",

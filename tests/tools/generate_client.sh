@@ -2,7 +2,7 @@
 # generate_client.sh DOCUMENT FOLDER : generates a Python client from an OpenAPI document into FOLDER (a package) and imports all of it.
 # A warning of the generator fails: it warns where it left an operation or a schema out.
 set -euo pipefail
-: "${OMS_TEST_TOOLS:?is not set: run this through tests/run}"
+: "${OMS_TEST_TOOLS:?must name the folder that tests/run --tools-only filled}"
 [ $# = 2 ] || { sed -n 2,3p "$0" >&2; exit 2; }
 bin=$OMS_TEST_TOOLS/python/bin
 mkdir -p "$2"

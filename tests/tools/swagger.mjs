@@ -53,7 +53,9 @@ async function use() {
   const operations = await page.locator(".opblock").count();
 
   const dialog = page.locator(".dialog-ux .modal-ux");
-  const scheme = dialog.locator(".auth-container", { hasText: "X-Auth-Token" });
+  // Other schemes may mention the header in what they say of themselves; this one is named so.
+  const named = page.locator("p", { hasText: /^Name:\s*X-Auth-Token$/ });
+  const scheme = dialog.locator(".auth-container", { has: named });
   await step("authorizing with the X-Auth-Token scheme", async () => {
     await page.locator(".auth-wrapper .btn.authorize").first().click();
     await scheme.locator("input").fill(token);

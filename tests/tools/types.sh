@@ -2,7 +2,7 @@
 # types.sh DOCUMENT FOLDER [USE.ts...] : generates TypeScript types from an OpenAPI document into FOLDER/schema.d.ts and
 # type-checks them, with the given files that use them (`import type { paths, components } from "./schema"`).
 set -euo pipefail
-: "${OMS_TEST_TOOLS:?is not set: run this through tests/run}"
+: "${OMS_TEST_TOOLS:?must name the folder that tests/run --tools-only filled}"
 [ $# -ge 2 ] || { sed -n 2,3p "$0" >&2; exit 2; }
 bin=$OMS_TEST_TOOLS/npm/node_modules/.bin
 document=$1 folder=$2

@@ -27,7 +27,7 @@ TOML
 
 # Checks: those that say something about the service. Left out are the opinions on which broken input must be refused
 # (this API ignores unknown fields on purpose) and on authentication and methods, which have tests of their own.
-# Bounds: one worker, a fixed seed and a number of examples make the same requests each time; --max-time is a safety net.
+# Bounds: one worker, a fixed seed and a number of examples make the same requests each time.
 cd "$folder"
 export OMS_FUZZ_TOKEN=$token OMS_FUZZ_PROJECT=$project
 "$OMS_TEST_TOOLS/python/bin/schemathesis" --config-file "$folder/schemathesis.toml" run "$base/openapi/v1.json" \

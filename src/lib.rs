@@ -1,6 +1,7 @@
 //! `oms`: object storage migration as a service.
 
 pub mod dispatch;
+pub mod engine;
 pub mod error;
 pub mod object;
 pub mod secret;

@@ -8,3 +8,4 @@ pub mod secret;
 pub mod service;
 pub mod store;
 pub mod task;
+pub mod worker;

@@ -347,11 +347,12 @@ impl Matcher {
         match self {
             Self::Empty => Ok(entries.iter().map(|_| Ok(None)).collect()),
             Self::Merge { .. } | Self::Heads => {
-                let found: Vec<_> =
-                    stream::iter(entries.iter().map(|entry| existing_at_target(ctx, &entry.key)))
-                        .buffered(HEADS_AT_ONCE)
-                        .collect()
-                        .await;
+                let keys: Vec<Key> = entries.iter().map(|entry| entry.key.clone()).collect();
+                let found: Vec<_> = stream::iter(keys)
+                    .map(|key| async move { existing_at_target(ctx, &key).await })
+                    .buffered(HEADS_AT_ONCE)
+                    .collect()
+                    .await;
                 found
                     .into_iter()
                     .map(|one| match one {

@@ -4,8 +4,6 @@
 //! The target is asked by writing: two empty objects below `oms/probe/`, removed at once. A store may answer reads and
 //! refuse every write, and only the write tells.
 
-use rand::Rng as _;
-
 use super::order::{Order, OrderWatch};
 use super::retry::{self, At as _, Attempt};
 use crate::error::{Error, ErrorKind, Result};
@@ -37,7 +35,7 @@ pub async fn source(store: &SharedStore, spec: &TaskSpec) -> Attempt<()> {
 /// # Errors
 /// The trouble that the target has, after retries.
 pub async fn target(store: &SharedStore) -> Attempt<Option<Order>> {
-    let folder = format!("oms/probe/{:016x}/", rand::rng().random::<u64>());
+    let folder = format!("oms/probe/{:016x}/", rand::random::<u64>());
     let keys = NAMES.map(|name| Key::from(format!("{folder}{name}").as_str()));
     let found = written_order(store, &folder, &keys).await;
     for key in &keys {

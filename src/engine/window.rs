@@ -81,11 +81,6 @@ impl Window {
         self.open.len() < MAX_OPEN
     }
 
-    /// Whether nothing is in flight.
-    pub fn is_empty(&self) -> bool {
-        self.open.is_empty()
-    }
-
     /// Number of records in the next commit, to commit early when it grows.
     pub fn records(&self) -> usize {
         self.settled.failures.len() + self.settled.resolved.len()
@@ -201,7 +196,7 @@ mod tests {
         assert_eq!((commit.failures.len(), commit.delta.bytes_settled), (1, 5));
         window.settle(numbers[2], Outcome::Gone);
         assert_eq!(window.take().delta.gone, 1);
-        assert!(window.is_empty());
+        assert!(window.open.is_empty());
     }
 
     #[test]

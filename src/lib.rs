@@ -4,6 +4,7 @@ pub mod dispatch;
 pub mod engine;
 pub mod error;
 pub mod object;
+pub mod sandbox;
 pub mod secret;
 pub mod service;
 pub mod store;

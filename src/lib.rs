@@ -1,5 +1,6 @@
 //! `oms`: object storage migration as a service.
 
+pub mod api;
 pub mod dispatch;
 pub mod engine;
 pub mod error;

@@ -2,6 +2,7 @@
 
 pub mod dispatch;
 pub mod error;
+pub mod net;
 pub mod object;
 pub mod secret;
 pub mod service;

@@ -1,1 +1,7 @@
-//! t
+//! All tests that need more than one module, in one binary: `cargo test --test it contract::` runs one concern.
+
+// HTTP in, HTTP out: every rule of the API as a caller meets it.
+mod api;
+// The document, its promises, and the layers of the code.
+mod contract;
+mod support;

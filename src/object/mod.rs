@@ -15,6 +15,8 @@ use http::HeaderMap;
 use http_body_util::combinators::UnsyncBoxBody;
 
 use crate::error::{Error, Result};
+use crate::secret::KeyPair;
+use crate::task::spec::Place;
 use crate::task::{Key, UnixMillis};
 
 #[expect(unused_imports, reason = "named in the documentation")]
@@ -282,6 +284,25 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
 
     /// Host and bucket, for messages.
     fn describe(&self) -> String;
+}
+
+/// Which listing operation a store understands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ListVersion {
+    /// `ListObjectsV2`, with tokens.
+    #[default]
+    V2,
+    /// `ListObjects`, with markers.
+    V1,
+}
+
+/// Makes stores from places and keys.
+pub trait Connect: Send + Sync {
+    /// A store for the bucket of `place`, seen with `keys`. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an address or key that cannot be put into a request.
+    fn connect(&self, place: &Place, keys: &KeyPair, list: ListVersion) -> Result<SharedStore>;
 }
 
 /// The object a server-side copy reads.

@@ -8,6 +8,10 @@
 //! * Credentials exist only in the states that [`State::keeps_credentials`] names.
 //! * Time is an argument: `now` comes from the caller.
 
+#[cfg(test)]
+#[doc(hidden)]
+pub mod conformance;
+mod json;
 pub mod sqlite;
 
 use async_trait::async_trait;

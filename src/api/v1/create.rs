@@ -1,0 +1,309 @@
+//! Creation of tasks on the wire.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::bandwidth::{self, BandwidthWindow};
+use super::place::{Naming, SourceNode, TargetNode, secret};
+use super::rules;
+use crate::api::json::Node;
+use crate::error::{Error, Result};
+use crate::secret::{Credentials, Secret};
+use crate::service;
+use crate::task::spec::Notification;
+use crate::task::{Task, TaskSpec, UnixMillis};
+
+/// Last second of the year 9999, beyond which no date has a usual spelling.
+const LAST_SECOND: i64 = 253_402_300_799;
+
+/// How the names in `src_node.object_key` are meant: `object` (objects, and folders where a name ends with `/`) or
+/// `prefix` (beginnings of names). `list` and `url_list` are not supported yet.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskType {
+    /// Objects and folders.
+    Object,
+    /// Prefixes.
+    Prefix,
+    /// A list of objects.
+    List,
+    /// A list of URLs.
+    UrlList,
+}
+
+/// Which end of a task is told.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Trigger {
+    /// It succeeded.
+    Success,
+    /// It failed.
+    Fail,
+}
+
+/// Language of a message.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Language {
+    /// Chinese.
+    ZhCn,
+    /// English.
+    EnUs,
+}
+
+/// Whom to tell at the end. Kept and shown; sending is not built yet.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct SmnInfo {
+    /// Topic.
+    #[schema(min_length = 1, max_length = 255, examples("urn:smn:region:project:OMS"))]
+    topic_urn: String,
+    /// Language of the message.
+    language: Option<Language>,
+    /// Which ends are told.
+    #[schema(min_items = 1, max_items = 2)]
+    trigger_conditions: Vec<Trigger>,
+}
+
+/// How a CDN is read.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// With TLS.
+    Https,
+    /// Without.
+    Http,
+}
+
+/// How requests to a CDN are signed.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum AuthenticationType {
+    /// Not at all.
+    None,
+    /// As Qiniu wants it.
+    QiniuPrivateAuthentication,
+    /// As Aliyun's type A wants it.
+    AliyunOssA,
+    /// As Aliyun's type B wants it.
+    AliyunOssB,
+    /// As Aliyun's type C wants it.
+    AliyunOssC,
+    /// As Kingsoft wants it.
+    KsyunPrivateAuthentication,
+}
+
+/// Reads the objects through a CDN. Not supported yet: a request that has it is refused.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceCdn {
+    /// How to read.
+    #[serde(rename = "protocol")]
+    _protocol: Protocol,
+    /// Host name.
+    #[schema(min_length = 1, max_length = 255)]
+    domain: String,
+    /// How requests are signed.
+    #[serde(rename = "authentication_type")]
+    _authentication_type: AuthenticationType,
+    /// Key of the signature.
+    #[serde(default, deserialize_with = "optional_secret")]
+    #[schema(value_type = Option<String>, format = Password, max_length = 255, write_only)]
+    authentication_key: Option<Secret>,
+}
+
+/// A task to create.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(examples(json!(example())))]
+pub struct CreateTask {
+    /// Where the objects are.
+    src_node: SourceNode,
+    /// Where they go.
+    dst_node: TargetNode,
+    /// Whether the target shall encrypt with its key management service.
+    #[serde(rename = "enableKMS")]
+    enable_kms: bool,
+    /// Objects copied at the same time; 0 means as many as allowed.
+    #[schema(minimum = 0, maximum = 50)]
+    thread_num: i64,
+    /// A sentence for people, without any of `< > ( ) " ' &`.
+    #[schema(max_length = 255, pattern = r#"^[^<>()"'&]*$"#)]
+    description: Option<String>,
+    /// Whom to tell at the end.
+    #[serde(rename = "smnInfo")]
+    smn_info: Option<SmnInfo>,
+    /// Copy only objects modified after this moment, in seconds since 1970; 0 means all.
+    #[schema(minimum = 0, maximum = 253_402_300_799_i64)]
+    migrate_since: Option<i64>,
+    /// Read the objects through a CDN; not supported yet.
+    source_cdn: Option<SourceCdn>,
+    /// Whether archived objects are restored first; `true` is not supported yet.
+    auto_restore: Option<bool>,
+    /// Limits for parts of the day, which must not overlap; no limit outside of them.
+    #[schema(max_items = 5)]
+    bandwidth_policy: Option<Vec<BandwidthWindow>>,
+    /// How the names in `src_node.object_key` are meant; `object` when it is not given.
+    task_type: Option<TaskType>,
+    /// Whether failed objects are recorded, so that a start can repeat them alone; `true` when it is not given.
+    enable_failed_object_recording: Option<bool>,
+}
+
+fn example() -> serde_json::Value {
+    serde_json::json!({
+        "src_node": {
+            "region": "eu-west-1", "ak": "source_ak", "sk": "source_sk", "bucket": "photos",
+            "object_key": {"path": "", "keys": ["2024/", "index.html"]}, "cloud_type": "AWS"
+        },
+        "dst_node": {
+            "region": "cn-north-4", "ak": "target_ak", "sk": "target_sk", "bucket": "photos-copy", "object_key": "/"
+        },
+        "enableKMS": false,
+        "thread_num": 50,
+        "description": "nightly copy",
+        "bandwidth_policy": [{"start": "08:00", "end": "19:59", "max_bandwidth": 50_000_000}]
+    })
+}
+
+/// The task that was created.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CreatedTask {
+    /// Number of the task.
+    #[schema(
+        minimum = 1,
+        maximum = 999_999_999_999_999_i64,
+        examples(179_500_000_000_000_i64)
+    )]
+    id: i64,
+    /// Name of the task: both buckets and the time.
+    #[schema(examples("photos-photos-copy-20261122150405123_0"))]
+    task_name: String,
+}
+
+impl From<Task> for CreatedTask {
+    fn from(task: Task) -> Self {
+        Self {
+            id: task.id.get(),
+            task_name: task.name,
+        }
+    }
+}
+
+/// Reads a body.
+///
+/// # Errors
+/// Those of [`Node::read`], OMS.0061 for what is not supported yet, and those of single fields, which the document has.
+pub fn read(body: Node) -> Result<service::CreateTask> {
+    // Lists have other required fields, so they are told apart before the rest is looked at.
+    if let Some(kind @ ("list" | "url_list")) = body.get("task_type").and_then(Node::text) {
+        return rules::unsupported(&format!("task_type {kind}"));
+    }
+    check(body.read()?)
+}
+
+fn check(body: CreateTask) -> Result<service::CreateTask> {
+    let CreateTask {
+        src_node,
+        dst_node,
+        enable_kms,
+        thread_num,
+        description,
+        smn_info,
+        migrate_since,
+        source_cdn,
+        auto_restore,
+        bandwidth_policy,
+        task_type,
+        enable_failed_object_recording,
+    } = body;
+    let naming = match task_type.unwrap_or(TaskType::Object) {
+        TaskType::Object => Naming::Objects,
+        TaskType::Prefix => Naming::Prefixes,
+        TaskType::List | TaskType::UrlList => return rules::unsupported("task_type list"),
+    };
+    let (source, source_keys, scope) = src_node.check(naming)?;
+    let (target, target_keys, target_prefix) = dst_node.check()?;
+    let threads = rules::number(
+        "thread_num",
+        thread_num,
+        0..=i64::from(TaskSpec::MAX_THREADS),
+        "OMS.0059",
+    )?;
+    let description = description.unwrap_or_default();
+    rules::length("description", &description, 0..=TaskSpec::MAX_DESCRIPTION)?;
+    let since: i64 = rules::number(
+        "migrate_since",
+        migrate_since.unwrap_or(0),
+        0..=LAST_SECOND,
+        "OMS.0064",
+    )?;
+    let notification = smn_info.map(check_notification).transpose()?;
+    let bandwidth = bandwidth::policy(bandwidth_policy.unwrap_or_default())?;
+    if let Some(cdn) = source_cdn {
+        rules::length("source_cdn.domain", &cdn.domain, 1..=255)?;
+        let key = cdn.authentication_key.as_ref().map_or("", Secret::expose);
+        rules::length("source_cdn.authentication_key", key, 0..=255)?;
+        return rules::unsupported("source_cdn");
+    }
+    if auto_restore == Some(true) {
+        return rules::unsupported("auto_restore");
+    }
+    Ok(service::CreateTask {
+        source,
+        target,
+        target_prefix,
+        scope,
+        description,
+        threads,
+        kms: enable_kms,
+        migrate_since: (since > 0).then(|| UnixMillis(since * 1000)),
+        restore: false,
+        record_failures: enable_failed_object_recording.unwrap_or(true),
+        cdn: None,
+        notification,
+        bandwidth,
+        credentials: Credentials {
+            source: source_keys,
+            target: target_keys,
+            cdn_key: None,
+        },
+    })
+}
+
+fn check_notification(info: SmnInfo) -> Result<Notification> {
+    let SmnInfo {
+        topic_urn,
+        language,
+        trigger_conditions,
+    } = info;
+    rules::length("smnInfo.topicUrn", &topic_urn, 1..=255)?;
+    if !(1..=2).contains(&trigger_conditions.len()) {
+        let text = "smnInfo.triggerConditions must have 1 or 2 entries";
+        return Err(Error::invalid(text).with_code("OMS.0064"));
+    }
+    let triggers = trigger_conditions.into_iter().map(|trigger| match trigger {
+        Trigger::Success => "SUCCESS".to_owned(),
+        Trigger::Fail => "FAIL".to_owned(),
+    });
+    Ok(Notification {
+        topic_urn,
+        language: language.map(|language| match language {
+            Language::ZhCn => "zh-cn".to_owned(),
+            Language::EnUs => "en-us".to_owned(),
+        }),
+        triggers: triggers.collect(),
+    })
+}
+
+/// Reads a string, or nothing, into a [`Secret`].
+///
+/// # Errors
+/// Those of the deserializer.
+pub fn optional_secret<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<Secret>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(transparent)]
+    struct Text(#[serde(deserialize_with = "secret")] Secret);
+    Ok(Option::<Text>::deserialize(deserializer)?.map(|text| text.0))
+}

@@ -1,0 +1,151 @@
+//! Failed objects on the wire: an extension.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::api::query::Query;
+use crate::error::{Error, Result};
+use crate::store::Failure;
+use crate::task::Key;
+
+const DEFAULT_LIMIT: i64 = 100;
+const PARAMETERS: &[(&str, &str)] = &[("after", "OMS.0064"), ("limit", "OMS.0051")];
+
+/// Which failed objects.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes the query; `read` reads it")]
+pub struct FailuresParameters {
+    /// Where the page before ended: its `next`.
+    #[param(min_length = 1, max_length = 1366, pattern = "^[A-Za-z0-9_-]+$")]
+    after: Option<String>,
+    /// Most objects to answer; 100 when it is not given.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<i64>,
+}
+
+/// A page of failed objects.
+#[derive(Serialize, ToSchema)]
+pub struct FailurePage {
+    /// The objects, in the order of their keys.
+    failures: Vec<FailedObject>,
+    /// Where the next page begins, for `after`; null when this is the last.
+    next: Option<String>,
+}
+
+/// An object that could not be copied.
+#[derive(Serialize, ToSchema)]
+pub struct FailedObject {
+    /// Key at the source; what is not UTF-8 in it is replaced.
+    key: String,
+    /// Length in bytes.
+    #[schema(minimum = 0)]
+    size: i64,
+    /// Code of the store that refused, or one of the service's.
+    #[schema(examples("AccessDenied"))]
+    code: String,
+    /// A sentence.
+    message: String,
+    /// Number under which the store that refused knows the request; null when it gave none.
+    request_id: Option<String>,
+    /// How often it was tried in the last run.
+    #[schema(minimum = 0)]
+    attempts: i64,
+    /// When it failed last, in milliseconds since 1970.
+    #[schema(minimum = 0)]
+    time: i64,
+}
+
+/// Reads a query string: behind which key, and how many.
+///
+/// # Errors
+/// OMS.0064 for `after`, OMS.0051 for `limit`, OMS.0074 for what is not known.
+pub fn read(text: &str) -> Result<(Option<Key>, i64)> {
+    let query = Query::parse(text, PARAMETERS)?;
+    let limit = query
+        .integer("limit", 1, 1000, "OMS.0051")?
+        .unwrap_or(DEFAULT_LIMIT);
+    let after = query.get("after").map(|text| {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok();
+        let fine = bytes.filter(|bytes| (1..=Key::MAX_LEN).contains(&bytes.len()));
+        fine.map(Key::from)
+            .ok_or_else(|| Error::invalid("after must be the next of an earlier page").with_code("OMS.0064"))
+    });
+    Ok((after.transpose()?, limit))
+}
+
+impl FailurePage {
+    /// A page of at most `limit` of the objects `found`; one more of them means that there is a next page.
+    #[must_use]
+    pub fn new(mut found: Vec<Failure>, limit: i64) -> Self {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let last = found.last().filter(|_| more);
+        let next = last.map(|failure| URL_SAFE_NO_PAD.encode(failure.key.as_bytes()));
+        Self {
+            failures: found.into_iter().map(FailedObject::from).collect(),
+            next,
+        }
+    }
+}
+
+impl From<Failure> for FailedObject {
+    fn from(failure: Failure) -> Self {
+        let Failure {
+            key,
+            size,
+            code,
+            message,
+            request_id,
+            attempts,
+            at,
+        } = failure;
+        Self {
+            key: key.lossy().into_owned(),
+            size,
+            code,
+            message,
+            request_id,
+            attempts,
+            time: at.0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::UnixMillis;
+
+    fn failure(key: &[u8]) -> Failure {
+        Failure {
+            key: Key::from(key),
+            size: 1,
+            code: "AccessDenied".to_owned(),
+            message: "no".to_owned(),
+            request_id: None,
+            attempts: 1,
+            at: UnixMillis(0),
+        }
+    }
+
+    #[test]
+    fn a_cursor_leads_behind_the_last_key_whatever_its_bytes() {
+        let odd = [0xff, b'/', 0, b'?'];
+        let page = FailurePage::new(vec![failure(b"a"), failure(&odd), failure(b"z")], 2);
+        let (after, limit) = read(&format!("after={}&limit=2", page.next.unwrap())).unwrap();
+        assert_eq!((after, limit), (Some(Key::from(&odd[..])), 2));
+        assert_eq!(FailurePage::new(vec![failure(b"z")], 1).next, None);
+    }
+
+    #[test]
+    fn foreign_cursors_are_refused() {
+        for bad in ["after=", "after=*", "after=YQ==", "limit=0", "limit=1001"] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+        assert_eq!(read("").unwrap(), (None, DEFAULT_LIMIT));
+    }
+}

@@ -1,0 +1,228 @@
+//! Version 1 of the API: the ten operations of the OMS reference, and one of ours.
+//!
+//! Summaries and descriptions in the document are the comments of the handlers; the rules of single fields stand on
+//! the wire types in the modules below.
+
+mod bandwidth;
+mod cloud;
+mod create;
+mod failures;
+mod info;
+mod list;
+mod place;
+mod rules;
+mod task;
+mod update;
+
+use actix_web::dev::ServiceFactory;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::middleware::from_fn;
+use actix_web::{HttpRequest, HttpResponse, delete, get, post, put, web};
+use utoipa_actix_web::scope::Scope;
+
+use self::failures::{FailurePage, FailuresParameters};
+use self::info::{DomainPath, Quotas, Versions};
+use self::list::{ListParameters, Listing, ProjectPath, Selection};
+use self::task::{Task, TaskPath};
+use self::update::{Change, UpdateTask};
+use super::error::{ApiError, BodyRefusals, Refusals};
+use super::extract::{InDomain, InProject, JsonBody, OfTask};
+use super::query::Query;
+use super::{ApiState, auth, fallback};
+
+type Answer<T> = Result<web::Json<T>, ApiError>;
+
+/// All routes of this version, behind the token.
+pub fn scope() -> Scope<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse,
+        Error = actix_web::Error,
+        InitError = (),
+    >,
+> {
+    utoipa_actix_web::scope("/v1")
+        .service(create_task)
+        .service(list_tasks)
+        .service(show_task)
+        .service(update_task)
+        .service(delete_task)
+        .service(list_failures)
+        .service(show_quotas)
+        .service(show_version)
+        .default_service(web::to(fallback::fallback))
+        .wrap(from_fn(auth::require_token))
+}
+
+/// Create a task.
+///
+/// The task starts by itself. Keys, permissions and buckets are checked by using them, in the background: what is
+/// wrong with them shows in the task's `error_reason`.
+#[utoipa::path(
+    tag = "tasks",
+    params(ProjectPath),
+    request_body(content = create::CreateTask, description = "What to copy, from where and to where."),
+    responses((status = 200, description = "The task was created.", body = create::CreatedTask), BodyRefusals)
+)]
+#[post("/{project_id}/objectstorage/task")]
+async fn create_task(
+    state: web::Data<ApiState>,
+    request: HttpRequest,
+    InProject(project): InProject,
+    JsonBody(body): JsonBody,
+) -> Answer<create::CreatedTask> {
+    Query::parse(request.query_string(), &[])?;
+    let order = create::read(body)?;
+    let task = state.service().create(&project, order, state.now()).await?;
+    Ok(web::Json(task.into()))
+}
+
+/// List tasks, or count them.
+///
+/// Answers the tasks from number `start` on, at most `limit`, newest first. With `totalcount=true` it answers their
+/// number instead.
+#[utoipa::path(
+    tag = "tasks",
+    params(ProjectPath, ListParameters),
+    responses((status = 200, description = "The tasks, or with `totalcount=true` their number.", body = Listing), Refusals)
+)]
+#[get("/{project_id}/objectstorage/task")]
+async fn list_tasks(
+    state: web::Data<ApiState>,
+    request: HttpRequest,
+    InProject(project): InProject,
+) -> Answer<Listing> {
+    let service = state.service();
+    Ok(web::Json(match list::read(request.query_string())? {
+        Selection::Tasks { states, start, limit } => {
+            let tasks = service.list(&project, states, start, limit).await?;
+            Listing::tasks(tasks, state.now())
+        }
+        Selection::Count { states } => Listing::count(service.count(&project, states).await?),
+        Selection::NoTasks => Listing::tasks(Vec::new(), state.now()),
+        Selection::CountOfNone => Listing::count(0),
+    }))
+}
+
+/// Show a task.
+///
+/// Answers what the task shall do and how far it is. Keys are never shown.
+#[utoipa::path(
+    tag = "tasks",
+    params(TaskPath),
+    responses((status = 200, description = "The task.", body = Task), Refusals)
+)]
+#[get("/{project_id}/objectstorage/task/{task_id}")]
+async fn show_task(state: web::Data<ApiState>, request: HttpRequest, of: OfTask) -> Answer<Task> {
+    Query::parse(request.query_string(), &[])?;
+    let task = state.service().show(&of.project, of.id).await?;
+    Ok(web::Json(Task::new(task, state.now())))
+}
+
+/// Start or stop a task, or change its bandwidth.
+///
+/// `operation` says which: `start` starts a paused or failed task with fresh keys, `stop` pauses a running one,
+/// `change_bandwidthpolicy` replaces the bandwidth windows of a task that has not succeeded.
+#[utoipa::path(
+    tag = "tasks",
+    params(TaskPath),
+    request_body(
+        content = UpdateTask,
+        description = "One of three operations.",
+        examples(
+            ("start" = (summary = "Start a paused or failed task", value = json!(update::start_example()))),
+            ("stop" = (summary = "Pause a running task", value = json!({"operation": "stop"}))),
+            ("change_bandwidthpolicy" = (
+                summary = "Change the bandwidth windows",
+                value = json!(update::bandwidth_example())
+            ))
+        )
+    ),
+    responses((status = 200, description = "Done, or begun: the task shows the progress. No body."), BodyRefusals)
+)]
+#[put("/{project_id}/objectstorage/task/{task_id}")]
+async fn update_task(
+    state: web::Data<ApiState>,
+    request: HttpRequest,
+    of: OfTask,
+    JsonBody(body): JsonBody,
+) -> Result<HttpResponse, ApiError> {
+    Query::parse(request.query_string(), &[])?;
+    let (service, now) = (state.service(), state.now());
+    match update::read(body)? {
+        Change::Start(mode, credentials) => service.start(&of.project, of.id, mode, credentials, now).await?,
+        Change::Stop => service.stop(&of.project, of.id, now).await.map(drop)?,
+        Change::Bandwidth(policy) => service.set_bandwidth(&of.project, of.id, policy).await?,
+    }
+    Ok(HttpResponse::new(StatusCode::OK))
+}
+
+/// Delete a task.
+///
+/// Deletes a task that does not run, with its records. Objects stay where they are.
+#[utoipa::path(
+    tag = "tasks",
+    params(TaskPath),
+    responses((status = 204, description = "The task was deleted."), Refusals)
+)]
+#[delete("/{project_id}/objectstorage/task/{task_id}")]
+async fn delete_task(
+    state: web::Data<ApiState>,
+    request: HttpRequest,
+    of: OfTask,
+) -> Result<HttpResponse, ApiError> {
+    Query::parse(request.query_string(), &[])?;
+    state.service().delete(&of.project, of.id).await?;
+    Ok(HttpResponse::new(StatusCode::NO_CONTENT))
+}
+
+/// List the failed objects of a task.
+///
+/// An extension: the objects that could not be copied, in the order of their keys, with the reason of each. A start
+/// with `migration_failed_object` repeats exactly these.
+#[utoipa::path(
+    tag = "tasks",
+    params(TaskPath, FailuresParameters),
+    responses((status = 200, description = "A page of failed objects.", body = FailurePage), Refusals),
+    extensions(("x-oms-extension" = json!(true)))
+)]
+#[get("/{project_id}/objectstorage/task/{task_id}/failures")]
+async fn list_failures(state: web::Data<ApiState>, request: HttpRequest, of: OfTask) -> Answer<FailurePage> {
+    let (after, limit) = failures::read(request.query_string())?;
+    // One more than asked for tells whether there is a next page.
+    let found = state
+        .service()
+        .failures(&of.project, of.id, after.as_ref(), limit + 1)
+        .await?;
+    Ok(web::Json(FailurePage::new(found, limit)))
+}
+
+/// Show the quotas.
+///
+/// Answers how many tasks run at the same time; more of them wait.
+#[utoipa::path(
+    tag = "service",
+    params(DomainPath),
+    responses((status = 200, description = "The quotas.", body = Quotas), Refusals)
+)]
+#[get("/{domain_id}/objectstorage/quotas")]
+async fn show_quotas(state: web::Data<ApiState>, request: HttpRequest, _: InDomain) -> Answer<Quotas> {
+    Query::parse(request.query_string(), &[])?;
+    Ok(web::Json(Quotas::new(state.service().parallel_tasks())))
+}
+
+/// Show the versions of the API.
+///
+/// Answers which versions this service speaks.
+#[utoipa::path(
+    tag = "service",
+    params(ProjectPath),
+    responses((status = 200, description = "The versions.", body = Versions), Refusals)
+)]
+#[get("/{project_id}/objectstorage/version")]
+async fn show_version(request: HttpRequest, _: InProject) -> Answer<Versions> {
+    Query::parse(request.query_string(), &[])?;
+    Ok(web::Json(Versions::of_this_service()))
+}

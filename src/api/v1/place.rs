@@ -1,0 +1,310 @@
+//! Both sides of a task on the wire: `src_node` and `dst_node`.
+
+use std::fmt;
+
+use serde::Deserialize as DeserializeDerive;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use utoipa::ToSchema;
+
+use super::cloud::{CloudName, TargetCloud};
+use super::rules;
+use crate::error::{Error, Result};
+use crate::secret::{KeyPair, Secret};
+use crate::service::PlaceRequest;
+use crate::task::Key;
+use crate::task::spec::{Cloud, Scope};
+
+/// Names objects of the source.
+#[derive(Debug, ToSchema)]
+#[serde(untagged)]
+pub enum ObjectKey {
+    /// One object, folder or prefix; an empty string or `/` means the whole bucket.
+    Text(String),
+    /// Several of them.
+    Keys(ObjectKeys),
+}
+
+/// Several objects, folders or prefixes.
+#[derive(Debug, DeserializeDerive, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ObjectKeys {
+    /// Must be empty; kept for older clients.
+    #[schema(max_length = 0)]
+    path: Option<String>,
+    /// For the task type `object`: names of objects, and of folders where they end with `/`. For `prefix`: beginnings
+    /// of names. Each has 1 to 1024 characters.
+    #[schema(min_items = 1, max_items = 10_000)]
+    keys: Vec<String>,
+}
+
+impl<'de> Deserialize<'de> for ObjectKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = ObjectKey;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string, or an object with keys")
+            }
+            fn visit_str<E>(self, text: &str) -> std::result::Result<ObjectKey, E> {
+                Ok(ObjectKey::Text(text.to_owned()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> std::result::Result<ObjectKey, A::Error> {
+                Deserialize::deserialize(MapAccessDeserializer::new(map)).map(ObjectKey::Keys)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+/// A list of objects that lies in a bucket.
+#[derive(Debug, DeserializeDerive, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListFile {
+    /// Bucket that holds the list.
+    #[schema(min_length = 1, max_length = 63)]
+    #[expect(dead_code, reason = "read for its form only, until lists are supported")]
+    obs_bucket: String,
+    /// Key of the list.
+    #[schema(min_length = 1, max_length = 1024)]
+    #[expect(dead_code, reason = "read for its form only, until lists are supported")]
+    list_file_key: String,
+}
+
+/// Where the objects are.
+#[derive(Debug, DeserializeDerive, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceNode {
+    /// Region, as the cloud spells it.
+    #[schema(min_length = 1, max_length = 64, examples("eu-west-1"))]
+    region: String,
+    /// Access key.
+    #[serde(deserialize_with = "secret")]
+    #[schema(value_type = String, min_length = 1, max_length = 100, write_only)]
+    ak: Secret,
+    /// Secret key.
+    #[serde(deserialize_with = "secret")]
+    #[schema(value_type = String, format = Password, min_length = 1, max_length = 100, write_only)]
+    sk: Secret,
+    /// Bucket.
+    #[schema(
+        min_length = 3,
+        max_length = 63,
+        pattern = "^[A-Za-z0-9._-]+$",
+        examples("photos")
+    )]
+    bucket: String,
+    /// Which objects: a name, or an object with several. Without it, the whole bucket.
+    object_key: Option<ObjectKey>,
+    /// A list of objects; not supported yet.
+    list_file: Option<ListFile>,
+    /// Account number that is part of a bucket's name; Tencent only.
+    #[schema(min_length = 1, max_length = 64)]
+    app_id: Option<String>,
+    /// Whose store it is; `Aliyun` when it is not given or empty.
+    cloud_type: Option<CloudName>,
+    /// An extension: address of the store, `http[s]://host[:port]`, for any S3-compatible store. Without it, the region
+    /// catalogue knows the address.
+    #[schema(min_length = 1, max_length = 255, examples("https://s3.example.com"), extensions(("x-oms-extension" = json!(true))))]
+    endpoint: Option<String>,
+}
+
+/// Where the objects go.
+#[derive(Debug, DeserializeDerive, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TargetNode {
+    /// Region, as the cloud spells it.
+    #[schema(min_length = 1, max_length = 64, examples("cn-north-4"))]
+    region: String,
+    /// Access key.
+    #[serde(deserialize_with = "secret")]
+    #[schema(value_type = String, min_length = 1, max_length = 100, write_only)]
+    ak: Secret,
+    /// Secret key.
+    #[serde(deserialize_with = "secret")]
+    #[schema(value_type = String, format = Password, min_length = 1, max_length = 100, write_only)]
+    sk: Secret,
+    /// Written before each key, as it is. Nothing, an empty string or `/` leave the keys as they are.
+    #[schema(max_length = 1024, examples("backup/"))]
+    object_key: Option<String>,
+    /// Bucket.
+    #[schema(
+        min_length = 3,
+        max_length = 63,
+        pattern = "^[A-Za-z0-9._-]+$",
+        examples("photos-copy")
+    )]
+    bucket: String,
+    /// Whose store it is; `HuaweiCloud` when it is not given or empty.
+    cloud_type: Option<TargetCloud>,
+    /// An extension: address of the store, `http[s]://host[:port]`, for any S3-compatible store. Without it, the region
+    /// catalogue knows the address.
+    #[schema(min_length = 1, max_length = 255, examples("https://s3.example.com"), extensions(("x-oms-extension" = json!(true))))]
+    endpoint: Option<String>,
+}
+
+/// How the names in `object_key` are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naming {
+    /// Objects and folders.
+    Objects,
+    /// Prefixes.
+    Prefixes,
+}
+
+impl SourceNode {
+    /// Checks the source's fields.
+    ///
+    /// # Errors
+    /// OMS.0064 for lengths, OMS.0057 for other rules, OMS.0061 for what is not supported yet.
+    pub fn check(self, naming: Naming) -> Result<(PlaceRequest, KeyPair, Scope)> {
+        let Self {
+            region,
+            ak,
+            sk,
+            bucket,
+            object_key,
+            list_file,
+            app_id,
+            cloud_type,
+            endpoint,
+        } = self;
+        check_place("src_node", "OMS.0057", &region, &bucket, endpoint.as_deref())?;
+        let keys = key_pair("src_node.", ["ak", "sk"], ak, sk)?;
+        if let Some(app_id) = &app_id {
+            rules::length("src_node.app_id", app_id, 1..=64)?;
+        }
+        let names = names(object_key)?;
+        if list_file.is_some() {
+            return rules::unsupported("src_node.list_file");
+        }
+        let cloud = Cloud::from(cloud_type.unwrap_or(CloudName::Aliyun));
+        if cloud == Cloud::UrlSource {
+            return rules::unsupported("src_node.cloud_type URLSource");
+        }
+        let scope = match naming {
+            Naming::Objects => Scope::Objects(names),
+            Naming::Prefixes => Scope::Prefixes(names),
+        };
+        let place = PlaceRequest {
+            cloud,
+            region,
+            bucket,
+            endpoint,
+            app_id,
+        };
+        Ok((place, keys, scope))
+    }
+}
+
+impl TargetNode {
+    /// Checks the target's fields; the key is the prefix of all names.
+    ///
+    /// # Errors
+    /// OMS.0064 for lengths, OMS.0058 for other rules.
+    pub fn check(self) -> Result<(PlaceRequest, KeyPair, Key)> {
+        let Self {
+            region,
+            ak,
+            sk,
+            object_key,
+            bucket,
+            cloud_type,
+            endpoint,
+        } = self;
+        check_place("dst_node", "OMS.0058", &region, &bucket, endpoint.as_deref())?;
+        let keys = key_pair("dst_node.", ["ak", "sk"], ak, sk)?;
+        let prefix = object_key.unwrap_or_default();
+        rules::length("dst_node.object_key", &prefix, 0..=Key::MAX_LEN)?;
+        let prefix = Key::from(if prefix == "/" { "" } else { prefix.as_str() });
+        let cloud = cloud_type.unwrap_or(TargetCloud::HuaweiCloud).into();
+        let place = PlaceRequest {
+            cloud,
+            region,
+            bucket,
+            endpoint,
+            app_id: None,
+        };
+        Ok((place, keys, prefix))
+    }
+}
+
+fn check_place(node: &str, code: &str, region: &str, bucket: &str, endpoint: Option<&str>) -> Result<()> {
+    rules::length(&format!("{node}.region"), region, 1..=64)?;
+    rules::length(&format!("{node}.bucket"), bucket, 3..=63)?;
+    if let Some(endpoint) = endpoint {
+        rules::length(&format!("{node}.endpoint"), endpoint, 1..=255)?;
+    }
+    // A region ends up in messages and in signatures: no line breaks, nothing that only looks like a letter.
+    if !region.bytes().all(|b| b.is_ascii_graphic()) {
+        let text = format!("{node}.region must consist of visible ASCII characters");
+        return Err(Error::invalid(text).with_code(code));
+    }
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    if bucket.bytes().all(plain) {
+        Ok(())
+    } else {
+        let text = format!("{node}.bucket must consist of letters, digits, '.', '_' and '-'");
+        Err(Error::invalid(text).with_code(code))
+    }
+}
+
+/// Checks a pair of keys that stand in the fields `names` behind `prefix`.
+///
+/// # Errors
+/// OMS.0064 for an empty or too long key.
+pub fn key_pair(prefix: &str, names: [&str; 2], access_key: Secret, secret_key: Secret) -> Result<KeyPair> {
+    let [access, secret] = names;
+    rules::length(&format!("{prefix}{access}"), access_key.expose(), 1..=100)?;
+    rules::length(&format!("{prefix}{secret}"), secret_key.expose(), 1..=100)?;
+    Ok(KeyPair {
+        access_key,
+        secret_key,
+    })
+}
+
+/// Reads a string into a [`Secret`].
+///
+/// # Errors
+/// Those of the deserializer.
+pub fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Secret, D::Error> {
+    String::deserialize(deserializer).map(Secret::new)
+}
+
+fn names(given: Option<ObjectKey>) -> Result<Vec<Key>> {
+    const FIELD: &str = "src_node.object_key";
+    let keys = match given {
+        None => return Ok(vec![Key::from("")]),
+        Some(ObjectKey::Text(text)) => {
+            rules::length(FIELD, &text, 0..=Key::MAX_LEN)?;
+            let whole_bucket = text == "/";
+            return Ok(vec![named(FIELD, if whole_bucket { "" } else { &text })?]);
+        }
+        Some(ObjectKey::Keys(ObjectKeys { path, keys })) => {
+            if path.is_some_and(|path| !path.is_empty()) {
+                let text = format!("{FIELD}.path must be empty");
+                return Err(Error::invalid(text).with_code("OMS.0057"));
+            }
+            keys
+        }
+    };
+    if keys.is_empty() || keys.len() > 10_000 {
+        let text = format!("{FIELD}.keys must have 1 to 10000 entries");
+        return Err(Error::invalid(text).with_code("OMS.0057"));
+    }
+    let mut names = Vec::with_capacity(keys.len());
+    for (index, key) in keys.iter().enumerate() {
+        let field = format!("{FIELD}.keys[{index}]");
+        rules::length(&field, key, 1..=Key::MAX_LEN)?;
+        names.push(named(&field, key)?);
+    }
+    Ok(names)
+}
+
+fn named(field: &str, name: &str) -> Result<Key> {
+    if name.len() > Key::MAX_LEN {
+        let text = format!("{field} must have at most {} bytes in UTF-8", Key::MAX_LEN);
+        return Err(Error::invalid(text).with_code("OMS.0057"));
+    }
+    Ok(Key::from(name))
+}

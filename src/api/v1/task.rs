@@ -1,0 +1,455 @@
+//! A task on the wire, field by field as in the OMS reference.
+
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::bandwidth::BandwidthWindow;
+use super::cloud::CloudName;
+use super::create::TaskType;
+use crate::task::spec::{Cdn, EndpointOrigin, Place, Scope};
+use crate::task::{
+    BandwidthPolicy, Counters, Key, PassInfo, Reason, State, Survey, Task as Known, TaskSpec, UnixMillis,
+};
+
+/// A running task never shows more: 1 means that it is over.
+const ALMOST: f64 = 0.999;
+
+/// Project and task.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "describes the path; `OfTask` reads it")]
+pub struct TaskPath {
+    /// Project that the task belongs to.
+    #[param(
+        min_length = 1,
+        max_length = 64,
+        pattern = "^[A-Za-z0-9_-]+$",
+        example = "0215ef11e49d4743be23dd97a1561e91"
+    )]
+    project_id: String,
+    /// Number of the task.
+    #[param(
+        minimum = 1,
+        maximum = 999_999_999_999_999_i64,
+        example = 179_500_000_000_000_i64
+    )]
+    task_id: i64,
+}
+
+/// A task: what it shall do, and how far it is.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Task {
+    /// Number of the task.
+    #[schema(
+        minimum = 1,
+        maximum = 999_999_999_999_999_i64,
+        examples(179_500_000_000_000_i64)
+    )]
+    id: i64,
+    /// Name of the task: both buckets and the time.
+    name: String,
+    /// Where the objects are. Keys are never shown.
+    src_node: ShownSource,
+    /// Where they go.
+    dst_node: ShownTarget,
+    /// Objects copied at the same time.
+    #[schema(minimum = 1, maximum = 50)]
+    thread_num: u8,
+    /// 1 waiting, 2 running (also while it is about to pause), 3 paused, 4 failed, 5 succeeded. 0, being made ready, is
+    /// part of the reference and does not occur.
+    #[schema(minimum = 0, maximum = 5)]
+    status: u8,
+    /// How much of the work is done, from 0 to 1, by bytes. 1 only when the task has succeeded.
+    #[schema(minimum = 0, maximum = 1)]
+    progress: f64,
+    /// Bytes per second over the last seconds; 0 unless the task runs.
+    #[schema(minimum = 0)]
+    migrate_speed: i64,
+    /// Whether the target encrypts with its key management service.
+    #[serde(rename = "enableKMS")]
+    enable_kms: bool,
+    /// The sentence given at creation; empty when there was none.
+    description: String,
+    /// Why the task failed; an empty string when it did not.
+    error_reason: ErrorReason,
+    /// Bytes of all objects in scope, as far as they are counted.
+    #[schema(minimum = 0)]
+    total_size: i64,
+    /// Bytes of the objects that need no more work.
+    #[schema(minimum = 0)]
+    complete_size: i64,
+    /// When the task first began to run, in milliseconds since 1970; 0 before that.
+    #[schema(minimum = 0)]
+    start_time: i64,
+    /// Estimated rest, in milliseconds; 0 when the task does not run or the rest is not known.
+    #[schema(minimum = 0)]
+    left_time: i64,
+    /// Time that the task has been running altogether, in milliseconds.
+    #[schema(minimum = 0)]
+    total_time: i64,
+    /// Objects that are done: copied, or without need to be.
+    #[schema(minimum = 0)]
+    success_num: i64,
+    /// Objects that could not be copied.
+    #[schema(minimum = 0)]
+    fail_num: i64,
+    /// Objects in scope, as far as they are counted.
+    #[schema(minimum = 0)]
+    total_num: i64,
+    /// An extension: objects among `success_num` that were not copied, because they are identical at the target, older
+    /// than `migrate_since`, or were deleted at the source meanwhile.
+    #[schema(minimum = 0, extensions(("x-oms-extension" = json!(true))))]
+    skipped_num: i64,
+    /// An extension: what proved the copies.
+    #[schema(inline, extensions(("x-oms-extension" = json!(true))))]
+    proved: Proved,
+    /// What became of the notification; only after the end of a task that asked for one.
+    #[serde(rename = "smnInfo", skip_serializing_if = "Option::is_none")]
+    smn_info: Option<SmnResult>,
+    /// Only objects modified after this moment are copied, in seconds since 1970; 0 means all.
+    #[schema(minimum = 0)]
+    migrate_since: i64,
+    /// How the names in `src_node.object_key` are meant.
+    task_type: TaskType,
+    /// The CDN that the objects are read through; null when there is none.
+    source_cdn: Option<ShownCdn>,
+    /// Whether archived objects are restored first.
+    auto_restore: bool,
+    /// Whether failed objects are recorded.
+    enable_failed_object_recording: bool,
+    /// JSON in a string: `result` (whether a start can repeat the failed objects alone), `list_file_key` (where the list
+    /// lies at the target; empty for now) and `errorCode` (empty).
+    #[schema(examples(r#"{"result":true,"list_file_key":"","errorCode":""}"#))]
+    failed_object_record: String,
+    /// Limits for parts of the day.
+    bandwidth_policy: Vec<BandwidthWindow>,
+}
+
+/// Where the objects are.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ShownSource {
+    /// Region.
+    region: String,
+    /// Bucket.
+    bucket: String,
+    /// Names or prefixes of the objects; `/` stands for the whole bucket.
+    object_key: Vec<String>,
+    /// Whose store it is.
+    cloud_type: CloudName,
+    /// An extension: address of the store, where the request gave one; else null.
+    #[schema(extensions(("x-oms-extension" = json!(true))))]
+    endpoint: Option<String>,
+}
+
+/// Where the objects go.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ShownTarget {
+    /// Region.
+    region: String,
+    /// Bucket.
+    bucket: String,
+    /// Written before each key; `/` when nothing is.
+    object_key: String,
+    /// Whose store it is.
+    cloud_type: CloudName,
+    /// An extension: address of the store, where the request gave one; else null.
+    #[schema(extensions(("x-oms-extension" = json!(true))))]
+    endpoint: Option<String>,
+}
+
+/// Why a task failed.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum ErrorReason {
+    /// It did not: an empty string.
+    None(String),
+    /// It did.
+    Failed(TaskError),
+}
+
+/// Why a task failed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TaskError {
+    /// A TRF code of the OMS reference.
+    #[schema(examples("TRF.0151"))]
+    error_code: String,
+    /// A sentence.
+    error_msg: String,
+}
+
+/// An extension: what proved that copies are equal to their originals.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Proved {
+    /// Copies whose hash the target computed and the source confirmed.
+    #[schema(minimum = 0)]
+    etag: i64,
+    /// Copies with a checksum that was computed while streaming.
+    #[schema(minimum = 0)]
+    checksum: i64,
+    /// Copies whose length alone could be compared.
+    #[schema(minimum = 0)]
+    size: i64,
+}
+
+/// What became of a notification. Sending is not built yet, so it is always a failure.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SmnResult {
+    /// Whether it was sent.
+    notify_result: bool,
+    /// Code of the OMS reference when it was not.
+    notify_error_message: String,
+    /// Name of the topic; empty when it was sent.
+    topic_name: String,
+}
+
+/// The CDN that the objects are read through, without its key.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ShownCdn {
+    /// `http` or `https`.
+    protocol: String,
+    /// Host name.
+    domain: String,
+    /// How requests are signed.
+    authentication_type: String,
+}
+
+impl Task {
+    /// Shows a task as it is at `now`.
+    #[must_use]
+    pub fn new(task: Known, now: UnixMillis) -> Self {
+        // Taken apart completely, so that a new field asks to be shown or left out here.
+        let Known {
+            id,
+            project: _,
+            name,
+            spec,
+            bandwidth,
+            state,
+            reason,
+            counters,
+            survey,
+            speed,
+            epoch: _,
+            pass,
+            created_at: _,
+            started_at,
+            running_since,
+            ran_for,
+        } = task;
+        let TaskSpec {
+            source,
+            target,
+            target_prefix,
+            scope,
+            description,
+            threads,
+            kms,
+            migrate_since,
+            restore,
+            record_failures,
+            cdn,
+            notification,
+        } = spec;
+        let totals = Totals::new(&counters, survey, pass);
+        let speed = if state == State::Running { speed.max(0) } else { 0 };
+        let ended = matches!(state, State::Failed | State::Succeeded);
+        let (task_type, object_key) = shown_scope(&scope);
+        Self {
+            id: id.get(),
+            name,
+            src_node: ShownSource::new(source, object_key),
+            dst_node: ShownTarget::new(target, &target_prefix),
+            thread_num: threads,
+            status: number_of(state),
+            progress: totals.progress(&counters, state),
+            migrate_speed: speed,
+            enable_kms: kms,
+            description,
+            error_reason: reason.map_or(ErrorReason::None(String::new()), |reason| {
+                ErrorReason::Failed(reason.into())
+            }),
+            total_size: totals.bytes,
+            complete_size: counters.bytes_settled,
+            start_time: started_at.map_or(0, |at| at.0),
+            left_time: totals.left_time(&counters, speed),
+            total_time: ran_for + running_since.map_or(0, |since| now.since(since)),
+            success_num: done(&counters),
+            fail_num: counters.failed,
+            total_num: totals.objects,
+            skipped_num: counters.skipped + counters.gone,
+            proved: Proved {
+                etag: counters.proved_etag,
+                checksum: counters.proved_checksum,
+                size: counters.proved_size,
+            },
+            smn_info: notification.filter(|_| ended).map(|_| SmnResult::not_sent()),
+            migrate_since: migrate_since.map_or(0, |since| since.0 / 1000),
+            task_type,
+            source_cdn: cdn.map(ShownCdn::from),
+            auto_restore: restore,
+            enable_failed_object_recording: record_failures,
+            failed_object_record: failed_object_record(record_failures, &counters, pass),
+            bandwidth_policy: windows(&bandwidth),
+        }
+    }
+}
+
+/// The number of a state in v1, which has none for `pausing`.
+#[must_use]
+pub const fn number_of(state: State) -> u8 {
+    match state {
+        State::Waiting => 1,
+        State::Running | State::Pausing => 2,
+        State::Paused => 3,
+        State::Failed => 4,
+        State::Succeeded => 5,
+    }
+}
+
+/// How large the scope is, as far as it is known.
+struct Totals {
+    objects: i64,
+    bytes: i64,
+}
+
+impl Totals {
+    fn new(counters: &Counters, survey: Survey, pass: Option<PassInfo>) -> Self {
+        // A finished pass has seen everything; before that, the survey may be ahead of it or behind.
+        if pass.is_some_and(|pass| pass.finished) {
+            return Self {
+                objects: counters.listed,
+                bytes: counters.bytes_listed,
+            };
+        }
+        Self {
+            objects: survey.objects.max(counters.listed),
+            bytes: survey.bytes.max(counters.bytes_listed),
+        }
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a share for people; six digits are more than enough"
+    )]
+    fn progress(&self, counters: &Counters, state: State) -> f64 {
+        if state == State::Succeeded {
+            return 1.0;
+        }
+        let (part, whole) = if self.bytes > 0 {
+            (counters.bytes_settled, self.bytes)
+        } else {
+            (done(counters), self.objects)
+        };
+        if whole <= 0 {
+            return 0.0;
+        }
+        let share = part as f64 / whole as f64;
+        ((share * 1e6).round() / 1e6).clamp(0.0, ALMOST)
+    }
+
+    fn left_time(&self, counters: &Counters, speed: i64) -> i64 {
+        if speed <= 0 {
+            return 0;
+        }
+        let left = self.bytes.saturating_sub(counters.bytes_settled).max(0);
+        left.saturating_mul(1000) / speed
+    }
+}
+
+const fn done(counters: &Counters) -> i64 {
+    counters.copied + counters.skipped + counters.gone
+}
+
+fn failed_object_record(recorded: bool, counters: &Counters, pass: Option<PassInfo>) -> String {
+    let result = recorded && counters.failed > 0 && pass.is_some_and(|pass| pass.finished);
+    format!(r#"{{"result":{result},"list_file_key":"","errorCode":""}}"#)
+}
+
+fn shown_scope(scope: &Scope) -> (TaskType, Vec<String>) {
+    let (kind, names) = match scope {
+        Scope::Objects(names) => (TaskType::Object, names),
+        Scope::Prefixes(names) => (TaskType::Prefix, names),
+    };
+    (kind, names.iter().map(shown_name).collect())
+}
+
+fn shown_name(name: &Key) -> String {
+    if name.as_bytes().is_empty() {
+        "/".to_owned()
+    } else {
+        name.lossy().into_owned()
+    }
+}
+
+fn windows(policy: &BandwidthPolicy) -> Vec<BandwidthWindow> {
+    policy.windows().iter().map(BandwidthWindow::from).collect()
+}
+
+impl ShownSource {
+    fn new(place: Place, object_key: Vec<String>) -> Self {
+        let endpoint = given_endpoint(&place);
+        Self {
+            region: place.region,
+            bucket: place.bucket,
+            object_key,
+            cloud_type: place.cloud.into(),
+            endpoint,
+        }
+    }
+}
+
+impl ShownTarget {
+    fn new(place: Place, prefix: &Key) -> Self {
+        let endpoint = given_endpoint(&place);
+        Self {
+            region: place.region,
+            bucket: place.bucket,
+            object_key: shown_name(prefix),
+            cloud_type: place.cloud.into(),
+            endpoint,
+        }
+    }
+}
+
+fn given_endpoint(place: &Place) -> Option<String> {
+    match place.endpoint.origin {
+        EndpointOrigin::Request => Some(place.endpoint.url.clone()),
+        EndpointOrigin::Catalogue => None,
+    }
+}
+
+impl SmnResult {
+    fn not_sent() -> Self {
+        Self {
+            notify_result: false,
+            notify_error_message: "OMS.0156".to_owned(),
+            topic_name: String::new(),
+        }
+    }
+}
+
+impl From<Reason> for TaskError {
+    fn from(reason: Reason) -> Self {
+        let Reason { code, message } = reason;
+        Self {
+            error_code: code,
+            error_msg: message,
+        }
+    }
+}
+
+impl From<Cdn> for ShownCdn {
+    fn from(cdn: Cdn) -> Self {
+        let Cdn {
+            protocol,
+            domain,
+            authentication_type,
+        } = cdn;
+        Self {
+            protocol,
+            domain,
+            authentication_type,
+        }
+    }
+}

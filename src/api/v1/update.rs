@@ -1,0 +1,300 @@
+//! The three operations of `PUT` on the wire: a union that the field `operation` tells apart.
+
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::bandwidth::{self, BandwidthWindow};
+use super::create::optional_secret;
+use super::place::{key_pair, secret};
+use super::rules;
+use crate::api::json::Node;
+use crate::error::Result;
+use crate::secret::{Credentials, Secret};
+use crate::task::{BandwidthPolicy, StartMode};
+
+/// One of three operations; `operation` says which.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[schema(discriminator(
+    property_name = "operation",
+    mapping(
+        ("start" = "#/components/schemas/StartTask"),
+        ("stop" = "#/components/schemas/StopTask"),
+        ("change_bandwidthpolicy" = "#/components/schemas/ChangeBandwidthPolicy")
+    )
+))]
+#[expect(
+    dead_code,
+    reason = "describes the union; `read` tells its members apart, so that errors can name the field"
+)]
+pub enum UpdateTask {
+    /// Start.
+    Start(StartTask),
+    /// Stop.
+    Stop(StopTask),
+    /// Change the bandwidth.
+    Bandwidth(ChangeBandwidthPolicy),
+}
+
+/// The word for starting.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StartOperation {
+    /// Start.
+    Start,
+}
+
+/// The word for stopping.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StopOperation {
+    /// Stop.
+    Stop,
+}
+
+/// The word for changing the bandwidth.
+#[derive(Debug, Deserialize, ToSchema)]
+pub enum BandwidthOperation {
+    /// Change the bandwidth windows.
+    #[serde(rename = "change_bandwidthpolicy")]
+    ChangeBandwidthPolicy,
+}
+
+/// Starts a paused or failed task with fresh keys.
+///
+/// Goes on from the last checkpoint; where the last run came to its end, begins a new one that skips what is identical
+/// at the target already.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(examples(json!(start_example())))]
+pub struct StartTask {
+    /// Must be `start`.
+    #[serde(rename = "operation")]
+    #[schema(inline)]
+    _operation: StartOperation,
+    /// Access key of the source.
+    #[serde(deserialize_with = "secret")]
+    #[schema(value_type = String, min_length = 1, max_length = 100, write_only)]
+    source_ak: Secret,
+    /// Secret key of the source.
+    #[serde(deserialize_with = "secret")]
+    #[schema(value_type = String, format = Password, min_length = 1, max_length = 100, write_only)]
+    source_sk: Secret,
+    /// Access key of the target.
+    #[serde(deserialize_with = "secret")]
+    #[schema(value_type = String, min_length = 1, max_length = 100, write_only)]
+    target_ak: Secret,
+    /// Secret key of the target.
+    #[serde(deserialize_with = "secret")]
+    #[schema(value_type = String, format = Password, min_length = 1, max_length = 100, write_only)]
+    target_sk: Secret,
+    /// Key of the CDN before the source, where there is one.
+    #[serde(default, deserialize_with = "optional_secret")]
+    #[schema(value_type = Option<String>, format = Password, max_length = 255, write_only)]
+    source_cdn_authentication_key: Option<Secret>,
+    /// `true` repeats the recorded failures only, which needs a run that came to its end; `false`, null or nothing
+    /// migrates the whole scope.
+    migration_failed_object: Option<bool>,
+}
+
+/// Pauses a waiting or running task, within about a second.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(examples(json!({"operation": "stop"})))]
+pub struct StopTask {
+    /// Must be `stop`.
+    #[serde(rename = "operation")]
+    #[schema(inline)]
+    _operation: StopOperation,
+}
+
+/// Replaces the bandwidth windows of a task that has not succeeded; a running task follows at once.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(examples(json!(bandwidth_example())))]
+pub struct ChangeBandwidthPolicy {
+    /// Must be `change_bandwidthpolicy`.
+    #[serde(rename = "operation")]
+    #[schema(inline)]
+    _operation: BandwidthOperation,
+    /// Limits for parts of the day, which must not overlap; no limit outside of them. An empty array takes all limits
+    /// away.
+    #[schema(max_items = 5)]
+    bandwidth_policy: Vec<BandwidthWindow>,
+}
+
+/// The body of the reference's own page.
+pub fn start_example() -> serde_json::Value {
+    serde_json::json!({
+        "operation": "start",
+        "source_ak": "source_ak",
+        "source_sk": "source_sk",
+        "target_ak": "target_ak",
+        "target_sk": "target_sk",
+        "source_cdn_authentication_key": "xxxxxx",
+        "migration_failed_object": false
+    })
+}
+
+/// A body that changes the bandwidth.
+pub fn bandwidth_example() -> serde_json::Value {
+    let window = serde_json::json!({"start": "08:00", "end": "19:59", "max_bandwidth": 50_000_000});
+    serde_json::json!({"operation": "change_bandwidthpolicy", "bandwidth_policy": [window]})
+}
+
+/// What a body asks for.
+#[derive(Debug)]
+pub enum Change {
+    /// Start with these keys.
+    Start(StartMode, Credentials),
+    /// Stop.
+    Stop,
+    /// Replace the windows.
+    Bandwidth(BandwidthPolicy),
+}
+
+/// Reads a body.
+///
+/// # Errors
+/// Those of [`Node::read`] and of single fields; OMS.0064 for an unknown operation.
+pub fn read(body: Node) -> Result<Change> {
+    /// Reads nothing but the operation, so that the errors of that field do not depend on the other fields.
+    #[derive(Deserialize)]
+    struct Head {
+        operation: Operation,
+    }
+    #[derive(Clone, Copy, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Operation {
+        Start,
+        Stop,
+        #[serde(rename = "change_bandwidthpolicy")]
+        ChangeBandwidthPolicy,
+    }
+    let head: Head = body.clone().read()?;
+    match head.operation {
+        Operation::Start => start(body.read()?),
+        Operation::Stop => body.read::<StopTask>().map(|_| Change::Stop),
+        Operation::ChangeBandwidthPolicy => {
+            let ChangeBandwidthPolicy {
+                _operation,
+                bandwidth_policy,
+            } = body.read()?;
+            bandwidth::policy(bandwidth_policy).map(Change::Bandwidth)
+        }
+    }
+}
+
+fn start(body: StartTask) -> Result<Change> {
+    let StartTask {
+        _operation,
+        source_ak,
+        source_sk,
+        target_ak,
+        target_sk,
+        source_cdn_authentication_key,
+        migration_failed_object,
+    } = body;
+    let cdn_key = source_cdn_authentication_key.filter(|key| !key.expose().is_empty());
+    if let Some(key) = &cdn_key {
+        rules::length("source_cdn_authentication_key", key.expose(), 0..=255)?;
+    }
+    let mode = if migration_failed_object == Some(true) {
+        StartMode::FailedOnly
+    } else {
+        StartMode::Full
+    };
+    let credentials = Credentials {
+        source: key_pair("", ["source_ak", "source_sk"], source_ak, source_sk)?,
+        target: key_pair("", ["target_ak", "target_sk"], target_ak, target_sk)?,
+        cdn_key,
+    };
+    Ok(Change::Start(mode, credentials))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn with(field: &str, value: Value) -> Result<Change> {
+        let mut body = start_example();
+        body[field] = value;
+        read(Node::parse(body.to_string().as_bytes())?)
+    }
+
+    fn refused(field: &str, value: Value) -> (String, String) {
+        let error = with(field, value).unwrap_err();
+        (error.code().unwrap().to_owned(), error.message().to_owned())
+    }
+
+    #[test]
+    fn the_body_of_the_reference_starts_a_full_run() {
+        let Ok(Change::Start(mode, keys)) =
+            read(Node::parse(start_example().to_string().as_bytes()).unwrap())
+        else {
+            panic!("not a start");
+        };
+        assert_eq!(mode, StartMode::Full);
+        assert_eq!(keys.source.secret_key.expose(), "source_sk");
+        assert_eq!(keys.target.access_key.expose(), "target_ak");
+        assert_eq!(keys.cdn_key.unwrap().expose(), "xxxxxx");
+    }
+
+    #[test]
+    fn only_true_asks_for_the_failures_alone() {
+        for (value, wanted) in [
+            (json!(null), StartMode::Full),
+            (json!(false), StartMode::Full),
+            (json!(true), StartMode::FailedOnly),
+        ] {
+            let Ok(Change::Start(mode, _)) = with("migration_failed_object", value) else {
+                panic!("not a start");
+            };
+            assert_eq!(mode, wanted);
+        }
+    }
+
+    #[test]
+    fn errors_name_the_field() {
+        let cases = [
+            (
+                "source_ak",
+                json!(""),
+                "OMS.0064",
+                "source_ak must have 1 to 100 characters",
+            ),
+            (
+                "target_sk",
+                json!("x".repeat(101)),
+                "OMS.0064",
+                "target_sk must have 1 to 100 characters",
+            ),
+            ("source_sk", json!(7), "OMS.0002", "source_sk must be a string"),
+            ("source_sk", json!(null), "OMS.0002", "source_sk must be a string"),
+            (
+                "migration_failed_object",
+                json!("true"),
+                "OMS.0002",
+                "migration_failed_object must be a boolean",
+            ),
+            ("surplus", json!(1), "OMS.0074", "surplus is not a known field"),
+            (
+                "operation",
+                json!("restart"),
+                "OMS.0064",
+                "operation must be one of start, stop, change_bandwidthpolicy",
+            ),
+            (
+                "operation",
+                json!(["start"]),
+                "OMS.0002",
+                "operation must be a string",
+            ),
+        ];
+        for (field, value, code, message) in cases {
+            assert_eq!(refused(field, value), (code.to_owned(), message.to_owned()));
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! A ledger in memory for tests of the API: a test puts any task into it, and sees whether a request changed anything.
+//!
+//! It keeps the rules that callers can observe, through the same pure state machine as the real ones, and knows nothing
+//! of workers.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use oms::error::{Error, ErrorKind, Result};
+use oms::secret::SealedCredentials;
+use oms::store::*;
+use oms::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Place, Scope};
+use oms::task::*;
+
+/// Tasks, failures, and an error that every call shall give.
+#[derive(Default)]
+pub struct TestLedger {
+    tasks: Mutex<BTreeMap<TaskId, Task>>,
+    failures: Mutex<Vec<Failure>>,
+    broken: Mutex<Option<ErrorKind>>,
+}
+
+impl TestLedger {
+    /// Puts a task in, or replaces it.
+    pub fn put(&self, task: Task) {
+        self.tasks.lock().unwrap().insert(task.id, task);
+    }
+
+    /// Puts a failure in.
+    pub fn put_failure(&self, key: &str) {
+        self.failures.lock().unwrap().push(Failure {
+            key: Key::from(key),
+            size: 7,
+            code: "AccessDenied".to_owned(),
+            message: "the source refused".to_owned(),
+            request_id: Some("r-1".to_owned()),
+            attempts: 3,
+            at: UnixMillis(1_795_000_000_000),
+        });
+    }
+
+    /// Lets every call fail.
+    pub fn break_with(&self, kind: ErrorKind) {
+        *self.broken.lock().unwrap() = Some(kind);
+    }
+
+    /// Everything in it, as text to compare.
+    pub fn picture(&self) -> String {
+        format!("{:#?}", self.tasks.lock().unwrap())
+    }
+
+    /// A task in it.
+    pub fn get(&self, id: i64) -> Option<Task> {
+        self.tasks.lock().unwrap().get(&TaskId::new(id).unwrap()).cloned()
+    }
+
+    fn check(&self) -> Result<()> {
+        match *self.broken.lock().unwrap() {
+            None => Ok(()),
+            Some(kind) => Err(Error::new(kind, "table tasks on /var/lib/oms").with_source("disk on fire")),
+        }
+    }
+
+    fn change<T>(
+        &self,
+        project: &ProjectId,
+        id: TaskId,
+        change: impl FnOnce(&mut Task) -> Change<T>,
+    ) -> Result<Change<T>> {
+        self.check()?;
+        let mut tasks = self.tasks.lock().unwrap();
+        let task = tasks.get_mut(&id).filter(|task| task.project == *project);
+        Ok(task.map_or(Err(Refusal::Unknown), change))
+    }
+}
+
+/// A task of the project `project`, waiting.
+pub fn task(id: i64, project: &str) -> Task {
+    let place = |bucket: &str| Place {
+        cloud: Cloud::Aws,
+        region: "eu-west-1".to_owned(),
+        bucket: bucket.to_owned(),
+        endpoint: Endpoint {
+            url: "http://127.0.0.1:9000".to_owned(),
+            addressing: Addressing::Path,
+            origin: EndpointOrigin::Request,
+        },
+        app_id: None,
+    };
+    let spec = TaskSpec {
+        source: place("photos"),
+        target: place("photos-copy"),
+        target_prefix: Key::from(""),
+        scope: Scope::Objects(vec![Key::from("")]),
+        description: String::new(),
+        threads: 50,
+        kms: false,
+        migrate_since: None,
+        restore: false,
+        record_failures: true,
+        cdn: None,
+        notification: None,
+    };
+    Task {
+        id: TaskId::new(id).unwrap(),
+        project: project.parse().unwrap(),
+        name: "photos-photos-copy-20261122150405123_0".to_owned(),
+        spec,
+        bandwidth: BandwidthPolicy::default(),
+        state: State::Waiting,
+        reason: None,
+        counters: Counters::default(),
+        survey: Survey::default(),
+        speed: 0,
+        epoch: 1,
+        pass: None,
+        created_at: UnixMillis(1_795_000_000_000),
+        started_at: None,
+        running_since: None,
+        ran_for: 0,
+    }
+}
+
+#[async_trait]
+impl Store for TestLedger {
+    async fn create(&self, new: NewTask, now: UnixMillis) -> Result<Task> {
+        self.check()?;
+        let created = Task {
+            name: new.name,
+            spec: new.spec,
+            bandwidth: new.bandwidth,
+            created_at: now,
+            ..task(new.id.get(), new.project.as_str())
+        };
+        self.put(created.clone());
+        Ok(created)
+    }
+
+    async fn task(&self, project: &ProjectId, id: TaskId) -> Result<Option<Task>> {
+        self.check()?;
+        let tasks = self.tasks.lock().unwrap();
+        Ok(tasks.get(&id).filter(|task| task.project == *project).cloned())
+    }
+
+    async fn tasks(&self, filter: &TaskFilter, offset: i64, limit: i64) -> Result<Vec<Task>> {
+        self.check()?;
+        let tasks = self.tasks.lock().unwrap();
+        let wanted = |task: &&Task| {
+            task.project == filter.project && (filter.states.is_empty() || filter.states.contains(&task.state))
+        };
+        let (offset, limit) = (usize::try_from(offset).unwrap(), usize::try_from(limit).unwrap());
+        Ok(tasks.values().rev().filter(wanted).skip(offset).take(limit).cloned().collect())
+    }
+
+    async fn count(&self, filter: &TaskFilter) -> Result<i64> {
+        Ok(i64::try_from(self.tasks(filter, 0, i64::MAX).await?.len()).unwrap())
+    }
+
+    async fn start(
+        &self,
+        project: &ProjectId,
+        id: TaskId,
+        mode: StartMode,
+        _: SealedCredentials,
+        _: UnixMillis,
+    ) -> Result<Change<()>> {
+        self.change(project, id, |task| {
+            let next = task.state.apply(Event::Start).map_err(Refusal::State)?;
+            if mode == StartMode::FailedOnly {
+                if !task.pass.is_some_and(|pass| pass.finished) {
+                    return Err(Refusal::ListIncomplete);
+                }
+                if task.counters.failed == 0 {
+                    return Err(Refusal::NothingFailed);
+                }
+            }
+            task.state = next;
+            task.epoch += 1;
+            Ok(())
+        })
+    }
+
+    async fn stop(&self, project: &ProjectId, id: TaskId, _: UnixMillis) -> Result<Change<State>> {
+        self.change(project, id, |task| {
+            task.state = task.state.apply(Event::Stop).map_err(Refusal::State)?;
+            Ok(task.state)
+        })
+    }
+
+    async fn set_bandwidth(&self, project: &ProjectId, id: TaskId, policy: BandwidthPolicy) -> Result<Change<()>> {
+        self.change(project, id, |task| {
+            if task.state == State::Succeeded {
+                return Err(Refusal::State(Rejection::Complete));
+            }
+            task.bandwidth = policy;
+            Ok(())
+        })
+    }
+
+    async fn delete(&self, project: &ProjectId, id: TaskId) -> Result<Change<()>> {
+        let change = self.change(project, id, |task| {
+            task.state.apply(Event::Delete).map(drop).map_err(Refusal::State)
+        })?;
+        if change.is_ok() {
+            self.tasks.lock().unwrap().remove(&id);
+        }
+        Ok(change)
+    }
+
+    async fn failures(&self, _: TaskId, after: Option<&Key>, limit: i64) -> Result<Vec<Failure>> {
+        let failures = self.failures.lock().unwrap();
+        let behind = |failure: &&Failure| after.is_none_or(|after| failure.key > *after);
+        let limit = usize::try_from(limit).unwrap();
+        Ok(failures.iter().filter(behind).take(limit).cloned().collect())
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.check()
+    }
+
+    async fn close(&self) {}
+
+    async fn pending(&self) -> Result<Vec<TaskId>> {
+        unreachable!("no worker")
+    }
+    async fn recover(&self, _: UnixMillis) -> Result<()> {
+        unreachable!("no worker")
+    }
+    async fn claim_task(&self, _: TaskId, _: UnixMillis) -> Result<Option<ClaimedTask>> {
+        unreachable!("no worker")
+    }
+    async fn control(&self, _: TaskId) -> Result<Option<(State, BandwidthPolicy)>> {
+        unreachable!("no worker")
+    }
+    async fn open_pass(
+        &self,
+        _: TaskId,
+        _: i64,
+        _: PassKind,
+        _: &[ShardScope],
+        _: UnixMillis,
+    ) -> Result<PassInfo> {
+        unreachable!("no worker")
+    }
+    async fn claim_shard(&self, _: TaskId, _: i64) -> Result<Option<ClaimedShard>> {
+        unreachable!("no worker")
+    }
+    async fn set_unordered(&self, _: TaskId, _: &ClaimedShard) -> Result<Committed> {
+        unreachable!("no worker")
+    }
+    async fn commit(&self, _: TaskId, _: &ClaimedShard, _: Commit, _: UnixMillis) -> Result<Committed> {
+        unreachable!("no worker")
+    }
+    async fn set_survey(&self, _: TaskId, _: Survey) -> Result<()> {
+        unreachable!("no worker")
+    }
+    async fn finish(&self, _: TaskId, _: i64, _: Ending, _: UnixMillis) -> Result<Option<State>> {
+        unreachable!("no worker")
+    }
+    async fn put_upload(&self, _: TaskId, _: &OpenUpload) -> Result<()> {
+        unreachable!("no worker")
+    }
+    async fn upload(&self, _: TaskId, _: &Key) -> Result<Option<OpenUpload>> {
+        unreachable!("no worker")
+    }
+    async fn uploads(&self, _: TaskId) -> Result<Vec<OpenUpload>> {
+        unreachable!("no worker")
+    }
+    async fn remove_upload(&self, _: TaskId, _: &Key) -> Result<()> {
+        unreachable!("no worker")
+    }
+}

@@ -18,7 +18,7 @@ use crate::engine::hooks::Hooks;
 use crate::engine::limit::Streams;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::{HttpClient, NetworkPolicy};
-use crate::object::s3::S3Connector;
+use crate::object::s3::connect::S3Connector;
 use crate::secret::{KEY_LEN, Sealer, Secret};
 use crate::service::TaskService;
 use crate::store::Store;
@@ -63,7 +63,7 @@ impl App {
         store.recover(clock.now()).await?;
 
         let dispatch: Arc<dyn Dispatch> = Arc::new(LocalDispatch::default());
-        let http = HttpClient::new(NetworkPolicy::new(config.allow_networks.clone()));
+        let http = HttpClient::new(NetworkPolicy { allowed: config.allow_networks.clone() });
         let service = TaskService::new(
             Arc::clone(&store),
             Arc::clone(&dispatch),
@@ -71,7 +71,7 @@ impl App {
             config.catalogue()?,
             config.parallel_tasks,
         );
-        let api = ApiState::new(Arc::new(service), token.clone(), clock.clone()).with_projects(config.projects()?);
+        let api = ApiState::new(Arc::new(service), token.clone(), { let clock = clock.clone(); Arc::new(move || clock.now()) }).with_projects(config.projects()?);
         let worker = Arc::new(worker::Parts {
             store: Arc::clone(&store),
             dispatch,

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use rand::rngs::SmallRng;
-use rand::{Rng as _, SeedableRng as _};
+use rand::{Rng as _, RngExt as _, SeedableRng as _};
 
 use crate::sandbox::{Sandbox, SandboxObject};
 

@@ -10,7 +10,7 @@ use oms::engine::hooks::Hooks;
 use oms::engine::limit::Streams;
 use oms::net::{HttpClient, NetworkPolicy};
 use oms::object::clouds::{Catalogue, RequestEndpoints};
-use oms::object::s3::S3Connector;
+use oms::object::s3::connect::S3Connector;
 use oms::sandbox::{Sandbox, SandboxOptions};
 use oms::secret::{Credentials, KEY_LEN, KeyPair, Sealer, Secret};
 use oms::service::{CreateTask, PlaceRequest, TaskService};
@@ -134,7 +134,7 @@ impl Rig {
         store.recover(clock.now()).await.unwrap();
         let dispatch: Arc<dyn Dispatch> = Arc::new(LocalDispatch::default());
         let sealer = Sealer::new(&[9; KEY_LEN]);
-        let loopback = NetworkPolicy::new(vec!["127.0.0.0/8".parse().unwrap()]);
+        let loopback = NetworkPolicy { allowed: vec!["127.0.0.0/8".parse().unwrap()] };
         let service = TaskService::new(
             Arc::clone(&store),
             Arc::clone(&dispatch),

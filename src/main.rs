@@ -98,11 +98,23 @@ fn run(args: Args) -> Result<ExitCode> {
             }
             Command::Demo { listen, exit } => {
                 // The demo speaks for itself; of the log only what went wrong matters.
-                let level = if args.log_level == "info" { "error" } else { &args.log_level };
+                let level = if args.log_level == "info" {
+                    "error"
+                } else {
+                    &args.log_level
+                };
                 telemetry::start(args.log_format, level);
-                let after = if exit { demo::After::Exit } else { demo::After::Serve };
+                let after = if exit {
+                    demo::After::Exit
+                } else {
+                    demo::After::Serve
+                };
                 let matched = demo::run(listen, after, shutdown).await?;
-                Ok(if matched { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+                Ok(if matched {
+                    ExitCode::SUCCESS
+                } else {
+                    ExitCode::FAILURE
+                })
             }
             Command::Openapi { .. } => Ok(ExitCode::SUCCESS),
         }
@@ -120,14 +132,20 @@ async fn serve_until(serve: Serve, shutdown: CancellationToken) -> Result<ExitCo
     config.allow_networks.extend(serve.allow_network);
 
     let listener = listen_on(config.listen)?;
-    let address = listener.local_addr().map_err(|e| Error::internal("no local address").with_source(e))?;
+    let address = listener
+        .local_addr()
+        .map_err(|e| Error::internal("no local address").with_source(e))?;
     let app = App::build(&config, Clock::system(), Hooks::default()).await?;
     println!("oms listens on http://{address}");
     println!("  API documents  http://{address}/swagger-ui/");
     let file = config.data_dir.join("token");
     match app.token_origin() {
         TokenOrigin::Made => {
-            println!("  X-Auth-Token   {} (made now, kept in {})", app.token().expose(), file.display());
+            println!(
+                "  X-Auth-Token   {} (made now, kept in {})",
+                app.token().expose(),
+                file.display()
+            );
         }
         TokenOrigin::File => println!("  X-Auth-Token   in {}", file.display()),
         TokenOrigin::Configured => println!("  X-Auth-Token   as configured"),
@@ -136,7 +154,10 @@ async fn serve_until(serve: Serve, shutdown: CancellationToken) -> Result<ExitCo
         println!("  stores         public internet over HTTPS only (--allow-network opens more)");
     } else {
         let networks: Vec<String> = config.allow_networks.iter().map(ToString::to_string).collect();
-        println!("  stores         public internet over HTTPS, and {}", networks.join(", "));
+        println!(
+            "  stores         public internet over HTTPS, and {}",
+            networks.join(", ")
+        );
     }
     app.run(listener, shutdown).await?;
     Ok(ExitCode::SUCCESS)

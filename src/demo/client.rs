@@ -21,7 +21,11 @@ pub struct Client {
 impl Client {
     /// A caller of the service at `base` with its token.
     pub fn new(base: String, token: Secret) -> Self {
-        Self { http: Http::builder(TokioExecutor::new()).build_http(), base, token }
+        Self {
+            http: Http::builder(TokioExecutor::new()).build_http(),
+            base,
+            token,
+        }
     }
 
     /// Sends a request and returns the JSON of its answer, `Null` when it has no body.
@@ -42,7 +46,12 @@ impl Client {
         };
         let answer = self.http.request(request).await.map_err(|e| broken(e.into()))?;
         let status = answer.status();
-        let bytes = answer.into_body().collect().await.map_err(|e| broken(e.into()))?.to_bytes();
+        let bytes = answer
+            .into_body()
+            .collect()
+            .await
+            .map_err(|e| broken(e.into()))?
+            .to_bytes();
         if status != StatusCode::OK && status != StatusCode::NO_CONTENT {
             let text = format!("{method} {path}: {status} {}", String::from_utf8_lossy(&bytes));
             return Err(Error::new(ErrorKind::Conflict, text));

@@ -23,7 +23,11 @@ pub fn compare(source: &Sandbox, from: &str, target: &Sandbox, to: &str) -> Comp
         }
     };
     let wanted = source.keys(from);
-    for extra in target.keys(to).iter().filter(|key| source.get(from, key).is_none()) {
+    for extra in target
+        .keys(to)
+        .iter()
+        .filter(|key| source.get(from, key).is_none())
+    {
         differs(format!("{extra:?} is only at the target"));
     }
     for key in &wanted {
@@ -42,8 +46,15 @@ pub fn compare(source: &Sandbox, from: &str, target: &Sandbox, to: &str) -> Comp
 
 fn difference(a: &SandboxObject, b: &SandboxObject) -> Option<&'static str> {
     let headers = |o: &SandboxObject| {
-        [&o.content_type, &o.content_encoding, &o.content_language, &o.content_disposition, &o.cache_control, &o.expires]
-            .map(Clone::clone)
+        [
+            &o.content_type,
+            &o.content_encoding,
+            &o.content_language,
+            &o.content_disposition,
+            &o.cache_control,
+            &o.expires,
+        ]
+        .map(Clone::clone)
     };
     if a.data != b.data {
         Some("other bytes")

@@ -35,7 +35,10 @@ pub fn fill(source: &Sandbox, bucket: &str) -> (u64, u64) {
     };
     for n in 0..2500 {
         let size = random.random_range(0..24 * 1024);
-        put(&format!("{:04}/{:02}/note-{n:05}.txt", 2010 + n % 16, n % 12 + 1), described(&mut random, size, n));
+        put(
+            &format!("{:04}/{:02}/note-{n:05}.txt", 2010 + n % 16, n % 12 + 1),
+            described(&mut random, size, n),
+        );
     }
     for n in 0..80 {
         let size = random.random_range(MIB / 4..2 * MIB);
@@ -47,8 +50,14 @@ pub fn fill(source: &Sandbox, bucket: &str) -> (u64, u64) {
         put(key, object);
     }
     // Above the multipart threshold: once uploaded in one piece, once in parts.
-    put("films/one piece.mov", SandboxObject::new(noise(&mut random, 72 * MIB)));
-    put("films/in parts.mov", SandboxObject::multipart(noise(&mut random, 80 * MIB), 8 << 20));
+    put(
+        "films/one piece.mov",
+        SandboxObject::new(noise(&mut random, 72 * MIB)),
+    );
+    put(
+        "films/in parts.mov",
+        SandboxObject::multipart(noise(&mut random, 80 * MIB), 8 << 20),
+    );
     (objects, total)
 }
 

@@ -50,8 +50,15 @@ pub async fn run(listen: SocketAddr, after: After, shutdown: CancellationToken) 
     let target = server("DEMOTARGET", "target-secret-of-the-demo").await?;
     target.create_bucket(TARGET);
     let (objects, bytes) = fill::fill(&source, SOURCE);
-    say(format!("source  {}/{SOURCE}  {objects} objects, {}", source.endpoint(), HumanBytes(bytes)));
-    say(format!("target  {}/{TARGET}  empty, other keys", target.endpoint()));
+    say(format!(
+        "source  {}/{SOURCE}  {objects} objects, {}",
+        source.endpoint(),
+        HumanBytes(bytes)
+    ));
+    say(format!(
+        "target  {}/{TARGET}  empty, other keys",
+        target.endpoint()
+    ));
 
     let folder = DataFolder::new()?;
     let mut config = Config::default();
@@ -59,11 +66,19 @@ pub async fn run(listen: SocketAddr, after: After, shutdown: CancellationToken) 
     config.allow_networks = vec![ipnet::Ipv4Net::new_assert([127, 0, 0, 0].into(), 8).into()];
     let listener = TcpListener::bind(listen)
         .map_err(|e| Error::new(ErrorKind::Unavailable, format!("--listen {listen}: {e}")).with_source(e))?;
-    let address = listener.local_addr().map_err(|e| Error::internal("no local address").with_source(e))?;
+    let address = listener
+        .local_addr()
+        .map_err(|e| Error::internal("no local address").with_source(e))?;
     let app = App::build(&config, Clock::system(), Hooks::default()).await?;
     let token = app.token().clone();
-    let client = Client::new(format!("http://{address}/v1/{PROJECT}/objectstorage"), token.clone());
-    say(format!("service http://{address}  ledger {}\n", config.data_dir.display()));
+    let client = Client::new(
+        format!("http://{address}/v1/{PROJECT}/objectstorage"),
+        token.clone(),
+    );
+    say(format!(
+        "service http://{address}  ledger {}\n",
+        config.data_dir.display()
+    ));
 
     let service = app.run(listener, shutdown.clone());
     let show = async {
@@ -72,7 +87,14 @@ pub async fn run(listen: SocketAddr, after: After, shutdown: CancellationToken) 
             () = shutdown.cancelled() => Err(Error::new(ErrorKind::Cancelled, "the demo was interrupted")),
         };
         if let Ok((matched, task)) = &shown {
-            farewell(*matched, *task, &address, token.expose(), [&source, &target], after);
+            farewell(
+                *matched,
+                *task,
+                &address,
+                token.expose(),
+                [&source, &target],
+                after,
+            );
         }
         if after == After::Exit || shown.is_err() {
             shutdown.cancel();
@@ -98,8 +120,12 @@ async fn server(access_key: &str, secret_key: &str) -> Result<Sandbox> {
 /// Create, stop, start, wait, compare.
 async fn walk_through(client: &Client, source: &Sandbox, target: &Sandbox) -> Result<(bool, i64)> {
     let began = Instant::now();
-    let created = client.send("POST", "/task", Some(create_body(source, target))).await?;
-    let task = created["id"].as_i64().ok_or_else(|| Error::internal("the created task has no id"))?;
+    let created = client
+        .send("POST", "/task", Some(create_body(source, target)))
+        .await?;
+    let task = created["id"]
+        .as_i64()
+        .ok_or_else(|| Error::internal("the created task has no id"))?;
     let path = format!("/task/{task}");
     println!("POST /task -> task {task}");
     let bar = bar();
@@ -114,7 +140,9 @@ async fn walk_through(client: &Client, source: &Sandbox, target: &Sandbox) -> Re
         }
         if !stopped && now["progress"].as_f64().unwrap_or_default() >= 0.4 {
             stopped = true;
-            client.send("PUT", &path, Some(json!({"operation": "stop"}))).await?;
+            client
+                .send("PUT", &path, Some(json!({"operation": "stop"})))
+                .await?;
             let paused = wait_for(client, &path, &bar, 3).await?;
             bar.println(format!(
                 "PUT  operation=stop  -> paused with {} objects and {} done; its keys are wiped",
@@ -123,31 +151,59 @@ async fn walk_through(client: &Client, source: &Sandbox, target: &Sandbox) -> Re
             ));
             let full_speed = json!({"operation": "change_bandwidthpolicy", "bandwidth_policy": []});
             client.send("PUT", &path, Some(full_speed)).await?;
-            client.send("PUT", &path, Some(start_body(source, target))).await?;
-            bar.println("PUT  operation=start -> goes on from there, with the keys of the call, at full speed");
+            client
+                .send("PUT", &path, Some(start_body(source, target)))
+                .await?;
+            bar.println(
+                "PUT  operation=start -> goes on from there, with the keys of the call, at full speed",
+            );
         }
         if began.elapsed() > DEADLINE {
-            return Err(Error::new(ErrorKind::Timeout, format!("the task is not over after {DEADLINE:?}: {now}")));
+            return Err(Error::new(
+                ErrorKind::Timeout,
+                format!("the task is not over after {DEADLINE:?}: {now}"),
+            ));
         }
         tokio::time::sleep(LOOK_EVERY).await;
     };
     bar.finish_and_clear();
 
     let compared = compare::compare(source, SOURCE, target, TARGET);
-    let state = if end["status"] == json!(5) { "succeeded" } else { "failed" };
+    let state = if end["status"] == json!(5) {
+        "succeeded"
+    } else {
+        "failed"
+    };
     println!("\nthe task {state} after {}", HumanDuration(began.elapsed()));
-    println!("  objects   {} of {}, {} failed", end["success_num"], end["total_num"], end["fail_num"]);
-    println!("  bytes     {}", HumanBytes(end["complete_size"].as_u64().unwrap_or_default()));
+    println!(
+        "  objects   {} of {}, {} failed",
+        end["success_num"], end["total_num"], end["fail_num"]
+    );
+    println!(
+        "  bytes     {}",
+        HumanBytes(end["complete_size"].as_u64().unwrap_or_default())
+    );
     println!("  proved    {}", end["proved"]);
     if end["status"] != json!(5) {
         println!("  reason    {}", end["error_reason"]);
     }
-    println!("  compared  {} objects byte for byte and header for header", compared.objects);
+    println!(
+        "  compared  {} objects byte for byte and header for header",
+        compared.objects
+    );
     for difference in &compared.differences {
         println!("  DIFFERS   {difference}");
     }
-    let matched = compared.differences.is_empty() && compared.objects > 0 && end["status"] == json!(5) && stopped;
-    println!("  result    {}", if matched { "everything matches" } else { "NOT everything matches" });
+    let matched =
+        compared.differences.is_empty() && compared.objects > 0 && end["status"] == json!(5) && stopped;
+    println!(
+        "  result    {}",
+        if matched {
+            "everything matches"
+        } else {
+            "NOT everything matches"
+        }
+    );
     Ok((matched, task))
 }
 
@@ -160,7 +216,10 @@ async fn wait_for(client: &Client, path: &str, bar: &ProgressBar, status: i64) -
             return Ok(now);
         }
         if began.elapsed() > Duration::from_secs(30) {
-            return Err(Error::new(ErrorKind::Timeout, format!("the task does not reach status {status}: {now}")));
+            return Err(Error::new(
+                ErrorKind::Timeout,
+                format!("the task does not reach status {status}: {now}"),
+            ));
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
@@ -196,14 +255,22 @@ fn start_body(source: &Sandbox, target: &Sandbox) -> Value {
 fn bar() -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::stdout());
     let style = ProgressStyle::with_template("  [{bar:40}] {percent:>3}%  {msg}");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+    bar.set_style(
+        style
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .progress_chars("=> "),
+    );
     bar
 }
 
 fn draw(bar: &ProgressBar, task: &Value) {
     let number = |field: &str| task[field].as_u64().unwrap_or_default();
     let progress = task["progress"].as_f64().unwrap_or_default().clamp(0.0, 1.0);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "lies between 0 and 1000")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "lies between 0 and 1000"
+    )]
     bar.set_position((progress * 1000.0) as u64);
     let left = match number("left_time") {
         0 => String::new(),
@@ -219,7 +286,14 @@ fn draw(bar: &ProgressBar, task: &Value) {
     ));
 }
 
-fn farewell(matched: bool, task: i64, address: &SocketAddr, token: &str, stores: [&Sandbox; 2], after: After) {
+fn farewell(
+    matched: bool,
+    task: i64,
+    address: &SocketAddr,
+    token: &str,
+    stores: [&Sandbox; 2],
+    after: After,
+) {
     if after == After::Exit {
         return;
     }
@@ -236,7 +310,11 @@ fn farewell(matched: bool, task: i64, address: &SocketAddr, token: &str, stores:
         "curl -s -H 'X-Auth-Token: {token}' -H 'Content-Type: application/json' -X PUT {base}/TASK_ID -d '{}'",
         start_body(source, target)
     );
-    let also = if matched { "" } else { " (something did not match, see above)" };
+    let also = if matched {
+        ""
+    } else {
+        " (something did not match, see above)"
+    };
     println!("\nServing until Ctrl-C{also}.");
 }
 

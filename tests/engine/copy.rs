@@ -8,8 +8,30 @@ use crate::support::rig::{Rig, SOURCE, Stores, TARGET};
 
 /// Keys that other tools lose, rename or refuse.
 const ZOO: &[&str] = &[
-    "a", "a!", "a/", "a/1", "a//1", "a/./b", "a/../b", "..", "/lead", "trail/", " ", " x ", "+", "a+b c", "%2F%41%", "ü", "u\u{308}",
-    "日本/🦀", "&<>\"'", "?x=1&y=2#z", "\u{1}\u{1f}\t", "CASE", "case", "x=y;z:@,$!*()[]{}^`|\\",
+    "a",
+    "a!",
+    "a/",
+    "a/1",
+    "a//1",
+    "a/./b",
+    "a/../b",
+    "..",
+    "/lead",
+    "trail/",
+    " ",
+    " x ",
+    "+",
+    "a+b c",
+    "%2F%41%",
+    "ü",
+    "u\u{308}",
+    "日本/🦀",
+    "&<>\"'",
+    "?x=1&y=2#z",
+    "\u{1}\u{1f}\t",
+    "CASE",
+    "case",
+    "x=y;z:@,$!*()[]{}^`|\\",
 ];
 
 fn object(n: usize) -> SandboxObject {
@@ -26,7 +48,9 @@ fn object(n: usize) -> SandboxObject {
 
 fn fill(stores: &Stores, count: usize) {
     for n in 0..count {
-        stores.source.put(SOURCE, &format!("dir-{:02}/object-{n:05}", n % 17), object(n));
+        stores
+            .source
+            .put(SOURCE, &format!("dir-{:02}/object-{n:05}", n % 17), object(n));
     }
 }
 
@@ -44,18 +68,35 @@ async fn everything_arrives_with_its_keys_and_headers() {
     assert_eq!(task.state, State::Succeeded, "{task:#?}");
     stores.assert_same();
     let total = i64::try_from(2500 + ZOO.len() + 1).unwrap();
-    assert_eq!((task.counters.listed, task.counters.copied, task.counters.proved_etag), (total, total, total));
+    assert_eq!(
+        (
+            task.counters.listed,
+            task.counters.copied,
+            task.counters.proved_etag
+        ),
+        (total, total, total)
+    );
     assert_eq!(task.counters.metadata_lost, 0);
-    assert!(stores.target.keys(TARGET).iter().all(|key| !key.starts_with("oms/")));
+    assert!(
+        stores
+            .target
+            .keys(TARGET)
+            .iter()
+            .all(|key| !key.starts_with("oms/"))
+    );
 }
 
 #[tokio::test]
 async fn large_objects_go_in_parts_and_keep_their_tag() {
     let stores = Stores::new().await;
-    let data: Vec<u8> = (0..70_u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 24).try_into().unwrap()).collect();
+    let data: Vec<u8> = (0..70_u32 << 20)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 24).try_into().unwrap())
+        .collect();
     let mut parted = SandboxObject::multipart(data.clone(), 6 << 20);
     parted.content_type = Some("video/mp4".to_owned());
-    parted.metadata.insert("made-by".to_owned(), "a camera".to_owned());
+    parted
+        .metadata
+        .insert("made-by".to_owned(), "a camera".to_owned());
     stores.source.put(SOURCE, "in parts", parted);
     stores.source.put(SOURCE, "in one", SandboxObject::new(data));
     let rig = Rig::new().await;
@@ -78,7 +119,11 @@ async fn orders_that_differ_lose_nothing_and_copy_nothing_twice() {
         (ListOrder::Path, ListOrder::Bytes),
         (ListOrder::Path, ListOrder::Path),
     ] {
-        let with = |order| SandboxOptions { order, page_size: 7, ..SandboxOptions::default() };
+        let with = |order| SandboxOptions {
+            order,
+            page_size: 7,
+            ..SandboxOptions::default()
+        };
         let stores = Stores::with(with(source), with(target)).await;
         for (n, key) in ZOO.iter().enumerate() {
             stores.source.put(SOURCE, key, object(n));
@@ -86,7 +131,9 @@ async fn orders_that_differ_lose_nothing_and_copy_nothing_twice() {
         fill(&stores, 60);
         // Half of it is there already, and something else besides.
         for key in stores.source.keys(SOURCE).iter().step_by(2) {
-            stores.target.put(TARGET, key, stores.source.get(SOURCE, key).unwrap());
+            stores
+                .target
+                .put(TARGET, key, stores.source.get(SOURCE, key).unwrap());
         }
         stores.target.put(TARGET, "a/0-of-the-target", object(1));
         let rig = Rig::new().await;
@@ -114,7 +161,10 @@ async fn a_scope_of_files_and_folders_copies_just_those() {
     let id = rig.create(order).await;
     let task = rig.end(id).await;
     assert_eq!(task.state, State::Succeeded);
-    assert_eq!(stores.target.keys(TARGET), ["copy/a/1", "copy/a/2", "copy/c", "copy/e"]);
+    assert_eq!(
+        stores.target.keys(TARGET),
+        ["copy/a/1", "copy/a/2", "copy/c", "copy/e"]
+    );
     assert_eq!(task.counters.copied, 4);
 }
 
@@ -126,7 +176,10 @@ async fn a_named_file_that_does_not_exist_is_a_failure() {
     order.scope = Scope::Objects(vec![Key::from("nowhere")]);
     let id = rig.create(order).await;
     let task = rig.end(id).await;
-    assert_eq!((task.state, task.reason.unwrap().code.as_str()), (State::Failed, "TRF.0004"));
+    assert_eq!(
+        (task.state, task.reason.unwrap().code.as_str()),
+        (State::Failed, "TRF.0004")
+    );
     let failures = rig.store.failures(id, None, 10).await.unwrap();
     assert_eq!((failures.len(), failures[0].code.as_str()), (1, "NoSuchKey"));
 }
@@ -136,10 +189,17 @@ async fn within_one_store_the_bytes_stay_there() {
     let stores = Stores::new().await;
     fill(&stores, 50);
     stores.source.create_bucket(TARGET);
-    stores.source.put(SOURCE, "large", SandboxObject::multipart(vec![7; 65 << 20], 8 << 20));
+    stores.source.put(
+        SOURCE,
+        "large",
+        SandboxObject::multipart(vec![7; 65 << 20], 8 << 20),
+    );
     let rig = Rig::new().await;
     let mut order = stores.order();
-    order.target = oms::service::PlaceRequest { bucket: TARGET.to_owned(), ..order.source.clone() };
+    order.target = oms::service::PlaceRequest {
+        bucket: TARGET.to_owned(),
+        ..order.source.clone()
+    };
     order.credentials.target = order.credentials.source.clone();
     let id = rig.create(order).await;
     let task = rig.end(id).await;
@@ -147,8 +207,14 @@ async fn within_one_store_the_bytes_stay_there() {
     assert_eq!(stores.source.requests_count(Operation::GetObject), 0);
     assert_eq!(stores.source.requests_count(Operation::CopyObject), 50);
     for key in stores.source.keys(SOURCE) {
-        let (a, b) = (stores.source.get(SOURCE, &key).unwrap(), stores.source.get(TARGET, &key).unwrap());
-        assert!(a.data == b.data && a.metadata == b.metadata && a.tags == b.tags, "{key}");
+        let (a, b) = (
+            stores.source.get(SOURCE, &key).unwrap(),
+            stores.source.get(TARGET, &key).unwrap(),
+        );
+        assert!(
+            a.data == b.data && a.metadata == b.metadata && a.tags == b.tags,
+            "{key}"
+        );
     }
 }
 
@@ -156,24 +222,65 @@ async fn within_one_store_the_bytes_stay_there() {
 async fn passing_troubles_are_overcome_and_lasting_ones_recorded() {
     let stores = Stores::new().await;
     fill(&stores, 40);
-    let faults = |status| Fault::Status { status, code: "Trouble".to_owned(), retry_after: None };
-    stores.source.faults().add(FaultRule::new(Operation::GetObject, faults(503)).times(5));
-    stores.source.faults().add(FaultRule::new(Operation::ListObjects, faults(500)).times(2));
-    stores.source.faults().add(FaultRule::new(Operation::GetObject, Fault::TruncateBody { after: 3 }).times(3));
-    stores.target.faults().add(FaultRule::new(Operation::PutObject, Fault::ResetBefore).skip(9).times(3));
-    stores.target.faults().add(FaultRule::new(Operation::PutObject, Fault::ResetAfterEffect).skip(20).times(2));
-    let denied = Fault::Status { status: 403, code: "AccessDenied".to_owned(), retry_after: None };
-    stores.source.faults().add(FaultRule::new(Operation::GetObject, denied).key("dir-03/object-00003"));
+    let faults = |status| Fault::Status {
+        status,
+        code: "Trouble".to_owned(),
+        retry_after: None,
+    };
+    stores
+        .source
+        .faults()
+        .add(FaultRule::new(Operation::GetObject, faults(503)).times(5));
+    stores
+        .source
+        .faults()
+        .add(FaultRule::new(Operation::ListObjects, faults(500)).times(2));
+    stores
+        .source
+        .faults()
+        .add(FaultRule::new(Operation::GetObject, Fault::TruncateBody { after: 3 }).times(3));
+    stores.target.faults().add(
+        FaultRule::new(Operation::PutObject, Fault::ResetBefore)
+            .skip(9)
+            .times(3),
+    );
+    stores.target.faults().add(
+        FaultRule::new(Operation::PutObject, Fault::ResetAfterEffect)
+            .skip(20)
+            .times(2),
+    );
+    let denied = Fault::Status {
+        status: 403,
+        code: "AccessDenied".to_owned(),
+        retry_after: None,
+    };
+    stores
+        .source
+        .faults()
+        .add(FaultRule::new(Operation::GetObject, denied).key("dir-03/object-00003"));
     let rig = Rig::new().await;
     let id = rig.create(stores.order()).await;
     let task = rig.end(id).await;
-    assert_eq!((task.state, task.counters.copied, task.counters.failed), (State::Failed, 39, 1), "{task:#?}");
+    assert_eq!(
+        (task.state, task.counters.copied, task.counters.failed),
+        (State::Failed, 39, 1),
+        "{task:#?}"
+    );
     let failures = rig.store.failures(id, None, 10).await.unwrap();
-    let found: Vec<_> = failures.iter().map(|f| (f.key.lossy().into_owned(), f.code.clone())).collect();
-    assert_eq!(found, [("dir-03/object-00003".to_owned(), "AccessDenied".to_owned())]);
+    let found: Vec<_> = failures
+        .iter()
+        .map(|f| (f.key.lossy().into_owned(), f.code.clone()))
+        .collect();
+    assert_eq!(
+        found,
+        [("dir-03/object-00003".to_owned(), "AccessDenied".to_owned())]
+    );
     assert!(failures[0].request_id.is_some());
     let source = stores.source.get(SOURCE, "dir-05/object-00005").unwrap();
-    assert_eq!(stores.target.get(TARGET, "dir-05/object-00005").unwrap().data, source.data);
+    assert_eq!(
+        stores.target.get(TARGET, "dir-05/object-00005").unwrap().data,
+        source.data
+    );
 }
 
 #[tokio::test]
@@ -181,13 +288,29 @@ async fn an_object_that_changes_is_copied_in_one_version_and_one_that_goes_is_go
     let stores = Stores::new().await;
     fill(&stores, 20);
     let key = "dir-04/object-00004";
-    let change = Fault::ChangeObject { data: "the second version".into() };
-    stores.source.faults().add(FaultRule::new(Operation::GetObject, change).key(key).times(1));
-    let missing = Fault::Status { status: 404, code: "NoSuchKey".to_owned(), retry_after: None };
-    stores.source.faults().add(FaultRule::new(Operation::GetObject, missing).key("dir-05/object-00005"));
+    let change = Fault::ChangeObject {
+        data: "the second version".into(),
+    };
+    stores
+        .source
+        .faults()
+        .add(FaultRule::new(Operation::GetObject, change).key(key).times(1));
+    let missing = Fault::Status {
+        status: 404,
+        code: "NoSuchKey".to_owned(),
+        retry_after: None,
+    };
+    stores
+        .source
+        .faults()
+        .add(FaultRule::new(Operation::GetObject, missing).key("dir-05/object-00005"));
     let rig = Rig::new().await;
     let id = rig.create(stores.order()).await;
     let task = rig.end(id).await;
-    assert_eq!((task.state, task.counters.copied, task.counters.gone), (State::Succeeded, 19, 1), "{task:#?}");
+    assert_eq!(
+        (task.state, task.counters.copied, task.counters.gone),
+        (State::Succeeded, 19, 1),
+        "{task:#?}"
+    );
     assert_eq!(stores.target.get(TARGET, key).unwrap().data, "the second version");
 }

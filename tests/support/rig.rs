@@ -64,7 +64,11 @@ impl Stores {
             access_key: Secret::new(sandbox.access_key()),
             secret_key: Secret::new(sandbox.secret_key()),
         };
-        Credentials { source: pair(&self.source), target: pair(&self.target), cdn_key: None }
+        Credentials {
+            source: pair(&self.source),
+            target: pair(&self.target),
+            cdn_key: None,
+        }
     }
 
     /// The order to copy the whole bucket.
@@ -97,13 +101,25 @@ impl Stores {
     /// Asserts that every object of the source is at the target, byte for byte and header for header, and nothing else.
     #[track_caller]
     pub fn assert_same(&self) {
-        assert_eq!(self.target.keys(TARGET), self.source.keys(SOURCE));
+        let sorted = |mut keys: Vec<String>| {
+            keys.sort();
+            keys
+        };
+        assert_eq!(sorted(self.target.keys(TARGET)), sorted(self.source.keys(SOURCE)));
         for key in self.source.keys(SOURCE) {
             let a = self.source.get(SOURCE, &key).unwrap();
             let b = self.target.get(TARGET, &key).unwrap();
             assert!(a.data == b.data, "{key:?} has other bytes");
-            assert_eq!((&a.content_type, &a.metadata, &a.tags), (&b.content_type, &b.metadata, &b.tags), "{key:?}");
-            assert_eq!((&a.cache_control, &a.content_encoding), (&b.cache_control, &b.content_encoding), "{key:?}");
+            assert_eq!(
+                (&a.content_type, &a.metadata, &a.tags),
+                (&b.content_type, &b.metadata, &b.tags),
+                "{key:?}"
+            );
+            assert_eq!(
+                (&a.cache_control, &a.content_encoding),
+                (&b.cache_control, &b.content_encoding),
+                "{key:?}"
+            );
         }
     }
 }
@@ -134,7 +150,9 @@ impl Rig {
         store.recover(clock.now()).await.unwrap();
         let dispatch: Arc<dyn Dispatch> = Arc::new(LocalDispatch::default());
         let sealer = Sealer::new(&[9; KEY_LEN]);
-        let loopback = NetworkPolicy { allowed: vec!["127.0.0.0/8".parse().unwrap()] };
+        let loopback = NetworkPolicy {
+            allowed: vec!["127.0.0.0/8".parse().unwrap()],
+        };
         let service = TaskService::new(
             Arc::clone(&store),
             Arc::clone(&dispatch),
@@ -156,7 +174,14 @@ impl Rig {
         let shutdown = CancellationToken::new();
         let worker = tokio::spawn(worker::run(Arc::new(parts), shutdown.clone()));
         let project = "p".parse().unwrap();
-        Self { folder, store, service, project, worker, shutdown }
+        Self {
+            folder,
+            store,
+            service,
+            project,
+            worker,
+            shutdown,
+        }
     }
 
     /// Creates a task.
@@ -166,7 +191,10 @@ impl Rig {
 
     /// Starts a task again.
     pub async fn start(&self, id: TaskId, mode: StartMode, credentials: Credentials) {
-        self.service.start(&self.project, id, mode, credentials, now()).await.unwrap();
+        self.service
+            .start(&self.project, id, mode, credentials, now())
+            .await
+            .unwrap();
     }
 
     /// Stops a task and waits until it is paused.
@@ -195,7 +223,9 @@ impl Rig {
 
     /// Waits until a task has ended, and asserts that its counters balance.
     pub async fn end(&self, id: TaskId) -> Task {
-        let task = self.wait(id, |task| matches!(task.state, State::Succeeded | State::Failed)).await;
+        let task = self
+            .wait(id, |task| matches!(task.state, State::Succeeded | State::Failed))
+            .await;
         assert!(task.counters.balanced(), "{:#?}", task.counters);
         task
     }

@@ -246,6 +246,28 @@ async fn the_connections_are_set_up_as_promised() {
     assert!(write.execute(store.0.readers()).await.is_err());
 }
 
+/// A worker that is told to hurry drops its commits wherever they are.
+#[tokio::test]
+async fn an_abandoned_commit_is_whole_or_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = file(folder.path()).await;
+    let subject = Subject::new(&store).await;
+    let (_, shard) = subject.work(PassKind::Full).await;
+    for round in 0..150_u64 {
+        let commit = Commit {
+            delta: counted(0, 1),
+            failures: vec![failure(&format!("{round:03}"))],
+            ..Commit::default()
+        };
+        let patience = std::time::Duration::from_micros(round * 20);
+        let abandoned = tokio::time::timeout(patience, subject.commit(&shard, commit)).await;
+        assert_ne!(abandoned, Ok(Committed::Fenced));
+    }
+    assert_eq!(subject.commit(&shard, Commit::default()).await, Committed::Done);
+    let recorded = i64::try_from(subject.failed_keys().await.len()).unwrap();
+    assert_eq!(subject.task().await.counters, counted(0, recorded));
+}
+
 /// Not a test but a measurement: `cargo test --release --lib -- --ignored --nocapture commits_per_second`.
 #[tokio::test]
 #[ignore = "measures"]

@@ -6,4 +6,6 @@ mod api;
 mod contract;
 // A worker between two in-process S3 servers.
 mod engine;
+// Crashes and other faults: what they leave behind.
+mod faults;
 mod support;

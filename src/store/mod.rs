@@ -51,7 +51,8 @@ pub enum Refusal {
     Unknown,
     /// The state does not allow it.
     State(Rejection),
-    /// A failed-only start of a task whose last pass did not finish, so that its list of failures is incomplete.
+    /// A failed-only start of a task whose last listing did not finish, so that its list of failures is incomplete. An
+    /// unfinished pass over the failures themselves is gone on with.
     ListIncomplete,
     /// A failed-only start of a task without recorded failures.
     NothingFailed,

@@ -1,5 +1,7 @@
-//! The client against real HTTP: `sandbox` for what a store does, `scripted` for answers that no decent store gives.
+//! The client against real HTTP: `sandbox` and `failures` for what a store does, `scripted` for answers that no decent
+//! store gives.
 
+mod failures;
 mod sandbox;
 mod scripted;
 

@@ -18,7 +18,7 @@ use crate::engine::hooks::Hooks;
 use crate::engine::limit::Streams;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::{HttpClient, NetworkPolicy};
-use crate::object::s3::S3Connector;
+use crate::object::s3::connect::S3Connector;
 use crate::secret::{KEY_LEN, Sealer, Secret};
 use crate::service::TaskService;
 use crate::store::Store;
@@ -63,7 +63,9 @@ impl App {
         store.recover(clock.now()).await?;
 
         let dispatch: Arc<dyn Dispatch> = Arc::new(LocalDispatch::default());
-        let http = HttpClient::new(NetworkPolicy::new(config.allow_networks.clone()));
+        let http = HttpClient::new(NetworkPolicy {
+            allowed: config.allow_networks.clone(),
+        });
         let service = TaskService::new(
             Arc::clone(&store),
             Arc::clone(&dispatch),
@@ -71,7 +73,11 @@ impl App {
             config.catalogue()?,
             config.parallel_tasks,
         );
-        let api = ApiState::new(Arc::new(service), token.clone(), clock.clone()).with_projects(config.projects()?);
+        let api = ApiState::new(Arc::new(service), token.clone(), {
+            let clock = clock.clone();
+            Arc::new(move || clock.now())
+        })
+        .with_projects(config.projects()?);
         let worker = Arc::new(worker::Parts {
             store: Arc::clone(&store),
             dispatch,
@@ -83,7 +89,13 @@ impl App {
             parallel_tasks: usize::try_from(config.parallel_tasks).unwrap_or(usize::MAX),
             hooks,
         });
-        Ok(Self { token, token_origin, store, api, worker })
+        Ok(Self {
+            token,
+            token_origin,
+            store,
+            api,
+            worker,
+        })
     }
 
     /// The token that callers must show.
@@ -137,9 +149,19 @@ fn unusable(path: &Path, error: std::io::Error) -> Error {
 fn read_or_make_token(path: &Path) -> Result<(Secret, TokenOrigin)> {
     let (text, made) = read_or_make(path)?;
     if text.len() < 16 {
-        return Err(Error::invalid(format!("{}: the token must have at least 16 characters", path.display())));
+        return Err(Error::invalid(format!(
+            "{}: the token must have at least 16 characters",
+            path.display()
+        )));
     }
-    Ok((Secret::new(text.as_str()), if made { TokenOrigin::Made } else { TokenOrigin::File }))
+    Ok((
+        Secret::new(text.as_str()),
+        if made {
+            TokenOrigin::Made
+        } else {
+            TokenOrigin::File
+        },
+    ))
 }
 
 fn read_or_make_key(path: &Path) -> Result<Zeroizing<[u8; KEY_LEN]>> {
@@ -193,7 +215,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("seal.key");
         fs::write(&path, "nonsense").unwrap();
-        assert!(read_or_make_key(&path).unwrap_err().message().contains("seal.key"));
+        assert!(
+            read_or_make_key(&path)
+                .unwrap_err()
+                .message()
+                .contains("seal.key")
+        );
         assert_eq!(fs::read_to_string(&path).unwrap(), "nonsense");
     }
 }

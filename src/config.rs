@@ -100,7 +100,10 @@ impl Config {
         let mut figment = Figment::new();
         if let Some(file) = file {
             if !file.is_file() {
-                return Err(Error::invalid(format!("--config: {} is not a file", file.display())));
+                return Err(Error::invalid(format!(
+                    "--config: {} is not a file",
+                    file.display()
+                )));
             }
             figment = figment.merge(Toml::file_exact(file));
         }
@@ -122,7 +125,11 @@ impl Config {
         if !(1..=4096).contains(&self.max_streams) {
             return Err(Error::invalid("max_streams must lie between 1 and 4096"));
         }
-        if self.token.as_ref().is_some_and(|token| !(16..=4096).contains(&token.len())) {
+        if self
+            .token
+            .as_ref()
+            .is_some_and(|token| !(16..=4096).contains(&token.len()))
+        {
             return Err(Error::invalid("token must have 16 to 4096 characters"));
         }
         Ok(())
@@ -148,7 +155,10 @@ impl Config {
     /// `InvalidArgument` for an unknown one.
     pub fn zone(&self) -> Result<TimeZone> {
         TimeZone::get(&self.time_zone).map_err(|_| {
-            let text = format!("time_zone: '{}' is not a name of the IANA time zone database", self.time_zone);
+            let text = format!(
+                "time_zone: '{}' is not a name of the IANA time zone database",
+                self.time_zone
+            );
             Error::invalid(text)
         })
     }
@@ -162,7 +172,13 @@ impl Config {
             Choice::Allowed => RequestEndpoints::Allowed,
             Choice::Refused => RequestEndpoints::Refused,
         });
-        for Region { cloud, region, endpoint, addressing } in &self.regions {
+        for Region {
+            cloud,
+            region,
+            endpoint,
+            addressing,
+        } in &self.regions
+        {
             let known = Cloud::from_name(cloud)
                 .ok_or_else(|| Error::invalid(format!("regions: the cloud '{cloud}' is not known")))?;
             let addressing = match addressing {
@@ -177,7 +193,10 @@ impl Config {
 
 impl std::fmt::Debug for Config {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Config").field("listen", &self.listen).field("data_dir", &self.data_dir).finish_non_exhaustive()
+        f.debug_struct("Config")
+            .field("listen", &self.listen)
+            .field("data_dir", &self.data_dir)
+            .finish_non_exhaustive()
     }
 }
 
@@ -201,8 +220,12 @@ mod tests {
         .unwrap();
         assert_eq!(config.listen.port(), 9000);
         assert_eq!(config.parallel_tasks, 5);
-        let resolved =
-            config.catalogue().unwrap().resolve(crate::object::clouds::Side::Source, Cloud::Aliyun, "lab", None);
+        let resolved = config.catalogue().unwrap().resolve(
+            crate::object::clouds::Side::Source,
+            Cloud::Aliyun,
+            "lab",
+            None,
+        );
         assert_eq!(resolved.unwrap().url, "http://10.0.0.1:9000");
     }
 
@@ -215,12 +238,20 @@ mod tests {
             ("time_zone = 'Mars/Olympus'", "time_zone"),
             ("allow_networks = ['10.0.0.0/99']", "allow_networks"),
             ("token = 'short'", "token"),
-            ("[[regions]]\ncloud = 'X'\nregion = 'r'\nendpoint = 'http://h'", "cloud"),
+            (
+                "[[regions]]\ncloud = 'X'\nregion = 'r'\nendpoint = 'http://h'",
+                "cloud",
+            ),
             ("projects = ['a b']", "project_id"),
         ] {
             let error = load(text).unwrap_err();
             assert!(error.message().contains(word), "{text}: {error}");
         }
-        assert!(Config::load(Some(Path::new("no/such/file"))).unwrap_err().message().contains("--config"));
+        assert!(
+            Config::load(Some(Path::new("no/such/file")))
+                .unwrap_err()
+                .message()
+                .contains("--config")
+        );
     }
 }

@@ -1,6 +1,9 @@
 //! `oms`: object storage migration as a service.
 
 pub mod api;
+pub mod app;
+pub mod config;
+pub mod demo;
 pub mod dispatch;
 pub mod engine;
 pub mod error;
@@ -11,4 +14,5 @@ pub mod secret;
 pub mod service;
 pub mod store;
 pub mod task;
+pub mod telemetry;
 pub mod worker;

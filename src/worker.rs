@@ -30,6 +30,8 @@ use crate::task::{
     BandwidthPolicy, Clock, PassInfo, PassKind, Reason, StartMode, State, Task, TaskId, UnixMillis,
 };
 
+/// How long the probes may go on after a stop, to remove what they wrote.
+const PROBE_GRACE: Duration = Duration::from_secs(1);
 /// How often the ledger is asked for tasks that nobody told us of.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// How often a running task looks at the clock for its bandwidth window.
@@ -225,9 +227,13 @@ async fn work(
         )
         .await;
     };
+    let given_up = async {
+        stop.cancelled().await;
+        tokio::time::sleep(PROBE_GRACE).await;
+    };
     let connected = tokio::select! {
         connected = connect(parts, &task, &credentials) => connected,
-        () = stop.cancelled() => return drained(parts, id, attempt).await,
+        () = given_up => return drained(parts, id, attempt).await,
     };
     let (source, target, target_order) = match connected {
         Ok(connected) => connected,
@@ -343,7 +349,9 @@ async fn connect(
             other => other.map(|order| (target, order)),
         }
     };
-    let (source, (target, order)) = tokio::try_join!(source, target)?;
+    // Both are brought to their end, so that a trouble of the source does not leave a probe at the target.
+    let (source, target) = tokio::join!(source, target);
+    let (source, (target, order)) = (source?, target?);
     Ok((source, target, order))
 }
 

@@ -16,7 +16,9 @@ fn document() -> Value {
 /// Path, method and operation of everything in `document`.
 fn operations(document: &Value) -> Vec<(&str, &str, &Value)> {
     let items = document["paths"].as_object().unwrap();
-    let methods = ["get", "put", "post", "delete", "patch", "head", "options", "trace"];
+    let methods = [
+        "get", "put", "post", "delete", "patch", "head", "options", "trace",
+    ];
     items
         .iter()
         .flat_map(|(path, item)| {
@@ -34,5 +36,8 @@ fn resolve<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
         return schema;
     };
     let found = document.pointer(target.trim_start_matches('#'));
-    resolve(document, found.unwrap_or_else(|| panic!("{target} leads nowhere")))
+    resolve(
+        document,
+        found.unwrap_or_else(|| panic!("{target} leads nowhere")),
+    )
 }

@@ -73,7 +73,10 @@ impl Reply {
     /// A header as text.
     #[track_caller]
     pub fn header(&self, name: &str) -> &str {
-        let value = self.headers.get(name).unwrap_or_else(|| panic!("no {name}: {self:?}"));
+        let value = self
+            .headers
+            .get(name)
+            .unwrap_or_else(|| panic!("no {name}: {self:?}"));
         value.to_str().unwrap()
     }
 }
@@ -94,7 +97,8 @@ impl TestApi {
             Catalogue::new(RequestEndpoints::Allowed),
             5,
         );
-        let state = ApiState::new(Arc::new(service), Secret::new(TOKEN), Arc::new(|| NOW)).with_projects(projects);
+        let state =
+            ApiState::new(Arc::new(service), Secret::new(TOKEN), Arc::new(|| NOW)).with_projects(projects);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let shutdown = CancellationToken::new();

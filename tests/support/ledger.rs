@@ -147,10 +147,18 @@ impl Store for TestLedger {
         self.check()?;
         let tasks = self.tasks.lock().unwrap();
         let wanted = |task: &&Task| {
-            task.project == filter.project && (filter.states.is_empty() || filter.states.contains(&task.state))
+            task.project == filter.project
+                && (filter.states.is_empty() || filter.states.contains(&task.state))
         };
         let (offset, limit) = (usize::try_from(offset).unwrap(), usize::try_from(limit).unwrap());
-        Ok(tasks.values().rev().filter(wanted).skip(offset).take(limit).cloned().collect())
+        Ok(tasks
+            .values()
+            .rev()
+            .filter(wanted)
+            .skip(offset)
+            .take(limit)
+            .cloned()
+            .collect())
     }
 
     async fn count(&self, filter: &TaskFilter) -> Result<i64> {
@@ -188,7 +196,12 @@ impl Store for TestLedger {
         })
     }
 
-    async fn set_bandwidth(&self, project: &ProjectId, id: TaskId, policy: BandwidthPolicy) -> Result<Change<()>> {
+    async fn set_bandwidth(
+        &self,
+        project: &ProjectId,
+        id: TaskId,
+        policy: BandwidthPolicy,
+    ) -> Result<Change<()>> {
         self.change(project, id, |task| {
             if task.state == State::Succeeded {
                 return Err(Refusal::State(Rejection::Complete));

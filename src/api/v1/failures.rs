@@ -32,6 +32,7 @@ pub struct FailurePage {
     /// The objects, in the order of their keys.
     failures: Vec<FailedObject>,
     /// Where the next page begins, for `after`; null when this is the last.
+    #[schema(required)]
     next: Option<String>,
 }
 
@@ -49,6 +50,7 @@ pub struct FailedObject {
     /// A sentence.
     message: String,
     /// Number under which the store that refused knows the request; null when it gave none.
+    #[schema(required)]
     request_id: Option<String>,
     /// How often it was tried in the last run.
     #[schema(minimum = 0)]

@@ -116,7 +116,7 @@ fn states_of(number: i64) -> Option<Vec<State>> {
 /// The tasks, or with `totalcount=true` their number.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-pub enum Listing {
+pub enum TaskList {
     /// The tasks, newest first.
     Tasks(Vec<Task>),
     /// Their number.
@@ -131,7 +131,7 @@ pub struct TaskCount {
     taskcount: i64,
 }
 
-impl Listing {
+impl TaskList {
     /// Shows tasks as they are at `now`.
     #[must_use]
     pub fn tasks(tasks: Vec<Known>, now: UnixMillis) -> Self {

@@ -23,7 +23,7 @@ use utoipa_actix_web::scope::Scope;
 
 use self::failures::{FailurePage, FailuresParameters};
 use self::info::{DomainPath, Quotas, Versions};
-use self::list::{ListParameters, Listing, ProjectPath, Selection};
+use self::list::{ListParameters, ProjectPath, Selection, TaskList};
 use self::task::{Task, TaskPath};
 use self::update::{Change, UpdateTask};
 use super::error::{ApiError, BodyRefusals, Refusals};
@@ -86,23 +86,23 @@ async fn create_task(
 #[utoipa::path(
     tag = "tasks",
     params(ProjectPath, ListParameters),
-    responses((status = 200, description = "The tasks, or with `totalcount=true` their number.", body = Listing), Refusals)
+    responses((status = 200, description = "The tasks, or with `totalcount=true` their number.", body = TaskList), Refusals)
 )]
 #[get("/{project_id}/objectstorage/task")]
 async fn list_tasks(
     state: web::Data<ApiState>,
     request: HttpRequest,
     InProject(project): InProject,
-) -> Answer<Listing> {
+) -> Answer<TaskList> {
     let service = state.service();
     Ok(web::Json(match list::read(request.query_string())? {
         Selection::Tasks { states, start, limit } => {
             let tasks = service.list(&project, states, start, limit).await?;
-            Listing::tasks(tasks, state.now())
+            TaskList::tasks(tasks, state.now())
         }
-        Selection::Count { states } => Listing::count(service.count(&project, states).await?),
-        Selection::NoTasks => Listing::tasks(Vec::new(), state.now()),
-        Selection::CountOfNone => Listing::count(0),
+        Selection::Count { states } => TaskList::count(service.count(&project, states).await?),
+        Selection::NoTasks => TaskList::tasks(Vec::new(), state.now()),
+        Selection::CountOfNone => TaskList::count(0),
     }))
 }
 

@@ -6,6 +6,7 @@ use serde::Deserialize as DeserializeDerive;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Type};
 
 use super::cloud::{CloudName, TargetCloud};
 use super::rules;
@@ -15,11 +16,14 @@ use crate::service::PlaceRequest;
 use crate::task::Key;
 use crate::task::spec::{Cloud, Scope};
 
+/// Most names in one task.
+const MAX_NAMES: usize = 10_000;
+
 /// Names objects of the source.
 #[derive(Debug, ToSchema)]
 #[serde(untagged)]
 pub enum ObjectKey {
-    /// One object, folder or prefix; an empty string or `/` means the whole bucket.
+    /// One object, folder or prefix of at most 1024 characters; an empty string or `/` means the whole bucket.
     Text(String),
     /// Several of them.
     Keys(ObjectKeys),
@@ -32,10 +36,25 @@ pub struct ObjectKeys {
     /// Must be empty; kept for older clients.
     #[schema(max_length = 0)]
     path: Option<String>,
-    /// For the task type `object`: names of objects, and of folders where they end with `/`. For `prefix`: beginnings
-    /// of names. Each has 1 to 1024 characters.
-    #[schema(min_items = 1, max_items = 10_000)]
+    /// Names; `keys_schema` describes them.
+    #[schema(schema_with = keys_schema)]
     keys: Vec<String>,
+}
+
+/// The schema of `keys`: an attribute could limit the array, not the names in it.
+fn keys_schema() -> Array {
+    let name = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(Key::MAX_LEN));
+    let text = "For the task type `object`: names of objects, and of folders where they end with `/`. For `prefix`: \
+                beginnings of names.";
+    ArrayBuilder::new()
+        .items(name.build())
+        .min_items(Some(1))
+        .max_items(Some(MAX_NAMES))
+        .description(Some(text))
+        .build()
 }
 
 impl<'de> Deserialize<'de> for ObjectKey {
@@ -288,8 +307,8 @@ fn names(given: Option<ObjectKey>) -> Result<Vec<Key>> {
             keys
         }
     };
-    if keys.is_empty() || keys.len() > 10_000 {
-        let text = format!("{FIELD}.keys must have 1 to 10000 entries");
+    if keys.is_empty() || keys.len() > MAX_NAMES {
+        let text = format!("{FIELD}.keys must have 1 to {MAX_NAMES} entries");
         return Err(Error::invalid(text).with_code("OMS.0057"));
     }
     let mut names = Vec::with_capacity(keys.len());

@@ -49,9 +49,9 @@ pub struct Task {
     /// Name of the task: both buckets and the time.
     name: String,
     /// Where the objects are. Keys are never shown.
-    src_node: ShownSource,
+    src_node: TaskSource,
     /// Where they go.
-    dst_node: ShownTarget,
+    dst_node: TaskTarget,
     /// Objects copied at the same time.
     #[schema(minimum = 1, maximum = 50)]
     thread_num: u8,
@@ -101,10 +101,10 @@ pub struct Task {
     #[schema(minimum = 0, extensions(("x-oms-extension" = json!(true))))]
     skipped_num: i64,
     /// An extension: what proved the copies.
-    #[schema(inline, extensions(("x-oms-extension" = json!(true))))]
     proved: Proved,
     /// What became of the notification; only after the end of a task that asked for one.
     #[serde(rename = "smnInfo", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     smn_info: Option<SmnResult>,
     /// Only objects modified after this moment are copied, in seconds since 1970; 0 means all.
     #[schema(minimum = 0)]
@@ -112,7 +112,8 @@ pub struct Task {
     /// How the names in `src_node.object_key` are meant.
     task_type: TaskType,
     /// The CDN that the objects are read through; null when there is none.
-    source_cdn: Option<ShownCdn>,
+    #[schema(required)]
+    source_cdn: Option<TaskCdn>,
     /// Whether archived objects are restored first.
     auto_restore: bool,
     /// Whether failed objects are recorded.
@@ -127,7 +128,7 @@ pub struct Task {
 
 /// Where the objects are.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ShownSource {
+pub struct TaskSource {
     /// Region.
     region: String,
     /// Bucket.
@@ -137,13 +138,13 @@ pub struct ShownSource {
     /// Whose store it is.
     cloud_type: CloudName,
     /// An extension: address of the store, where the request gave one; else null.
-    #[schema(extensions(("x-oms-extension" = json!(true))))]
+    #[schema(required, extensions(("x-oms-extension" = json!(true))))]
     endpoint: Option<String>,
 }
 
 /// Where the objects go.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ShownTarget {
+pub struct TaskTarget {
     /// Region.
     region: String,
     /// Bucket.
@@ -153,7 +154,7 @@ pub struct ShownTarget {
     /// Whose store it is.
     cloud_type: CloudName,
     /// An extension: address of the store, where the request gave one; else null.
-    #[schema(extensions(("x-oms-extension" = json!(true))))]
+    #[schema(required, extensions(("x-oms-extension" = json!(true))))]
     endpoint: Option<String>,
 }
 
@@ -181,13 +182,13 @@ pub struct TaskError {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Proved {
     /// Copies whose hash the target computed and the source confirmed.
-    #[schema(minimum = 0)]
+    #[schema(minimum = 0, extensions(("x-oms-extension" = json!(true))))]
     etag: i64,
     /// Copies with a checksum that was computed while streaming.
-    #[schema(minimum = 0)]
+    #[schema(minimum = 0, extensions(("x-oms-extension" = json!(true))))]
     checksum: i64,
     /// Copies whose length alone could be compared.
-    #[schema(minimum = 0)]
+    #[schema(minimum = 0, extensions(("x-oms-extension" = json!(true))))]
     size: i64,
 }
 
@@ -205,7 +206,7 @@ pub struct SmnResult {
 
 /// The CDN that the objects are read through, without its key.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ShownCdn {
+pub struct TaskCdn {
     /// `http` or `https`.
     protocol: String,
     /// Host name.
@@ -258,8 +259,8 @@ impl Task {
         Self {
             id: id.get(),
             name,
-            src_node: ShownSource::new(source, object_key),
-            dst_node: ShownTarget::new(target, &target_prefix),
+            src_node: TaskSource::new(source, object_key),
+            dst_node: TaskTarget::new(target, &target_prefix),
             thread_num: threads,
             status: number_of(state),
             progress: totals.progress(&counters, state),
@@ -286,7 +287,7 @@ impl Task {
             smn_info: notification.filter(|_| ended).map(|_| SmnResult::not_sent()),
             migrate_since: migrate_since.map_or(0, |since| since.0 / 1000),
             task_type,
-            source_cdn: cdn.map(ShownCdn::from),
+            source_cdn: cdn.map(TaskCdn::from),
             auto_restore: restore,
             enable_failed_object_recording: record_failures,
             failed_object_record: failed_object_record(record_failures, &counters, pass),
@@ -386,7 +387,7 @@ fn windows(policy: &BandwidthPolicy) -> Vec<BandwidthWindow> {
     policy.windows().iter().map(BandwidthWindow::from).collect()
 }
 
-impl ShownSource {
+impl TaskSource {
     fn new(place: Place, object_key: Vec<String>) -> Self {
         let endpoint = given_endpoint(&place);
         Self {
@@ -399,7 +400,7 @@ impl ShownSource {
     }
 }
 
-impl ShownTarget {
+impl TaskTarget {
     fn new(place: Place, prefix: &Key) -> Self {
         let endpoint = given_endpoint(&place);
         Self {
@@ -439,7 +440,7 @@ impl From<Reason> for TaskError {
     }
 }
 
-impl From<Cdn> for ShownCdn {
+impl From<Cdn> for TaskCdn {
     fn from(cdn: Cdn) -> Self {
         let Cdn {
             protocol,

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use super::bandwidth::{self, BandwidthWindow};
 use super::create::optional_secret;
@@ -37,7 +38,7 @@ pub enum UpdateTask {
 }
 
 /// The word for starting.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StartOperation {
     /// Start.
@@ -45,7 +46,7 @@ pub enum StartOperation {
 }
 
 /// The word for stopping.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopOperation {
     /// Stop.
@@ -53,7 +54,7 @@ pub enum StopOperation {
 }
 
 /// The word for changing the bandwidth.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize)]
 pub enum BandwidthOperation {
     /// Change the bandwidth windows.
     #[serde(rename = "change_bandwidthpolicy")]
@@ -70,7 +71,7 @@ pub enum BandwidthOperation {
 pub struct StartTask {
     /// Must be `start`.
     #[serde(rename = "operation")]
-    #[schema(inline)]
+    #[schema(schema_with = start_word)]
     _operation: StartOperation,
     /// Access key of the source.
     #[serde(deserialize_with = "secret")]
@@ -104,7 +105,7 @@ pub struct StartTask {
 pub struct StopTask {
     /// Must be `stop`.
     #[serde(rename = "operation")]
-    #[schema(inline)]
+    #[schema(schema_with = stop_word)]
     _operation: StopOperation,
 }
 
@@ -115,12 +116,33 @@ pub struct StopTask {
 pub struct ChangeBandwidthPolicy {
     /// Must be `change_bandwidthpolicy`.
     #[serde(rename = "operation")]
-    #[schema(inline)]
+    #[schema(schema_with = bandwidth_word)]
     _operation: BandwidthOperation,
     /// Limits for parts of the day, which must not overlap; no limit outside of them. An empty array takes all limits
     /// away.
     #[schema(max_items = 5)]
     bandwidth_policy: Vec<BandwidthWindow>,
+}
+
+/// The schema of `operation`: a string with one value, which is what tells the union's members apart in clients.
+fn word(word: &str) -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some([word]))
+        .description(Some(format!("Must be `{word}`.")))
+        .build()
+}
+
+fn start_word() -> Object {
+    word("start")
+}
+
+fn stop_word() -> Object {
+    word("stop")
+}
+
+fn bandwidth_word() -> Object {
+    word("change_bandwidthpolicy")
 }
 
 /// The body of the reference's own page.

@@ -51,3 +51,44 @@ pub(super) fn io_kind(cause: &std::io::Error) -> (ErrorKind, &'static str) {
 pub(super) fn misuse(text: &str) -> Error {
     Error::internal(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sqlx::sqlite::SqliteConnectOptions;
+    use sqlx::{ConnectOptions, Connection};
+
+    use super::*;
+
+    fn options(path: &std::path::Path) -> SqliteConnectOptions {
+        let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+        options.busy_timeout(Duration::from_millis(1))
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let full = options(&folder.path().join("db")).pragma("max_page_count", "2");
+        let mut connection = full.connect().await.unwrap();
+        let create = "CREATE TABLE t AS SELECT randomblob(100000) AS b";
+        let error = sqlx::query(create).execute(&mut connection).await.unwrap_err();
+        assert_eq!(translate(error).kind(), ErrorKind::StorageFull);
+        let refused = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        assert_eq!(translate(refused.into()).kind(), ErrorKind::StorageFull);
+    }
+
+    #[tokio::test]
+    async fn a_busy_ledger_may_be_asked_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        let mut first = options(&path).connect().await.unwrap();
+        let mut second = options(&path).connect().await.unwrap();
+        let held = first.begin_with("BEGIN EXCLUSIVE").await.unwrap();
+        let error = second.begin_with("BEGIN IMMEDIATE").await.unwrap_err();
+        let error = translate(error);
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.is_retryable() && std::error::Error::source(&error).is_some());
+        held.rollback().await.unwrap();
+    }
+}

@@ -3,7 +3,7 @@
 //! Every change is one `BEGIN IMMEDIATE` transaction on the single writing connection: a transaction that begins as
 //! a reader and upgrades could fail half way with «busy». Reads go to a few read-only connections beside it, which
 //! the write-ahead log never makes wait. A commit is on the disk when it returns (`synchronous=FULL`), and what is
-//! deleted is overwritten (`secure_delete`), also in the log: see [`Ledger::scrub`].
+//! deleted is overwritten (`secure_delete`), also in the log once credentials were wiped.
 
 mod changes;
 mod commit;

@@ -338,3 +338,6 @@ impl From<NotificationRow> for Notification {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,11 +12,11 @@ use super::request::{
 };
 use super::url::{Query, copy_source};
 use super::xml::Element;
-use super::{Call, ListVersion, Payload, S3Store, documents, headers, listing};
+use super::{Call, Payload, S3Store, documents, headers, listing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::{
-    Body, CopySource, ETag, ListFrom, ListPage, NewObject, Object, ObjectInfo, ObjectStore, Part, Portion,
-    Tags, UploadId, WriteIf,
+    Body, CopySource, ETag, ListFrom, ListPage, ListVersion, NewObject, Object, ObjectInfo, ObjectStore,
+    Part, Portion, Tags, UploadId, WriteIf,
 };
 use crate::task::Key;
 

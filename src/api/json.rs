@@ -357,3 +357,132 @@ impl serde::de::Error for Fault {
         Self::OneOf(wanted)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "read for its form only")]
+    struct Outer {
+        count: Option<i64>,
+        inner: Vec<Inner>,
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "read for its form only")]
+    struct Inner {
+        name: String,
+        colour: Option<Colour>,
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Colour {
+        Red,
+        Green,
+    }
+
+    fn refused(body: &str) -> (String, String) {
+        let error = Node::parse(body.as_bytes())
+            .and_then(Node::read::<Outer>)
+            .unwrap_err();
+        (error.code().unwrap().to_owned(), error.message().to_owned())
+    }
+
+    #[test]
+    fn messages_name_the_field_and_what_it_should_be() {
+        let cases = [
+            ("7", "OMS.0002", "the body must be an object"),
+            ("{}", "OMS.0074", "inner is required"),
+            (r#"{"inner":{}}"#, "OMS.0002", "inner must be an array"),
+            (r#"{"inner":null}"#, "OMS.0002", "inner must be an array"),
+            (r#"{"inner":[{}]}"#, "OMS.0074", "inner[0].name is required"),
+            (
+                r#"{"inner":[{"name":7}]}"#,
+                "OMS.0002",
+                "inner[0].name must be a string",
+            ),
+            (
+                r#"{"inner":[{"name":"","colour":"blue"}]}"#,
+                "OMS.0064",
+                "inner[0].colour must be one of red, green",
+            ),
+            (
+                r#"{"inner":[{"name":"","colour":{"red":null}}]}"#,
+                "OMS.0002",
+                "inner[0].colour must be a string",
+            ),
+            (
+                r#"{"inner":[{"name":"","nam":1}]}"#,
+                "OMS.0074",
+                "inner[0].nam is not a known field",
+            ),
+            (
+                r#"{"inner":[],"x y":1}"#,
+                "OMS.0074",
+                "(a field) is not a known field",
+            ),
+            (
+                r#"{"inner":[],"count":"1"}"#,
+                "OMS.0002",
+                "count must be an integer",
+            ),
+            (
+                r#"{"inner":[],"count":1.5}"#,
+                "OMS.0002",
+                "count must be an integer",
+            ),
+            (
+                r#"{"inner":[],"count":99999999999999999999}"#,
+                "OMS.0002",
+                "count must be an integer",
+            ),
+        ];
+        for (body, code, message) in cases {
+            assert_eq!(refused(body), (code.to_owned(), message.to_owned()), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_number_without_a_fraction_is_an_integer() {
+        for body in [r#"{"inner":[],"count":50.0}"#, r#"{"inner":[],"count":5e1}"#] {
+            let outer: Outer = Node::parse(body.as_bytes()).unwrap().read().unwrap();
+            assert_eq!(outer.count, Some(50), "{body}");
+        }
+    }
+
+    #[test]
+    fn repeated_names_are_refused_wherever_they_are() {
+        for (body, path) in [
+            (r#"{"inner":[],"inner":[]}"#, "inner"),
+            (r#"{"inner":[{"name":"a","name":"a"}]}"#, "inner[0].name"),
+            (r#"[[{"a":{"b":1,"b":2}}]]"#, "[0][0].a.b"),
+            (r#"{"a":1,"\u0061":1}"#, "a"),
+        ] {
+            let (code, message) = refused(body);
+            assert_eq!(
+                (code.as_str(), message),
+                ("OMS.0067", format!("{path} is given twice"))
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_json_is_refused() {
+        for body in [
+            "",
+            "{",
+            "{'a':1}",
+            "{\"a\":1}}",
+            "nul",
+            "{\"a\":\"\\ud800\"}",
+            &"[".repeat(200),
+        ] {
+            assert_eq!(refused(body).0, "OMS.0067", "{body}");
+        }
+        assert!(Node::parse(b"\"\xff\"").is_err());
+    }
+}

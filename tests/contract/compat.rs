@@ -139,10 +139,10 @@ impl Comparison<'_> {
 
     /// Compares what may be one of several things: each that one side may send must be known to the other.
     fn schema(&mut self, place: &str, old: &Value, new: &Value, direction: Direction) {
-        if let (Some(a), Some(b)) = (reference(old), reference(new)) {
-            if !self.seen.insert((a, b, direction)) {
-                return;
-            }
+        if let (Some(a), Some(b)) = (reference(old), reference(new))
+            && !self.seen.insert((a, b, direction))
+        {
+            return;
         }
         let (olds, news) = (variants(self.old, old), variants(self.new, new));
         let (sent, known) = match direction {
@@ -372,11 +372,11 @@ fn each_kind_of_break_is_found() {
             }),
         ),
         (
-            "Task.progress: removed",
+            "200[].progress: removed",
             after(|d| object(d, &s("/Task/properties"), "progress")),
         ),
         (
-            "progress: is not always there now",
+            ".progress: is not always there now",
             after(|d| {
                 at(d, &s("/Task/required"))
                     .as_array_mut()
@@ -468,8 +468,7 @@ fn each_kind_of_break_is_found() {
     ];
     for (wanted, found) in cases {
         let text = found.join("\n");
-        let (last, parts) = wanted.rsplit_once('.').map_or((wanted, ""), |(a, b)| (b, a));
-        assert!(text.contains(last), "{parts} {wanted:?} not in {text:?}");
+        assert!(text.contains(wanted), "{wanted:?} not in {text:?}");
     }
 }
 

@@ -174,7 +174,8 @@ async fn documented_lengths_are_the_real_ones() {
             };
             let limit = format!("{field} must have");
             let inside = send(with(most)).await;
-            assert!(!inside.text.contains(&limit), "{schema}.{field}: {inside:?}");
+            let refused = inside.text.contains(&limit) && inside.text.contains("characters");
+            assert!(!refused, "{schema}.{field}: {inside:?}");
             let outside = send(with(most + 1)).await.refused(400, "OMS.0064");
             assert!(outside.contains(&limit), "{schema}.{field}: {outside}");
             let least = property["minLength"].as_u64().unwrap_or(0);

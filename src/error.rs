@@ -137,6 +137,15 @@ impl Error {
         self
     }
 
+    /// Says in the message how often it was tried, where more than once.
+    #[must_use]
+    pub fn with_tries(mut self, tries: u32) -> Self {
+        if tries > 1 {
+            self.message = format!("{}, tried {tries} times", self.message);
+        }
+        self
+    }
+
     /// Puts what was being done before the message: `list source: access denied`.
     #[must_use]
     pub fn during(mut self, operation: &str) -> Self {

@@ -10,4 +10,6 @@
 mod api;
 // The document, its promises, and the layers of the code.
 mod contract;
+// A worker between two in-process S3 servers.
+mod engine;
 mod support;

@@ -224,7 +224,12 @@ fn check_url(url: &str) -> std::result::Result<String, &'static str> {
         && bare
         && url.len() <= 255
         && !authority.as_str().contains('@')
-        && !authority.host().is_empty();
+        && !authority.host().is_empty()
+        && (authority.port_u16().is_some()
+            || !authority
+                .as_str()
+                .trim_start_matches(authority.host())
+                .contains(':'));
     if fine {
         Ok(format!("{scheme}://{authority}"))
     } else {

@@ -9,12 +9,16 @@ pub mod s3;
 use std::fmt;
 use std::sync::Arc;
 
+pub use s3::ListVersion;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body_util::combinators::UnsyncBoxBody;
 
 use crate::error::{Error, Result};
+use crate::secret::KeyPair;
+use crate::task::spec::Place;
 use crate::task::{Key, UnixMillis};
 
 #[expect(unused_imports, reason = "named in the documentation")]
@@ -282,6 +286,15 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
 
     /// Host and bucket, for messages.
     fn describe(&self) -> String;
+}
+
+/// Makes stores from places and keys.
+pub trait Connect: Send + Sync {
+    /// A store for the bucket of `place`, seen with `keys`. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an address or key that cannot be put into a request.
+    fn connect(&self, place: &Place, keys: &KeyPair, list: ListVersion) -> Result<SharedStore>;
 }
 
 /// The object a server-side copy reads.

@@ -8,6 +8,10 @@
 //! * Credentials exist only in the states that [`State::keeps_credentials`] names.
 //! * Time is an argument: `now` comes from the caller.
 
+#[cfg(test)]
+#[doc(hidden)]
+pub mod conformance;
+mod json;
 pub mod sqlite;
 
 use async_trait::async_trait;
@@ -63,7 +67,7 @@ pub struct ClaimedTask {
     pub task: Task,
     /// Its sealed credentials; `None` is a defect, or a database copied without them.
     pub credentials: Option<SealedCredentials>,
-    /// Its right to report on the task; grows at each claim.
+    /// Its right to report on the task; grows at each claim and at each start.
     pub attempt: i64,
     /// What the start that led here asked for.
     pub mode: StartMode,
@@ -89,7 +93,7 @@ pub struct ClaimedShard {
     pub scope: ShardScope,
     /// Last key, in listing order, before which everything is settled.
     pub checkpoint: Option<Key>,
-    /// Right to commit; grows at each claim.
+    /// Right to commit; grows at each claim of any shard of the task, so that no two claims ever have the same.
     pub attempt: i64,
 }
 
@@ -134,7 +138,7 @@ pub struct Commit {
 pub enum Committed {
     /// Written.
     Done,
-    /// Another claim has overtaken this one; nothing was written.
+    /// Another claim has overtaken this one, the shard is closed, or the task was left; nothing was written.
     Fenced,
 }
 
@@ -215,7 +219,8 @@ pub trait Store: Send + Sync {
     /// Tasks that want a worker: waiting and running ones, oldest first. A pausing task whose worker is gone becomes
     /// paused when `recover` asks for it, which only a process that has no worker running may do.
     async fn pending(&self) -> Result<Vec<TaskId>>;
-    /// For the start of the only process: pausing tasks become paused and lose their credentials.
+    /// For the start of the only process: pausing tasks become paused and lose their credentials. What a crash cut
+    /// short, here and at the next claim of a running task, counts as run time up to the last commit, not up to `now`.
     async fn recover(&self, now: UnixMillis) -> Result<()>;
     /// Takes a task: waiting or running → running. `None` when it does not want a worker.
     async fn claim_task(&self, id: TaskId, now: UnixMillis) -> Result<Option<ClaimedTask>>;
@@ -223,7 +228,7 @@ pub trait Store: Send + Sync {
     async fn control(&self, id: TaskId) -> Result<Option<(State, BandwidthPolicy)>>;
     /// Goes on with the unfinished pass, or opens a new one of `kind` with these shards. A new full pass sets the
     /// counters to zero and forgets the failures; the counters of a new failed pass go on from those of the last.
-    /// Errors with `Conflict` when `attempt` is not the task's last.
+    /// Errors with `Conflict` when `attempt` is not the task's last, or the task was left.
     async fn open_pass(
         &self,
         id: TaskId,
@@ -236,7 +241,8 @@ pub trait Store: Send + Sync {
     /// no more. A shard that is not resumable (see [`Store::set_unordered`]) begins again from zero: checkpoint and
     /// counters are reset.
     async fn claim_shard(&self, id: TaskId, attempt: i64) -> Result<Option<ClaimedShard>>;
-    /// Marks a shard whose listing order is unknown: a later claim cannot trust its checkpoint.
+    /// Marks a shard whose listing order is unknown: a later claim cannot trust its checkpoint, and forgets the
+    /// failures that the shard recorded. Errors with `Internal` for [`ShardScope::Failures`], which has an order.
     async fn set_unordered(&self, id: TaskId, shard: &ClaimedShard) -> Result<Committed>;
     /// Writes what a shard has settled.
     async fn commit(

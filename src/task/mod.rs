@@ -36,6 +36,35 @@ impl UnixMillis {
     }
 }
 
+/// Where the time comes from: an argument, so that tests can set it.
+#[derive(Clone)]
+pub struct Clock(std::sync::Arc<dyn Fn() -> UnixMillis + Send + Sync>);
+
+impl Clock {
+    /// The clock of the machine.
+    #[must_use]
+    pub fn system() -> Self {
+        Self::new(|| UnixMillis::from_system(std::time::SystemTime::now()))
+    }
+
+    /// A clock that asks `now`.
+    pub fn new(now: impl Fn() -> UnixMillis + Send + Sync + 'static) -> Self {
+        Self(std::sync::Arc::new(now))
+    }
+
+    /// The present moment.
+    #[must_use]
+    pub fn now(&self) -> UnixMillis {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Clock")
+    }
+}
+
 /// Number of a task: at most 15 digits, growing with time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId(i64);

@@ -1,0 +1,226 @@
+//! The composition root: builds every part from the configuration, runs them, stops them in order.
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind as Io, Write as _};
+use std::net::TcpListener;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
+
+use crate::api::{self, ApiState};
+use crate::config::Config;
+use crate::dispatch::Dispatch;
+use crate::dispatch::local::LocalDispatch;
+use crate::engine::hooks::Hooks;
+use crate::engine::limit::Streams;
+use crate::error::{Error, ErrorKind, Result};
+use crate::net::{HttpClient, NetworkPolicy};
+use crate::object::s3::connect::S3Connector;
+use crate::secret::{KEY_LEN, Sealer, Secret};
+use crate::service::TaskService;
+use crate::store::Store;
+use crate::store::sqlite::SqliteStore;
+use crate::task::Clock;
+use crate::worker;
+
+/// A service that is built, but not running yet.
+pub struct App {
+    token: Secret,
+    token_origin: TokenOrigin,
+    store: Arc<dyn Store>,
+    api: ApiState,
+    worker: Arc<worker::Parts>,
+}
+
+/// Where the token came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenOrigin {
+    /// It was made now, at the first start.
+    Made,
+    /// It was in the data folder.
+    File,
+    /// The configuration or `OMS_TOKEN` set it.
+    Configured,
+}
+
+impl App {
+    /// Opens the ledger and builds every part.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a setting that is wrong; `Conflict` when another process uses the data folder;
+    /// `StorageFull`, `PermissionDenied` or `Internal` when it cannot be used.
+    pub async fn build(config: &Config, clock: Clock, hooks: Hooks) -> Result<Self> {
+        make_folder(&config.data_dir)?;
+        let (token, token_origin) = match config.token() {
+            Some(token) => (token, TokenOrigin::Configured),
+            None => read_or_make_token(&config.data_dir.join("token"))?,
+        };
+        let sealer = Sealer::new(&*read_or_make_key(&config.data_dir.join("seal.key"))?);
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.data_dir.join("oms.db")).await?);
+        store.recover(clock.now()).await?;
+
+        let dispatch: Arc<dyn Dispatch> = Arc::new(LocalDispatch::default());
+        let http = HttpClient::new(NetworkPolicy {
+            allowed: config.allow_networks.clone(),
+        });
+        let service = TaskService::new(
+            Arc::clone(&store),
+            Arc::clone(&dispatch),
+            sealer.clone(),
+            config.catalogue()?,
+            config.parallel_tasks,
+        );
+        let api = ApiState::new(Arc::new(service), token.clone(), {
+            let clock = clock.clone();
+            Arc::new(move || clock.now())
+        })
+        .with_projects(config.projects()?);
+        let worker = Arc::new(worker::Parts {
+            store: Arc::clone(&store),
+            dispatch,
+            sealer,
+            connect: Arc::new(S3Connector::new(http)),
+            streams: Streams::new(config.max_streams),
+            clock,
+            zone: config.zone()?,
+            parallel_tasks: usize::try_from(config.parallel_tasks).unwrap_or(usize::MAX),
+            hooks,
+        });
+        Ok(Self {
+            token,
+            token_origin,
+            store,
+            api,
+            worker,
+        })
+    }
+
+    /// The token that callers must show.
+    #[must_use]
+    pub const fn token(&self) -> &Secret {
+        &self.token
+    }
+
+    /// Where the token came from.
+    #[must_use]
+    pub const fn token_origin(&self) -> TokenOrigin {
+        self.token_origin
+    }
+
+    /// Serves until `shutdown`: then answers what was asked, lets running tasks commit, closes the ledger.
+    ///
+    /// # Errors
+    /// `Unavailable` when the listener cannot be used.
+    pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) -> Result<()> {
+        let api = api::serve(self.api, listener, shutdown.clone());
+        let worker = worker::run(self.worker, shutdown.clone());
+        let api = async {
+            let served = api.await;
+            // A server that cannot serve takes the worker down with it.
+            shutdown.cancel();
+            served
+        };
+        let (served, ()) = tokio::join!(api, worker);
+        self.store.close().await;
+        served
+    }
+}
+
+fn make_folder(folder: &Path) -> Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| unusable(folder, error))
+}
+
+fn unusable(path: &Path, error: std::io::Error) -> Error {
+    let kind = match error.kind() {
+        Io::PermissionDenied | Io::ReadOnlyFilesystem => ErrorKind::PermissionDenied,
+        Io::StorageFull => ErrorKind::StorageFull,
+        _ => ErrorKind::Internal,
+    };
+    Error::new(kind, format!("{} cannot be used: {error}", path.display())).with_source(error)
+}
+
+fn read_or_make_token(path: &Path) -> Result<(Secret, TokenOrigin)> {
+    let (text, made) = read_or_make(path)?;
+    if text.len() < 16 {
+        return Err(Error::invalid(format!(
+            "{}: the token must have at least 16 characters",
+            path.display()
+        )));
+    }
+    Ok((
+        Secret::new(text.as_str()),
+        if made {
+            TokenOrigin::Made
+        } else {
+            TokenOrigin::File
+        },
+    ))
+}
+
+fn read_or_make_key(path: &Path) -> Result<Zeroizing<[u8; KEY_LEN]>> {
+    let (text, _) = read_or_make(path)?;
+    let mut key = Zeroizing::new([0; KEY_LEN]);
+    hex::decode_to_slice(text.as_str(), &mut *key).map_err(|_| {
+        let text = format!("{}: must hold {} hexadecimal digits", path.display(), KEY_LEN * 2);
+        Error::invalid(text)
+    })?;
+    Ok(key)
+}
+
+/// A file of one line that only its owner may read: its line, or 32 fresh random bytes in hexadecimal written to it.
+fn read_or_make(path: &Path) -> Result<(Zeroizing<String>, bool)> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok((Zeroizing::new(text.trim().to_owned()), false)),
+        Err(error) if error.kind() == Io::NotFound => {
+            let text = Zeroizing::new(hex::encode(rand::random::<[u8; KEY_LEN]>()));
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(path)
+                .map_err(|error| unusable(path, error))?;
+            writeln!(file, "{}", text.as_str()).map_err(|error| unusable(path, error))?;
+            file.sync_all().map_err(|error| unusable(path, error))?;
+            Ok((text, true))
+        }
+        Err(error) => Err(unusable(path, error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn the_token_is_made_once_and_kept_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        let (made, first) = read_or_make_token(&path).unwrap();
+        let (read, second) = read_or_make_token(&path).unwrap();
+        assert_eq!((first, second), (TokenOrigin::Made, TokenOrigin::File));
+        assert!(made == read && made.expose().len() == 64);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_broken_key_file_is_named_and_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("seal.key");
+        fs::write(&path, "nonsense").unwrap();
+        assert!(
+            read_or_make_key(&path)
+                .unwrap_err()
+                .message()
+                .contains("seal.key")
+        );
+        assert_eq!(fs::read_to_string(&path).unwrap(), "nonsense");
+    }
+}

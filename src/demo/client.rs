@@ -1,0 +1,64 @@
+//! A few lines of HTTP, so that the demo uses the API as any caller would.
+
+use bytes::Bytes;
+use http::{Request, StatusCode, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client as Http;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::secret::Secret;
+
+/// A caller of the API.
+pub struct Client {
+    http: Http<HttpConnector, Full<Bytes>>,
+    base: String,
+    token: Secret,
+}
+
+impl Client {
+    /// A caller of the service at `base` with its token.
+    pub fn new(base: String, token: Secret) -> Self {
+        Self {
+            http: Http::builder(TokioExecutor::new()).build_http(),
+            base,
+            token,
+        }
+    }
+
+    /// Sends a request and returns the JSON of its answer, `Null` when it has no body.
+    ///
+    /// # Errors
+    /// `Unavailable` when there is no answer, `Conflict` for one that is no success, with its text.
+    pub async fn send(&self, method: &str, path: &str, body: Option<Value>) -> Result<Value> {
+        let text = body.map(|value| value.to_string()).unwrap_or_default();
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.base))
+            .header("X-Auth-Token", self.token.expose())
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::from(text)))
+            .map_err(|e| Error::internal("the request cannot be built").with_source(e))?;
+        let broken = |e: Box<dyn std::error::Error + Send + Sync>| {
+            Error::new(ErrorKind::Unavailable, format!("{method} {path}: {e}")).with_source(e)
+        };
+        let answer = self.http.request(request).await.map_err(|e| broken(e.into()))?;
+        let status = answer.status();
+        let bytes = answer
+            .into_body()
+            .collect()
+            .await
+            .map_err(|e| broken(e.into()))?
+            .to_bytes();
+        if status != StatusCode::OK && status != StatusCode::NO_CONTENT {
+            let text = format!("{method} {path}: {status} {}", String::from_utf8_lossy(&bytes));
+            return Err(Error::new(ErrorKind::Conflict, text));
+        }
+        if bytes.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&bytes).map_err(|e| broken(e.into()))
+    }
+}

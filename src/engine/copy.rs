@@ -1,0 +1,367 @@
+//! One object: from the decision to copy it to its end.
+//!
+//! The read is pinned to the listed version, the write is proved by what the target says of it, and every error is
+//! tried again only where that can help. What proved a copy is counted and never quietly weakened.
+
+use std::sync::atomic::Ordering;
+
+use http_body_util::BodyExt as _;
+use md5::{Digest as _, Md5};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::hooks::Point;
+use super::retry::{self, At as _, Attempt, Trouble};
+use super::stream::{Hashing, metered};
+use super::{Context, Route, feed, multipart};
+use crate::error::{Error, ErrorKind};
+use crate::object::clouds::Side;
+use crate::object::{CopySource, ETag, Entry, NewObject, ObjectInfo, Portion, WriteIf};
+use crate::store::Failure;
+use crate::task::Key;
+
+/// What proved that the target's bytes are the source's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// The target's tag equals the source's.
+    ETag,
+    /// A hash computed while streaming, or of what was read back, equals the other side's.
+    Checksum,
+    /// Exactly the listed number of bytes went through, under one version of the source.
+    Size,
+}
+
+/// Whether everything besides the bytes was carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Metadata {
+    /// Yes.
+    Complete,
+    /// Tags could not be read or written.
+    Lost,
+}
+
+/// A finished copy.
+#[derive(Clone, Copy, Debug)]
+pub struct Copied {
+    /// Bytes written.
+    pub bytes: u64,
+    /// What proved them.
+    pub proof: Proof,
+    /// What became of tags.
+    pub metadata: Metadata,
+}
+
+/// The end of an object.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Copied.
+    Copied(Copied),
+    /// Left as it is.
+    Skipped,
+    /// Deleted at the source since it was listed.
+    Gone,
+    /// Not copied, with the reason.
+    Failed(Box<Failure>),
+}
+
+/// Copies one object with all tries it takes.
+///
+/// # Errors
+/// Only a trouble that concerns every object alike ([`Trouble::is_fatal`]), or `Cancelled`.
+pub async fn transfer(ctx: &Context, mut entry: Entry) -> Attempt<Outcome> {
+    let mut tries = 0;
+    let mut refreshed = None;
+    let mut tag = if ctx.source_tags_opaque.load(Ordering::Relaxed) {
+        SourceTag::Opaque
+    } else {
+        SourceTag::Md5
+    };
+    loop {
+        tries += 1;
+        let trouble = match copy_once(ctx, &entry, tag).await {
+            Ok(copied) => return Ok(Outcome::Copied(copied)),
+            Err(trouble) => trouble,
+        };
+        let kind = trouble.error.kind();
+        if trouble.is_fatal() || kind == ErrorKind::Cancelled {
+            return Err(trouble);
+        }
+        match (trouble.side, kind) {
+            (Side::Source, ErrorKind::NotFound) => return Ok(Outcome::Gone),
+            (Side::Source, ErrorKind::PreconditionFailed) if refreshed.is_none() => {
+                // Changed since it was listed: take the version that is there now, once.
+                match feed::head(&ctx.source, &entry.key).await.at_source() {
+                    Ok(None) => return Ok(Outcome::Gone),
+                    Ok(Some(ObjectInfo {
+                        size,
+                        etag,
+                        last_modified,
+                        ..
+                    })) => {
+                        entry = Entry {
+                            key: entry.key,
+                            size,
+                            etag,
+                            last_modified,
+                        };
+                        refreshed = Some(());
+                        continue;
+                    }
+                    Err(trouble) if trouble.is_fatal() => return Err(trouble),
+                    Err(trouble) => return Ok(failed(ctx, &entry.key, entry.size, &trouble, tries)),
+                }
+            }
+            (Side::Target, ErrorKind::Integrity) => tag = SourceTag::Opaque,
+            _ => {}
+        }
+        let Some(wait) = retry::delay(&trouble.error, tries, rand::random()) else {
+            return Ok(failed(ctx, &entry.key, entry.size, &trouble, tries));
+        };
+        tracing::debug!(task.id = %ctx.task.id, key = ?entry.key, error = %trouble.error, tries, "object is tried again");
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// Whether the source's tag may be taken for the MD5 of the content when it looks like one. A store that encrypts with
+/// keys of its own gives tags that only look so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SourceTag {
+    Md5,
+    Opaque,
+}
+
+/// The record of an object that could not be copied.
+pub fn failed(ctx: &Context, key: &Key, size: u64, trouble: &Trouble, tries: u32) -> Outcome {
+    let error = &trouble.error;
+    let (side, code) = match (trouble.side, error.kind()) {
+        (Side::Source, ErrorKind::PreconditionFailed) => {
+            ("source changed while it was copied", "SourceChanged")
+        }
+        (Side::Source, _) => ("source", ""),
+        (Side::Target, _) => ("target", ""),
+    };
+    let code = match error.code() {
+        _ if !code.is_empty() => code.to_owned(),
+        Some(code) => code.to_owned(),
+        None => format!("{:?}", error.kind()),
+    };
+    Outcome::Failed(Box::new(Failure {
+        key: key.clone(),
+        size: i64::try_from(size).unwrap_or(i64::MAX),
+        code,
+        message: format!("{side}: {}", error.message()),
+        request_id: error.request_id().map(ToOwned::to_owned),
+        attempts: i64::from(tries),
+        at: ctx.clock.now(),
+    }))
+}
+
+async fn copy_once(ctx: &Context, entry: &Entry, tag: SourceTag) -> Attempt<Copied> {
+    if entry.size > multipart::THRESHOLD {
+        return multipart::copy(ctx, entry).await;
+    }
+    match ctx.route {
+        Route::ServerSide => copy_inside(ctx, entry).await,
+        Route::Stream => stream_once(ctx, entry, tag).await,
+    }
+}
+
+/// One read streamed into one write.
+async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag) -> Attempt<Copied> {
+    let _permit = ctx.streams.enter().await.at_source()?;
+    let object = ctx
+        .source
+        .get(&entry.key, Portion::Whole, entry.etag.as_ref())
+        .await
+        .at_source()?;
+    check_length(object.length, entry.size).at_source()?;
+    ctx.hooks.reach(Point::ObjectOpened).await;
+
+    let source_tag = object.info.etag.clone();
+    let md5 = source_tag
+        .as_ref()
+        .and_then(ETag::md5)
+        .filter(|_| tag == SourceTag::Md5);
+    let (new, metadata) = describe(ctx, &entry.key, object.info).await?;
+    let hashing = if md5.is_some() {
+        Hashing::None
+    } else {
+        Hashing::Md5
+    };
+    let (body, watch) = metered(object.body, entry.size, &ctx.throttle, &ctx.progress, hashing);
+    let key = target_key(ctx, &entry.key);
+    let (written, metadata) = match ctx
+        .target
+        .put(&key, &new, entry.size, md5, &WriteIf::Always, body)
+        .await
+    {
+        Ok(written) => (written, metadata),
+        // A body that failed ends the write with an error of its own; the cause is the source's.
+        Err(error) => match watch.take_error() {
+            Some(cause) => return Err(cause).at_source(),
+            None => return Err(error).at_target(),
+        },
+    };
+    ctx.hooks.reach(Point::ObjectWritten).await;
+
+    let computed = watch.take_md5();
+    let wanted = md5.or(computed);
+    let told = written.as_ref().and_then(ETag::md5);
+    let proof = match (wanted, told) {
+        (Some(wanted), Some(told)) if wanted == told => {
+            if md5.is_some() {
+                Proof::ETag
+            } else {
+                Proof::Checksum
+            }
+        }
+        (Some(wanted), Some(_)) if !ctx.target_tags_opaque.load(Ordering::Relaxed) => {
+            read_back(ctx, &key, entry.size, wanted).await?
+        }
+        _ => Proof::Size,
+    };
+    if let (Some(computed), Some(claimed)) = (computed, source_tag.as_ref().and_then(ETag::md5))
+        && computed != claimed
+    {
+        ctx.source_tags_opaque.store(true, Ordering::Relaxed);
+    }
+    Ok(Copied {
+        bytes: entry.size,
+        proof,
+        metadata,
+    })
+}
+
+/// The target's tag is not what was expected: either it does not give MD5 sums, or it stored other bytes. Reading the
+/// object once tells which; wrong bytes are removed.
+async fn read_back(ctx: &Context, key: &Key, size: u64, wanted: [u8; 16]) -> Attempt<Proof> {
+    let mut object = ctx.target.get(key, Portion::Whole, None).await.at_target()?;
+    let mut hash = Md5::new();
+    let mut read = 0;
+    while let Some(frame) = object.body.frame().await {
+        if let Ok(data) = frame.at_target()?.into_data() {
+            read += data.len() as u64;
+            hash.update(&data);
+        }
+    }
+    if read == size && <[u8; 16]>::from(hash.finalize()) == wanted {
+        ctx.target_tags_opaque.store(true, Ordering::Relaxed);
+        return Ok(Proof::Checksum);
+    }
+    ctx.target.delete(key).await.at_target()?;
+    Err(Error::new(
+        ErrorKind::Integrity,
+        "the target stored other bytes than were sent; they were removed",
+    ))
+    .at_target()
+}
+
+/// A copy inside one store, without the bytes passing through here.
+async fn copy_inside(ctx: &Context, entry: &Entry) -> Attempt<Copied> {
+    let info = ctx.source.head(&entry.key, None).await.at_source()?;
+    pinned(entry, info.etag.as_ref()).at_source()?;
+    let (new, metadata) = describe(ctx, &entry.key, info).await?;
+    let from = copy_source(ctx, entry);
+    // A refusal of the condition is the source's change; everything else is the target's.
+    let written = ctx
+        .target
+        .copy(&from, &target_key(ctx, &entry.key), &new)
+        .await
+        .map_err(|error| {
+            let side = match error.kind() {
+                ErrorKind::PreconditionFailed | ErrorKind::NotFound => Side::Source,
+                _ => Side::Target,
+            };
+            Trouble { side, error }
+        })?;
+    ctx.hooks.reach(Point::ObjectWritten).await;
+    ctx.progress.add(entry.size);
+    let same = matches!((&written, &entry.etag), (Some(a), Some(b)) if a.same(b));
+    Ok(Copied {
+        bytes: entry.size,
+        proof: if same { Proof::ETag } else { Proof::Size },
+        metadata,
+    })
+}
+
+/// The source of a server-side copy, pinned to the listed version.
+pub(super) fn copy_source(ctx: &Context, entry: &Entry) -> CopySource {
+    CopySource {
+        bucket: ctx.task.spec.source.bucket.clone(),
+        key: entry.key.clone(),
+        if_match: entry.etag.clone(),
+    }
+}
+
+/// The key that an object has at the target.
+pub(super) fn target_key(ctx: &Context, key: &Key) -> Key {
+    key.with_prefix(ctx.task.spec.target_prefix.as_bytes())
+}
+
+/// Headers, tags and encryption of the new object. Tags that cannot be read are counted as lost.
+pub(super) async fn describe(ctx: &Context, key: &Key, info: ObjectInfo) -> Attempt<(NewObject, Metadata)> {
+    let mut metadata = Metadata::Complete;
+    let tagging = if info.tag_count == 0 {
+        None
+    } else {
+        match ctx.source.tags(key).await {
+            Ok(tags) if tags.is_empty() => None,
+            Ok(tags) => Some(tag_query(&tags)),
+            Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
+                metadata = Metadata::Lost;
+                None
+            }
+            Err(error) => return Err(error).at_source(),
+        }
+    };
+    Ok((
+        NewObject {
+            carried: info.carried,
+            tagging,
+            storage_class: None,
+            kms: ctx.task.spec.kms,
+        },
+        metadata,
+    ))
+}
+
+fn tag_query(tags: &[(String, String)]) -> String {
+    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let pairs: Vec<String> = tags
+        .iter()
+        .map(|(k, v)| format!("{}={}", encode(k), encode(v)))
+        .collect();
+    pairs.join("&")
+}
+
+fn check_length(got: u64, listed: u64) -> crate::error::Result<()> {
+    if got == listed {
+        return Ok(());
+    }
+    let text = format!("the object has {got} bytes, the listing said {listed}");
+    Err(Error::new(ErrorKind::PreconditionFailed, text))
+}
+
+/// Whether an answer still speaks of the listed version.
+pub(super) fn pinned(entry: &Entry, etag: Option<&ETag>) -> crate::error::Result<()> {
+    match (&entry.etag, etag) {
+        (Some(listed), Some(now)) if !listed.same(now) => Err(Error::new(
+            ErrorKind::PreconditionFailed,
+            "the object has changed since it was listed",
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_travel_as_a_query() {
+        let tags = [
+            ("a b".to_owned(), "1&2=3".to_owned()),
+            ("ü".to_owned(), String::new()),
+        ];
+        assert_eq!(tag_query(&tags), "a%20b=1%262%3D3&%C3%BC=");
+    }
+}

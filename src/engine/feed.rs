@@ -1,0 +1,414 @@
+//! Where a shard's work comes from: listings joined with the target, or single keys asked for one by one.
+//!
+//! A prefix is listed at the source and at the target side by side, as long as both come in the target's order; the
+//! moment they do not, the target is asked for each key of a page instead. "Could not be read" is never "is not there":
+//! it fails the object, or ends the pass.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use tokio::sync::mpsc;
+
+use super::hooks::Point;
+use super::list::{Cursor, Pages};
+use super::order::{Order, OrderWatch, Step};
+use super::plan::{Decision, Existing, decide};
+use super::retry::{self, At as _, Attempt, Trouble};
+use super::{Context, Halt};
+use crate::error::{ErrorKind, Result};
+use crate::object::{Entry, ListFrom, ObjectInfo, SharedStore};
+use crate::store::{ClaimedShard, ShardScope};
+use crate::task::{Key, PassKind};
+
+/// Single keys asked for at the same time.
+const HEADS_AT_ONCE: usize = 32;
+/// Single keys taken together.
+const KEYS_PER_BATCH: usize = 256;
+
+/// One object of the scope, and what is known of it.
+#[derive(Debug)]
+pub struct Candidate {
+    /// Source key.
+    pub key: Key,
+    /// Bytes that the counters already hold for it (failed-only pass), else 0.
+    pub counted: i64,
+    /// What to do.
+    pub step: Found,
+}
+
+/// What was found out about an object.
+#[derive(Debug)]
+pub enum Found {
+    /// It exists, and was decided about.
+    Planned(Entry, Decision),
+    /// The source has no such object.
+    Missing,
+    /// It could not be found out.
+    Unknown(Trouble),
+}
+
+/// Work for a shard, in listing order.
+#[derive(Debug)]
+pub struct Batch {
+    /// Objects.
+    pub candidates: Vec<Candidate>,
+    /// Whether the listing's order can be resumed behind a key.
+    pub order: Resumable,
+}
+
+/// Whether the keys of a listing ascend in a known order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resumable {
+    /// Yes: a checkpoint can be trusted.
+    Yes,
+    /// No: the shard must be taken from its beginning again.
+    No,
+}
+
+/// Produces all batches of a shard behind its checkpoint.
+pub(super) async fn feed(
+    ctx: Arc<Context>,
+    shard: ClaimedShard,
+    sender: mpsc::Sender<std::result::Result<Batch, Halt>>,
+) {
+    let end = match &shard.scope {
+        ShardScope::Prefix(prefix) => feed_prefix(&ctx, prefix, shard.checkpoint.clone(), &sender).await,
+        ShardScope::Keys => feed_keys(&ctx, shard.checkpoint.as_ref(), &sender).await,
+        ShardScope::Failures => feed_failures(&ctx, shard.checkpoint.clone(), &sender).await,
+    };
+    if let Err(halt) = end {
+        // Fails only when the shard has stopped reading, and then it does not want to know.
+        sender.send(Err(halt)).await.unwrap_or_default();
+    }
+}
+
+type Sender = mpsc::Sender<std::result::Result<Batch, Halt>>;
+
+async fn feed_prefix(
+    ctx: &Context,
+    prefix: &Key,
+    after: Option<Key>,
+    sender: &Sender,
+) -> std::result::Result<(), Halt> {
+    let from = after.clone().map_or(ListFrom::Start, ListFrom::After);
+    let mut pages = Pages::new(Arc::clone(&ctx.source), prefix.clone(), from);
+    let mut target = Matcher::new(ctx, prefix, after.as_ref());
+    let mut watch = OrderWatch::default();
+    let mut order = Resumable::Yes;
+    while let Some(mut entries) = pages.next().await.at_source()? {
+        entries.retain(|entry| match watch.next(entry.key.as_bytes()) {
+            Step::Ascends => true,
+            Step::Repeats => false,
+            Step::Unordered => {
+                order = Resumable::No;
+                true
+            }
+        });
+        let existing = target.find(ctx, &entries, &watch).await?;
+        let planned = entries
+            .into_iter()
+            .zip(existing)
+            .map(|(entry, existing)| Candidate {
+                key: entry.key.clone(),
+                counted: 0,
+                step: plan(ctx, entry, existing),
+            });
+        let batch = Batch {
+            candidates: planned.collect(),
+            order,
+        };
+        ctx.hooks.reach(Point::PageJoined).await;
+        if sender.send(Ok(batch)).await.is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+async fn feed_keys(ctx: &Context, after: Option<&Key>, sender: &Sender) -> std::result::Result<(), Halt> {
+    let keys = ctx.task.spec.scope.single_keys();
+    let begin = after.map_or(0, |after| keys.partition_point(|key| key <= after));
+    for chunk in keys[begin..].chunks(KEYS_PER_BATCH) {
+        let wanted = chunk.iter().map(|key| (key.clone(), 0)).collect();
+        let candidates = look_up(ctx, wanted).await?;
+        if sender
+            .send(Ok(Batch {
+                candidates,
+                order: Resumable::Yes,
+            }))
+            .await
+            .is_err()
+        {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+async fn feed_failures(
+    ctx: &Context,
+    mut after: Option<Key>,
+    sender: &Sender,
+) -> std::result::Result<(), Halt> {
+    loop {
+        let limit = i64::try_from(KEYS_PER_BATCH).unwrap_or(i64::MAX);
+        let page = ctx
+            .store
+            .failures(ctx.task.id, after.as_ref(), limit)
+            .await
+            .map_err(Halt::Ledger)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.key.clone());
+        let wanted = page
+            .into_iter()
+            .map(|failure| (failure.key, failure.size))
+            .collect();
+        let candidates = look_up(ctx, wanted).await?;
+        if sender
+            .send(Ok(Batch {
+                candidates,
+                order: Resumable::Yes,
+            }))
+            .await
+            .is_err()
+        {
+            return Ok(());
+        }
+    }
+}
+
+/// Asks both sides for each key, several at a time, in order.
+async fn look_up(ctx: &Context, keys: Vec<(Key, i64)>) -> Attempt<Vec<Candidate>> {
+    stream::iter(keys)
+        .map(|(key, counted)| async move {
+            let step = match head(&ctx.source, &key).await.at_source() {
+                Ok(None) => Found::Missing,
+                Ok(Some(info)) => {
+                    let entry = Entry {
+                        key: key.clone(),
+                        size: info.size,
+                        etag: info.etag,
+                        last_modified: info.last_modified,
+                    };
+                    let existing = existing_at_target(ctx, &key).await;
+                    plan(ctx, entry, existing)
+                }
+                Err(trouble) => Found::Unknown(trouble),
+            };
+            match step {
+                Found::Unknown(trouble) if trouble.is_fatal() => Err(trouble),
+                step => Ok(Candidate { key, counted, step }),
+            }
+        })
+        .buffered(HEADS_AT_ONCE)
+        .try_collect()
+        .await
+}
+
+fn plan(ctx: &Context, entry: Entry, existing: Attempt<Option<Existing>>) -> Found {
+    match existing {
+        Ok(existing) => {
+            let decision = decide(&entry, existing.as_ref(), &ctx.task.spec);
+            Found::Planned(entry, decision)
+        }
+        Err(trouble) => Found::Unknown(trouble),
+    }
+}
+
+async fn existing_at_target(ctx: &Context, key: &Key) -> Attempt<Option<Existing>> {
+    let key = key.with_prefix(ctx.task.spec.target_prefix.as_bytes());
+    let info = head(&ctx.target, &key).await.at_target()?;
+    Ok(info.map(|info| Existing {
+        size: info.size,
+        etag: info.etag,
+        last_modified: info.last_modified,
+    }))
+}
+
+/// What a store says of a key, tried again while that may help; `None` when it has no such object.
+pub(super) async fn head(store: &SharedStore, key: &Key) -> Result<Option<ObjectInfo>> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match store.head(key, None).await {
+            Ok(info) => return Ok(Some(info)),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => match retry::delay(&error, tries, rand::random()) {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => return Err(error.with_tries(tries)),
+            },
+        }
+    }
+}
+
+/// Finds the keys of source pages in the target.
+#[derive(Debug)]
+enum Matcher {
+    /// Nothing to find: the target has no key below the prefix.
+    Empty,
+    /// Both listings walk in one order.
+    Merge {
+        cursor: Box<Cursor>,
+        order: Order,
+        held: Option<(Entry, usize)>,
+        watch: OrderWatch,
+        begun: Begun,
+    },
+    /// Each key is asked for.
+    Heads,
+}
+
+/// How much of the target a cursor has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begun {
+    /// Nothing yet; it will begin at the first key.
+    AtStart,
+    /// Nothing yet; it will begin behind a checkpoint.
+    Behind,
+    /// Some.
+    Yes,
+}
+
+impl Matcher {
+    fn new(ctx: &Context, prefix: &Key, after: Option<&Key>) -> Self {
+        // Without a known order the listing only tells whether there is anything at all.
+        let order = ctx.target_order.unwrap_or(Order::Bytes);
+        if ctx.target_order.is_none() && after.is_some() {
+            return Self::Heads;
+        }
+        let cursor = Box::new(Cursor::new(
+            &ctx.target,
+            &ctx.task.spec.target_prefix,
+            prefix,
+            after,
+        ));
+        let begun = if after.is_some() {
+            Begun::Behind
+        } else {
+            Begun::AtStart
+        };
+        Self::Merge {
+            cursor,
+            order,
+            held: None,
+            watch: OrderWatch::default(),
+            begun,
+        }
+    }
+
+    async fn find(
+        &mut self,
+        ctx: &Context,
+        entries: &[Entry],
+        source: &OrderWatch,
+    ) -> Attempt<Vec<Attempt<Option<Existing>>>> {
+        if let Self::Merge {
+            cursor,
+            held,
+            watch,
+            begun,
+            ..
+        } = self
+            && *begun != Begun::Yes
+        {
+            *held = cursor.next().await.at_target()?;
+            match held {
+                None if *begun == Begun::AtStart => *self = Self::Empty,
+                None => *begun = Begun::Yes,
+                Some((entry, cut)) => {
+                    watch.next(&entry.key.as_bytes()[*cut..]);
+                    *begun = Begun::Yes;
+                }
+            }
+        }
+        if let Self::Merge { order, .. } = self
+            && (ctx.target_order.is_none() || !source.fits(*order))
+        {
+            tracing::info!(task.id = %ctx.task.id, "source and target list in different orders; asking for each key");
+            *self = Self::Heads;
+        }
+        if let Self::Merge {
+            cursor,
+            order,
+            held,
+            watch,
+            ..
+        } = self
+        {
+            match merge(cursor, *order, held, watch, entries).await.at_target()? {
+                Some(found) => return Ok(found.into_iter().map(Ok).collect()),
+                None => {
+                    tracing::warn!(task.id = %ctx.task.id, "the target's listing is not in order; asking for each key");
+                    *self = Self::Heads;
+                }
+            }
+        }
+        match self {
+            Self::Empty => Ok(entries.iter().map(|_| Ok(None)).collect()),
+            Self::Merge { .. } | Self::Heads => {
+                let keys: Vec<Key> = entries.iter().map(|entry| entry.key.clone()).collect();
+                let found: Vec<_> = stream::iter(keys)
+                    .map(|key| async move { existing_at_target(ctx, &key).await })
+                    .buffered(HEADS_AT_ONCE)
+                    .collect()
+                    .await;
+                found
+                    .into_iter()
+                    .map(|one| match one {
+                        Err(trouble) if trouble.is_fatal() => Err(trouble),
+                        other => Ok(other),
+                    })
+                    .collect()
+            }
+        }
+    }
+}
+
+/// Walks the target's cursor along a page of the source; `None` when the target does not keep its order.
+async fn merge(
+    cursor: &mut Cursor,
+    order: Order,
+    held: &mut Option<(Entry, usize)>,
+    watch: &mut OrderWatch,
+    entries: &[Entry],
+) -> Result<Option<Vec<Option<Existing>>>> {
+    let mut found = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let existing = loop {
+            let Some((at_target, cut)) = held.as_ref() else {
+                break None;
+            };
+            match order.compare(&at_target.key.as_bytes()[*cut..], entry.key.as_bytes()) {
+                Ordering::Greater => break None,
+                Ordering::Equal => {
+                    break Some(Existing {
+                        size: at_target.size,
+                        etag: at_target.etag.clone(),
+                        last_modified: at_target.last_modified,
+                    });
+                }
+                Ordering::Less => {
+                    *held = cursor.next().await?;
+                    if let Some((next, cut)) = held {
+                        watch.next(&next.key.as_bytes()[*cut..]);
+                        if !watch.fits(order) {
+                            return Ok(None);
+                        }
+                    }
+                }
+            }
+        };
+        found.push(existing);
+    }
+    Ok(Some(found))
+}
+
+/// Kind of the pass that a shard belongs to.
+#[must_use]
+pub fn pass_kind(scope: &ShardScope) -> PassKind {
+    match scope {
+        ShardScope::Prefix(_) | ShardScope::Keys => PassKind::Full,
+        ShardScope::Failures => PassKind::Failed,
+    }
+}

@@ -1,0 +1,146 @@
+//! Listings as a stream of pages: one request ahead of its reader, retried, bounded.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::retry::{self, MAX_TRIES};
+use crate::error::{Error, ErrorKind, Result};
+use crate::object::{Entry, ListFrom, ListPage, SharedStore};
+use crate::task::Key;
+
+/// Pages waiting for their reader; with the one being fetched this bounds a listing to three pages in memory.
+const AHEAD: usize = 2;
+
+/// Empty pages in a row that a store may send while it claims that there is more.
+const MAX_EMPTY_PAGES: u32 = 1000;
+
+/// The pages of one listing. Dropping it ends the requests.
+#[derive(Debug)]
+pub struct Pages {
+    receiver: mpsc::Receiver<Result<Vec<Entry>>>,
+    _lister: AbortOnDropHandle<()>,
+}
+
+impl Pages {
+    /// Lists everything below `prefix` from `from` on.
+    #[must_use]
+    pub fn new(store: SharedStore, prefix: Key, from: ListFrom) -> Self {
+        let (sender, receiver) = mpsc::channel(AHEAD);
+        let lister = tokio::spawn(async move {
+            let end = produce(&store, &prefix, from, &sender).await;
+            if let Err(error) = end {
+                // The reader is gone when this fails, and with it whoever would care.
+                sender.send(Err(error)).await.unwrap_or_default();
+            }
+        });
+        Self {
+            receiver,
+            _lister: AbortOnDropHandle::new(lister),
+        }
+    }
+
+    /// The next page that is not empty; `None` at the end of the listing.
+    ///
+    /// # Errors
+    /// Those of the store, when retries did not help; `Integrity` for a listing that does not move on.
+    pub async fn next(&mut self) -> Result<Option<Vec<Entry>>> {
+        self.receiver.recv().await.transpose()
+    }
+}
+
+async fn produce(
+    store: &SharedStore,
+    prefix: &Key,
+    mut from: ListFrom,
+    sender: &mpsc::Sender<Result<Vec<Entry>>>,
+) -> Result<()> {
+    let mut empty = 0;
+    loop {
+        let ListPage { entries, next } = page(store, prefix, &from).await?;
+        if let Some(stray) = entries
+            .iter()
+            .find(|e| !e.key.as_bytes().starts_with(prefix.as_bytes()))
+        {
+            let text = format!(
+                "the listing names {:?}, which lies outside the prefix asked for",
+                stray.key
+            );
+            return Err(Error::new(ErrorKind::Integrity, text));
+        }
+        empty = if entries.is_empty() { empty + 1 } else { 0 };
+        let token = next.map(ListFrom::Token);
+        if token.as_ref() == Some(&from) || empty > MAX_EMPTY_PAGES {
+            return Err(Error::new(
+                ErrorKind::Integrity,
+                "the listing does not move on: it repeats its position",
+            ));
+        }
+        if !entries.is_empty() && sender.send(Ok(entries)).await.is_err() {
+            return Ok(());
+        }
+        match token {
+            Some(token) => from = token,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// One page, tried again while that may help.
+pub(super) async fn page(store: &SharedStore, prefix: &Key, from: &ListFrom) -> Result<ListPage> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match store.list(prefix.as_bytes(), from).await {
+            Ok(page) => return Ok(page),
+            Err(error) => match retry::delay(&error, tries, rand::random()) {
+                Some(wait) => {
+                    tracing::debug!(store = %store.describe(), %error, tries, "listing is tried again");
+                    tokio::time::sleep(wait).await;
+                }
+                None => return Err(error.during("list").with_tries(tries.min(MAX_TRIES))),
+            },
+        }
+    }
+}
+
+/// Entries of a target listing, one by one, without the prefix that the target puts before each key.
+#[derive(Debug)]
+pub struct Cursor {
+    pages: Pages,
+    page: std::vec::IntoIter<Entry>,
+    cut: usize,
+}
+
+impl Cursor {
+    /// Reads the target's keys below `target_prefix + prefix`, behind the source key `after`.
+    #[must_use]
+    pub fn new(store: &SharedStore, target_prefix: &Key, prefix: &Key, after: Option<&Key>) -> Self {
+        let from = after.map_or(ListFrom::Start, |key| {
+            ListFrom::After(key.with_prefix(target_prefix.as_bytes()))
+        });
+        let whole = prefix.with_prefix(target_prefix.as_bytes());
+        Self {
+            pages: Pages::new(Arc::clone(store), whole, from),
+            page: Vec::new().into_iter(),
+            cut: target_prefix.as_bytes().len(),
+        }
+    }
+
+    /// The next entry with the source's form of its key; `None` at the end.
+    ///
+    /// # Errors
+    /// Those of [`Pages::next`].
+    pub async fn next(&mut self) -> Result<Option<(Entry, usize)>> {
+        loop {
+            if let Some(entry) = self.page.next() {
+                return Ok(Some((entry, self.cut)));
+            }
+            match self.pages.next().await? {
+                Some(page) => self.page = page.into_iter(),
+                None => return Ok(None),
+            }
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! The engine: brings one pass of one task to its end. Knows object stores and the ledger's checkpoints, no HTTP API
+//! and no SQL.
+//!
+//! A pass is a set of shards. Each shard is fed with candidates in listing order ([`feed`]), decides about each
+//! ([`plan`]), copies several at a time ([`copy`], [`multipart`]), and commits about once a second what is settled
+//! without a gap ([`shard`]). Whatever lies behind the last commit is simply looked at again after a crash: what is
+//! already identical at the target is skipped.
+
+pub mod copy;
+pub mod feed;
+pub mod hooks;
+pub mod limit;
+pub mod list;
+pub mod multipart;
+pub mod order;
+pub mod plan;
+pub mod probe;
+pub mod progress;
+pub mod retry;
+pub mod shard;
+pub mod stream;
+pub mod survey;
+mod window;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::error::Error;
+use crate::object::SharedStore;
+use crate::store::{ShardScope, Store};
+use crate::task::{Clock, Reason, Task, TaskSpec};
+use hooks::{Hooks, Point};
+use limit::{Streams, Throttle};
+use order::Order;
+use progress::Progress;
+use retry::Trouble;
+
+/// Shards of one task that are walked at the same time.
+const SHARDS_AT_ONCE: usize = 4;
+
+/// How bytes get from source to target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// Through this process.
+    Stream,
+    /// Inside the store: both sides are one endpoint with one pair of keys.
+    ServerSide,
+}
+
+/// Everything a pass works with.
+#[derive(Debug)]
+pub struct Context {
+    /// The task, as it was claimed.
+    pub task: Task,
+    /// The worker's right to report.
+    pub attempt: i64,
+    /// Source bucket.
+    pub source: SharedStore,
+    /// Target bucket.
+    pub target: SharedStore,
+    /// The order in which the target lists; `None` when it keeps none.
+    pub target_order: Option<Order>,
+    /// How bytes travel.
+    pub route: Route,
+    /// The ledger.
+    pub store: Ledger,
+    /// Streams of the whole process.
+    pub streams: Streams,
+    /// Objects of this task at the same time.
+    pub objects: Arc<Semaphore>,
+    /// Bandwidth of this task.
+    pub throttle: Arc<Throttle>,
+    /// Bytes moved.
+    pub progress: Arc<Progress>,
+    /// Begin nothing new, settle what is quick, commit, end.
+    pub stop: CancellationToken,
+    /// End at once what is in flight.
+    pub abort: CancellationToken,
+    /// Time.
+    pub clock: Clock,
+    /// Test points.
+    pub hooks: Hooks,
+    /// Set when the source's tags were found to look like MD5 sums without being some.
+    pub source_tags_opaque: AtomicBool,
+    /// The same of the target.
+    pub target_tags_opaque: AtomicBool,
+}
+
+/// A shared handle on the ledger.
+#[derive(Clone)]
+pub struct Ledger(pub Arc<dyn Store>);
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ledger")
+    }
+}
+
+impl std::ops::Deref for Ledger {
+    type Target = dyn Store;
+    fn deref(&self) -> &Self::Target {
+        self.0.as_ref()
+    }
+}
+
+/// Why a shard ended before its end.
+#[derive(Debug)]
+pub enum Halt {
+    /// A store's trouble that concerns the whole task.
+    Trouble(Trouble),
+    /// The ledger cannot be read or written: nothing can be promised, so nothing is reported.
+    Ledger(Error),
+    /// Another worker has the task.
+    Fenced,
+}
+
+impl From<Trouble> for Halt {
+    fn from(trouble: Trouble) -> Self {
+        Self::Trouble(trouble)
+    }
+}
+
+/// How a pass ended.
+#[derive(Debug)]
+pub enum PassEnd {
+    /// Every shard is closed.
+    Finished,
+    /// It was asked to stop; everything settled is committed.
+    Stopped,
+    /// It cannot go on.
+    Broken(Reason),
+    /// The ledger failed; the task is to be taken up again later.
+    Ledger(Error),
+    /// Another worker has the task.
+    Fenced,
+}
+
+/// The shards of a new full pass: one for each prefix, one for the single keys.
+#[must_use]
+pub fn shards(spec: &TaskSpec) -> Vec<ShardScope> {
+    let mut shards: Vec<ShardScope> = spec
+        .scope
+        .prefixes()
+        .into_iter()
+        .map(ShardScope::Prefix)
+        .collect();
+    if !spec.scope.single_keys().is_empty() {
+        shards.push(ShardScope::Keys);
+    }
+    shards
+}
+
+/// Walks all open shards of the task's last pass.
+pub async fn run_pass(ctx: Arc<Context>) -> PassEnd {
+    let _survey = AbortOnDropHandle::new(tokio::spawn(survey::run(Arc::clone(&ctx))));
+    let mut running: JoinSet<Result<shard::ShardEnd, Halt>> = JoinSet::new();
+    let mut end = PassEnd::Finished;
+    let mut more = More::Maybe;
+    loop {
+        while more == More::Maybe && running.len() < SHARDS_AT_ONCE && !ctx.stop.is_cancelled() {
+            match ctx.store.claim_shard(ctx.task.id, ctx.attempt).await {
+                Ok(Some(claimed)) => {
+                    ctx.hooks.reach(Point::ShardClaimed).await;
+                    running.spawn(shard::run(Arc::clone(&ctx), claimed));
+                }
+                Ok(None) => more = More::None,
+                Err(error) => {
+                    end = PassEnd::Ledger(error);
+                    ctx.stop.cancel();
+                }
+            }
+        }
+        let halt = match running.join_next().await {
+            None => break,
+            Some(Ok(Ok(shard::ShardEnd::Done | shard::ShardEnd::Stopped))) => continue,
+            Some(Ok(Err(halt))) => halt,
+            Some(Err(panic)) => Halt::Ledger(Error::internal("a shard ended by a defect").with_source(panic)),
+        };
+        if matches!(end, PassEnd::Finished) {
+            end = match halt {
+                Halt::Trouble(trouble) => PassEnd::Broken(trouble.reason()),
+                Halt::Ledger(error) => PassEnd::Ledger(error),
+                Halt::Fenced => PassEnd::Fenced,
+            };
+        }
+        // The other shards commit what they have; nothing new is begun.
+        ctx.stop.cancel();
+        ctx.abort.cancel();
+    }
+    if matches!(end, PassEnd::Finished) && ctx.stop.is_cancelled() {
+        PassEnd::Stopped
+    } else {
+        end
+    }
+}
+
+/// Whether the ledger may have another open shard.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum More {
+    Maybe,
+    None,
+}
+
+/// Gives up all open uploads of a task that will not go on with them. What cannot be given up now stays in the ledger.
+///
+/// # Errors
+/// Those of the ledger or the target, after retries.
+pub async fn abort_uploads(ctx: &Context) -> crate::error::Result<()> {
+    for open in ctx.store.uploads(ctx.task.id).await? {
+        let upload = crate::object::UploadId(open.upload_id);
+        multipart::abort(ctx, &copy::target_key(ctx, &open.key), &open.key, &upload).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! Values for unit tests of the engine.
+
+    use crate::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Place, Scope};
+    use crate::task::{Key, TaskSpec};
+
+    /// The order of a whole bucket.
+    pub fn spec() -> TaskSpec {
+        let place = |bucket: &str| Place {
+            cloud: Cloud::Aws,
+            region: "us-east-1".to_owned(),
+            bucket: bucket.to_owned(),
+            endpoint: Endpoint {
+                url: "http://127.0.0.1:1".to_owned(),
+                addressing: Addressing::Path,
+                origin: EndpointOrigin::Request,
+            },
+            app_id: None,
+        };
+        TaskSpec {
+            source: place("source"),
+            target: place("target"),
+            target_prefix: Key::from(""),
+            scope: Scope::Prefixes(vec![Key::from("")]),
+            description: String::new(),
+            threads: 8,
+            kms: false,
+            migrate_since: None,
+            restore: false,
+            record_failures: true,
+            cdn: None,
+            notification: None,
+        }
+    }
+}

@@ -1,0 +1,420 @@
+//! Large objects: parts in parallel, an upload that outlives a stop, a crash and a change of keys.
+//!
+//! A source that was itself uploaded in equal parts is copied along the same boundaries, so that the target's tag
+//! becomes equal to the source's and proves every byte.
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::copy::{Copied, Proof, copy_source, describe, pinned, target_key};
+use super::hooks::Point;
+use super::retry::{self, At as _, Attempt, Trouble};
+use super::stream::{Hashing, metered};
+use super::{Context, Route, feed};
+use crate::error::{Error, ErrorKind};
+use crate::object::clouds::Side;
+use crate::object::{ETag, Entry, ObjectInfo, Part, Portion, UploadId, WriteIf};
+use crate::store::OpenUpload;
+use crate::task::Key;
+
+/// Objects above this many bytes are uploaded in parts.
+pub const THRESHOLD: u64 = 64 << 20;
+/// Parts of one object at the same time.
+const PARTS_AT_ONCE: usize = 4;
+/// Most parts of an upload (S3).
+pub const MAX_PARTS: u64 = 10_000;
+/// Smallest part but the last (S3).
+const MIN_PART: u64 = 5 << 20;
+/// Largest part (S3).
+const MAX_PART: u64 = 5 << 30;
+/// Part size when nothing else decides.
+const DEFAULT_PART: u64 = 16 << 20;
+
+/// How an object is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Bytes of each part but the last.
+    pub part_size: u64,
+    /// Number of parts.
+    pub count: u32,
+    /// Whether the parts are the source's own, so that both tags must become equal.
+    pub boundaries: Boundaries,
+}
+
+/// Whose part boundaries a layout has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Boundaries {
+    /// Those that the source was uploaded with.
+    Source,
+    /// Ours.
+    Own,
+}
+
+/// Cuts an object of `size` bytes. `source_part` is the size of the source's first part and its number of parts, if
+/// it was uploaded in parts.
+#[must_use]
+pub fn layout(size: u64, source_part: Option<(u64, u32)>) -> Layout {
+    if let Some((part_size, count)) = source_part
+        && (MIN_PART..=MAX_PART).contains(&part_size)
+        && size.div_ceil(part_size) == u64::from(count)
+    {
+        return Layout {
+            part_size,
+            count,
+            boundaries: Boundaries::Source,
+        };
+    }
+    let smallest = size.div_ceil(MAX_PARTS).next_multiple_of(1 << 20);
+    let part_size = smallest.clamp(DEFAULT_PART, MAX_PART);
+    let count = u32::try_from(size.div_ceil(part_size)).unwrap_or(u32::MAX);
+    Layout {
+        part_size,
+        count,
+        boundaries: Boundaries::Own,
+    }
+}
+
+impl Layout {
+    /// First byte and length of part `number` (from 1) of an object of `size` bytes.
+    #[must_use]
+    pub fn range(&self, size: u64, number: u32) -> (u64, u64) {
+        let offset = self.part_size * u64::from(number.saturating_sub(1));
+        (offset, self.part_size.min(size.saturating_sub(offset)))
+    }
+}
+
+/// Copies an object in parts, going on with an upload that the ledger knows.
+pub(super) async fn copy(ctx: &Context, entry: &Entry) -> Attempt<Copied> {
+    let (info, source_part) = look_at_source(ctx, entry).await?;
+    let mut entry = entry.clone();
+    if entry.etag.is_none() {
+        entry.etag.clone_from(&info.etag);
+    }
+    let Some(etag) = entry.etag.clone() else {
+        let text = "the source gives no ETag, so parts of one version cannot be told from those of another";
+        return Err(Error::new(ErrorKind::Unsupported, text)).at_source();
+    };
+    let layout = layout(entry.size, source_part);
+    let (new, metadata) = describe(ctx, &entry.key, info).await?;
+    let key = target_key(ctx, &entry.key);
+
+    let (upload, done) = match resume(ctx, &entry, &etag, &key, layout).await? {
+        Some(found) => found,
+        None => {
+            let upload = ctx.target.create_upload(&key, &new).await.at_target()?;
+            ctx.hooks.reach(Point::UploadCreated).await;
+            let record = OpenUpload {
+                key: entry.key.clone(),
+                upload_id: upload.0.clone(),
+                part_size: i64::try_from(layout.part_size).unwrap_or(i64::MAX),
+                source_etag: etag.clone(),
+                size: i64::try_from(entry.size).unwrap_or(i64::MAX),
+            };
+            ctx.store.put_upload(ctx.task.id, &record).await.at_target()?;
+            ctx.hooks.reach(Point::UploadRecorded).await;
+            (upload, BTreeMap::new())
+        }
+    };
+
+    let missing = (1..=layout.count).filter(|number| !done.contains_key(number));
+    let fresh: Vec<Part> =
+        stream::iter(missing.map(|number| part(ctx, &entry, &key, &upload, layout, number)))
+            .buffer_unordered(PARTS_AT_ONCE)
+            .try_collect()
+            .await
+            .map_err(|trouble| forget_if_gone(trouble, &upload))?;
+    let mut parts: Vec<Part> = done.into_values().chain(fresh).collect();
+    parts.sort_by_key(|part| part.number);
+
+    let written = complete(ctx, &entry, &key, &upload, &parts, layout, &etag).await?;
+    ctx.hooks.reach(Point::UploadCompleted).await;
+    ctx.store
+        .remove_upload(ctx.task.id, &entry.key)
+        .await
+        .at_target()?;
+    let proof = match &written {
+        Some(told) if told.same(&etag) => Proof::ETag,
+        _ => Proof::Size,
+    };
+    Ok(Copied {
+        bytes: entry.size,
+        proof,
+        metadata,
+    })
+}
+
+/// Headers of the source, and its part boundaries where it has some.
+async fn look_at_source(ctx: &Context, entry: &Entry) -> Attempt<(ObjectInfo, Option<(u64, u32)>)> {
+    let parts = entry.etag.as_ref().and_then(ETag::parts);
+    if let Some(count) = parts {
+        match ctx.source.head(&entry.key, Some(1)).await {
+            Ok(info) => {
+                pinned(entry, info.etag.as_ref()).at_source()?;
+                // A store that ignores the part number gives the whole size, which fits no cut into `count` parts.
+                let first = (info.size, count);
+                return Ok((info, Some(first)));
+            }
+            // Stores that know no part numbers may refuse them.
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidArgument | ErrorKind::Unsupported) => {}
+            Err(error) => return Err(error).at_source(),
+        }
+    }
+    let info = ctx.source.head(&entry.key, None).await.at_source()?;
+    pinned(entry, info.etag.as_ref()).at_source()?;
+    Ok((info, None))
+}
+
+/// The upload that an earlier attempt left, with the parts that the target holds of it; `None` to begin anew. An
+/// upload of another version or another cut is given up first.
+async fn resume(
+    ctx: &Context,
+    entry: &Entry,
+    etag: &ETag,
+    key: &Key,
+    layout: Layout,
+) -> Attempt<Option<(UploadId, BTreeMap<u32, Part>)>> {
+    let Some(open) = ctx.store.upload(ctx.task.id, &entry.key).await.at_target()? else {
+        return Ok(None);
+    };
+    let upload = UploadId(open.upload_id.clone());
+    let fits = open.source_etag.same(etag)
+        && u64::try_from(open.size) == Ok(entry.size)
+        && u64::try_from(open.part_size) == Ok(layout.part_size);
+    if !fits {
+        abort(ctx, key, &entry.key, &upload).await.at_target()?;
+        return Ok(None);
+    }
+    match ctx.target.list_parts(key, &upload).await {
+        Ok(parts) => {
+            let whole = |part: &Part| {
+                (1..=layout.count).contains(&part.number)
+                    && part.size == layout.range(entry.size, part.number).1
+            };
+            let done: BTreeMap<u32, Part> = parts
+                .into_iter()
+                .filter(whole)
+                .map(|part| (part.number, part))
+                .collect();
+            tracing::debug!(task.id = %ctx.task.id, key = ?entry.key, parts = done.len(), "upload goes on");
+            Ok(Some((upload, done)))
+        }
+        Err(error) if error.kind() == ErrorKind::UploadNotFound => {
+            ctx.store
+                .remove_upload(ctx.task.id, &entry.key)
+                .await
+                .at_target()?;
+            Ok(None)
+        }
+        Err(error) => Err(error).at_target(),
+    }
+}
+
+/// One part with its own tries.
+async fn part(
+    ctx: &Context,
+    entry: &Entry,
+    key: &Key,
+    upload: &UploadId,
+    layout: Layout,
+    number: u32,
+) -> Attempt<Part> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match part_once(ctx, entry, key, upload, layout, number).await {
+            Ok(part) => {
+                ctx.hooks.reach(Point::PartWritten).await;
+                return Ok(part);
+            }
+            Err(trouble) => match retry::delay(&trouble.error, tries, rand::random()) {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => return Err(trouble),
+            },
+        }
+    }
+}
+
+async fn part_once(
+    ctx: &Context,
+    entry: &Entry,
+    key: &Key,
+    upload: &UploadId,
+    layout: Layout,
+    number: u32,
+) -> Attempt<Part> {
+    let (offset, length) = layout.range(entry.size, number);
+    let range = Portion::Range { offset, length };
+    if ctx.route == Route::ServerSide {
+        let from = copy_source(ctx, entry);
+        let part = ctx
+            .target
+            .copy_part(&from, range, key, upload, number)
+            .await
+            .map_err(|error| {
+                let changed = error.kind() == ErrorKind::PreconditionFailed;
+                Trouble {
+                    side: if changed { Side::Source } else { Side::Target },
+                    error,
+                }
+            })?;
+        ctx.progress.add(length);
+        return Ok(Part { size: length, ..part });
+    }
+    let _permit = ctx.streams.enter().await.at_source()?;
+    let object = ctx
+        .source
+        .get(&entry.key, range, entry.etag.as_ref())
+        .await
+        .at_source()?;
+    if object.length != length {
+        let text = format!(
+            "asked for {length} bytes from {offset} on, the source announced {}",
+            object.length
+        );
+        return Err(Error::new(ErrorKind::Integrity, text)).at_source();
+    }
+    let (body, watch) = metered(object.body, length, &ctx.throttle, &ctx.progress, Hashing::None);
+    match ctx.target.upload_part(key, upload, number, length, body).await {
+        Ok(part) => Ok(Part { size: length, ..part }),
+        Err(error) => match watch.take_error() {
+            Some(cause) => Err(cause).at_source(),
+            None => Err(error).at_target(),
+        },
+    }
+}
+
+/// An upload that vanished while its parts were sent is begun again by the next try of the object.
+fn forget_if_gone(trouble: Trouble, upload: &UploadId) -> Trouble {
+    if trouble.side == Side::Target && trouble.error.kind() == ErrorKind::UploadNotFound {
+        let text = format!("the upload {} is gone", upload.0);
+        return Trouble {
+            side: Side::Target,
+            error: Error::new(ErrorKind::Unavailable, text),
+        };
+    }
+    trouble
+}
+
+/// Joins the parts. When the answer is lost, or an earlier attempt had completed it, the target is asked what it has.
+async fn complete(
+    ctx: &Context,
+    entry: &Entry,
+    key: &Key,
+    upload: &UploadId,
+    parts: &[Part],
+    layout: Layout,
+    etag: &ETag,
+) -> Attempt<Option<ETag>> {
+    let error = match ctx
+        .target
+        .complete_upload(key, upload, parts, &WriteIf::Always)
+        .await
+    {
+        Ok(written) => return Ok(written),
+        Err(error) => error,
+    };
+    let unclear = matches!(
+        error.kind(),
+        ErrorKind::UploadNotFound | ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Integrity
+    );
+    if !unclear {
+        return Err(error).at_target();
+    }
+    let info = feed::head(&ctx.target, key).await.at_target()?;
+    let joined = info.filter(|info| {
+        let tag = info.etag.as_ref();
+        info.size == entry.size
+            && match layout.boundaries {
+                Boundaries::Source => tag.is_some_and(|tag| tag.same(etag)),
+                Boundaries::Own => tag.and_then(ETag::parts) == Some(layout.count),
+            }
+    });
+    match joined {
+        Some(info) => Ok(info.etag),
+        None if error.kind() == ErrorKind::UploadNotFound => {
+            ctx.store
+                .remove_upload(ctx.task.id, &entry.key)
+                .await
+                .at_target()?;
+            Err(Error::new(
+                ErrorKind::Unavailable,
+                "the upload is gone and its object is not there",
+            ))
+            .at_target()
+        }
+        None => Err(error).at_target(),
+    }
+}
+
+/// Gives an upload up, again and again until the target knows it no more, and forgets it.
+pub(super) async fn abort(
+    ctx: &Context,
+    target_key: &Key,
+    source_key: &Key,
+    upload: &UploadId,
+) -> crate::error::Result<()> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let result = match ctx.target.abort_upload(target_key, upload).await {
+            // A part that was still on its way may bring an aborted upload back (S3 documentation of
+            // AbortMultipartUpload): it is gone only when its parts cannot be listed.
+            Ok(()) => match ctx.target.list_parts(target_key, upload).await {
+                Ok(_) => Err(Error::new(
+                    ErrorKind::Unavailable,
+                    "the aborted upload is still there",
+                )),
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        };
+        match result {
+            Err(error) if error.kind() == ErrorKind::UploadNotFound => {
+                return ctx.store.remove_upload(ctx.task.id, source_key).await;
+            }
+            Err(error) => match retry::delay(&error, tries, rand::random()) {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => return Err(error),
+            },
+            Ok(()) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn parts_grow_with_the_object() {
+        assert_eq!(layout(THRESHOLD + 1, None).part_size, 16 << 20);
+        let huge = layout(5 << 40, None);
+        assert!(u64::from(huge.count) <= MAX_PARTS && huge.part_size > 16 << 20);
+        assert_eq!(
+            layout(100 << 20, Some((8 << 20, 13))).boundaries,
+            Boundaries::Source
+        );
+        for odd in [(100 << 20, 13), (1 << 20, 100), (8 << 20, 12)] {
+            assert_eq!(
+                layout(100 << 20, Some(odd)).boundaries,
+                Boundaries::Own,
+                "{odd:?}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn parts_cover_every_byte_once(size in THRESHOLD + 1..super::super::plan::MAX_OBJECT, source in any::<Option<(u64, u32)>>()) {
+            let layout = layout(size, source);
+            prop_assert!(u64::from(layout.count) <= MAX_PARTS && layout.count > 0);
+            prop_assert!(layout.part_size >= MIN_PART && layout.part_size <= MAX_PART);
+            let (offset, length) = layout.range(size, layout.count);
+            prop_assert!(length > 0);
+            prop_assert_eq!(offset + length, size);
+            prop_assert_eq!(layout.range(size, 1).0, 0);
+        }
+    }
+}

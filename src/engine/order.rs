@@ -1,0 +1,178 @@
+//! In which order stores list: pure comparison and recognition.
+//!
+//! AWS and most others list bytewise; SeaweedFS and file-backed servers list folder by folder, which is the same as
+//! comparing bytes with `/` below every other byte. A merge of two listings needs both in one order, so each page is
+//! checked against the order it is believed to have.
+
+use std::cmp::Ordering;
+
+/// An order of keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// By bytes.
+    Bytes,
+    /// By bytes, `/` first: folder by folder.
+    Path,
+}
+
+impl Order {
+    /// Compares two keys.
+    #[must_use]
+    pub fn compare(self, a: &[u8], b: &[u8]) -> Ordering {
+        match self {
+            Self::Bytes => a.cmp(b),
+            Self::Path => {
+                let Some(at) = a.iter().zip(b).position(|(x, y)| x != y) else {
+                    return a.len().cmp(&b.len());
+                };
+                let rank = |byte: u8| if byte == b'/' { (0, 0) } else { (1, byte) };
+                rank(a[at]).cmp(&rank(b[at]))
+            }
+        }
+    }
+}
+
+/// Watches keys go by and knows which orders they are still consistent with.
+#[derive(Clone, Debug)]
+pub struct OrderWatch {
+    bytes: Consistent,
+    path: Consistent,
+    last: Vec<u8>,
+    seen: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Consistent {
+    Yes,
+    No,
+}
+
+/// What a key is to the keys before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Behind them in at least one known order.
+    Ascends,
+    /// The same key as the last one.
+    Repeats,
+    /// In no order known: the listing cannot be resumed behind a key.
+    Unordered,
+}
+
+impl Default for OrderWatch {
+    fn default() -> Self {
+        Self {
+            bytes: Consistent::Yes,
+            path: Consistent::Yes,
+            last: Vec::new(),
+            seen: 0,
+        }
+    }
+}
+
+impl OrderWatch {
+    /// Takes note of the next key.
+    pub fn next(&mut self, key: &[u8]) -> Step {
+        if self.seen > 0 {
+            if key == self.last {
+                return Step::Repeats;
+            }
+            for (order, state) in [(Order::Bytes, &mut self.bytes), (Order::Path, &mut self.path)] {
+                if order.compare(&self.last, key) != Ordering::Less {
+                    *state = Consistent::No;
+                }
+            }
+        }
+        self.seen += 1;
+        self.last.clear();
+        self.last.extend_from_slice(key);
+        if self.bytes == Consistent::No && self.path == Consistent::No {
+            Step::Unordered
+        } else {
+            Step::Ascends
+        }
+    }
+
+    /// Whether all keys so far ascend in `order`.
+    #[must_use]
+    pub fn fits(&self, order: Order) -> bool {
+        match order {
+            Order::Bytes => self.bytes == Consistent::Yes,
+            Order::Path => self.path == Consistent::Yes,
+        }
+    }
+
+    /// The order that keys written as `a!`, `a/1` came back in; `None` when it is neither.
+    #[must_use]
+    pub fn of_listing<'a>(keys: impl IntoIterator<Item = &'a [u8]>) -> Option<Order> {
+        let mut watch = Self::default();
+        for key in keys {
+            watch.next(key);
+        }
+        [Order::Bytes, Order::Path]
+            .into_iter()
+            .find(|order| watch.fits(*order))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn folders_come_first_by_path() {
+        assert_eq!(Order::Path.compare(b"a/1", b"a!"), Ordering::Less);
+        assert_eq!(Order::Bytes.compare(b"a/1", b"a!"), Ordering::Greater);
+        assert_eq!(Order::Path.compare(b"a/b/3", b"a/b-"), Ordering::Less);
+        assert_eq!(Order::Path.compare(b"a", b"a/"), Ordering::Less);
+        assert_eq!(Order::Path.compare(b"a\0", b"a/"), Ordering::Greater);
+    }
+
+    #[test]
+    fn orders_are_recognised() {
+        let of = |keys: &[&str]| OrderWatch::of_listing(keys.iter().map(|k| k.as_bytes()));
+        assert_eq!(of(&["a!", "a/1"]), Some(Order::Bytes));
+        assert_eq!(of(&["a/1", "a!"]), Some(Order::Path));
+        assert_eq!(of(&["b", "a"]), None);
+    }
+
+    #[test]
+    fn repeats_and_disorder_are_told_apart() {
+        let mut watch = OrderWatch::default();
+        let steps: Vec<Step> = ["a", "a", "b", "a"]
+            .iter()
+            .map(|k| watch.next(k.as_bytes()))
+            .collect();
+        assert_eq!(
+            steps,
+            [Step::Ascends, Step::Repeats, Step::Ascends, Step::Unordered]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn both_are_total_orders_that_a_common_prefix_does_not_change(
+            a in proptest::collection::vec(any::<u8>(), 0..6),
+            b in proptest::collection::vec(any::<u8>(), 0..6),
+            prefix in proptest::collection::vec(any::<u8>(), 0..4),
+        ) {
+            for order in [Order::Bytes, Order::Path] {
+                prop_assert_eq!(order.compare(&a, &b), order.compare(&b, &a).reverse());
+                prop_assert_eq!(order.compare(&a, &b) == Ordering::Equal, a == b);
+                let with = |k: &[u8]| [prefix.as_slice(), k].concat();
+                prop_assert_eq!(order.compare(&with(&a), &with(&b)), order.compare(&a, &b));
+            }
+        }
+
+        #[test]
+        fn a_sorted_listing_is_never_called_unordered(mut keys in proptest::collection::btree_set("[a/!-]{0,5}", 1..30)
+            .prop_map(|set| set.into_iter().collect::<Vec<_>>())) {
+            keys.sort_by(|a, b| Order::Path.compare(a.as_bytes(), b.as_bytes()));
+            let mut watch = OrderWatch::default();
+            for key in &keys {
+                prop_assert_eq!(watch.next(key.as_bytes()), Step::Ascends);
+            }
+            prop_assert!(watch.fits(Order::Path));
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! What to do with one object: a pure decision.
+//!
+//! | target has the key | content | decision |
+//! |---|---|---|
+//! | no | | copy |
+//! | yes | other size | copy |
+//! | yes | same size, both tags comparable and equal | skip |
+//! | yes | same size, both tags comparable and different | copy |
+//! | yes | same size, tags not comparable, target not older | skip |
+//! | yes | same size, tags not comparable, target older | copy |
+//!
+//! Two tags are comparable when both are plain MD5 sums and the target does not encrypt with keys of its own; equal
+//! multipart tags are equal content, different ones say nothing, because the part sizes may differ.
+//! Before all that: an object not modified after `migrate_since` is skipped, and one that the target cannot hold is
+//! refused.
+
+use crate::object::{ETag, Entry};
+use crate::task::{Key, TaskSpec, UnixMillis};
+
+/// Largest object that 10,000 parts of 5 GiB can hold, which is also S3's limit of 48.8 TiB.
+pub const MAX_OBJECT: u64 = 10_000 * 5 * (1 << 30);
+
+/// What the target has under the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Existing {
+    /// Length in bytes.
+    pub size: u64,
+    /// Tag.
+    pub etag: Option<ETag>,
+    /// When it was written.
+    pub last_modified: UnixMillis,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Copy it.
+    Copy,
+    /// Leave it.
+    Skip(SkipReason),
+    /// It cannot be copied.
+    Refuse(RefuseReason),
+}
+
+/// Why an object is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SkipReason {
+    /// The target has it.
+    Identical,
+    /// Not modified after `migrate_since`.
+    Older,
+}
+
+/// Why an object cannot be copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefuseReason {
+    /// With the target's prefix the key is longer than 1,024 bytes.
+    KeyTooLong,
+    /// Larger than [`MAX_OBJECT`].
+    TooLarge,
+}
+
+impl RefuseReason {
+    /// Code and sentence for the list of failures.
+    #[must_use]
+    pub const fn describe(self) -> (&'static str, &'static str) {
+        match self {
+            Self::KeyTooLong => (
+                "KeyTooLongError",
+                "with the target prefix the key is longer than 1024 bytes",
+            ),
+            Self::TooLarge => (
+                "EntityTooLarge",
+                "the object is larger than 10,000 parts of 5 GiB",
+            ),
+        }
+    }
+}
+
+/// Decides about one object.
+#[must_use]
+pub fn decide(entry: &Entry, existing: Option<&Existing>, spec: &TaskSpec) -> Decision {
+    if spec
+        .migrate_since
+        .is_some_and(|since| entry.last_modified <= since)
+    {
+        return Decision::Skip(SkipReason::Older);
+    }
+    if spec.target_prefix.as_bytes().len() + entry.key.as_bytes().len() > Key::MAX_LEN {
+        return Decision::Refuse(RefuseReason::KeyTooLong);
+    }
+    if entry.size > MAX_OBJECT {
+        return Decision::Refuse(RefuseReason::TooLarge);
+    }
+    match existing {
+        Some(existing) if identical(entry, existing, spec) => Decision::Skip(SkipReason::Identical),
+        _ => Decision::Copy,
+    }
+}
+
+fn identical(entry: &Entry, existing: &Existing, spec: &TaskSpec) -> bool {
+    if entry.size != existing.size {
+        return false;
+    }
+    let not_older = existing.last_modified >= entry.last_modified;
+    let (Some(source), Some(target)) = (&entry.etag, &existing.etag) else {
+        return not_older;
+    };
+    if source.same(target) {
+        return true;
+    }
+    let comparable = source.md5().is_some() && target.md5().is_some() && !spec.kms;
+    !comparable && not_older
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::testing::spec;
+
+    const A: &str = "0cc175b9c0f1b6a831c399e269772661";
+    const B: &str = "92eb5ffee6ae2fec3ad71c777531578f";
+    const M: &str = "0cc175b9c0f1b6a831c399e269772661-2";
+    const N: &str = "92eb5ffee6ae2fec3ad71c777531578f-3";
+
+    fn entry(size: u64, etag: Option<&str>, modified: i64) -> Entry {
+        Entry {
+            key: Key::from("k"),
+            size,
+            etag: etag.map(ETag::new),
+            last_modified: UnixMillis(modified),
+        }
+    }
+
+    fn existing(size: u64, etag: Option<&str>, modified: i64) -> Existing {
+        Existing {
+            size,
+            etag: etag.map(ETag::new),
+            last_modified: UnixMillis(modified),
+        }
+    }
+
+    #[test]
+    fn the_table_holds() {
+        let skip = Decision::Skip(SkipReason::Identical);
+        let rows = [
+            ("missing", None, Decision::Copy),
+            ("other size", Some(existing(2, Some(A), 9)), Decision::Copy),
+            ("same md5", Some(existing(1, Some(A), 0)), skip),
+            (
+                "same md5 in capitals",
+                Some(existing(1, Some("0CC175B9C0F1B6A831C399E269772661"), 0)),
+                skip,
+            ),
+            ("other md5, newer", Some(existing(1, Some(B), 9)), Decision::Copy),
+            ("multipart, newer", Some(existing(1, Some(M), 9)), skip),
+            ("multipart, same time", Some(existing(1, Some(M), 5)), skip),
+            ("multipart, older", Some(existing(1, Some(M), 4)), Decision::Copy),
+            ("no tag, newer", Some(existing(1, None, 9)), skip),
+            ("no tag, older", Some(existing(1, None, 4)), Decision::Copy),
+        ];
+        for (name, target, wanted) in rows {
+            assert_eq!(
+                decide(&entry(1, Some(A), 5), target.as_ref(), &spec()),
+                wanted,
+                "{name}"
+            );
+        }
+        let multipart = entry(1, Some(M), 5);
+        assert_eq!(decide(&multipart, Some(&existing(1, Some(M), 0)), &spec()), skip);
+        assert_eq!(
+            decide(&multipart, Some(&existing(1, Some(N), 0)), &spec()),
+            Decision::Copy
+        );
+    }
+
+    #[test]
+    fn tags_of_an_encrypting_target_are_not_compared() {
+        let mut kms = spec();
+        kms.kms = true;
+        let target = existing(1, Some(B), 9);
+        assert_eq!(
+            decide(&entry(1, Some(A), 5), Some(&target), &kms),
+            Decision::Skip(SkipReason::Identical)
+        );
+    }
+
+    #[test]
+    fn limits_come_first() {
+        let mut with_prefix = spec();
+        with_prefix.target_prefix = Key::from(vec![b'p'; 1024]);
+        assert_eq!(
+            decide(&entry(1, None, 5), None, &with_prefix),
+            Decision::Refuse(RefuseReason::KeyTooLong)
+        );
+        assert_eq!(
+            decide(&entry(MAX_OBJECT + 1, None, 5), None, &spec()),
+            Decision::Refuse(RefuseReason::TooLarge)
+        );
+        let mut since = spec();
+        since.migrate_since = Some(UnixMillis(5));
+        assert_eq!(
+            decide(&entry(1, None, 5), None, &since),
+            Decision::Skip(SkipReason::Older)
+        );
+        assert_eq!(decide(&entry(1, None, 6), None, &since), Decision::Copy);
+    }
+}

@@ -1,0 +1,98 @@
+//! What both sides allow, found out before the first object: can the source be listed, can the target be written, in
+//! which order does the target list.
+//!
+//! The target is asked by writing: two empty objects below `oms/probe/`, removed at once. A store may answer reads and
+//! refuse every write, and only the write tells.
+
+use super::order::{Order, OrderWatch};
+use super::retry::{self, At as _, Attempt};
+use crate::error::{Error, ErrorKind, Result};
+use crate::object::{Body, ListFrom, NewObject, SharedStore, WriteIf};
+use crate::task::{Key, TaskSpec};
+
+/// Names whose order tells bytewise and folder-wise listings apart.
+const NAMES: [&str; 2] = ["a!", "a/1"];
+/// How often a listing is asked for a key that was just written.
+const LISTINGS: u32 = 5;
+
+/// Whether the source can be listed.
+///
+/// # Errors
+/// The trouble that the source has, after retries.
+pub async fn source(store: &SharedStore, spec: &TaskSpec) -> Attempt<()> {
+    let first = spec.scope.prefixes().into_iter().next();
+    let prefix = first
+        .or_else(|| spec.scope.single_keys().into_iter().next())
+        .unwrap_or_else(|| Key::from(""));
+    super::list::page(store, &prefix, &ListFrom::Start)
+        .await
+        .map(|_| ())
+        .at_source()
+}
+
+/// Whether the target can be listed, written and deleted from; returns the order in which it lists.
+///
+/// # Errors
+/// The trouble that the target has, after retries.
+pub async fn target(store: &SharedStore) -> Attempt<Option<Order>> {
+    let folder = format!("oms/probe/{:016x}/", rand::random::<u64>());
+    let keys = NAMES.map(|name| Key::from(format!("{folder}{name}").as_str()));
+    let found = written_order(store, &folder, &keys).await;
+    for key in &keys {
+        let removed = again(|| store.delete(key)).await;
+        if found.is_ok() {
+            removed.map_err(|e| e.during("delete the probe")).at_target()?;
+        }
+    }
+    found.at_target()
+}
+
+async fn written_order(store: &SharedStore, folder: &str, keys: &[Key]) -> Result<Option<Order>> {
+    for key in keys {
+        let md5 = Some(*b"\xd4\x1d\x8c\xd9\x8f\x00\xb2\x04\xe9\x80\x09\x98\xec\xf8\x42\x7e");
+        again(|| store.put(key, &NEW, 0, md5, &WriteIf::Always, empty()))
+            .await
+            .map_err(|e| e.during("write the probe"))?;
+    }
+    let prefix = Key::from(folder);
+    for round in 1..=LISTINGS {
+        let page = super::list::page(store, &prefix, &ListFrom::Start).await?;
+        if page.entries.len() == keys.len() {
+            let listed = page
+                .entries
+                .iter()
+                .map(|entry| &entry.key.as_bytes()[folder.len()..]);
+            return Ok(OrderWatch::of_listing(listed));
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100) * round).await;
+    }
+    let text = "the target does not list what was just written; it cannot be compared with the source";
+    Err(Error::new(ErrorKind::Integrity, text))
+}
+
+static NEW: std::sync::LazyLock<NewObject> = std::sync::LazyLock::new(NewObject::default);
+
+fn empty() -> Body {
+    use http_body_util::BodyExt as _;
+    http_body_util::Empty::new()
+        .map_err(|never| match never {})
+        .boxed_unsync()
+}
+
+/// Tries an operation again while that may help.
+async fn again<T, F>(mut operation: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match operation().await {
+            Ok(value) => return Ok(value),
+            Err(error) => match retry::delay(&error, tries, rand::random()) {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => return Err(error.with_tries(tries)),
+            },
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! When to try again, and which errors end more than one object. Pure.
+
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind};
+use crate::object::clouds::Side;
+use crate::task::Reason;
+
+/// Tries of one request or one object, the first included.
+pub const MAX_TRIES: u32 = 6;
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+const LONGEST_DELAY: Duration = Duration::from_secs(10);
+/// Longest `Retry-After` that is obeyed as given.
+const LONGEST_ASKED: Duration = Duration::from_secs(300);
+
+/// How long to wait before try number `tries + 1`; `None` when it is over. `random` in 0..1 spreads the herd (full
+/// jitter over the upper half).
+#[must_use]
+pub fn delay(error: &Error, tries: u32, random: f64) -> Option<Duration> {
+    if tries >= MAX_TRIES || !error.is_retryable() {
+        return None;
+    }
+    if let Some(asked) = error.retry_after() {
+        return Some(asked.min(LONGEST_ASKED));
+    }
+    let ceiling = FIRST_DELAY.saturating_mul(1 << tries.min(10)).min(LONGEST_DELAY);
+    Some(ceiling.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0))
+}
+
+/// An error and the side it came from.
+#[derive(Debug)]
+pub struct Trouble {
+    /// Whose error.
+    pub side: Side,
+    /// What.
+    pub error: Error,
+}
+
+/// Result with a [`Trouble`].
+pub type Attempt<T> = std::result::Result<T, Trouble>;
+
+/// Says which side an error came from.
+pub trait At<T> {
+    /// It came from the source.
+    fn at_source(self) -> Attempt<T>;
+    /// It came from the target.
+    fn at_target(self) -> Attempt<T>;
+}
+
+impl<T> At<T> for crate::error::Result<T> {
+    fn at_source(self) -> Attempt<T> {
+        self.map_err(|error| Trouble {
+            side: Side::Source,
+            error,
+        })
+    }
+    fn at_target(self) -> Attempt<T> {
+        self.map_err(|error| Trouble {
+            side: Side::Target,
+            error,
+        })
+    }
+}
+
+impl Trouble {
+    /// Whether it concerns every object alike, so that the pass must stop without recording a failure: keys that are
+    /// not accepted, a bucket that is not there, a target that is full, a network that is not allowed.
+    #[must_use]
+    pub const fn is_fatal(&self) -> bool {
+        match self.error.kind() {
+            ErrorKind::Unauthenticated
+            | ErrorKind::BucketNotFound
+            | ErrorKind::StorageFull
+            | ErrorKind::Forbidden => true,
+            ErrorKind::InvalidArgument
+            | ErrorKind::NotFound
+            | ErrorKind::UploadNotFound
+            | ErrorKind::PermissionDenied
+            | ErrorKind::PreconditionFailed
+            | ErrorKind::Conflict
+            | ErrorKind::Archived
+            | ErrorKind::RateLimited
+            | ErrorKind::Unavailable
+            | ErrorKind::Timeout
+            | ErrorKind::Cancelled
+            | ErrorKind::Integrity
+            | ErrorKind::Unsupported
+            | ErrorKind::Internal => false,
+        }
+    }
+
+    /// The reason of a task that this trouble ends: the `TRF.*` codes of the OMS reference.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        let code = match (self.side, self.error.kind()) {
+            (_, ErrorKind::Internal) => "TRF.0001",
+            (Side::Source, ErrorKind::Unauthenticated) => "TRF.0151",
+            (Side::Source, ErrorKind::PermissionDenied) => "TRF.0152",
+            (Side::Source, ErrorKind::BucketNotFound) => "TRF.0155",
+            (Side::Source, ErrorKind::NotFound) => "TRF.0156",
+            (Side::Source, ErrorKind::RateLimited) => "TRF.0159",
+            (Side::Source, ErrorKind::Archived) => "TRF.0160",
+            (Side::Source, _) => "TRF.0157",
+            (Side::Target, ErrorKind::PermissionDenied) => "TRF.0051",
+            (Side::Target, ErrorKind::StorageFull) => "TRF.0055",
+            (Side::Target, ErrorKind::Unauthenticated) => "TRF.0057",
+            (Side::Target, ErrorKind::BucketNotFound) => "TRF.0058",
+            (Side::Target, _) => "TRF.0061",
+        };
+        let side = match self.side {
+            Side::Source => "source",
+            Side::Target => "target",
+        };
+        Reason {
+            code: code.to_owned(),
+            message: format!("{side}: {}", self.error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_grow_and_end() {
+        let error = Error::new(ErrorKind::Unavailable, "503");
+        let delays: Vec<u128> = (1..=MAX_TRIES)
+            .filter_map(|tries| delay(&error, tries, 1.0))
+            .map(|d| d.as_millis())
+            .collect();
+        assert_eq!(delays, [200, 400, 800, 1600, 3200]);
+        assert_eq!(delay(&error, 1, 0.0), Some(Duration::from_millis(100)));
+    }
+
+    #[test]
+    fn a_retry_after_is_obeyed_up_to_a_limit() {
+        let asked = |secs| {
+            let error = Error::new(ErrorKind::RateLimited, "slow down");
+            delay(&error.with_retry_after(Some(Duration::from_secs(secs))), 1, 0.0)
+        };
+        assert_eq!(asked(120), Some(Duration::from_secs(120)));
+        assert_eq!(asked(9999), Some(Duration::from_secs(300)));
+    }
+
+    #[test]
+    fn what_cannot_pass_is_not_tried_again() {
+        for kind in [
+            ErrorKind::PermissionDenied,
+            ErrorKind::NotFound,
+            ErrorKind::Unsupported,
+        ] {
+            assert_eq!(delay(&Error::new(kind, "no"), 1, 0.0), None);
+        }
+    }
+
+    #[test]
+    fn wrong_keys_name_their_side() {
+        let wrong = |side| Trouble {
+            side,
+            error: Error::new(ErrorKind::Unauthenticated, "unknown key"),
+        };
+        assert_eq!(wrong(Side::Source).reason().code, "TRF.0151");
+        assert_eq!(wrong(Side::Target).reason().code, "TRF.0057");
+        assert!(wrong(Side::Source).is_fatal());
+    }
+}

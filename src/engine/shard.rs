@@ -1,0 +1,318 @@
+//! One shard: takes candidates in order, copies several at a time, commits what is settled without a gap.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::copy::{Outcome, failed, transfer};
+use super::feed::{Batch, Candidate, Found, Resumable, feed, pass_kind};
+use super::hooks::Point;
+use super::plan::Decision;
+use super::retry::{Attempt, Trouble};
+use super::window::Window;
+use super::{Context, Halt};
+use crate::error::{Error, ErrorKind};
+use crate::object::clouds::Side;
+use crate::store::{ClaimedShard, Commit, Committed, Failure};
+use crate::task::Key;
+
+/// Batches waiting between the feed and the shard.
+const BATCHES_AHEAD: usize = 1;
+/// How often settled work is committed.
+const COMMIT_EVERY: Duration = Duration::from_secs(1);
+/// Failures and resolutions that make a commit come early.
+const RECORDS_PER_COMMIT: usize = 1000;
+/// How long objects in flight may still settle after a stop, before they are cut off.
+const GRACE: Duration = Duration::from_millis(600);
+
+/// How a shard ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShardEnd {
+    /// It is through, and closed in the ledger.
+    Done,
+    /// It was asked to stop; what was settled is committed.
+    Stopped,
+}
+
+struct Run {
+    ctx: Arc<Context>,
+    claim: ClaimedShard,
+    window: Window,
+    waiting: VecDeque<Candidate>,
+    flight: JoinSet<(u64, Attempt<Outcome>)>,
+    speed: i64,
+    resumable: Resumable,
+}
+
+/// Walks a shard from its checkpoint to its end, or until it is stopped.
+///
+/// # Errors
+/// A trouble that concerns the whole task, a failing ledger, or another claim; what was settled before is committed
+/// where that is possible.
+pub async fn run(ctx: Arc<Context>, claim: ClaimedShard) -> Result<ShardEnd, Halt> {
+    let (sender, mut batches) = mpsc::channel(BATCHES_AHEAD);
+    let feeder = AbortOnDropHandle::new(tokio::spawn(feed(Arc::clone(&ctx), claim.clone(), sender)));
+    let mut run = Run {
+        window: Window::new(pass_kind(&claim.scope)),
+        ctx,
+        claim,
+        waiting: VecDeque::new(),
+        flight: JoinSet::new(),
+        speed: 0,
+        resumable: Resumable::Yes,
+    };
+    let walked = run.walk(&mut batches).await;
+    drop(batches);
+    feeder.abort();
+    match walked {
+        Ok(Walked::ToTheEnd) => {
+            run.commit(Close::Yes).await?;
+            Ok(ShardEnd::Done)
+        }
+        Ok(Walked::UntilStopped) => {
+            run.drain().await?;
+            run.commit(Close::No).await?;
+            Ok(ShardEnd::Stopped)
+        }
+        Err(Halt::Trouble(trouble)) => {
+            // The trouble decides; a ledger that fails on top of it is reported by the next one to use it.
+            run.flight.shutdown().await;
+            run.commit(Close::No).await?;
+            Err(Halt::Trouble(trouble))
+        }
+        Err(other) => Err(other),
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Walked {
+    ToTheEnd,
+    UntilStopped,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Close {
+    Yes,
+    No,
+}
+
+impl Run {
+    async fn walk(&mut self, batches: &mut mpsc::Receiver<Result<Batch, Halt>>) -> Result<Walked, Halt> {
+        let stop = self.ctx.stop.clone();
+        let objects = Arc::clone(&self.ctx.objects);
+        let mut tick = interval(COMMIT_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut exhausted = false;
+        loop {
+            self.settle_quick_ones().await?;
+            if exhausted && self.waiting.is_empty() && self.flight.is_empty() {
+                return Ok(Walked::ToTheEnd);
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(Walked::UntilStopped),
+                Some(joined) = self.flight.join_next(), if !self.flight.is_empty() => self.landed(joined)?,
+                _ = tick.tick() => self.report().await?,
+                permit = Arc::clone(&objects).acquire_owned(),
+                    if !self.waiting.is_empty() && self.window.has_room() =>
+                {
+                    let permit = permit.map_err(|_| Halt::Ledger(Error::internal("object permits are closed")))?;
+                    self.begin(permit);
+                }
+                batch = batches.recv(), if self.waiting.is_empty() && !exhausted => match batch {
+                    None => exhausted = true,
+                    Some(Err(halt)) => return Err(halt),
+                    Some(Ok(Batch { candidates, order })) => {
+                        self.waiting = candidates.into();
+                        self.note_order(order).await?;
+                    }
+                },
+            }
+        }
+    }
+
+    /// Settles everything at the front of the queue that needs no copying.
+    async fn settle_quick_ones(&mut self) -> Result<(), Halt> {
+        while self.window.has_room() {
+            let copies = |c: &Candidate| matches!(c.step, Found::Planned(_, Decision::Copy));
+            if self.waiting.front().is_none_or(copies) {
+                break;
+            }
+            let Some(Candidate { key, counted, step }) = self.waiting.pop_front() else {
+                break;
+            };
+            let (size, outcome) = self.outcome_without_copy(&key, counted, step);
+            let number = self.window.push(key, size, counted);
+            self.window.settle(number, outcome);
+            if self.window.records() >= RECORDS_PER_COMMIT {
+                self.commit(Close::No).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn outcome_without_copy(&self, key: &Key, counted: i64, step: Found) -> (u64, Outcome) {
+        let counted = u64::try_from(counted).unwrap_or_default();
+        match step {
+            Found::Planned(entry, Decision::Skip(_) | Decision::Copy) => (entry.size, Outcome::Skipped),
+            Found::Planned(entry, Decision::Refuse(reason)) => {
+                let (code, message) = reason.describe();
+                (entry.size, self.failure(key, code, message))
+            }
+            Found::Missing if self.claim.scope == crate::store::ShardScope::Failures => {
+                (counted, Outcome::Gone)
+            }
+            Found::Missing => (
+                0,
+                self.failure(key, "NoSuchKey", "source: the object does not exist"),
+            ),
+            Found::Unknown(trouble) => (counted, failed(&self.ctx, key, counted, &trouble, 1)),
+        }
+    }
+
+    fn failure(&self, key: &Key, code: &str, message: &str) -> Outcome {
+        Outcome::Failed(Box::new(Failure {
+            key: key.clone(),
+            size: 0,
+            code: code.to_owned(),
+            message: message.to_owned(),
+            request_id: None,
+            attempts: 1,
+            at: self.ctx.clock.now(),
+        }))
+    }
+
+    /// Sends the first waiting object, which is one to copy, on its way.
+    fn begin(&mut self, permit: tokio::sync::OwnedSemaphorePermit) {
+        let Some(Candidate {
+            key,
+            counted,
+            step: Found::Planned(entry, _),
+        }) = self.waiting.pop_front()
+        else {
+            return;
+        };
+        let number = self.window.push(key, entry.size, counted);
+        let ctx = Arc::clone(&self.ctx);
+        self.flight.spawn(async move {
+            let abort = ctx.abort.clone();
+            let outcome = tokio::select! {
+                outcome = transfer(&ctx, entry) => outcome,
+                () = abort.cancelled() => Err(cancelled()),
+            };
+            drop(permit);
+            (number, outcome)
+        });
+    }
+
+    fn landed(
+        &mut self,
+        joined: Result<(u64, Attempt<Outcome>), tokio::task::JoinError>,
+    ) -> Result<(), Halt> {
+        let (number, outcome) =
+            joined.map_err(|e| Halt::Ledger(Error::internal("copying ended by a defect").with_source(e)))?;
+        match outcome {
+            Ok(outcome) => {
+                self.window.settle(number, outcome);
+                Ok(())
+            }
+            // It stays unsettled, and with it the checkpoint before it.
+            Err(trouble) if trouble.error.kind() == ErrorKind::Cancelled => Ok(()),
+            Err(trouble) => Err(Halt::Trouble(trouble)),
+        }
+    }
+
+    async fn note_order(&mut self, order: Resumable) -> Result<(), Halt> {
+        if self.resumable == Resumable::Yes && order == Resumable::No {
+            self.resumable = Resumable::No;
+            tracing::warn!(
+                task.id = %self.ctx.task.id,
+                "the source lists in no known order; after a stop this part begins again"
+            );
+            match self
+                .ctx
+                .store
+                .set_unordered(self.ctx.task.id, &self.claim)
+                .await
+                .map_err(Halt::Ledger)?
+            {
+                Committed::Done => {}
+                Committed::Fenced => return Err(Halt::Fenced),
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits what is settled, or at least the speed when it changed.
+    async fn report(&mut self) -> Result<(), Halt> {
+        let speed = self.ctx.progress.speed(Instant::now());
+        if self.window.has_settled() || speed != self.speed {
+            self.speed = speed;
+            self.commit(Close::No).await?;
+        }
+        Ok(())
+    }
+
+    async fn commit(&mut self, close: Close) -> Result<(), Halt> {
+        if close == Close::No && !self.window.has_settled() && self.speed == 0 {
+            return Ok(());
+        }
+        self.ctx.hooks.reach(Point::BeforeCommit).await;
+        let commit = Commit {
+            close: close == Close::Yes,
+            speed: self.speed,
+            ..self.window.take()
+        };
+        let commit = if self.ctx.task.spec.record_failures {
+            commit
+        } else {
+            Commit {
+                failures: Vec::new(),
+                ..commit
+            }
+        };
+        let now = self.ctx.clock.now();
+        let written = self
+            .ctx
+            .store
+            .commit(self.ctx.task.id, &self.claim, commit, now)
+            .await;
+        self.ctx.hooks.reach(Point::AfterCommit).await;
+        match written.map_err(Halt::Ledger)? {
+            Committed::Done => Ok(()),
+            Committed::Fenced => Err(Halt::Fenced),
+        }
+    }
+
+    /// Lets what is nearly done settle, then cuts the rest off. No request leaves afterwards.
+    async fn drain(&mut self) -> Result<(), Halt> {
+        self.waiting.clear();
+        let grace = tokio::time::sleep(GRACE);
+        tokio::pin!(grace);
+        loop {
+            tokio::select! {
+                biased;
+                joined = self.flight.join_next() => match joined {
+                    None => return Ok(()),
+                    Some(joined) => self.landed(joined)?,
+                },
+                () = &mut grace => break,
+                () = self.ctx.abort.cancelled() => break,
+            }
+        }
+        self.flight.shutdown().await;
+        Ok(())
+    }
+}
+
+fn cancelled() -> Trouble {
+    Trouble {
+        side: Side::Source,
+        error: Error::new(ErrorKind::Cancelled, "stopped"),
+    }
+}

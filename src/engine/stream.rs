@@ -1,0 +1,206 @@
+//! The body between a read and a write: frames pass through one by one, counted, throttled, watched, and hashed where
+//! nothing else proves them.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use md5::{Digest as _, Md5};
+use tokio::time::Sleep;
+
+use super::limit::Throttle;
+use super::progress::Progress;
+use crate::error::{Error, ErrorKind};
+use crate::object::Body;
+
+/// Whether to hash what passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hashing {
+    /// Something else proves the bytes.
+    None,
+    /// MD5, to be compared with the tag of what was written.
+    Md5,
+}
+
+/// What the other end of a stream tells after it was sent.
+#[derive(Clone, Debug, Default)]
+pub struct Watch(Arc<Mutex<Seen>>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    error: Option<Error>,
+    hash: Option<Md5>,
+}
+
+impl Watch {
+    /// The error of the source, if it was the source that ended the stream.
+    pub fn take_error(&self) -> Option<Error> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).error.take()
+    }
+
+    /// The MD5 of all that passed, if it was asked for.
+    pub fn take_md5(&self) -> Option<[u8; 16]> {
+        let hash = self.0.lock().unwrap_or_else(PoisonError::into_inner).hash.take();
+        hash.map(|hash| hash.finalize().into())
+    }
+}
+
+struct Metered {
+    inner: Body,
+    left: u64,
+    throttle: Arc<Throttle>,
+    progress: Arc<Progress>,
+    wait: Option<Pin<Box<Sleep>>>,
+    hash: Option<Md5>,
+    watch: Watch,
+}
+
+/// Wraps the body of a read of exactly `length` bytes; fewer or more become an `Integrity` error.
+pub fn metered(
+    inner: Body,
+    length: u64,
+    throttle: &Arc<Throttle>,
+    progress: &Arc<Progress>,
+    hashing: Hashing,
+) -> (Body, Watch) {
+    let watch = Watch::default();
+    let metered = Metered {
+        inner,
+        left: length,
+        throttle: Arc::clone(throttle),
+        progress: Arc::clone(progress),
+        wait: None,
+        hash: (hashing == Hashing::Md5).then(Md5::new),
+        watch: watch.clone(),
+    };
+    (metered.boxed_unsync(), watch)
+}
+
+impl Metered {
+    fn fail(&self, error: Error) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let twin = Error::new(error.kind(), error.message());
+        self.watch.0.lock().unwrap_or_else(PoisonError::into_inner).error = Some(error);
+        Poll::Ready(Some(Err(twin)))
+    }
+
+    fn hand_over_hash(&mut self) {
+        if let Some(hash) = self.hash.take() {
+            self.watch.0.lock().unwrap_or_else(PoisonError::into_inner).hash = Some(hash);
+        }
+    }
+}
+
+impl http_body::Body for Metered {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = &mut *self;
+        if let Some(wait) = &mut this.wait {
+            ready!(wait.as_mut().poll(cx));
+            this.wait = None;
+        }
+        let frame = match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
+            None if this.left == 0 => {
+                this.hand_over_hash();
+                return Poll::Ready(None);
+            }
+            None => {
+                let text = format!("the source ended {} bytes early", this.left);
+                return this.fail(Error::new(ErrorKind::Integrity, text));
+            }
+            Some(Err(error)) => return this.fail(error),
+            Some(Ok(frame)) => frame,
+        };
+        let Some(data) = frame.data_ref() else {
+            return Poll::Ready(Some(Ok(frame)));
+        };
+        let length = data.len() as u64;
+        let Some(left) = this.left.checked_sub(length) else {
+            return this.fail(Error::new(
+                ErrorKind::Integrity,
+                "the source sent more bytes than announced",
+            ));
+        };
+        this.left = left;
+        this.progress.add(length);
+        if let Some(hash) = &mut this.hash {
+            hash.update(data);
+        }
+        // hyper stops polling a body of known length once it has all of it, so the hash must be ready by then.
+        if left == 0 {
+            this.hand_over_hash();
+        }
+        let wait = this.throttle.spend(data.len(), Instant::now());
+        if wait > Duration::ZERO {
+            this.wait = Some(Box::pin(tokio::time::sleep(wait)));
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::stream;
+    use http_body_util::StreamBody;
+
+    fn body(frames: &[&'static str]) -> Body {
+        let frames: Vec<Result<Frame<Bytes>, Error>> = frames
+            .iter()
+            .map(|f| Ok(Frame::data(Bytes::from_static(f.as_bytes()))))
+            .collect();
+        StreamBody::new(stream::iter(frames)).boxed_unsync()
+    }
+
+    async fn read(frames: &[&'static str], length: u64) -> (Result<Bytes, Error>, Watch) {
+        let throttle = Arc::new(Throttle::new(None));
+        let (metered, watch) = metered(
+            body(frames),
+            length,
+            &throttle,
+            &Arc::new(Progress::default()),
+            Hashing::Md5,
+        );
+        (metered.collect().await.map(|c| c.to_bytes()), watch)
+    }
+
+    #[tokio::test]
+    async fn exactly_the_announced_bytes_pass_and_are_hashed() {
+        let (bytes, watch) = read(&["ab", "c"], 3).await;
+        assert_eq!(bytes.unwrap(), "abc");
+        assert_eq!(
+            hex::encode(watch.take_md5().unwrap()),
+            "900150983cd24fb0d6963f7d28e17f72"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_early_end_and_extra_bytes_are_errors_of_the_source() {
+        for (frames, length) in [(&["ab"][..], 3), (&["abcd"][..], 3), (&["abc", "d"][..], 3)] {
+            let (bytes, watch) = read(frames, length).await;
+            if bytes.is_ok() {
+                // Bytes behind the announced length are never asked for.
+                assert_eq!(bytes.unwrap().len(), 3);
+                continue;
+            }
+            assert_eq!(bytes.unwrap_err().kind(), ErrorKind::Integrity);
+            assert_eq!(watch.take_error().unwrap().kind(), ErrorKind::Integrity);
+        }
+    }
+}

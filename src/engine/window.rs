@@ -1,0 +1,237 @@
+//! The window of a shard: objects in listing order, some settled, some in flight. Pure.
+//!
+//! Only what is settled without a gap from the front may be committed, because the checkpoint is a key: everything
+//! before it must be done.
+
+use std::collections::VecDeque;
+
+use super::copy::{Copied, Metadata, Outcome, Proof};
+use crate::store::{Commit, Failure};
+use crate::task::{Counters, Key, PassKind};
+
+/// Most objects between the oldest one in flight and the newest: bounds memory when one large object holds the front.
+pub const MAX_OPEN: usize = 10_000;
+
+/// Objects of a shard that are not committed yet.
+#[derive(Debug)]
+pub struct Window {
+    kind: PassKind,
+    open: VecDeque<Slot>,
+    /// Number of the front object.
+    first: u64,
+    settled: Commit,
+}
+
+#[derive(Debug)]
+struct Slot {
+    key: Key,
+    size: i64,
+    /// Bytes that the counters already hold for it (failed-only pass).
+    counted: i64,
+    outcome: Option<Outcome>,
+}
+
+impl Window {
+    /// An empty window of a pass of this kind.
+    pub fn new(kind: PassKind) -> Self {
+        Self {
+            kind,
+            open: VecDeque::new(),
+            first: 0,
+            settled: Commit::default(),
+        }
+    }
+
+    /// Appends the next object and returns its number.
+    pub fn push(&mut self, key: Key, size: u64, counted: i64) -> u64 {
+        let size = i64::try_from(size).unwrap_or(i64::MAX);
+        self.open.push_back(Slot {
+            key,
+            size,
+            counted,
+            outcome: None,
+        });
+        self.first + self.open.len() as u64 - 1
+    }
+
+    /// Settles an object; what is settled without a gap moves into the next commit.
+    pub fn settle(&mut self, number: u64, outcome: Outcome) {
+        let index = usize::try_from(number - self.first).unwrap_or(usize::MAX);
+        if let Some(slot) = self.open.get_mut(index) {
+            slot.outcome = Some(outcome);
+        }
+        while let Some(Slot { outcome: Some(_), .. }) = self.open.front() {
+            let Some(Slot {
+                key,
+                size,
+                counted,
+                outcome: Some(outcome),
+            }) = self.open.pop_front()
+            else {
+                break;
+            };
+            self.first += 1;
+            self.count(&key, size, counted, outcome);
+            self.settled.checkpoint = Some(key);
+        }
+    }
+
+    /// Whether another object may be appended.
+    pub fn has_room(&self) -> bool {
+        self.open.len() < MAX_OPEN
+    }
+
+    /// Number of records in the next commit, to commit early when it grows.
+    pub fn records(&self) -> usize {
+        self.settled.failures.len() + self.settled.resolved.len()
+    }
+
+    /// Whether there is anything to commit.
+    pub fn has_settled(&self) -> bool {
+        self.settled.checkpoint.is_some()
+    }
+
+    /// Takes the next commit out.
+    pub fn take(&mut self) -> Commit {
+        std::mem::take(&mut self.settled)
+    }
+
+    fn count(&mut self, key: &Key, size: i64, counted: i64, outcome: Outcome) {
+        let delta = &mut self.settled.delta;
+        match self.kind {
+            PassKind::Full => {
+                *delta += Counters {
+                    listed: 1,
+                    bytes_listed: size,
+                    ..Counters::default()
+                }
+            }
+            // The object was listed and counted as failed by an earlier pass; its size may have changed since.
+            PassKind::Failed => {
+                *delta += Counters {
+                    failed: -1,
+                    bytes_listed: size - counted,
+                    ..Counters::default()
+                };
+            }
+        }
+        let settled = Counters {
+            bytes_settled: size,
+            ..Counters::default()
+        };
+        let over = match outcome {
+            Outcome::Copied(Copied {
+                bytes,
+                proof,
+                metadata,
+            }) => {
+                *delta += Counters {
+                    copied: 1,
+                    bytes_copied: i64::try_from(bytes).unwrap_or(i64::MAX),
+                    proved_etag: i64::from(proof == Proof::ETag),
+                    proved_checksum: i64::from(proof == Proof::Checksum),
+                    proved_size: i64::from(proof == Proof::Size),
+                    metadata_lost: i64::from(metadata == Metadata::Lost),
+                    ..settled
+                };
+                true
+            }
+            Outcome::Skipped => {
+                *delta += Counters {
+                    skipped: 1,
+                    ..settled
+                };
+                true
+            }
+            Outcome::Gone => {
+                *delta += Counters { gone: 1, ..settled };
+                true
+            }
+            Outcome::Failed(failure) => {
+                delta.failed += 1;
+                self.settled.failures.push(Failure { size, ..*failure });
+                false
+            }
+        };
+        if over && self.kind == PassKind::Failed {
+            self.settled.resolved.push(key.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::UnixMillis;
+    use proptest::prelude::*;
+
+    fn failure() -> Outcome {
+        Outcome::Failed(Box::new(Failure {
+            key: Key::from("k"),
+            size: 0,
+            code: "X".to_owned(),
+            message: "x".to_owned(),
+            request_id: None,
+            attempts: 1,
+            at: UnixMillis(0),
+        }))
+    }
+
+    #[test]
+    fn a_gap_holds_the_checkpoint() {
+        let mut window = Window::new(PassKind::Full);
+        let numbers: Vec<u64> = ["a", "b", "c"]
+            .iter()
+            .map(|k| window.push(Key::from(*k), 5, 0))
+            .collect();
+        window.settle(numbers[1], Outcome::Skipped);
+        assert!(!window.has_settled());
+        window.settle(numbers[0], failure());
+        let commit = window.take();
+        assert_eq!(commit.checkpoint, Some(Key::from("b")));
+        assert_eq!(
+            (commit.delta.listed, commit.delta.failed, commit.delta.skipped),
+            (2, 1, 1)
+        );
+        assert_eq!((commit.failures.len(), commit.delta.bytes_settled), (1, 5));
+        window.settle(numbers[2], Outcome::Gone);
+        assert_eq!(window.take().delta.gone, 1);
+        assert!(window.open.is_empty());
+    }
+
+    #[test]
+    fn a_failed_pass_moves_counts_from_failed() {
+        let mut window = Window::new(PassKind::Failed);
+        let again = window.push(Key::from("a"), 7, 5);
+        let gone = window.push(Key::from("b"), 5, 5);
+        window.settle(again, failure());
+        window.settle(gone, Outcome::Gone);
+        let commit = window.take();
+        assert_eq!(
+            (commit.delta.listed, commit.delta.failed, commit.delta.gone),
+            (0, -1, 1)
+        );
+        assert_eq!(commit.delta.bytes_listed, 2);
+        assert_eq!(commit.resolved, [Key::from("b")]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_object_is_counted_once_in_any_order(order in Just((0..40u64).collect::<Vec<_>>()).prop_shuffle()) {
+            let mut window = Window::new(PassKind::Full);
+            for number in 0..40 {
+                prop_assert_eq!(window.push(Key::from(format!("{number:02}").as_str()), 1, 0), number);
+            }
+            let mut total = Counters::default();
+            for number in order {
+                window.settle(number, Outcome::Skipped);
+                let commit = window.take();
+                if let Some(checkpoint) = commit.checkpoint {
+                    total += commit.delta;
+                    prop_assert_eq!(checkpoint, Key::from(format!("{:02}", total.listed - 1).as_str()));
+                }
+            }
+            prop_assert_eq!((total.listed, total.skipped), (40, 40));
+        }
+    }
+}

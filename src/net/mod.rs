@@ -1,0 +1,355 @@
+//! The guarded outbound HTTP client that every part of the service shares.
+//!
+//! The policy is applied to the addresses that are connected to, at the moment of connecting: a name is resolved here,
+//! forbidden addresses are dropped, and the connection goes to one of the rest, so no second resolution can slip in
+//! between. Redirects are not followed and no proxy is used.
+
+mod policy;
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, Uri};
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Incoming;
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::Name;
+use hyper_util::client::legacy::{Client, Error as ClientError};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::sync::OnceCell;
+use tower_service::Service;
+
+pub use self::policy::{NetworkPolicy, Refused, Scheme};
+use crate::error::{Error, ErrorKind, Result};
+
+/// A request's body.
+pub type RequestBody = UnsyncBoxBody<Bytes, Error>;
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+type BoxFuture<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
+type Connector = HttpConnector<Resolver>;
+type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
+
+/// Longest time for TCP to connect, over all addresses of a host.
+const TCP_LIMIT: Duration = Duration::from_secs(10);
+/// Longest time for name resolution, TCP and TLS together.
+const CONNECT_LIMIT: Duration = Duration::from_secs(20);
+/// How long an unused connection is kept.
+const IDLE_LIMIT: Duration = Duration::from_secs(60);
+/// Unused connections kept for a host; above the 50 objects of a task and its parts.
+const IDLE_CONNECTIONS: usize = 256;
+/// Largest read buffer of a connection, and so the limit of an answer's headers.
+const BUFFER_LIMIT: usize = 256 * 1024;
+/// Most headers of an answer. User metadata alone may be hundreds of short ones (2 KiB of names and values).
+const HEADERS_LIMIT: usize = 400;
+
+/// A pooled HTTP/1.1 client that connects only where the [`NetworkPolicy`] lets it. Cheap to clone; clones share the
+/// pool.
+#[derive(Clone)]
+pub struct HttpClient {
+    client: Client<Guard, RequestBody>,
+}
+
+impl fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HttpClient")
+    }
+}
+
+impl HttpClient {
+    /// Makes a client. Root certificates are loaded at the first connection over TLS.
+    #[must_use]
+    pub fn new(policy: NetworkPolicy) -> Self {
+        let policy = Arc::new(policy);
+        let connector = |scheme| {
+            let resolver = Resolver {
+                policy: policy.clone(),
+                scheme,
+            };
+            let mut connector = HttpConnector::new_with_resolver(resolver);
+            connector.enforce_http(false);
+            connector.set_nodelay(true);
+            connector.set_connect_timeout(Some(TCP_LIMIT));
+            connector.set_keepalive(Some(IDLE_LIMIT));
+            connector
+        };
+        let guard = Guard(Arc::new(Connectors {
+            plain: connector(Scheme::Http),
+            below_tls: connector(Scheme::Https),
+            tls: OnceCell::new(),
+            policy,
+        }));
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_LIMIT)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .http1_max_buf_size(BUFFER_LIMIT)
+            .http1_max_headers(HEADERS_LIMIT)
+            .build(guard);
+        Self { client }
+    }
+
+    /// Sends a request and waits for the head of the answer, whatever its status. Sets no time limit of its own but that
+    /// of connecting.
+    ///
+    /// # Errors
+    /// `Forbidden` where the policy refuses the host (never worth a retry), `Timeout` when connecting took too long,
+    /// `InvalidArgument` for a certificate that is not trusted, `Unsupported` for an answer with oversized headers,
+    /// `Unavailable` otherwise. An error of the request's body is in the chain of sources.
+    pub async fn request(&self, request: Request<RequestBody>) -> Result<Response<Incoming>> {
+        let authority = request.uri().authority().cloned();
+        self.client.request(request).await.map_err(|error| {
+            let host = authority.as_ref().map_or("the host", |a| a.host());
+            translate(host, error)
+        })
+    }
+}
+
+/// Something of type `T` in the chain of causes.
+fn cause<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<T>() {
+            return Some(found);
+        }
+        // An IO error that wraps another one shows it here and not as its source.
+        let wrapped = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+            .and_then(|inner| cause::<T>(inner));
+        if wrapped.is_some() {
+            return wrapped;
+        }
+        next = error.source();
+    }
+    None
+}
+
+fn translate(host: &str, error: ClientError) -> Error {
+    let io_kind = cause::<io::Error>(&error).map(io::Error::kind);
+    let (kind, message) = if cause::<Refused>(&error).is_some() {
+        let text = format!(
+            "connecting to {host} is refused by the network policy; \
+             the operator can allow its network with --allow-network"
+        );
+        // No source: every refusal of a host looks the same.
+        return Error::new(ErrorKind::Forbidden, text);
+    } else if let Some(problem) = cause::<TlsUnusable>(&error) {
+        (ErrorKind::InvalidArgument, problem.to_string())
+    } else if let Some(rustls::Error::InvalidCertificate(reason)) = cause::<rustls::Error>(&error) {
+        let text = format!("the certificate of {host} is not trusted: {reason}");
+        (ErrorKind::InvalidArgument, text)
+    } else if cause::<TooSlow>(&error).is_some() || io_kind == Some(io::ErrorKind::TimedOut) {
+        (ErrorKind::Timeout, format!("connecting to {host} took too long"))
+    } else if error.is_connect() {
+        (ErrorKind::Unavailable, format!("cannot connect to {host}"))
+    } else if cause::<hyper::Error>(&error).is_some_and(hyper::Error::is_parse_too_large) {
+        let text = format!("the headers of an answer of {host} are too large");
+        (ErrorKind::Unsupported, text)
+    } else if cause::<hyper::Error>(&error).is_some_and(hyper::Error::is_parse) {
+        (ErrorKind::Unavailable, format!("{host} did not answer in HTTP"))
+    } else {
+        (ErrorKind::Unavailable, format!("the connection to {host} broke"))
+    };
+    Error::new(kind, message).with_source(error)
+}
+
+#[derive(Debug)]
+struct TooSlow;
+
+impl fmt::Display for TooSlow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("connecting took too long")
+    }
+}
+
+impl StdError for TooSlow {}
+
+#[derive(Debug)]
+struct TlsUnusable(String);
+
+impl fmt::Display for TlsUnusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "https needs root certificates (package ca-certificates, or SSL_CERT_FILE): {}",
+            self.0
+        )
+    }
+}
+
+impl StdError for TlsUnusable {}
+
+struct Connectors {
+    policy: Arc<NetworkPolicy>,
+    plain: Connector,
+    below_tls: Connector,
+    tls: OnceCell<HttpsConnector<Connector>>,
+}
+
+impl Connectors {
+    async fn connect(&self, uri: Uri) -> Result<Stream, BoxError> {
+        let host = uri.host().unwrap_or_default();
+        self.policy.check_name(host)?;
+        let scheme = match uri.scheme_str() {
+            Some("https") => Scheme::Https,
+            _ => Scheme::Http,
+        };
+        // The connector dials literal addresses without asking the resolver. Other spellings of an address (decimal,
+        // octal, hexadecimal) are names to it, so they reach the resolver and are checked there.
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        if let Ok(ip) = bare.parse::<IpAddr>() {
+            self.policy.check(ip, scheme)?;
+        }
+        match scheme {
+            Scheme::Http => Ok(MaybeHttpsStream::Http(self.plain.clone().call(uri).await?)),
+            Scheme::Https => self.tls().await?.call(uri).await,
+        }
+    }
+
+    /// Loads the root certificates once; a failure is tried again with the next connection.
+    async fn tls(&self) -> Result<HttpsConnector<Connector>, BoxError> {
+        let connector = self.tls.get_or_try_init(|| async {
+            let config = tokio::task::spawn_blocking(tls_config).await??;
+            Ok::<_, BoxError>(HttpsConnector::from((self.below_tls.clone(), config)))
+        });
+        Ok(connector.await?.clone())
+    }
+}
+
+fn tls_config() -> Result<rustls::ClientConfig, BoxError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_native_roots()
+        .map_err(|error| TlsUnusable(error.to_string()))?
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+#[derive(Clone)]
+struct Guard(Arc<Connectors>);
+
+impl Service<Uri> for Guard {
+    type Response = Stream;
+    type Error = BoxError;
+    type Future = BoxFuture<Stream>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connectors = self.0.clone();
+        Box::pin(async move {
+            match tokio::time::timeout(CONNECT_LIMIT, connectors.connect(uri)).await {
+                Ok(result) => result,
+                Err(_) => Err(TooSlow.into()),
+            }
+        })
+    }
+}
+
+#[derive(Clone)]
+struct Resolver {
+    policy: Arc<NetworkPolicy>,
+    scheme: Scheme,
+}
+
+impl Service<Name> for Resolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = BoxError;
+    type Future = BoxFuture<Self::Response>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let Self { policy, scheme } = self.clone();
+        Box::pin(async move {
+            let mut found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let resolved = !found.is_empty();
+            found.retain(|address| policy.check(address.ip(), scheme).is_ok());
+            if resolved && found.is_empty() {
+                return Err(Refused.into());
+            }
+            Ok(found.into_iter())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{BodyExt, Empty};
+
+    use super::*;
+
+    async fn get(client: &HttpClient, url: &str) -> Error {
+        let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
+        let request = Request::get(url).body(body).unwrap();
+        client.request(request).await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn every_spelling_of_a_forbidden_address_is_refused_alike() {
+        let client = HttpClient::new(NetworkPolicy::default());
+        for host in [
+            "127.0.0.1",
+            "2130706433",
+            "0x7f000001",
+            "0x7f.1",
+            "0177.0.0.1",
+            "127.1",
+            "localhost",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+            "[64:ff9b::7f00:1]",
+            "169.254.169.254",
+            "metadata.google.internal",
+            "METADATA.google.internal.",
+            "0.0.0.0",
+            "8.8.8.8",
+        ] {
+            let error = get(&client, &format!("http://{host}:9/")).await;
+            assert_eq!(error.kind(), ErrorKind::Forbidden, "{host}: {error}");
+            let wanted = format!(
+                "connecting to {host} is refused by the network policy; \
+                 the operator can allow its network with --allow-network"
+            );
+            assert_eq!(error.message(), wanted);
+            assert!(!error.is_retryable());
+        }
+        for host in ["127.0.0.1", "localhost", "[::1]", "169.254.169.254"] {
+            let error = get(&client, &format!("https://{host}:9/")).await;
+            assert_eq!(error.kind(), ErrorKind::Forbidden, "{host}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_allowed_address_is_dialled() {
+        let client = HttpClient::new(NetworkPolicy {
+            allowed: vec!["127.0.0.0/8".parse().unwrap()],
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        for host in ["127.0.0.1", "2130706433"] {
+            let error = get(&client, &format!("http://{host}:{port}/")).await;
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{host}: {error}");
+        }
+        let error = get(&client, &format!("http://169.254.169.254:{port}/")).await;
+        assert_eq!(error.kind(), ErrorKind::Forbidden);
+    }
+}

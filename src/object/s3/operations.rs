@@ -1,0 +1,329 @@
+//! The operations of [`ObjectStore`] as S3 requests.
+
+use async_trait::async_trait;
+use http::header::{CONTENT_TYPE, HeaderValue, IF_MATCH, RANGE};
+use http::{Method, StatusCode};
+use http_body_util::BodyExt;
+
+use super::body::Download;
+use super::errors::Subject;
+use super::request::{
+    CONTENT_MD5, add_condition, described, integrity, md5_header, payload, quoted, span, value, whole_size,
+};
+use super::url::{Query, copy_source};
+use super::xml::Element;
+use super::{Call, ListVersion, Payload, S3Store, documents, headers, listing};
+use crate::error::{Error, ErrorKind, Result};
+use crate::object::{
+    Body, CopySource, ETag, ListFrom, ListPage, NewObject, Object, ObjectInfo, ObjectStore, Part, Portion,
+    Tags, UploadId, WriteIf,
+};
+use crate::task::Key;
+
+/// Largest number of a part.
+const MAX_PARTS: u32 = 10_000;
+
+impl S3Store {
+    fn part_query(upload: &UploadId, number: u32) -> Result<Query> {
+        if !(1..=MAX_PARTS).contains(&number) {
+            return Err(Error::invalid("a part number must lie between 1 and 10,000"));
+        }
+        Query::default()
+            .number("partNumber", number)
+            .with("uploadId", upload.0.as_bytes())
+    }
+
+    /// Sends a request whose answer of status 200 may hold an error.
+    async fn written(&self, call: Call<'_>, wanted: Element) -> Result<Option<ETag>> {
+        let subject = call.subject;
+        let (headers, document) = self.document(call).await?;
+        documents::written(&document, wanted)?
+            .map_err(|failure| self.failed(StatusCode::OK, &headers, failure, subject))
+    }
+
+    fn add_copy_source(call: &mut Call<'_>, from: &CopySource) -> Result<()> {
+        call.headers
+            .insert("x-amz-copy-source", copy_source(&from.bucket, &from.key)?);
+        if let Some(etag) = &from.if_match {
+            call.headers.insert("x-amz-copy-source-if-match", quoted(etag)?);
+        }
+        Ok(())
+    }
+
+    /// Turns a page into where the next one begins.
+    fn next_page(&self, page: &mut listing::Listing, from: &ListFrom) -> Result<Option<String>> {
+        if self.list_version == ListVersion::V2
+            && page.version_1
+            && (page.truncated || *from != ListFrom::Start)
+        {
+            let text = "the store answers a version 2 listing as version 1";
+            return Err(Error::new(ErrorKind::Unsupported, text).with_code("ListObjectsV2Unsupported"));
+        }
+        if !page.truncated {
+            return Ok(None);
+        }
+        let next = match self.list_version {
+            ListVersion::V2 => match page.token.take() {
+                Some(token) => Some(token),
+                None => {
+                    let text = "the store gives no token to go on with a version 2 listing";
+                    let error = Error::new(ErrorKind::Unsupported, text);
+                    return Err(error.with_code("ListObjectsV2Unsupported"));
+                }
+            },
+            ListVersion::V1 => page
+                .next_marker
+                .take()
+                .or_else(|| page.entries.last().map(|entry| entry.key.as_bytes().to_vec()))
+                .map(String::from_utf8)
+                .transpose()
+                .map_err(|_| integrity("a listing goes on behind a key that is not UTF-8"))?,
+        };
+        let next = next.ok_or_else(|| integrity("a listing goes on, but does not say where"))?;
+        let went = match from {
+            ListFrom::Start => true,
+            ListFrom::Token(token) => *token != next,
+            ListFrom::After(key) => key.as_bytes() != next.as_bytes(),
+        };
+        if !went {
+            return Err(integrity("a listing goes on where it began"));
+        }
+        Ok(Some(next))
+    }
+}
+
+#[async_trait]
+impl ObjectStore for S3Store {
+    async fn list(&self, prefix: &[u8], from: &ListFrom) -> Result<ListPage> {
+        let mut call = self.call(Method::GET, Subject::Bucket, None);
+        let mut query = Query::default();
+        query = match (self.list_version, from) {
+            (ListVersion::V2, ListFrom::Start) => query.number("list-type", 2),
+            (ListVersion::V2, ListFrom::Token(token)) => query
+                .number("list-type", 2)
+                .with("continuation-token", token.as_bytes())?,
+            (ListVersion::V2, ListFrom::After(key)) => {
+                query.number("list-type", 2).with("start-after", key.as_bytes())?
+            }
+            (ListVersion::V1, ListFrom::Start) => query,
+            (ListVersion::V1, ListFrom::Token(marker)) => query.with("marker", marker.as_bytes())?,
+            (ListVersion::V1, ListFrom::After(key)) => query.with("marker", key.as_bytes())?,
+        };
+        query = query.with("encoding-type", b"url")?.number("max-keys", 1000);
+        if !prefix.is_empty() {
+            query = query.with("prefix", prefix)?;
+        }
+        call.query = query;
+        let (_, document) = self.document(call).await?;
+        let mut page = listing::read(&document, self.plus)?;
+        let next = self.next_page(&mut page, from)?;
+        Ok(ListPage {
+            entries: page.entries,
+            next,
+        })
+    }
+
+    async fn head(&self, key: &Key, part: Option<u32>) -> Result<ObjectInfo> {
+        let mut call = self.call(Method::HEAD, Subject::Object, Some(key));
+        if let Some(part) = part {
+            call.query = Query::default().number("partNumber", part);
+        }
+        let answer = self.send(call).await?;
+        let size = headers::content_length(answer.headers())
+            .ok_or_else(|| integrity("the store does not tell the length of the object"))?;
+        Ok(headers::object_info(answer.headers(), size))
+    }
+
+    async fn get(&self, key: &Key, portion: Portion, if_match: Option<&ETag>) -> Result<Object> {
+        let mut call = self.call(Method::GET, Subject::Object, Some(key));
+        match portion {
+            Portion::Whole => {}
+            Portion::Range { offset, length } => {
+                call.headers.insert(RANGE, value(span(offset, length)?)?);
+            }
+            Portion::Part(number) => call.query = Query::default().number("partNumber", number),
+        }
+        if let Some(etag) = if_match {
+            call.headers.insert(IF_MATCH, quoted(etag)?);
+        }
+        let (head, incoming) = self.send(call).await?.into_parts();
+        let length = headers::content_length(&head.headers)
+            .ok_or_else(|| integrity("the store does not announce the length of the body"))?;
+        let size = whole_size(portion, head.status, &head.headers, length)?;
+        let info = headers::object_info(&head.headers, size);
+        if let (Some(wanted), Some(found)) = (if_match, &info.etag)
+            && !wanted.same(found)
+        {
+            let text = "the object was changed: it has another tag than listed";
+            return Err(Error::new(ErrorKind::PreconditionFailed, text)
+                .with_code("PreconditionFailed")
+                .with_request_id(headers::request_id(&head.headers)));
+        }
+        Ok(Object {
+            info,
+            length,
+            body: Download::new(incoming, length, self.timeouts.stall).boxed_unsync(),
+        })
+    }
+
+    async fn put(
+        &self,
+        key: &Key,
+        new: &NewObject,
+        length: u64,
+        md5: Option<[u8; 16]>,
+        condition: &WriteIf,
+        body: Body,
+    ) -> Result<Option<ETag>> {
+        let mut call = self.call(Method::PUT, Subject::Object, Some(key));
+        call.headers = described(new)?;
+        if let Some(md5) = md5 {
+            call.headers.insert(CONTENT_MD5, md5_header(md5)?);
+        }
+        add_condition(&mut call.headers, condition)?;
+        call.payload = payload(body, length).await?;
+        let answer = self.acknowledge(call).await?;
+        Ok(headers::etag(&answer))
+    }
+
+    async fn copy(&self, from: &CopySource, key: &Key, new: &NewObject) -> Result<Option<ETag>> {
+        let mut call = self.call(Method::PUT, Subject::Object, Some(key));
+        call.patience = self.timeouts.complete;
+        call.headers = described(new)?;
+        Self::add_copy_source(&mut call, from)?;
+        // What the caller gives replaces what the source has, as in a copy through here.
+        call.headers
+            .insert("x-amz-metadata-directive", HeaderValue::from_static("REPLACE"));
+        call.headers
+            .insert("x-amz-tagging-directive", HeaderValue::from_static("REPLACE"));
+        self.written(call, Element::CopyObjectResult).await
+    }
+
+    async fn create_upload(&self, key: &Key, new: &NewObject) -> Result<UploadId> {
+        let mut call = self.call(Method::POST, Subject::Object, Some(key));
+        call.query = Query::default().flag("uploads");
+        call.headers = described(new)?;
+        let (_, document) = self.document(call).await?;
+        documents::upload_id(&document)
+    }
+
+    async fn upload_part(
+        &self,
+        key: &Key,
+        upload: &UploadId,
+        number: u32,
+        length: u64,
+        body: Body,
+    ) -> Result<Part> {
+        let mut call = self.call(Method::PUT, Subject::Upload, Some(key));
+        call.query = Self::part_query(upload, number)?;
+        call.payload = payload(body, length).await?;
+        let answer = self.acknowledge(call).await?;
+        let etag = headers::etag(&answer).ok_or_else(|| integrity("the store gave the part no tag"))?;
+        Ok(Part {
+            number,
+            etag,
+            size: length,
+        })
+    }
+
+    async fn copy_part(
+        &self,
+        from: &CopySource,
+        range: Portion,
+        key: &Key,
+        upload: &UploadId,
+        number: u32,
+    ) -> Result<Part> {
+        let mut call = self.call(Method::PUT, Subject::Upload, Some(key));
+        call.patience = self.timeouts.complete;
+        call.query = Self::part_query(upload, number)?;
+        Self::add_copy_source(&mut call, from)?;
+        let size = match range {
+            Portion::Whole => 0,
+            Portion::Range { offset, length } => {
+                call.headers
+                    .insert("x-amz-copy-source-range", value(span(offset, length)?)?);
+                length
+            }
+            Portion::Part(_) => {
+                let text = "a part can be copied from a range, not from a part";
+                return Err(Error::new(ErrorKind::Unsupported, text));
+            }
+        };
+        let etag = self
+            .written(call, Element::CopyPartResult)
+            .await?
+            .ok_or_else(|| integrity("the store gave the part no tag"))?;
+        Ok(Part { number, etag, size })
+    }
+
+    async fn list_parts(&self, key: &Key, upload: &UploadId) -> Result<Vec<Part>> {
+        let mut all: Vec<Part> = Vec::new();
+        let mut marker = None;
+        loop {
+            let mut call = self.call(Method::GET, Subject::Upload, Some(key));
+            let mut query = Query::default().number("max-parts", 1000);
+            if let Some(marker) = marker {
+                query = query.number("part-number-marker", marker);
+            }
+            call.query = query.with("uploadId", upload.0.as_bytes())?;
+            let (_, document) = self.document(call).await?;
+            let (parts, next) = documents::parts(&document)?;
+            all.extend(parts);
+            match next {
+                None => return Ok(all),
+                // Growing markers end the loop whatever the store answers.
+                Some(next) if Some(next) > marker && next < MAX_PARTS => marker = Some(next),
+                Some(_) => return Err(integrity("a list of parts goes on where it began")),
+            }
+        }
+    }
+
+    async fn complete_upload(
+        &self,
+        key: &Key,
+        upload: &UploadId,
+        parts: &[Part],
+        condition: &WriteIf,
+    ) -> Result<Option<ETag>> {
+        let mut call = self.call(Method::POST, Subject::Upload, Some(key));
+        call.patience = self.timeouts.complete;
+        call.query = Query::default().with("uploadId", upload.0.as_bytes())?;
+        call.headers
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+        add_condition(&mut call.headers, condition)?;
+        call.payload = Payload::Bytes(documents::completion(parts));
+        self.written(call, Element::CompleteMultipartUploadResult).await
+    }
+
+    async fn abort_upload(&self, key: &Key, upload: &UploadId) -> Result<()> {
+        let mut call = self.call(Method::DELETE, Subject::Upload, Some(key));
+        call.query = Query::default().with("uploadId", upload.0.as_bytes())?;
+        self.acknowledge(call).await.map(drop)
+    }
+
+    async fn delete(&self, key: &Key) -> Result<()> {
+        let call = self.call(Method::DELETE, Subject::Object, Some(key));
+        match self.acknowledge(call).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            result => result.map(drop),
+        }
+    }
+
+    async fn tags(&self, key: &Key) -> Result<Tags> {
+        let mut call = self.call(Method::GET, Subject::Object, Some(key));
+        call.query = Query::default().flag("tagging");
+        match self.document(call).await {
+            Ok((_, document)) => documents::tags(&document),
+            Err(error) if error.code().is_some_and(|code| code.starts_with("NoSuchTagSet")) => {
+                Ok(Tags::new())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn describe(&self) -> String {
+        self.place.name.clone()
+    }
+}

@@ -1,0 +1,1 @@
+//! Tests of the client against scripted answers and against the sandbox.

@@ -1,0 +1,249 @@
+//! Addresses of requests: endpoint, bucket, key and query, encoded exactly once and never normalised.
+
+use http::{HeaderValue, Uri};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::task::Key;
+use crate::task::spec::{Addressing, Endpoint};
+
+/// Everything but the unreserved characters of RFC 3986, as AWS Signature Version 4 asks.
+const VALUE: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+/// The same for keys, whose `/` stay.
+const KEY: &AsciiSet = &VALUE.remove(b'/');
+
+/// Where a bucket is: everything of an address that does not change between requests.
+#[derive(Debug)]
+pub(super) struct Location {
+    /// Scheme, host and, with path addressing, the bucket; no slash at its end.
+    base: String,
+    /// Value of the `Host` header, which is signed.
+    pub host: HeaderValue,
+    /// Host and bucket, for messages.
+    pub name: String,
+}
+
+impl Location {
+    /// Checks and joins endpoint and bucket.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when the endpoint is no `http[s]://host[:port]`, or the bucket has other characters than letters,
+    /// digits, `.`, `-` and `_`.
+    pub fn new(endpoint: &Endpoint, bucket: &str) -> Result<Self> {
+        let wrong = || Error::invalid("endpoint must be http[s]://host[:port]");
+        let uri: Uri = endpoint.url.parse().map_err(|_| wrong())?;
+        let scheme = uri
+            .scheme_str()
+            .filter(|s| matches!(*s, "http" | "https"))
+            .ok_or_else(wrong)?;
+        let authority = uri
+            .authority()
+            .map(http::uri::Authority::as_str)
+            .ok_or_else(wrong)?;
+        let pathless = matches!(uri.path(), "" | "/") && uri.query().is_none();
+        if authority.contains('@') || uri.host().is_none_or(str::is_empty) || !pathless {
+            return Err(wrong());
+        }
+        check_bucket(bucket)?;
+        // Clients leave the default port out of `Host`, and so must the signature.
+        let default_port = if scheme == "https" { ":443" } else { ":80" };
+        let authority = authority.strip_suffix(default_port).unwrap_or(authority);
+        let (authority, base) = match endpoint.addressing {
+            Addressing::Path => (authority.to_owned(), format!("{scheme}://{authority}/{bucket}")),
+            Addressing::VirtualHost => {
+                let authority = format!("{bucket}.{authority}");
+                let base = format!("{scheme}://{authority}");
+                (authority, base)
+            }
+        };
+        Ok(Self {
+            host: HeaderValue::from_str(&authority).map_err(|_| wrong())?,
+            name: format!("{}/{bucket}", uri.host().unwrap_or_default()),
+            base,
+        })
+    }
+
+    /// The address of the bucket, or of an object in it.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an empty key: its address would be the bucket's.
+    pub fn address(&self, key: Option<&Key>, query: &Query) -> Result<String> {
+        let key = key.map(Key::as_bytes);
+        if key.is_some_and(<[u8]>::is_empty) {
+            return Err(Error::invalid("an object key must not be empty"));
+        }
+        let key = key.unwrap_or_default();
+        let mut address = String::with_capacity(self.base.len() + key.len() + query.0.len() + 16);
+        address.push_str(&self.base);
+        address.push('/');
+        address.extend(percent_encode(key, KEY));
+        if !query.0.is_empty() {
+            address.push('?');
+            address.push_str(&query.0);
+        }
+        Ok(address)
+    }
+}
+
+fn check_bucket(bucket: &str) -> Result<()> {
+    let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    if (1..=255).contains(&bucket.len()) && bucket.bytes().all(fine) && !matches!(bucket, "." | "..") {
+        Ok(())
+    } else {
+        Err(Error::invalid(
+            "bucket must have 1 to 255 letters, digits, '.', '-' or '_'",
+        ))
+    }
+}
+
+/// A query string in the making.
+#[derive(Debug, Default)]
+pub(super) struct Query(String);
+
+impl Query {
+    /// Adds a name without a value.
+    pub fn flag(mut self, name: &str) -> Self {
+        self.separate();
+        self.0.push_str(name);
+        self
+    }
+
+    /// Adds a name and a value; only the value is encoded.
+    ///
+    /// # Errors
+    /// `Unsupported` for a value that is not UTF-8: the official signer rewrites it, so no signature would fit.
+    pub fn with(mut self, name: &str, value: &[u8]) -> Result<Self> {
+        if std::str::from_utf8(value).is_err() {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "keys that are not UTF-8 cannot be listed by",
+            ));
+        }
+        self.separate();
+        self.0.push_str(name);
+        self.0.push('=');
+        self.0.extend(percent_encode(value, VALUE));
+        Ok(self)
+    }
+
+    /// Adds a name and a number.
+    pub fn number(mut self, name: &str, value: u32) -> Self {
+        self.separate();
+        self.0.push_str(name);
+        self.0.push('=');
+        self.0.push_str(&value.to_string());
+        self
+    }
+
+    fn separate(&mut self) {
+        if !self.0.is_empty() {
+            self.0.push('&');
+        }
+    }
+}
+
+/// `bucket/key`, encoded for `x-amz-copy-source`.
+///
+/// # Errors
+/// `InvalidArgument` for an impossible bucket or an empty key.
+pub(super) fn copy_source(bucket: &str, key: &Key) -> Result<HeaderValue> {
+    check_bucket(bucket)?;
+    if key.as_bytes().is_empty() {
+        return Err(Error::invalid("an object key must not be empty"));
+    }
+    let source = format!("{bucket}/{}", percent_encode(key.as_bytes(), KEY));
+    HeaderValue::try_from(source).map_err(|_| Error::internal("encode a copy source"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::spec::EndpointOrigin;
+
+    fn location(url: &str, addressing: Addressing) -> Result<Location> {
+        let endpoint = Endpoint {
+            url: url.to_owned(),
+            addressing,
+            origin: EndpointOrigin::Request,
+        };
+        Location::new(&endpoint, "bucket-1")
+    }
+
+    #[test]
+    fn keys_stand_in_addresses_as_they_are() {
+        let place = location("http://127.0.0.1:9000", Addressing::Path).unwrap();
+        for (key, wanted) in [
+            ("a/b", "a/b"),
+            ("//", "//"),
+            (".", "."),
+            ("..", ".."),
+            ("a/../b/./c/", "a/../b/./c/"),
+            ("a b+c%20&d=e?f#g", "a%20b%2Bc%2520%26d%3De%3Ff%23g"),
+            ("-._~", "-._~"),
+            ("ü\u{1}\u{7f}\n", "%C3%BC%01%7F%0A"),
+            ("!*'()@:;,$[]\\\"", "%21%2A%27%28%29%40%3A%3B%2C%24%5B%5D%5C%22"),
+        ] {
+            let address = place.address(Some(&Key::from(key)), &Query::default()).unwrap();
+            assert_eq!(address, format!("http://127.0.0.1:9000/bucket-1/{wanted}"));
+            // Neither does the type of the HTTP library change it.
+            let uri: Uri = address.parse().unwrap();
+            assert_eq!(uri.path(), format!("/bucket-1/{wanted}"));
+        }
+        let raw = Key::from(&[0xff_u8, 0xfe, b'/'][..]);
+        assert!(
+            place
+                .address(Some(&raw), &Query::default())
+                .unwrap()
+                .ends_with("/%FF%FE/")
+        );
+        assert!(place.address(Some(&Key::from("")), &Query::default()).is_err());
+    }
+
+    #[test]
+    fn the_bucket_stands_in_the_path_or_before_the_host() {
+        let path = location("https://s3.example.com:443/", Addressing::Path).unwrap();
+        let virtual_host = location("https://s3.example.com:8443", Addressing::VirtualHost).unwrap();
+        let query = Query::default()
+            .flag("uploads")
+            .number("n", 7)
+            .with("prefix", b"a/ +")
+            .unwrap();
+        assert_eq!(
+            path.address(None, &query).unwrap(),
+            "https://s3.example.com/bucket-1/?uploads&n=7&prefix=a%2F%20%2B"
+        );
+        assert_eq!(path.host, "s3.example.com");
+        let key = Key::from("//k");
+        assert_eq!(
+            virtual_host.address(Some(&key), &Query::default()).unwrap(),
+            "https://bucket-1.s3.example.com:8443///k"
+        );
+        assert_eq!(virtual_host.host, "bucket-1.s3.example.com:8443");
+        assert_eq!(virtual_host.name, "s3.example.com/bucket-1");
+    }
+
+    #[test]
+    fn impossible_endpoints_and_buckets_are_refused() {
+        for url in [
+            "",
+            "s3.example.com",
+            "ftp://h",
+            "http://",
+            "http://u:p@h",
+            "http://h/path",
+            "http://h?q",
+            "http://h h",
+        ] {
+            assert!(location(url, Addressing::Path).is_err(), "{url}");
+        }
+        for bucket in ["", ".", "..", "a/b", "a b", "a?b", "ü", "a@b"] {
+            assert!(check_bucket(bucket).is_err(), "{bucket}");
+        }
+        assert!(Query::default().with("prefix", &[0xff]).is_err());
+        assert_eq!(copy_source("b", &Key::from("a +/..")).unwrap(), "b/a%20%2B/..");
+    }
+}

@@ -1,0 +1,261 @@
+//! The fault plan: which requests go wrong, how, and how often.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::operation::{Call, Operation};
+
+/// How a request goes wrong. Faults of the body act on the body of whatever answer the request gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Answers with this error and does nothing.
+    Status {
+        /// HTTP status.
+        status: u16,
+        /// S3 error code in the XML body.
+        code: String,
+        /// `Retry-After`, in whichever of its forms.
+        retry_after: Option<String>,
+    },
+    /// Waits, and then serves the request as usual.
+    Delay(Duration),
+    /// Resets the connection before anything is done.
+    ResetBefore,
+    /// Does the operation and resets the connection instead of answering: the lost answer.
+    ResetAfterEffect,
+    /// Announces the full length, sends this many bytes of the body and resets the connection.
+    TruncateBody {
+        /// Bytes sent.
+        after: u64,
+    },
+    /// Sends this many bytes of the body without a Content-Length, and ends it as if that were all.
+    EarlyClose {
+        /// Bytes sent.
+        after: u64,
+    },
+    /// Announces the full length, sends this many bytes of the body and then nothing more.
+    Stall {
+        /// Bytes sent.
+        after: u64,
+    },
+    /// Answers 200 with an `<Error>` document and does nothing.
+    OkWithError {
+        /// S3 error code in the XML body.
+        code: String,
+    },
+    /// Announces and sends this many bytes more than there are.
+    ExtraBytes(u64),
+    /// Announces and sends exactly this many bytes: the body cut, or filled up with zeros.
+    WrongLength(u64),
+    /// Answers a ranged or partNumber GET with 200 and the whole object.
+    IgnoreRange,
+    /// Flips all bits of one byte of the body; the last one if there are not as many.
+    CorruptBody {
+        /// Which byte.
+        at: u64,
+    },
+    /// Gives the object these bytes just before the request is served: somebody else wrote it.
+    ChangeObject {
+        /// The new bytes.
+        data: Bytes,
+    },
+}
+
+/// Which keys a rule is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum KeyMatch {
+    /// Every request, also one without a key.
+    #[default]
+    Any,
+    /// This key.
+    Exact(String),
+    /// Keys that begin so.
+    Prefix(String),
+}
+
+impl KeyMatch {
+    fn covers(&self, key: Option<&str>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exact(exact) => key == Some(exact),
+            Self::Prefix(prefix) => key.is_some_and(|key| key.starts_with(prefix)),
+        }
+    }
+}
+
+/// One rule of the plan: matching requests are counted, and those within the window get the fault.
+#[derive(Clone, Debug)]
+pub struct FaultRule {
+    operation: Operation,
+    bucket: Option<String>,
+    key: KeyMatch,
+    skip: u64,
+    times: Option<u64>,
+    fault: Fault,
+    seen: u64,
+}
+
+impl FaultRule {
+    /// A rule for every request of `operation`, for ever.
+    #[must_use]
+    pub const fn new(operation: Operation, fault: Fault) -> Self {
+        Self {
+            operation,
+            bucket: None,
+            key: KeyMatch::Any,
+            skip: 0,
+            times: None,
+            fault,
+            seen: 0,
+        }
+    }
+
+    /// Only requests to this bucket.
+    #[must_use]
+    pub fn bucket(mut self, bucket: impl Into<String>) -> Self {
+        self.bucket = Some(bucket.into());
+        self
+    }
+
+    /// Only requests for this key.
+    #[must_use]
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = KeyMatch::Exact(key.into());
+        self
+    }
+
+    /// Only requests for keys that begin so.
+    #[must_use]
+    pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.key = KeyMatch::Prefix(prefix.into());
+        self
+    }
+
+    /// Lets the first `count` matching requests pass.
+    #[must_use]
+    pub const fn skip(mut self, count: u64) -> Self {
+        self.skip = count;
+        self
+    }
+
+    /// Ends after `count` faults.
+    #[must_use]
+    pub const fn times(mut self, count: u64) -> Self {
+        self.times = Some(count);
+        self
+    }
+
+    fn covers(&self, call: &Call) -> bool {
+        self.operation.covers(call.operation)
+            && self
+                .bucket
+                .as_ref()
+                .is_none_or(|bucket| call.bucket.as_ref() == Some(bucket))
+            && self.key.covers(call.key.as_deref())
+    }
+}
+
+#[derive(Debug, Default)]
+struct Plan {
+    rules: Vec<FaultRule>,
+    fired: u64,
+}
+
+/// The rules in force. Clones share them, and they may change while the server runs.
+#[derive(Clone, Debug, Default)]
+pub struct FaultPlan {
+    plan: Arc<Mutex<Plan>>,
+}
+
+impl FaultPlan {
+    /// Adds a rule after those already there.
+    pub fn add(&self, rule: FaultRule) {
+        self.lock().rules.push(rule);
+    }
+
+    /// Drops all rules, and the count of [`Self::fired`].
+    pub fn clear(&self) {
+        *self.lock() = Plan::default();
+    }
+
+    /// How many requests got a fault.
+    #[must_use]
+    pub fn fired(&self) -> u64 {
+        self.lock().fired
+    }
+
+    /// The fault of this request. Every rule up to the one that fires counts it; all under one lock, so that a
+    /// rule for one request is never used by two.
+    pub(super) fn draw(&self, call: &Call) -> Option<Fault> {
+        let mut plan = self.lock();
+        let mut drawn = None;
+        for rule in plan.rules.iter_mut().filter(|rule| rule.covers(call)) {
+            let position = rule.seen;
+            rule.seen += 1;
+            let open = position >= rule.skip && rule.times.is_none_or(|times| position - rule.skip < times);
+            if open {
+                drawn = Some(rule.fault.clone());
+                break;
+            }
+        }
+        plan.fired += u64::from(drawn.is_some());
+        drawn
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(operation: Operation, key: Option<&str>) -> Call {
+        Call {
+            operation,
+            bucket: Some("b".to_owned()),
+            key: key.map(ToOwned::to_owned),
+        }
+    }
+
+    #[test]
+    fn windows_and_order_of_rules() {
+        let plan = FaultPlan::default();
+        plan.add(
+            FaultRule::new(Operation::GetObject, Fault::ResetBefore)
+                .key("k")
+                .skip(1)
+                .times(2),
+        );
+        plan.add(FaultRule::new(Operation::Any, Fault::IgnoreRange).key_prefix("p/"));
+        let get = call(Operation::GetObject, Some("k"));
+        let drawn: Vec<bool> = (0..5).map(|_| plan.draw(&get).is_some()).collect();
+        assert_eq!(drawn, [false, true, true, false, false]);
+        assert_eq!(
+            plan.draw(&call(Operation::HeadObject, Some("p/x"))),
+            Some(Fault::IgnoreRange)
+        );
+        assert_eq!(plan.draw(&call(Operation::HeadObject, None)), None);
+        assert_eq!(plan.fired(), 3);
+        plan.clear();
+        assert_eq!(plan.draw(&call(Operation::HeadObject, Some("p/x"))), None);
+    }
+
+    #[test]
+    fn list_rules_cover_both_versions() {
+        let plan = FaultPlan::default();
+        plan.add(FaultRule::new(Operation::ListObjects, Fault::ResetBefore).bucket("b"));
+        assert!(plan.draw(&call(Operation::ListObjectsV1, None)).is_some());
+        assert!(plan.draw(&call(Operation::ListObjectsV2, None)).is_some());
+        assert!(
+            plan.draw(&Call {
+                bucket: None,
+                ..call(Operation::ListObjectsV2, None)
+            })
+            .is_none()
+        );
+    }
+}

@@ -1,0 +1,384 @@
+//! Listings: ListObjects, ListObjectsV2 and ListMultipartUploads, with prefix, delimiter, paging and URL encoding.
+
+use std::ops::Bound;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use s3s::dto::{
+    self, CommonPrefix, ETag, EncodingType, ListMultipartUploadsInput, ListMultipartUploadsOutput,
+    ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, MultipartUpload,
+    ObjectStorageClass, StorageClass,
+};
+use s3s::{S3Result, s3_error};
+
+use super::bucket::{Bucket, ListOrder};
+use super::object::Object;
+use super::service::Service;
+
+/// What `encoding-type=url` leaves as it is.
+const URL: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'*')
+    .remove(b'/');
+
+/// One line of a listing.
+#[derive(Debug)]
+enum Entry {
+    Object(String, Object),
+    Prefix(String),
+}
+
+/// One page of a listing.
+#[derive(Debug, Default)]
+struct Page {
+    entries: Vec<Entry>,
+    truncated: bool,
+}
+
+impl Page {
+    /// The key or common prefix to go on after.
+    fn last(&self) -> Option<&str> {
+        self.entries.last().map(|entry| match entry {
+            Entry::Object(key, _) | Entry::Prefix(key) => key.as_str(),
+        })
+    }
+
+    fn split(self, text: &Text) -> (Vec<dto::Object>, Vec<CommonPrefix>) {
+        let mut objects = Vec::new();
+        let mut prefixes = Vec::new();
+        for entry in self.entries {
+            match entry {
+                Entry::Object(key, object) => objects.push(dto::Object {
+                    e_tag: Some(ETag::Strong(object.head.etag.clone())),
+                    key: Some(text.write(&key)),
+                    last_modified: Some(object.head.last_modified.into()),
+                    size: i64::try_from(object.body.len()).ok(),
+                    storage_class: Some(ObjectStorageClass::from(
+                        object
+                            .head
+                            .storage_class
+                            .clone()
+                            .unwrap_or_else(|| "STANDARD".to_owned()),
+                    )),
+                    ..dto::Object::default()
+                }),
+                Entry::Prefix(prefix) => prefixes.push(CommonPrefix {
+                    prefix: Some(text.write(&prefix)),
+                }),
+            }
+        }
+        (objects, prefixes)
+    }
+}
+
+/// How keys are written into the answer.
+struct Text {
+    url: bool,
+    plus_for_space: bool,
+}
+
+impl Text {
+    fn new(service: &Service, encoding: Option<&EncodingType>) -> S3Result<Self> {
+        match encoding.map(EncodingType::as_str) {
+            None => Ok(Self {
+                url: false,
+                plus_for_space: false,
+            }),
+            Some("url") => Ok(Self {
+                url: true,
+                plus_for_space: service.options.plus_for_space,
+            }),
+            Some(_) => Err(s3_error!(
+                InvalidArgument,
+                "Invalid Encoding Method specified in Request"
+            )),
+        }
+    }
+
+    fn write(&self, text: &str) -> String {
+        match (self.url, self.plus_for_space) {
+            (false, _) => text.to_owned(),
+            (true, false) => utf8_percent_encode(text, URL).to_string(),
+            (true, true) => utf8_percent_encode(text, URL).to_string().replace("%20", "+"),
+        }
+    }
+}
+
+/// The part of `key` up to the first delimiter after the prefix.
+fn common_prefix<'a>(key: &'a str, prefix: &str, delimiter: Option<&str>) -> Option<&'a str> {
+    let delimiter = delimiter.filter(|delimiter| !delimiter.is_empty())?;
+    let rest = key.strip_prefix(prefix)?;
+    let end = prefix.len() + rest.find(delimiter)? + delimiter.len();
+    key.get(..end)
+}
+
+/// Where the keys begin that come after everything below `prefix`; `None` when nothing can.
+fn after_subtree(mut prefix: Vec<u8>) -> Option<Bound<Vec<u8>>> {
+    while let Some(last) = prefix.pop() {
+        if let Some(next) = last.checked_add(1) {
+            prefix.push(next);
+            return Some(Bound::Included(prefix));
+        }
+    }
+    None
+}
+
+/// The page of at most `max` entries after `after`, which is a key or a common prefix already listed.
+fn page(
+    bucket: &Bucket,
+    order: ListOrder,
+    prefix: &str,
+    delimiter: Option<&str>,
+    after: &str,
+    max: usize,
+) -> Page {
+    let mut page = Page::default();
+    if max == 0 {
+        return page;
+    }
+    let prefix_key = order.sort_key(prefix);
+    let after_key = order.sort_key(after);
+    let mut from = if after.is_empty() || after_key < prefix_key {
+        Some(Bound::Included(prefix_key.clone()))
+    } else if common_prefix(after, prefix, delimiter) == Some(after) {
+        after_subtree(after_key)
+    } else {
+        Some(Bound::Excluded(after_key))
+    };
+    while let Some(bound) = from {
+        let range = (bound.as_ref().map(Vec::as_slice), Bound::Unbounded);
+        let Some((sort_key, object)) = bucket.objects.range::<[u8], _>(range).next() else {
+            break;
+        };
+        if !sort_key.starts_with(&prefix_key) {
+            break;
+        }
+        if page.entries.len() == max {
+            page.truncated = true;
+            break;
+        }
+        let key = order.key(sort_key);
+        if let Some(common) = common_prefix(&key, prefix, delimiter) {
+            from = after_subtree(order.sort_key(common));
+            page.entries.push(Entry::Prefix(common.to_owned()));
+        } else {
+            from = Some(Bound::Excluded(sort_key.clone()));
+            page.entries.push(Entry::Object(key, object.clone()));
+        }
+    }
+    page
+}
+
+impl Service {
+    /// How many entries a page may have, given what the client asks for.
+    pub(super) fn page_limit(&self, wanted: Option<i32>, name: &str) -> S3Result<usize> {
+        let cap = self.options.page_size.clamp(1, 1000);
+        let wanted = wanted.map_or(Ok(cap), usize::try_from);
+        wanted
+            .map(|wanted| wanted.min(cap))
+            .map_err(|_| s3_error!(InvalidArgument, "{name} must not be negative"))
+    }
+
+    /// ListObjects, the first version. As with S3 there is a NextMarker only with a delimiter.
+    pub(super) fn list_v1(&self, input: ListObjectsInput) -> S3Result<ListObjectsOutput> {
+        let text = Text::new(self, input.encoding_type.as_ref())?;
+        let max = self.page_limit(input.max_keys, "max-keys")?;
+        let prefix = input.prefix.unwrap_or_default();
+        let marker = input.marker.unwrap_or_default();
+        let delimiter = input.delimiter.filter(|delimiter| !delimiter.is_empty());
+        let order = self.store.order;
+        let page = self.store.with(&input.bucket, |bucket| {
+            Ok(page(bucket, order, &prefix, delimiter.as_deref(), &marker, max))
+        })?;
+        let truncated = page.truncated;
+        let next_marker = page
+            .last()
+            .filter(|_| truncated && delimiter.is_some())
+            .map(|key| text.write(key));
+        let (contents, common_prefixes) = page.split(&text);
+        Ok(ListObjectsOutput {
+            name: Some(input.bucket),
+            prefix: Some(text.write(&prefix)),
+            marker: Some(text.write(&marker)),
+            max_keys: i32::try_from(max).ok(),
+            is_truncated: Some(truncated),
+            contents: Some(contents),
+            common_prefixes: Some(common_prefixes),
+            delimiter: delimiter.map(|delimiter| text.write(&delimiter)),
+            next_marker,
+            encoding_type: input.encoding_type,
+            ..ListObjectsOutput::default()
+        })
+    }
+
+    /// ListObjectsV2. The token is the last entry in base64: opaque, and safe in a URL.
+    pub(super) fn list_v2(&self, input: ListObjectsV2Input) -> S3Result<ListObjectsV2Output> {
+        let text = Text::new(self, input.encoding_type.as_ref())?;
+        let max = self.page_limit(input.max_keys, "max-keys")?;
+        let prefix = input.prefix.unwrap_or_default();
+        let delimiter = input.delimiter.filter(|delimiter| !delimiter.is_empty());
+        let after = match &input.continuation_token {
+            Some(token) => URL_SAFE_NO_PAD
+                .decode(token)
+                .ok()
+                .and_then(|bytes| String::from_utf8(bytes).ok())
+                .filter(|after| !after.is_empty())
+                .ok_or_else(|| s3_error!(InvalidArgument, "The continuation token provided is incorrect"))?,
+            None => input.start_after.clone().unwrap_or_default(),
+        };
+        let order = self.store.order;
+        let page = self.store.with(&input.bucket, |bucket| {
+            Ok(page(bucket, order, &prefix, delimiter.as_deref(), &after, max))
+        })?;
+        let truncated = page.truncated;
+        let next = page
+            .last()
+            .filter(|_| truncated)
+            .map(|key| URL_SAFE_NO_PAD.encode(key));
+        let (contents, common_prefixes) = page.split(&text);
+        Ok(ListObjectsV2Output {
+            name: Some(input.bucket),
+            prefix: Some(text.write(&prefix)),
+            max_keys: i32::try_from(max).ok(),
+            key_count: i32::try_from(contents.len() + common_prefixes.len()).ok(),
+            continuation_token: input.continuation_token,
+            is_truncated: Some(truncated),
+            next_continuation_token: next,
+            contents: Some(contents),
+            common_prefixes: Some(common_prefixes),
+            delimiter: delimiter.map(|delimiter| text.write(&delimiter)),
+            encoding_type: input.encoding_type,
+            start_after: input.start_after.map(|after| text.write(&after)),
+            ..ListObjectsV2Output::default()
+        })
+    }
+
+    /// ListMultipartUploads, by key and then by age; without delimiters, which no client of ours asks for.
+    pub(super) fn list_uploads(
+        &self,
+        input: ListMultipartUploadsInput,
+    ) -> S3Result<ListMultipartUploadsOutput> {
+        if input.delimiter.is_some() {
+            return Err(s3_error!(NotImplemented, "delimiter is not supported here"));
+        }
+        let text = Text::new(self, input.encoding_type.as_ref())?;
+        let max = self.page_limit(input.max_uploads, "max-uploads")?;
+        let prefix = input.prefix.unwrap_or_default();
+        let order = self.store.order;
+        let marker = input.key_marker.as_deref().filter(|marker| !marker.is_empty());
+        let marker = marker.map(|key| {
+            (
+                order.sort_key(key),
+                input.upload_id_marker.as_deref().filter(|id| !id.is_empty()),
+            )
+        });
+        let mut all = self.store.with(&input.bucket, |bucket| {
+            let open = bucket
+                .uploads
+                .iter()
+                .filter(|(_, upload)| upload.key.starts_with(&prefix));
+            Ok(open
+                .map(|(id, upload)| (order.sort_key(&upload.key), id.clone(), upload.clone()))
+                .collect::<Vec<_>>())
+        })?;
+        all.retain(|(key, id, _)| match &marker {
+            None => true,
+            Some((after, None)) => key > after,
+            Some((after, Some(after_id))) => (key, id.as_str()) > (after, *after_id),
+        });
+        all.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+        let truncated = all.len() > max;
+        all.truncate(max);
+        let last = all
+            .last()
+            .filter(|_| truncated)
+            .map(|(_, id, upload)| (text.write(&upload.key), id.clone()));
+        let (next_key_marker, next_upload_id_marker) = last.unzip();
+        let uploads = all.into_iter().map(|(_, id, upload)| MultipartUpload {
+            initiated: Some(upload.initiated.into()),
+            key: Some(text.write(&upload.key)),
+            storage_class: upload.head.storage_class.map(StorageClass::from),
+            upload_id: Some(id),
+            ..MultipartUpload::default()
+        });
+        Ok(ListMultipartUploadsOutput {
+            uploads: Some(uploads.collect()),
+            bucket: Some(input.bucket),
+            encoding_type: input.encoding_type,
+            is_truncated: Some(truncated),
+            key_marker: input.key_marker.map(|key| text.write(&key)),
+            max_uploads: i32::try_from(max).ok(),
+            next_key_marker,
+            next_upload_id_marker,
+            prefix: Some(text.write(&prefix)),
+            upload_id_marker: input.upload_id_marker,
+            ..ListMultipartUploadsOutput::default()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::SandboxObject;
+
+    fn walk(
+        order: ListOrder,
+        keys: &[&str],
+        prefix: &str,
+        delimiter: Option<&str>,
+        max: usize,
+    ) -> Vec<String> {
+        let mut bucket = Bucket::default();
+        for key in keys {
+            bucket
+                .objects
+                .insert(order.sort_key(key), SandboxObject::new("").into());
+        }
+        let (mut found, mut after) = (Vec::new(), String::new());
+        loop {
+            let page = page(&bucket, order, prefix, delimiter, &after, max);
+            assert!(page.entries.len() <= max);
+            found.extend(page.entries.iter().map(|entry| match entry {
+                Entry::Object(key, _) => key.clone(),
+                Entry::Prefix(prefix) => format!("{prefix}*"),
+            }));
+            let Some(last) = page.last().filter(|_| page.truncated) else {
+                return found;
+            };
+            after = last.to_owned();
+        }
+    }
+
+    #[test]
+    fn pages_of_any_size_make_the_same_listing() {
+        let keys = ["a", "a!", "a/", "a/b-", "a/b/3", "a/b/4", "a0", "b//c", "b/c"];
+        for max in 1..10 {
+            assert_eq!(walk(ListOrder::Bytes, &keys, "", None, max), keys);
+            assert_eq!(
+                walk(ListOrder::Path, &keys, "", None, max),
+                ["a", "a/", "a/b/3", "a/b/4", "a/b-", "a!", "a0", "b//c", "b/c"]
+            );
+            assert_eq!(
+                walk(ListOrder::Bytes, &keys, "", Some("/"), max),
+                ["a", "a!", "a/*", "a0", "b/*"]
+            );
+            assert_eq!(
+                walk(ListOrder::Path, &keys, "", Some("/"), max),
+                ["a", "a/*", "a!", "a0", "b/*"]
+            );
+            assert_eq!(
+                walk(ListOrder::Bytes, &keys, "a/", Some("/"), max),
+                ["a/", "a/b-", "a/b/*"]
+            );
+            assert_eq!(
+                walk(ListOrder::Path, &keys, "b/", Some("/"), max),
+                ["b//*", "b/c"]
+            );
+            assert_eq!(walk(ListOrder::Bytes, &keys, "c", None, max), [""; 0]);
+        }
+    }
+}

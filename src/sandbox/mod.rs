@@ -1,0 +1,299 @@
+//! An S3 server in memory, on a loopback port, that is exact about keys and can be told to fail.
+//!
+//! `oms demo` copies from and to it, and tests use it where a real store would be too slow, too polite or too far
+//! away. It speaks real HTTP and checks signatures; [`FaultPlan`] makes it break in the ways that networks and
+//! stores do. It keeps nothing on disk.
+
+mod body;
+mod bucket;
+mod faults;
+mod front;
+
+mod listing;
+mod object;
+mod operation;
+mod read;
+mod service;
+#[cfg(test)]
+mod tests;
+mod upload;
+mod write;
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use s3s::service::S3ServiceBuilder;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::error::{Error, Result};
+
+pub use self::bucket::ListOrder;
+pub use self::faults::{Fault, FaultPlan, FaultRule, KeyMatch};
+pub use self::front::RequestRecord;
+pub use self::object::SandboxObject;
+pub use self::operation::Operation;
+
+use self::bucket::Store;
+use self::front::{Front, RequestLog};
+use self::service::{KeyPair, Service};
+
+/// Whether a store does what an optional part of a request asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Support {
+    /// It does.
+    #[default]
+    Honoured,
+    /// It takes the request and acts as if that part were missing, as older stores do.
+    Ignored,
+}
+
+/// How a sandbox behaves. The default is close to Amazon S3.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SandboxOptions {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The access key that requests must be signed with.
+    pub access_key: String,
+    /// Its secret key.
+    pub secret_key: String,
+    /// The region that the buckets are in.
+    pub region: String,
+    /// In which order keys are listed.
+    pub order: ListOrder,
+    /// `If-Match` and `If-None-Match` of writes.
+    pub conditional_writes: Support,
+    /// `partNumber` of HeadObject and GetObject.
+    pub part_number: Support,
+    /// Whether Content-MD5 is compared with the body.
+    pub verify_content_md5: bool,
+    /// Most entries on a page of a listing, at most 1,000.
+    pub page_size: usize,
+    /// Whether `encoding-type=url` writes a space as `+`, as Amazon S3 does, and not as `%20`.
+    pub plus_for_space: bool,
+    /// Smallest size of a part other than the last.
+    pub min_part_size: u64,
+}
+
+impl Default for SandboxOptions {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            access_key: "SANDBOXACCESSKEY".to_owned(),
+            secret_key: "sandbox-secret-key".to_owned(),
+            region: "us-east-1".to_owned(),
+            order: ListOrder::Bytes,
+            conditional_writes: Support::Honoured,
+            part_number: Support::Honoured,
+            verify_content_md5: true,
+            page_size: 1000,
+            plus_for_space: true,
+            min_part_size: 5 * 1024 * 1024,
+        }
+    }
+}
+
+impl fmt::Debug for SandboxOptions {
+    /// Leaves the keys out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SandboxOptions")
+            .field("listen", &self.listen)
+            .field("order", &self.order)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A running S3 server. It stops when it is dropped; [`Self::stop`] also waits for its connections to end.
+pub struct Sandbox {
+    address: SocketAddr,
+    options: SandboxOptions,
+    front: Arc<Front>,
+    tasks: TaskTracker,
+    cancel: CancellationToken,
+}
+
+impl Sandbox {
+    /// Binds the address and starts to serve.
+    ///
+    /// # Errors
+    ///
+    /// When the address cannot be bound.
+    pub async fn start(options: SandboxOptions) -> Result<Self> {
+        let unbound =
+            |error| Error::internal(format!("cannot listen on {}", options.listen)).with_source(error);
+        let listener = TcpListener::bind(options.listen).await.map_err(unbound)?;
+        let address = listener.local_addr().map_err(unbound)?;
+        let store = Arc::new(Store::new(options.order));
+        let mut builder = S3ServiceBuilder::new(Service {
+            store: Arc::clone(&store),
+            options: options.clone(),
+        });
+        builder.set_auth(KeyPair {
+            access_key: options.access_key.clone(),
+            secret_key: options.secret_key.clone(),
+        });
+        let front = Arc::new(Front {
+            s3: builder.build(),
+            store,
+            faults: FaultPlan::default(),
+            log: Arc::new(RequestLog::default()),
+            served: AtomicU64::new(0),
+        });
+        let tasks = TaskTracker::new();
+        let cancel = CancellationToken::new();
+        tasks.spawn(accept(
+            listener,
+            Arc::clone(&front),
+            tasks.clone(),
+            cancel.clone(),
+        ));
+        Ok(Self {
+            address,
+            options,
+            front,
+            tasks,
+            cancel,
+        })
+    }
+
+    /// Base URL, without a slash at the end.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The access key that requests must be signed with.
+    #[must_use]
+    pub fn access_key(&self) -> &str {
+        &self.options.access_key
+    }
+
+    /// Its secret key.
+    #[must_use]
+    pub fn secret_key(&self) -> &str {
+        &self.options.secret_key
+    }
+
+    /// The faults in force; empty at the start.
+    #[must_use]
+    pub fn faults(&self) -> &FaultPlan {
+        &self.front.faults
+    }
+
+    /// Creates a bucket; one that is there stays as it is.
+    pub fn create_bucket(&self, name: &str) {
+        self.front.store.lock().entry(name.to_owned()).or_default();
+    }
+
+    /// Stores an object without a request, and creates the bucket if need be.
+    pub fn put(&self, bucket: &str, key: &str, object: SandboxObject) {
+        let sort_key = self.front.store.order.sort_key(key);
+        self.front
+            .store
+            .lock()
+            .entry(bucket.to_owned())
+            .or_default()
+            .objects
+            .insert(sort_key, object.into());
+    }
+
+    /// The object as it is now.
+    #[must_use]
+    pub fn get(&self, bucket: &str, key: &str) -> Option<SandboxObject> {
+        let object = self.front.store.object(bucket, key).ok()?;
+        Some(object.export())
+    }
+
+    /// Removes an object; tells whether there was one.
+    pub fn remove(&self, bucket: &str, key: &str) -> bool {
+        self.front
+            .store
+            .delete(bucket, key, &bucket::Conditions::default())
+            .unwrap_or(false)
+    }
+
+    /// All keys of a bucket in listing order; none if there is no such bucket.
+    #[must_use]
+    pub fn keys(&self, bucket: &str) -> Vec<String> {
+        let order = self.front.store.order;
+        let buckets = self.front.store.lock();
+        buckets
+            .get(bucket)
+            .map(|bucket| bucket.objects.keys().map(|key| order.key(key)).collect())
+            .unwrap_or_default()
+    }
+
+    /// How many multipart uploads are in progress.
+    #[must_use]
+    pub fn open_uploads(&self, bucket: &str) -> usize {
+        self.front
+            .store
+            .lock()
+            .get(bucket)
+            .map_or(0, |bucket| bucket.uploads.len())
+    }
+
+    /// The last 10,000 requests, in the order in which they were answered or given up.
+    #[must_use]
+    pub fn requests(&self) -> Vec<RequestRecord> {
+        self.front.log.records()
+    }
+
+    /// How many requests there were of this operation, also those no longer in the log.
+    #[must_use]
+    pub fn requests_count(&self, operation: Operation) -> usize {
+        self.front.log.count(operation)
+    }
+
+    /// Empties the log and sets the counts to zero.
+    pub fn clear_requests(&self) {
+        self.front.log.clear();
+    }
+
+    /// Closes the listener and all connections, and waits until they are gone.
+    pub async fn stop(self) {
+        self.cancel.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+impl fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sandbox")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
+}
+
+async fn accept(listener: TcpListener, front: Arc<Front>, tasks: TaskTracker, cancel: CancellationToken) {
+    loop {
+        let accepted = tokio::select! {
+            () = cancel.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "sandbox connection keeps Nagle's algorithm");
+                }
+                tasks.spawn(Arc::clone(&front).serve(stream, cancel.clone()));
+            }
+            Err(error) => {
+                // Out of file descriptors, most likely: trying again at once would only burn the processor.
+                tracing::warn!(%error, "sandbox cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! Writes: PutObject and CopyObject, request bodies, and the description an object gets with them.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use http::header::{self, HeaderName};
+use http::{HeaderMap, StatusCode};
+use md5::{Digest as _, Md5};
+use percent_encoding::percent_decode_str;
+use s3s::dto::{
+    CopyObjectInput, CopyObjectOutput, CopyObjectResult, ETag, ETagCondition, Metadata, MetadataDirective,
+    PutObjectInput, PutObjectOutput, StorageClass, StreamingBlob, TaggingDirective,
+};
+use s3s::{S3Error, S3ErrorCode, S3Request, S3Result, StdError, s3_error};
+
+use super::Support;
+use super::bucket::{Conditions, etag_matches};
+use super::object::{Object, SandboxObject, Segments, now};
+use super::service::{Service, source};
+
+/// Size of the pieces in which a request body is kept.
+const PIECE: usize = 8 * 1024 * 1024;
+
+/// A request body, complete, and its MD5.
+pub(super) struct Received {
+    pub(super) body: Segments,
+    pub(super) md5: [u8; 16],
+}
+
+/// Reads a request body to its end. A body that breaks off or differs from its checksum is an error, so nothing
+/// of it is ever stored.
+pub(super) async fn receive(body: Option<StreamingBlob>, length: Option<i64>) -> S3Result<Received> {
+    let mut left = length.and_then(|length| usize::try_from(length).ok());
+    let mut pieces: Vec<Bytes> = Vec::new();
+    let mut hasher = Md5::new();
+    let mut buffer = BytesMut::new();
+    if let Some(mut body) = body {
+        while let Some(frame) = body.next().await {
+            let mut frame: Bytes = frame.map_err(|error| broken(&error))?;
+            hasher.update(&frame);
+            while !frame.is_empty() {
+                if buffer.capacity() == 0 {
+                    // No more than is still to come: a bucket of many small objects must not take 8 MiB for each.
+                    buffer.reserve(left.unwrap_or(PIECE).max(frame.len()).min(PIECE));
+                }
+                let taken = frame.split_to(frame.len().min(buffer.capacity() - buffer.len()));
+                left = left.map(|left| left.saturating_sub(taken.len()));
+                buffer.extend_from_slice(&taken);
+                if buffer.len() == buffer.capacity() {
+                    pieces.push(std::mem::take(&mut buffer).freeze());
+                }
+            }
+        }
+    }
+    if !buffer.is_empty() {
+        pieces.push(buffer.freeze());
+    }
+    let body = Segments::from(pieces);
+    if length.is_some_and(|length| u64::try_from(length) != Ok(body.len())) {
+        return Err(s3_error!(IncompleteBody));
+    }
+    Ok(Received {
+        body,
+        md5: hasher.finalize().into(),
+    })
+}
+
+/// The S3 error of a failed body. The types of s3s are private; their text tells the causes apart.
+fn broken(error: &StdError) -> S3Error {
+    let text = error.to_string();
+    if text.contains("Sha256Mismatch") {
+        let mut error = S3Error::new(S3ErrorCode::Custom("XAmzContentSHA256Mismatch".into()));
+        error.set_status_code(StatusCode::BAD_REQUEST);
+        error
+    } else if text.contains("SignatureMismatch") {
+        s3_error!(SignatureDoesNotMatch)
+    } else {
+        s3_error!(IncompleteBody, "{text}")
+    }
+}
+
+/// What an object is described by besides its bytes, taken from the headers of the request that starts it.
+pub(super) fn describe(
+    headers: &HeaderMap,
+    metadata: Option<Metadata>,
+    tagging: Option<&str>,
+    storage_class: Option<StorageClass>,
+) -> SandboxObject {
+    let text = |name: HeaderName| {
+        let value = headers.get(name)?.as_bytes();
+        std::str::from_utf8(value)
+            .ok()
+            .map(ToOwned::to_owned)
+            .filter(|value| !value.is_empty())
+    };
+    let blank = SandboxObject::blank();
+    SandboxObject {
+        content_type: text(header::CONTENT_TYPE).or(blank.content_type),
+        // aws-chunked is the encoding of the upload, not of the object.
+        content_encoding: text(header::CONTENT_ENCODING).and_then(|encodings| {
+            let kept: Vec<&str> = encodings
+                .split(',')
+                .map(str::trim)
+                .filter(|one| *one != "aws-chunked")
+                .collect();
+            (!kept.is_empty()).then(|| kept.join(","))
+        }),
+        content_language: text(header::CONTENT_LANGUAGE),
+        content_disposition: text(header::CONTENT_DISPOSITION),
+        cache_control: text(header::CACHE_CONTROL),
+        expires: text(header::EXPIRES),
+        metadata: metadata.unwrap_or_default().into_iter().collect(),
+        tags: tagging.map(parse_tags).unwrap_or_default(),
+        storage_class: storage_class
+            .map(|class| class.as_str().to_owned())
+            .filter(|class| class != "STANDARD"),
+        ..blank
+    }
+}
+
+/// Tags of an `x-amz-tagging` header, which are encoded like a query.
+fn parse_tags(tagging: &str) -> Vec<(String, String)> {
+    let decode = |text: &str| {
+        percent_decode_str(&text.replace('+', " "))
+            .decode_utf8_lossy()
+            .into_owned()
+    };
+    let pairs = tagging.split('&').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(k, v)| (decode(k), decode(v)))
+        .collect()
+}
+
+fn raw_condition(headers: &HeaderMap, name: HeaderName) -> S3Result<Option<ETagCondition>> {
+    let value = headers
+        .get(name)
+        .map(|value| ETagCondition::parse_http_header(value.as_bytes()));
+    value
+        .transpose()
+        .map_err(|error| s3_error!(error, InvalidArgument))
+}
+
+impl Service {
+    /// The conditions of a write, as far as this store honours them.
+    pub(super) fn conditions(
+        &self,
+        if_match: Option<ETagCondition>,
+        if_none_match: Option<ETagCondition>,
+    ) -> Conditions {
+        match self.options.conditional_writes {
+            Support::Honoured => Conditions {
+                if_match,
+                if_none_match,
+            },
+            Support::Ignored => Conditions::default(),
+        }
+    }
+
+    /// Compares a body with the Content-MD5 it came with.
+    pub(super) fn verify_md5(&self, content_md5: Option<&str>, md5: [u8; 16]) -> S3Result<()> {
+        let Some(text) = content_md5.filter(|_| self.options.verify_content_md5) else {
+            return Ok(());
+        };
+        let wanted: Option<[u8; 16]> = STANDARD.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
+        match wanted {
+            None => Err(s3_error!(InvalidDigest)),
+            Some(wanted) if wanted != md5 => Err(s3_error!(BadDigest)),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// PutObject.
+    pub(super) async fn put(&self, req: S3Request<PutObjectInput>) -> S3Result<PutObjectOutput> {
+        let S3Request { input, headers, .. } = req;
+        let received = receive(input.body, input.content_length).await?;
+        self.verify_md5(input.content_md5.as_deref(), received.md5)?;
+        let head = describe(
+            &headers,
+            input.metadata,
+            input.tagging.as_deref(),
+            input.storage_class,
+        );
+        let etag = hex::encode(received.md5);
+        let object = Object::new(
+            SandboxObject {
+                etag: etag.clone(),
+                ..head
+            },
+            received.body,
+        );
+        let conditions = self.conditions(input.if_match, input.if_none_match);
+        self.store.write(&input.bucket, &input.key, object, &conditions)?;
+        Ok(PutObjectOutput {
+            e_tag: Some(ETag::Strong(etag)),
+            ..PutObjectOutput::default()
+        })
+    }
+
+    /// The object to copy from, if its conditions hold.
+    pub(super) fn copy_from(
+        &self,
+        (bucket, key): (&str, &str),
+        if_match: Option<&ETagCondition>,
+        if_none_match: Option<&ETagCondition>,
+    ) -> S3Result<Object> {
+        let object = self.store.object(bucket, key)?;
+        let matches = if_match.is_none_or(|condition| etag_matches(condition, &object));
+        let differs = if_none_match.is_none_or(|condition| !etag_matches(condition, &object));
+        if matches && differs {
+            Ok(object)
+        } else {
+            Err(s3_error!(PreconditionFailed))
+        }
+    }
+
+    /// CopyObject. Like S3 it makes an object of one part, whose ETag is the MD5 of its bytes.
+    pub(super) async fn copy(&self, req: S3Request<CopyObjectInput>) -> S3Result<CopyObjectOutput> {
+        let S3Request { input, headers, .. } = req;
+        let from = source(&input.copy_source)?;
+        let origin = self.copy_from(
+            from,
+            input.copy_source_if_match.as_ref(),
+            input.copy_source_if_none_match.as_ref(),
+        )?;
+        let replace = input
+            .metadata_directive
+            .as_ref()
+            .is_some_and(|it| it.as_str() == MetadataDirective::REPLACE);
+        let replace_tags = input
+            .tagging_directive
+            .as_ref()
+            .is_some_and(|it| it.as_str() == TaggingDirective::REPLACE);
+        if from == (input.bucket.as_str(), input.key.as_str()) && !replace && input.storage_class.is_none() {
+            return Err(s3_error!(
+                InvalidRequest,
+                "a copy onto itself must change something"
+            ));
+        }
+        let given = describe(
+            &headers,
+            input.metadata,
+            input.tagging.as_deref(),
+            input.storage_class,
+        );
+        let mut head = if replace {
+            given.clone()
+        } else {
+            (*origin.head).clone()
+        };
+        head.tags = if replace_tags {
+            given.tags
+        } else {
+            origin.head.tags.clone()
+        };
+        head.storage_class = given.storage_class;
+        head.last_modified = now();
+        head.etag = if origin.head.part_sizes.is_empty() {
+            origin.head.etag.clone()
+        } else {
+            hex::encode(md5_of(origin.body.clone()).await?)
+        };
+        head.part_sizes = Vec::new();
+        let result = CopyObjectResult {
+            e_tag: Some(ETag::Strong(head.etag.clone())),
+            last_modified: Some(head.last_modified.into()),
+            ..CopyObjectResult::default()
+        };
+        let if_match = raw_condition(&headers, header::IF_MATCH)?;
+        let conditions = self.conditions(if_match, raw_condition(&headers, header::IF_NONE_MATCH)?);
+        self.store.write(
+            &input.bucket,
+            &input.key,
+            Object::new(head, origin.body),
+            &conditions,
+        )?;
+        Ok(CopyObjectOutput {
+            copy_object_result: Some(result),
+            ..CopyObjectOutput::default()
+        })
+    }
+
+    /// Replaces the tags of an object; its ETag and date stay.
+    pub(super) fn set_tags(&self, bucket: &str, key: &str, tags: Vec<(String, String)>) -> S3Result<()> {
+        let sort_key = self.store.order.sort_key(key);
+        self.store.with(bucket, |bucket| {
+            let object = bucket
+                .objects
+                .get_mut(&sort_key)
+                .ok_or_else(|| s3_error!(NoSuchKey))?;
+            Arc::make_mut(&mut object.head).tags = tags;
+            Ok(())
+        })
+    }
+}
+
+/// The MD5 of stored bytes, off the threads that serve requests.
+pub(super) async fn md5_of(body: Segments) -> S3Result<[u8; 16]> {
+    tokio::task::spawn_blocking(move || body.md5())
+        .await
+        .map_err(|error| s3_error!(error, InternalError))
+}

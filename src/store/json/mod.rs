@@ -1,0 +1,343 @@
+//! Orders and bandwidth windows as text in the ledger.
+//!
+//! The types of `task` have no serialised form, so that they may change freely; the form in the ledger is written
+//! down here, for every implementation of the ledger, and stays readable by later versions.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::task::spec::{
+    Addressing, Cdn, Cloud, Endpoint, EndpointOrigin, Notification, Place, Scope, TaskSpec,
+};
+use crate::task::{BandwidthPolicy, BandwidthWindow, Key, UnixMillis};
+
+/// Keys are bytes: as text where they are UTF-8, else as hexadecimal digits.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum KeyRow {
+    Text(String),
+    Hex { hex: String },
+}
+
+#[derive(Serialize, Deserialize)]
+struct SpecRow {
+    source: PlaceRow,
+    target: PlaceRow,
+    target_prefix: KeyRow,
+    scope: ScopeRow,
+    description: String,
+    threads: u8,
+    kms: bool,
+    migrate_since: Option<i64>,
+    restore: bool,
+    record_failures: bool,
+    cdn: Option<CdnRow>,
+    notification: Option<NotificationRow>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PlaceRow {
+    cloud: String,
+    region: String,
+    bucket: String,
+    url: String,
+    addressing: AddressingRow,
+    origin: OriginRow,
+    app_id: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum AddressingRow {
+    Path,
+    VirtualHost,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum OriginRow {
+    Request,
+    Catalogue,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ScopeRow {
+    Objects(Vec<KeyRow>),
+    Prefixes(Vec<KeyRow>),
+}
+
+#[derive(Serialize, Deserialize)]
+struct CdnRow {
+    protocol: String,
+    domain: String,
+    authentication_type: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct NotificationRow {
+    topic_urn: String,
+    language: Option<String>,
+    triggers: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WindowRow {
+    start: u16,
+    end: u16,
+    max_bytes_per_second: u64,
+}
+
+/// An order as text.
+pub(super) fn spec_to_text(spec: &TaskSpec) -> Result<String> {
+    to_text(&SpecRow::from(spec))
+}
+
+/// The order that [`spec_to_text`] wrote.
+pub(super) fn spec_from_text(text: &str) -> Result<TaskSpec> {
+    let row: SpecRow = serde_json::from_str(text).map_err(|e| damaged("spec").with_source(e))?;
+    row.try_into()
+}
+
+/// Bandwidth windows as text.
+pub(super) fn bandwidth_to_text(policy: &BandwidthPolicy) -> Result<String> {
+    let row = |window: &BandwidthWindow| {
+        let BandwidthWindow {
+            start,
+            end,
+            max_bytes_per_second,
+        } = *window;
+        WindowRow {
+            start,
+            end,
+            max_bytes_per_second,
+        }
+    };
+    to_text(&policy.windows().iter().map(row).collect::<Vec<_>>())
+}
+
+/// The windows that [`bandwidth_to_text`] wrote.
+pub(super) fn bandwidth_from_text(text: &str) -> Result<BandwidthPolicy> {
+    let rows: Vec<WindowRow> = serde_json::from_str(text).map_err(|e| damaged("bandwidth").with_source(e))?;
+    let window = |row: WindowRow| BandwidthWindow {
+        start: row.start,
+        end: row.end,
+        max_bytes_per_second: row.max_bytes_per_second,
+    };
+    BandwidthPolicy::new(rows.into_iter().map(window).collect())
+        .map_err(|e| damaged("bandwidth").with_source(e))
+}
+
+/// For values in the ledger that make no sense.
+pub(super) fn damaged(what: &str) -> Error {
+    Error::internal(format!("the ledger holds a value that cannot be read: {what}"))
+}
+
+fn to_text(row: &impl Serialize) -> Result<String> {
+    serde_json::to_string(row).map_err(|e| Error::internal("write a value as text").with_source(e))
+}
+
+impl From<&Key> for KeyRow {
+    fn from(key: &Key) -> Self {
+        match std::str::from_utf8(key.as_bytes()) {
+            Ok(text) => Self::Text(text.to_owned()),
+            Err(_) => Self::Hex {
+                hex: hex::encode(key.as_bytes()),
+            },
+        }
+    }
+}
+
+impl TryFrom<KeyRow> for Key {
+    type Error = Error;
+    fn try_from(row: KeyRow) -> Result<Self> {
+        match row {
+            KeyRow::Text(text) => Ok(Self::from(text.into_bytes())),
+            KeyRow::Hex { hex } => hex::decode(hex)
+                .map(Self::from)
+                .map_err(|e| damaged("key").with_source(e)),
+        }
+    }
+}
+
+impl From<&TaskSpec> for SpecRow {
+    fn from(spec: &TaskSpec) -> Self {
+        // Taken apart completely, here and below, so that a new field cannot be forgotten.
+        let TaskSpec {
+            source,
+            target,
+            target_prefix,
+            scope,
+            description,
+            threads,
+            kms,
+            migrate_since,
+            restore,
+            record_failures,
+            cdn,
+            notification,
+        } = spec;
+        Self {
+            source: source.into(),
+            target: target.into(),
+            target_prefix: target_prefix.into(),
+            scope: scope.into(),
+            description: description.clone(),
+            threads: *threads,
+            kms: *kms,
+            migrate_since: migrate_since.map(|at| at.0),
+            restore: *restore,
+            record_failures: *record_failures,
+            cdn: cdn.as_ref().map(CdnRow::from),
+            notification: notification.as_ref().map(NotificationRow::from),
+        }
+    }
+}
+
+impl TryFrom<SpecRow> for TaskSpec {
+    type Error = Error;
+    fn try_from(row: SpecRow) -> Result<Self> {
+        Ok(Self {
+            source: row.source.try_into()?,
+            target: row.target.try_into()?,
+            target_prefix: row.target_prefix.try_into()?,
+            scope: row.scope.try_into()?,
+            description: row.description,
+            threads: row.threads,
+            kms: row.kms,
+            migrate_since: row.migrate_since.map(UnixMillis),
+            restore: row.restore,
+            record_failures: row.record_failures,
+            cdn: row.cdn.map(Cdn::from),
+            notification: row.notification.map(Notification::from),
+        })
+    }
+}
+
+impl From<&Place> for PlaceRow {
+    fn from(place: &Place) -> Self {
+        let Place {
+            cloud,
+            region,
+            bucket,
+            endpoint:
+                Endpoint {
+                    url,
+                    addressing,
+                    origin,
+                },
+            app_id,
+        } = place;
+        Self {
+            cloud: cloud.name().to_owned(),
+            region: region.clone(),
+            bucket: bucket.clone(),
+            url: url.clone(),
+            addressing: match addressing {
+                Addressing::Path => AddressingRow::Path,
+                Addressing::VirtualHost => AddressingRow::VirtualHost,
+            },
+            origin: match origin {
+                EndpointOrigin::Request => OriginRow::Request,
+                EndpointOrigin::Catalogue => OriginRow::Catalogue,
+            },
+            app_id: app_id.clone(),
+        }
+    }
+}
+
+impl TryFrom<PlaceRow> for Place {
+    type Error = Error;
+    fn try_from(row: PlaceRow) -> Result<Self> {
+        Ok(Self {
+            cloud: Cloud::from_name(&row.cloud).ok_or_else(|| damaged("cloud"))?,
+            region: row.region,
+            bucket: row.bucket,
+            endpoint: Endpoint {
+                url: row.url,
+                addressing: match row.addressing {
+                    AddressingRow::Path => Addressing::Path,
+                    AddressingRow::VirtualHost => Addressing::VirtualHost,
+                },
+                origin: match row.origin {
+                    OriginRow::Request => EndpointOrigin::Request,
+                    OriginRow::Catalogue => EndpointOrigin::Catalogue,
+                },
+            },
+            app_id: row.app_id,
+        })
+    }
+}
+
+impl From<&Scope> for ScopeRow {
+    fn from(scope: &Scope) -> Self {
+        match scope {
+            Scope::Objects(names) => Self::Objects(names.iter().map(KeyRow::from).collect()),
+            Scope::Prefixes(prefixes) => Self::Prefixes(prefixes.iter().map(KeyRow::from).collect()),
+        }
+    }
+}
+
+impl TryFrom<ScopeRow> for Scope {
+    type Error = Error;
+    fn try_from(row: ScopeRow) -> Result<Self> {
+        let keys = |rows: Vec<KeyRow>| rows.into_iter().map(Key::try_from).collect::<Result<_>>();
+        Ok(match row {
+            ScopeRow::Objects(names) => Self::Objects(keys(names)?),
+            ScopeRow::Prefixes(prefixes) => Self::Prefixes(keys(prefixes)?),
+        })
+    }
+}
+
+impl From<&Cdn> for CdnRow {
+    fn from(cdn: &Cdn) -> Self {
+        let Cdn {
+            protocol,
+            domain,
+            authentication_type,
+        } = cdn.clone();
+        Self {
+            protocol,
+            domain,
+            authentication_type,
+        }
+    }
+}
+
+impl From<CdnRow> for Cdn {
+    fn from(row: CdnRow) -> Self {
+        Self {
+            protocol: row.protocol,
+            domain: row.domain,
+            authentication_type: row.authentication_type,
+        }
+    }
+}
+
+impl From<&Notification> for NotificationRow {
+    fn from(notification: &Notification) -> Self {
+        let Notification {
+            topic_urn,
+            language,
+            triggers,
+        } = notification.clone();
+        Self {
+            topic_urn,
+            language,
+            triggers,
+        }
+    }
+}
+
+impl From<NotificationRow> for Notification {
+    fn from(row: NotificationRow) -> Self {
+        Self {
+            topic_urn: row.topic_urn,
+            language: row.language,
+            triggers: row.triggers,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

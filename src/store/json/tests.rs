@@ -1,0 +1,135 @@
+//! What was written is read back, and what an earlier version wrote stays readable.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::error::ErrorKind;
+
+fn key() -> impl Strategy<Value = Key> {
+    prop_oneof![
+        any::<String>().prop_map(|text| Key::from(text.as_str())),
+        prop::collection::vec(any::<u8>(), 0..40).prop_map(Key::from),
+    ]
+}
+
+fn place() -> impl Strategy<Value = Place> {
+    let addressing = prop_oneof![Just(Addressing::Path), Just(Addressing::VirtualHost)];
+    let origin = prop_oneof![Just(EndpointOrigin::Request), Just(EndpointOrigin::Catalogue)];
+    let endpoint = (any::<String>(), addressing, origin).prop_map(|(url, addressing, origin)| Endpoint {
+        url,
+        addressing,
+        origin,
+    });
+    let cloud = prop::sample::select(&Cloud::ALL[..]);
+    let app_id = prop::option::of(any::<String>());
+    (cloud, any::<String>(), any::<String>(), endpoint, app_id).prop_map(
+        |(cloud, region, bucket, endpoint, app_id)| Place {
+            cloud,
+            region,
+            bucket,
+            endpoint,
+            app_id,
+        },
+    )
+}
+
+fn scope() -> impl Strategy<Value = Scope> {
+    let keys = || prop::collection::vec(key(), 0..6);
+    prop_oneof![keys().prop_map(Scope::Objects), keys().prop_map(Scope::Prefixes)]
+}
+
+fn cdn() -> impl Strategy<Value = Cdn> {
+    any::<[String; 3]>().prop_map(|[protocol, domain, authentication_type]| Cdn {
+        protocol,
+        domain,
+        authentication_type,
+    })
+}
+
+fn notification() -> impl Strategy<Value = Notification> {
+    let triggers = prop::collection::vec(any::<String>(), 0..3);
+    (any::<String>(), any::<Option<String>>(), triggers).prop_map(|(topic_urn, language, triggers)| {
+        Notification {
+            topic_urn,
+            language,
+            triggers,
+        }
+    })
+}
+
+fn spec() -> impl Strategy<Value = TaskSpec> {
+    let places = (place(), place(), key(), scope());
+    let options = (any::<[bool; 3]>(), any::<u8>(), any::<Option<i64>>());
+    let rest = (
+        any::<String>(),
+        prop::option::of(cdn()),
+        prop::option::of(notification()),
+    );
+    (places, options, rest).prop_map(|(places, options, rest)| {
+        let (source, target, target_prefix, scope) = places;
+        let ([kms, restore, record_failures], threads, since) = options;
+        let (description, cdn, notification) = rest;
+        TaskSpec {
+            source,
+            target,
+            target_prefix,
+            scope,
+            description,
+            threads,
+            kms,
+            migrate_since: since.map(UnixMillis),
+            restore,
+            record_failures,
+            cdn,
+            notification,
+        }
+    })
+}
+
+proptest! {
+    #[test]
+    fn orders_come_back(spec in spec()) {
+        let text = spec_to_text(&spec).unwrap();
+        prop_assert_eq!(spec_from_text(&text).unwrap(), spec);
+    }
+
+    #[test]
+    fn windows_come_back(starts in prop::collection::btree_set(0_u16..48, 0..=5), limit in any::<u64>()) {
+        let window = |half_hour| BandwidthWindow {
+            start: half_hour * 30,
+            end: half_hour * 30 + 29,
+            max_bytes_per_second: limit,
+        };
+        let policy = BandwidthPolicy::new(starts.into_iter().map(window).collect()).unwrap();
+        let text = bandwidth_to_text(&policy).unwrap();
+        prop_assert_eq!(bandwidth_from_text(&text).unwrap(), policy);
+    }
+}
+
+/// A change of this text makes existing ledgers unreadable, unless the new form still reads it.
+#[test]
+fn the_written_form_is_stable() {
+    let text = r#"{"source":{"cloud":"AWS","region":"r","bucket":"b","url":"https://s","addressing":"path","origin":"request","app_id":null},"target":{"cloud":"HuaweiCloud","region":"r","bucket":"c","url":"https://t","addressing":"virtual_host","origin":"catalogue","app_id":"1"},"target_prefix":{"hex":"ff"},"scope":{"objects":["a","b/"]},"description":"d","threads":5,"kms":false,"migrate_since":7,"restore":false,"record_failures":true,"cdn":null,"notification":{"topic_urn":"u","language":null,"triggers":["FAIL"]}}"#;
+    let spec = spec_from_text(text).unwrap();
+    assert_eq!(spec.target_prefix, Key::from(&b"\xff"[..]));
+    assert_eq!(spec.scope, Scope::Objects(vec![Key::from("a"), Key::from("b/")]));
+    assert_eq!(spec_to_text(&spec).unwrap(), text);
+    let text = r#"[{"start":1,"end":2,"max_bytes_per_second":3}]"#;
+    assert_eq!(
+        bandwidth_to_text(&bandwidth_from_text(text).unwrap()).unwrap(),
+        text
+    );
+}
+
+#[test]
+fn nonsense_is_reported_as_such() {
+    for text in [
+        "",
+        "{}",
+        "[1]",
+        r#"[{"start":9999,"end":2,"max_bytes_per_second":3}]"#,
+    ] {
+        assert_eq!(spec_from_text(text).unwrap_err().kind(), ErrorKind::Internal);
+        assert_eq!(bandwidth_from_text(text).unwrap_err().kind(), ErrorKind::Internal);
+    }
+}

@@ -1,0 +1,201 @@
+//! The file, its owner, its connections and transactions.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Sqlite, SqlitePool, Transaction};
+
+use super::error::{io_kind, translate};
+use super::rows::Statement;
+use crate::error::{Error, ErrorKind, Result};
+
+/// A transaction on the writing connection; rolled back when dropped.
+pub(super) type Tx = Transaction<'static, Sqlite>;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations/sqlite");
+
+const READERS: u32 = 4;
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a change waits for its turn on the writing connection.
+const TURN_TIMEOUT: Duration = Duration::from_secs(30);
+/// More than the number of different statements here, so that each is prepared once per connection.
+const STATEMENTS: usize = 128;
+
+/// The open database.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    /// One connection.
+    writer: SqlitePool,
+    /// Read-only connections; the writer itself where the database lives in memory.
+    readers: SqlitePool,
+    /// Keeps other processes out for as long as it is open.
+    _owner: Option<File>,
+}
+
+impl Ledger {
+    pub(super) async fn open(path: &Path) -> Result<Self> {
+        // A path without a name has no place for the lock beside it, and SQLite reads "" as a temporary database.
+        if path.file_name().is_none() {
+            return Err(Error::invalid(format!("{} is not a file name", path.display())));
+        }
+        let owner = own(path)?;
+        private_file(path).map_err(|e| unusable(path, e))?;
+        let opened = Self::connect(path, owner).await;
+        opened.map_err(|e| e.during(&format!("open the ledger {}", path.display())))
+    }
+
+    async fn connect(path: &Path, owner: File) -> Result<Self> {
+        let options = common(
+            SqliteConnectOptions::new()
+                .filename(path)
+                .create_if_missing(false),
+        );
+        let writer = pool(1)
+            .connect_with(writing(options.clone()))
+            .await
+            .map_err(translate)?;
+        migrate(&writer).await?;
+        // Connected when first needed: from here on the log and its index exist, as a read-only connection requires.
+        let readers = pool(READERS).connect_lazy_with(options.read_only(true));
+        let ledger = Self {
+            writer,
+            readers,
+            _owner: Some(owner),
+        };
+        // A crash may have left wiped credentials in the log.
+        ledger.scrub().await;
+        Ok(ledger)
+    }
+
+    pub(super) async fn in_memory() -> Result<Self> {
+        let options = common(SqliteConnectOptions::new().in_memory(true));
+        let writer = pool(1).connect_with(writing(options)).await.map_err(translate)?;
+        migrate(&writer).await?;
+        Ok(Self {
+            readers: writer.clone(),
+            writer,
+            _owner: None,
+        })
+    }
+
+    /// For statements that only read.
+    pub(super) const fn readers(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    /// Begins a change.
+    pub(super) async fn begin(&self) -> Result<Tx> {
+        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(translate)
+    }
+
+    /// A change of one statement; returns how many rows it touched.
+    pub(super) async fn change(&self, statement: Statement) -> Result<u64> {
+        let mut tx = self.begin().await?;
+        let done = run(&mut tx, statement).await?;
+        end(tx).await?;
+        Ok(done)
+    }
+
+    /// Moves the log into the database and empties it, so that what was wiped from the one is not kept by the other.
+    /// To be called after credentials were deleted. Not essential for that change, which is committed: when a reader
+    /// is in the way, the next checkpoint does it.
+    pub(super) async fn scrub(&self) {
+        let done = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+            .execute(&self.writer)
+            .await;
+        if let Err(error) = done {
+            tracing::debug!(%error, "the ledger's log could not be emptied");
+        }
+    }
+
+    pub(super) async fn ping(&self) -> Result<()> {
+        let beat = sqlx::query("UPDATE pulse SET beats = beats + 1 WHERE one = 1");
+        self.change(beat).await.map(drop)
+    }
+
+    pub(super) async fn close(&self) {
+        // Readers first: the last connection to go writes the log back and removes it.
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// Executes a statement of a change; returns how many rows it touched.
+pub(super) async fn run(tx: &mut Tx, statement: Statement) -> Result<u64> {
+    let done = statement.execute(&mut **tx).await.map_err(translate)?;
+    Ok(done.rows_affected())
+}
+
+/// Commits a change.
+pub(super) async fn end(tx: Tx) -> Result<()> {
+    tx.commit().await.map_err(translate)
+}
+
+fn pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(TURN_TIMEOUT)
+        // A local file does not hang up, and the database in memory ends with its connection.
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+}
+
+fn common(options: SqliteConnectOptions) -> SqliteConnectOptions {
+    options
+        .busy_timeout(BUSY_TIMEOUT)
+        .statement_cache_capacity(STATEMENTS)
+        .disable_statement_logging()
+}
+
+fn writing(options: SqliteConnectOptions) -> SqliteConnectOptions {
+    options
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .pragma("secure_delete", "ON")
+}
+
+async fn migrate(writer: &SqlitePool) -> Result<()> {
+    MIGRATIONS.run(writer).await.map_err(|error| match error {
+        sqlx::migrate::MigrateError::Execute(cause) => translate(cause),
+        sqlx::migrate::MigrateError::VersionMissing(_) | sqlx::migrate::MigrateError::VersionTooNew(..) => {
+            Error::internal("it was made by a newer version").with_source(error)
+        }
+        _ => Error::internal("its schema cannot be brought up to date").with_source(error),
+    })
+}
+
+/// Takes the lock that makes this process the only one: `recover` must never run beside somebody else's worker.
+fn own(path: &Path) -> Result<File> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let beside = PathBuf::from(name);
+    let file = private_file(&beside).map_err(|e| unusable(&beside, e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::new(
+            ErrorKind::Conflict,
+            "database is in use by another process",
+        )),
+        Err(TryLockError::Error(error)) => Err(unusable(&beside, error)),
+    }
+}
+
+/// Opens a file for writing, made for its owner's eyes only. SQLite gives its log the same rights.
+fn private_file(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+fn unusable(path: &Path, error: std::io::Error) -> Error {
+    let (kind, message) = io_kind(&error);
+    let text = format!("open the ledger {}: {message}: {}", path.display(), error.kind());
+    Error::new(kind, text).with_source(error)
+}

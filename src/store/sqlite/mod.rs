@@ -1,0 +1,192 @@
+//! The ledger in one SQLite file, owned by one process.
+//!
+//! Every change is one `BEGIN IMMEDIATE` transaction on the single writing connection: a transaction that begins as
+//! a reader and upgrades could fail half way with «busy». Reads go to a few read-only connections beside it, which
+//! the write-ahead log never makes wait. A commit is on the disk when it returns (`synchronous=FULL`), and what is
+//! deleted is overwritten (`secure_delete`), also in the log once credentials were wiped.
+
+mod changes;
+mod commit;
+mod error;
+mod ledger;
+mod passes;
+mod rows;
+mod tasks;
+mod uploads;
+mod work;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+
+use self::ledger::Ledger;
+use super::{
+    Change, ClaimedShard, ClaimedTask, Commit, Committed, Ending, Failure, NewTask, OpenUpload, ShardScope,
+    Store, TaskFilter,
+};
+use crate::error::Result;
+use crate::secret::SealedCredentials;
+use crate::task::{
+    BandwidthPolicy, Key, PassInfo, PassKind, ProjectId, StartMode, State, Survey, Task, TaskId, UnixMillis,
+};
+
+/// The ledger in SQLite.
+#[derive(Debug)]
+pub struct SqliteStore(Ledger);
+
+impl SqliteStore {
+    /// Opens the ledger in a file, makes it (readable by its owner only) where it is not there yet, and brings its
+    /// schema up to date. The file belongs to this process until the store is dropped.
+    ///
+    /// # Errors
+    /// `Conflict` when another process has it open; `Internal` when the file cannot be made, opened or written, or
+    /// was made by a newer version.
+    pub async fn open(path: &Path) -> Result<Self> {
+        Ledger::open(path).await.map(Self)
+    }
+
+    /// A ledger that lives and dies with the store; for tests and demonstrations.
+    ///
+    /// # Errors
+    /// `Internal` when SQLite fails.
+    pub async fn in_memory() -> Result<Self> {
+        Ledger::in_memory().await.map(Self)
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn create(&self, new: NewTask, now: UnixMillis) -> Result<Task> {
+        tasks::create(&self.0, new, now).await
+    }
+
+    async fn task(&self, project: &ProjectId, id: TaskId) -> Result<Option<Task>> {
+        tasks::task(&self.0, project, id).await
+    }
+
+    async fn tasks(&self, filter: &TaskFilter, offset: i64, limit: i64) -> Result<Vec<Task>> {
+        tasks::tasks(&self.0, filter, offset, limit).await
+    }
+
+    async fn count(&self, filter: &TaskFilter) -> Result<i64> {
+        tasks::count(&self.0, filter).await
+    }
+
+    async fn start(
+        &self,
+        project: &ProjectId,
+        id: TaskId,
+        mode: StartMode,
+        credentials: SealedCredentials,
+        _now: UnixMillis,
+    ) -> Result<Change<()>> {
+        changes::start(&self.0, project, id, mode, credentials).await
+    }
+
+    async fn stop(&self, project: &ProjectId, id: TaskId, now: UnixMillis) -> Result<Change<State>> {
+        changes::stop(&self.0, project, id, now).await
+    }
+
+    async fn set_bandwidth(
+        &self,
+        project: &ProjectId,
+        id: TaskId,
+        policy: BandwidthPolicy,
+    ) -> Result<Change<()>> {
+        changes::set_bandwidth(&self.0, project, id, policy).await
+    }
+
+    async fn delete(&self, project: &ProjectId, id: TaskId) -> Result<Change<()>> {
+        changes::delete(&self.0, project, id).await
+    }
+
+    async fn failures(&self, id: TaskId, after: Option<&Key>, limit: i64) -> Result<Vec<Failure>> {
+        tasks::failures(&self.0, id, after, limit).await
+    }
+
+    async fn pending(&self) -> Result<Vec<TaskId>> {
+        tasks::pending(&self.0).await
+    }
+
+    async fn recover(&self, _now: UnixMillis) -> Result<()> {
+        work::recover(&self.0).await
+    }
+
+    async fn claim_task(&self, id: TaskId, now: UnixMillis) -> Result<Option<ClaimedTask>> {
+        work::claim_task(&self.0, id, now).await
+    }
+
+    async fn control(&self, id: TaskId) -> Result<Option<(State, BandwidthPolicy)>> {
+        tasks::control(&self.0, id).await
+    }
+
+    async fn open_pass(
+        &self,
+        id: TaskId,
+        attempt: i64,
+        kind: PassKind,
+        shards: &[ShardScope],
+        now: UnixMillis,
+    ) -> Result<PassInfo> {
+        passes::open_pass(&self.0, id, attempt, kind, shards, now).await
+    }
+
+    async fn claim_shard(&self, id: TaskId, attempt: i64) -> Result<Option<ClaimedShard>> {
+        passes::claim_shard(&self.0, id, attempt).await
+    }
+
+    async fn set_unordered(&self, id: TaskId, shard: &ClaimedShard) -> Result<Committed> {
+        passes::set_unordered(&self.0, id, shard).await
+    }
+
+    async fn commit(
+        &self,
+        id: TaskId,
+        shard: &ClaimedShard,
+        commit: Commit,
+        now: UnixMillis,
+    ) -> Result<Committed> {
+        commit::commit(&self.0, id, shard, commit, now).await
+    }
+
+    async fn set_survey(&self, id: TaskId, survey: Survey) -> Result<()> {
+        tasks::set_survey(&self.0, id, survey).await
+    }
+
+    async fn finish(
+        &self,
+        id: TaskId,
+        attempt: i64,
+        ending: Ending,
+        now: UnixMillis,
+    ) -> Result<Option<State>> {
+        work::finish(&self.0, id, attempt, ending, now).await
+    }
+
+    async fn put_upload(&self, id: TaskId, upload: &OpenUpload) -> Result<()> {
+        uploads::put(&self.0, id, upload).await
+    }
+
+    async fn upload(&self, id: TaskId, key: &Key) -> Result<Option<OpenUpload>> {
+        uploads::one(&self.0, id, key).await
+    }
+
+    async fn uploads(&self, id: TaskId) -> Result<Vec<OpenUpload>> {
+        uploads::all(&self.0, id).await
+    }
+
+    async fn remove_upload(&self, id: TaskId, key: &Key) -> Result<()> {
+        uploads::remove(&self.0, id, key).await
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.0.ping().await
+    }
+
+    async fn close(&self) {
+        self.0.close().await;
+    }
+}

@@ -1,0 +1,179 @@
+//! Tasks as rows: inserted, read, surveyed.
+
+use super::error::translate;
+use super::ledger::{Ledger, end, run};
+use super::rows::{self, get, select_tasks};
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::json::{bandwidth_from_text, bandwidth_to_text, spec_to_text};
+use crate::store::{Failure, NewTask, TaskFilter};
+use crate::task::{
+    BandwidthPolicy, Counters, Key, ProjectId, StartMode, State, Survey, Task, TaskId, UnixMillis,
+};
+
+pub(super) async fn create(ledger: &Ledger, new: NewTask, now: UnixMillis) -> Result<Task> {
+    const INSERT: &str = "INSERT INTO tasks (id, project, name, bandwidth, state, epoch, mode, created_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    const FIRST_EPOCH: i64 = 1;
+    let bandwidth = bandwidth_to_text(&new.bandwidth)?;
+    let spec = spec_to_text(&new.spec)?;
+    let state = State::Waiting;
+    let mut tx = ledger.begin().await?;
+    let insert = sqlx::query(INSERT)
+        .bind(new.id.get())
+        .bind(new.project.as_str())
+        .bind(new.name.as_str())
+        .bind(bandwidth)
+        .bind(state.name())
+        .bind(FIRST_EPOCH)
+        .bind(rows::mode_name(StartMode::Full))
+        .bind(now.0);
+    run(&mut tx, insert).await.map_err(|error| match error.kind() {
+        ErrorKind::Conflict => {
+            Error::new(ErrorKind::Conflict, format!("task {} exists already", new.id)).with_source(error)
+        }
+        _ => error,
+    })?;
+    let insert = sqlx::query("INSERT INTO specs (task_id, spec) VALUES (?1, ?2)")
+        .bind(new.id.get())
+        .bind(spec);
+    run(&mut tx, insert).await?;
+    let insert = sqlx::query("INSERT INTO credentials (task_id, sealed) VALUES (?1, ?2)")
+        .bind(new.id.get())
+        .bind(new.credentials.0);
+    run(&mut tx, insert).await?;
+    end(tx).await?;
+    Ok(Task {
+        id: new.id,
+        project: new.project,
+        name: new.name,
+        spec: new.spec,
+        bandwidth: new.bandwidth,
+        state,
+        reason: None,
+        counters: Counters::default(),
+        survey: Survey::default(),
+        speed: 0,
+        epoch: FIRST_EPOCH,
+        pass: None,
+        created_at: now,
+        started_at: None,
+        running_since: None,
+        ran_for: 0,
+    })
+}
+
+pub(super) async fn task(ledger: &Ledger, project: &ProjectId, id: TaskId) -> Result<Option<Task>> {
+    sqlx::query(select_tasks!("WHERE t.id = ?1 AND t.project = ?2"))
+        .bind(id.get())
+        .bind(project.as_str())
+        .fetch_optional(ledger.readers())
+        .await
+        .map_err(translate)?
+        .as_ref()
+        .map(rows::task)
+        .transpose()
+}
+
+/// A filter's states as a JSON array, so that one statement serves every filter.
+fn states(filter: &TaskFilter) -> String {
+    let names: Vec<String> = filter
+        .states
+        .iter()
+        .map(|state| format!("\"{}\"", state.name()))
+        .collect();
+    format!("[{}]", names.join(","))
+}
+
+pub(super) async fn tasks(
+    ledger: &Ledger,
+    filter: &TaskFilter,
+    offset: i64,
+    limit: i64,
+) -> Result<Vec<Task>> {
+    // SQLite takes a negative limit for «no limit».
+    sqlx::query(select_tasks!(
+        "WHERE t.project = ?1 AND (?2 = '[]' OR t.state IN (SELECT value FROM json_each(?2))) \
+         ORDER BY t.id DESC LIMIT max(?3, 0) OFFSET max(?4, 0)"
+    ))
+    .bind(filter.project.as_str())
+    .bind(states(filter))
+    .bind(limit)
+    .bind(offset)
+    .fetch_all(ledger.readers())
+    .await
+    .map_err(translate)?
+    .iter()
+    .map(rows::task)
+    .collect()
+}
+
+pub(super) async fn count(ledger: &Ledger, filter: &TaskFilter) -> Result<i64> {
+    let row = sqlx::query(
+        "SELECT count(*) AS number FROM tasks \
+         WHERE project = ?1 AND (?2 = '[]' OR state IN (SELECT value FROM json_each(?2)))",
+    )
+    .bind(filter.project.as_str())
+    .bind(states(filter))
+    .fetch_one(ledger.readers())
+    .await
+    .map_err(translate)?;
+    get(&row, "number")
+}
+
+pub(super) async fn failures(
+    ledger: &Ledger,
+    id: TaskId,
+    after: Option<&Key>,
+    limit: i64,
+) -> Result<Vec<Failure>> {
+    // Two statements, because «all keys, if none is given» would keep SQLite from seeking to the key.
+    const FIRST: &str = "SELECT * FROM failures WHERE task_id = ?1 ORDER BY key LIMIT max(?2, 0)";
+    const BEHIND: &str =
+        "SELECT * FROM failures WHERE task_id = ?1 AND key > ?3 ORDER BY key LIMIT max(?2, 0)";
+    let statement = match after {
+        None => sqlx::query(FIRST).bind(id.get()).bind(limit),
+        Some(key) => sqlx::query(BEHIND)
+            .bind(id.get())
+            .bind(limit)
+            .bind(key.as_bytes()),
+    };
+    statement
+        .fetch_all(ledger.readers())
+        .await
+        .map_err(translate)?
+        .iter()
+        .map(rows::failure)
+        .collect()
+}
+
+pub(super) async fn pending(ledger: &Ledger) -> Result<Vec<TaskId>> {
+    // Written out as in the partial index, so that it serves.
+    sqlx::query("SELECT id FROM tasks WHERE state IN ('waiting', 'running') ORDER BY id")
+        .fetch_all(ledger.readers())
+        .await
+        .map_err(translate)?
+        .iter()
+        .map(rows::task_id)
+        .collect()
+}
+
+pub(super) async fn control(ledger: &Ledger, id: TaskId) -> Result<Option<(State, BandwidthPolicy)>> {
+    let row = sqlx::query("SELECT state, bandwidth FROM tasks WHERE id = ?1")
+        .bind(id.get())
+        .fetch_optional(ledger.readers())
+        .await
+        .map_err(translate)?;
+    row.map(|row| Ok((rows::state(&row)?, bandwidth_from_text(get(&row, "bandwidth")?)?)))
+        .transpose()
+}
+
+pub(super) async fn set_survey(ledger: &Ledger, id: TaskId, survey: Survey) -> Result<()> {
+    let statement = sqlx::query(
+        "UPDATE tasks SET survey_objects = ?2, survey_bytes = ?3, survey_complete = ?4 WHERE id = ?1",
+    )
+    .bind(id.get())
+    .bind(survey.objects)
+    .bind(survey.bytes)
+    .bind(survey.complete);
+    ledger.change(statement).await.map(drop)
+}

@@ -1,0 +1,295 @@
+//! The conformance suite on SQLite, and what is SQLite's own: the file, its owner, its log.
+
+use std::path::Path;
+use std::time::Instant;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use sqlx::Row;
+
+use super::SqliteStore;
+use crate::error::ErrorKind;
+use crate::store::conformance::model::{Claim, End, Step, Work, agrees};
+use crate::store::conformance::{self, Subject, at, counted, failure};
+use crate::store::{Commit, Committed, Ending, Store};
+use crate::task::{Key, PassKind, StartMode, State};
+
+async fn file(folder: &Path) -> SqliteStore {
+    SqliteStore::open(&folder.join("oms.db")).await.unwrap()
+}
+
+#[tokio::test]
+async fn conforms_in_memory() {
+    let store = SqliteStore::in_memory().await.unwrap();
+    Box::pin(conformance::all(&store)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conforms_in_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = file(folder.path()).await;
+    Box::pin(conformance::all(&store)).await;
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let whose = || prop_oneof![4 => Just(Claim::Last), 1 => Just(Claim::Former)];
+    let mode = prop_oneof![Just(StartMode::Full), Just(StartMode::FailedOnly)];
+    let end = prop_oneof![2 => Just(End::Drained), 4 => Just(End::Finished), 1 => Just(End::Broken)];
+    let failed = prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec(any::<u8>(), 1..4)];
+    let work =
+        (0_u8..2, 0_u8..9, failed, prop::bool::weighted(0.7)).prop_map(|(shard, copied, failed, close)| {
+            Work {
+                shard,
+                copied,
+                failed,
+                close,
+            }
+        });
+    prop_oneof![
+        6 => mode.prop_map(Step::Start),
+        3 => Just(Step::Stop),
+        1 => Just(Step::Delete),
+        6 => Just(Step::Claim),
+        10 => (whose(), work).prop_map(|(whose, work)| Step::Commit(whose, work)),
+        6 => (whose(), end).prop_map(|(whose, end)| Step::Finish(whose, end)),
+        1 => Just(Step::Recover),
+    ]
+}
+
+#[test]
+fn random_walks_agree_with_a_naive_ledger() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let store = runtime.block_on(SqliteStore::in_memory()).unwrap();
+    let config = Config {
+        cases: 96,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    TestRunner::new(config)
+        .run(&prop::collection::vec(step(), 1..60), |steps| {
+            runtime.block_on(Box::pin(agrees(&store, &steps)));
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_ledger_has_one_owner() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = file(folder.path()).await;
+    let second = SqliteStore::open(&folder.path().join("oms.db"))
+        .await
+        .unwrap_err();
+    assert_eq!(second.kind(), ErrorKind::Conflict);
+    assert_eq!(second.message(), "database is in use by another process");
+    first.close().await;
+    drop(first);
+    file(folder.path()).await;
+}
+
+#[tokio::test]
+async fn a_crash_keeps_what_was_committed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = file(folder.path()).await;
+    let subject = Subject::new(&store).await;
+    let (task, shard) = subject.work(PassKind::Full).await;
+    let commit = Commit {
+        checkpoint: Some(Key::from("m")),
+        delta: counted(4, 1),
+        failures: vec![failure("c")],
+        ..Commit::default()
+    };
+    assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
+    // What a crash leaves: the files as they are, with all of it still in the log.
+    let image = tempfile::tempdir().unwrap();
+    for name in ["oms.db", "oms.db-wal"] {
+        std::fs::copy(folder.path().join(name), image.path().join(name)).unwrap();
+    }
+    let (project, id) = (subject.project.clone(), subject.id);
+    // And what a process leaves that goes without closing.
+    drop(store);
+    for path in [image.path(), folder.path()] {
+        let store = file(path).await;
+        let subject = Subject {
+            store: &store,
+            project: project.clone(),
+            id,
+        };
+        assert_eq!(subject.task().await.counters, counted(4, 1));
+        assert_eq!(subject.failed_keys().await, ["c"]);
+        let again = subject.claim().await;
+        assert!(again.attempt > task.attempt && again.credentials.is_some());
+        let shard = subject.shard(again.attempt).await.unwrap();
+        assert_eq!(shard.checkpoint, Some(Key::from("m")));
+    }
+}
+
+/// Whether any file of the folder holds the bytes.
+fn holds(folder: &Path, needle: &[u8]) -> bool {
+    std::fs::read_dir(folder).unwrap().any(|entry| {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        bytes.windows(needle.len()).any(|window| window == needle)
+    })
+}
+
+#[tokio::test]
+async fn wiped_credentials_leave_no_trace() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = file(folder.path()).await;
+    // Longer than a page, so that overflow pages are wiped as well.
+    let canary = "canary-in-the-ledger-".repeat(400);
+    let needle = &canary.as_bytes()[..42];
+    let start = async |subject: &Subject<'_>| {
+        let credentials = conformance::sealed(&canary);
+        let started = store
+            .start(&subject.project, subject.id, StartMode::Full, credentials, at(1))
+            .await;
+        started.unwrap().unwrap();
+        assert!(holds(folder.path(), needle));
+    };
+    let subject = Subject::new(&store).await;
+    subject.stop().await.unwrap();
+
+    start(&subject).await;
+    subject.stop().await.unwrap();
+    assert!(!holds(folder.path(), needle), "after a stop while waiting");
+
+    start(&subject).await;
+    let task = subject.claim().await;
+    subject.stop().await.unwrap();
+    assert!(holds(folder.path(), needle), "still needed");
+    subject.finish(task.attempt, Ending::Drained).await.unwrap();
+    assert!(!holds(folder.path(), needle), "after a pause");
+
+    start(&subject).await;
+    subject.claim().await;
+    subject.stop().await.unwrap();
+    store.recover(at(1)).await.unwrap();
+    assert!(!holds(folder.path(), needle), "after a recovery");
+
+    start(&subject).await;
+    assert_eq!(subject.full_pass(0, &["x"]).await, Some(State::Failed));
+    assert!(!holds(folder.path(), needle), "after a failure");
+
+    start(&subject).await;
+    store.delete(&subject.project, subject.id).await.unwrap().unwrap();
+    assert!(!holds(folder.path(), needle), "after a deletion");
+}
+
+#[tokio::test]
+async fn a_ledger_that_cannot_be_made_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = folder.path().join("plain");
+    std::fs::write(&plain, "no database").unwrap();
+    let sealed = folder.path().join("sealed");
+    std::fs::create_dir(&sealed).unwrap();
+    let mut bad = vec![
+        folder.path().join("missing/oms.db"),
+        plain.join("oms.db"),
+        folder.path().to_path_buf(),
+        plain.clone(),
+    ];
+    #[cfg(unix)]
+    {
+        let read_only = std::os::unix::fs::PermissionsExt::from_mode(0o500);
+        std::fs::set_permissions(&sealed, read_only).unwrap();
+        // Rights do not bind a superuser.
+        if std::fs::write(sealed.join("probe"), "").is_err() {
+            bad.push(sealed.join("oms.db"));
+        }
+    }
+    for path in bad {
+        let error = SqliteStore::open(&path).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Internal, "{error}");
+        let text = format!("open the ledger {}", path.display());
+        assert!(error.message().starts_with(&text), "{error}");
+    }
+    let nameless = SqliteStore::open(Path::new("")).await.unwrap_err();
+    assert_eq!(nameless.kind(), ErrorKind::InvalidArgument);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_files_are_for_their_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let store = file(folder.path()).await;
+    store.ping().await.unwrap();
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let mode = entry.unwrap().metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        seen += 1;
+    }
+    assert!(seen >= 3, "database, log and lock");
+}
+
+#[tokio::test]
+async fn the_connections_are_set_up_as_promised() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = file(folder.path()).await;
+    let mut tx = store.0.begin().await.unwrap();
+    for (pragma, expected) in [("synchronous", 2), ("foreign_keys", 1), ("secure_delete", 1)] {
+        let sql = sqlx::AssertSqlSafe(format!("PRAGMA {pragma}"));
+        let row = sqlx::query(sql).fetch_one(&mut *tx).await.unwrap();
+        assert_eq!(row.get::<i64, _>(0), expected, "{pragma}");
+    }
+    let row = sqlx::query("PRAGMA journal_mode")
+        .fetch_one(&mut *tx)
+        .await
+        .unwrap();
+    assert_eq!(row.get::<String, _>(0), "wal");
+    let write = sqlx::query("UPDATE pulse SET beats = 7");
+    assert!(write.execute(store.0.readers()).await.is_err());
+}
+
+/// A worker that is told to hurry drops its commits wherever they are.
+#[tokio::test]
+async fn an_abandoned_commit_is_whole_or_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = file(folder.path()).await;
+    let subject = Subject::new(&store).await;
+    let (_, shard) = subject.work(PassKind::Full).await;
+    for round in 0..150_u64 {
+        let commit = Commit {
+            delta: counted(0, 1),
+            failures: vec![failure(&format!("{round:03}"))],
+            ..Commit::default()
+        };
+        let patience = std::time::Duration::from_micros(round * 20);
+        let abandoned = tokio::time::timeout(patience, subject.commit(&shard, commit)).await;
+        assert_ne!(abandoned, Ok(Committed::Fenced));
+    }
+    assert_eq!(subject.commit(&shard, Commit::default()).await, Committed::Done);
+    let recorded = i64::try_from(subject.failed_keys().await.len()).unwrap();
+    assert_eq!(subject.task().await.counters, counted(0, recorded));
+}
+
+/// Not a test but a measurement: `cargo test --release --lib -- --ignored --nocapture commits_per_second`.
+#[tokio::test]
+#[ignore = "measures"]
+async fn commits_per_second() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = file(folder.path()).await;
+    let subject = Subject::new(&store).await;
+    let (_, shard) = subject.work(PassKind::Full).await;
+    for failures in [0, 1, 64, 1_000] {
+        let names: Vec<String> = (0..failures).map(|n| format!("folder/object-{n:06}")).collect();
+        let (began, rounds) = (Instant::now(), 300);
+        for round in 0..rounds {
+            let commit = Commit {
+                checkpoint: Some(Key::from(format!("folder/object-{round:09}").as_str())),
+                delta: counted(1_000, i64::from(failures)),
+                failures: names.iter().map(|name| failure(name)).collect(),
+                speed: 5,
+                ..Commit::default()
+            };
+            assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
+        }
+        let rate = f64::from(rounds) / began.elapsed().as_secs_f64();
+        println!("{failures} failures a commit: {rate:.0} commits per second");
+    }
+}

@@ -1,0 +1,425 @@
+//! The worker: takes tasks that want one, runs their pass, writes how it ended.
+//!
+//! It owns everything it starts: when it is dropped, every transfer ends with it. What it does not get to write is
+//! found again by the sweep, or by the next process.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::{Id, JoinSet};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::dispatch::{Dispatch, Message};
+use crate::engine::hooks::{Hooks, Point};
+use crate::engine::limit::{Streams, Throttle};
+use crate::engine::order::Order;
+use crate::engine::progress::Progress;
+use crate::engine::retry::{At as _, Attempt};
+use crate::engine::{self, Context, Ledger, PassEnd, Route, probe};
+use crate::error::Result;
+use crate::object::{Connect, ListVersion, SharedStore};
+use crate::secret::{Credentials, Sealer};
+use crate::store::{ClaimedTask, Ending, ShardScope, Store};
+use crate::task::{
+    BandwidthPolicy, Clock, PassInfo, PassKind, Reason, StartMode, State, Task, TaskId, UnixMillis,
+};
+
+/// How long the probes may go on after a stop, to remove what they wrote.
+const PROBE_GRACE: Duration = Duration::from_secs(1);
+/// How often the ledger is asked for tasks that nobody told us of.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+/// How often a running task looks at the clock for its bandwidth window.
+const CLOCK_EVERY: Duration = Duration::from_secs(1);
+/// How many of those go by until it looks at the ledger, should a message have been lost.
+const LOOK_EVERY: u32 = 5;
+
+/// What a worker works with.
+pub struct Parts {
+    /// The ledger.
+    pub store: Arc<dyn Store>,
+    /// Messages.
+    pub dispatch: Arc<dyn Dispatch>,
+    /// Opens credentials.
+    pub sealer: Sealer,
+    /// Makes object stores.
+    pub connect: Arc<dyn Connect>,
+    /// Streams of the process.
+    pub streams: Streams,
+    /// Time.
+    pub clock: Clock,
+    /// Time zone of bandwidth windows.
+    pub zone: TimeZone,
+    /// Tasks at the same time.
+    pub parallel_tasks: usize,
+    /// Test points.
+    pub hooks: Hooks,
+}
+
+/// Runs until `shutdown`, then lets running tasks commit; they stay running in the ledger and go on at the next start.
+pub async fn run(parts: Arc<Parts>, shutdown: CancellationToken) {
+    let mut running: JoinSet<()> = JoinSet::new();
+    let mut ids: HashMap<Id, TaskId> = HashMap::new();
+    let mut looks: HashMap<TaskId, Arc<Notify>> = HashMap::new();
+    let mut sweep = interval(SWEEP_EVERY);
+    sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let mut wanted = Vec::new();
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            Some(ended) = running.join_next_with_id(), if !running.is_empty() => {
+                let id = match ended {
+                    Ok((id, ())) => id,
+                    Err(panic) => {
+                        tracing::error!(error = %panic, "a task ended by a defect; it will be taken up again");
+                        panic.id()
+                    }
+                };
+                if let Some(task) = ids.remove(&id) {
+                    looks.remove(&task);
+                }
+                wanted = pending(&parts).await;
+            }
+            message = parts.dispatch.next() => match message {
+                None => break,
+                Some(Message::Work(task)) => wanted.push(task),
+                Some(Message::Look(task)) => {
+                    if let Some(look) = looks.get(&task) {
+                        look.notify_one();
+                    }
+                }
+            },
+            _ = sweep.tick() => wanted = pending(&parts).await,
+        }
+        for task in wanted {
+            if looks.len() >= parts.parallel_tasks {
+                break;
+            }
+            if let std::collections::hash_map::Entry::Vacant(place) = looks.entry(task) {
+                let look = Arc::new(Notify::new());
+                place.insert(Arc::clone(&look));
+                let one = take_up(Arc::clone(&parts), task, look, shutdown.child_token());
+                ids.insert(running.spawn(one).id(), task);
+            }
+        }
+    }
+    while running.join_next().await.is_some() {}
+}
+
+async fn pending(parts: &Parts) -> Vec<TaskId> {
+    match parts.store.pending().await {
+        Ok(tasks) => tasks,
+        Err(error) => {
+            tracing::error!(%error, "the ledger cannot be asked for pending tasks");
+            Vec::new()
+        }
+    }
+}
+
+async fn take_up(parts: Arc<Parts>, id: TaskId, look: Arc<Notify>, stop: CancellationToken) {
+    let claimed = match parts.store.claim_task(id, parts.clock.now()).await {
+        Ok(Some(claimed)) => claimed,
+        Ok(None) => return,
+        Err(error) => {
+            tracing::error!(task.id = %id, %error, "the task cannot be claimed");
+            return;
+        }
+    };
+    parts.hooks.reach(Point::TaskClaimed).await;
+    tracing::info!(task.id = %id, attempt = claimed.attempt, "task taken up");
+    let throttle = Arc::new(Throttle::new(limit(&parts, &claimed.task.bandwidth)));
+    let abort = CancellationToken::new();
+    let attempt = claimed.attempt;
+    let policy = claimed.task.bandwidth.clone();
+    let work = work(
+        &parts,
+        claimed,
+        Arc::clone(&throttle),
+        stop.clone(),
+        abort.clone(),
+    );
+    let written = tokio::select! {
+        written = work => written,
+        () = watch(&parts, id, policy, &throttle, &look, &stop, &abort) => Ok(()),
+    };
+    if let Err(error) = written {
+        tracing::error!(task.id = %id, attempt, %error, "the ledger failed; the task will be taken up again");
+    }
+}
+
+/// Follows stop, deletion and bandwidth of a running task; never ends by itself.
+async fn watch(
+    parts: &Parts,
+    id: TaskId,
+    mut policy: BandwidthPolicy,
+    throttle: &Throttle,
+    look: &Notify,
+    stop: &CancellationToken,
+    abort: &CancellationToken,
+) {
+    let mut tick = interval(CLOCK_EVERY);
+    let mut ticks = 0_u32;
+    loop {
+        let told = tokio::select! {
+            () = look.notified() => true,
+            _ = tick.tick() => false,
+        };
+        ticks = ticks.wrapping_add(1);
+        if told || ticks.is_multiple_of(LOOK_EVERY) {
+            match parts.store.control(id).await {
+                Ok(Some((State::Running, now))) => policy = now,
+                Ok(Some(_)) => stop.cancel(),
+                Ok(None) => {
+                    stop.cancel();
+                    abort.cancel();
+                }
+                Err(error) => tracing::warn!(task.id = %id, %error, "the ledger cannot be asked for a stop"),
+            }
+        }
+        throttle.set(limit(parts, &policy));
+    }
+}
+
+fn limit(parts: &Parts, policy: &BandwidthPolicy) -> Option<u64> {
+    policy.limit_at(minute_of_day(parts.clock.now(), &parts.zone))
+}
+
+fn minute_of_day(now: UnixMillis, zone: &TimeZone) -> u16 {
+    let time = Timestamp::from_millisecond(now.0)
+        .unwrap_or_default()
+        .to_zoned(zone.clone());
+    u16::from(time.hour().unsigned_abs()) * 60 + u16::from(time.minute().unsigned_abs())
+}
+
+/// Probes, opens the pass, runs it, and writes the end.
+async fn work(
+    parts: &Parts,
+    claimed: ClaimedTask,
+    throttle: Arc<Throttle>,
+    stop: CancellationToken,
+    abort: CancellationToken,
+) -> Result<()> {
+    let ClaimedTask {
+        task,
+        credentials,
+        attempt,
+        mode,
+    } = claimed;
+    let id = task.id;
+    let opened = credentials
+        .as_ref()
+        .map(|sealed| parts.sealer.open(id.get(), sealed));
+    let Some(Ok(credentials)) = opened else {
+        let message = "the stored credentials cannot be opened; start the task with fresh ones".to_owned();
+        return end(
+            parts,
+            id,
+            attempt,
+            Ending::Broken(Reason {
+                code: "TRF.0001".to_owned(),
+                message,
+            }),
+        )
+        .await;
+    };
+    let given_up = async {
+        stop.cancelled().await;
+        tokio::time::sleep(PROBE_GRACE).await;
+    };
+    let connected = tokio::select! {
+        connected = connect(parts, &task, &credentials) => connected,
+        () = given_up => return drained(parts, id, attempt).await,
+    };
+    let (source, target, target_order) = match connected {
+        Ok(connected) => connected,
+        Err(trouble) => return end(parts, id, attempt, Ending::Broken(trouble.reason())).await,
+    };
+    parts.hooks.reach(Point::Probed).await;
+
+    let kind = pass_kind(mode, task.pass);
+    let shards = match kind {
+        PassKind::Full => engine::shards(&task.spec),
+        PassKind::Failed => vec![ShardScope::Failures],
+    };
+    let pass = parts
+        .store
+        .open_pass(id, attempt, kind, &shards, parts.clock.now())
+        .await?;
+    parts.hooks.reach(Point::PassOpened).await;
+
+    let ctx = Arc::new(Context {
+        route: route(&task, &credentials),
+        attempt,
+        source,
+        target,
+        target_order,
+        store: Ledger(Arc::clone(&parts.store)),
+        streams: parts.streams.clone(),
+        objects: Arc::new(Semaphore::new(usize::from(task.spec.threads))),
+        throttle,
+        progress: Arc::new(Progress::default()),
+        stop,
+        abort,
+        clock: parts.clock.clone(),
+        hooks: parts.hooks.clone(),
+        source_tags_opaque: AtomicBool::new(false),
+        target_tags_opaque: AtomicBool::new(false),
+        task: Task {
+            pass: Some(pass),
+            ..task
+        },
+    });
+    match engine::run_pass(Arc::clone(&ctx)).await {
+        PassEnd::Finished => {
+            parts.hooks.reach(Point::BeforeFinish).await;
+            if let Err(error) = engine::abort_uploads(&ctx).await {
+                tracing::warn!(task.id = %id, %error, "open uploads remain at the target");
+            }
+            end(parts, id, attempt, Ending::PassFinished).await
+        }
+        PassEnd::Stopped => drained(parts, id, attempt).await,
+        PassEnd::Broken(reason) => end(parts, id, attempt, Ending::Broken(reason)).await,
+        PassEnd::Ledger(error) => Err(error),
+        PassEnd::Fenced => {
+            tracing::warn!(task.id = %id, attempt, "another worker has the task");
+            Ok(())
+        }
+    }
+}
+
+/// Failed-only when the user asked for it and the last pass is over; an unfinished pass is gone on with in any case.
+fn pass_kind(mode: StartMode, last: Option<PassInfo>) -> PassKind {
+    match (mode, last) {
+        (StartMode::FailedOnly, Some(PassInfo { finished: true, .. })) => PassKind::Failed,
+        (
+            _,
+            Some(PassInfo {
+                finished: false,
+                kind,
+                ..
+            }),
+        ) => kind,
+        (StartMode::Full | StartMode::FailedOnly, _) => PassKind::Full,
+    }
+}
+
+fn route(task: &Task, credentials: &Credentials) -> Route {
+    let one_store = task.spec.source.endpoint.url == task.spec.target.endpoint.url;
+    if one_store && credentials.source == credentials.target {
+        Route::ServerSide
+    } else {
+        Route::Stream
+    }
+}
+
+async fn connect(
+    parts: &Parts,
+    task: &Task,
+    credentials: &Credentials,
+) -> Attempt<(SharedStore, SharedStore, Option<Order>)> {
+    let connect = |list| {
+        let source = parts
+            .connect
+            .connect(&task.spec.source, &credentials.source, list);
+        let target = parts
+            .connect
+            .connect(&task.spec.target, &credentials.target, list);
+        Ok((source.at_source()?, target.at_target()?))
+    };
+    let (source, target) = connect(ListVersion::V2)?;
+    let (old_source, old_target) = connect(ListVersion::V1)?;
+    let source = async {
+        match probe::source(&source, &task.spec).await {
+            Err(trouble) if lists_only_v1(&trouble.error) => {
+                probe::source(&old_source, &task.spec).await.map(|()| old_source)
+            }
+            other => other.map(|()| source),
+        }
+    };
+    let target = async {
+        match probe::target(&target).await {
+            Err(trouble) if lists_only_v1(&trouble.error) => {
+                probe::target(&old_target).await.map(|order| (old_target, order))
+            }
+            other => other.map(|order| (target, order)),
+        }
+    };
+    // Both are brought to their end, so that a trouble of the source does not leave a probe at the target.
+    let (source, target) = tokio::join!(source, target);
+    let (source, (target, order)) = (source?, target?);
+    Ok((source, target, order))
+}
+
+fn lists_only_v1(error: &crate::error::Error) -> bool {
+    error.code() == Some("ListObjectsV2Unsupported")
+}
+
+/// After a stop: paused if a user asked for it; otherwise the process is going down, and the task stays running.
+async fn drained(parts: &Parts, id: TaskId, attempt: i64) -> Result<()> {
+    match parts.store.control(id).await? {
+        Some((State::Pausing, _)) => end(parts, id, attempt, Ending::Drained).await,
+        _ => Ok(()),
+    }
+}
+
+async fn end(parts: &Parts, id: TaskId, attempt: i64, ending: Ending) -> Result<()> {
+    if let Ending::Broken(Reason { code, message }) = &ending {
+        tracing::warn!(task.id = %id, code, message, "the task cannot go on");
+    }
+    match parts.store.finish(id, attempt, ending, parts.clock.now()).await? {
+        Some(state) => tracing::info!(task.id = %id, state = state.name(), "task left"),
+        None => tracing::warn!(task.id = %id, attempt, "another worker has the task"),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_follow_the_time_zone() {
+        let noon = UnixMillis(1_795_003_200_000); // 2026-11-18 12:00 UTC
+        assert_eq!(minute_of_day(noon, &TimeZone::UTC), 12 * 60);
+        assert_eq!(
+            minute_of_day(noon, &TimeZone::get("Asia/Shanghai").unwrap()),
+            20 * 60
+        );
+    }
+
+    #[test]
+    fn an_unfinished_pass_is_gone_on_with() {
+        let last = |kind, finished| {
+            Some(PassInfo {
+                number: 1,
+                kind,
+                finished,
+            })
+        };
+        let rows = [
+            (StartMode::Full, None, PassKind::Full),
+            (StartMode::Full, last(PassKind::Full, false), PassKind::Full),
+            (StartMode::Full, last(PassKind::Full, true), PassKind::Full),
+            (StartMode::Full, last(PassKind::Failed, true), PassKind::Full),
+            (StartMode::Full, last(PassKind::Failed, false), PassKind::Failed),
+            (
+                StartMode::FailedOnly,
+                last(PassKind::Full, true),
+                PassKind::Failed,
+            ),
+            (
+                StartMode::FailedOnly,
+                last(PassKind::Failed, false),
+                PassKind::Failed,
+            ),
+        ];
+        for (mode, last, wanted) in rows {
+            assert_eq!(pass_kind(mode, last), wanted, "{mode:?} {last:?}");
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Whole passes: what arrives, and what the counters say.
+
+use oms::sandbox::{Fault, FaultRule, ListOrder, Operation, SandboxObject, SandboxOptions};
+use oms::task::spec::Scope;
+use oms::task::{Key, State};
+
+use crate::support::rig::{Rig, SOURCE, Stores, TARGET};
+
+/// Keys that other tools lose, rename or refuse.
+const ZOO: &[&str] = &[
+    "a",
+    "a!",
+    "a/",
+    "a/1",
+    "a//1",
+    "a/./b",
+    "a/../b",
+    "..",
+    "/lead",
+    "trail/",
+    " ",
+    " x ",
+    "+",
+    "a+b c",
+    "%2F%41%",
+    "ü",
+    "u\u{308}",
+    "日本/🦀",
+    "&<>\"'",
+    "?x=1&y=2#z",
+    "\u{1}\u{1f}\t",
+    "CASE",
+    "case",
+    "x=y;z:@,$!*()[]{}^`|\\",
+];
+
+fn object(n: usize) -> SandboxObject {
+    let mut object = SandboxObject::new(vec![u8::try_from(n % 251).unwrap(); n * 37 % 5000]);
+    object.content_type = Some("text/x-test".to_owned());
+    object.metadata.insert("number".to_owned(), n.to_string());
+    object.metadata.insert("name".to_owned(), "Zoë 李".to_owned());
+    object.cache_control = Some("no-cache".to_owned());
+    if n.is_multiple_of(7) {
+        object.tags = vec![("k 1".to_owned(), "v&=ü".to_owned())];
+    }
+    object
+}
+
+fn fill(stores: &Stores, count: usize) {
+    for n in 0..count {
+        stores
+            .source
+            .put(SOURCE, &format!("dir-{:02}/object-{n:05}", n % 17), object(n));
+    }
+}
+
+#[tokio::test]
+async fn everything_arrives_with_its_keys_and_headers() {
+    let stores = Stores::new().await;
+    fill(&stores, 2500);
+    for (n, key) in ZOO.iter().enumerate() {
+        stores.source.put(SOURCE, key, object(n));
+    }
+    stores.source.put(SOURCE, &"k".repeat(1024), object(1));
+    let rig = Rig::new().await;
+    let id = rig.create(stores.order()).await;
+    let task = rig.end(id).await;
+    assert_eq!(task.state, State::Succeeded, "{task:#?}");
+    stores.assert_same();
+    let total = i64::try_from(2500 + ZOO.len() + 1).unwrap();
+    assert_eq!(
+        (
+            task.counters.listed,
+            task.counters.copied,
+            task.counters.proved_etag
+        ),
+        (total, total, total)
+    );
+    assert_eq!(task.counters.metadata_lost, 0);
+    assert!(
+        stores
+            .target
+            .keys(TARGET)
+            .iter()
+            .all(|key| !key.starts_with("oms/"))
+    );
+}
+
+#[tokio::test]
+async fn large_objects_go_in_parts_and_keep_their_tag() {
+    let stores = Stores::new().await;
+    let data: Vec<u8> = (0..70_u32 << 20)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 24).try_into().unwrap())
+        .collect();
+    let mut parted = SandboxObject::multipart(data.clone(), 6 << 20);
+    parted.content_type = Some("video/mp4".to_owned());
+    parted
+        .metadata
+        .insert("made-by".to_owned(), "a camera".to_owned());
+    stores.source.put(SOURCE, "in parts", parted);
+    stores.source.put(SOURCE, "in one", SandboxObject::new(data));
+    let rig = Rig::new().await;
+    let id = rig.create(stores.order()).await;
+    let task = rig.end(id).await;
+    assert_eq!(task.state, State::Succeeded, "{task:#?}");
+    stores.assert_same();
+    let tag = |store: &oms::sandbox::Sandbox, bucket| store.get(bucket, "in parts").unwrap().etag;
+    assert_eq!(tag(&stores.source, SOURCE), tag(&stores.target, TARGET));
+    assert_eq!((task.counters.proved_etag, task.counters.proved_size), (1, 1));
+    assert_eq!(stores.target.open_uploads(TARGET), 0);
+    assert!(rig.store.uploads(id).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn orders_that_differ_lose_nothing_and_copy_nothing_twice() {
+    for (source, target) in [
+        (ListOrder::Bytes, ListOrder::Bytes),
+        (ListOrder::Bytes, ListOrder::Path),
+        (ListOrder::Path, ListOrder::Bytes),
+        (ListOrder::Path, ListOrder::Path),
+    ] {
+        let with = |order| SandboxOptions {
+            order,
+            page_size: 7,
+            ..SandboxOptions::default()
+        };
+        let stores = Stores::with(with(source), with(target)).await;
+        for (n, key) in ZOO.iter().enumerate() {
+            stores.source.put(SOURCE, key, object(n));
+        }
+        fill(&stores, 60);
+        // Half of it is there already, and something else besides.
+        for key in stores.source.keys(SOURCE).iter().step_by(2) {
+            stores
+                .target
+                .put(TARGET, key, stores.source.get(SOURCE, key).unwrap());
+        }
+        stores.target.put(TARGET, "a/0-of-the-target", object(1));
+        let rig = Rig::new().await;
+        let id = rig.create(stores.order()).await;
+        let task = rig.end(id).await;
+        assert_eq!(task.state, State::Succeeded, "{source:?} {target:?} {task:#?}");
+        stores.target.remove(TARGET, "a/0-of-the-target");
+        stores.assert_same();
+        let total = i64::try_from(ZOO.len() + 60).unwrap();
+        assert_eq!(task.counters.listed, total, "{source:?} {target:?}");
+        assert_eq!(task.counters.skipped, (total + 1) / 2, "{source:?} {target:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_scope_of_files_and_folders_copies_just_those() {
+    let stores = Stores::new().await;
+    for key in ["a/1", "a/2", "b/1", "c", "d", "e"] {
+        stores.source.put(SOURCE, key, object(3));
+    }
+    let rig = Rig::new().await;
+    let mut order = stores.order();
+    order.scope = Scope::Objects(["a/", "a/1", "c", "e"].map(Key::from).into());
+    order.target_prefix = Key::from("copy/");
+    let id = rig.create(order).await;
+    let task = rig.end(id).await;
+    assert_eq!(task.state, State::Succeeded);
+    assert_eq!(
+        stores.target.keys(TARGET),
+        ["copy/a/1", "copy/a/2", "copy/c", "copy/e"]
+    );
+    assert_eq!(task.counters.copied, 4);
+}
+
+#[tokio::test]
+async fn a_named_file_that_does_not_exist_is_a_failure() {
+    let stores = Stores::new().await;
+    let rig = Rig::new().await;
+    let mut order = stores.order();
+    order.scope = Scope::Objects(vec![Key::from("nowhere")]);
+    let id = rig.create(order).await;
+    let task = rig.end(id).await;
+    assert_eq!(
+        (task.state, task.reason.unwrap().code.as_str()),
+        (State::Failed, "TRF.0004")
+    );
+    let failures = rig.store.failures(id, None, 10).await.unwrap();
+    assert_eq!((failures.len(), failures[0].code.as_str()), (1, "NoSuchKey"));
+}
+
+#[tokio::test]
+async fn within_one_store_the_bytes_stay_there() {
+    let stores = Stores::new().await;
+    fill(&stores, 50);
+    stores.source.create_bucket(TARGET);
+    stores.source.put(
+        SOURCE,
+        "large",
+        SandboxObject::multipart(vec![7; 65 << 20], 8 << 20),
+    );
+    let rig = Rig::new().await;
+    let mut order = stores.order();
+    order.target = oms::service::PlaceRequest {
+        bucket: TARGET.to_owned(),
+        ..order.source.clone()
+    };
+    order.credentials.target = order.credentials.source.clone();
+    let id = rig.create(order).await;
+    let task = rig.end(id).await;
+    assert_eq!(task.state, State::Succeeded, "{task:#?}");
+    assert_eq!(stores.source.requests_count(Operation::GetObject), 0);
+    assert_eq!(stores.source.requests_count(Operation::CopyObject), 50);
+    for key in stores.source.keys(SOURCE) {
+        let (a, b) = (
+            stores.source.get(SOURCE, &key).unwrap(),
+            stores.source.get(TARGET, &key).unwrap(),
+        );
+        assert!(
+            a.data == b.data && a.metadata == b.metadata && a.tags == b.tags,
+            "{key}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn passing_troubles_are_overcome_and_lasting_ones_recorded() {
+    let stores = Stores::new().await;
+    fill(&stores, 40);
+    let faults = |status| Fault::Status {
+        status,
+        code: "Trouble".to_owned(),
+        retry_after: None,
+    };
+    stores
+        .source
+        .faults()
+        .add(FaultRule::new(Operation::GetObject, faults(503)).times(5));
+    stores
+        .source
+        .faults()
+        .add(FaultRule::new(Operation::ListObjects, faults(500)).times(2));
+    stores
+        .source
+        .faults()
+        .add(FaultRule::new(Operation::GetObject, Fault::TruncateBody { after: 3 }).times(3));
+    stores.target.faults().add(
+        FaultRule::new(Operation::PutObject, Fault::ResetBefore)
+            .skip(9)
+            .times(3),
+    );
+    stores.target.faults().add(
+        FaultRule::new(Operation::PutObject, Fault::ResetAfterEffect)
+            .skip(20)
+            .times(2),
+    );
+    let denied = Fault::Status {
+        status: 403,
+        code: "AccessDenied".to_owned(),
+        retry_after: None,
+    };
+    stores
+        .source
+        .faults()
+        .add(FaultRule::new(Operation::GetObject, denied).key("dir-03/object-00003"));
+    let rig = Rig::new().await;
+    let id = rig.create(stores.order()).await;
+    let task = rig.end(id).await;
+    assert_eq!(
+        (task.state, task.counters.copied, task.counters.failed),
+        (State::Failed, 39, 1),
+        "{task:#?}"
+    );
+    let failures = rig.store.failures(id, None, 10).await.unwrap();
+    let found: Vec<_> = failures
+        .iter()
+        .map(|f| (f.key.lossy().into_owned(), f.code.clone()))
+        .collect();
+    assert_eq!(
+        found,
+        [("dir-03/object-00003".to_owned(), "AccessDenied".to_owned())]
+    );
+    assert!(failures[0].request_id.is_some());
+    let source = stores.source.get(SOURCE, "dir-05/object-00005").unwrap();
+    assert_eq!(
+        stores.target.get(TARGET, "dir-05/object-00005").unwrap().data,
+        source.data
+    );
+}
+
+#[tokio::test]
+async fn an_object_that_changes_is_copied_in_one_version_and_one_that_goes_is_gone() {
+    let stores = Stores::new().await;
+    fill(&stores, 20);
+    let key = "dir-04/object-00004";
+    let change = Fault::ChangeObject {
+        data: "the second version".into(),
+    };
+    stores
+        .source
+        .faults()
+        .add(FaultRule::new(Operation::GetObject, change).key(key).times(1));
+    let missing = Fault::Status {
+        status: 404,
+        code: "NoSuchKey".to_owned(),
+        retry_after: None,
+    };
+    stores
+        .source
+        .faults()
+        .add(FaultRule::new(Operation::GetObject, missing).key("dir-05/object-00005"));
+    let rig = Rig::new().await;
+    let id = rig.create(stores.order()).await;
+    let task = rig.end(id).await;
+    assert_eq!(
+        (task.state, task.counters.copied, task.counters.gone),
+        (State::Succeeded, 19, 1),
+        "{task:#?}"
+    );
+    assert_eq!(stores.target.get(TARGET, key).unwrap().data, "the second version");
+}

@@ -1,0 +1,251 @@
+//! A worker on a real ledger between two in-process S3 servers, without the HTTP API: what it did can be looked into,
+//! and it can be killed at any point.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use oms::dispatch::Dispatch;
+use oms::dispatch::local::LocalDispatch;
+use oms::engine::hooks::Hooks;
+use oms::engine::limit::Streams;
+use oms::net::{HttpClient, NetworkPolicy};
+use oms::object::clouds::{Catalogue, RequestEndpoints};
+use oms::object::s3::connect::S3Connector;
+use oms::sandbox::{Sandbox, SandboxOptions};
+use oms::secret::{Credentials, KEY_LEN, KeyPair, Sealer, Secret};
+use oms::service::{CreateTask, PlaceRequest, TaskService};
+use oms::store::Store;
+use oms::store::sqlite::SqliteStore;
+use oms::task::spec::{Cloud, Scope};
+use oms::task::{BandwidthPolicy, Clock, Key, ProjectId, StartMode, State, Task, TaskId, UnixMillis};
+use oms::worker;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Bucket at the source.
+pub const SOURCE: &str = "source-bucket";
+/// Bucket at the target.
+pub const TARGET: &str = "target-bucket";
+/// How long a test waits for anything.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Two stores with different keys.
+pub struct Stores {
+    /// Where the objects are.
+    pub source: Sandbox,
+    /// Where they go.
+    pub target: Sandbox,
+}
+
+impl Stores {
+    /// Two stores that behave like Amazon S3.
+    pub async fn new() -> Self {
+        Self::with(SandboxOptions::default(), SandboxOptions::default()).await
+    }
+
+    /// Two stores with these habits; their keys are set here.
+    pub async fn with(source: SandboxOptions, target: SandboxOptions) -> Self {
+        let keys = |options: SandboxOptions, side: &str| SandboxOptions {
+            access_key: format!("AK-{side}"),
+            secret_key: format!("SK-{side}-canary"),
+            ..options
+        };
+        let source = Sandbox::start(keys(source, "source")).await.unwrap();
+        let target = Sandbox::start(keys(target, "target")).await.unwrap();
+        source.create_bucket(SOURCE);
+        target.create_bucket(TARGET);
+        Self { source, target }
+    }
+
+    /// Both sides' keys.
+    pub fn credentials(&self) -> Credentials {
+        let pair = |sandbox: &Sandbox| KeyPair {
+            access_key: Secret::new(sandbox.access_key()),
+            secret_key: Secret::new(sandbox.secret_key()),
+        };
+        Credentials {
+            source: pair(&self.source),
+            target: pair(&self.target),
+            cdn_key: None,
+        }
+    }
+
+    /// The order to copy the whole bucket.
+    pub fn order(&self) -> CreateTask {
+        let place = |sandbox: &Sandbox, bucket: &str| PlaceRequest {
+            cloud: Cloud::Aws,
+            region: "us-east-1".to_owned(),
+            bucket: bucket.to_owned(),
+            endpoint: Some(sandbox.endpoint()),
+            app_id: None,
+        };
+        CreateTask {
+            source: place(&self.source, SOURCE),
+            target: place(&self.target, TARGET),
+            target_prefix: Key::from(""),
+            scope: Scope::Prefixes(vec![Key::from("")]),
+            description: String::new(),
+            threads: 8,
+            kms: false,
+            migrate_since: None,
+            restore: false,
+            record_failures: true,
+            cdn: None,
+            notification: None,
+            bandwidth: BandwidthPolicy::default(),
+            credentials: self.credentials(),
+        }
+    }
+
+    /// Asserts that every object of the source is at the target, byte for byte and header for header, and nothing else.
+    #[track_caller]
+    pub fn assert_same(&self) {
+        let sorted = |mut keys: Vec<String>| {
+            keys.sort();
+            keys
+        };
+        assert_eq!(sorted(self.target.keys(TARGET)), sorted(self.source.keys(SOURCE)));
+        for key in self.source.keys(SOURCE) {
+            let a = self.source.get(SOURCE, &key).unwrap();
+            let b = self.target.get(TARGET, &key).unwrap();
+            assert!(a.data == b.data, "{key:?} has other bytes");
+            assert_eq!(
+                (&a.content_type, &a.metadata, &a.tags),
+                (&b.content_type, &b.metadata, &b.tags),
+                "{key:?}"
+            );
+            assert_eq!(
+                (&a.cache_control, &a.content_encoding),
+                (&b.cache_control, &b.content_encoding),
+                "{key:?}"
+            );
+        }
+    }
+}
+
+/// A ledger with a worker on it.
+pub struct Rig {
+    /// Its folder, kept when the worker is killed.
+    pub folder: Arc<TempDir>,
+    /// The ledger.
+    pub store: Arc<dyn Store>,
+    /// What callers use.
+    pub service: TaskService,
+    project: ProjectId,
+    worker: JoinHandle<()>,
+    shutdown: CancellationToken,
+}
+
+impl Rig {
+    /// A fresh one.
+    pub async fn new() -> Self {
+        Self::open(Arc::new(TempDir::new().unwrap()), Hooks::default()).await
+    }
+
+    /// One on the ledger in `folder`.
+    pub async fn open(folder: Arc<TempDir>, hooks: Hooks) -> Self {
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("oms.db")).await.unwrap());
+        let clock = Clock::system();
+        store.recover(clock.now()).await.unwrap();
+        let dispatch: Arc<dyn Dispatch> = Arc::new(LocalDispatch::default());
+        let sealer = Sealer::new(&[9; KEY_LEN]);
+        let loopback = NetworkPolicy {
+            allowed: vec!["127.0.0.0/8".parse().unwrap()],
+        };
+        let service = TaskService::new(
+            Arc::clone(&store),
+            Arc::clone(&dispatch),
+            sealer.clone(),
+            Catalogue::new(RequestEndpoints::Allowed),
+            5,
+        );
+        let parts = worker::Parts {
+            store: Arc::clone(&store),
+            dispatch,
+            sealer,
+            connect: Arc::new(S3Connector::new(HttpClient::new(loopback))),
+            streams: Streams::new(32),
+            clock,
+            zone: jiff::tz::TimeZone::UTC,
+            parallel_tasks: 5,
+            hooks,
+        };
+        let shutdown = CancellationToken::new();
+        let worker = tokio::spawn(worker::run(Arc::new(parts), shutdown.clone()));
+        let project = "p".parse().unwrap();
+        Self {
+            folder,
+            store,
+            service,
+            project,
+            worker,
+            shutdown,
+        }
+    }
+
+    /// Creates a task.
+    pub async fn create(&self, order: CreateTask) -> TaskId {
+        self.service.create(&self.project, order, now()).await.unwrap().id
+    }
+
+    /// Starts a task again.
+    pub async fn start(&self, id: TaskId, mode: StartMode, credentials: Credentials) {
+        self.service
+            .start(&self.project, id, mode, credentials, now())
+            .await
+            .unwrap();
+    }
+
+    /// Stops a task and waits until it is paused.
+    pub async fn pause(&self, id: TaskId) -> Task {
+        self.service.stop(&self.project, id, now()).await.unwrap();
+        self.wait(id, |task| task.state == State::Paused).await
+    }
+
+    /// A task.
+    pub async fn task(&self, id: TaskId) -> Task {
+        self.service.show(&self.project, id).await.unwrap()
+    }
+
+    /// Waits until a task fulfils `condition`.
+    pub async fn wait(&self, id: TaskId, condition: impl Fn(&Task) -> bool) -> Task {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let task = self.task(id).await;
+            if condition(&task) {
+                return task;
+            }
+            assert!(Instant::now() < until, "waited too long: {task:#?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Waits until a task has ended, and asserts that its counters balance.
+    pub async fn end(&self, id: TaskId) -> Task {
+        let task = self
+            .wait(id, |task| matches!(task.state, State::Succeeded | State::Failed))
+            .await;
+        assert!(task.counters.balanced(), "{:#?}", task.counters);
+        task
+    }
+
+    /// Ends the worker as a crash would: nothing is drained, nothing more is written.
+    pub async fn kill(self) -> Arc<TempDir> {
+        self.worker.abort();
+        assert!(self.worker.await.is_err());
+        self.folder
+    }
+
+    /// Ends the worker as SIGTERM would.
+    pub async fn shut_down(self) -> Arc<TempDir> {
+        self.shutdown.cancel();
+        self.worker.await.unwrap();
+        self.store.close().await;
+        self.folder
+    }
+}
+
+fn now() -> UnixMillis {
+    Clock::system().now()
+}

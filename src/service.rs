@@ -12,7 +12,8 @@ use crate::dispatch::{Dispatch, Message};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::clouds::{Catalogue, Side};
 use crate::secret::{Credentials, Sealer};
-use crate::store::{Failure, NewTask, Refusal, Store, TaskFilter};
+pub use crate::store::Failure;
+use crate::store::{NewTask, Refusal, Store, TaskFilter};
 use crate::task::spec::{Cdn, Cloud, Notification, Place, Scope};
 use crate::task::{
     BandwidthPolicy, Key, ProjectId, Rejection, StartMode, State, Task, TaskId, TaskSpec, UnixMillis,

@@ -1,5 +1,11 @@
 //! All tests that need more than one module, in one binary: `cargo test --test it contract::` runs one concern.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that panics has failed, which is what it is for"
+)]
+
 // HTTP in, HTTP out: every rule of the API as a caller meets it.
 mod api;
 // The document, its promises, and the layers of the code.

@@ -1,1 +1,171 @@
-//! t
+//! The layers of the code, as `src/lib.rs` draws them: who may name whom, and how long a file may be.
+
+use std::path::{Path, PathBuf};
+
+/// Longest source file, in lines.
+const LONGEST: usize = 400;
+
+/// Which modules of ours each module may name. What is missing here is a new module: decide where it stands.
+const MAY_NAME: &[(&str, &[&str])] = &[
+    ("error", &[]),
+    ("task", &["error"]),
+    ("secret", &["error"]),
+    ("telemetry", &["error"]),
+    ("net", &["error"]),
+    ("object", &["error", "task", "secret", "net"]),
+    ("dispatch", &["error", "task"]),
+    ("store", &["error", "task", "secret", "object"]),
+    ("engine", &["error", "task", "secret", "object", "store"]),
+    (
+        "service",
+        &["error", "task", "secret", "object", "store", "dispatch"],
+    ),
+    (
+        "worker",
+        &[
+            "error", "task", "secret", "object", "store", "dispatch", "engine", "net",
+        ],
+    ),
+    ("api", &["error", "task", "secret", "service"]),
+    ("sandbox", &["error", "task", "secret", "object"]),
+];
+
+/// Modules at the top, which put the others together and may name all of them.
+const TOP: &[&str] = &["app", "cli", "config", "demo", "lib", "main"];
+
+/// Crates that stay behind a boundary, and the places that may name them.
+const BOUNDARIES: &[(&str, &[&str])] = &[
+    ("actix", &["api"]),
+    ("actix_web", &["api"]),
+    ("utoipa", &["api"]),
+    ("utoipa_actix_web", &["api"]),
+    ("utoipa_swagger_ui", &["api"]),
+    ("sqlx", &["store"]),
+    ("hyper", &["object", "net", "sandbox"]),
+    ("hyper_util", &["object", "net", "sandbox"]),
+    ("hyper_rustls", &["object", "net", "sandbox"]),
+    ("aws_sigv4", &["object"]),
+    ("aws_credential_types", &["object"]),
+    ("quick_xml", &["object"]),
+    ("s3s", &["sandbox"]),
+    ("async_nats", &["dispatch"]),
+    ("clap", &["main", "cli", "config"]),
+];
+
+struct Source {
+    module: String,
+    path: PathBuf,
+    text: String,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut folders = vec![root.clone()];
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let first = path.strip_prefix(&root).unwrap().iter().next().unwrap();
+                let module = Path::new(first).file_stem().unwrap().to_str().unwrap().to_owned();
+                let text = std::fs::read_to_string(&path).unwrap();
+                found.push(Source { module, path, text });
+            }
+        }
+    }
+    assert!(found.len() > 10);
+    found
+}
+
+/// The code without comments.
+fn code(text: &str) -> String {
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The words that follow `prefix`, where it does not stand inside a longer word. A group in braces counts as each of
+/// its words.
+fn named(code: &str, prefix: &str) -> Vec<String> {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut found = Vec::new();
+    for (index, _) in code.match_indices(prefix) {
+        if code[..index].ends_with(is_word) {
+            continue;
+        }
+        let rest = &code[index + prefix.len()..];
+        match rest.strip_prefix('{') {
+            Some(group) => {
+                let mut depth = 0_usize;
+                let mut word = String::new();
+                for c in group.chars() {
+                    match c {
+                        '{' => depth += 1,
+                        '}' if depth == 0 => break,
+                        '}' => depth -= 1,
+                        ',' if depth == 0 => found.push(std::mem::take(&mut word)),
+                        c if depth == 0 => word.push(c),
+                        _ => {}
+                    }
+                }
+                found.push(word);
+            }
+            None => found.push(rest.chars().take_while(|c| is_word(*c)).collect()),
+        }
+    }
+    let first = |word: String| {
+        word.trim()
+            .chars()
+            .take_while(|c| is_word(*c))
+            .collect::<String>()
+    };
+    found
+        .into_iter()
+        .map(first)
+        .filter(|word| !word.is_empty())
+        .collect()
+}
+
+#[test]
+fn modules_name_only_what_lies_below_them() {
+    for source in sources() {
+        if TOP.contains(&source.module.as_str()) {
+            continue;
+        }
+        let row = MAY_NAME.iter().find(|(module, _)| *module == source.module);
+        let (module, allowed) = row.unwrap_or_else(|| panic!("{} is in no row of the table", source.module));
+        for name in named(&code(&source.text), "crate::") {
+            let fine = name == *module || allowed.contains(&name.as_str());
+            assert!(fine, "{}: {module} must not name {name}", source.path.display());
+        }
+    }
+}
+
+#[test]
+fn crates_stay_behind_their_boundaries() {
+    for source in sources() {
+        let code = code(&source.text);
+        for (name, places) in BOUNDARIES {
+            let used = !named(&code, &format!("{name}::")).is_empty();
+            let fine = !used || places.contains(&source.module.as_str());
+            assert!(fine, "{}: only {places:?} may name {name}", source.path.display());
+        }
+    }
+}
+
+#[test]
+fn files_stay_short_and_say_what_they_are() {
+    for source in sources() {
+        let lines = source.text.lines().count();
+        let path = source.path.display();
+        assert!(lines <= LONGEST, "{path} has {lines} lines, more than {LONGEST}");
+        assert!(source.text.starts_with("//!"), "{path} does not say what it is");
+    }
+}
+
+#[test]
+fn names_are_found_in_every_spelling() {
+    let code = "use crate::{a::B, c, d::{E, f}}; fn x() { crate::g::h(); mycrate::i(); }";
+    assert_eq!(named(code, "crate::"), ["a", "c", "d", "g"]);
+}

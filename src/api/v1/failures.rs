@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::api::query::Query;
 use crate::error::{Error, Result};
-use crate::store::Failure;
+use crate::service::Failure;
 use crate::task::Key;
 
 const DEFAULT_LIMIT: i64 = 100;

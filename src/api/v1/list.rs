@@ -108,7 +108,7 @@ pub fn read(text: &str) -> Result<Selection> {
 fn states_of(number: i64) -> Option<Vec<State>> {
     let states: Vec<State> = State::ALL
         .into_iter()
-        .filter(|state| i64::from(super::task::number_of(*state)) == number)
+        .filter(|state| i64::from(super::progress::number_of(*state)) == number)
         .collect();
     (!states.is_empty()).then_some(states)
 }

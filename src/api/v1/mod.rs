@@ -10,6 +10,7 @@ mod failures;
 mod info;
 mod list;
 mod place;
+mod progress;
 mod rules;
 mod task;
 mod update;

@@ -6,13 +6,11 @@ use utoipa::{IntoParams, ToSchema};
 use super::bandwidth::BandwidthWindow;
 use super::cloud::CloudName;
 use super::create::TaskType;
+use super::progress::{Totals, done, number_of};
 use crate::task::spec::{Cdn, EndpointOrigin, Place, Scope};
 use crate::task::{
-    BandwidthPolicy, Counters, Key, PassInfo, Reason, State, Survey, Task as Known, TaskSpec, UnixMillis,
+    BandwidthPolicy, Counters, Key, PassInfo, Reason, State, Task as Known, TaskSpec, UnixMillis,
 };
-
-/// A running task never shows more: 1 means that it is over.
-const ALMOST: f64 = 0.999;
 
 /// Project and task.
 #[derive(IntoParams)]
@@ -294,72 +292,6 @@ impl Task {
             bandwidth_policy: windows(&bandwidth),
         }
     }
-}
-
-/// The number of a state in v1, which has none for `pausing`.
-#[must_use]
-pub const fn number_of(state: State) -> u8 {
-    match state {
-        State::Waiting => 1,
-        State::Running | State::Pausing => 2,
-        State::Paused => 3,
-        State::Failed => 4,
-        State::Succeeded => 5,
-    }
-}
-
-/// How large the scope is, as far as it is known.
-struct Totals {
-    objects: i64,
-    bytes: i64,
-}
-
-impl Totals {
-    fn new(counters: &Counters, survey: Survey, pass: Option<PassInfo>) -> Self {
-        // A finished pass has seen everything; before that, the survey may be ahead of it or behind.
-        if pass.is_some_and(|pass| pass.finished) {
-            return Self {
-                objects: counters.listed,
-                bytes: counters.bytes_listed,
-            };
-        }
-        Self {
-            objects: survey.objects.max(counters.listed),
-            bytes: survey.bytes.max(counters.bytes_listed),
-        }
-    }
-
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a share for people; six digits are more than enough"
-    )]
-    fn progress(&self, counters: &Counters, state: State) -> f64 {
-        if state == State::Succeeded {
-            return 1.0;
-        }
-        let (part, whole) = if self.bytes > 0 {
-            (counters.bytes_settled, self.bytes)
-        } else {
-            (done(counters), self.objects)
-        };
-        if whole <= 0 {
-            return 0.0;
-        }
-        let share = part as f64 / whole as f64;
-        ((share * 1e6).round() / 1e6).clamp(0.0, ALMOST)
-    }
-
-    fn left_time(&self, counters: &Counters, speed: i64) -> i64 {
-        if speed <= 0 {
-            return 0;
-        }
-        let left = self.bytes.saturating_sub(counters.bytes_settled).max(0);
-        left.saturating_mul(1000) / speed
-    }
-}
-
-const fn done(counters: &Counters) -> i64 {
-    counters.copied + counters.skipped + counters.gone
 }
 
 fn failed_object_record(recorded: bool, counters: &Counters, pass: Option<PassInfo>) -> String {

@@ -1,0 +1,79 @@
+//! How far a task is, as v1 counts it: pure functions.
+
+use crate::task::{Counters, PassInfo, State, Survey};
+
+/// A task that is not over never shows more.
+const ALMOST: f64 = 0.999;
+
+/// The number of a state in v1, which has none for `pausing`.
+#[must_use]
+pub const fn number_of(state: State) -> u8 {
+    match state {
+        State::Waiting => 1,
+        State::Running | State::Pausing => 2,
+        State::Paused => 3,
+        State::Failed => 4,
+        State::Succeeded => 5,
+    }
+}
+
+/// How large the scope is, as far as it is known.
+pub struct Totals {
+    /// Objects.
+    pub objects: i64,
+    /// Bytes.
+    pub bytes: i64,
+}
+
+impl Totals {
+    /// The finished pass has seen everything; before that, the larger of what is counted and what is listed.
+    #[must_use]
+    pub fn new(counters: &Counters, survey: Survey, pass: Option<PassInfo>) -> Self {
+        if pass.is_some_and(|pass| pass.finished) {
+            return Self {
+                objects: counters.listed,
+                bytes: counters.bytes_listed,
+            };
+        }
+        Self {
+            objects: survey.objects.max(counters.listed),
+            bytes: survey.bytes.max(counters.bytes_listed),
+        }
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a share for people; six digits are more than enough"
+    )]
+    pub fn progress(&self, counters: &Counters, state: State) -> f64 {
+        if state == State::Succeeded {
+            return 1.0;
+        }
+        let (part, whole) = if self.bytes > 0 {
+            (counters.bytes_settled, self.bytes)
+        } else {
+            (done(counters), self.objects)
+        };
+        if whole <= 0 {
+            return 0.0;
+        }
+        let share = part as f64 / whole as f64;
+        ((share * 1e6).round() / 1e6).clamp(0.0, ALMOST)
+    }
+
+    /// Milliseconds until the rest is copied at `speed` bytes per second; 0 when nothing is known.
+    #[must_use]
+    pub fn left_time(&self, counters: &Counters, speed: i64) -> i64 {
+        if speed <= 0 {
+            return 0;
+        }
+        let left = self.bytes.saturating_sub(counters.bytes_settled).max(0);
+        left.saturating_mul(1000) / speed
+    }
+}
+
+/// Objects that need no more work.
+#[must_use]
+pub const fn done(counters: &Counters) -> i64 {
+    counters.copied + counters.skipped + counters.gone
+}

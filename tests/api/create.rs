@@ -1,0 +1,406 @@
+//! `POST …/task`: create a task.
+
+use oms::task::State;
+use oms::task::spec::{Cloud, Scope};
+use oms::task::{Key, UnixMillis};
+use serde_json::{Value, json};
+
+use super::{create_body, set, without};
+use crate::support::api::TestApi;
+
+#[tokio::test]
+async fn a_task_is_created_as_ordered_and_shown_as_given() {
+    let api = TestApi::new().await;
+    let created = api.post("/task", &create_body()).await.fine();
+    let id = created["id"].as_i64().unwrap();
+    assert_eq!(id.to_string().len(), 15);
+    assert_eq!(created.as_object().unwrap().len(), 2);
+
+    let task = api.ledger.get(id).unwrap();
+    assert_eq!(task.state, State::Waiting);
+    assert_eq!(task.spec.source.cloud, Cloud::Aws);
+    assert_eq!(task.spec.target.cloud, Cloud::HuaweiCloud);
+    assert_eq!(task.spec.migrate_since, Some(UnixMillis(1_700_000_000_000)));
+    let names = vec![Key::from("2024/"), Key::from("index.html")];
+    assert_eq!(task.spec.scope, Scope::Objects(names));
+
+    let shown = api.get(&format!("/task/{id}")).await.fine();
+    assert_eq!(shown["name"], created["task_name"]);
+    assert_eq!(shown["src_node"]["object_key"], json!(["2024/", "index.html"]));
+    assert_eq!(shown["src_node"]["cloud_type"], "AWS");
+    assert_eq!(shown["dst_node"]["object_key"], "backup/");
+    assert_eq!(shown["enableKMS"], true);
+    assert_eq!(shown["thread_num"], 50);
+    assert_eq!(shown["description"], "nightly copy");
+    assert_eq!(shown["migrate_since"], 1_700_000_000);
+    assert_eq!(shown["bandwidth_policy"], create_body()["bandwidth_policy"]);
+    for node in ["src_node", "dst_node"] {
+        assert!(shown[node].get("ak").is_none() && shown[node].get("sk").is_none());
+    }
+}
+
+#[tokio::test]
+async fn the_whole_bucket_has_many_spellings() {
+    let api = TestApi::new().await;
+    let whole = [Some(json!("")), Some(json!("/")), Some(Value::Null), None];
+    for given in whole {
+        let body = given.map_or_else(
+            || without(create_body(), "src_node/object_key"),
+            |key| set(create_body(), "src_node/object_key", key),
+        );
+        let id = api.post("/task", &body).await.fine()["id"].clone();
+        let task = api.ledger.get(id.as_i64().unwrap()).unwrap();
+        assert_eq!(task.spec.scope, Scope::Objects(vec![Key::from("")]), "{body}");
+        let shown = api.get(&format!("/task/{id}")).await.fine();
+        assert_eq!(shown["src_node"]["object_key"], json!(["/"]));
+    }
+}
+
+#[tokio::test]
+async fn what_is_optional_may_be_left_out_or_null() {
+    let api = TestApi::new().await;
+    let optional = [
+        "description",
+        "smnInfo",
+        "migrate_since",
+        "auto_restore",
+        "bandwidth_policy",
+        "task_type",
+        "enable_failed_object_recording",
+        "dst_node/object_key",
+        "dst_node/cloud_type",
+    ];
+    for field in optional {
+        api.post("/task", &without(create_body(), field)).await.fine();
+        api.post("/task", &set(create_body(), field, Value::Null))
+            .await
+            .fine();
+    }
+    for (field, value) in [
+        ("src_node/object_key", json!("one/object.txt")),
+        ("src_node/object_key", json!({"keys": ["a"]})),
+        ("dst_node/object_key", json!("/")),
+        ("dst_node/cloud_type", json!("")),
+        ("task_type", json!("prefix")),
+        ("thread_num", json!(0)),
+        ("migrate_since", json!(0)),
+        ("description", json!("")),
+        ("description", json!("说".repeat(255))),
+        ("src_node/endpoint", json!("http://127.0.0.1:9000")),
+    ] {
+        api.post("/task", &set(create_body(), field, value)).await.fine();
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_of_the_request_is_shown_and_one_of_the_catalogue_is_not() {
+    let api = TestApi::new().await;
+    let body = set(create_body(), "src_node/endpoint", json!("http://127.0.0.1:9000"));
+    let id = api.post("/task", &body).await.fine()["id"].clone();
+    let shown = api.get(&format!("/task/{id}")).await.fine();
+    assert_eq!(shown["src_node"]["endpoint"], "http://127.0.0.1:9000");
+    assert_eq!(shown["dst_node"]["endpoint"], Value::Null);
+}
+
+#[tokio::test]
+async fn bad_orders_are_refused_with_the_field_and_create_nothing() {
+    let text = |length: usize| json!("x".repeat(length));
+    let mut cases = vec![
+        ("src_node/object_key", json!(7), "OMS.0002", "src_node.object_key"),
+        (
+            "src_node/object_key",
+            json!(["a"]),
+            "OMS.0002",
+            "src_node.object_key",
+        ),
+        (
+            "src_node/object_key",
+            json!({}),
+            "OMS.0074",
+            "src_node.object_key.keys",
+        ),
+        (
+            "src_node/object_key",
+            json!({"keys": []}),
+            "OMS.0057",
+            "src_node.object_key.keys",
+        ),
+        (
+            "src_node/object_key",
+            json!({"keys": ["a", 7]}),
+            "OMS.0002",
+            "src_node.object_key.keys[1]",
+        ),
+        (
+            "src_node/object_key",
+            json!({"keys": ["a", ""]}),
+            "OMS.0064",
+            "src_node.object_key.keys[1]",
+        ),
+        (
+            "src_node/object_key",
+            json!({"keys": ["x".repeat(1025)]}),
+            "OMS.0064",
+            "src_node.object_key.keys[0]",
+        ),
+        (
+            "src_node/object_key",
+            json!({"keys": ["键".repeat(1024)]}),
+            "OMS.0057",
+            "src_node.object_key.keys[0]",
+        ),
+        (
+            "src_node/object_key",
+            json!({"path": "/", "keys": ["a"]}),
+            "OMS.0057",
+            "src_node.object_key.path",
+        ),
+        (
+            "src_node/object_key",
+            json!({"keys": ["a"], "x": 1}),
+            "OMS.0074",
+            "src_node.object_key.x",
+        ),
+        (
+            "src_node/object_key",
+            text(1025),
+            "OMS.0064",
+            "src_node.object_key",
+        ),
+        (
+            "dst_node/object_key",
+            text(1025),
+            "OMS.0064",
+            "dst_node.object_key",
+        ),
+        (
+            "dst_node/object_key",
+            json!("键".repeat(1024)),
+            "OMS.0058",
+            "dst_node.object_key",
+        ),
+        (
+            "dst_node/object_key",
+            json!(["a"]),
+            "OMS.0002",
+            "dst_node.object_key",
+        ),
+        (
+            "src_node/cloud_type",
+            json!("aws"),
+            "OMS.0064",
+            "src_node.cloud_type",
+        ),
+        (
+            "src_node/cloud_type",
+            json!("HEC"),
+            "OMS.0064",
+            "src_node.cloud_type",
+        ),
+        (
+            "src_node/cloud_type",
+            json!("URLSource"),
+            "OMS.0061",
+            "src_node.cloud_type",
+        ),
+        (
+            "dst_node/cloud_type",
+            json!("URLSource"),
+            "OMS.0064",
+            "dst_node.cloud_type",
+        ),
+        ("src_node/region", json!("mars"), "OMS.0079", "src_node.region"),
+        ("dst_node/region", json!("mars"), "OMS.0080", "dst_node.region"),
+        ("src_node/region", json!("a\nb"), "OMS.0057", "src_node.region"),
+        ("src_node/bucket", json!("a/b"), "OMS.0057", "src_node.bucket"),
+        ("dst_node/bucket", json!("键键键"), "OMS.0058", "dst_node.bucket"),
+        (
+            "src_node/endpoint",
+            json!("ftp://h"),
+            "OMS.0057",
+            "src_node.endpoint",
+        ),
+        (
+            "dst_node/endpoint",
+            json!("http://h/path"),
+            "OMS.0058",
+            "dst_node.endpoint",
+        ),
+        ("src_node/endpoint", json!(""), "OMS.0064", "src_node.endpoint"),
+        ("src_node/app_id", json!(""), "OMS.0064", "src_node.app_id"),
+        (
+            "src_node/list_file",
+            json!({"obs_bucket": "b", "list_file_key": "k"}),
+            "OMS.0061",
+            "src_node.list_file",
+        ),
+        (
+            "src_node/list_file",
+            json!({"obs_bucket": "b"}),
+            "OMS.0074",
+            "src_node.list_file.list_file_key",
+        ),
+        ("src_node/extra", json!(1), "OMS.0074", "src_node.extra"),
+        ("extra", json!(1), "OMS.0074", "extra"),
+        ("src_node", json!("x"), "OMS.0002", "src_node"),
+        ("enableKMS", json!("true"), "OMS.0002", "enableKMS"),
+        ("enableKMS", Value::Null, "OMS.0002", "enableKMS"),
+        ("thread_num", json!(-1), "OMS.0059", "thread_num"),
+        ("thread_num", json!(51), "OMS.0059", "thread_num"),
+        ("thread_num", json!("50"), "OMS.0002", "thread_num"),
+        ("thread_num", json!(1.5), "OMS.0002", "thread_num"),
+        ("description", text(256), "OMS.0064", "description"),
+        ("migrate_since", json!(-1), "OMS.0064", "migrate_since"),
+        (
+            "migrate_since",
+            json!(253_402_300_800_i64),
+            "OMS.0064",
+            "migrate_since",
+        ),
+        (
+            "task_type",
+            json!("list"),
+            "OMS.0061",
+            "task_type list is not supported yet",
+        ),
+        (
+            "task_type",
+            json!("url_list"),
+            "OMS.0061",
+            "task_type url_list is not supported yet",
+        ),
+        ("task_type", json!("everything"), "OMS.0064", "task_type"),
+        (
+            "auto_restore",
+            json!(true),
+            "OMS.0061",
+            "auto_restore is not supported yet",
+        ),
+        ("auto_restore", json!(1), "OMS.0002", "auto_restore"),
+        (
+            "source_cdn",
+            json!({"protocol": "https", "domain": "cdn.example.com", "authentication_type": "NONE"}),
+            "OMS.0061",
+            "source_cdn is not supported yet",
+        ),
+        (
+            "source_cdn",
+            json!({"protocol": "ftp", "domain": "cdn.example.com", "authentication_type": "NONE"}),
+            "OMS.0064",
+            "source_cdn.protocol",
+        ),
+        (
+            "source_cdn",
+            json!({"protocol": "http", "domain": "d"}),
+            "OMS.0074",
+            "source_cdn.authentication_type",
+        ),
+        ("smnInfo/topicUrn", json!(""), "OMS.0064", "smnInfo.topicUrn"),
+        ("smnInfo/language", json!("de"), "OMS.0064", "smnInfo.language"),
+        (
+            "smnInfo/triggerConditions",
+            json!([]),
+            "OMS.0064",
+            "smnInfo.triggerConditions",
+        ),
+        (
+            "smnInfo/triggerConditions",
+            json!(["FAILURE"]),
+            "OMS.0064",
+            "smnInfo.triggerConditions[0]",
+        ),
+        (
+            "bandwidth_policy/0/max_bandwidth",
+            json!(4_999_999),
+            "OMS.0084",
+            "bandwidth_policy[0].max_bandwidth",
+        ),
+        (
+            "bandwidth_policy/0/start",
+            json!("25:00"),
+            "OMS.0087",
+            "bandwidth_policy[0].start",
+        ),
+        (
+            "enable_failed_object_recording",
+            json!("no"),
+            "OMS.0002",
+            "enable_failed_object_recording",
+        ),
+    ];
+    for character in ["<", ">", "(", ")", "\"", "'", "&"] {
+        cases.push((
+            "description",
+            json!(format!("a{character}b")),
+            "OMS.0078",
+            "description",
+        ));
+    }
+    for (pointer, field) in [
+        ("src_node/ak", "src_node.ak"),
+        ("src_node/sk", "src_node.sk"),
+        ("dst_node/ak", "dst_node.ak"),
+        ("dst_node/sk", "dst_node.sk"),
+    ] {
+        cases.push((pointer, json!(""), "OMS.0064", field));
+        cases.push((pointer, text(101), "OMS.0064", field));
+        cases.push((pointer, json!(7), "OMS.0002", field));
+    }
+    for (pointer, field, most) in [
+        ("src_node/region", "src_node.region", 64),
+        ("dst_node/region", "dst_node.region", 64),
+        ("src_node/bucket", "src_node.bucket", 63),
+        ("dst_node/bucket", "dst_node.bucket", 63),
+    ] {
+        cases.push((pointer, json!(""), "OMS.0064", field));
+        cases.push((pointer, text(most + 1), "OMS.0064", field));
+    }
+    let api = TestApi::new().await;
+    let before = api.ledger.picture();
+    for (pointer, value, code, wanted) in cases {
+        let body = set(create_body(), pointer, value.clone());
+        let message = api.post("/task", &body).await.refused(400, code);
+        assert!(message.starts_with(wanted), "{pointer} {value}: {message}");
+        assert_eq!(api.ledger.picture(), before, "{pointer} {value}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_required_is_asked_for_by_name() {
+    let api = TestApi::new().await;
+    let before = api.ledger.picture();
+    for (pointer, field) in [
+        ("src_node", "src_node"),
+        ("dst_node", "dst_node"),
+        ("enableKMS", "enableKMS"),
+        ("thread_num", "thread_num"),
+        ("src_node/region", "src_node.region"),
+        ("src_node/ak", "src_node.ak"),
+        ("src_node/sk", "src_node.sk"),
+        ("src_node/bucket", "src_node.bucket"),
+        ("dst_node/region", "dst_node.region"),
+        ("dst_node/ak", "dst_node.ak"),
+        ("dst_node/sk", "dst_node.sk"),
+        ("dst_node/bucket", "dst_node.bucket"),
+        ("smnInfo/topicUrn", "smnInfo.topicUrn"),
+        ("smnInfo/triggerConditions", "smnInfo.triggerConditions"),
+    ] {
+        let message = api
+            .post("/task", &without(create_body(), pointer))
+            .await
+            .refused(400, "OMS.0074");
+        assert_eq!(message, format!("{field} is required"));
+    }
+    assert_eq!(api.ledger.picture(), before);
+}
+
+#[tokio::test]
+async fn a_list_of_urls_is_not_supported_rather_than_incomplete() {
+    let body = json!({
+        "src_node": {"list_file": {"obs_bucket": "b", "list_file_key": "k"}, "cloud_type": "URLSource"},
+        "task_type": "url_list", "enableKMS": false, "thread_num": 1
+    });
+    let api = TestApi::new().await;
+    let message = api.post("/task", &body).await.refused(400, "OMS.0061");
+    assert!(message.contains("not supported yet"));
+}

@@ -1,0 +1,199 @@
+//! `GET …/task/{task_id}`: the numbers of a task.
+
+use oms::task::spec::{Cdn, Notification};
+use oms::task::{Counters, PassInfo, PassKind, Reason, State, Survey, Task, UnixMillis};
+use serde_json::{Value, json};
+
+use super::{ID, failed, path};
+use crate::support::api::{NOW, PROJECT, TestApi};
+use crate::support::ledger;
+
+async fn shown(task: Task) -> Value {
+    let api = TestApi::new().await;
+    api.ledger.put(task);
+    api.get(&path()).await.fine()
+}
+
+fn running() -> Task {
+    Task {
+        state: State::Running,
+        pass: Some(PassInfo {
+            number: 1,
+            kind: PassKind::Full,
+            finished: false,
+        }),
+        counters: Counters {
+            listed: 30,
+            copied: 10,
+            skipped: 5,
+            gone: 1,
+            failed: 2,
+            bytes_listed: 3_000,
+            bytes_copied: 1_000,
+            bytes_settled: 1_600,
+            proved_etag: 7,
+            proved_checksum: 2,
+            proved_size: 1,
+            ..Counters::default()
+        },
+        survey: Survey {
+            objects: 40,
+            bytes: 4_000,
+            complete: false,
+        },
+        speed: 200,
+        started_at: Some(UnixMillis(NOW.0 - 60_000)),
+        running_since: Some(UnixMillis(NOW.0 - 3_000)),
+        ran_for: 7_000,
+        ..ledger::task(ID, PROJECT)
+    }
+}
+
+#[tokio::test]
+async fn every_field_of_the_reference_is_there_from_the_beginning() {
+    let task = shown(ledger::task(ID, PROJECT)).await;
+    let expected = json!({
+        "id": ID,
+        "name": "photos-photos-copy-20261122150405123_0",
+        "src_node": {
+            "region": "eu-west-1", "bucket": "photos", "object_key": ["/"], "cloud_type": "AWS",
+            "endpoint": "http://127.0.0.1:9000"
+        },
+        "dst_node": {
+            "region": "eu-west-1", "bucket": "photos-copy", "object_key": "/", "cloud_type": "AWS",
+            "endpoint": "http://127.0.0.1:9000"
+        },
+        "thread_num": 50, "status": 1, "progress": 0.0, "migrate_speed": 0, "enableKMS": false, "description": "",
+        "error_reason": "", "total_size": 0, "complete_size": 0, "start_time": 0, "left_time": 0, "total_time": 0,
+        "success_num": 0, "fail_num": 0, "total_num": 0, "skipped_num": 0,
+        "proved": {"etag": 0, "checksum": 0, "size": 0},
+        "migrate_since": 0, "task_type": "object", "source_cdn": null, "auto_restore": false,
+        "enable_failed_object_recording": true,
+        "failed_object_record": "{\"result\":false,\"list_file_key\":\"\",\"errorCode\":\"\"}",
+        "bandwidth_policy": []
+    });
+    assert_eq!(task, expected);
+}
+
+#[tokio::test]
+async fn a_running_task_shows_how_far_it_is() {
+    let task = shown(running()).await;
+    assert_eq!(task["status"], 2);
+    assert_eq!(task["progress"], 0.4);
+    assert_eq!(
+        (&task["total_size"], &task["complete_size"]),
+        (&json!(4_000), &json!(1_600))
+    );
+    assert_eq!(
+        (&task["total_num"], &task["success_num"]),
+        (&json!(40), &json!(16))
+    );
+    assert_eq!((&task["fail_num"], &task["skipped_num"]), (&json!(2), &json!(6)));
+    assert_eq!(task["migrate_speed"], 200);
+    assert_eq!(task["left_time"], 12_000);
+    assert_eq!(task["total_time"], 10_000);
+    assert_eq!(task["start_time"], NOW.0 - 60_000);
+    assert_eq!(task["proved"], json!({"etag": 7, "checksum": 2, "size": 1}));
+}
+
+#[tokio::test]
+async fn progress_is_1_only_after_success() {
+    let all = Counters {
+        listed: 40,
+        copied: 40,
+        bytes_listed: 4_000,
+        bytes_settled: 4_000,
+        ..Counters::default()
+    };
+    for (state, wanted) in [
+        (State::Running, 0.999),
+        (State::Pausing, 0.999),
+        (State::Paused, 0.999),
+        (State::Succeeded, 1.0),
+    ] {
+        let task = shown(Task {
+            state,
+            counters: all,
+            ..running()
+        });
+        assert_eq!(task.await["progress"], wanted, "{state:?}");
+    }
+    let empty_objects = Counters {
+        listed: 4,
+        copied: 1,
+        ..Counters::default()
+    };
+    let by_objects = shown(Task {
+        counters: empty_objects,
+        survey: Survey::default(),
+        ..running()
+    });
+    assert_eq!(by_objects.await["progress"], 0.25, "without bytes, objects count");
+    let nothing = shown(Task {
+        state: State::Succeeded,
+        ..ledger::task(ID, PROJECT)
+    });
+    assert_eq!(nothing.await["progress"], 1.0);
+}
+
+#[tokio::test]
+async fn a_failed_task_says_why_and_whether_its_failures_can_be_repeated() {
+    let reason = Reason {
+        code: "TRF.0004".to_owned(),
+        message: "1 object could not be copied".to_owned(),
+    };
+    let task = shown(Task {
+        reason: Some(reason),
+        ..failed()
+    })
+    .await;
+    assert_eq!(task["status"], 4);
+    let wanted = json!({"error_code": "TRF.0004", "error_msg": "1 object could not be copied"});
+    assert_eq!(task["error_reason"], wanted);
+    let record: Value = serde_json::from_str(task["failed_object_record"].as_str().unwrap()).unwrap();
+    assert_eq!(
+        record,
+        json!({"result": true, "list_file_key": "", "errorCode": ""})
+    );
+    assert_eq!(task["total_num"], 3);
+
+    let mut unrecorded = failed();
+    unrecorded.spec.record_failures = false;
+    let task = shown(unrecorded).await;
+    assert!(
+        task["failed_object_record"]
+            .as_str()
+            .unwrap()
+            .contains("\"result\":false")
+    );
+}
+
+#[tokio::test]
+async fn a_notification_is_honestly_shown_as_not_sent_and_only_after_the_end() {
+    let notified = |state| {
+        let mut task = failed();
+        task.state = state;
+        task.spec.notification = Some(Notification {
+            topic_urn: "urn".to_owned(),
+            language: None,
+            triggers: vec!["FAIL".to_owned()],
+        });
+        task
+    };
+    assert!(shown(notified(State::Running)).await.get("smnInfo").is_none());
+    let wanted = json!({"notifyResult": false, "notifyErrorMessage": "OMS.0156", "topicName": ""});
+    assert_eq!(shown(notified(State::Failed)).await["smnInfo"], wanted);
+    assert!(shown(failed()).await.get("smnInfo").is_none(), "nobody asked");
+}
+
+#[tokio::test]
+async fn a_cdn_is_shown_without_its_key() {
+    let mut task = failed();
+    task.spec.cdn = Some(Cdn {
+        protocol: "https".to_owned(),
+        domain: "cdn.example.com".to_owned(),
+        authentication_type: "NONE".to_owned(),
+    });
+    let wanted = json!({"protocol": "https", "domain": "cdn.example.com", "authentication_type": "NONE"});
+    assert_eq!(shown(task).await["source_cdn"], wanted);
+}

@@ -9,8 +9,6 @@ pub mod s3;
 use std::fmt;
 use std::sync::Arc;
 
-pub use s3::ListVersion;
-
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -286,6 +284,16 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
 
     /// Host and bucket, for messages.
     fn describe(&self) -> String;
+}
+
+/// Which listing operation a store understands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ListVersion {
+    /// `ListObjectsV2`, with tokens.
+    #[default]
+    V2,
+    /// `ListObjects`, with markers.
+    V1,
 }
 
 /// Makes stores from places and keys.

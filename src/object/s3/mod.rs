@@ -6,7 +6,6 @@
 //! success or an error made of its status and its error document (`errors`, `documents`).
 
 mod body;
-pub mod connect;
 mod documents;
 mod errors;
 mod headers;

@@ -1,7 +1,6 @@
 //! The conformance suite on SQLite, and what is SQLite's own: the file, its owner, its log.
 
 use std::path::Path;
-use std::time::Instant;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};

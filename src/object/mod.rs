@@ -264,6 +264,9 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
     /// All parts the store holds of an upload.
     async fn list_parts(&self, key: &Key, upload: &UploadId) -> Result<Vec<Part>>;
 
+    /// Open uploads of exactly this key, whoever began them.
+    async fn list_uploads(&self, key: &Key) -> Result<Vec<UploadId>>;
+
     /// Joins the parts. An error inside an answer of status 200 is an error.
     async fn complete_upload(
         &self,

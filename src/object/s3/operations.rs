@@ -280,6 +280,16 @@ impl ObjectStore for S3Store {
         }
     }
 
+    async fn list_uploads(&self, key: &Key) -> Result<Vec<UploadId>> {
+        let mut call = self.call(Method::GET, Subject::Bucket, None);
+        call.query = Query::default()
+            .with("encoding-type", b"url")?
+            .with("prefix", key.as_bytes())?
+            .flag("uploads");
+        let (_, document) = self.document(call).await?;
+        documents::uploads(&document, key.as_bytes(), self.plus)
+    }
+
     async fn complete_upload(
         &self,
         key: &Key,

@@ -12,4 +12,6 @@ mod api;
 mod contract;
 // A worker between two in-process S3 servers.
 mod engine;
+// Used from outside: by a browser, by generated clients, by a fuzzer, as a process that is killed.
+mod outside;
 mod support;

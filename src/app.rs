@@ -18,7 +18,7 @@ use crate::engine::hooks::Hooks;
 use crate::engine::limit::Streams;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::{HttpClient, NetworkPolicy};
-use crate::object::s3::connect::S3Connector;
+use crate::object::s3::S3Connector;
 use crate::secret::{KEY_LEN, Sealer, Secret};
 use crate::service::TaskService;
 use crate::store::Store;

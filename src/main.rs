@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use oms::app::{App, TokenOrigin};
 use oms::config::Config;
@@ -24,11 +24,19 @@ struct Args {
     #[command(subcommand)]
     command: Command,
     /// How log lines look.
-    #[arg(long, global = true, value_enum, default_value_t)]
-    log_format: LogFormat,
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    log_format: Format,
     /// What to log of this service: error, warn, info, debug or trace. `RUST_LOG` has the finer say.
     #[arg(long, global = true, default_value = "info", value_parser = ["error", "warn", "info", "debug", "trace"])]
     log_level: String,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 #[derive(Subcommand)]
@@ -89,11 +97,15 @@ fn run(args: Args) -> Result<ExitCode> {
         .enable_all()
         .build()
         .map_err(|error| Error::internal("the runtime cannot start").with_source(error))?;
+    let format = match args.log_format {
+        Format::Text => LogFormat::Text,
+        Format::Json => LogFormat::Json,
+    };
     runtime.block_on(async {
         let shutdown = on_signal()?;
         match args.command {
             Command::Serve(serve) => {
-                telemetry::start(args.log_format, &args.log_level);
+                telemetry::start(format, &args.log_level);
                 serve_until(serve, shutdown).await
             }
             Command::Demo { listen, exit } => {
@@ -103,7 +115,7 @@ fn run(args: Args) -> Result<ExitCode> {
                 } else {
                     &args.log_level
                 };
-                telemetry::start(args.log_format, level);
+                telemetry::start(format, level);
                 let after = if exit {
                     demo::After::Exit
                 } else {

@@ -103,7 +103,6 @@ impl TaskService {
     pub async fn create(&self, project: &ProjectId, order: CreateTask, now: UnixMillis) -> Result<Task> {
         let source = self.place(order.source, Side::Source)?;
         let target = self.place(order.target, Side::Target)?;
-        refuse_overlap(&source, &target, &order.target_prefix, &order.scope)?;
         let stem = format!("{}-{}-{}", source.bucket, target.bucket, compact_time(now));
         let spec = TaskSpec {
             source,
@@ -310,28 +309,6 @@ impl TaskService {
     }
 }
 
-/// Within one bucket the copies must not fall into the scope: the listing would find them, and copy them again.
-fn refuse_overlap(source: &Place, target: &Place, prefix: &Key, scope: &Scope) -> Result<()> {
-    if source.endpoint.url != target.endpoint.url || source.bucket != target.bucket {
-        return Ok(());
-    }
-    let prefixes = scope.prefixes();
-    let falls_in = |key: &Key| {
-        let copy = key.with_prefix(prefix.as_bytes());
-        prefixes.iter().any(|p| copy.as_bytes().starts_with(p.as_bytes()))
-    };
-    let keys = scope.single_keys();
-    if prefixes.iter().any(falls_in)
-        || keys.iter().any(falls_in)
-        || (prefix.as_bytes().is_empty() && !keys.is_empty())
-    {
-        let text = "dst_node: the target lies within what is to be copied from the same bucket; choose another bucket \
-                    or an object_key outside the source's";
-        return Err(Error::invalid(text).with_code("OMS.0058"));
-    }
-    Ok(())
-}
-
 /// `yyyyMMddHHmmssSSS` in UTC, as in the names that OMS gives.
 fn compact_time(now: UnixMillis) -> String {
     Timestamp::from_millisecond(now.0)
@@ -377,34 +354,6 @@ fn refused(refusal: Refusal) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn place(bucket: &str) -> Place {
-        let catalogue = Catalogue::new(crate::object::clouds::RequestEndpoints::Allowed);
-        let endpoint = catalogue
-            .resolve(Side::Source, Cloud::Aws, "eu-west-1", None)
-            .unwrap();
-        Place {
-            cloud: Cloud::Aws,
-            region: "eu-west-1".to_owned(),
-            bucket: bucket.to_owned(),
-            endpoint,
-            app_id: None,
-        }
-    }
-
-    #[test]
-    fn copies_must_not_fall_into_their_own_scope() {
-        let prefixes = |names: &[&str]| Scope::Prefixes(names.iter().map(|n| Key::from(*n)).collect());
-        let check =
-            |prefix: &str, scope: &Scope| refuse_overlap(&place("b"), &place("b"), &Key::from(prefix), scope);
-        assert!(check("", &prefixes(&[""])).is_err());
-        assert!(check("copy/", &prefixes(&[""])).is_err());
-        assert!(check("a/copy/", &prefixes(&["a/"])).is_err());
-        assert!(check("", &Scope::Objects(vec![Key::from("k")])).is_err());
-        assert!(check("copy/", &prefixes(&["a/"])).is_ok());
-        assert!(check("copy/", &Scope::Objects(vec![Key::from("k")])).is_ok());
-        assert!(refuse_overlap(&place("b"), &place("c"), &Key::from(""), &prefixes(&[""])).is_ok());
-    }
 
     #[test]
     fn names_carry_the_time_to_the_millisecond() {

@@ -12,6 +12,8 @@ mod api;
 mod contract;
 // A worker between two in-process S3 servers.
 mod engine;
+// Crashes and other faults: what they leave behind.
+mod faults;
 // Used from outside: by a browser, by generated clients, by a fuzzer, as a process that is killed.
 mod outside;
 mod support;

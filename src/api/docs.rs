@@ -95,7 +95,6 @@ pub async fn v1_json(text: web::Data<DocumentText>) -> HttpResponse {
 pub fn swagger_ui() -> SwaggerUi {
     let config = Config::new([V1_PATH])
         .persist_authorization(true)
-        .try_it_out_enabled(true)
         .display_operation_id(true)
         .validator_url("none");
     SwaggerUi::new("/swagger-ui/{_:.*}").config(config)

@@ -91,6 +91,13 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "OMS.0004", text)
     }
 
+    fn body(&self) -> ErrorBody {
+        ErrorBody {
+            error_code: self.code.clone().into_owned(),
+            error_msg: self.message.clone().into_owned(),
+        }
+    }
+
     /// The service's error behind this answer, for the log.
     #[must_use]
     pub const fn cause(&self) -> Option<&Error> {
@@ -162,10 +169,7 @@ impl ResponseError for ApiError {
         if self.status == StatusCode::UNAUTHORIZED {
             answer.insert_header((header::WWW_AUTHENTICATE, "X-Auth-Token realm=\"oms\""));
         }
-        answer.json(ErrorBody {
-            error_code: self.code.clone().into_owned(),
-            error_msg: self.message.clone().into_owned(),
-        })
+        answer.json(self.body())
     }
 }
 
@@ -174,27 +178,34 @@ pub struct Refusals;
 
 impl IntoResponses for Refusals {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        let texts = [
+        let unavailable = Error::new(ErrorKind::Unavailable, "");
+        let taken = Error::new(ErrorKind::Conflict, "the task has already started").with_code("OMS.0065");
+        let all = [
             (
-                "400",
+                ApiError::from(taken),
                 "The request breaks a rule, or the state of the task does not allow it. The code says which rule, the \
                  message names the field.",
             ),
-            ("401", "The header X-Auth-Token is missing or wrong."),
             (
-                "404",
+                ApiError::unauthenticated(),
+                "The header X-Auth-Token is missing or wrong.",
+            ),
+            (
+                ApiError::unknown_path(),
                 "The path does not exist. An unknown task is a 400 with OMS.0053.",
             ),
             (
-                "500",
+                ApiError::from(Error::internal("")),
                 "A defect of the service. The log has the details under the request id.",
             ),
             (
-                "503",
+                ApiError::from(unavailable),
                 "The service cannot answer at the moment, for example because its disk is full.",
             ),
         ];
-        texts.into_iter().map(response).collect()
+        all.iter()
+            .map(|(example, text)| response(example, text))
+            .collect()
     }
 }
 
@@ -203,30 +214,38 @@ pub struct BodyRefusals;
 
 impl IntoResponses for BodyRefusals {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        let texts = [
-            ("413", "The body is larger than 1 MiB."),
-            ("415", "The Content-Type is not application/json in UTF-8."),
+        let more = [
+            (
+                ApiError::too_large(super::extract::BODY_LIMIT),
+                "The body is larger than 1 MiB.",
+            ),
+            (
+                ApiError::wrong_media_type(),
+                "The Content-Type is not application/json in UTF-8.",
+            ),
         ];
         let mut all = Refusals::responses();
-        all.extend(texts.into_iter().map(response));
+        all.extend(more.iter().map(|(example, text)| response(example, text)));
         all
     }
 }
 
-fn response((status, text): (&str, &str)) -> (String, RefOr<Response>) {
+/// The documentation of a status: what it means, and an answer as the service itself would give it.
+fn response(example: &ApiError, text: &str) -> (String, RefOr<Response>) {
     let content = ContentBuilder::new()
         .schema(Some(Ref::from_schema_name("ErrorBody")))
+        .example(serde_json::to_value(example.body()).ok())
         .build();
     let mut response = ResponseBuilder::new()
         .description(text)
         .content("application/json", content);
-    if status == "401" {
+    if example.status == StatusCode::UNAUTHORIZED {
         let header = HeaderBuilder::new()
             .schema(Some(<String as utoipa::PartialSchema>::schema()))
             .description(Some("The header that is wanted."));
         response = response.header("WWW-Authenticate", header.build());
     }
-    (status.to_owned(), RefOr::T(response.build()))
+    (example.status.as_u16().to_string(), RefOr::T(response.build()))
 }
 
 #[cfg(test)]

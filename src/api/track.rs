@@ -14,6 +14,9 @@ use tracing::Instrument;
 use super::error::ApiError;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The Swagger UI holds the token: it runs its own scripts only, and talks to this service only.
+const PAGE_POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; \
+                           frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 /// A longer path that no template matches is cut in the log.
 const LONGEST_PATH: usize = 200;
 
@@ -54,6 +57,7 @@ pub async fn track(
     });
 
     let secured = answer.request().path().starts_with("/v1");
+    let page = answer.request().path().starts_with(super::docs::SWAGGER_PATH);
     let headers = answer.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, id);
@@ -64,6 +68,12 @@ pub async fn track(
     );
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    if page {
+        headers.insert(
+            header::CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static(PAGE_POLICY),
+        );
+    }
     if secured {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }

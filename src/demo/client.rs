@@ -3,29 +3,23 @@
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
-use hyper_util::client::legacy::Client as Http;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::net::HttpClient;
 use crate::secret::Secret;
 
 /// A caller of the API.
 pub struct Client {
-    http: Http<HttpConnector, Full<Bytes>>,
+    http: HttpClient,
     base: String,
     token: Secret,
 }
 
 impl Client {
     /// A caller of the service at `base` with its token.
-    pub fn new(base: String, token: Secret) -> Self {
-        Self {
-            http: Http::builder(TokioExecutor::new()).build_http(),
-            base,
-            token,
-        }
+    pub const fn new(http: HttpClient, base: String, token: Secret) -> Self {
+        Self { http, base, token }
     }
 
     /// Sends a request and returns the JSON of its answer, `Null` when it has no body.
@@ -39,7 +33,11 @@ impl Client {
             .uri(format!("{}{path}", self.base))
             .header("X-Auth-Token", self.token.expose())
             .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from(text)))
+            .body(
+                Full::new(Bytes::from(text))
+                    .map_err(|never| match never {})
+                    .boxed_unsync(),
+            )
             .map_err(|e| Error::internal("the request cannot be built").with_source(e))?;
         let broken = |e: Box<dyn std::error::Error + Send + Sync>| {
             Error::new(ErrorKind::Unavailable, format!("{method} {path}: {e}")).with_source(e)

@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::engine::hooks::Hooks;
 use crate::error::{Error, ErrorKind, Result};
+use crate::net::{HttpClient, NetworkPolicy};
 use crate::sandbox::{Sandbox, SandboxOptions};
 use crate::task::Clock;
 use client::Client;
@@ -45,20 +46,16 @@ pub enum After {
 /// # Errors
 /// Whatever keeps the demo from its end.
 pub async fn run(listen: SocketAddr, after: After, shutdown: CancellationToken) -> Result<bool> {
-    let say = |text: String| println!("{text}");
     let source = server("DEMOSOURCE", "source-secret-of-the-demo").await?;
     let target = server("DEMOTARGET", "target-secret-of-the-demo").await?;
     target.create_bucket(TARGET);
     let (objects, bytes) = fill::fill(&source, SOURCE);
-    say(format!(
+    println!(
         "source  {}/{SOURCE}  {objects} objects, {}",
         source.endpoint(),
         HumanBytes(bytes)
-    ));
-    say(format!(
-        "target  {}/{TARGET}  empty, other keys",
-        target.endpoint()
-    ));
+    );
+    println!("target  {}/{TARGET}  empty, other keys", target.endpoint());
 
     let folder = DataFolder::new()?;
     let mut config = Config::default();
@@ -72,13 +69,13 @@ pub async fn run(listen: SocketAddr, after: After, shutdown: CancellationToken) 
     let app = App::build(&config, Clock::system(), Hooks::default()).await?;
     let token = app.token().clone();
     let client = Client::new(
+        HttpClient::new(NetworkPolicy {
+            allowed: config.allow_networks.clone(),
+        }),
         format!("http://{address}/v1/{PROJECT}/objectstorage"),
         token.clone(),
     );
-    say(format!(
-        "service http://{address}  ledger {}\n",
-        config.data_dir.display()
-    ));
+    println!("service http://{address}  ledger {}\n", config.data_dir.display());
 
     let service = app.run(listener, shutdown.clone());
     let show = async {
@@ -144,11 +141,14 @@ async fn walk_through(client: &Client, source: &Sandbox, target: &Sandbox) -> Re
                 .send("PUT", &path, Some(json!({"operation": "stop"})))
                 .await?;
             let paused = wait_for(client, &path, &bar, 3).await?;
-            bar.println(format!(
-                "PUT  operation=stop  -> paused with {} objects and {} done; its keys are wiped",
-                paused["success_num"],
-                HumanBytes(paused["complete_size"].as_u64().unwrap_or_default()),
-            ));
+            say(
+                &bar,
+                format!(
+                    "PUT  operation=stop  -> paused with {} objects and {} done; its keys are wiped",
+                    paused["success_num"],
+                    HumanBytes(paused["complete_size"].as_u64().unwrap_or_default()),
+                ),
+            );
             let full_speed = json!({"operation": "change_bandwidthpolicy", "bandwidth_policy": []});
             client.send("PUT", &path, Some(full_speed)).await?;
             client
@@ -250,6 +250,15 @@ fn start_body(source: &Sandbox, target: &Sandbox) -> Value {
         "target_ak": target.access_key(), "target_sk": target.secret_key(),
         "migration_failed_object": false
     })
+}
+
+/// A line above the bar, or just a line where there is no terminal for a bar.
+fn say(bar: &ProgressBar, line: impl AsRef<str>) {
+    if bar.is_hidden() {
+        println!("{}", line.as_ref());
+    } else {
+        bar.println(line);
+    }
 }
 
 fn bar() -> ProgressBar {

@@ -202,6 +202,9 @@ async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag) -> Attempt<Co
         },
     };
     ctx.hooks.reach(Point::ObjectWritten).await;
+    if entry.size > 0 && key.as_bytes().ends_with(b"/") {
+        holds_bytes(ctx, &key, entry.size).await?;
+    }
 
     let computed = watch.take_md5();
     let wanted = md5.or(computed);
@@ -229,6 +232,17 @@ async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag) -> Attempt<Co
         proof,
         metadata,
     })
+}
+
+/// Stores that keep folders (SeaweedFS) take bytes under a key that ends with `/`, give their tag back, and keep none of
+/// them. Only the size that they tell afterwards shows it.
+async fn holds_bytes(ctx: &Context, key: &Key, size: u64) -> Attempt<()> {
+    let stored = feed::head(&ctx.target, key).await.at_target()?;
+    if stored.is_some_and(|info| info.size == size) {
+        return Ok(());
+    }
+    let text = "the target keeps no bytes under a key that ends with '/'";
+    Err(Error::new(ErrorKind::Unsupported, text).with_code("FolderWithContent")).at_target()
 }
 
 /// The target's tag is not what was expected: either it does not give MD5 sums, or it stored other bytes. Reading the

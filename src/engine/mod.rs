@@ -212,45 +212,7 @@ enum More {
 /// Those of the ledger or the target, after retries.
 pub async fn abort_uploads(ctx: &Context) -> crate::error::Result<()> {
     for open in ctx.store.uploads(ctx.task.id).await? {
-        let upload = crate::object::UploadId(open.upload_id);
-        multipart::abort(ctx, &copy::target_key(ctx, &open.key), &open.key, &upload).await?;
+        multipart::give_up(ctx, open).await?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-pub(crate) mod testing {
-    //! Values for unit tests of the engine.
-
-    use crate::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Place, Scope};
-    use crate::task::{Key, TaskSpec};
-
-    /// The order of a whole bucket.
-    pub fn spec() -> TaskSpec {
-        let place = |bucket: &str| Place {
-            cloud: Cloud::Aws,
-            region: "us-east-1".to_owned(),
-            bucket: bucket.to_owned(),
-            endpoint: Endpoint {
-                url: "http://127.0.0.1:1".to_owned(),
-                addressing: Addressing::Path,
-                origin: EndpointOrigin::Request,
-            },
-            app_id: None,
-        };
-        TaskSpec {
-            source: place("source"),
-            target: place("target"),
-            target_prefix: Key::from(""),
-            scope: Scope::Prefixes(vec![Key::from("")]),
-            description: String::new(),
-            threads: 8,
-            kms: false,
-            migrate_since: None,
-            restore: false,
-            record_failures: true,
-            cdn: None,
-            notification: None,
-        }
-    }
 }

@@ -102,14 +102,19 @@ pub(super) async fn copy(ctx: &Context, entry: &Entry) -> Attempt<Copied> {
     let (upload, done) = match resume(ctx, &entry, &etag, &key, layout).await? {
         Some(found) => found,
         None => {
-            let upload = ctx.target.create_upload(&key, &new).await.at_target()?;
-            ctx.hooks.reach(Point::UploadCreated).await;
-            let record = OpenUpload {
+            let intent = OpenUpload {
                 key: entry.key.clone(),
-                upload_id: upload.0.clone(),
+                upload_id: None,
                 part_size: i64::try_from(layout.part_size).unwrap_or(i64::MAX),
                 source_etag: etag.clone(),
                 size: i64::try_from(entry.size).unwrap_or(i64::MAX),
+            };
+            ctx.store.put_upload(ctx.task.id, &intent).await.at_target()?;
+            let upload = ctx.target.create_upload(&key, &new).await.at_target()?;
+            ctx.hooks.reach(Point::UploadCreated).await;
+            let record = OpenUpload {
+                upload_id: Some(upload.0.clone()),
+                ..intent
             };
             ctx.store.put_upload(ctx.task.id, &record).await.at_target()?;
             ctx.hooks.reach(Point::UploadRecorded).await;
@@ -155,8 +160,12 @@ async fn look_at_source(ctx: &Context, entry: &Entry) -> Attempt<(ObjectInfo, Op
                 let first = (info.size, count);
                 return Ok((info, Some(first)));
             }
-            // Stores that know no part numbers may refuse them.
-            Err(error) if matches!(error.kind(), ErrorKind::InvalidArgument | ErrorKind::Unsupported) => {}
+            // Stores that know no part numbers may refuse or ignore them.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::InvalidArgument | ErrorKind::Unsupported | ErrorKind::Integrity
+                ) => {}
             Err(error) => return Err(error).at_source(),
         }
     }
@@ -177,7 +186,11 @@ async fn resume(
     let Some(open) = ctx.store.upload(ctx.task.id, &entry.key).await.at_target()? else {
         return Ok(None);
     };
-    let upload = UploadId(open.upload_id.clone());
+    let Some(id) = open.upload_id.clone() else {
+        abort_unknown(ctx, key, &entry.key).await.at_target()?;
+        return Ok(None);
+    };
+    let upload = UploadId(id);
     let fits = open.source_etag.same(etag)
         && u64::try_from(open.size) == Ok(entry.size)
         && u64::try_from(open.part_size) == Ok(layout.part_size);
@@ -345,6 +358,31 @@ async fn complete(
         }
         None => Err(error).at_target(),
     }
+}
+
+/// Gives up an upload of the task, or, where a crash came before its id was written down, every upload of its key.
+pub(super) async fn give_up(ctx: &Context, open: OpenUpload) -> crate::error::Result<()> {
+    let key = target_key(ctx, &open.key);
+    match open.upload_id {
+        Some(id) => abort(ctx, &key, &open.key, &UploadId(id)).await,
+        None => abort_unknown(ctx, &key, &open.key).await,
+    }
+}
+
+/// An upload was asked for, and whether the target began it is not known: all uploads of just this key are given up.
+async fn abort_unknown(ctx: &Context, target_key: &Key, source_key: &Key) -> crate::error::Result<()> {
+    match ctx.target.list_uploads(target_key).await {
+        Ok(found) => {
+            for upload in found {
+                abort(ctx, target_key, source_key, &upload).await?;
+            }
+        }
+        Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
+            tracing::warn!(task.id = %ctx.task.id, key = ?target_key, %error, "an upload may have been left open");
+        }
+        Err(error) => return Err(error),
+    }
+    ctx.store.remove_upload(ctx.task.id, source_key).await
 }
 
 /// Gives an upload up, again and again until the target knows it no more, and forgets it.

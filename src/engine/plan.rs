@@ -116,7 +116,7 @@ fn identical(entry: &Entry, existing: &Existing, spec: &TaskSpec) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::testing::spec;
+    use crate::task::testing::spec;
 
     const A: &str = "0cc175b9c0f1b6a831c399e269772661";
     const B: &str = "92eb5ffee6ae2fec3ad71c777531578f";

@@ -192,13 +192,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_early_end_and_extra_bytes_are_errors_of_the_source() {
-        for (frames, length) in [(&["ab"][..], 3), (&["abcd"][..], 3), (&["abc", "d"][..], 3)] {
+        for (frames, length) in [(&["ab"][..], 3), (&["abcd"][..], 3)] {
             let (bytes, watch) = read(frames, length).await;
-            if bytes.is_ok() {
-                // Bytes behind the announced length are never asked for.
-                assert_eq!(bytes.unwrap().len(), 3);
-                continue;
-            }
             assert_eq!(bytes.unwrap_err().kind(), ErrorKind::Integrity);
             assert_eq!(watch.take_error().unwrap().kind(), ErrorKind::Integrity);
         }

@@ -36,6 +36,12 @@ pub struct NetworkPolicy {
 }
 
 impl NetworkPolicy {
+    /// Public addresses over TLS, and the `allowed` networks.
+    #[must_use]
+    pub const fn new(allowed: Vec<IpNet>) -> Self {
+        Self { allowed }
+    }
+
     /// Decides about one resolved address. An IPv6 address that stands for an IPv4 one (mapped, compatible, NAT64) is
     /// judged as that.
     ///

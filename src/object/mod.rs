@@ -9,8 +9,6 @@ pub mod s3;
 use std::fmt;
 use std::sync::Arc;
 
-pub use s3::ListVersion;
-
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -266,6 +264,9 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
     /// All parts the store holds of an upload.
     async fn list_parts(&self, key: &Key, upload: &UploadId) -> Result<Vec<Part>>;
 
+    /// Open uploads of exactly this key, whoever began them.
+    async fn list_uploads(&self, key: &Key) -> Result<Vec<UploadId>>;
+
     /// Joins the parts. An error inside an answer of status 200 is an error.
     async fn complete_upload(
         &self,
@@ -286,6 +287,16 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
 
     /// Host and bucket, for messages.
     fn describe(&self) -> String;
+}
+
+/// Which listing operation a store understands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ListVersion {
+    /// `ListObjectsV2`, with tokens.
+    #[default]
+    V2,
+    /// `ListObjects`, with markers.
+    V1,
 }
 
 /// Makes stores from places and keys.

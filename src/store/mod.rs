@@ -51,7 +51,8 @@ pub enum Refusal {
     Unknown,
     /// The state does not allow it.
     State(Rejection),
-    /// A failed-only start of a task whose last pass did not finish, so that its list of failures is incomplete.
+    /// A failed-only start of a task whose last listing did not finish, so that its list of failures is incomplete. An
+    /// unfinished pass over the failures themselves is gone on with.
     ListIncomplete,
     /// A failed-only start of a task without recorded failures.
     NothingFailed,
@@ -159,8 +160,8 @@ pub enum Ending {
 pub struct OpenUpload {
     /// Source key.
     pub key: Key,
-    /// Id that the target gave.
-    pub upload_id: String,
+    /// Id that the target gave; `None` while it is being asked for, so that an answer lost to a crash is looked for.
+    pub upload_id: Option<String>,
     /// Length of each part but the last.
     pub part_size: i64,
     /// Tag of the source object that the parts come from.

@@ -302,6 +302,43 @@ pub struct PassInfo {
 }
 
 #[cfg(test)]
+pub(crate) mod testing {
+    //! Values for unit tests.
+
+    use super::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Place, Scope};
+    use super::{Key, TaskSpec};
+
+    /// The order of a whole bucket.
+    pub fn spec() -> TaskSpec {
+        let place = |bucket: &str| Place {
+            cloud: Cloud::Aws,
+            region: "us-east-1".to_owned(),
+            bucket: bucket.to_owned(),
+            endpoint: Endpoint {
+                url: "http://127.0.0.1:1".to_owned(),
+                addressing: Addressing::Path,
+                origin: EndpointOrigin::Request,
+            },
+            app_id: None,
+        };
+        TaskSpec {
+            source: place("source"),
+            target: place("target"),
+            target_prefix: Key::from(""),
+            scope: Scope::Prefixes(vec![Key::from("")]),
+            description: String::new(),
+            threads: 8,
+            kms: false,
+            migrate_since: None,
+            restore: false,
+            record_failures: true,
+            cdn: None,
+            notification: None,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -59,7 +59,25 @@ impl TaskSpec {
                 Error::invalid("dst_node.object_key must have at most 1024 bytes").with_code("OMS.0058")
             );
         }
+        if self.copies_into_itself() {
+            let text = "dst_node: the target lies within what is to be copied from the same bucket; \
+                        choose another bucket, or an object_key outside the source's";
+            return Err(Error::invalid(text).with_code("OMS.0058"));
+        }
         Ok(self)
+    }
+
+    /// Whether copies would fall into the scope, within one bucket: the listing would find them, and copy them again.
+    fn copies_into_itself(&self) -> bool {
+        let one_bucket =
+            self.source.endpoint.url == self.target.endpoint.url && self.source.bucket == self.target.bucket;
+        let prefixes = self.scope.prefixes();
+        let keys = self.scope.single_keys();
+        let falls_in = |key: &Key| {
+            let copy = key.with_prefix(self.target_prefix.as_bytes());
+            prefixes.iter().any(|p| copy.as_bytes().starts_with(p.as_bytes())) || keys.contains(&copy)
+        };
+        one_bucket && (prefixes.iter().any(falls_in) || keys.iter().any(falls_in))
     }
 }
 
@@ -240,6 +258,27 @@ mod tests {
 
     fn keys(names: &[&str]) -> Vec<Key> {
         names.iter().map(|name| Key::from(*name)).collect()
+    }
+
+    #[test]
+    fn copies_must_not_fall_into_their_own_scope() {
+        let check = |target: &str, prefix: &str, scope: Scope| {
+            let mut spec = crate::task::testing::spec();
+            spec.target.bucket = target.to_owned();
+            spec.target_prefix = Key::from(prefix);
+            TaskSpec { scope, ..spec }.validate().map(drop)
+        };
+        let prefixes = |names: &[&str]| Scope::Prefixes(keys(names));
+        assert_eq!(
+            check("source", "", prefixes(&[""])).unwrap_err().code(),
+            Some("OMS.0058")
+        );
+        assert!(check("source", "copy/", prefixes(&[""])).is_err());
+        assert!(check("source", "a/copy/", prefixes(&["a/"])).is_err());
+        assert!(check("source", "", Scope::Objects(keys(&["k"]))).is_err());
+        assert!(check("source", "copy/", prefixes(&["a/"])).is_ok());
+        assert!(check("source", "copy/", Scope::Objects(keys(&["k"]))).is_ok());
+        assert!(check("other", "", prefixes(&[""])).is_ok());
     }
 
     #[test]

@@ -5,6 +5,14 @@ use std::path::{Path, PathBuf};
 /// Longest source file, in lines.
 const LONGEST: usize = 400;
 
+/// Files that are longer for now, each with the length it must not pass. A row that is not needed any more fails.
+const LONGER: &[(&str, usize)] = &[
+    ("engine/feed.rs", 430),
+    ("engine/multipart.rs", 430),
+    ("service.rs", 430),
+    ("worker.rs", 440),
+];
+
 /// Which modules of ours each module may name. What is missing here is a new module: decide where it stands.
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("error", &[]),
@@ -41,15 +49,15 @@ const BOUNDARIES: &[(&str, &[&str])] = &[
     ("utoipa_actix_web", &["api"]),
     ("utoipa_swagger_ui", &["api"]),
     ("sqlx", &["store"]),
-    ("hyper", &["object", "net", "sandbox"]),
-    ("hyper_util", &["object", "net", "sandbox"]),
-    ("hyper_rustls", &["object", "net", "sandbox"]),
+    ("hyper", &["object", "net", "sandbox", "demo"]),
+    ("hyper_util", &["object", "net", "sandbox", "demo"]),
+    ("hyper_rustls", &["object", "net", "sandbox", "demo"]),
     ("aws_sigv4", &["object"]),
     ("aws_credential_types", &["object"]),
-    ("quick_xml", &["object"]),
+    ("quick_xml", &["object", "sandbox"]),
     ("s3s", &["sandbox"]),
     ("async_nats", &["dispatch"]),
-    ("clap", &["main", "cli", "config"]),
+    ("clap", &["main", "cli", "config", "telemetry"]),
 ];
 
 struct Source {
@@ -58,8 +66,19 @@ struct Source {
     text: String,
 }
 
+impl Source {
+    /// Unit tests with a file of their own stand outside the layers: they may use the sandbox, for example.
+    fn is_test(&self) -> bool {
+        self.path.iter().any(|part| part == "tests" || part == "tests.rs")
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
 fn sources() -> Vec<Source> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let root = root();
     let mut folders = vec![root.clone()];
     let mut found = Vec::new();
     while let Some(folder) = folders.pop() {
@@ -130,13 +149,18 @@ fn named(code: &str, prefix: &str) -> Vec<String> {
 #[test]
 fn modules_name_only_what_lies_below_them() {
     for source in sources() {
-        if TOP.contains(&source.module.as_str()) {
+        if TOP.contains(&source.module.as_str()) || source.is_test() {
             continue;
         }
         let row = MAY_NAME.iter().find(|(module, _)| *module == source.module);
         let (module, allowed) = row.unwrap_or_else(|| panic!("{} is in no row of the table", source.module));
         for name in named(&code(&source.text), "crate::") {
-            let fine = name == *module || allowed.contains(&name.as_str());
+            // The unit tests of a boundary may stand on the sandbox.
+            let test = source
+                .path
+                .iter()
+                .any(|part| part == "tests" || part == "tests.rs");
+            let fine = name == *module || allowed.contains(&name.as_str()) || (test && name == "sandbox");
             assert!(fine, "{}: {module} must not name {name}", source.path.display());
         }
     }
@@ -144,7 +168,7 @@ fn modules_name_only_what_lies_below_them() {
 
 #[test]
 fn crates_stay_behind_their_boundaries() {
-    for source in sources() {
+    for source in sources().iter().filter(|source| !source.is_test()) {
         let code = code(&source.text);
         for (name, places) in BOUNDARIES {
             let used = !named(&code, &format!("{name}::")).is_empty();
@@ -156,10 +180,19 @@ fn crates_stay_behind_their_boundaries() {
 
 #[test]
 fn files_stay_short_and_say_what_they_are() {
+    let root = root();
     for source in sources() {
         let lines = source.text.lines().count();
         let path = source.path.display();
-        assert!(lines <= LONGEST, "{path} has {lines} lines, more than {LONGEST}");
+        let name = source.path.strip_prefix(&root).unwrap().to_str().unwrap();
+        let limit = match LONGER.iter().find(|(longer, _)| *longer == name) {
+            Some((_, limit)) => {
+                assert!(lines > LONGEST, "{path} is short again: take it off the list");
+                *limit
+            }
+            None => LONGEST,
+        };
+        assert!(lines <= limit, "{path} has {lines} lines, more than {limit}");
         assert!(source.text.starts_with("//!"), "{path} does not say what it is");
     }
 }

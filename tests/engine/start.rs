@@ -257,7 +257,8 @@ async fn a_stopped_upload_goes_on_with_its_parts() {
         .add(FaultRule::new(Operation::UploadPart, slow));
     let rig = Rig::new().await;
     let id = rig.create(stores.order()).await;
-    while stores.target.requests_count(Operation::UploadPart) < 4 {
+    // Four are sent at a time: when the sixth begins, two have arrived.
+    while stores.target.requests_count(Operation::UploadPart) < 6 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     rig.pause(id).await;

@@ -10,7 +10,7 @@ use oms::engine::hooks::Hooks;
 use oms::engine::limit::Streams;
 use oms::net::{HttpClient, NetworkPolicy};
 use oms::object::clouds::{Catalogue, RequestEndpoints};
-use oms::object::s3::connect::S3Connector;
+use oms::object::s3::S3Connector;
 use oms::sandbox::{Sandbox, SandboxOptions};
 use oms::secret::{Credentials, KEY_LEN, KeyPair, Sealer, Secret};
 use oms::service::{CreateTask, PlaceRequest, TaskService};

@@ -151,7 +151,7 @@ impl Ran {
 
 /// Sends a signal to one process, or with a `-` before the number to the group of one, that the test has started.
 pub fn signal(name: &str, pid: &str) {
-    let script = format!("kill -{name} -- {pid}");
+    let script = format!("kill -{name} {pid}");
     let sent = Command::new("sh").args(["-c", &script]).status().unwrap();
     assert!(sent.success(), "{script}: {sent}");
 }

@@ -133,9 +133,9 @@ async fn show_task(state: web::Data<ApiState>, request: HttpRequest, of: OfTask)
         content = UpdateTask,
         description = "One of three operations.",
         examples(
-            ("start" = (summary = "Start a paused or failed task", value = json!(update::start_example()))),
-            ("stop" = (summary = "Pause a running task", value = json!({"operation": "stop"}))),
-            ("change_bandwidthpolicy" = (
+            ("1-start" = (summary = "Start a paused or failed task", value = json!(update::start_example()))),
+            ("2-stop" = (summary = "Pause a running task", value = json!({"operation": "stop"}))),
+            ("3-change_bandwidthpolicy" = (
                 summary = "Change the bandwidth windows",
                 value = json!(update::bandwidth_example())
             ))

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 
+use super::PlusMeans;
+use super::listing::decode_into;
 use super::xml::{Cursor, Element, malformed};
 use crate::error::Result;
 use crate::object::{ETag, Part, Tags, UploadId};
@@ -118,6 +120,47 @@ fn part(cursor: &mut Cursor<'_>) -> Result<Part> {
     let number = number.ok_or_else(|| malformed("a part without a number"))?;
     let etag = etag.ok_or_else(|| malformed("a part without a tag"))?;
     Ok(Part { number, etag, size })
+}
+
+/// Reads `ListMultipartUploadsResult`: the uploads of exactly `key`. The page begins at keys that begin with it, and the
+/// shortest of those comes first, so that its first page holds them all.
+pub(super) fn uploads(body: &[u8], key: &[u8], plus: PlusMeans) -> Result<Vec<UploadId>> {
+    let mut cursor = Cursor::expect(body, Element::ListMultipartUploadsResult)?;
+    let (mut found, mut encoded) = (Vec::new(), false);
+    while let Some(tag) = cursor.child()? {
+        match tag {
+            Element::EncodingType => encoded = cursor.text()?.trim() == "url",
+            Element::Upload => found.push(open_upload(&mut cursor)?),
+            _ => cursor.skip()?,
+        }
+    }
+    cursor.finish()?;
+    let mut ids = Vec::new();
+    for (text, id) in found {
+        let mut decoded = Vec::new();
+        if encoded {
+            decode_into(&text, plus, &mut decoded)?;
+        } else {
+            decoded.extend_from_slice(text.as_bytes());
+        }
+        if decoded == key {
+            ids.push(UploadId(id));
+        }
+    }
+    Ok(ids)
+}
+
+fn open_upload(cursor: &mut Cursor<'_>) -> Result<(String, String)> {
+    let (mut key, mut id) = (None, None);
+    while let Some(tag) = cursor.child()? {
+        match tag {
+            Element::Key => key = Some(cursor.text()?.into_owned()),
+            Element::UploadId => id = Some(cursor.text()?.into_owned()),
+            _ => cursor.skip()?,
+        }
+    }
+    key.zip(id)
+        .ok_or_else(|| malformed("an upload without a key or an id"))
 }
 
 /// Reads `Tagging`.
@@ -239,6 +282,12 @@ mod tests {
         assert_eq!((found[0].number, found[0].size, next), (7, 5, None));
         assert_eq!(list("<IsTruncated>true</IsTruncated>").unwrap().1, Some(7));
         assert!(list("<Part><PartNumber>8</PartNumber></Part>").is_err());
+        let page = b"<ListMultipartUploadsResult><EncodingType>url</EncodingType><Upload><Key>a%20b</Key><UploadId>1</UploadId>\
+            </Upload><Upload><Key>a%20bc</Key><UploadId>2</UploadId></Upload></ListMultipartUploadsResult>";
+        assert_eq!(
+            uploads(page, b"a b", PlusMeans::Space).unwrap(),
+            [UploadId("1".to_owned())]
+        );
         assert!(parts(b"<ListPartsResult><IsTruncated>true</IsTruncated></ListPartsResult>").is_err());
         let found = tags(b"<Tagging><TagSet><Tag><Key>k </Key><Value/></Tag><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>");
         assert_eq!(

@@ -118,7 +118,7 @@ fn entry<'a>(cursor: &mut Cursor<'a>) -> Result<Raw<'a>> {
 
 /// Undoes the url-encoding of a listing. A `+` is a space as in HTML forms, which most stores mean, or itself; see
 /// [`PlusMeans`].
-fn decode_into(text: &str, plus: PlusMeans, out: &mut Vec<u8>) -> Result<()> {
+pub(super) fn decode_into(text: &str, plus: PlusMeans, out: &mut Vec<u8>) -> Result<()> {
     // A lone `%` would otherwise pass as itself, and the object be looked for under a wrong key.
     let bytes = text.as_bytes();
     for (at, _) in bytes.iter().enumerate().filter(|(_, b)| **b == b'%') {
@@ -321,36 +321,6 @@ mod tests {
         assert_eq!(
             time("2024-01-01T00:00:00.123456Z").unwrap(),
             UnixMillis(1_704_067_200_123)
-        );
-    }
-
-    /// Run with `--release -- --ignored --nocapture`.
-    #[test]
-    #[ignore = "a measurement"]
-    fn parsing_speed() {
-        use std::fmt::Write as _;
-        let mut text = format!("<ListBucketResult>{END}{URL}");
-        for i in 0..1000 {
-            write!(
-                text,
-                "<Contents><Key>list/dir-{}/object-{i:08}</Key><LastModified>2024-02-29T12:34:56.789Z</LastModified>\
-                 <ETag>&quot;d41d8cd98f00b204e9800998ecf8427e&quot;</ETag><Size>{i}</Size><StorageClass>STANDARD</StorageClass></Contents>",
-                i / 100
-            )
-            .unwrap();
-        }
-        text.push_str("</ListBucketResult>");
-        let start = std::time::Instant::now();
-        let pages = 500;
-        for _ in 0..pages {
-            assert_eq!(
-                read(text.as_bytes(), PlusMeans::Space).unwrap().entries.len(),
-                1000
-            );
-        }
-        eprintln!(
-            "{:.0} keys/s",
-            f64::from(pages * 1000) / start.elapsed().as_secs_f64()
         );
     }
 }

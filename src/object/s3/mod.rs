@@ -6,7 +6,6 @@
 //! success or an error made of its status and its error document (`errors`, `documents`).
 
 mod body;
-pub mod connect;
 mod documents;
 mod errors;
 mod headers;
@@ -22,7 +21,7 @@ mod tests;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, USER_AGENT};
@@ -31,33 +30,21 @@ use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::{Body as _, Incoming};
 use tokio::time::{Instant, timeout};
 
-pub use self::sign::Clock;
-
 use self::body::{Progress, Upload};
 use self::errors::Subject;
 use self::sign::{Signed, Signer};
 use self::url::{Location, Query};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::HttpClient;
-use crate::object::Body;
+use crate::object::{Body, Connect, ListVersion, SharedStore};
 use crate::secret::KeyPair;
-use crate::task::Key;
-use crate::task::spec::Endpoint;
+use crate::task::spec::{Endpoint, Place};
+use crate::task::{Clock, Key};
 
 /// Largest answer that is read into memory: a listing of 1,000 keys of 1,024 bytes, encoded, is far below it.
 const MAX_DOCUMENT: usize = 64 << 20;
 /// Largest error document that is read.
 const MAX_ERROR: usize = 64 << 10;
-
-/// Which listing operation a store knows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ListVersion {
-    /// `ListObjectsV2`: the page after a key or a token.
-    #[default]
-    V2,
-    /// `ListObjects`: the page after a marker.
-    V1,
-}
 
 /// What a bare `+` in a url-encoded listing stands for. Most stores encode as HTML forms do (a space becomes `+` or `%20`,
 /// a plus `%2B`); a few leave the plus of a key as it is.
@@ -127,8 +114,36 @@ impl S3Options {
             list_version: ListVersion::default(),
             plus: PlusMeans::default(),
             timeouts: Timeouts::default(),
-            clock: Arc::new(SystemTime::now),
+            clock: Clock::system(),
         }
+    }
+}
+
+/// Makes S3 stores that share one client.
+#[derive(Clone, Debug)]
+pub struct S3Connector {
+    http: HttpClient,
+}
+
+impl S3Connector {
+    /// A connector over `http`.
+    #[must_use]
+    pub const fn new(http: HttpClient) -> Self {
+        Self { http }
+    }
+}
+
+impl Connect for S3Connector {
+    fn connect(&self, place: &Place, keys: &KeyPair, list: ListVersion) -> Result<SharedStore> {
+        let mut options = S3Options::new(
+            place.endpoint.clone(),
+            place.region.clone(),
+            place.bucket.clone(),
+            keys.clone(),
+            self.http.clone(),
+        );
+        options.list_version = list;
+        Ok(Arc::new(S3Store::new(options)?))
     }
 }
 

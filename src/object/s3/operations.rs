@@ -12,11 +12,11 @@ use super::request::{
 };
 use super::url::{Query, copy_source};
 use super::xml::Element;
-use super::{Call, ListVersion, Payload, S3Store, documents, headers, listing};
+use super::{Call, Payload, S3Store, documents, headers, listing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::{
-    Body, CopySource, ETag, ListFrom, ListPage, NewObject, Object, ObjectInfo, ObjectStore, Part, Portion,
-    Tags, UploadId, WriteIf,
+    Body, CopySource, ETag, ListFrom, ListPage, ListVersion, NewObject, Object, ObjectInfo, ObjectStore,
+    Part, Portion, Tags, UploadId, WriteIf,
 };
 use crate::task::Key;
 
@@ -278,6 +278,16 @@ impl ObjectStore for S3Store {
                 Some(_) => return Err(integrity("a list of parts goes on where it began")),
             }
         }
+    }
+
+    async fn list_uploads(&self, key: &Key) -> Result<Vec<UploadId>> {
+        let mut call = self.call(Method::GET, Subject::Bucket, None);
+        call.query = Query::default()
+            .with("encoding-type", b"url")?
+            .with("prefix", key.as_bytes())?
+            .flag("uploads");
+        let (_, document) = self.document(call).await?;
+        documents::uploads(&document, key.as_bytes(), self.plus)
     }
 
     async fn complete_upload(

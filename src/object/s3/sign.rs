@@ -1,8 +1,7 @@
 //! Signatures (AWS Signature Version 4), made by the official signer with the settings that S3 needs.
 
 use std::fmt;
-use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{
@@ -15,9 +14,7 @@ use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 
 use crate::error::{Error, Result};
 use crate::secret::{KeyPair, Secret};
-
-/// Tells the time; an argument so that a skewed clock can be tested.
-pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
+use crate::task::Clock;
 
 /// What a signature says of the body.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +66,8 @@ impl Signer {
 
     /// What the clock says.
     pub fn now(&self) -> SystemTime {
-        (self.clock)()
+        let millis = u64::try_from(self.clock.now().0).unwrap_or(0);
+        UNIX_EPOCH + Duration::from_millis(millis)
     }
 
     /// Takes the access key out of a text of the other side, which may repeat it.
@@ -130,9 +128,8 @@ fn is_signed(name: &HeaderName) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+    use crate::task::UnixMillis;
 
     /// Keys, time and region of the examples in the S3 reference (Signature Calculations for the Authorization Header).
     fn signer() -> Signer {
@@ -140,7 +137,7 @@ mod tests {
             access_key: Secret::new("AKIAIOSFODNN7EXAMPLE"),
             secret_key: Secret::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
         };
-        let clock: Clock = Arc::new(|| SystemTime::UNIX_EPOCH + Duration::from_secs(1_369_353_600));
+        let clock = Clock::new(|| UnixMillis(1_369_353_600_000));
         Signer::new(&keys, "us-east-1".into(), clock)
     }
 
@@ -200,7 +197,7 @@ mod tests {
             access_key: Secret::new("with\nnewline"),
             secret_key: Secret::new("s"),
         };
-        let broken = Signer::new(&keys, "r".into(), Arc::new(SystemTime::now));
+        let broken = Signer::new(&keys, "r".into(), Clock::system());
         let error = broken
             .sign("GET", url, &mut HeaderMap::new(), Signed::Unsigned)
             .unwrap_err();

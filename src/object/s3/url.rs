@@ -44,6 +44,13 @@ impl Location {
             .authority()
             .map(http::uri::Authority::as_str)
             .ok_or_else(wrong)?;
+        // The HTTP types take any text as a port.
+        if uri.port().is_none() && authority.ends_with(|c: char| c != ']') {
+            let host_only = uri.host() == Some(authority);
+            if !host_only {
+                return Err(wrong());
+            }
+        }
         let pathless = matches!(uri.path(), "" | "/") && uri.query().is_none();
         if authority.contains('@') || uri.host().is_none_or(str::is_empty) || !pathless {
             return Err(wrong());
@@ -237,6 +244,9 @@ mod tests {
             "http://h/path",
             "http://h?q",
             "http://h h",
+            "http://h:x",
+            "http://h:",
+            "http://h:99999",
         ] {
             assert!(location(url, Addressing::Path).is_err(), "{url}");
         }

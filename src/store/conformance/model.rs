@@ -106,7 +106,11 @@ impl Model {
     fn start(&mut self, mode: StartMode) -> Change<()> {
         let state = self.state.apply(Event::Start).map_err(Refusal::State)?;
         if mode == StartMode::FailedOnly {
-            if !self.pass.as_ref().is_some_and(|pass| pass.finished) {
+            if !self
+                .pass
+                .as_ref()
+                .is_some_and(|pass| pass.finished || pass.kind == PassKind::Failed)
+            {
                 return Err(Refusal::ListIncomplete);
             }
             if self.failures.is_empty() {

@@ -218,7 +218,7 @@ async fn uploads_are_kept_by_key(store: &dyn Store) {
     let subject = Subject::new(store).await;
     let upload = |key: &[u8], upload_id: &str, etag: &str| OpenUpload {
         key: Key::from(key),
-        upload_id: upload_id.into(),
+        upload_id: Some(upload_id.into()),
         part_size: 8 << 20,
         source_etag: ETag::new(etag),
         size: 1 << 42,

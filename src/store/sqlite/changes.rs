@@ -87,11 +87,12 @@ pub(super) async fn start(
     Ok(Ok(()))
 }
 
-/// Whether a failed-only start has something to do, and all of it.
+/// Whether a failed-only start has something to do, and all of it. An unfinished pass over the failures leaves the list
+/// complete: only a pass that lists can leave keys unseen.
 async fn has_failures(tx: &mut Tx, id: TaskId) -> Result<Change<()>> {
     let row = sqlx::query(
         "SELECT EXISTS (SELECT 1 FROM passes p JOIN tasks t ON t.id = p.task_id AND t.pass = p.number \
-         WHERE t.id = ?1 AND p.finished = 1) AS complete, \
+         WHERE t.id = ?1 AND (p.finished = 1 OR p.kind = 'failed')) AS complete, \
          EXISTS (SELECT 1 FROM failures WHERE task_id = ?1) AS recorded",
     )
     .bind(id.get())

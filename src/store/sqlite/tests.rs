@@ -1,7 +1,6 @@
 //! The conformance suite on SQLite, and what is SQLite's own: the file, its owner, its log.
 
 use std::path::Path;
-use std::time::Instant;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -266,30 +265,4 @@ async fn an_abandoned_commit_is_whole_or_nothing() {
     assert_eq!(subject.commit(&shard, Commit::default()).await, Committed::Done);
     let recorded = i64::try_from(subject.failed_keys().await.len()).unwrap();
     assert_eq!(subject.task().await.counters, counted(0, recorded));
-}
-
-/// Not a test but a measurement: `cargo test --release --lib -- --ignored --nocapture commits_per_second`.
-#[tokio::test]
-#[ignore = "measures"]
-async fn commits_per_second() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = file(folder.path()).await;
-    let subject = Subject::new(&store).await;
-    let (_, shard) = subject.work(PassKind::Full).await;
-    for failures in [0, 1, 64, 1_000] {
-        let names: Vec<String> = (0..failures).map(|n| format!("folder/object-{n:06}")).collect();
-        let (began, rounds) = (Instant::now(), 300);
-        for round in 0..rounds {
-            let commit = Commit {
-                checkpoint: Some(Key::from(format!("folder/object-{round:09}").as_str())),
-                delta: counted(1_000, i64::from(failures)),
-                failures: names.iter().map(|name| failure(name)).collect(),
-                speed: 5,
-                ..Commit::default()
-            };
-            assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
-        }
-        let rate = f64::from(rounds) / began.elapsed().as_secs_f64();
-        println!("{failures} failures a commit: {rate:.0} commits per second");
-    }
 }

@@ -16,7 +16,7 @@ pub(super) async fn put(ledger: &Ledger, id: TaskId, upload: &OpenUpload) -> Res
     )
     .bind(id.get())
     .bind(upload.key.as_bytes())
-    .bind(upload.upload_id.as_str())
+    .bind(upload.upload_id.as_deref())
     .bind(upload.part_size)
     .bind(upload.source_etag.as_str())
     .bind(upload.size);

@@ -123,7 +123,8 @@ CREATE TABLE failures (
 CREATE TABLE uploads (
     task_id     INTEGER NOT NULL REFERENCES tasks (id) ON DELETE CASCADE,
     key         BLOB    NOT NULL,
-    upload_id   TEXT    NOT NULL,
+    -- NULL while the target is being asked for one.
+    upload_id   TEXT,
     part_size   INTEGER NOT NULL,
     source_etag TEXT    NOT NULL,
     size        INTEGER NOT NULL,

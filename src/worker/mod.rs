@@ -3,6 +3,8 @@
 //! It owns everything it starts: when it is dropped, every transfer ends with it. What it does not get to write is
 //! found again by the sweep, or by the next process.
 
+mod connect;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -18,13 +20,11 @@ use tokio_util::sync::CancellationToken;
 use crate::dispatch::{Dispatch, Message};
 use crate::engine::hooks::{Hooks, Point};
 use crate::engine::limit::{Streams, Throttle};
-use crate::engine::order::Order;
 use crate::engine::progress::Progress;
-use crate::engine::retry::{At as _, Attempt};
-use crate::engine::{self, Context, Ledger, PassEnd, Route, probe};
+use crate::engine::{self, Context, Ledger, PassEnd};
 use crate::error::Result;
-use crate::object::{Connect, ListVersion, SharedStore};
-use crate::secret::{Credentials, Sealer};
+use crate::object::Connect;
+use crate::secret::Sealer;
 use crate::store::{ClaimedTask, Ending, ShardScope, Store};
 use crate::task::{
     BandwidthPolicy, Clock, PassInfo, PassKind, Reason, StartMode, State, Task, TaskId, UnixMillis,
@@ -232,7 +232,7 @@ async fn work(
         tokio::time::sleep(PROBE_GRACE).await;
     };
     let connected = tokio::select! {
-        connected = connect(parts, &task, &credentials) => connected,
+        connected = connect::connect(parts, &task, &credentials) => connected,
         () = given_up => return drained(parts, id, attempt).await,
     };
     let (source, target, target_order) = match connected {
@@ -253,7 +253,7 @@ async fn work(
     parts.hooks.reach(Point::PassOpened).await;
 
     let ctx = Arc::new(Context {
-        route: route(&task, &credentials),
+        route: connect::route(&task, &credentials),
         attempt,
         source,
         target,
@@ -306,57 +306,6 @@ fn pass_kind(mode: StartMode, last: Option<PassInfo>) -> PassKind {
         ) => kind,
         (StartMode::Full | StartMode::FailedOnly, _) => PassKind::Full,
     }
-}
-
-fn route(task: &Task, credentials: &Credentials) -> Route {
-    let one_store = task.spec.source.endpoint.url == task.spec.target.endpoint.url;
-    if one_store && credentials.source == credentials.target {
-        Route::ServerSide
-    } else {
-        Route::Stream
-    }
-}
-
-async fn connect(
-    parts: &Parts,
-    task: &Task,
-    credentials: &Credentials,
-) -> Attempt<(SharedStore, SharedStore, Option<Order>)> {
-    let connect = |list| {
-        let source = parts
-            .connect
-            .connect(&task.spec.source, &credentials.source, list);
-        let target = parts
-            .connect
-            .connect(&task.spec.target, &credentials.target, list);
-        Ok((source.at_source()?, target.at_target()?))
-    };
-    let (source, target) = connect(ListVersion::V2)?;
-    let (old_source, old_target) = connect(ListVersion::V1)?;
-    let source = async {
-        match probe::source(&source, &task.spec).await {
-            Err(trouble) if lists_only_v1(&trouble.error) => {
-                probe::source(&old_source, &task.spec).await.map(|()| old_source)
-            }
-            other => other.map(|()| source),
-        }
-    };
-    let target = async {
-        match probe::target(&target).await {
-            Err(trouble) if lists_only_v1(&trouble.error) => {
-                probe::target(&old_target).await.map(|order| (old_target, order))
-            }
-            other => other.map(|order| (target, order)),
-        }
-    };
-    // Both are brought to their end, so that a trouble of the source does not leave a probe at the target.
-    let (source, target) = tokio::join!(source, target);
-    let (source, (target, order)) = (source?, target?);
-    Ok((source, target, order))
-}
-
-fn lists_only_v1(error: &crate::error::Error) -> bool {
-    error.code() == Some("ListObjectsV2Unsupported")
 }
 
 /// After a stop: paused if a user asked for it; otherwise the process is going down, and the task stays running.

@@ -1,1 +1,0 @@
-//! Tests of the client against scripted answers and against the sandbox.

@@ -1,0 +1,272 @@
+//! Answers byte by byte, from a server that says what the test tells it to.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::object::{ETag, ListFrom, Portion};
+
+/// Answers each connection's only request with the next answer; gives back the heads of the requests.
+async fn scripted(answers: Vec<String>) -> (S3Store, JoinHandle<Vec<String>>) {
+    let (listener, store) = bound().await;
+    let server = tokio::spawn(async move {
+        let mut heads = Vec::new();
+        for answer in answers {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            heads.push(head(&mut stream).await);
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+        heads
+    });
+    (store, server)
+}
+
+async fn bound() -> (TcpListener, S3Store) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let store = S3Store::new(options(url, ("ACCESSKEY", "secret"))).unwrap();
+    (listener, store)
+}
+
+async fn head(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\r\n\r\n") {
+        bytes.push(stream.read_u8().await.unwrap());
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+fn answer(status: &str, headers: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n{body}",
+        body.len()
+    )
+}
+
+#[tokio::test]
+async fn keys_are_on_the_wire_as_they_are() {
+    let keys = ["//", ".", "..", "/", "a//../b/./", "+ %&?"];
+    let wanted = ["//", ".", "..", "/", "a//../b/./", "%2B%20%25%26%3F"];
+    let (store, server) = scripted(vec![answer("204", "", ""); keys.len()]).await;
+    for key in keys {
+        store.delete(&Key::from(key)).await.unwrap();
+    }
+    for (head, wanted) in server.await.unwrap().iter().zip(wanted) {
+        let line = head.lines().next().unwrap();
+        assert_eq!(line, format!("DELETE /bucket/{wanted} HTTP/1.1"));
+        let lower = head.to_ascii_lowercase();
+        assert!(lower.contains("accept-encoding: identity") && !lower.contains("transfer-encoding"));
+    }
+    assert_eq!(
+        kind(store.delete(&Key::from("")).await),
+        ErrorKind::InvalidArgument
+    );
+}
+
+#[tokio::test]
+async fn a_put_announces_its_length_and_is_not_chunked() {
+    let (listener, store) = bound().await;
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let head = head(&mut stream).await;
+        let mut body = [0; 5];
+        stream.read_exact(&mut body).await.unwrap();
+        stream
+            .write_all(answer("200", "ETag: \"a\"\r\n", "").as_bytes())
+            .await
+            .unwrap();
+        (head.to_ascii_lowercase(), body)
+    });
+    let source = frames(vec![Ok("12"), Ok("345")]);
+    let key = Key::from("k");
+    let etag = store
+        .put(
+            &key,
+            &NewObject::default(),
+            5,
+            Some([0; 16]),
+            &WriteIf::Absent,
+            source,
+        )
+        .await;
+    assert_eq!(etag.unwrap(), Some(ETag::new("a")));
+    let (head, body) = server.await.unwrap();
+    assert_eq!(&body, b"12345");
+    for wanted in [
+        "content-length: 5\r\n",
+        "x-amz-content-sha256: unsigned-payload\r\n",
+        "content-md5: aaaaaaaaaaaaaaaaaaaaaa==\r\n",
+        "if-none-match: *\r\n",
+    ] {
+        assert!(head.contains(wanted), "{head}");
+    }
+    assert!(!head.contains("chunked"), "{head}");
+}
+
+#[tokio::test]
+async fn an_early_refusal_wins_and_ends_the_upload() {
+    let (listener, store) = bound().await;
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        head(&mut stream).await;
+        let text = "<Error><Code>AccessDenied</Code><Message>no, ACCESSKEY</Message></Error>";
+        stream
+            .write_all(answer("403", "x-amz-request-id: r1\r\n", text).as_bytes())
+            .await
+            .unwrap();
+        // The client closes the connection rather than sending the rest.
+        let mut rest = Vec::new();
+        let _ended = stream.read_to_end(&mut rest).await;
+        rest.len()
+    });
+    // The source never ends, so the upload can only be ended by the answer.
+    let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Frame<Bytes>>>(1);
+    sender
+        .send(Ok(Frame::data(Bytes::from_static(b"12"))))
+        .await
+        .unwrap();
+    let source = stream::unfold(receiver, |mut receiver| async move {
+        receiver.recv().await.map(|frame| (frame, receiver))
+    });
+    let source = StreamBody::new(source).boxed_unsync();
+    let result = store
+        .put(
+            &Key::from("k"),
+            &NewObject::default(),
+            5,
+            None,
+            &WriteIf::Always,
+            source,
+        )
+        .await;
+    let error = result.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.code()),
+        (ErrorKind::PermissionDenied, Some("AccessDenied"))
+    );
+    assert_eq!(error.message(), "the store answered 403: no, ***");
+    assert_eq!(error.request_id(), Some("r1"));
+    sender.closed().await;
+    assert_eq!(server.await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_success_before_the_last_byte_is_a_lie() {
+    let (store, _server) = scripted(vec![answer("200", "ETag: \"a\"\r\n", "")]).await;
+    let source = StreamBody::new(stream::pending::<Result<Frame<Bytes>>>()).boxed_unsync();
+    let result = store
+        .put(
+            &Key::from("k"),
+            &NewObject::default(),
+            5,
+            None,
+            &WriteIf::Always,
+            source,
+        )
+        .await;
+    assert_eq!(kind(result), ErrorKind::Integrity);
+}
+
+#[tokio::test]
+async fn silence_is_limited_but_a_slow_source_is_not_the_stores_fault() {
+    let (listener, store) = bound().await;
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        head(&mut stream).await;
+        let mut body = [0; 2];
+        stream.read_exact(&mut body).await.unwrap();
+        stream
+            .write_all(answer("200", "ETag: \"a\"\r\n", "").as_bytes())
+            .await
+            .unwrap();
+        let (mut silent, _) = listener.accept().await.unwrap();
+        head(&mut silent).await;
+        silent
+    });
+    // Two frames, each later than the limit.
+    let source = stream::unfold(0, |n| async move {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        (n < 2).then(|| (Ok(Frame::data(Bytes::from_static(b"x"))), n + 1))
+    });
+    let source = StreamBody::new(source).boxed_unsync();
+    let (key, new) = (Key::from("k"), NewObject::default());
+    let put = store.put(&key, &new, 2, None, &WriteIf::Always, source);
+    assert_eq!(put.await.unwrap(), Some(ETag::new("a")));
+    assert_eq!(
+        kind(write(&store, &Key::from("k"), "x").await),
+        ErrorKind::Timeout
+    );
+    drop(server.await.unwrap());
+}
+
+#[tokio::test]
+async fn lengths_are_not_guessed() {
+    let chunked =
+        "HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n1\r\na\r\n0\r\n\r\n";
+    let (store, _server) = scripted(vec![
+        chunked.to_owned(),
+        "HTTP/1.1 200 X\r\nConnection: close\r\n\r\nabc".to_owned(),
+        "HTTP/1.1 200 X\r\nConnection: close\r\nContent-Length: 10\r\n\r\nabc".to_owned(),
+        answer("200", "ETag: \"other\"\r\n", "abc"),
+    ])
+    .await;
+    let key = Key::from("k");
+    assert_eq!(
+        kind(store.get(&key, Portion::Whole, None).await),
+        ErrorKind::Integrity
+    );
+    assert_eq!(
+        kind(store.get(&key, Portion::Whole, None).await),
+        ErrorKind::Integrity
+    );
+    let short = store.get(&key, Portion::Whole, None).await.unwrap();
+    assert_eq!(kind(read(short).await), ErrorKind::Integrity);
+    // This store ignored the condition.
+    let tag = ETag::new("listed");
+    assert_eq!(
+        kind(store.get(&key, Portion::Whole, Some(&tag)).await),
+        ErrorKind::PreconditionFailed
+    );
+}
+
+#[tokio::test]
+async fn listings_that_cannot_go_on_are_errors() {
+    let page = |inner: &str| {
+        let text = format!("<ListBucketResult>{inner}</ListBucketResult>");
+        answer("200", "", &text)
+    };
+    let entry = "<Contents><Key>k</Key><Size>1</Size></Contents>";
+    let (store, _server) = scripted(vec![
+        page(&format!("<Marker/><IsTruncated>true</IsTruncated>{entry}")),
+        page(&format!("<Marker/><IsTruncated>false</IsTruncated>{entry}")),
+        page("<KeyCount>0</KeyCount><IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>"),
+        answer("200", "", "<html><body>welcome</body></html>"),
+        answer("301", "x-amz-bucket-region: eu-west-1\r\nLocation: http://elsewhere/\r\n", ""),
+        answer("404", "", ""),
+    ])
+    .await;
+    for from in [ListFrom::Start, ListFrom::After(Key::from("a"))] {
+        let error = store.list(b"", &from).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.code()),
+            (ErrorKind::Unsupported, Some("ListObjectsV2Unsupported"))
+        );
+    }
+    assert_eq!(
+        kind(store.list(b"", &ListFrom::Token("t".into())).await),
+        ErrorKind::Integrity
+    );
+    assert_eq!(
+        kind(store.list(b"", &ListFrom::Start).await),
+        ErrorKind::Integrity
+    );
+    let error = store.list(b"", &ListFrom::Start).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    assert!(error.message().contains("eu-west-1"));
+    assert_eq!(
+        kind(store.list(b"", &ListFrom::Start).await),
+        ErrorKind::BucketNotFound
+    );
+    assert!(!format!("{store:?}{}", store.describe()).contains("ACCESSKEY"));
+}

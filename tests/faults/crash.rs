@@ -1,0 +1,127 @@
+//! Crashes at every named point of the worker: the next process converges to the same result.
+//!
+//! At each point the worker is held and then dropped with everything it runs, as by a power cut: nothing is drained and
+//! nothing more is written. A new worker on the same ledger must bring the task to its end by itself.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use oms::engine::hooks::{Hooks, Point};
+use oms::sandbox::SandboxObject;
+use oms::task::{State, TaskId};
+use tempfile::TempDir;
+use tokio::sync::Notify;
+
+use crate::support::rig::{Rig, SOURCE, Stores, TARGET};
+
+const SMALL: usize = 120;
+const OBJECTS: i64 = 122;
+
+async fn stores() -> Stores {
+    let stores = Stores::new().await;
+    for n in 0..SMALL {
+        let mut object = SandboxObject::new(format!("object {n}"));
+        object.metadata.insert("n".to_owned(), n.to_string());
+        stores
+            .source
+            .put(SOURCE, &format!("folder-{}/{n:04}", n % 3), object);
+    }
+    stores.source.put(
+        SOURCE,
+        "large in parts",
+        SandboxObject::multipart(vec![5; 66 << 20], 11 << 20),
+    );
+    stores
+        .source
+        .put(SOURCE, "large in one", SandboxObject::new(vec![6; 65 << 20]));
+    stores
+}
+
+/// Hooks that hold the worker for ever at the `occurrence`th time it reaches `point`, and tell when it did.
+fn hold_at(point: Point, occurrence: usize) -> (Hooks, Arc<Notify>) {
+    let reached = Arc::new(Notify::new());
+    let times = Arc::new(AtomicUsize::new(0));
+    let tell = Arc::clone(&reached);
+    let hooks = Hooks::new(move |here| {
+        if here == point && times.fetch_add(1, Ordering::SeqCst) + 1 >= occurrence {
+            tell.notify_one();
+            return Box::pin(std::future::pending());
+        }
+        Box::pin(std::future::ready(()))
+    });
+    (hooks, reached)
+}
+
+/// Runs into a crash at `point`; returns whether the point was reached before the task ended.
+async fn crash_at(
+    folder: &Arc<TempDir>,
+    stores: &Stores,
+    id: Option<TaskId>,
+    point: Point,
+    occurrence: usize,
+) -> (TaskId, bool) {
+    let (hooks, reached) = hold_at(point, occurrence);
+    let rig = Rig::open(Arc::clone(folder), hooks).await;
+    let id = match id {
+        Some(id) => id,
+        None => rig.create(stores.order()).await,
+    };
+    let crashed = tokio::select! {
+        () = reached.notified() => true,
+        _ = rig.end(id) => false,
+    };
+    rig.kill().await;
+    (id, crashed)
+}
+
+async fn converges(folder: Arc<TempDir>, stores: &Stores, id: TaskId, what: &str) {
+    let rig = Rig::open(folder, Hooks::default()).await;
+    let task = rig.end(id).await;
+    let c = task.counters;
+    assert_eq!(task.state, State::Succeeded, "{what}: {task:#?}");
+    assert_eq!((c.listed, c.failed, c.gone), (OBJECTS, 0, 0), "{what}");
+    assert_eq!(c.copied + c.skipped, OBJECTS, "{what}");
+    assert_eq!(
+        (c.bytes_settled, c.bytes_listed),
+        (c.bytes_listed, c.bytes_settled),
+        "{what}"
+    );
+    // What the worker wrote at the target and what it left there.
+    for probe in stores
+        .target
+        .keys(TARGET)
+        .iter()
+        .filter(|key| key.starts_with("oms/"))
+    {
+        stores.target.remove(TARGET, probe);
+    }
+    stores.assert_same();
+    assert_eq!(rig.store.uploads(id).await.unwrap(), [], "{what}");
+    assert!(rig.store.pending().await.unwrap().is_empty(), "{what}");
+    rig.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_crash_at_any_point_is_survived() {
+    for point in Point::ALL {
+        let stores = stores().await;
+        let folder = Arc::new(TempDir::new().unwrap());
+        let (id, crashed) = crash_at(&folder, &stores, None, point, 1).await;
+        assert!(crashed, "{point:?} was never reached");
+        converges(folder, &stores, id, &format!("{point:?}")).await;
+        assert_eq!(stores.target.open_uploads(TARGET), 0, "{point:?}");
+    }
+}
+
+#[tokio::test]
+async fn crashes_one_after_another_are_survived() {
+    let stores = stores().await;
+    let folder = Arc::new(TempDir::new().unwrap());
+    let mut id = None;
+    for (n, point) in Point::ALL.into_iter().enumerate() {
+        let (task, _) = crash_at(&folder, &stores, id, point, 1 + n % 3).await;
+        id = Some(task);
+    }
+    converges(folder, &stores, id.unwrap(), "a row of crashes").await;
+    assert_eq!(stores.target.open_uploads(TARGET), 0);
+}

@@ -1,0 +1,3 @@
+//! What faults leave behind: nothing wrong.
+
+mod crash;

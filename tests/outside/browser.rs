@@ -40,7 +40,7 @@ async fn a_paused_task_is_started_through_swagger_ui() {
     let task = caller.create(&create_body(&stores)).await;
     caller.wait_for_objects(task, 20).await;
     let paused = caller.pause(task).await;
-    assert_ne!(paused["success_num"], paused["total_num"], "{paused:#}");
+    assert!(paused["success_num"].as_u64().unwrap() < 300, "{paused:#}");
     let shot = TempDir::new().unwrap();
 
     // With a wrong token the page shows that the service refuses, and nothing has changed.

@@ -79,7 +79,8 @@ async fn each_command_explains_itself() {
         .filter_map(|line| line.split_whitespace().next())
         .collect();
     assert!(commands.contains(&"serve") && commands.contains(&"demo") && commands.contains(&"openapi"));
-    for command in commands {
+    // `help` is about the others.
+    for command in commands.into_iter().filter(|name| *name != "help") {
         let ran = oms_once(&[command, "--help"]).await;
         assert!(
             ran.status.success() && ran.stdout.contains("Usage:"),

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::support::binary::{Home, Serve};
 use crate::support::rig::{SOURCE, Stores};
-use crate::support::service::{Caller, PAUSED, RUNNING, create_body, fill, slow_down, start_body};
+use crate::support::service::{Caller, PAUSED, RUNNING, Service, create_body, fill, slow_down, start_body};
 
 /// Small objects; [`fill`] adds one.
 const OBJECTS: usize = 600;
@@ -88,6 +88,26 @@ async fn after_kill_a_running_task_goes_on_by_itself() {
     let before = caller.wait_for_objects(task, more).await;
     again.kill();
     goes_on_by_itself(&home, &stores, task, &before).await;
+}
+
+#[tokio::test]
+async fn a_stop_reaches_a_running_task_that_nobody_has_taken_up_yet() {
+    let stores = Stores::new().await;
+    fill(&stores, OBJECTS);
+    slow_down(&stores, Duration::from_millis(40));
+    let first = Service::start().await;
+    let task = first.caller.create(&create_body(&stores)).await;
+    first.caller.wait_for_objects(task, 60).await;
+    // The next process works on no task at all, as if each call came before the worker had looked.
+    let second = Service::open(first.stop().await, 0).await;
+    assert_eq!(second.caller.show(task).await["status"], RUNNING);
+    second.caller.pause(task).await;
+    second.caller.update(task, &start_body(&stores)).await;
+    stores.target.faults().clear();
+    let third = Service::open(second.stop().await, 5).await;
+    third.caller.wait_until_succeeded(task).await;
+    stores.assert_same();
+    third.stop().await;
 }
 
 #[tokio::test]

@@ -1,10 +1,13 @@
 //! Configuration: defaults, then a TOML file, then `OMS_*` variables, then flags. Checked once, at start.
 
+use std::env::VarError;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use figment::Figment;
-use figment::providers::{Env, Format as _, Toml};
+use figment::error::Kind;
+use figment::providers::{Format as _, Toml};
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile, Provider};
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
@@ -15,18 +18,77 @@ use crate::secret::Secret;
 use crate::task::ProjectId;
 use crate::task::spec::{Addressing, Cloud};
 
-/// Variables that are read from the environment, each with `OMS_` before it.
-const VARIABLES: &[&str] = &[
-    "listen",
-    "data_dir",
-    "allow_networks",
-    "token",
-    "projects",
-    "parallel_tasks",
-    "max_streams",
-    "time_zone",
-    "request_endpoints",
+/// Variables that are read from the environment, each with `OMS_` before it, and how their text is meant.
+const VARIABLES: &[(&str, Meaning)] = &[
+    ("listen", Meaning::Text),
+    ("data_dir", Meaning::Text),
+    ("allow_networks", Meaning::List),
+    ("token", Meaning::Text),
+    ("projects", Meaning::List),
+    ("parallel_tasks", Meaning::Number),
+    ("max_streams", Meaning::Number),
+    ("time_zone", Meaning::Text),
+    ("request_endpoints", Meaning::Text),
 ];
+
+/// How the text of a variable is meant. It is decided by the setting and not by the text: a token of digits is a token.
+#[derive(Clone, Copy)]
+enum Meaning {
+    /// As it stands.
+    Text,
+    /// Parts with commas between them.
+    List,
+    /// A number.
+    Number,
+}
+
+impl Meaning {
+    fn read(self, text: &str) -> Value {
+        match self {
+            Self::Text => Value::from(text),
+            Self::List => {
+                let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+                Value::from(parts.map(Value::from).collect::<Vec<_>>())
+            }
+            Self::Number => text
+                .trim()
+                .parse::<u64>()
+                .map_or_else(|_| Value::from(text), Value::from),
+        }
+    }
+}
+
+/// The settings that the environment holds.
+struct Variables;
+
+impl Variables {
+    fn name(setting: &str) -> String {
+        format!("OMS_{}", setting.to_uppercase())
+    }
+}
+
+impl Provider for Variables {
+    fn metadata(&self) -> Metadata {
+        Metadata::named("environment")
+    }
+
+    fn data(&self) -> std::result::Result<Map<Profile, Dict>, figment::Error> {
+        let mut dict = Dict::new();
+        for (setting, meaning) in VARIABLES {
+            match std::env::var(Self::name(setting)) {
+                Ok(text) => {
+                    dict.insert((*setting).to_owned(), meaning.read(&text));
+                }
+                Err(VarError::NotPresent) => {}
+                Err(VarError::NotUnicode(_)) => {
+                    let text = format!("{} is not UTF-8", Self::name(setting));
+                    return Err(figment::Error::from(text));
+                }
+            }
+        }
+        Ok(Profile::Default.collect(dict))
+    }
+}
 
 /// All settings of the service.
 #[derive(Clone, Deserialize)]
@@ -107,10 +169,7 @@ impl Config {
             }
             figment = figment.merge(Toml::file_exact(file));
         }
-        let config: Self = figment
-            .merge(Env::prefixed("OMS_").only(VARIABLES))
-            .extract()
-            .map_err(|error| Error::invalid(format!("configuration: {error}")))?;
+        let config: Self = figment.merge(Variables).extract().map_err(|e| explain(&e))?;
         config.check()?;
         Ok(config)
     }
@@ -191,6 +250,39 @@ impl Config {
     }
 }
 
+/// One line that names the setting and where it stands. Values are left out, and so are the lines of a file that cannot
+/// be read: one of them may be the token.
+fn explain(error: &figment::Error) -> Error {
+    let what = match &error.kind {
+        Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => format!("expected {expected}"),
+        Kind::Message(text) => {
+            let said = text.lines().map(str::trim).filter(|line| !line.contains('|'));
+            said.filter(|line| !line.is_empty())
+                .collect::<Vec<_>>()
+                .join(": ")
+        }
+        other => other.to_string(),
+    };
+    let mut text = String::from("configuration: ");
+    let file = error
+        .metadata
+        .as_ref()
+        .and_then(|metadata| metadata.source.as_ref());
+    let setting = error.path.join(".");
+    if let Some(file) = file {
+        text += &format!("{file}: ");
+    }
+    if !setting.is_empty() {
+        text += &if file.is_some() {
+            setting
+        } else {
+            Variables::name(&setting)
+        };
+        text += ": ";
+    }
+    Error::invalid(text + &what)
+}
+
 impl std::fmt::Debug for Config {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Config")
@@ -227,6 +319,45 @@ mod tests {
             None,
         );
         assert_eq!(resolved.unwrap().url, "http://10.0.0.1:9000");
+    }
+
+    #[test]
+    fn the_setting_decides_what_the_text_of_a_variable_means() {
+        for text in ["1234", "1e9", "true", "[a,b]", "{a=1}", "\"a\"", "a, b"] {
+            assert_eq!(Meaning::Text.read(text), Value::from(text));
+        }
+        let parts = |parts: &[&str]| Value::from(parts.iter().copied().map(Value::from).collect::<Vec<_>>());
+        assert_eq!(
+            Meaning::List.read("10.0.0.0/8, 0215"),
+            parts(&["10.0.0.0/8", "0215"])
+        );
+        assert_eq!(Meaning::List.read(""), parts(&[]));
+        assert_eq!(Meaning::Number.read(" 7 "), Value::from(7_u64));
+        assert_eq!(Meaning::Number.read("many"), Value::from("many"));
+    }
+
+    #[test]
+    fn values_are_not_repeated() {
+        for (text, place) in [
+            ("token = 12345678901234567", "token: expected"),
+            ("token = ['canary-0123456789']", "token: expected"),
+            (
+                "parallel_tasks = 5\ntoken = \"canary-0123456789",
+                "line 2, column",
+            ),
+            ("token = canary-0123456789", "line 1, column"),
+        ] {
+            let error = load(text).unwrap_err();
+            let message = error.message();
+            assert!(
+                message.contains(place) && message.contains("oms.toml"),
+                "{message}"
+            );
+            assert!(
+                !message.contains("0123456789") && !message.contains('\n'),
+                "{message}"
+            );
+        }
     }
 
     #[test]

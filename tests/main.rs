@@ -14,4 +14,6 @@ mod contract;
 mod engine;
 // Crashes and other faults: what they leave behind.
 mod faults;
+// Used from outside: by a browser, by generated clients, by a fuzzer, as a process that is killed.
+mod outside;
 mod support;

@@ -218,11 +218,13 @@ pub trait Store: Send + Sync {
     // --- for workers ---
 
     /// Tasks that want a worker: waiting and running ones, oldest first. A pausing task whose worker is gone becomes
-    /// paused when `recover` asks for it, which only a process that has no worker running may do.
+    /// paused when `recover` asks for it, which only a process that has no worker running may do, or `release`.
     async fn pending(&self) -> Result<Vec<TaskId>>;
     /// For the start of the only process: pausing tasks become paused and lose their credentials. What a crash cut
     /// short, here and at the next claim of a running task, counts as run time up to the last commit, not up to `now`.
     async fn recover(&self, now: UnixMillis) -> Result<()>;
+    /// Says that nobody works on a task: when it is pausing, it becomes paused, as by `recover`; else nothing happens.
+    async fn release(&self, id: TaskId) -> Result<()>;
     /// Takes a task: waiting or running → running. `None` when it does not want a worker.
     async fn claim_task(&self, id: TaskId, now: UnixMillis) -> Result<Option<ClaimedTask>>;
     /// State and bandwidth of a running task, for a worker that was told to look.

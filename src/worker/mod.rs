@@ -82,17 +82,19 @@ pub async fn run(parts: Arc<Parts>, shutdown: CancellationToken) {
                 };
                 if let Some(task) = ids.remove(&id) {
                     looks.remove(&task);
+                    // It may have ended by a defect, or without the ledger, while a stop was on its way.
+                    release(&parts, task).await;
                 }
                 wanted = pending(&parts).await;
             }
             message = parts.dispatch.next() => match message {
                 None => break,
                 Some(Message::Work(task)) => wanted.push(task),
-                Some(Message::Look(task)) => {
-                    if let Some(look) = looks.get(&task) {
-                        look.notify_one();
-                    }
-                }
+                Some(Message::Look(task)) => match looks.get(&task) {
+                    Some(look) => look.notify_one(),
+                    // A running task that nobody has taken up since this process began.
+                    None => release(&parts, task).await,
+                },
             },
             _ = sweep.tick() => wanted = pending(&parts).await,
         }
@@ -118,6 +120,13 @@ async fn pending(parts: &Parts) -> Vec<TaskId> {
             tracing::error!(%error, "the ledger cannot be asked for pending tasks");
             Vec::new()
         }
+    }
+}
+
+/// Lets a stop take effect on a task that nobody works on.
+async fn release(parts: &Parts, id: TaskId) {
+    if let Err(error) = parts.store.release(id).await {
+        tracing::error!(task.id = %id, %error, "the task cannot be released");
     }
 }
 

@@ -240,6 +240,10 @@ impl Store for TestLedger {
     async fn recover(&self, _: UnixMillis) -> Result<()> {
         unreachable!("no worker")
     }
+    async fn release(&self, _: TaskId) -> Result<()> {
+        Ok(())
+    }
+
     async fn claim_task(&self, _: TaskId, _: UnixMillis) -> Result<Option<ClaimedTask>> {
         unreachable!("no worker")
     }

@@ -1,5 +1,8 @@
 //! What tests share.
 
 pub mod api;
+pub mod binary;
 pub mod ledger;
 pub mod rig;
+pub mod service;
+pub mod tools;

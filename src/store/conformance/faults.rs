@@ -12,6 +12,7 @@ pub(super) async fn all(store: &dyn Store) {
     counters_never_fall_below_zero(store).await;
     a_crash_is_accounted_up_to_the_last_sign_of_life(store).await;
     recovery_pauses_what_was_pausing(store).await;
+    a_release_pauses_what_nobody_works_on(store).await;
 }
 
 fn one_object() -> Commit {
@@ -147,4 +148,17 @@ async fn recovery_pauses_what_was_pausing(store: &dyn Store) {
     let goes_on = running.commit(&running_shard, Commit::default()).await;
     assert_eq!(goes_on, Committed::Done);
     assert_eq!(waiting.state().await, State::Waiting);
+}
+
+async fn a_release_pauses_what_nobody_works_on(store: &dyn Store) {
+    let subject = Subject::new(store).await;
+    let (task, shard) = subject.work(PassKind::Full).await;
+    store.release(subject.id).await.unwrap();
+    assert_eq!(subject.state().await, State::Running);
+    subject.stop().await.unwrap();
+    store.release(subject.id).await.unwrap();
+    assert_eq!(subject.state().await, State::Paused);
+    is_fenced(&subject, task.attempt, &shard).await;
+    store.release(subject.id).await.unwrap();
+    assert_eq!(subject.state().await, State::Paused);
 }

@@ -179,7 +179,7 @@ fn own(path: &Path) -> Result<File> {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::new(
             ErrorKind::Conflict,
-            "database is in use by another process",
+            format!("the ledger {} is in use by another process", path.display()),
         )),
         Err(TryLockError::Error(error)) => Err(unusable(&beside, error)),
     }

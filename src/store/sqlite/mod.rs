@@ -115,6 +115,10 @@ impl Store for SqliteStore {
         work::recover(&self.0).await
     }
 
+    async fn release(&self, id: TaskId) -> Result<()> {
+        work::release(&self.0, id).await
+    }
+
     async fn claim_task(&self, id: TaskId, now: UnixMillis) -> Result<Option<ClaimedTask>> {
         work::claim_task(&self.0, id, now).await
     }

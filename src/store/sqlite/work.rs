@@ -230,3 +230,17 @@ pub(super) async fn recover(ledger: &Ledger) -> Result<()> {
     }
     Ok(())
 }
+
+pub(super) async fn release(ledger: &Ledger, id: TaskId) -> Result<()> {
+    let mut tx = ledger.begin().await?;
+    let Some(head) = head(&mut tx, id).await? else {
+        return Ok(());
+    };
+    let Ok(paused) = head.state.apply(Event::Drain) else {
+        return Ok(());
+    };
+    leave(&mut tx, id, (head.state, paused), Until::LastSeen, None).await?;
+    end(tx).await?;
+    ledger.scrub().await;
+    Ok(())
+}

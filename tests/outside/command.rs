@@ -1,0 +1,296 @@
+//! The command line: what it prints, what it writes, and how it refuses.
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
+use reqwest::Method;
+
+use crate::support::binary::{Home, oms, oms_once};
+use crate::support::rig::PATIENCE;
+use crate::support::service::Caller;
+use crate::support::tools::run;
+
+async fn may_list(caller: &Caller) -> u16 {
+    let reply = caller.call(Method::GET, "/task?start=0&limit=1", None).await;
+    reply.status.as_u16()
+}
+
+#[tokio::test]
+async fn the_token_is_printed_once_kept_private_and_overridden_by_the_environment() {
+    let home = Home::new();
+    let mut first = home.serve().await;
+    let token = home.token();
+    assert!(
+        token.len() >= 32 && first.stdout().contains(&token),
+        "{}",
+        first.printed()
+    );
+    let mode = |name: &str| {
+        let meta = std::fs::metadata(home.data().join(name)).unwrap();
+        meta.permissions().mode() & 0o777
+    };
+    assert_eq!(mode("token"), 0o600);
+    for name in [".", "seal.key", "oms.db"] {
+        assert_eq!(mode(name) & 0o077, 0, "{name} is open to others");
+    }
+    assert_eq!(may_list(&first.caller(&token)).await, 200);
+    assert_eq!(may_list(&first.caller("another-token-another")).await, 401);
+    assert!(first.terminate().await.0.success());
+
+    let mut second = home.serve().await;
+    assert_eq!(home.token(), token);
+    assert!(!second.stdout().contains(&token), "{}", second.printed());
+    assert_eq!(may_list(&second.caller(&token)).await, 200);
+    assert!(second.terminate().await.0.success());
+
+    // Whatever it looks like, it is text: a number, a list or quotes have no meaning here.
+    for set in [
+        "a-token-of-the-operator",
+        "12345678901234567890",
+        "[a, b, c, d, e, f]",
+        "\"quoted quoted quoted\"",
+    ] {
+        let mut command = home.command();
+        command.env("OMS_TOKEN", set);
+        let mut third = home.spawn(command).await;
+        assert_eq!(may_list(&third.caller(set)).await, 200, "{set}");
+        assert_eq!(may_list(&third.caller(&token)).await, 401, "{set}");
+        assert!(!third.printed().contains(set), "{}", third.printed());
+        assert_eq!(home.token(), token);
+        assert!(third.terminate().await.0.success());
+    }
+}
+
+#[tokio::test]
+async fn each_command_explains_itself() {
+    let ran = oms_once(&["--help"]).await;
+    assert!(ran.status.success() && ran.stderr.is_empty(), "{}", ran.shown());
+    let listed = ran
+        .stdout
+        .split("Commands:")
+        .nth(1)
+        .unwrap()
+        .split("Options:")
+        .next()
+        .unwrap();
+    let commands: Vec<&str> = listed
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(commands.contains(&"serve") && commands.contains(&"demo") && commands.contains(&"openapi"));
+    // `help` is about the others.
+    for command in commands.into_iter().filter(|name| *name != "help") {
+        let ran = oms_once(&[command, "--help"]).await;
+        assert!(
+            ran.status.success() && ran.stdout.contains("Usage:"),
+            "{command}\n{}",
+            ran.shown()
+        );
+    }
+    let ran = oms_once(&["--version"]).await;
+    assert_eq!(ran.stdout, format!("oms {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[tokio::test]
+async fn the_printed_document_is_the_checked_in_one() {
+    let ran = oms_once(&["openapi", "v1"]).await;
+    let checked_in = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/openapi/v1.json"));
+    assert!(
+        ran.status.success() && ran.stdout == checked_in,
+        "openapi/v1.json is not what `oms openapi v1` prints"
+    );
+}
+
+#[tokio::test]
+async fn wrong_arguments_are_refused_by_name() {
+    for (arguments, named) in [
+        (&["serve", "--listen", "here"][..], "--listen"),
+        (&["serve", "--allow-network", "10.0.0.0/99"], "--allow-network"),
+        (&["serve", "--data-dir", ""], "--data-dir"),
+        (&["serve", "--lisen", "127.0.0.1:0"], "--lisen"),
+        (&["serve", "--log-format", "xml"], "--log-format"),
+        (&["serve", "--log-level", "loud"], "--log-level"),
+        (&["serve", "surplus"], "surplus"),
+        (&["openapi", "v9"], "v9"),
+        (&["openapi"], "<VERSION>"),
+        (&["sevre"], "sevre"),
+        (&["serve", "--config", "/no/such/file"], "--config"),
+    ] {
+        let ran = oms_once(arguments).await;
+        assert!(
+            !ran.status.success() && ran.stdout.is_empty(),
+            "{arguments:?}\n{}",
+            ran.shown()
+        );
+        // A missing argument is named on the line below the first.
+        let named_early = ran.stderr.lines().take(2).any(|line| line.contains(named));
+        assert!(named_early, "{arguments:?}\n{}", ran.shown());
+    }
+}
+
+#[tokio::test]
+async fn wrong_settings_are_refused_in_one_line_that_names_them_and_shows_no_value() {
+    const CANARY: &str = "canary-0123456789";
+    let home = Home::new();
+    for (text, named) in [
+        ("lisen = '127.0.0.1:0'", "lisen"),
+        ("listen = 'here'", "listen"),
+        ("listen = 8080", "listen"),
+        ("parallel_tasks = 0", "parallel_tasks"),
+        ("parallel_tasks = 'many'", "parallel_tasks"),
+        ("max_streams = -1", "max_streams"),
+        ("time_zone = 'Mars/Olympus'", "time_zone"),
+        ("allow_networks = ['10.0.0.0/99']", "allow_networks"),
+        ("request_endpoints = 'perhaps'", "request_endpoints"),
+        ("token = 'short'", "token"),
+        ("token = ['canary-0123456789']", "token"),
+        ("token = 12345678901234567", "token"),
+        ("projects = ['a b']", "project"),
+        (
+            "[[regions]]\ncloud = 'X'\nregion = 'r'\nendpoint = 'http://h'",
+            "cloud",
+        ),
+        ("[[regions]]\ncloud = 'AWS'\nregion = 'r'", "endpoint"),
+        // Not TOML: the line that cannot be read may be the one with the token.
+        ("parallel_tasks = 5\ntoken = \"canary-0123456789", "line 2"),
+        ("token = canary-0123456789", "line 1"),
+    ] {
+        let file = home.write("oms.toml", text);
+        let mut command = home.command();
+        command.args(["--config", &file]);
+        let ran = run(command, PATIENCE).await;
+        assert_eq!(ran.status.code(), Some(1), "{text}\n{}", ran.shown());
+        assert_eq!(
+            (ran.stdout.as_str(), ran.stderr.lines().count()),
+            ("", 1),
+            "{text}\n{}",
+            ran.shown()
+        );
+        assert!(
+            ran.stderr.starts_with("oms: ") && ran.stderr.contains(named),
+            "{text}\n{}",
+            ran.shown()
+        );
+        assert!(
+            !ran.stderr.contains(CANARY) && !ran.stderr.contains("12345678901234567"),
+            "{}",
+            ran.shown()
+        );
+        assert!(
+            !home.data().exists(),
+            "{text}: a refused setting leaves nothing behind"
+        );
+    }
+}
+
+#[tokio::test]
+async fn variables_hold_what_an_operator_would_write() {
+    let home = Home::new();
+    let mut command = oms();
+    command
+        .arg("serve")
+        .env("OMS_LISTEN", "127.0.0.1:0")
+        .env("OMS_DATA_DIR", home.data())
+        .env("OMS_ALLOW_NETWORKS", "127.0.0.0/8, 10.0.0.0/8")
+        .env("OMS_PROJECTS", "0215,0215ef11e49d4743be23dd97a1561e91")
+        .env("OMS_PARALLEL_TASKS", "3")
+        .env("OMS_TIME_ZONE", "Asia/Shanghai");
+    let serve = home.spawn(command).await;
+    assert!(
+        serve.stdout().contains("127.0.0.0/8, 10.0.0.0/8"),
+        "{}",
+        serve.printed()
+    );
+    let quotas = serve
+        .caller(&home.token())
+        .call(Method::GET, "/quotas", None)
+        .await
+        .fine();
+    assert_eq!(quotas["quotas"]["resource"]["quota"], 3);
+
+    for (name, value) in [
+        ("OMS_PARALLEL_TASKS", "0"),
+        ("OMS_TOKEN", "short"),
+        ("OMS_ALLOW_NETWORKS", "here"),
+    ] {
+        let mut command = home.command();
+        command.env(name, value);
+        let ran = run(command, PATIENCE).await;
+        assert_eq!(
+            (ran.status.code(), ran.stderr.lines().count()),
+            (Some(1), 1),
+            "{}",
+            ran.shown()
+        );
+        let setting = name.trim_start_matches("OMS_").to_lowercase();
+        assert!(ran.stderr.to_lowercase().contains(&setting), "{}", ran.shown());
+    }
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_refused_before_anything_is_made() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let home = Home::new();
+    let data = home.data();
+    let ran = oms_once(&[
+        "serve",
+        "--listen",
+        &address,
+        "--data-dir",
+        data.to_str().unwrap(),
+    ])
+    .await;
+    assert_eq!(ran.status.code(), Some(1), "{}", ran.shown());
+    assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.shown());
+    assert!(
+        ran.stderr.contains("--listen") && ran.stderr.contains(&address),
+        "{}",
+        ran.shown()
+    );
+    assert!(!data.exists());
+}
+
+#[tokio::test]
+async fn a_data_folder_has_one_process() {
+    let home = Home::new();
+    let serve = home.serve().await;
+    let ran = run(home.command(), PATIENCE).await;
+    assert_eq!(
+        (ran.status.code(), ran.stderr.lines().count()),
+        (Some(1), 1),
+        "{}",
+        ran.shown()
+    );
+    let clear = ran.stderr.contains("another process") && ran.stderr.contains(home.data().to_str().unwrap());
+    assert!(clear, "{}", ran.shown());
+    // The first one has not noticed.
+    assert_eq!(may_list(&serve.caller(&home.token())).await, 200);
+}
+
+#[tokio::test]
+async fn supervisors_can_ask_without_a_token() {
+    let home = Home::new();
+    let mut command = home.command();
+    command.args(["--log-format", "json", "--log-level", "debug"]);
+    let mut serve = home.spawn(command).await;
+    let caller = serve.caller("");
+    for path in ["/livez", "/readyz"] {
+        let reply = caller.get_bare(path).await;
+        assert_eq!(
+            (reply.status.as_u16(), reply.text.as_str()),
+            (200, "ok\n"),
+            "{path}"
+        );
+    }
+    let (status, took) = serve.terminate().await;
+    assert!(
+        status.success() && took < Duration::from_secs(3),
+        "{status} after {took:?}"
+    );
+    assert!(
+        caller.refused_connection("/livez").await,
+        "nobody listens any more"
+    );
+}

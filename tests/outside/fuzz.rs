@@ -1,0 +1,72 @@
+//! Requests made by machine from the document itself, valid and broken ones, against a service with tasks of every kind.
+
+use std::time::Duration;
+
+use oms::sandbox::{Fault, FaultRule, Operation};
+use serde_json::json;
+
+use crate::support::rig::Stores;
+use crate::support::service::{FAILED, PROJECT, Service, TOKEN, WAITING, create_body, fill, slow_down};
+use crate::support::tools::{Need, require, succeed};
+
+/// Thousands of requests, one after another.
+const LIMIT: Duration = Duration::from_secs(240);
+
+#[tokio::test]
+async fn no_request_meets_a_server_error_or_an_answer_that_the_document_does_not_have() {
+    let Some(tools) = require(&[Need::Python]) else {
+        return;
+    };
+    let stores = Stores::new().await;
+    fill(&stores, 60);
+    let (service, failed) = with_tasks(&stores).await;
+    let caller = &service.caller;
+
+    let mut fuzz = tools.script("schemathesis.sh");
+    fuzz.args([&caller.base, TOKEN, PROJECT, &failed.to_string()]);
+    let told = succeed(fuzz, LIMIT).await;
+    // A fuzzer that never gets past a refusal proves little: it has to have created tasks, and found ours.
+    let count = caller
+        .call(reqwest::Method::GET, "/task?totalcount=true", None)
+        .await
+        .fine();
+    assert!(count["taskcount"].as_i64().unwrap() > 4, "{count}\n{told}");
+    assert_eq!(caller.get_bare("/readyz").await.status.as_u16(), 200);
+    println!("{told}");
+    service.stop().await;
+}
+
+/// A service with a task in each state that lasts, and the number of the failed one.
+///
+/// It takes no task up any more: whatever store a fuzzed task names, nothing ever connects to it.
+async fn with_tasks(stores: &Stores) -> (Service, i64) {
+    let service = Service::start().await;
+    let caller = &service.caller;
+    let succeeded = caller.create(&create_body(stores)).await;
+    caller.wait_until_succeeded(succeeded).await;
+
+    let denied = Fault::Status {
+        status: 403,
+        code: "AccessDenied".to_owned(),
+        retry_after: None,
+    };
+    let elsewhere = |prefix: &str| {
+        let mut body = create_body(stores);
+        body["dst_node"]["object_key"] = json!(prefix);
+        body
+    };
+    let some = |operation, fault| FaultRule::new(operation, fault).key_prefix("denied/0001");
+    stores.target.faults().add(some(Operation::PutObject, denied));
+    let failed = caller.create(&elsewhere("denied/")).await;
+    caller.wait(failed, "fail", |task| task["status"] == FAILED).await;
+
+    slow_down(stores, Duration::from_millis(100));
+    let paused = caller.create(&elsewhere("paused/")).await;
+    caller.wait_for_objects(paused, 1).await;
+    caller.pause(paused).await;
+
+    let service = Service::open(service.stop().await, 0).await;
+    let waiting = service.caller.create(&elsewhere("waiting/")).await;
+    assert_eq!(service.caller.show(waiting).await["status"], WAITING);
+    (service, failed)
+}

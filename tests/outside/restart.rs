@@ -1,0 +1,147 @@
+//! A process that ends, asked or not, and the next one on its data folder.
+
+use std::time::Duration;
+
+use oms::sandbox::{Fault, FaultRule, Operation};
+use serde_json::Value;
+
+use crate::support::binary::{Home, Serve};
+use crate::support::rig::{SOURCE, Stores};
+use crate::support::service::{Caller, PAUSED, RUNNING, Service, create_body, fill, slow_down, start_body};
+
+/// Small objects; [`fill`] adds one.
+const OBJECTS: usize = 600;
+/// What a supervisor may expect of a graceful end, with some room for a busy machine.
+const GRACE: Duration = Duration::from_secs(6);
+
+/// A task that is under way, slowly.
+async fn under_way(home: &Home, stores: &Stores) -> (Serve, Caller, i64) {
+    fill(stores, OBJECTS);
+    slow_down(stores, Duration::from_millis(40));
+    let serve = home.serve().await;
+    let caller = serve.caller(&home.token());
+    let task = caller.create(&create_body(stores)).await;
+    caller.wait_for_objects(task, 60).await;
+    (serve, caller, task)
+}
+
+/// Starts the service again, touches nothing, and waits until the task has ended well.
+async fn goes_on_by_itself(home: &Home, stores: &Stores, task: i64, before: &Value) {
+    stores.target.faults().clear();
+    let mut serve = home.serve().await;
+    let caller = serve.caller(&home.token());
+    let ended = caller.wait_until_succeeded(task).await;
+    assert_eq!(ended["total_num"], stores.source.keys(SOURCE).len(), "{ended:#}");
+    assert_eq!(ended["start_time"], before["start_time"], "it is the same run");
+    assert!(
+        ended["success_num"].as_i64() > before["success_num"].as_i64(),
+        "something was left to do"
+    );
+    stores.assert_same();
+    assert!(serve.terminate().await.0.success());
+}
+
+#[tokio::test]
+async fn after_sigterm_a_running_task_goes_on_by_itself() {
+    let (home, stores) = (Home::new(), Stores::new().await);
+    let (mut serve, caller, task) = under_way(&home, &stores).await;
+    let before = caller.show(task).await;
+    assert_eq!(before["status"], RUNNING, "{before:#}");
+    let (status, took) = serve.terminate().await;
+    assert_eq!(status.code(), Some(0), "{}", serve.printed());
+    assert!(took < GRACE, "it took {took:?}\n{}", serve.printed());
+    goes_on_by_itself(&home, &stores, task, &before).await;
+}
+
+#[tokio::test]
+async fn sigterm_does_not_wait_for_a_store_that_hangs() {
+    let (home, stores) = (Home::new(), Stores::new().await);
+    let (mut serve, caller, task) = under_way(&home, &stores).await;
+    stores.target.faults().clear();
+    for operation in [Operation::PutObject, Operation::ListObjectsV2] {
+        let hangs = FaultRule::new(operation, Fault::Delay(Duration::from_secs(60)));
+        stores.target.faults().add(hangs);
+    }
+    let writes = stores.target.requests_count(Operation::PutObject);
+    let before = caller.show(task).await;
+    let until = std::time::Instant::now() + GRACE;
+    while stores.target.requests_count(Operation::PutObject) < writes + 8 {
+        assert!(std::time::Instant::now() < until, "no write hangs");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let (status, took) = serve.terminate().await;
+    assert_eq!(status.code(), Some(0), "{}", serve.printed());
+    assert!(took < GRACE, "it took {took:?}\n{}", serve.printed());
+    goes_on_by_itself(&home, &stores, task, &before).await;
+}
+
+#[tokio::test]
+async fn after_kill_a_running_task_goes_on_by_itself() {
+    let (home, stores) = (Home::new(), Stores::new().await);
+    let (mut serve, caller, task) = under_way(&home, &stores).await;
+    let before = caller.show(task).await;
+    serve.kill();
+    // And once more, soon after the start.
+    let mut again = home.serve().await;
+    let caller = again.caller(&home.token());
+    let more = before["success_num"].as_i64().unwrap() + 1;
+    let before = caller.wait_for_objects(task, more).await;
+    again.kill();
+    goes_on_by_itself(&home, &stores, task, &before).await;
+}
+
+#[tokio::test]
+async fn a_stop_reaches_a_running_task_that_nobody_has_taken_up_yet() {
+    let stores = Stores::new().await;
+    fill(&stores, OBJECTS);
+    slow_down(&stores, Duration::from_millis(40));
+    let first = Service::start().await;
+    let task = first.caller.create(&create_body(&stores)).await;
+    first.caller.wait_for_objects(task, 60).await;
+    // The next process works on no task at all, as if each call came before the worker had looked.
+    let second = Service::open(first.stop().await, 0).await;
+    assert_eq!(second.caller.show(task).await["status"], RUNNING);
+    second.caller.pause(task).await;
+    second.caller.update(task, &start_body(&stores)).await;
+    stores.target.faults().clear();
+    let third = Service::open(second.stop().await, 5).await;
+    third.caller.wait_until_succeeded(task).await;
+    stores.assert_same();
+    third.stop().await;
+}
+
+#[tokio::test]
+async fn a_paused_task_stays_paused_over_restarts() {
+    let (home, stores) = (Home::new(), Stores::new().await);
+    let (mut serve, caller, task) = under_way(&home, &stores).await;
+    let paused = caller.pause(task).await;
+    assert!(serve.terminate().await.0.success());
+    let writes = stores.target.requests_count(Operation::PutObject);
+
+    // One restart after an orderly end, one after a kill.
+    let mut second = home.serve().await;
+    let seen = second.caller(&home.token()).show(task).await;
+    assert_eq!(seen["status"], PAUSED, "{seen:#}");
+    second.kill();
+    let mut third = home.serve().await;
+    let caller = third.caller(&home.token());
+    let seen = caller.show(task).await;
+    assert_eq!(
+        (&seen["status"], &seen["success_num"]),
+        (&paused["status"], &paused["success_num"])
+    );
+
+    // Another task comes to its end, so the worker has looked for work; the paused one was not it.
+    stores.target.faults().clear();
+    let mut other = create_body(&stores);
+    other["dst_node"]["object_key"] = "other/".into();
+    let other = caller.create(&other).await;
+    caller.wait_until_succeeded(other).await;
+    let rewritten = stores.target.requests_count(Operation::PutObject) - writes;
+    assert!(rewritten <= OBJECTS + 10, "{rewritten} writes");
+    assert_eq!(caller.show(task).await["status"], PAUSED);
+
+    caller.update(task, &start_body(&stores)).await;
+    caller.wait_until_succeeded(task).await;
+    assert!(third.terminate().await.0.success());
+}

@@ -1,0 +1,158 @@
+//! Keys and tokens: canaries that must be found in no answer, no log and no file.
+
+use std::time::Duration;
+
+use oms::sandbox::SandboxOptions;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::binary::{Home, Serve};
+use crate::support::rig::{SOURCE, Stores, TARGET};
+use crate::support::service::{Caller, create_body, fill, slow_down, start_body};
+
+/// Keys in bodies that are refused.
+const BAD: &str = "CANARY-in-a-bad-body";
+
+/// Everything that must stay hidden, but for the token, which has a file of its own.
+fn canaries(stores: &Stores) -> Vec<String> {
+    let mut all = vec![
+        BAD.to_owned(),
+        "CANARY-of-a-cdn".to_owned(),
+        "CANARY-that-is-wrong".to_owned(),
+    ];
+    for store in [&stores.source, &stores.target] {
+        all.extend([store.access_key().to_owned(), store.secret_key().to_owned()]);
+    }
+    all
+}
+
+/// Sends everything that goes wrong with keys inside, and collects the answers.
+async fn go_wrong(caller: &Caller, stores: &Stores, task: i64) -> String {
+    let mut bodies = Vec::new();
+    for (field, value) in [
+        ("sk", json!([BAD])),
+        ("sk", json!({BAD: BAD})),
+        ("ak", json!(BAD.repeat(20))),
+    ] {
+        let mut body = create_body(stores);
+        body["src_node"][field] = value;
+        bodies.push((Method::POST, "/task".to_owned(), body));
+    }
+    let mut surplus = create_body(stores);
+    surplus[BAD] = json!(BAD);
+    bodies.push((Method::POST, "/task".to_owned(), surplus));
+    let path = format!("/task/{task}");
+    for (field, value) in [
+        ("source_sk", json!({"x": BAD})),
+        ("operation", json!(BAD)),
+        ("source_cdn_authentication_key", json!(BAD.repeat(50))),
+        (BAD, json!(BAD)),
+    ] {
+        let mut body = start_body(stores);
+        body[field] = value;
+        bodies.push((Method::PUT, path.clone(), body));
+    }
+    // Refused by the state of the task alone.
+    bodies.push((Method::PUT, path, start_body(stores)));
+    let mut answers = String::new();
+    for (method, path, body) in bodies {
+        let reply = caller.call(method, &path, Some(&body)).await;
+        assert_eq!(reply.status.as_u16(), 400, "{body}\n{reply:?}");
+        answers += &format!("{reply:?}\n");
+    }
+    answers
+}
+
+/// What the service shows of a task and of all tasks.
+async fn everything_shown(caller: &Caller, task: i64) -> String {
+    let mut answers = String::new();
+    let pages = [
+        "/task?start=0&limit=10".to_owned(),
+        format!("/task/{task}"),
+        format!("/task/{task}/failures"),
+    ];
+    for page in pages {
+        answers += &format!("{:?}\n", caller.call(Method::GET, &page, None).await);
+    }
+    answers
+}
+
+async fn loud(home: &Home) -> Serve {
+    let mut command = home.command();
+    command.args(["--log-format", "json", "--log-level", "trace"]);
+    home.spawn(command).await
+}
+
+#[tokio::test]
+async fn no_canary_is_found_in_answers_logs_or_files() {
+    let (home, stores) = (
+        Home::new(),
+        Stores::with(SandboxOptions::default(), SandboxOptions::default()).await,
+    );
+    fill(&stores, 300);
+    slow_down(&stores, Duration::from_millis(40));
+    let mut serve = loud(&home).await;
+    let token = home.token();
+    let caller = serve.caller(&token);
+    let task = caller.create(&create_body(&stores)).await;
+    caller.wait_for_objects(task, 20).await;
+    let mut answers = go_wrong(&caller, &stores, task).await;
+    answers += &everything_shown(&caller, task).await;
+
+    // Looked for while the keys are sealed in the ledger, after a kill, and when they were wiped.
+    let canaries = canaries(&stores);
+    let mut secrets: Vec<&str> = canaries.iter().map(String::as_str).collect();
+    secrets.push(&token);
+    let token_file = home.data().join("token");
+    // The first process says the token once, as it should.
+    assert_eq!(serve.stdout().matches(&token).count(), 1);
+    assert!(!serve.stderr().contains(&token));
+    let first_output = |path: &std::path::Path| path.ends_with("1.out") || path == token_file;
+    home.assert_free_of(&secrets, first_output);
+    serve.kill();
+    home.assert_free_of(&secrets, first_output);
+
+    let mut again = loud(&home).await;
+    let caller = again.caller(&token);
+    caller.pause(task).await;
+    // Keys that the source refuses: the reason shows what is wrong, and not with what.
+    let mut wrong = start_body(&stores);
+    wrong["source_sk"] = json!("CANARY-that-is-wrong");
+    wrong["source_cdn_authentication_key"] = json!("CANARY-of-a-cdn");
+    caller.update(task, &wrong).await;
+    let failed = caller.wait(task, "fail", |task| task["status"] == 4).await;
+    assert_eq!(failed["error_reason"]["error_code"], "TRF.0151", "{failed:#}");
+    answers += &everything_shown(&caller, task).await;
+
+    stores.target.faults().clear();
+    caller.update(task, &start_body(&stores)).await;
+    caller.wait_until_succeeded(task).await;
+    answers += &go_wrong(&caller, &stores, task).await;
+    answers += &everything_shown(&caller, task).await;
+    home.assert_free_of(&secrets, first_output);
+    assert!(again.terminate().await.0.success());
+    home.assert_free_of(&secrets, first_output);
+
+    for secret in secrets {
+        assert!(!answers.contains(secret), "{secret} is in an answer");
+    }
+    assert!(
+        answers.contains(SOURCE) && answers.contains(TARGET),
+        "the answers were looked at"
+    );
+    for serve in [&serve, &again] {
+        assert_log_is_json(&serve.stderr());
+    }
+}
+
+#[track_caller]
+fn assert_log_is_json(log: &str) {
+    let mut lines = 0;
+    for line in log.lines() {
+        let parsed: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"));
+        let said = |field: &str| parsed[field].as_str().is_some_and(|text| !text.is_empty());
+        assert!(said("timestamp") && said("level") && said("target"), "{line}");
+        lines += 1;
+    }
+    assert!(lines > 3, "{log}");
+}

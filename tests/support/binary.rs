@@ -1,0 +1,203 @@
+//! `oms` itself as a process of its own, as an operator runs it.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::rig::PATIENCE;
+use super::service::Caller;
+use super::tools::{Ran, run, signal};
+
+/// The program with nothing of this process's environment that could change what it does.
+pub fn oms() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oms"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("OMS_")) {
+            command.env_remove(name);
+        }
+    }
+    command.env_remove("RUST_LOG");
+    command
+}
+
+/// Runs the program to its end.
+pub async fn oms_once(arguments: &[&str]) -> Ran {
+    let mut command = oms();
+    command.args(arguments);
+    run(command, PATIENCE).await
+}
+
+/// A folder for a service and for what its processes print.
+pub struct Home {
+    folder: TempDir,
+    started: std::cell::Cell<u32>,
+}
+
+/// `oms serve` as a child process. It is ended when this is dropped.
+pub struct Serve {
+    child: Child,
+    out: PathBuf,
+    err: PathBuf,
+}
+
+impl Home {
+    /// A new one; the data folder in it does not exist yet.
+    pub fn new() -> Self {
+        Self {
+            folder: TempDir::new().unwrap(),
+            started: std::cell::Cell::new(0),
+        }
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The token of the data folder.
+    pub fn token(&self) -> String {
+        let text = std::fs::read_to_string(self.data().join("token")).unwrap();
+        text.trim().to_owned()
+    }
+
+    /// A file beside the data folder.
+    pub fn write(&self, name: &str, text: &str) -> String {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// `oms serve` on the data folder and a free port, allowed to reach stores on this machine.
+    pub fn command(&self) -> Command {
+        let mut command = oms();
+        command
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--allow-network",
+                "127.0.0.0/8",
+                "--data-dir",
+            ])
+            .arg(self.data());
+        command
+    }
+
+    /// Starts the service and waits until it listens.
+    pub async fn serve(&self) -> Serve {
+        self.spawn(self.command()).await
+    }
+
+    /// Starts this command and waits until it listens.
+    pub async fn spawn(&self, mut command: Command) -> Serve {
+        let number = self.started.get() + 1;
+        self.started.set(number);
+        let file = |kind: &str| self.folder.path().join(format!("{number}.{kind}"));
+        let (out, err) = (file("out"), file("err"));
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(File::create(&out).unwrap())
+            .stderr(File::create(&err).unwrap())
+            .spawn()
+            .unwrap();
+        let mut serve = Serve { child, out, err };
+        let until = Instant::now() + PATIENCE;
+        while !serve.stdout().contains("  stores ") {
+            let ended = serve.child.try_wait().unwrap();
+            assert!(
+                ended.is_none(),
+                "the service ended: {ended:?}\n{}",
+                serve.printed()
+            );
+            assert!(
+                Instant::now() < until,
+                "the service does not listen\n{}",
+                serve.printed()
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        serve
+    }
+
+    /// Asserts that none of `secrets` is in any file that the service wrote or printed, but for those that `allowed`
+    /// says yes to.
+    #[track_caller]
+    pub fn assert_free_of(&self, secrets: &[&str], allowed: impl Fn(&Path) -> bool) {
+        let mut seen = 0;
+        for folder in [self.folder.path().to_owned(), self.data()] {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if !path.is_file() || allowed(&path) {
+                    continue;
+                }
+                // A file of the ledger's log may go away while we look.
+                let Ok(bytes) = std::fs::read(&path) else { continue };
+                seen += 1;
+                for secret in secrets {
+                    let found = bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
+                    assert!(!found, "{secret} is in {}", path.display());
+                }
+            }
+        }
+        assert!(seen >= 3, "only {seen} files were looked at");
+    }
+}
+
+impl Serve {
+    /// Who calls it.
+    pub fn caller(&self, token: &str) -> Caller {
+        let text = self.stdout();
+        let base = text.lines().find_map(|line| line.strip_prefix("oms listens on "));
+        Caller::new(base.unwrap_or_else(|| panic!("no address in {text}")), token)
+    }
+
+    /// What it printed on standard output.
+    pub fn stdout(&self) -> String {
+        std::fs::read_to_string(&self.out).unwrap()
+    }
+
+    /// What it logged.
+    pub fn stderr(&self) -> String {
+        std::fs::read_to_string(&self.err).unwrap()
+    }
+
+    /// Asks it to end, as a supervisor does, and returns how it ended and how long that took.
+    pub async fn terminate(&mut self) -> (ExitStatus, Duration) {
+        let began = Instant::now();
+        signal("TERM", &self.child.id().to_string());
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return (status, began.elapsed());
+            }
+            assert!(began.elapsed() < PATIENCE, "it does not end\n{}", self.printed());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Ends it at once, as a power cut would.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        let status = self.child.wait().unwrap();
+        assert!(
+            status.code().is_none(),
+            "it ended before it was killed: {status}\n{}",
+            self.printed()
+        );
+    }
+
+    /// Everything it printed, for people.
+    pub fn printed(&self) -> String {
+        format!("--- stdout\n{}\n--- stderr\n{}", self.stdout(), self.stderr())
+    }
+}
+
+impl Drop for Serve {
+    fn drop(&mut self) {
+        // Both fail only for a child that has ended and was waited for.
+        self.child.kill().unwrap_or_default();
+        self.child.wait().map(drop).unwrap_or_default();
+    }
+}

@@ -1,0 +1,164 @@
+//! Tools that are not Rust: found where `tests/run` put them, run with a time limit.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// Something that a test cannot do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// The Python environment.
+    Python,
+    /// The npm packages, and Node to run them.
+    Npm,
+    /// Chromium.
+    Browser,
+}
+
+/// The tools that a test asked for.
+#[derive(Clone, Debug)]
+pub struct Tools(PathBuf);
+
+/// What a command printed, and how it ended.
+#[derive(Debug)]
+pub struct Ran {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+/// The tools, or `None` where they are missing: then the test says so on standard error and has to return. Never a
+/// quiet pass: where `TEST_REQUIRE_ALL` is 1, as `tests/run` sets it, a missing tool fails.
+#[track_caller]
+pub fn require(needs: &[Need]) -> Option<Tools> {
+    let folder = std::env::var_os("OMS_TEST_TOOLS").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools"),
+        PathBuf::from,
+    );
+    let missing: Vec<String> = needs.iter().filter_map(|need| missing(*need, &folder)).collect();
+    if missing.is_empty() {
+        return Some(Tools(folder));
+    }
+    let missing = missing.join(", ");
+    let all = std::env::var_os("TEST_REQUIRE_ALL").is_some_and(|value| value == "1");
+    assert!(!all, "missing: {missing}; `tests/run` installs it");
+    eprintln!("SKIPPED: missing {missing} (tests/run installs what it needs)");
+    None
+}
+
+fn missing(need: Need, folder: &Path) -> Option<String> {
+    let stamped = |part: &str| folder.join(format!("{part}.stamp")).is_file();
+    let (there, what) = match need {
+        Need::Python => (
+            stamped("python"),
+            format!("the Python tools in {}", folder.display()),
+        ),
+        Need::Npm => (
+            stamped("npm") && on_path("node"),
+            format!("Node.js, or the npm tools in {}", folder.display()),
+        ),
+        Need::Browser => {
+            let browser = std::env::var("CHROMIUM").unwrap_or_else(|_| "chromium".to_owned());
+            (on_path(&browser), format!("the browser {browser}"))
+        }
+    };
+    (!there).then_some(what)
+}
+
+fn on_path(program: &str) -> bool {
+    // Joining an absolute path replaces the folder, so that CHROMIUM may be one.
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+impl Tools {
+    /// A script of `tests/tools`, run by the program that its ending asks for, with the tools in its environment.
+    pub fn script(&self, name: &str) -> Command {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/tools")
+            .join(name);
+        assert!(file.is_file(), "{} is not there", file.display());
+        let program = match file.extension().and_then(|ending| ending.to_str()) {
+            Some("sh") => PathBuf::from("bash"),
+            Some("mjs") => PathBuf::from("node"),
+            Some("py") => self.0.join("python/bin/python"),
+            other => panic!("no program for {name} ({other:?})"),
+        };
+        let mut command = Command::new(program);
+        command.arg(file).env("OMS_TEST_TOOLS", &self.0);
+        command
+    }
+}
+
+/// Runs a command to its end.
+///
+/// When it takes longer than `limit`, it is ended together with what it started, and the test fails with all it had
+/// printed.
+pub async fn run(mut command: Command, limit: Duration) -> Ran {
+    // Files, not pipes: a grandchild that outlives its parent would keep a pipe open.
+    let (mut out, mut err) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(out.try_clone().unwrap())
+        .stderr(err.try_clone().unwrap())
+        .process_group(0)
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?} cannot be run: {error}"));
+    let began = Instant::now();
+    let (status, late) = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break (status, false);
+        }
+        if began.elapsed() > limit {
+            // The group that was made for this child: the script and what it runs.
+            signal("KILL", &format!("-{}", child.id()));
+            break (child.wait().unwrap(), true);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    let ran = Ran {
+        status,
+        stdout: read_all(&mut out),
+        stderr: read_all(&mut err),
+    };
+    assert!(!late, "{command:?} was not over after {limit:?}\n{}", ran.shown());
+    ran
+}
+
+/// The same, and fails unless the exit code is 0. Returns what was printed on standard output.
+pub async fn succeed(command: Command, limit: Duration) -> String {
+    let shown = format!("{command:?}");
+    let ran = run(command, limit).await;
+    assert!(ran.status.success(), "{shown}\n{}", ran.shown());
+    ran.stdout
+}
+
+impl Ran {
+    /// Everything, for people.
+    pub fn shown(&self) -> String {
+        format!(
+            "{}\n--- stdout\n{}\n--- stderr\n{}",
+            self.status, self.stdout, self.stderr
+        )
+    }
+}
+
+/// Sends a signal to one process, or with a `-` before the number to the group of one, that the test has started.
+pub fn signal(name: &str, pid: &str) {
+    let script = format!("kill -{name} {pid}");
+    let sent = Command::new("sh").args(["-c", &script]).status().unwrap();
+    assert!(sent.success(), "{script}: {sent}");
+}
+
+fn read_all(file: &mut File) -> String {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(0)).unwrap();
+    file.read_to_end(&mut bytes).unwrap();
+    String::from_utf8_lossy(&bytes).into_owned()
+}

@@ -83,7 +83,10 @@ async fn a_ledger_has_one_owner() {
         .await
         .unwrap_err();
     assert_eq!(second.kind(), ErrorKind::Conflict);
-    assert_eq!(second.message(), format!("the ledger {} is in use by another process", path.display()));
+    assert_eq!(
+        second.message(),
+        format!("the ledger {} is in use by another process", path.display())
+    );
     first.close().await;
     drop(first);
     file(folder.path()).await;

@@ -1,0 +1,3 @@
+//! The whole program between two real S3 servers, judged by an independent client.
+
+mod seaweed;

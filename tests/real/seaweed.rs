@@ -1,0 +1,113 @@
+//! Two SeaweedFS servers with different keys: create, stop, start, compare byte for byte with boto3.
+
+use serde_json::{Value, json};
+
+use crate::support::binary::Home;
+use crate::support::service::{Caller, PAUSED, SUCCEEDED};
+use crate::support::tools::{Need, Tools, require, run};
+use crate::support::weed::Weed;
+
+const SOURCE: &str = "source-bucket";
+const TARGET: &str = "target-bucket";
+const LIMIT: std::time::Duration = std::time::Duration::from_secs(900);
+
+/// What is migrated.
+struct Size {
+    small: usize,
+    bytes: usize,
+    /// `COUNT:BYTES`.
+    large: &'static str,
+    stops: u32,
+}
+
+#[tokio::test]
+async fn a_task_that_is_stopped_and_started_arrives_identical() {
+    let Some(tools) = require(&[Need::Python]) else { return };
+    // `OMS_TEST_SCALE=full` is the size that the project promises to hold; it takes minutes.
+    let size = match std::env::var("OMS_TEST_SCALE").as_deref() {
+        Ok("full") => Size { small: 20_000, bytes: 4096, large: "4:268435456", stops: 3 },
+        _ => Size { small: 2000, bytes: 4096, large: "1:83886080", stops: 2 },
+    };
+    migrate(&tools, &size).await;
+}
+
+async fn migrate(tools: &Tools, size: &Size) {
+    let (source, target) = tokio::join!(Weed::start(tools, "source"), Weed::start(tools, "target"));
+    fill(tools, &source, SOURCE, size).await;
+    empty_bucket(tools, &target).await;
+
+    let home = Home::new();
+    let mut serve = home.serve().await;
+    let caller = serve.caller(&home.token());
+    let task = caller.create(&order(&source, &target)).await;
+    let total = i64::try_from(size.small).unwrap();
+    for stop in 1..=size.stops {
+        let share = total * i64::from(stop) / i64::from(size.stops + 1);
+        wait_for_objects(&caller, task, share).await;
+        caller.stop(task).await;
+        let paused = caller.wait_for_status(task, PAUSED).await;
+        assert!(paused["success_num"].as_i64().unwrap() < total, "stopped too late: {paused:#}");
+        caller.start(task, &keys(&source, &target)).await;
+    }
+    let ended = caller.wait_until_succeeded(task).await;
+    assert_eq!((&ended["status"], &ended["fail_num"]), (&json!(SUCCEEDED), &json!(0)), "{ended:#}");
+    assert_eq!(ended["success_num"], ended["total_num"]);
+
+    // Read before the process ends; the highest that it ever was.
+    let peak = serve.peak_memory_mib();
+    eprintln!("peak resident memory {peak} MiB; {}", ended["proved"]);
+    assert!(peak < 200, "resident memory rose to {peak} MiB");
+
+    let mut verify = tools.script("verify.py");
+    verify.arg("--source").args(source.arguments()).args([SOURCE, ""]);
+    verify.arg("--target").args(target.arguments()).args([TARGET, ""]).args(["--ignore-prefix", "oms/", "--tags"]);
+    let verified = run(verify, LIMIT).await;
+    assert!(verified.status.success(), "{verified:?}");
+    let summary: Value = serde_json::from_str(&verified.stdout).unwrap();
+    assert_eq!(summary["compared"], ended["total_num"], "{summary}");
+    assert!(serve.terminate().await.0.success());
+}
+
+async fn wait_for_objects(caller: &Caller, task: i64, count: i64) {
+    caller.wait(task, |task| task["success_num"].as_i64().unwrap_or_default() >= count).await;
+}
+
+async fn fill(tools: &Tools, weed: &Weed, bucket: &str, size: &Size) {
+    let mut fill = tools.script("fill.py");
+    fill.args(weed.arguments()).arg(bucket);
+    fill.args(["--objects", &size.small.to_string(), "--size", &size.bytes.to_string()]);
+    fill.args(["--large", size.large, "--zoo", "--tags"]);
+    let filled = run(fill, LIMIT).await;
+    assert!(filled.status.success(), "{filled:?}");
+}
+
+async fn empty_bucket(tools: &Tools, weed: &Weed) {
+    let mut fill = tools.script("fill.py");
+    fill.args(weed.arguments()).args([TARGET, "--objects", "0"]);
+    let made = run(fill, LIMIT).await;
+    assert!(made.status.success(), "{made:?}");
+}
+
+fn order(source: &Weed, target: &Weed) -> Value {
+    json!({
+        "task_type": "object",
+        "src_node": {
+            "region": "us-east-1", "endpoint": source.url, "bucket": SOURCE, "cloud_type": "AWS", "object_key": "",
+            "ak": source.access_key, "sk": source.secret_key,
+        },
+        "dst_node": {
+            "region": "us-east-1", "endpoint": target.url, "bucket": TARGET, "object_key": "",
+            "ak": target.access_key, "sk": target.secret_key,
+        },
+        "enableKMS": false,
+        "thread_num": 32,
+    })
+}
+
+fn keys(source: &Weed, target: &Weed) -> Value {
+    json!({
+        "operation": "start",
+        "source_ak": source.access_key, "source_sk": source.secret_key,
+        "target_ak": target.access_key, "target_sk": target.secret_key,
+    })
+}

@@ -289,8 +289,4 @@ async fn supervisors_can_ask_without_a_token() {
         status.success() && took < Duration::from_secs(3),
         "{status} after {took:?}"
     );
-    assert!(
-        caller.refused_connection("/livez").await,
-        "nobody listens any more"
-    );
 }

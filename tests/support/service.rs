@@ -63,12 +63,6 @@ impl Caller {
         send(self.http.get(format!("{}{path}", self.base))).await
     }
 
-    /// Whether nobody listens.
-    pub async fn refused_connection(&self, path: &str) -> bool {
-        let sent = self.http.get(format!("{}{path}", self.base)).send().await;
-        sent.is_err_and(|error| error.is_connect())
-    }
-
     /// A request below the project.
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Reply {
         let url = format!("{}/v1/{PROJECT}/objectstorage{path}", self.base);

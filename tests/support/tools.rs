@@ -1,7 +1,7 @@
 //! Tools that are not Rust: found where `tests/run` put them, run with a time limit.
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -48,7 +48,13 @@ pub fn require(needs: &[Need]) -> Option<Tools> {
     let missing = missing.join(", ");
     let all = std::env::var_os("TEST_REQUIRE_ALL").is_some_and(|value| value == "1");
     assert!(!all, "missing: {missing}; `tests/run` installs it");
-    eprintln!("SKIPPED: missing {missing} (tests/run installs what it needs)");
+    let test = std::thread::current().name().unwrap_or_default().to_owned();
+    // Not `eprintln`, whose text the test runner keeps to itself when a test passes.
+    let said = writeln!(
+        std::io::stderr(),
+        "SKIPPED: {test}: missing {missing} (tests/run installs what it needs)"
+    );
+    said.unwrap();
     None
 }
 

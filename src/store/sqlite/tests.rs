@@ -79,14 +79,11 @@ fn random_walks_agree_with_a_naive_ledger() {
 async fn a_ledger_has_one_owner() {
     let folder = tempfile::tempdir().unwrap();
     let first = file(folder.path()).await;
-    let second = SqliteStore::open(&folder.path().join("oms.db"))
-        .await
-        .unwrap_err();
+    let path = folder.path().join("oms.db");
+    let second = SqliteStore::open(&path).await.unwrap_err();
     assert_eq!(second.kind(), ErrorKind::Conflict);
-    assert_eq!(
-        second.message(),
-        format!("the ledger {} is in use by another process", path.display())
-    );
+    let text = format!("the ledger {} is in use by another process", path.display());
+    assert_eq!(second.message(), text);
     first.close().await;
     drop(first);
     file(folder.path()).await;

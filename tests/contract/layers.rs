@@ -6,12 +6,7 @@ use std::path::{Path, PathBuf};
 const LONGEST: usize = 400;
 
 /// Files that are longer for now, each with the length it must not pass. A row that is not needed any more fails.
-const LONGER: &[(&str, usize)] = &[
-    ("engine/feed.rs", 430),
-    ("engine/multipart.rs", 430),
-    ("service.rs", 430),
-    ("worker.rs", 440),
-];
+const LONGER: &[(&str, usize)] = &[("engine/feed.rs", 430), ("engine/multipart.rs", 430)];
 
 /// Which modules of ours each module may name. What is missing here is a new module: decide where it stands.
 const MAY_NAME: &[(&str, &[&str])] = &[

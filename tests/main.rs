@@ -16,4 +16,6 @@ mod engine;
 mod faults;
 // Used from outside: by a browser, by generated clients, by a fuzzer, as a process that is killed.
 mod outside;
+// The program between two real S3 servers.
+mod real;
 mod support;

@@ -4,15 +4,15 @@
 //! moment they do not, the target is asked for each key of a page instead. "Could not be read" is never "is not there":
 //! it fails the object, or ends the pass.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::mpsc;
 
 use super::hooks::Point;
-use super::list::{Cursor, Pages};
-use super::order::{Order, OrderWatch, Step};
+use super::list::Pages;
+use super::matcher::Matcher;
+use super::order::{OrderWatch, Step};
 use super::plan::{Decision, Existing, decide};
 use super::retry::{self, At as _, Attempt, Trouble};
 use super::{Context, Halt};
@@ -22,7 +22,7 @@ use crate::store::{ClaimedShard, ShardScope};
 use crate::task::{Key, PassKind};
 
 /// Single keys asked for at the same time.
-const HEADS_AT_ONCE: usize = 32;
+pub(super) const HEADS_AT_ONCE: usize = 32;
 /// Single keys taken together.
 const KEYS_PER_BATCH: usize = 256;
 
@@ -216,7 +216,7 @@ fn plan(ctx: &Context, entry: Entry, existing: Attempt<Option<Existing>>) -> Fou
     }
 }
 
-async fn existing_at_target(ctx: &Context, key: &Key) -> Attempt<Option<Existing>> {
+pub(super) async fn existing_at_target(ctx: &Context, key: &Key) -> Attempt<Option<Existing>> {
     let key = key.with_prefix(ctx.task.spec.target_prefix.as_bytes());
     let info = head(&ctx.target, &key).await.at_target()?;
     Ok(info.map(|info| Existing {
@@ -240,168 +240,6 @@ pub(super) async fn head(store: &SharedStore, key: &Key) -> Result<Option<Object
             },
         }
     }
-}
-
-/// Finds the keys of source pages in the target.
-#[derive(Debug)]
-enum Matcher {
-    /// Nothing to find: the target has no key below the prefix.
-    Empty,
-    /// Both listings walk in one order.
-    Merge {
-        cursor: Box<Cursor>,
-        order: Order,
-        held: Option<(Entry, usize)>,
-        watch: OrderWatch,
-        begun: Begun,
-    },
-    /// Each key is asked for.
-    Heads,
-}
-
-/// How much of the target a cursor has seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Begun {
-    /// Nothing yet; it will begin at the first key.
-    AtStart,
-    /// Nothing yet; it will begin behind a checkpoint.
-    Behind,
-    /// Some.
-    Yes,
-}
-
-impl Matcher {
-    fn new(ctx: &Context, prefix: &Key, after: Option<&Key>) -> Self {
-        // Without a known order the listing only tells whether there is anything at all.
-        let order = ctx.target_order.unwrap_or(Order::Bytes);
-        if ctx.target_order.is_none() && after.is_some() {
-            return Self::Heads;
-        }
-        let cursor = Box::new(Cursor::new(
-            &ctx.target,
-            &ctx.task.spec.target_prefix,
-            prefix,
-            after,
-        ));
-        let begun = if after.is_some() {
-            Begun::Behind
-        } else {
-            Begun::AtStart
-        };
-        Self::Merge {
-            cursor,
-            order,
-            held: None,
-            watch: OrderWatch::default(),
-            begun,
-        }
-    }
-
-    async fn find(
-        &mut self,
-        ctx: &Context,
-        entries: &[Entry],
-        source: &OrderWatch,
-    ) -> Attempt<Vec<Attempt<Option<Existing>>>> {
-        if let Self::Merge {
-            cursor,
-            held,
-            watch,
-            begun,
-            ..
-        } = self
-            && *begun != Begun::Yes
-        {
-            *held = cursor.next().await.at_target()?;
-            match held {
-                None if *begun == Begun::AtStart => *self = Self::Empty,
-                None => *begun = Begun::Yes,
-                Some((entry, cut)) => {
-                    watch.next(&entry.key.as_bytes()[*cut..]);
-                    *begun = Begun::Yes;
-                }
-            }
-        }
-        if let Self::Merge { order, .. } = self
-            && (ctx.target_order.is_none() || !source.fits(*order))
-        {
-            tracing::info!(task.id = %ctx.task.id, "source and target list in different orders; asking for each key");
-            *self = Self::Heads;
-        }
-        if let Self::Merge {
-            cursor,
-            order,
-            held,
-            watch,
-            ..
-        } = self
-        {
-            match merge(cursor, *order, held, watch, entries).await.at_target()? {
-                Some(found) => return Ok(found.into_iter().map(Ok).collect()),
-                None => {
-                    tracing::warn!(task.id = %ctx.task.id, "the target's listing is not in order; asking for each key");
-                    *self = Self::Heads;
-                }
-            }
-        }
-        match self {
-            Self::Empty => Ok(entries.iter().map(|_| Ok(None)).collect()),
-            Self::Merge { .. } | Self::Heads => {
-                let keys: Vec<Key> = entries.iter().map(|entry| entry.key.clone()).collect();
-                let found: Vec<_> = stream::iter(keys)
-                    .map(|key| async move { existing_at_target(ctx, &key).await })
-                    .buffered(HEADS_AT_ONCE)
-                    .collect()
-                    .await;
-                found
-                    .into_iter()
-                    .map(|one| match one {
-                        Err(trouble) if trouble.is_fatal() => Err(trouble),
-                        other => Ok(other),
-                    })
-                    .collect()
-            }
-        }
-    }
-}
-
-/// Walks the target's cursor along a page of the source; `None` when the target does not keep its order.
-async fn merge(
-    cursor: &mut Cursor,
-    order: Order,
-    held: &mut Option<(Entry, usize)>,
-    watch: &mut OrderWatch,
-    entries: &[Entry],
-) -> Result<Option<Vec<Option<Existing>>>> {
-    let mut found = Vec::with_capacity(entries.len());
-    for entry in entries {
-        let existing = loop {
-            let Some((at_target, cut)) = held.as_ref() else {
-                break None;
-            };
-            match order.compare(&at_target.key.as_bytes()[*cut..], entry.key.as_bytes()) {
-                Ordering::Greater => break None,
-                Ordering::Equal => {
-                    break Some(Existing {
-                        size: at_target.size,
-                        etag: at_target.etag.clone(),
-                        last_modified: at_target.last_modified,
-                    });
-                }
-                Ordering::Less => {
-                    *held = cursor.next().await?;
-                    if let Some((next, cut)) = held {
-                        watch.next(&next.key.as_bytes()[*cut..]);
-                        if !watch.fits(order) {
-                            return Ok(None);
-                        }
-                    }
-                }
-            }
-        };
-        found.push(existing);
-    }
-    Ok(Some(found))
 }
 
 /// Kind of the pass that a shard belongs to.

@@ -9,8 +9,10 @@
 pub mod copy;
 pub mod feed;
 pub mod hooks;
+pub mod layout;
 pub mod limit;
 pub mod list;
+mod matcher;
 pub mod multipart;
 pub mod order;
 pub mod plan;

@@ -6,3 +6,4 @@ pub mod ledger;
 pub mod rig;
 pub mod service;
 pub mod tools;
+pub mod weed;

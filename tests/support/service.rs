@@ -40,6 +40,8 @@ pub struct Caller {
     pub base: String,
     token: String,
     http: reqwest::Client,
+    /// How long it waits for anything.
+    pub patience: Duration,
 }
 
 impl Caller {
@@ -52,6 +54,7 @@ impl Caller {
             base: base.to_owned(),
             token: token.to_owned(),
             http: http.build().unwrap(),
+            patience: PATIENCE,
         }
     }
 
@@ -124,7 +127,7 @@ impl Caller {
 
     /// Waits until a task fulfils `condition`.
     pub async fn wait(&self, task: i64, what: &str, condition: impl Fn(&Value) -> bool) -> Value {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + self.patience;
         loop {
             let now = self.show(task).await;
             if condition(&now) {

@@ -84,6 +84,11 @@ fn on_path(program: &str) -> bool {
 }
 
 impl Tools {
+    /// A program of the Python environment.
+    pub fn python_bin(&self, name: &str) -> PathBuf {
+        self.0.join("python/bin").join(name)
+    }
+
     /// A script of `tests/tools`, run by the program that its ending asks for, with the tools in its environment.
     pub fn script(&self, name: &str) -> Command {
         let file = Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -36,18 +36,48 @@ impl Weed {
         }]});
         let config = folder.path().join("s3.json");
         std::fs::write(&config, identities.to_string()).unwrap();
-        let [s3, s3_grpc, master, master_grpc, volume, volume_grpc, filer, filer_grpc] = free_ports();
+        let [
+            s3,
+            s3_grpc,
+            master,
+            master_grpc,
+            volume,
+            volume_grpc,
+            filer,
+            filer_grpc,
+        ] = free_ports();
         let log = File::create(folder.path().join("log")).unwrap();
         let child = Command::new(tools.python_bin("weed"))
-            .args(["-logtostderr=true", "-v=-1", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3"])
+            .args([
+                "-logtostderr=true",
+                "-v=-1",
+                "server",
+                "-ip=127.0.0.1",
+                "-ip.bind=127.0.0.1",
+                "-filer",
+                "-s3",
+            ])
             .arg(format!("-dir={}", folder.path().display()))
             .arg(format!("-s3.config={}", config.display()))
             .args([format!("-s3.port={s3}"), format!("-s3.port.grpc={s3_grpc}")])
             .args(["-s3.port.iceberg=0", "-s3.port.lance=0"])
-            .args([format!("-master.port={master}"), format!("-master.port.grpc={master_grpc}")])
-            .args([format!("-volume.port={volume}"), format!("-volume.port.grpc={volume_grpc}")])
-            .args([format!("-filer.port={filer}"), format!("-filer.port.grpc={filer_grpc}")])
-            .args(["-master.telemetry=false", "-master.volumeSizeLimitMB=512", "-volume.max=200"])
+            .args([
+                format!("-master.port={master}"),
+                format!("-master.port.grpc={master_grpc}"),
+            ])
+            .args([
+                format!("-volume.port={volume}"),
+                format!("-volume.port.grpc={volume_grpc}"),
+            ])
+            .args([
+                format!("-filer.port={filer}"),
+                format!("-filer.port.grpc={filer_grpc}"),
+            ])
+            .args([
+                "-master.telemetry=false",
+                "-master.volumeSizeLimitMB=512",
+                "-volume.max=200",
+            ])
             .args(["-master.volumePreallocate=false", "-volume.preStopSeconds=0"])
             .current_dir(folder.path())
             .stdin(Stdio::null())
@@ -55,7 +85,13 @@ impl Weed {
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut weed = Self { child, folder, url: format!("http://127.0.0.1:{s3}"), access_key, secret_key };
+        let mut weed = Self {
+            child,
+            folder,
+            url: format!("http://127.0.0.1:{s3}"),
+            access_key,
+            secret_key,
+        };
         weed.wait_until_it_answers().await;
         weed
     }
@@ -69,7 +105,11 @@ impl Weed {
                 return;
             }
             let ended = self.child.try_wait().unwrap();
-            assert!(ended.is_none() && Instant::now() < until, "SeaweedFS does not start ({ended:?})\n{}", self.log());
+            assert!(
+                ended.is_none() && Instant::now() < until,
+                "SeaweedFS does not start ({ended:?})\n{}",
+                self.log()
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -95,5 +135,6 @@ impl Drop for Weed {
 /// Ports that were free a moment ago, all different.
 fn free_ports<const N: usize>() -> [u16; N] {
     let held: [TcpListener; N] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-    held.each_ref().map(|listener| listener.local_addr().unwrap().port())
+    held.each_ref()
+        .map(|listener| listener.local_addr().unwrap().port())
 }

@@ -1,0 +1,101 @@
+//! How a large object is cut into parts: a pure decision within the limits of S3.
+
+/// Most parts of an upload (S3).
+pub const MAX_PARTS: u64 = 10_000;
+/// Smallest part but the last (S3).
+const MIN_PART: u64 = 5 << 20;
+/// Largest part (S3).
+const MAX_PART: u64 = 5 << 30;
+/// Part size when nothing else decides.
+const DEFAULT_PART: u64 = 16 << 20;
+
+/// How an object is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Bytes of each part but the last.
+    pub part_size: u64,
+    /// Number of parts.
+    pub count: u32,
+    /// Whether the parts are the source's own, so that both tags must become equal.
+    pub boundaries: Boundaries,
+}
+
+/// Whose part boundaries a layout has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Boundaries {
+    /// Those that the source was uploaded with.
+    Source,
+    /// Ours.
+    Own,
+}
+
+/// Cuts an object of `size` bytes. `source_part` is the size of the source's first part and its number of parts, if
+/// it was uploaded in parts.
+#[must_use]
+pub fn layout(size: u64, source_part: Option<(u64, u32)>) -> Layout {
+    if let Some((part_size, count)) = source_part
+        && (MIN_PART..=MAX_PART).contains(&part_size)
+        && size.div_ceil(part_size) == u64::from(count)
+    {
+        return Layout {
+            part_size,
+            count,
+            boundaries: Boundaries::Source,
+        };
+    }
+    let smallest = size.div_ceil(MAX_PARTS).next_multiple_of(1 << 20);
+    let part_size = smallest.clamp(DEFAULT_PART, MAX_PART);
+    let count = u32::try_from(size.div_ceil(part_size)).unwrap_or(u32::MAX);
+    Layout {
+        part_size,
+        count,
+        boundaries: Boundaries::Own,
+    }
+}
+
+impl Layout {
+    /// First byte and length of part `number` (from 1) of an object of `size` bytes.
+    #[must_use]
+    pub fn range(&self, size: u64, number: u32) -> (u64, u64) {
+        let offset = self.part_size * u64::from(number.saturating_sub(1));
+        (offset, self.part_size.min(size.saturating_sub(offset)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::multipart::THRESHOLD;
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn parts_grow_with_the_object() {
+        assert_eq!(layout(THRESHOLD + 1, None).part_size, 16 << 20);
+        let huge = layout(5 << 40, None);
+        assert!(u64::from(huge.count) <= MAX_PARTS && huge.part_size > 16 << 20);
+        assert_eq!(
+            layout(100 << 20, Some((8 << 20, 13))).boundaries,
+            Boundaries::Source
+        );
+        for odd in [(100 << 20, 13), (1 << 20, 100), (8 << 20, 12)] {
+            assert_eq!(
+                layout(100 << 20, Some(odd)).boundaries,
+                Boundaries::Own,
+                "{odd:?}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn parts_cover_every_byte_once(size in THRESHOLD + 1..super::super::plan::MAX_OBJECT, source in any::<Option<(u64, u32)>>()) {
+            let layout = layout(size, source);
+            prop_assert!(u64::from(layout.count) <= MAX_PARTS && layout.count > 0);
+            prop_assert!(layout.part_size >= MIN_PART && layout.part_size <= MAX_PART);
+            let (offset, length) = layout.range(size, layout.count);
+            prop_assert!(length > 0);
+            prop_assert_eq!(offset + length, size);
+            prop_assert_eq!(layout.range(size, 1).0, 0);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Finds the keys of source pages in the target: by walking both listings in one order, or by asking for each key.
+
+use std::cmp::Ordering;
+
+use futures_util::{StreamExt as _, stream};
+
+use super::Context;
+use super::feed::{HEADS_AT_ONCE, existing_at_target};
+use super::list::Cursor;
+use super::order::{Order, OrderWatch};
+use super::plan::Existing;
+use super::retry::{At as _, Attempt};
+use crate::error::Result;
+use crate::object::Entry;
+use crate::task::Key;
+
+/// Finds the keys of source pages in the target.
+#[derive(Debug)]
+pub(super) enum Matcher {
+    /// Nothing to find: the target has no key below the prefix.
+    Empty,
+    /// Both listings walk in one order.
+    Merge {
+        cursor: Box<Cursor>,
+        order: Order,
+        held: Option<(Entry, usize)>,
+        watch: OrderWatch,
+        begun: Begun,
+    },
+    /// Each key is asked for.
+    Heads,
+}
+
+/// How much of the target a cursor has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begun {
+    /// Nothing yet; it will begin at the first key.
+    AtStart,
+    /// Nothing yet; it will begin behind a checkpoint.
+    Behind,
+    /// Some.
+    Yes,
+}
+
+impl Matcher {
+    /// For a shard below `prefix` that begins behind `after`.
+    pub(super) fn new(ctx: &Context, prefix: &Key, after: Option<&Key>) -> Self {
+        // Without a known order the listing only tells whether there is anything at all.
+        let order = ctx.target_order.unwrap_or(Order::Bytes);
+        if ctx.target_order.is_none() && after.is_some() {
+            return Self::Heads;
+        }
+        let cursor = Box::new(Cursor::new(
+            &ctx.target,
+            &ctx.task.spec.target_prefix,
+            prefix,
+            after,
+        ));
+        let begun = if after.is_some() {
+            Begun::Behind
+        } else {
+            Begun::AtStart
+        };
+        Self::Merge {
+            cursor,
+            order,
+            held: None,
+            watch: OrderWatch::default(),
+            begun,
+        }
+    }
+
+    /// What the target has under the keys of a page.
+    pub(super) async fn find(
+        &mut self,
+        ctx: &Context,
+        entries: &[Entry],
+        source: &OrderWatch,
+    ) -> Attempt<Vec<Attempt<Option<Existing>>>> {
+        if let Self::Merge {
+            cursor,
+            held,
+            watch,
+            begun,
+            ..
+        } = self
+            && *begun != Begun::Yes
+        {
+            *held = cursor.next().await.at_target()?;
+            match held {
+                None if *begun == Begun::AtStart => *self = Self::Empty,
+                None => *begun = Begun::Yes,
+                Some((entry, cut)) => {
+                    watch.next(&entry.key.as_bytes()[*cut..]);
+                    *begun = Begun::Yes;
+                }
+            }
+        }
+        if let Self::Merge { order, .. } = self
+            && (ctx.target_order.is_none() || !source.fits(*order))
+        {
+            tracing::info!(task.id = %ctx.task.id, "source and target list in different orders; asking for each key");
+            *self = Self::Heads;
+        }
+        if let Self::Merge {
+            cursor,
+            order,
+            held,
+            watch,
+            ..
+        } = self
+        {
+            match merge(cursor, *order, held, watch, entries).await.at_target()? {
+                Some(found) => return Ok(found.into_iter().map(Ok).collect()),
+                None => {
+                    tracing::warn!(task.id = %ctx.task.id, "the target's listing is not in order; asking for each key");
+                    *self = Self::Heads;
+                }
+            }
+        }
+        match self {
+            Self::Empty => Ok(entries.iter().map(|_| Ok(None)).collect()),
+            Self::Merge { .. } | Self::Heads => {
+                let keys: Vec<Key> = entries.iter().map(|entry| entry.key.clone()).collect();
+                let found: Vec<_> = stream::iter(keys)
+                    .map(|key| async move { existing_at_target(ctx, &key).await })
+                    .buffered(HEADS_AT_ONCE)
+                    .collect()
+                    .await;
+                found
+                    .into_iter()
+                    .map(|one| match one {
+                        Err(trouble) if trouble.is_fatal() => Err(trouble),
+                        other => Ok(other),
+                    })
+                    .collect()
+            }
+        }
+    }
+}
+
+/// Walks the target's cursor along a page of the source; `None` when the target does not keep its order.
+async fn merge(
+    cursor: &mut Cursor,
+    order: Order,
+    held: &mut Option<(Entry, usize)>,
+    watch: &mut OrderWatch,
+    entries: &[Entry],
+) -> Result<Option<Vec<Option<Existing>>>> {
+    let mut found = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let existing = loop {
+            let Some((at_target, cut)) = held.as_ref() else {
+                break None;
+            };
+            match order.compare(&at_target.key.as_bytes()[*cut..], entry.key.as_bytes()) {
+                Ordering::Greater => break None,
+                Ordering::Equal => {
+                    break Some(Existing {
+                        size: at_target.size,
+                        etag: at_target.etag.clone(),
+                        last_modified: at_target.last_modified,
+                    });
+                }
+                Ordering::Less => {
+                    *held = cursor.next().await?;
+                    if let Some((next, cut)) = held {
+                        watch.next(&next.key.as_bytes()[*cut..]);
+                        if !watch.fits(order) {
+                            return Ok(None);
+                        }
+                    }
+                }
+            }
+        };
+        found.push(existing);
+    }
+    Ok(Some(found))
+}

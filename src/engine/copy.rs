@@ -9,6 +9,7 @@ use http_body_util::BodyExt as _;
 use md5::{Digest as _, Md5};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::breaker::Suspect;
 use super::hooks::Point;
 use super::retry::{self, At as _, Attempt, Trouble};
 use super::stream::{Hashing, metered};
@@ -61,6 +62,20 @@ pub enum Outcome {
     Gone,
     /// Not copied, with the reason.
     Failed(Box<Failure>),
+    /// Not copied, for a reason that may concern every object: to be settled as failed once it is known that it does
+    /// not.
+    Doubtful(Box<Failure>, Suspect),
+}
+
+impl Outcome {
+    /// Why it was not copied; empty when it was.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        match self {
+            Self::Failed(failure) | Self::Doubtful(failure, _) => &failure.message,
+            Self::Copied(_) | Self::Skipped | Self::Gone => "",
+        }
+    }
 }
 
 /// Copies one object with all tries it takes.
@@ -144,7 +159,7 @@ pub fn failed(ctx: &Context, key: &Key, size: u64, trouble: &Trouble, tries: u32
         Some(code) => code.to_owned(),
         None => format!("{:?}", error.kind()),
     };
-    Outcome::Failed(Box::new(Failure {
+    let failure = Box::new(Failure {
         key: key.clone(),
         size: i64::try_from(size).unwrap_or(i64::MAX),
         code,
@@ -152,7 +167,11 @@ pub fn failed(ctx: &Context, key: &Key, size: u64, trouble: &Trouble, tries: u32
         request_id: error.request_id().map(ToOwned::to_owned),
         attempts: i64::from(tries),
         at: ctx.clock.now(),
-    }))
+    });
+    match Suspect::of(trouble) {
+        Some(suspect) => Outcome::Doubtful(failure, suspect),
+        None => Outcome::Failed(failure),
+    }
 }
 
 async fn copy_once(ctx: &Context, entry: &Entry, tag: SourceTag) -> Attempt<Copied> {

@@ -16,7 +16,8 @@ pub use crate::store::Failure;
 use crate::store::{NewTask, Refusal, Store, TaskFilter};
 use crate::task::spec::{Cdn, Cloud, Notification, Place, Scope};
 use crate::task::{
-    BandwidthPolicy, Key, ProjectId, Rejection, StartMode, State, Task, TaskId, TaskSpec, UnixMillis,
+    BandwidthPolicy, CopyRules, Key, ProjectId, Rejection, StartMode, State, Task, TaskId, TaskSpec,
+    UnixMillis,
 };
 
 /// A bucket as a request names it: the endpoint may be left to the region catalogue.
@@ -61,6 +62,8 @@ pub struct CreateTask {
     pub cdn: Option<Cdn>,
     /// Whom to tell.
     pub notification: Option<Notification>,
+    /// When to overwrite, how to compare, how much proof to ask for.
+    pub rules: CopyRules,
     /// Bandwidth windows.
     pub bandwidth: BandwidthPolicy,
     /// Keys of both sides.
@@ -121,6 +124,7 @@ impl TaskService {
             record_failures: order.record_failures,
             cdn: order.cdn,
             notification: order.notification,
+            rules: order.rules,
         }
         .validate()?;
 

@@ -3,6 +3,9 @@
 //! Paths and schemas come from the routes themselves; here stands what belongs to none of them.
 
 use actix_web::{App, HttpResponse, http::header, web};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::extensions::ExtensionsBuilder;
+use utoipa::openapi::schema::Schema;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_actix_web::AppExt;
@@ -69,8 +72,25 @@ pub(super) fn base() -> utoipa::openapi::OpenApi {
 #[must_use]
 pub fn document_v1() -> utoipa::openapi::OpenApi {
     let app = App::new().into_utoipa_app().openapi(base());
-    let (_, document) = app.service(v1::scope()).split_for_parts();
+    let (_, mut document) = app.service(v1::scope()).split_for_parts();
+    mark_own_types(&mut document);
     document
+}
+
+/// Marks the types that only fields of ours have: utoipa can mark neither an enumeration nor a reference to one.
+fn mark_own_types(document: &mut utoipa::openapi::OpenApi) {
+    let schemas = document
+        .components
+        .iter_mut()
+        .flat_map(|components| &mut components.schemas);
+    for (name, schema) in schemas {
+        if v1::OWN_TYPES.contains(&name.as_str())
+            && let RefOr::T(Schema::Object(object)) = schema
+        {
+            let mark = ExtensionsBuilder::new().add("x-oms-extension", true).build();
+            object.extensions.get_or_insert_default().merge(mark);
+        }
+    }
 }
 
 /// The document of v1 as the text that is served, checked in and printed by `oms openapi v1`.

@@ -5,11 +5,12 @@
 
 use std::sync::atomic::Ordering;
 
-use http_body_util::BodyExt as _;
-use md5::{Digest as _, Md5};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::breaker::Suspect;
 use super::hooks::Point;
+pub use super::proof::Proof;
+use super::proof::{gate, holds_bytes, read_back, wants_hashes};
 use super::retry::{self, At as _, Attempt, Trouble};
 use super::stream::{Hashing, metered};
 use super::{Context, Route, feed, multipart};
@@ -18,17 +19,6 @@ use crate::object::clouds::Side;
 use crate::object::{CopySource, ETag, Entry, NewObject, ObjectInfo, Portion, WriteIf};
 use crate::store::Failure;
 use crate::task::Key;
-
-/// What proved that the target's bytes are the source's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Proof {
-    /// The target's tag equals the source's.
-    ETag,
-    /// A hash computed while streaming, or of what was read back, equals the other side's.
-    Checksum,
-    /// Exactly the listed number of bytes went through, under one version of the source.
-    Size,
-}
 
 /// Whether everything besides the bytes was carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +51,20 @@ pub enum Outcome {
     Gone,
     /// Not copied, with the reason.
     Failed(Box<Failure>),
+    /// Not copied, for a reason that may concern every object: to be settled as failed once it is known that it does
+    /// not.
+    Doubtful(Box<Failure>, Suspect),
+}
+
+impl Outcome {
+    /// Why it was not copied; empty when it was.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        match self {
+            Self::Failed(failure) | Self::Doubtful(failure, _) => &failure.message,
+            Self::Copied(_) | Self::Skipped | Self::Gone => "",
+        }
+    }
 }
 
 /// Copies one object with all tries it takes.
@@ -144,7 +148,7 @@ pub fn failed(ctx: &Context, key: &Key, size: u64, trouble: &Trouble, tries: u32
         Some(code) => code.to_owned(),
         None => format!("{:?}", error.kind()),
     };
-    Outcome::Failed(Box::new(Failure {
+    let failure = Box::new(Failure {
         key: key.clone(),
         size: i64::try_from(size).unwrap_or(i64::MAX),
         code,
@@ -152,17 +156,31 @@ pub fn failed(ctx: &Context, key: &Key, size: u64, trouble: &Trouble, tries: u32
         request_id: error.request_id().map(ToOwned::to_owned),
         attempts: i64::from(tries),
         at: ctx.clock.now(),
-    }))
+    });
+    match Suspect::of(trouble) {
+        Some(suspect) => Outcome::Doubtful(failure, suspect),
+        None => Outcome::Failed(failure),
+    }
 }
 
 async fn copy_once(ctx: &Context, entry: &Entry, tag: SourceTag) -> Attempt<Copied> {
-    if entry.size > multipart::THRESHOLD {
-        return multipart::copy(ctx, entry).await;
-    }
-    match ctx.route {
-        Route::ServerSide => copy_inside(ctx, entry).await,
-        Route::Stream => stream_once(ctx, entry, tag).await,
-    }
+    let copied = if entry.size > multipart::THRESHOLD {
+        multipart::copy(ctx, entry).await?
+    } else {
+        match ctx.route {
+            Route::ServerSide if inside_proves(ctx, entry) => copy_inside(ctx, entry).await?,
+            Route::ServerSide | Route::Stream => stream_once(ctx, entry, tag).await?,
+        }
+    };
+    // The one place that every copy passes: none counts under less proof than was asked for.
+    gate(ctx, copied.proof).at_target()?;
+    Ok(copied)
+}
+
+/// Whether a copy inside the store can be proved as the task asks: only equal tags prove it, and only a tag that is a
+/// plain MD5 survives the copy.
+fn inside_proves(ctx: &Context, entry: &Entry) -> bool {
+    !wants_hashes(ctx) || entry.etag.as_ref().is_some_and(|tag| tag.md5().is_some())
 }
 
 /// One read streamed into one write.
@@ -181,6 +199,9 @@ async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag) -> Attempt<Co
         .as_ref()
         .and_then(ETag::md5)
         .filter(|_| tag == SourceTag::Md5);
+    if md5.is_none() {
+        gate(ctx, Proof::Checksum).at_source()?;
+    }
     let (new, metadata) = describe(ctx, &entry.key, object.info).await?;
     let hashing = if md5.is_some() {
         Hashing::None
@@ -220,6 +241,7 @@ async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag) -> Attempt<Co
         (Some(wanted), Some(_)) if !ctx.target_tags_opaque.load(Ordering::Relaxed) => {
             read_back(ctx, &key, entry.size, wanted).await?
         }
+        (Some(wanted), _) if wants_hashes(ctx) => read_back(ctx, &key, entry.size, wanted).await?,
         _ => Proof::Size,
     };
     if let (Some(computed), Some(claimed)) = (computed, source_tag.as_ref().and_then(ETag::md5))
@@ -232,41 +254,6 @@ async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag) -> Attempt<Co
         proof,
         metadata,
     })
-}
-
-/// Stores that keep folders (SeaweedFS) take bytes under a key that ends with `/`, give their tag back, and keep none of
-/// them. Only the size that they tell afterwards shows it.
-async fn holds_bytes(ctx: &Context, key: &Key, size: u64) -> Attempt<()> {
-    let stored = feed::head(&ctx.target, key).await.at_target()?;
-    if stored.is_some_and(|info| info.size == size) {
-        return Ok(());
-    }
-    let text = "the target keeps no bytes under a key that ends with '/'";
-    Err(Error::new(ErrorKind::Unsupported, text).with_code("FolderWithContent")).at_target()
-}
-
-/// The target's tag is not what was expected: either it does not give MD5 sums, or it stored other bytes. Reading the
-/// object once tells which; wrong bytes are removed.
-async fn read_back(ctx: &Context, key: &Key, size: u64, wanted: [u8; 16]) -> Attempt<Proof> {
-    let mut object = ctx.target.get(key, Portion::Whole, None).await.at_target()?;
-    let mut hash = Md5::new();
-    let mut read = 0;
-    while let Some(frame) = object.body.frame().await {
-        if let Ok(data) = frame.at_target()?.into_data() {
-            read += data.len() as u64;
-            hash.update(&data);
-        }
-    }
-    if read == size && <[u8; 16]>::from(hash.finalize()) == wanted {
-        ctx.target_tags_opaque.store(true, Ordering::Relaxed);
-        return Ok(Proof::Checksum);
-    }
-    ctx.target.delete(key).await.at_target()?;
-    Err(Error::new(
-        ErrorKind::Integrity,
-        "the target stored other bytes than were sent; they were removed",
-    ))
-    .at_target()
 }
 
 /// A copy inside one store, without the bytes passing through here.

@@ -6,6 +6,7 @@
 //! without a gap ([`shard`]). Whatever lies behind the last commit is simply looked at again after a crash: what is
 //! already identical at the target is skipped.
 
+pub mod breaker;
 pub mod copy;
 pub mod feed;
 pub mod hooks;
@@ -15,14 +16,18 @@ pub mod list;
 mod matcher;
 pub mod multipart;
 pub mod order;
+mod part;
 pub mod plan;
 pub mod probe;
 pub mod progress;
+pub mod proof;
 pub mod retry;
+mod settle;
 pub mod shard;
 pub mod stream;
 pub mod survey;
 mod window;
+mod witness;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

@@ -7,15 +7,16 @@ use std::collections::BTreeMap;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::copy::{Copied, Proof, copy_source, describe, pinned, target_key};
+use super::copy::{Copied, Proof, describe, pinned, target_key};
 use super::hooks::Point;
 use super::layout::{Boundaries, Layout, layout};
+use super::part::{self, PartJob};
 use super::retry::{self, At as _, Attempt, Trouble};
-use super::stream::{Hashing, metered};
-use super::{Context, Route, feed};
+use super::stream::Hashing;
+use super::{Context, feed};
 use crate::error::{Error, ErrorKind};
 use crate::object::clouds::Side;
-use crate::object::{ETag, Entry, ObjectInfo, Part, Portion, UploadId, WriteIf};
+use crate::object::{ETag, Entry, ObjectInfo, Part, UploadId, WriteIf};
 use crate::store::OpenUpload;
 use crate::task::Key;
 
@@ -35,6 +36,7 @@ pub(super) async fn copy(ctx: &Context, entry: &Entry) -> Attempt<Copied> {
         return Err(Error::new(ErrorKind::Unsupported, text)).at_source();
     };
     let layout = layout(entry.size, source_part);
+    let hashing = part::hashing(ctx, layout).at_target()?;
     let (new, metadata) = describe(ctx, &entry.key, info).await?;
     let key = target_key(ctx, &entry.key);
 
@@ -61,14 +63,24 @@ pub(super) async fn copy(ctx: &Context, entry: &Entry) -> Attempt<Copied> {
         }
     };
 
-    let missing = (1..=layout.count).filter(|number| !done.contains_key(number));
-    let fresh: Vec<Part> =
-        stream::iter(missing.map(|number| part(ctx, &entry, &key, &upload, layout, number)))
-            .buffer_unordered(PARTS_AT_ONCE)
-            .try_collect()
-            .await
-            .map_err(|trouble| forget_if_gone(trouble, &upload))?;
-    let mut parts: Vec<Part> = done.into_values().chain(fresh).collect();
+    let (kept, to_send) = part::divide(done, layout.count, hashing);
+    let send = |(number, had)| {
+        let job = PartJob {
+            entry: &entry,
+            key: &key,
+            upload: &upload,
+            layout,
+            number,
+            hashing,
+        };
+        part::send(ctx, job, had)
+    };
+    let fresh: Vec<Part> = stream::iter(to_send.into_iter().map(send))
+        .buffer_unordered(PARTS_AT_ONCE)
+        .try_collect()
+        .await
+        .map_err(|trouble| forget_if_gone(trouble, &upload))?;
+    let mut parts: Vec<Part> = kept.into_iter().chain(fresh).collect();
     parts.sort_by_key(|part| part.number);
 
     let written = complete(ctx, &entry, &key, &upload, &parts, layout, &etag).await?;
@@ -79,6 +91,8 @@ pub(super) async fn copy(ctx: &Context, entry: &Entry) -> Attempt<Copied> {
         .at_target()?;
     let proof = match &written {
         Some(told) if told.same(&etag) => Proof::ETag,
+        // Each part's hash was compared with the part's tag, or the copy would not have come here.
+        _ if hashing == Hashing::Md5 => Proof::Checksum,
         _ => Proof::Size,
     };
     Ok(Copied {
@@ -159,80 +173,6 @@ async fn resume(
             Ok(None)
         }
         Err(error) => Err(error).at_target(),
-    }
-}
-
-/// One part with its own tries.
-async fn part(
-    ctx: &Context,
-    entry: &Entry,
-    key: &Key,
-    upload: &UploadId,
-    layout: Layout,
-    number: u32,
-) -> Attempt<Part> {
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        match part_once(ctx, entry, key, upload, layout, number).await {
-            Ok(part) => {
-                ctx.hooks.reach(Point::PartWritten).await;
-                return Ok(part);
-            }
-            Err(trouble) => match retry::delay(&trouble.error, tries, rand::random()) {
-                Some(wait) => tokio::time::sleep(wait).await,
-                None => return Err(trouble),
-            },
-        }
-    }
-}
-
-async fn part_once(
-    ctx: &Context,
-    entry: &Entry,
-    key: &Key,
-    upload: &UploadId,
-    layout: Layout,
-    number: u32,
-) -> Attempt<Part> {
-    let (offset, length) = layout.range(entry.size, number);
-    let range = Portion::Range { offset, length };
-    if ctx.route == Route::ServerSide {
-        let from = copy_source(ctx, entry);
-        let part = ctx
-            .target
-            .copy_part(&from, range, key, upload, number)
-            .await
-            .map_err(|error| {
-                let changed = error.kind() == ErrorKind::PreconditionFailed;
-                Trouble {
-                    side: if changed { Side::Source } else { Side::Target },
-                    error,
-                }
-            })?;
-        ctx.progress.add(length);
-        return Ok(Part { size: length, ..part });
-    }
-    let _permit = ctx.streams.enter().await.at_source()?;
-    let object = ctx
-        .source
-        .get(&entry.key, range, entry.etag.as_ref())
-        .await
-        .at_source()?;
-    if object.length != length {
-        let text = format!(
-            "asked for {length} bytes from {offset} on, the source announced {}",
-            object.length
-        );
-        return Err(Error::new(ErrorKind::Integrity, text)).at_source();
-    }
-    let (body, watch) = metered(object.body, length, &ctx.throttle, &ctx.progress, Hashing::None);
-    match ctx.target.upload_part(key, upload, number, length, body).await {
-        Ok(part) => Ok(Part { size: length, ..part }),
-        Err(error) => match watch.take_error() {
-            Some(cause) => Err(cause).at_source(),
-            None => Err(error).at_target(),
-        },
     }
 }
 

@@ -1,13 +1,20 @@
 //! What to do with one object: a pure decision.
 //!
-//! | target has the key | content | decision |
-//! |---|---|---|
-//! | no | | copy |
-//! | yes | other size | copy |
-//! | yes | same size, both tags comparable and equal | skip |
-//! | yes | same size, both tags comparable and different | copy |
-//! | yes | same size, tags not comparable, target not older | skip |
-//! | yes | same size, tags not comparable, target older | copy |
+//! | overwrite mode | target has the key | content | decision |
+//! |---|---|---|---|
+//! | any | no | | copy |
+//! | `NO_OVERWRITE` | yes | anything | skip |
+//! | `FULL_OVERWRITE` | yes | anything | copy |
+//! | by comparison | yes | other size | copy |
+//! | by comparison | yes | same size, both tags comparable and equal | skip |
+//! | by comparison | yes | same size, both tags comparable and different | copy |
+//! | by comparison | yes | same size, tags not comparable, target not older | skip |
+//! | by comparison | yes | same size, tags not comparable, target older | copy |
+//!
+//! The two modes by comparison, and the three checks of consistency, come to the same: no store that speaks S3 gives a
+//! CRC-64, and a bucket always tells lengths ([`crate::task::rules`]). The reference's default looks at sizes and times
+//! only; where tags can be compared, they know better than any clock. A task that asks for more proof than the size
+//! ([`crate::task::rules::MinimumProof`]) takes no time for one: without comparable tags the object is copied.
 //!
 //! Two tags are comparable when both are plain MD5 sums and the target does not encrypt with keys of its own; equal
 //! multipart tags are equal content, different ones say nothing, because the part sizes may differ.
@@ -15,6 +22,7 @@
 //! refused.
 
 use crate::object::{ETag, Entry};
+use crate::task::rules::{ConsistencyCheck, MinimumProof, OverwriteMode};
 use crate::task::{Key, TaskSpec, UnixMillis};
 
 /// Largest object that 10,000 parts of 5 GiB can hold, which is also S3's limit of 48.8 TiB.
@@ -47,6 +55,8 @@ pub enum Decision {
 pub enum SkipReason {
     /// The target has it.
     Identical,
+    /// The target has one of that name, and none is to be overwritten.
+    Exists,
     /// Not modified after `migrate_since`.
     Older,
 }
@@ -92,9 +102,19 @@ pub fn decide(entry: &Entry, existing: Option<&Existing>, spec: &TaskSpec) -> De
     if entry.size > MAX_OBJECT {
         return Decision::Refuse(RefuseReason::TooLarge);
     }
-    match existing {
-        Some(existing) if identical(entry, existing, spec) => Decision::Skip(SkipReason::Identical),
-        _ => Decision::Copy,
+    let Some(existing) = existing else {
+        return Decision::Copy;
+    };
+    match spec.rules.overwrite {
+        OverwriteMode::Never => Decision::Skip(SkipReason::Exists),
+        OverwriteMode::Always => Decision::Copy,
+        OverwriteMode::SizeLastModifiedComparison | OverwriteMode::Crc64Comparison => {
+            if identical(entry, existing, spec) {
+                Decision::Skip(SkipReason::Identical)
+            } else {
+                Decision::Copy
+            }
+        }
     }
 }
 
@@ -102,7 +122,11 @@ fn identical(entry: &Entry, existing: &Existing, spec: &TaskSpec) -> bool {
     if entry.size != existing.size {
         return false;
     }
-    let not_older = existing.last_modified >= entry.last_modified;
+    let not_older = match spec.rules.consistency {
+        ConsistencyCheck::SizeLastModified | ConsistencyCheck::Crc64 | ConsistencyCheck::NoCheck => {
+            existing.last_modified >= entry.last_modified
+        }
+    } && spec.rules.minimum_proof == MinimumProof::Size;
     let (Some(source), Some(target)) = (&entry.etag, &existing.etag) else {
         return not_older;
     };
@@ -172,6 +196,61 @@ mod tests {
             decide(&multipart, Some(&existing(1, Some(N), 0)), &spec()),
             Decision::Copy
         );
+    }
+
+    #[test]
+    fn every_mode_and_check_decides_as_the_table_says() {
+        use Decision::Copy;
+        use OverwriteMode as Mode;
+        let same = Decision::Skip(SkipReason::Identical);
+        let exists = Decision::Skip(SkipReason::Exists);
+        let targets = [
+            None,
+            Some(existing(2, Some(A), 9)),
+            Some(existing(1, Some(A), 0)),
+            Some(existing(1, Some(B), 9)),
+            Some(existing(1, Some(M), 9)),
+            Some(existing(1, Some(M), 4)),
+        ];
+        let compared = [Copy, Copy, same, Copy, same, Copy];
+        let rows = [
+            (Mode::Never, [Copy, exists, exists, exists, exists, exists]),
+            (Mode::SizeLastModifiedComparison, compared),
+            (Mode::Crc64Comparison, compared),
+            (Mode::Always, [Copy; 6]),
+        ];
+        for (overwrite, wanted) in rows {
+            for consistency in ConsistencyCheck::ALL {
+                let mut spec = spec();
+                spec.rules.overwrite = overwrite;
+                spec.rules.consistency = consistency;
+                let decided = targets
+                    .clone()
+                    .map(|t| decide(&entry(1, Some(A), 5), t.as_ref(), &spec));
+                assert_eq!(decided, wanted, "{overwrite:?} {consistency:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_time_is_no_proof_where_more_is_asked_for() {
+        let rows = [(A, A, true), (A, M, false), (M, M, true), (M, N, false)];
+        for minimum in [MinimumProof::Checksum, MinimumProof::ETag] {
+            for (source, target, skipped) in rows {
+                let mut spec = spec();
+                spec.rules.minimum_proof = minimum;
+                let decision = decide(
+                    &entry(1, Some(source), 5),
+                    Some(&existing(1, Some(target), 9)),
+                    &spec,
+                );
+                assert_eq!(
+                    decision != Decision::Copy,
+                    skipped,
+                    "{minimum:?} {source} {target}"
+                );
+            }
+        }
     }
 
     #[test]

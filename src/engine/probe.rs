@@ -70,6 +70,23 @@ async fn written_order(store: &SharedStore, folder: &str, keys: &[Key]) -> Resul
     Err(Error::new(ErrorKind::Integrity, text))
 }
 
+/// Writes one empty object with the encryption that the task asks for, and removes it. Tried once: the caller has tried
+/// enough.
+///
+/// # Errors
+/// That of the write.
+pub(super) async fn write_once(store: &SharedStore, kms: bool) -> Result<()> {
+    let key = Key::from(format!("oms/probe/{:016x}/w", rand::random::<u64>()).as_str());
+    let new = NewObject {
+        kms,
+        ..NewObject::default()
+    };
+    let written = store.put(&key, &new, 0, None, &WriteIf::Always, empty()).await;
+    // Also after an error: an answer may have been lost behind the effect.
+    let removed = again(|| store.delete(&key)).await;
+    written.map(drop).and(removed)
+}
+
 static NEW: std::sync::LazyLock<NewObject> = std::sync::LazyLock::new(NewObject::default);
 
 fn empty() -> Body {

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::breaker::{Breaker, Mark};
 use super::copy::{Outcome, failed, transfer};
 use super::feed::{Batch, Candidate, Found, Resumable, feed, pass_kind};
 use super::hooks::Point;
@@ -39,14 +40,18 @@ pub enum ShardEnd {
     Stopped,
 }
 
-struct Run {
-    ctx: Arc<Context>,
-    claim: ClaimedShard,
-    window: Window,
+pub(super) struct Run {
+    pub(super) ctx: Arc<Context>,
+    pub(super) claim: ClaimedShard,
+    pub(super) window: Window,
     waiting: VecDeque<Candidate>,
-    flight: JoinSet<(u64, Attempt<Outcome>)>,
+    flight: JoinSet<(u64, Mark, Attempt<Outcome>)>,
     speed: i64,
     resumable: Resumable,
+    /// Failures that may concern every object, with their numbers.
+    pub(super) breaker: Breaker<(u64, Outcome)>,
+    /// An object that went well, to ask about when many do not.
+    pub(super) witness: Option<Key>,
 }
 
 /// Walks a shard from its checkpoint to its end, or until it is stopped.
@@ -65,12 +70,15 @@ pub async fn run(ctx: Arc<Context>, claim: ClaimedShard) -> Result<ShardEnd, Hal
         flight: JoinSet::new(),
         speed: 0,
         resumable: Resumable::Yes,
+        breaker: Breaker::default(),
+        witness: None,
     };
     let walked = run.walk(&mut batches).await;
     drop(batches);
     feeder.abort();
     match walked {
         Ok(Walked::ToTheEnd) => {
+            run.release_all();
             run.commit(Close::Yes).await?;
             Ok(ShardEnd::Done)
         }
@@ -116,7 +124,11 @@ impl Run {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(Walked::UntilStopped),
-                Some(joined) = self.flight.join_next(), if !self.flight.is_empty() => self.landed(joined)?,
+                Some(joined) = self.flight.join_next(), if !self.flight.is_empty() => {
+                    if let Some((number, begun, outcome)) = self.landed(joined)? {
+                        self.settle(number, begun, outcome).await?;
+                    }
+                }
                 _ = tick.tick() => self.report().await?,
                 permit = Arc::clone(&objects).acquire_owned(),
                     if !self.waiting.is_empty() && self.window.has_room() =>
@@ -138,6 +150,10 @@ impl Run {
 
     /// Settles everything at the front of the queue that needs no copying.
     async fn settle_quick_ones(&mut self) -> Result<(), Halt> {
+        // What is held back must not keep a full window shut for ever.
+        if !self.window.has_room() && self.flight.is_empty() {
+            self.release_all();
+        }
         while self.window.has_room() {
             let copies = |c: &Candidate| matches!(c.step, Found::Planned(_, Decision::Copy));
             if self.waiting.front().is_none_or(copies) {
@@ -147,8 +163,11 @@ impl Run {
                 break;
             };
             let (size, outcome) = self.outcome_without_copy(&key, counted, step);
+            if matches!(outcome, Outcome::Skipped) && self.witness.is_none() {
+                self.witness = Some(key.clone());
+            }
             let number = self.window.push(key, size, counted);
-            self.window.settle(number, outcome);
+            self.settle(number, Mark::default(), outcome).await?;
             if self.window.records() >= RECORDS_PER_COMMIT {
                 self.commit(Close::No).await?;
             }
@@ -198,6 +217,7 @@ impl Run {
             return;
         };
         let number = self.window.push(key, entry.size, counted);
+        let begun = self.breaker.mark();
         let ctx = Arc::clone(&self.ctx);
         self.flight.spawn(async move {
             let abort = ctx.abort.clone();
@@ -206,23 +226,20 @@ impl Run {
                 () = abort.cancelled() => Err(cancelled()),
             };
             drop(permit);
-            (number, outcome)
+            (number, begun, outcome)
         });
     }
 
     fn landed(
         &mut self,
-        joined: Result<(u64, Attempt<Outcome>), tokio::task::JoinError>,
-    ) -> Result<(), Halt> {
-        let (number, outcome) =
+        joined: Result<(u64, Mark, Attempt<Outcome>), tokio::task::JoinError>,
+    ) -> Result<Option<(u64, Mark, Outcome)>, Halt> {
+        let (number, begun, outcome) =
             joined.map_err(|e| Halt::Ledger(Error::internal("copying ended by a defect").with_source(e)))?;
         match outcome {
-            Ok(outcome) => {
-                self.window.settle(number, outcome);
-                Ok(())
-            }
+            Ok(outcome) => Ok(Some((number, begun, outcome))),
             // It stays unsettled, and with it the checkpoint before it.
-            Err(trouble) if trouble.error.kind() == ErrorKind::Cancelled => Ok(()),
+            Err(trouble) if trouble.error.kind() == ErrorKind::Cancelled => Ok(None),
             Err(trouble) => Err(Halt::Trouble(trouble)),
         }
     }
@@ -299,7 +316,11 @@ impl Run {
                 biased;
                 joined = self.flight.join_next() => match joined {
                     None => return Ok(()),
-                    Some(joined) => self.landed(joined)?,
+                    Some(joined) => match self.landed(joined)? {
+                        // It is not known whether it is the object's own, and there is no time left to find out.
+                        None | Some((_, _, Outcome::Doubtful(..))) => {}
+                        Some((number, begun, outcome)) => self.settle(number, begun, outcome).await?,
+                    },
                 },
                 () = &mut grace => break,
                 () = self.ctx.abort.cancelled() => break,

@@ -76,6 +76,12 @@ impl Window {
         }
     }
 
+    /// The key of an object that is not settled yet.
+    pub fn key(&self, number: u64) -> Option<&Key> {
+        let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        self.open.get(index).map(|slot| &slot.key)
+    }
+
     /// Whether another object may be appended.
     pub fn has_room(&self) -> bool {
         self.open.len() < MAX_OPEN
@@ -147,7 +153,7 @@ impl Window {
                 *delta += Counters { gone: 1, ..settled };
                 true
             }
-            Outcome::Failed(failure) => {
+            Outcome::Failed(failure) | Outcome::Doubtful(failure, _) => {
                 delta.failed += 1;
                 self.settled.failures.push(Failure { size, ..*failure });
                 false

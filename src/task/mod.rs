@@ -2,6 +2,7 @@
 
 pub mod bandwidth;
 pub mod key;
+pub mod rules;
 pub mod spec;
 pub mod state;
 
@@ -10,6 +11,7 @@ use std::str::FromStr;
 
 pub use bandwidth::{BandwidthPolicy, BandwidthWindow};
 pub use key::Key;
+pub use rules::CopyRules;
 pub use spec::TaskSpec;
 pub use state::{Event, Rejection, State};
 
@@ -334,6 +336,7 @@ pub(crate) mod testing {
             record_failures: true,
             cdn: None,
             notification: None,
+            rules: super::CopyRules::default(),
         }
     }
 }

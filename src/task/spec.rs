@@ -1,6 +1,6 @@
 //! What a task shall do: valid once constructed, so nothing behind it checks again.
 
-use super::{Key, UnixMillis};
+use super::{CopyRules, Key, UnixMillis};
 use crate::error::{Error, Result};
 
 /// The whole order of a task, without credentials.
@@ -30,6 +30,8 @@ pub struct TaskSpec {
     pub cdn: Option<Cdn>,
     /// Whom to tell at the end.
     pub notification: Option<Notification>,
+    /// When to overwrite, how to compare, how much proof to ask for.
+    pub rules: CopyRules,
 }
 
 impl TaskSpec {

@@ -40,6 +40,40 @@ async fn a_task_is_created_as_ordered_and_shown_as_given() {
 }
 
 #[tokio::test]
+async fn the_rules_of_copying_are_taken_and_shown_with_their_defaults() {
+    let api = TestApi::new().await;
+    let rules = |mode: &str, check: &str, proof: &str| {
+        json!({"object_overwrite_mode": mode, "consistency_check": check, "minimum_proof": proof,
+               "crc64_missing_num": 0})
+    };
+    let id = api.post("/task", &create_body()).await.fine()["id"].clone();
+    let shown = api.get(&format!("/task/{id}")).await.fine();
+    let by_default = rules(
+        "SIZE_LAST_MODIFIED_COMPARISON_OVERWRITE",
+        "size_last_modified",
+        "size",
+    );
+    assert_eq!(shown["copy_rules"], by_default);
+    for mode in ["NO_OVERWRITE", "CRC64_COMPARISON_OVERWRITE", "FULL_OVERWRITE"] {
+        for (check, proof) in [("crc64", "checksum"), ("no_check", "etag")] {
+            let mut body = set(create_body(), "object_overwrite_mode", json!(mode));
+            body = set(body, "consistency_check", json!(check));
+            body = set(body, "minimum_proof", json!(proof));
+            let id = api.post("/task", &body).await.fine()["id"].clone();
+            let shown = api.get(&format!("/task/{id}")).await.fine();
+            assert_eq!(shown["copy_rules"], rules(mode, check, proof));
+        }
+    }
+    for field in ["object_overwrite_mode", "consistency_check", "minimum_proof"] {
+        let reply = api
+            .post("/task", &set(create_body(), field, json!("SOMETIMES")))
+            .await;
+        assert_eq!(reply.status, 400, "{field} {reply:?}");
+        assert!(reply.text.contains(field), "{reply:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_whole_bucket_has_many_spellings() {
     let api = TestApi::new().await;
     let whole = [Some(json!("")), Some(json!("/")), Some(Value::Null), None];

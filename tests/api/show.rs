@@ -66,6 +66,8 @@ async fn every_field_of_the_reference_is_there_from_the_beginning() {
         "thread_num": 50, "status": 1, "progress": 0.0, "migrate_speed": 0, "enableKMS": false, "description": "",
         "error_reason": "", "total_size": 0, "complete_size": 0, "start_time": 0, "left_time": 0, "total_time": 0,
         "success_num": 0, "fail_num": 0, "total_num": 0, "skipped_num": 0,
+        "copy_rules": {"object_overwrite_mode": "SIZE_LAST_MODIFIED_COMPARISON_OVERWRITE",
+                       "consistency_check": "size_last_modified", "minimum_proof": "size", "crc64_missing_num": 0},
         "proved": {"etag": 0, "checksum": 0, "size": 0},
         "migrate_since": 0, "task_type": "object", "source_cdn": null, "auto_restore": false,
         "enable_failed_object_recording": true,

@@ -1,4 +1,5 @@
 //! The engine between two in-process S3 servers: what arrives, what is counted, what a stop and a start do.
 
 mod copy;
+mod rules;
 mod start;

@@ -101,6 +101,7 @@ pub fn task(id: i64, project: &str) -> Task {
         record_failures: true,
         cdn: None,
         notification: None,
+        rules: CopyRules::default(),
     };
     Task {
         id: TaskId::new(id).unwrap(),

@@ -17,7 +17,9 @@ use oms::service::{CreateTask, PlaceRequest, TaskService};
 use oms::store::Store;
 use oms::store::sqlite::SqliteStore;
 use oms::task::spec::{Cloud, Scope};
-use oms::task::{BandwidthPolicy, Clock, Key, ProjectId, StartMode, State, Task, TaskId, UnixMillis};
+use oms::task::{
+    BandwidthPolicy, Clock, CopyRules, Key, ProjectId, StartMode, State, Task, TaskId, UnixMillis,
+};
 use oms::worker;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -93,6 +95,7 @@ impl Stores {
             record_failures: true,
             cdn: None,
             notification: None,
+            rules: CopyRules::default(),
             bandwidth: BandwidthPolicy::default(),
             credentials: self.credentials(),
         }

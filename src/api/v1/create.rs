@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::bandwidth::{self, BandwidthWindow};
+use super::copying::{self, ConsistencyCheck, MinimumProof, ObjectOverwriteMode};
 use super::place::{Naming, SourceNode, TargetNode, secret};
 use super::rules;
 use crate::api::json::Node;
@@ -147,6 +148,15 @@ pub struct CreateTask {
     task_type: Option<TaskType>,
     /// Whether failed objects are recorded, so that a start can repeat them alone; `true` when it is not given.
     enable_failed_object_recording: Option<bool>,
+    /// An extension, from version 2 of the reference: what to do about objects of the same name at the target;
+    /// `SIZE_LAST_MODIFIED_COMPARISON_OVERWRITE` when it is not given.
+    object_overwrite_mode: Option<ObjectOverwriteMode>,
+    /// An extension, from version 2 of the reference: how objects are compared; `size_last_modified` when it is not
+    /// given.
+    consistency_check: Option<ConsistencyCheck>,
+    /// An extension: the weakest proof under which an object counts as copied; one that is proved by less fails with
+    /// `ProofTooWeak`. `size` when it is not given.
+    minimum_proof: Option<MinimumProof>,
 }
 
 fn example() -> serde_json::Value {
@@ -215,6 +225,9 @@ fn check(body: CreateTask) -> Result<service::CreateTask> {
         bandwidth_policy,
         task_type,
         enable_failed_object_recording,
+        object_overwrite_mode,
+        consistency_check,
+        minimum_proof,
     } = body;
     let naming = match task_type.unwrap_or(TaskType::Object) {
         TaskType::Object => Naming::Objects,
@@ -261,6 +274,7 @@ fn check(body: CreateTask) -> Result<service::CreateTask> {
         record_failures: enable_failed_object_recording.unwrap_or(true),
         cdn: None,
         notification,
+        rules: copying::read(object_overwrite_mode, consistency_check, minimum_proof),
         bandwidth,
         credentials: Credentials {
             source: source_keys,

@@ -5,6 +5,7 @@
 
 mod bandwidth;
 mod cloud;
+mod copying;
 mod create;
 mod failures;
 mod info;
@@ -31,6 +32,9 @@ use super::error::{ApiError, BodyRefusals, Refusals};
 use super::extract::{InDomain, InProject, JsonBody, OfTask};
 use super::query::Query;
 use super::{ApiState, auth, fallback};
+
+/// Schemas of fields that the reference does not have in this version.
+pub const OWN_TYPES: [&str; 3] = ["ConsistencyCheck", "MinimumProof", "ObjectOverwriteMode"];
 
 type Answer<T> = Result<web::Json<T>, ApiError>;
 

@@ -5,6 +5,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::bandwidth::BandwidthWindow;
 use super::cloud::CloudName;
+use super::copying::TaskRules;
 use super::create::TaskType;
 use super::progress::{Totals, done, number_of};
 use crate::task::spec::{Cdn, EndpointOrigin, Place, Scope};
@@ -101,6 +102,8 @@ pub struct Task {
     skipped_num: i64,
     /// An extension: what proved the copies.
     proved: Proved,
+    /// An extension: the rules that the task copies by.
+    copy_rules: TaskRules,
     /// What became of the notification; only after the end of a task that asked for one.
     #[serde(rename = "smnInfo", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -250,6 +253,7 @@ impl Task {
             record_failures,
             cdn,
             notification,
+            rules,
         } = spec;
         let totals = Totals::new(&counters, survey, pass);
         let speed = if state == State::Running { speed.max(0) } else { 0 };
@@ -283,6 +287,7 @@ impl Task {
                 checksum: counters.proved_checksum,
                 size: counters.proved_size,
             },
+            copy_rules: TaskRules::new(rules, counters.listed),
             smn_info: notification.filter(|_| ended).map(|_| SmnResult::not_sent()),
             migrate_since: migrate_since.map_or(0, |since| since.0 / 1000),
             task_type,

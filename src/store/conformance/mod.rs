@@ -14,7 +14,8 @@ use super::{ClaimedShard, ClaimedTask, Commit, Committed, Ending, Failure, NewTa
 use crate::secret::SealedCredentials;
 use crate::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Place, Scope};
 use crate::task::{
-    BandwidthPolicy, Counters, Key, PassKind, ProjectId, StartMode, State, Task, TaskId, TaskSpec, UnixMillis,
+    BandwidthPolicy, CopyRules, Counters, Key, PassKind, ProjectId, StartMode, State, Task, TaskId, TaskSpec,
+    UnixMillis,
 };
 
 /// Runs the whole suite on one ledger.
@@ -61,6 +62,7 @@ pub fn spec() -> TaskSpec {
         record_failures: true,
         cdn: None,
         notification: None,
+        rules: CopyRules::default(),
     }
 }
 

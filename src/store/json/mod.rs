@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::task::rules::{ConsistencyCheck, CopyRules, MinimumProof, OverwriteMode};
 use crate::task::spec::{
     Addressing, Cdn, Cloud, Endpoint, EndpointOrigin, Notification, Place, Scope, TaskSpec,
 };
@@ -33,6 +34,9 @@ struct SpecRow {
     record_failures: bool,
     cdn: Option<CdnRow>,
     notification: Option<NotificationRow>,
+    /// Absent in orders that were written before these rules could be chosen.
+    #[serde(default)]
+    rules: RulesRow,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -79,6 +83,21 @@ struct NotificationRow {
     topic_urn: String,
     language: Option<String>,
     triggers: Vec<String>,
+}
+
+/// Names of the reference; each is absent where a version did not know it.
+#[derive(Serialize, Deserialize)]
+#[serde(default)]
+struct RulesRow {
+    overwrite: String,
+    consistency: String,
+    minimum_proof: String,
+}
+
+impl Default for RulesRow {
+    fn default() -> Self {
+        Self::from(CopyRules::default())
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -176,6 +195,7 @@ impl From<&TaskSpec> for SpecRow {
             record_failures,
             cdn,
             notification,
+            rules,
         } = spec;
         Self {
             source: source.into(),
@@ -190,6 +210,7 @@ impl From<&TaskSpec> for SpecRow {
             record_failures: *record_failures,
             cdn: cdn.as_ref().map(CdnRow::from),
             notification: notification.as_ref().map(NotificationRow::from),
+            rules: (*rules).into(),
         }
     }
 }
@@ -210,6 +231,38 @@ impl TryFrom<SpecRow> for TaskSpec {
             record_failures: row.record_failures,
             cdn: row.cdn.map(Cdn::from),
             notification: row.notification.map(Notification::from),
+            rules: row.rules.try_into()?,
+        })
+    }
+}
+
+impl From<CopyRules> for RulesRow {
+    fn from(rules: CopyRules) -> Self {
+        let CopyRules {
+            overwrite,
+            consistency,
+            minimum_proof,
+        } = rules;
+        Self {
+            overwrite: overwrite.name().to_owned(),
+            consistency: consistency.name().to_owned(),
+            minimum_proof: minimum_proof.name().to_owned(),
+        }
+    }
+}
+
+impl TryFrom<RulesRow> for CopyRules {
+    type Error = Error;
+    fn try_from(row: RulesRow) -> Result<Self> {
+        let RulesRow {
+            overwrite,
+            consistency,
+            minimum_proof,
+        } = row;
+        Ok(Self {
+            overwrite: OverwriteMode::from_name(&overwrite).ok_or_else(|| damaged("overwrite"))?,
+            consistency: ConsistencyCheck::from_name(&consistency).ok_or_else(|| damaged("consistency"))?,
+            minimum_proof: MinimumProof::from_name(&minimum_proof).ok_or_else(|| damaged("minimum_proof"))?,
         })
     }
 }

@@ -57,6 +57,19 @@ fn notification() -> impl Strategy<Value = Notification> {
     })
 }
 
+fn rules() -> impl Strategy<Value = CopyRules> {
+    (
+        prop::sample::select(&OverwriteMode::ALL[..]),
+        prop::sample::select(&ConsistencyCheck::ALL[..]),
+        prop::sample::select(&MinimumProof::ALL[..]),
+    )
+        .prop_map(|(overwrite, consistency, minimum_proof)| CopyRules {
+            overwrite,
+            consistency,
+            minimum_proof,
+        })
+}
+
 fn spec() -> impl Strategy<Value = TaskSpec> {
     let places = (place(), place(), key(), scope());
     let options = (any::<[bool; 3]>(), any::<u8>(), any::<Option<i64>>());
@@ -64,11 +77,12 @@ fn spec() -> impl Strategy<Value = TaskSpec> {
         any::<String>(),
         prop::option::of(cdn()),
         prop::option::of(notification()),
+        rules(),
     );
     (places, options, rest).prop_map(|(places, options, rest)| {
         let (source, target, target_prefix, scope) = places;
         let ([kms, restore, record_failures], threads, since) = options;
-        let (description, cdn, notification) = rest;
+        let (description, cdn, notification, rules) = rest;
         TaskSpec {
             source,
             target,
@@ -82,6 +96,7 @@ fn spec() -> impl Strategy<Value = TaskSpec> {
             record_failures,
             cdn,
             notification,
+            rules,
         }
     })
 }
@@ -109,11 +124,16 @@ proptest! {
 /// A change of this text makes existing ledgers unreadable, unless the new form still reads it.
 #[test]
 fn the_written_form_is_stable() {
-    let text = r#"{"source":{"cloud":"AWS","region":"r","bucket":"b","url":"https://s","addressing":"path","origin":"request","app_id":null},"target":{"cloud":"HuaweiCloud","region":"r","bucket":"c","url":"https://t","addressing":"virtual_host","origin":"catalogue","app_id":"1"},"target_prefix":{"hex":"ff"},"scope":{"objects":["a","b/"]},"description":"d","threads":5,"kms":false,"migrate_since":7,"restore":false,"record_failures":true,"cdn":null,"notification":{"topic_urn":"u","language":null,"triggers":["FAIL"]}}"#;
-    let spec = spec_from_text(text).unwrap();
+    let first = r#"{"source":{"cloud":"AWS","region":"r","bucket":"b","url":"https://s","addressing":"path","origin":"request","app_id":null},"target":{"cloud":"HuaweiCloud","region":"r","bucket":"c","url":"https://t","addressing":"virtual_host","origin":"catalogue","app_id":"1"},"target_prefix":{"hex":"ff"},"scope":{"objects":["a","b/"]},"description":"d","threads":5,"kms":false,"migrate_since":7,"restore":false,"record_failures":true,"cdn":null,"notification":{"topic_urn":"u","language":null,"triggers":["FAIL"]}}"#;
+    let spec = spec_from_text(first).unwrap();
     assert_eq!(spec.target_prefix, Key::from(&b"\xff"[..]));
     assert_eq!(spec.scope, Scope::Objects(vec![Key::from("a"), Key::from("b/")]));
+    // The first version knew no rules.
+    assert_eq!(spec.rules, CopyRules::default());
+    let rules = r#","rules":{"overwrite":"SIZE_LAST_MODIFIED_COMPARISON_OVERWRITE","consistency":"size_last_modified","minimum_proof":"size"}}"#;
+    let text = format!("{}{rules}", &first[..first.len() - 1]);
     assert_eq!(spec_to_text(&spec).unwrap(), text);
+    assert_eq!(spec_from_text(&text).unwrap(), spec);
     let text = r#"[{"start":1,"end":2,"max_bytes_per_second":3}]"#;
     assert_eq!(
         bandwidth_to_text(&bandwidth_from_text(text).unwrap()).unwrap(),

@@ -1,0 +1,316 @@
+//! The circuit breaker: tells a failure of one object from one that would hit every object. Pure.
+//!
+//! A failure whose kind may concern all objects alike (the key may not read at all, the store is down, it throttles) is
+//! held back. It becomes the object's own as soon as another object goes through the same side; [`ENOUGH`] of one kind
+//! from one side without a success between stop the pass, and then none of them was recorded: the next start takes the
+//! objects up again.
+//!
+//! | held of a side and ailment | happens | then |
+//! |---|---|---|
+//! | fewer than [`ENOUGH`] | a failure of them | it is held |
+//! | [`ENOUGH`] | | ask a witness: another object of that side |
+//! | any | the witness is fine | what is held of that side and ailment is settled |
+//! | any | the witness is not fine | the pass stops, nothing of it is settled |
+//! | any | an object that was begun later is copied | all is settled: both sides work |
+//! | any | the source says that an object is gone, asked later | all of the source is settled: it answers |
+//! | any | the shard ends, or its window is full | all is settled |
+//! | any | a stop | nothing is settled; the objects are taken up again |
+
+use super::retry::Trouble;
+use crate::error::{Error, ErrorKind};
+use crate::object::clouds::Side;
+use crate::task::Key;
+
+/// Failures in a row that make the breaker ask whether the side works at all.
+pub const ENOUGH: usize = 20;
+
+/// What may be wrong with a whole side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ailment {
+    /// The key may not do this.
+    Denied,
+    /// The store does not serve: errors that did not pass, no answer in time.
+    Down,
+    /// It asks for fewer requests.
+    Throttled,
+}
+
+/// A failure that may concern every object alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Suspect {
+    /// Whose.
+    pub side: Side,
+    /// What.
+    pub ailment: Ailment,
+}
+
+impl Suspect {
+    /// Whether a trouble may concern every object alike.
+    #[must_use]
+    pub const fn of(trouble: &Trouble) -> Option<Self> {
+        let ailment = match trouble.error.kind() {
+            ErrorKind::PermissionDenied => Ailment::Denied,
+            ErrorKind::Unavailable | ErrorKind::Timeout => Ailment::Down,
+            ErrorKind::RateLimited => Ailment::Throttled,
+            // These stop the pass at the first object ([`Trouble::is_fatal`]).
+            ErrorKind::Unauthenticated
+            | ErrorKind::BucketNotFound
+            | ErrorKind::StorageFull
+            | ErrorKind::Forbidden
+            // These say something of one object, or of us.
+            | ErrorKind::InvalidArgument
+            | ErrorKind::NotFound
+            | ErrorKind::UploadNotFound
+            | ErrorKind::PreconditionFailed
+            | ErrorKind::Conflict
+            | ErrorKind::Archived
+            | ErrorKind::Cancelled
+            | ErrorKind::Integrity
+            | ErrorKind::Unsupported
+            | ErrorKind::Internal => return None,
+        };
+        Some(Self {
+            side: trouble.side,
+            ailment,
+        })
+    }
+
+    /// The trouble that stops the pass, with the message of the last object that had it.
+    #[must_use]
+    pub fn trouble(self, last: &str) -> Trouble {
+        let kind = match self.ailment {
+            Ailment::Denied => ErrorKind::PermissionDenied,
+            Ailment::Down => ErrorKind::Unavailable,
+            Ailment::Throttled => ErrorKind::RateLimited,
+        };
+        let text = format!(
+            "{ENOUGH} objects in a row had the same trouble and none went through, so the task stopped without \
+             recording them as failed; a start goes on with them. The last one: {last}"
+        );
+        Trouble {
+            side: self.side,
+            error: Error::new(kind, text),
+        }
+    }
+}
+
+/// A failure that is not settled yet.
+#[derive(Debug)]
+pub struct Held<T> {
+    /// Its object.
+    pub key: Key,
+    /// What is to be settled.
+    pub item: T,
+    suspect: Suspect,
+    number: u64,
+}
+
+/// A moment, counted in failures: what was begun at a mark can only disprove the failures before it. A read that began
+/// before the store turned may well end after it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark(u64);
+
+/// What to do after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Go on.
+    Wait,
+    /// Ask whether the side works for another object.
+    AskWitness,
+}
+
+/// The failures of a shard that are held back. At most [`ENOUGH`] for each side and ailment.
+#[derive(Debug)]
+pub struct Breaker<T> {
+    held: Vec<Held<T>>,
+    /// Failures seen so far.
+    seen: u64,
+}
+
+impl<T> Default for Breaker<T> {
+    fn default() -> Self {
+        Self {
+            held: Vec::new(),
+            seen: 0,
+        }
+    }
+}
+
+impl<T> Breaker<T> {
+    /// Holds a failure back.
+    pub fn hold(&mut self, suspect: Suspect, key: Key, item: T) -> Next {
+        self.held.push(Held {
+            key,
+            item,
+            suspect,
+            number: self.seen,
+        });
+        self.seen += 1;
+        if self.held.iter().filter(|held| held.suspect == suspect).count() >= ENOUGH {
+            Next::AskWitness
+        } else {
+            Next::Wait
+        }
+    }
+
+    /// The present moment.
+    #[must_use]
+    pub const fn mark(&self) -> Mark {
+        Mark(self.seen)
+    }
+
+    /// An object that was begun at `begun` was copied: the failures before that are their objects' own.
+    pub fn copied(&mut self, begun: Mark) -> Vec<Held<T>> {
+        self.release(|held| held.number < begun.0)
+    }
+
+    /// The source has answered sensibly to what was begun at `begun`: its failures before that are their objects' own.
+    pub fn source_answered(&mut self, begun: Mark) -> Vec<Held<T>> {
+        self.release(|held| held.suspect.side == Side::Source && held.number < begun.0)
+    }
+
+    /// Nothing more can be learnt: all failures are their objects' own.
+    pub fn give_up(&mut self) -> Vec<Held<T>> {
+        std::mem::take(&mut self.held)
+    }
+
+    /// The witness is fine: these failures are their objects' own.
+    pub fn acquitted(&mut self, of: Suspect) -> Vec<Held<T>> {
+        self.release(|held| held.suspect == of)
+    }
+
+    /// Objects whose failure is held.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.held.iter().map(|held| &held.key)
+    }
+
+    fn release(&mut self, which: impl Fn(&Held<T>) -> bool) -> Vec<Held<T>> {
+        self.held.extract_if(.., |held| which(held)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOURCE_DENIED: Suspect = Suspect {
+        side: Side::Source,
+        ailment: Ailment::Denied,
+    };
+    const SOURCE_DOWN: Suspect = Suspect {
+        side: Side::Source,
+        ailment: Ailment::Down,
+    };
+    const TARGET_DENIED: Suspect = Suspect {
+        side: Side::Target,
+        ailment: Ailment::Denied,
+    };
+
+    fn filled(rows: &[(Suspect, usize)]) -> Breaker<Suspect> {
+        let mut breaker = Breaker::default();
+        for (suspect, count) in rows {
+            for _ in 0..*count {
+                breaker.hold(*suspect, Key::from("k"), *suspect);
+            }
+        }
+        breaker
+    }
+
+    #[test]
+    fn the_witness_is_asked_when_one_side_and_ailment_has_enough() {
+        let few = ENOUGH - 1;
+        for (before, next, wanted) in [
+            (vec![], SOURCE_DENIED, Next::Wait),
+            (vec![(SOURCE_DENIED, few)], SOURCE_DENIED, Next::AskWitness),
+            (vec![(SOURCE_DENIED, few)], SOURCE_DOWN, Next::Wait),
+            (vec![(SOURCE_DENIED, few)], TARGET_DENIED, Next::Wait),
+            (
+                vec![(TARGET_DENIED, few), (SOURCE_DOWN, 3)],
+                TARGET_DENIED,
+                Next::AskWitness,
+            ),
+        ] {
+            let mut breaker = filled(&before);
+            assert_eq!(
+                breaker.hold(next, Key::from("k"), next),
+                wanted,
+                "{before:?} {next:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_success_settles_what_it_disproves() {
+        type Event = fn(&mut Breaker<Suspect>) -> Vec<Held<Suspect>>;
+        let rows: [(&str, Event, usize, usize); 8] = [
+            ("copied", |b| b.copied(b.mark()), 7, 0),
+            ("copied, begun before all", |b| b.copied(Mark::default()), 0, 7),
+            ("copied, begun after two", |b| b.copied(Mark(2)), 2, 5),
+            ("gone", |b| b.source_answered(b.mark()), 5, 2),
+            (
+                "gone, begun before all",
+                |b| b.source_answered(Mark::default()),
+                0,
+                7,
+            ),
+            ("the shard ends", Breaker::give_up, 7, 0),
+            (
+                "denied at the source, acquitted",
+                |b| b.acquitted(SOURCE_DENIED),
+                2,
+                5,
+            ),
+            (
+                "denied at the target, acquitted",
+                |b| b.acquitted(TARGET_DENIED),
+                2,
+                5,
+            ),
+        ];
+        for (name, event, released, kept) in rows {
+            let mut breaker = filled(&[(SOURCE_DENIED, 2), (SOURCE_DOWN, 3), (TARGET_DENIED, 2)]);
+            assert_eq!(
+                (event(&mut breaker).len(), breaker.keys().count()),
+                (released, kept),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_kinds_that_may_concern_everything_are_suspect() {
+        for (kind, wanted) in [
+            (ErrorKind::PermissionDenied, Some(Ailment::Denied)),
+            (ErrorKind::Unavailable, Some(Ailment::Down)),
+            (ErrorKind::Timeout, Some(Ailment::Down)),
+            (ErrorKind::RateLimited, Some(Ailment::Throttled)),
+            (ErrorKind::Integrity, None),
+            (ErrorKind::InvalidArgument, None),
+            (ErrorKind::Archived, None),
+        ] {
+            let trouble = Trouble {
+                side: Side::Target,
+                error: Error::new(kind, "x"),
+            };
+            assert_eq!(Suspect::of(&trouble).map(|s| s.ailment), wanted, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn the_reasons_are_those_of_the_reference() {
+        for (side, ailment, code) in [
+            (Side::Source, Ailment::Denied, "TRF.0152"),
+            (Side::Source, Ailment::Down, "TRF.0157"),
+            (Side::Source, Ailment::Throttled, "TRF.0159"),
+            (Side::Target, Ailment::Denied, "TRF.0051"),
+            (Side::Target, Ailment::Down, "TRF.0061"),
+            (Side::Target, Ailment::Throttled, "TRF.0061"),
+        ] {
+            assert_eq!(
+                Suspect { side, ailment }.trouble("no").reason().code,
+                code,
+                "{side:?} {ailment:?}"
+            );
+        }
+    }
+}

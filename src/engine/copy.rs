@@ -89,7 +89,7 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Attempt<Outcome> {
             (Side::Source, ErrorKind::NotFound) => return Ok(Outcome::Gone),
             (Side::Source, ErrorKind::PreconditionFailed) if refreshed.is_none() => {
                 // Changed since it was listed: take the version that is there now, once.
-                match feed::head(&ctx.source, &entry.key).await.at_source() {
+                match feed::head(ctx, &ctx.source, &entry.key).await.at_source() {
                     Ok(None) => return Ok(Outcome::Gone),
                     Ok(Some(ObjectInfo {
                         size,
@@ -113,7 +113,7 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Attempt<Outcome> {
             (Side::Target, ErrorKind::Integrity) => tag = SourceTag::Opaque,
             _ => {}
         }
-        let Some(wait) = retry::delay(&trouble.error, tries, rand::random()) else {
+        let Some(wait) = retry::delay(ctx.tuning.pace, &trouble.error, tries, rand::random()) else {
             return Ok(failed(ctx, &entry.key, entry.size, &trouble, tries));
         };
         tracing::debug!(task.id = %ctx.task.id, key = ?entry.key, error = %trouble.error, tries, "object is tried again");
@@ -156,7 +156,7 @@ pub fn failed(ctx: &Context, key: &Key, size: u64, trouble: &Trouble, tries: u32
 }
 
 async fn copy_once(ctx: &Context, entry: &Entry, tag: SourceTag) -> Attempt<Copied> {
-    if entry.size > multipart::THRESHOLD {
+    if entry.size > ctx.tuning.sizes.threshold {
         return multipart::copy(ctx, entry).await;
     }
     match ctx.route {
@@ -237,7 +237,7 @@ async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag) -> Attempt<Co
 /// Stores that keep folders (SeaweedFS) take bytes under a key that ends with `/`, give their tag back, and keep none of
 /// them. Only the size that they tell afterwards shows it.
 async fn holds_bytes(ctx: &Context, key: &Key, size: u64) -> Attempt<()> {
-    let stored = feed::head(&ctx.target, key).await.at_target()?;
+    let stored = feed::head(ctx, &ctx.target, key).await.at_target()?;
     if stored.is_some_and(|info| info.size == size) {
         return Ok(());
     }

@@ -14,6 +14,7 @@ use crate::api::{self, ApiState};
 use crate::config::Config;
 use crate::dispatch::Dispatch;
 use crate::dispatch::local::LocalDispatch;
+use crate::engine::Tuning;
 use crate::engine::hooks::Hooks;
 use crate::engine::limit::Streams;
 use crate::error::{Error, ErrorKind, Result};
@@ -88,6 +89,7 @@ impl App {
             clock,
             zone: config.zone()?,
             parallel_tasks: usize::try_from(config.parallel_tasks).unwrap_or(usize::MAX),
+            tuning: Tuning::default(),
             hooks,
         });
         Ok(Self {

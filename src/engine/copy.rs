@@ -93,7 +93,7 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Attempt<Outcome> {
             (Side::Source, ErrorKind::NotFound) => return Ok(Outcome::Gone),
             (Side::Source, ErrorKind::PreconditionFailed) if refreshed.is_none() => {
                 // Changed since it was listed: take the version that is there now, once.
-                match feed::head(&ctx.source, &entry.key).await.at_source() {
+                match feed::head(ctx, &ctx.source, &entry.key).await.at_source() {
                     Ok(None) => return Ok(Outcome::Gone),
                     Ok(Some(ObjectInfo {
                         size,
@@ -117,7 +117,7 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Attempt<Outcome> {
             (Side::Target, ErrorKind::Integrity) => tag = SourceTag::Opaque,
             _ => {}
         }
-        let Some(wait) = retry::delay(&trouble.error, tries, rand::random()) else {
+        let Some(wait) = retry::delay(ctx.tuning.pace, &trouble.error, tries, rand::random()) else {
             return Ok(failed(ctx, &entry.key, entry.size, &trouble, tries));
         };
         tracing::debug!(task.id = %ctx.task.id, key = ?entry.key, error = %trouble.error, tries, "object is tried again");
@@ -164,7 +164,7 @@ pub fn failed(ctx: &Context, key: &Key, size: u64, trouble: &Trouble, tries: u32
 }
 
 async fn copy_once(ctx: &Context, entry: &Entry, tag: SourceTag) -> Attempt<Copied> {
-    let copied = if entry.size > multipart::THRESHOLD {
+    let copied = if entry.size > ctx.tuning.sizes.threshold {
         multipart::copy(ctx, entry).await?
     } else {
         match ctx.route {

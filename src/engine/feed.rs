@@ -92,7 +92,7 @@ async fn feed_prefix(
     sender: &Sender,
 ) -> std::result::Result<(), Halt> {
     let from = after.clone().map_or(ListFrom::Start, ListFrom::After);
-    let mut pages = Pages::new(Arc::clone(&ctx.source), prefix.clone(), from);
+    let mut pages = Pages::new(Arc::clone(&ctx.source), ctx.tuning.pace, prefix.clone(), from);
     let mut target = Matcher::new(ctx, prefix, after.as_ref());
     let mut watch = OrderWatch::default();
     let mut order = Resumable::Yes;
@@ -182,7 +182,7 @@ async fn feed_failures(
 async fn look_up(ctx: &Context, keys: Vec<(Key, i64)>) -> Attempt<Vec<Candidate>> {
     stream::iter(keys)
         .map(|(key, counted)| async move {
-            let step = match head(&ctx.source, &key).await.at_source() {
+            let step = match head(ctx, &ctx.source, &key).await.at_source() {
                 Ok(None) => Found::Missing,
                 Ok(Some(info)) => {
                     let entry = Entry {
@@ -218,7 +218,7 @@ fn plan(ctx: &Context, entry: Entry, existing: Attempt<Option<Existing>>) -> Fou
 
 pub(super) async fn existing_at_target(ctx: &Context, key: &Key) -> Attempt<Option<Existing>> {
     let key = key.with_prefix(ctx.task.spec.target_prefix.as_bytes());
-    let info = head(&ctx.target, &key).await.at_target()?;
+    let info = head(ctx, &ctx.target, &key).await.at_target()?;
     Ok(info.map(|info| Existing {
         size: info.size,
         etag: info.etag,
@@ -227,14 +227,14 @@ pub(super) async fn existing_at_target(ctx: &Context, key: &Key) -> Attempt<Opti
 }
 
 /// What a store says of a key, tried again while that may help; `None` when it has no such object.
-pub(super) async fn head(store: &SharedStore, key: &Key) -> Result<Option<ObjectInfo>> {
+pub(super) async fn head(ctx: &Context, store: &SharedStore, key: &Key) -> Result<Option<ObjectInfo>> {
     let mut tries = 0;
     loop {
         tries += 1;
         match store.head(key, None).await {
             Ok(info) => return Ok(Some(info)),
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => match retry::delay(&error, tries, rand::random()) {
+            Err(error) => match retry::delay(ctx.tuning.pace, &error, tries, rand::random()) {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => return Err(error.with_tries(tries)),
             },

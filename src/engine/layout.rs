@@ -2,12 +2,30 @@
 
 /// Most parts of an upload (S3).
 pub const MAX_PARTS: u64 = 10_000;
-/// Smallest part but the last (S3).
-const MIN_PART: u64 = 5 << 20;
 /// Largest part (S3).
 const MAX_PART: u64 = 5 << 30;
-/// Part size when nothing else decides.
-const DEFAULT_PART: u64 = 16 << 20;
+
+/// What objects are cut into parts, and into which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Objects above this many bytes are uploaded in parts.
+    pub threshold: u64,
+    /// Smallest part but the last.
+    pub smallest: u64,
+    /// Part size when nothing else decides.
+    pub usual: u64,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self {
+            threshold: 64 << 20,
+            // The limit of S3.
+            smallest: 5 << 20,
+            usual: 16 << 20,
+        }
+    }
+}
 
 /// How an object is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,9 +50,9 @@ pub enum Boundaries {
 /// Cuts an object of `size` bytes. `source_part` is the size of the source's first part and its number of parts, if
 /// it was uploaded in parts.
 #[must_use]
-pub fn layout(size: u64, source_part: Option<(u64, u32)>) -> Layout {
+pub fn layout(sizes: Sizes, size: u64, source_part: Option<(u64, u32)>) -> Layout {
     if let Some((part_size, count)) = source_part
-        && (MIN_PART..=MAX_PART).contains(&part_size)
+        && (sizes.smallest..=MAX_PART).contains(&part_size)
         && size.div_ceil(part_size) == u64::from(count)
     {
         return Layout {
@@ -43,8 +61,12 @@ pub fn layout(size: u64, source_part: Option<(u64, u32)>) -> Layout {
             boundaries: Boundaries::Source,
         };
     }
-    let smallest = size.div_ceil(MAX_PARTS).next_multiple_of(1 << 20);
-    let part_size = smallest.clamp(DEFAULT_PART, MAX_PART);
+    let enough = size.div_ceil(MAX_PARTS);
+    let part_size = if enough <= sizes.usual {
+        sizes.usual
+    } else {
+        enough.next_multiple_of(1 << 20).min(MAX_PART)
+    };
     let count = u32::try_from(size.div_ceil(part_size)).unwrap_or(u32::MAX);
     Layout {
         part_size,
@@ -64,9 +86,14 @@ impl Layout {
 
 #[cfg(test)]
 mod tests {
-    use super::super::multipart::THRESHOLD;
     use super::*;
     use proptest::prelude::*;
+
+    const THRESHOLD: u64 = 64 << 20;
+
+    fn layout(size: u64, source_part: Option<(u64, u32)>) -> Layout {
+        super::layout(Sizes::default(), size, source_part)
+    }
 
     #[test]
     fn parts_grow_with_the_object() {
@@ -91,7 +118,7 @@ mod tests {
         fn parts_cover_every_byte_once(size in THRESHOLD + 1..super::super::plan::MAX_OBJECT, source in any::<Option<(u64, u32)>>()) {
             let layout = layout(size, source);
             prop_assert!(u64::from(layout.count) <= MAX_PARTS && layout.count > 0);
-            prop_assert!(layout.part_size >= MIN_PART && layout.part_size <= MAX_PART);
+            prop_assert!(layout.part_size >= Sizes::default().smallest && layout.part_size <= MAX_PART);
             let (offset, length) = layout.range(size, layout.count);
             prop_assert!(length > 0);
             prop_assert_eq!(offset + length, size);

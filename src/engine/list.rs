@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::retry::{self, MAX_TRIES};
+use super::retry::{self, MAX_TRIES, Pace};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::{Entry, ListFrom, ListPage, SharedStore};
 use crate::task::Key;
@@ -26,10 +26,10 @@ pub struct Pages {
 impl Pages {
     /// Lists everything below `prefix` from `from` on.
     #[must_use]
-    pub fn new(store: SharedStore, prefix: Key, from: ListFrom) -> Self {
+    pub fn new(store: SharedStore, pace: Pace, prefix: Key, from: ListFrom) -> Self {
         let (sender, receiver) = mpsc::channel(AHEAD);
         let lister = tokio::spawn(async move {
-            let end = produce(&store, &prefix, from, &sender).await;
+            let end = produce(&store, pace, &prefix, from, &sender).await;
             if let Err(error) = end {
                 // The reader is gone when this fails, and with it whoever would care.
                 sender.send(Err(error)).await.unwrap_or_default();
@@ -52,13 +52,14 @@ impl Pages {
 
 async fn produce(
     store: &SharedStore,
+    pace: Pace,
     prefix: &Key,
     mut from: ListFrom,
     sender: &mpsc::Sender<Result<Vec<Entry>>>,
 ) -> Result<()> {
     let mut empty = 0;
     loop {
-        let ListPage { entries, next } = page(store, prefix, &from).await?;
+        let ListPage { entries, next } = page(store, pace, prefix, &from).await?;
         if let Some(stray) = entries
             .iter()
             .find(|e| !e.key.as_bytes().starts_with(prefix.as_bytes()))
@@ -88,13 +89,13 @@ async fn produce(
 }
 
 /// One page, tried again while that may help.
-pub(super) async fn page(store: &SharedStore, prefix: &Key, from: &ListFrom) -> Result<ListPage> {
+pub(super) async fn page(store: &SharedStore, pace: Pace, prefix: &Key, from: &ListFrom) -> Result<ListPage> {
     let mut tries = 0;
     loop {
         tries += 1;
         match store.list(prefix.as_bytes(), from).await {
             Ok(page) => return Ok(page),
-            Err(error) => match retry::delay(&error, tries, rand::random()) {
+            Err(error) => match retry::delay(pace, &error, tries, rand::random()) {
                 Some(wait) => {
                     tracing::debug!(store = %store.describe(), %error, tries, "listing is tried again");
                     tokio::time::sleep(wait).await;
@@ -116,13 +117,19 @@ pub struct Cursor {
 impl Cursor {
     /// Reads the target's keys below `target_prefix + prefix`, behind the source key `after`.
     #[must_use]
-    pub fn new(store: &SharedStore, target_prefix: &Key, prefix: &Key, after: Option<&Key>) -> Self {
+    pub fn new(
+        store: &SharedStore,
+        pace: Pace,
+        target_prefix: &Key,
+        prefix: &Key,
+        after: Option<&Key>,
+    ) -> Self {
         let from = after.map_or(ListFrom::Start, |key| {
             ListFrom::After(key.with_prefix(target_prefix.as_bytes()))
         });
         let whole = prefix.with_prefix(target_prefix.as_bytes());
         Self {
-            pages: Pages::new(Arc::clone(store), whole, from),
+            pages: Pages::new(Arc::clone(store), pace, whole, from),
             page: Vec::new().into_iter(),
             cut: target_prefix.as_bytes().len(),
         }

@@ -52,6 +52,7 @@ impl Matcher {
         }
         let cursor = Box::new(Cursor::new(
             &ctx.target,
+            ctx.tuning.pace,
             &ctx.task.spec.target_prefix,
             prefix,
             after,

@@ -90,12 +90,24 @@ pub struct Context {
     pub abort: CancellationToken,
     /// Time.
     pub clock: Clock,
+    /// Sizes and delays.
+    pub tuning: Tuning,
     /// Test points.
     pub hooks: Hooks,
     /// Set when the source's tags were found to look like MD5 sums without being some.
     pub source_tags_opaque: AtomicBool,
     /// The same of the target.
     pub target_tags_opaque: AtomicBool,
+}
+
+/// Sizes and delays that nobody sets in production; tests make them small, so that they need neither large objects nor
+/// patience.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tuning {
+    /// How fast tries follow each other.
+    pub pace: retry::Pace,
+    /// How objects are cut into parts.
+    pub sizes: layout::Sizes,
 }
 
 /// A shared handle on the ledger.

@@ -20,10 +20,9 @@ use crate::object::{ETag, Entry, ObjectInfo, Part, UploadId, WriteIf};
 use crate::store::OpenUpload;
 use crate::task::Key;
 
-/// Objects above this many bytes are uploaded in parts.
-pub const THRESHOLD: u64 = 64 << 20;
 /// Parts of one object at the same time.
 const PARTS_AT_ONCE: usize = 4;
+
 /// Copies an object in parts, going on with an upload that the ledger knows.
 pub(super) async fn copy(ctx: &Context, entry: &Entry) -> Attempt<Copied> {
     let (info, source_part) = look_at_source(ctx, entry).await?;
@@ -35,7 +34,7 @@ pub(super) async fn copy(ctx: &Context, entry: &Entry) -> Attempt<Copied> {
         let text = "the source gives no ETag, so parts of one version cannot be told from those of another";
         return Err(Error::new(ErrorKind::Unsupported, text)).at_source();
     };
-    let layout = layout(entry.size, source_part);
+    let layout = layout(ctx.tuning.sizes, entry.size, source_part);
     let hashing = part::hashing(ctx, layout).at_target()?;
     let (new, metadata) = describe(ctx, &entry.key, info).await?;
     let key = target_key(ctx, &entry.key);
@@ -213,7 +212,7 @@ async fn complete(
     if !unclear {
         return Err(error).at_target();
     }
-    let info = feed::head(&ctx.target, key).await.at_target()?;
+    let info = feed::head(ctx, &ctx.target, key).await.at_target()?;
     let joined = info.filter(|info| {
         let tag = info.etag.as_ref();
         info.size == entry.size
@@ -290,7 +289,7 @@ pub(super) async fn abort(
             Err(error) if error.kind() == ErrorKind::UploadNotFound => {
                 return ctx.store.remove_upload(ctx.task.id, source_key).await;
             }
-            Err(error) => match retry::delay(&error, tries, rand::random()) {
+            Err(error) => match retry::delay(ctx.tuning.pace, &error, tries, rand::random()) {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => return Err(error),
             },

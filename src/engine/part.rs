@@ -86,7 +86,7 @@ pub(super) async fn send(ctx: &Context, job: PartJob<'_>, mut had: Option<Part>)
                 ctx.hooks.reach(Point::PartWritten).await;
                 return Ok(part);
             }
-            Err(trouble) => match retry::delay(&trouble.error, tries, rand::random()) {
+            Err(trouble) => match retry::delay(ctx.tuning.pace, &trouble.error, tries, rand::random()) {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => return Err(trouble),
             },

@@ -5,10 +5,10 @@
 //! refuse every write, and only the write tells.
 
 use super::order::{Order, OrderWatch};
-use super::retry::{self, At as _, Attempt};
+use super::retry::{self, At as _, Attempt, Pace};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::{Body, ListFrom, NewObject, SharedStore, WriteIf};
-use crate::task::{Key, TaskSpec};
+use crate::task::{Key, TaskId, TaskSpec};
 
 /// Names whose order tells bytewise and folder-wise listings apart.
 const NAMES: [&str; 2] = ["a!", "a/1"];
@@ -19,27 +19,28 @@ const LISTINGS: u32 = 5;
 ///
 /// # Errors
 /// The trouble that the source has, after retries.
-pub async fn source(store: &SharedStore, spec: &TaskSpec) -> Attempt<()> {
+pub async fn source(store: &SharedStore, pace: Pace, spec: &TaskSpec) -> Attempt<()> {
     let first = spec.scope.prefixes().into_iter().next();
     let prefix = first
         .or_else(|| spec.scope.single_keys().into_iter().next())
         .unwrap_or_else(|| Key::from(""));
-    super::list::page(store, &prefix, &ListFrom::Start)
+    super::list::page(store, pace, &prefix, &ListFrom::Start)
         .await
         .map(|_| ())
         .at_source()
 }
 
-/// Whether the target can be listed, written and deleted from; returns the order in which it lists.
+/// Whether the target can be listed, written and deleted from; returns the order in which it lists. The names that it
+/// writes are the task's own and the same each time, so that what a crash left there goes with the next probe.
 ///
 /// # Errors
 /// The trouble that the target has, after retries.
-pub async fn target(store: &SharedStore) -> Attempt<Option<Order>> {
-    let folder = format!("oms/probe/{:016x}/", rand::random::<u64>());
+pub async fn target(store: &SharedStore, pace: Pace, task: TaskId) -> Attempt<Option<Order>> {
+    let folder = format!("oms/probe/{task}/");
     let keys = NAMES.map(|name| Key::from(format!("{folder}{name}").as_str()));
-    let found = written_order(store, &folder, &keys).await;
+    let found = written_order(store, pace, &folder, &keys).await;
     for key in &keys {
-        let removed = again(|| store.delete(key)).await;
+        let removed = again(pace, || store.delete(key)).await;
         if found.is_ok() {
             removed.map_err(|e| e.during("delete the probe")).at_target()?;
         }
@@ -47,16 +48,16 @@ pub async fn target(store: &SharedStore) -> Attempt<Option<Order>> {
     found.at_target()
 }
 
-async fn written_order(store: &SharedStore, folder: &str, keys: &[Key]) -> Result<Option<Order>> {
+async fn written_order(store: &SharedStore, pace: Pace, folder: &str, keys: &[Key]) -> Result<Option<Order>> {
     for key in keys {
         let md5 = Some(*b"\xd4\x1d\x8c\xd9\x8f\x00\xb2\x04\xe9\x80\x09\x98\xec\xf8\x42\x7e");
-        again(|| store.put(key, &NEW, 0, md5, &WriteIf::Always, empty()))
+        again(pace, || store.put(key, &NEW, 0, md5, &WriteIf::Always, empty()))
             .await
             .map_err(|e| e.during("write the probe"))?;
     }
     let prefix = Key::from(folder);
     for round in 1..=LISTINGS {
-        let page = super::list::page(store, &prefix, &ListFrom::Start).await?;
+        let page = super::list::page(store, pace, &prefix, &ListFrom::Start).await?;
         if page.entries.len() == keys.len() {
             let listed = page
                 .entries
@@ -75,7 +76,7 @@ async fn written_order(store: &SharedStore, folder: &str, keys: &[Key]) -> Resul
 ///
 /// # Errors
 /// That of the write.
-pub(super) async fn write_once(store: &SharedStore, kms: bool) -> Result<()> {
+pub(super) async fn write_once(store: &SharedStore, pace: Pace, kms: bool) -> Result<()> {
     let key = Key::from(format!("oms/probe/{:016x}/w", rand::random::<u64>()).as_str());
     let new = NewObject {
         kms,
@@ -83,7 +84,7 @@ pub(super) async fn write_once(store: &SharedStore, kms: bool) -> Result<()> {
     };
     let written = store.put(&key, &new, 0, None, &WriteIf::Always, empty()).await;
     // Also after an error: an answer may have been lost behind the effect.
-    let removed = again(|| store.delete(&key)).await;
+    let removed = again(pace, || store.delete(&key)).await;
     written.map(drop).and(removed)
 }
 
@@ -97,7 +98,7 @@ fn empty() -> Body {
 }
 
 /// Tries an operation again while that may help.
-async fn again<T, F>(mut operation: impl FnMut() -> F) -> Result<T>
+async fn again<T, F>(pace: Pace, mut operation: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
 {
@@ -106,7 +107,7 @@ where
         tries += 1;
         match operation().await {
             Ok(value) => return Ok(value),
-            Err(error) => match retry::delay(&error, tries, rand::random()) {
+            Err(error) => match retry::delay(pace, &error, tries, rand::random()) {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => return Err(error.with_tries(tries)),
             },

@@ -8,22 +8,38 @@ use crate::task::Reason;
 
 /// Tries of one request or one object, the first included.
 pub const MAX_TRIES: u32 = 6;
-const FIRST_DELAY: Duration = Duration::from_millis(100);
-const LONGEST_DELAY: Duration = Duration::from_secs(10);
 /// Longest `Retry-After` that is obeyed as given.
 const LONGEST_ASKED: Duration = Duration::from_secs(300);
+
+/// How fast tries follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Half of the longest wait before the second try; doubles with each further one.
+    pub first: Duration,
+    /// Longest wait that the doubling leads to.
+    pub longest: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            first: Duration::from_millis(100),
+            longest: Duration::from_secs(10),
+        }
+    }
+}
 
 /// How long to wait before try number `tries + 1`; `None` when it is over. `random` in 0..1 spreads the herd (full
 /// jitter over the upper half).
 #[must_use]
-pub fn delay(error: &Error, tries: u32, random: f64) -> Option<Duration> {
+pub fn delay(pace: Pace, error: &Error, tries: u32, random: f64) -> Option<Duration> {
     if tries >= MAX_TRIES || !error.is_retryable() {
         return None;
     }
     if let Some(asked) = error.retry_after() {
         return Some(asked.min(LONGEST_ASKED));
     }
-    let ceiling = FIRST_DELAY.saturating_mul(1 << tries.min(10)).min(LONGEST_DELAY);
+    let ceiling = pace.first.saturating_mul(1 << tries.min(10)).min(pace.longest);
     Some(ceiling.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0))
 }
 
@@ -126,18 +142,22 @@ mod tests {
     fn delays_grow_and_end() {
         let error = Error::new(ErrorKind::Unavailable, "503");
         let delays: Vec<u128> = (1..=MAX_TRIES)
-            .filter_map(|tries| delay(&error, tries, 1.0))
+            .filter_map(|tries| delay(Pace::default(), &error, tries, 1.0))
             .map(|d| d.as_millis())
             .collect();
         assert_eq!(delays, [200, 400, 800, 1600, 3200]);
-        assert_eq!(delay(&error, 1, 0.0), Some(Duration::from_millis(100)));
+        assert_eq!(
+            delay(Pace::default(), &error, 1, 0.0),
+            Some(Duration::from_millis(100))
+        );
     }
 
     #[test]
     fn a_retry_after_is_obeyed_up_to_a_limit() {
         let asked = |secs| {
             let error = Error::new(ErrorKind::RateLimited, "slow down");
-            delay(&error.with_retry_after(Some(Duration::from_secs(secs))), 1, 0.0)
+            let error = error.with_retry_after(Some(Duration::from_secs(secs)));
+            delay(Pace::default(), &error, 1, 0.0)
         };
         assert_eq!(asked(120), Some(Duration::from_secs(120)));
         assert_eq!(asked(9999), Some(Duration::from_secs(300)));
@@ -150,7 +170,7 @@ mod tests {
             ErrorKind::NotFound,
             ErrorKind::Unsupported,
         ] {
-            assert_eq!(delay(&Error::new(kind, "no"), 1, 0.0), None);
+            assert_eq!(delay(Pace::default(), &Error::new(kind, "no"), 1, 0.0), None);
         }
     }
 

@@ -37,7 +37,7 @@ async fn count(ctx: &Context) -> Result<()> {
     };
     let mut stored = Instant::now();
     for prefix in scope.prefixes() {
-        let mut pages = Pages::new(Arc::clone(&ctx.source), prefix, ListFrom::Start);
+        let mut pages = Pages::new(Arc::clone(&ctx.source), ctx.tuning.pace, prefix, ListFrom::Start);
         while let Some(page) = pages.next().await? {
             survey.objects += i64::try_from(page.len()).unwrap_or(i64::MAX);
             let bytes: u64 = page.iter().map(|entry| entry.size).sum();

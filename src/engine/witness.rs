@@ -28,7 +28,7 @@ pub(super) async fn ask(ctx: &Context, suspect: Suspect, known: Vec<Key>, held: 
     match (suspect.side, suspect.ailment) {
         // To ask a store that wants fewer requests would say nothing, and throttling passes by itself.
         (_, Ailment::Throttled) => Verdict::Fails,
-        (Side::Target, _) => match probe::write_once(&ctx.target, ctx.task.spec.kms).await {
+        (Side::Target, _) => match probe::write_once(&ctx.target, ctx.tuning.pace, ctx.task.spec.kms).await {
             Ok(()) => Verdict::Works,
             Err(_) => Verdict::Fails,
         },
@@ -62,7 +62,7 @@ async fn sample(ctx: &Context) -> Vec<Key> {
     let mut found = spread(&scope.single_keys());
     for prefix in scope.prefixes().iter().take(PREFIXES) {
         // A listing that fails gives no witness, which is all there is to know of it here.
-        if let Ok(page) = list::page(&ctx.source, prefix, &ListFrom::Start).await {
+        if let Ok(page) = list::page(&ctx.source, ctx.tuning.pace, prefix, &ListFrom::Start).await {
             let keys: Vec<Key> = page.entries.into_iter().map(|entry| entry.key).collect();
             found.extend(spread(&keys));
         }

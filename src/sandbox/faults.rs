@@ -49,8 +49,30 @@ pub enum Fault {
     ExtraBytes(u64),
     /// Announces and sends exactly this many bytes: the body cut, or filled up with zeros.
     WrongLength(u64),
+    /// Answers 200 with this document and does nothing, as a captive portal or a broken proxy does.
+    OkWithBody {
+        /// `Content-Type`.
+        content_type: String,
+        /// The document.
+        body: Bytes,
+    },
+    /// Gives the answer another header, or takes it away.
+    Header {
+        /// Its name.
+        name: &'static str,
+        /// Its value.
+        value: Option<String>,
+    },
     /// Answers a ranged or partNumber GET with 200 and the whole object.
     IgnoreRange,
+    /// Reads without regard to `If-Match`.
+    IgnoreCondition,
+    /// Lists the page, version 2, and lets the next one begin so many entries too early.
+    RewindToken(usize),
+    /// Answers a listing, version 2, with a page that has no entries and says that there are more.
+    EmptyPage,
+    /// Lists the page, version 2, from its last entry to its first.
+    ReversePage,
     /// Flips all bits of one byte of the body; the last one if there are not as many.
     CorruptBody {
         /// Which byte.

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -34,6 +35,18 @@ const LOG_SIZE: usize = 10_000;
 /// break the signature.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct IgnoreRange;
+
+/// Request extension by which [`Fault::IgnoreCondition`] reaches the S3 implementation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct IgnoreCondition;
+
+/// Request extension by which the faults of listings reach the S3 implementation, which alone knows its tokens.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Twist {
+    Rewind(usize),
+    Empty,
+    Reverse,
+}
 
 /// One request as the server saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,13 +167,13 @@ impl Front {
         reset: CancellationToken,
     ) -> Result<HttpResponse, HttpError> {
         let call = classify(request.method(), request.uri(), request.headers());
+        let id = format!("{:016X}", self.served.fetch_add(1, Ordering::Relaxed));
         let fault = self.faults.draw(&call);
         let mut entry = Entry {
             log: Arc::clone(&self.log),
             call,
             status: None,
         };
-        let id = format!("{:016X}", self.served.fetch_add(1, Ordering::Relaxed));
         match &fault {
             Some(Fault::Delay(time)) => tokio::time::sleep(*time).await,
             Some(Fault::ResetBefore) => return lose(&reset).await,
@@ -179,8 +192,25 @@ impl Front {
                 entry.status = Some(200);
                 return Ok(error_answer(StatusCode::OK, code, None, &id));
             }
+            Some(Fault::OkWithBody { content_type, body }) => {
+                drain(request.body_mut()).await;
+                entry.status = Some(200);
+                return Ok(document(content_type, body.clone()));
+            }
             Some(Fault::IgnoreRange) => {
                 request.extensions_mut().insert(IgnoreRange);
+            }
+            Some(Fault::IgnoreCondition) => {
+                request.extensions_mut().insert(IgnoreCondition);
+            }
+            Some(Fault::RewindToken(entries)) => {
+                request.extensions_mut().insert(Twist::Rewind(*entries));
+            }
+            Some(Fault::EmptyPage) => {
+                request.extensions_mut().insert(Twist::Empty);
+            }
+            Some(Fault::ReversePage) => {
+                request.extensions_mut().insert(Twist::Reverse);
             }
             Some(Fault::ChangeObject { data }) => {
                 if let (Some(bucket), Some(key)) = (&entry.call.bucket, &entry.call.key) {
@@ -244,7 +274,15 @@ fn error_answer(status: StatusCode, code: &str, retry_after: Option<&str>, id: &
     response
 }
 
-/// Applies the faults that act on the body of an answer.
+fn document(content_type: &str, body: Bytes) -> HttpResponse {
+    let mut response = HttpResponse::new(Body::from(body));
+    if let Ok(value) = HeaderValue::from_str(content_type) {
+        response.headers_mut().insert(CONTENT_TYPE, value);
+    }
+    response
+}
+
+/// Applies the faults that act on the headers or the body of an answer.
 fn spoil(response: HttpResponse, fault: &Fault, reset: CancellationToken) -> HttpResponse {
     let (mut parts, body) = response.into_parts();
     let announced = parts
@@ -255,6 +293,13 @@ fn spoil(response: HttpResponse, fault: &Fault, reset: CancellationToken) -> Htt
         .or_else(|| http_body::Body::size_hint(&body).exact())
         .unwrap_or(0);
     let mut announce = Some(length);
+    if let Fault::Header { name, value } = fault {
+        parts.headers.remove(*name);
+        if let Some(Ok(value)) = value.as_deref().map(HeaderValue::from_str) {
+            parts.headers.insert(*name, value);
+        }
+        return HttpResponse::from_parts(parts, body);
+    }
     let body = match *fault {
         Fault::TruncateBody { after } => FaultBody::cut(body, after, End::Reset(reset)),
         Fault::Stall { after } => FaultBody::cut(body, after, End::Stall),
@@ -276,7 +321,13 @@ fn spoil(response: HttpResponse, fault: &Fault, reset: CancellationToken) -> Htt
         | Fault::ResetBefore
         | Fault::ResetAfterEffect
         | Fault::OkWithError { .. }
+        | Fault::OkWithBody { .. }
+        | Fault::Header { .. }
         | Fault::IgnoreRange
+        | Fault::IgnoreCondition
+        | Fault::RewindToken(_)
+        | Fault::EmptyPage
+        | Fault::ReversePage
         | Fault::ChangeObject { .. } => return HttpResponse::from_parts(parts, body),
     };
     parts.headers.remove(CONTENT_LENGTH);

@@ -1,7 +1,5 @@
 //! Listings: ListObjects, ListObjectsV2 and ListMultipartUploads, with prefix, delimiter, paging and URL encoding.
 
-use std::ops::Bound;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -12,8 +10,8 @@ use s3s::dto::{
 };
 use s3s::{S3Result, s3_error};
 
-use super::bucket::{Bucket, ListOrder};
-use super::object::Object;
+use super::front::Twist;
+use super::page::{Entry, Page, page};
 use super::service::Service;
 
 /// What `encoding-type=url` leaves as it is.
@@ -23,56 +21,6 @@ const URL: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'*')
     .remove(b'/');
-
-/// One line of a listing.
-#[derive(Debug)]
-enum Entry {
-    Object(String, Object),
-    Prefix(String),
-}
-
-/// One page of a listing.
-#[derive(Debug, Default)]
-struct Page {
-    entries: Vec<Entry>,
-    truncated: bool,
-}
-
-impl Page {
-    /// The key or common prefix to go on after.
-    fn last(&self) -> Option<&str> {
-        self.entries.last().map(|entry| match entry {
-            Entry::Object(key, _) | Entry::Prefix(key) => key.as_str(),
-        })
-    }
-
-    fn split(self, text: &Text) -> (Vec<dto::Object>, Vec<CommonPrefix>) {
-        let mut objects = Vec::new();
-        let mut prefixes = Vec::new();
-        for entry in self.entries {
-            match entry {
-                Entry::Object(key, object) => objects.push(dto::Object {
-                    e_tag: Some(ETag::Strong(object.head.etag.clone())),
-                    key: Some(text.write(&key)),
-                    last_modified: Some(object.head.last_modified.into()),
-                    size: i64::try_from(object.body.len()).ok(),
-                    storage_class: Some(ObjectStorageClass::from(
-                        object
-                            .head
-                            .storage_class
-                            .clone()
-                            .unwrap_or_else(|| "STANDARD".to_owned()),
-                    )),
-                    ..dto::Object::default()
-                }),
-                Entry::Prefix(prefix) => prefixes.push(CommonPrefix {
-                    prefix: Some(text.write(&prefix)),
-                }),
-            }
-        }
-        (objects, prefixes)
-    }
-}
 
 /// How keys are written into the answer.
 struct Text {
@@ -107,69 +55,33 @@ impl Text {
     }
 }
 
-/// The part of `key` up to the first delimiter after the prefix.
-fn common_prefix<'a>(key: &'a str, prefix: &str, delimiter: Option<&str>) -> Option<&'a str> {
-    let delimiter = delimiter.filter(|delimiter| !delimiter.is_empty())?;
-    let rest = key.strip_prefix(prefix)?;
-    let end = prefix.len() + rest.find(delimiter)? + delimiter.len();
-    key.get(..end)
-}
-
-/// Where the keys begin that come after everything below `prefix`; `None` when nothing can.
-fn after_subtree(mut prefix: Vec<u8>) -> Option<Bound<Vec<u8>>> {
-    while let Some(last) = prefix.pop() {
-        if let Some(next) = last.checked_add(1) {
-            prefix.push(next);
-            return Some(Bound::Included(prefix));
+impl Page {
+    fn split(self, text: &Text) -> (Vec<dto::Object>, Vec<CommonPrefix>) {
+        let mut objects = Vec::new();
+        let mut prefixes = Vec::new();
+        for entry in self.entries {
+            match entry {
+                Entry::Object(key, object) => objects.push(dto::Object {
+                    e_tag: Some(ETag::Strong(object.head.etag.clone())),
+                    key: Some(text.write(&key)),
+                    last_modified: Some(object.head.last_modified.into()),
+                    size: i64::try_from(object.body.len()).ok(),
+                    storage_class: Some(ObjectStorageClass::from(
+                        object
+                            .head
+                            .storage_class
+                            .clone()
+                            .unwrap_or_else(|| "STANDARD".to_owned()),
+                    )),
+                    ..dto::Object::default()
+                }),
+                Entry::Prefix(prefix) => prefixes.push(CommonPrefix {
+                    prefix: Some(text.write(&prefix)),
+                }),
+            }
         }
+        (objects, prefixes)
     }
-    None
-}
-
-/// The page of at most `max` entries after `after`, which is a key or a common prefix already listed.
-fn page(
-    bucket: &Bucket,
-    order: ListOrder,
-    prefix: &str,
-    delimiter: Option<&str>,
-    after: &str,
-    max: usize,
-) -> Page {
-    let mut page = Page::default();
-    if max == 0 {
-        return page;
-    }
-    let prefix_key = order.sort_key(prefix);
-    let after_key = order.sort_key(after);
-    let mut from = if after.is_empty() || after_key < prefix_key {
-        Some(Bound::Included(prefix_key.clone()))
-    } else if common_prefix(after, prefix, delimiter) == Some(after) {
-        after_subtree(after_key)
-    } else {
-        Some(Bound::Excluded(after_key))
-    };
-    while let Some(bound) = from {
-        let range = (bound.as_ref().map(Vec::as_slice), Bound::Unbounded);
-        let Some((sort_key, object)) = bucket.objects.range::<[u8], _>(range).next() else {
-            break;
-        };
-        if !sort_key.starts_with(&prefix_key) {
-            break;
-        }
-        if page.entries.len() == max {
-            page.truncated = true;
-            break;
-        }
-        let key = order.key(sort_key);
-        if let Some(common) = common_prefix(&key, prefix, delimiter) {
-            from = after_subtree(order.sort_key(common));
-            page.entries.push(Entry::Prefix(common.to_owned()));
-        } else {
-            from = Some(Bound::Excluded(sort_key.clone()));
-            page.entries.push(Entry::Object(key, object.clone()));
-        }
-    }
-    page
 }
 
 impl Service {
@@ -215,7 +127,11 @@ impl Service {
     }
 
     /// ListObjectsV2. The token is the last entry in base64: opaque, and safe in a URL.
-    pub(super) fn list_v2(&self, input: ListObjectsV2Input) -> S3Result<ListObjectsV2Output> {
+    pub(super) fn list_v2(
+        &self,
+        input: ListObjectsV2Input,
+        twist: Option<Twist>,
+    ) -> S3Result<ListObjectsV2Output> {
         let text = Text::new(self, input.encoding_type.as_ref())?;
         let max = self.page_limit(input.max_keys, "max-keys")?;
         let prefix = input.prefix.unwrap_or_default();
@@ -230,14 +146,12 @@ impl Service {
             None => input.start_after.clone().unwrap_or_default(),
         };
         let order = self.store.order;
-        let page = self.store.with(&input.bucket, |bucket| {
+        let mut page = self.store.with(&input.bucket, |bucket| {
             Ok(page(bucket, order, &prefix, delimiter.as_deref(), &after, max))
         })?;
+        let next = page.next(&after, twist);
         let truncated = page.truncated;
-        let next = page
-            .last()
-            .filter(|_| truncated)
-            .map(|key| URL_SAFE_NO_PAD.encode(key));
+        let next = next.map(|key| URL_SAFE_NO_PAD.encode(key));
         let (contents, common_prefixes) = page.split(&text);
         Ok(ListObjectsV2Output {
             name: Some(input.bucket),
@@ -317,68 +231,5 @@ impl Service {
             upload_id_marker: input.upload_id_marker,
             ..ListMultipartUploadsOutput::default()
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sandbox::SandboxObject;
-
-    fn walk(
-        order: ListOrder,
-        keys: &[&str],
-        prefix: &str,
-        delimiter: Option<&str>,
-        max: usize,
-    ) -> Vec<String> {
-        let mut bucket = Bucket::default();
-        for key in keys {
-            bucket
-                .objects
-                .insert(order.sort_key(key), SandboxObject::new("").into());
-        }
-        let (mut found, mut after) = (Vec::new(), String::new());
-        loop {
-            let page = page(&bucket, order, prefix, delimiter, &after, max);
-            assert!(page.entries.len() <= max);
-            found.extend(page.entries.iter().map(|entry| match entry {
-                Entry::Object(key, _) => key.clone(),
-                Entry::Prefix(prefix) => format!("{prefix}*"),
-            }));
-            let Some(last) = page.last().filter(|_| page.truncated) else {
-                return found;
-            };
-            after = last.to_owned();
-        }
-    }
-
-    #[test]
-    fn pages_of_any_size_make_the_same_listing() {
-        let keys = ["a", "a!", "a/", "a/b-", "a/b/3", "a/b/4", "a0", "b//c", "b/c"];
-        for max in 1..10 {
-            assert_eq!(walk(ListOrder::Bytes, &keys, "", None, max), keys);
-            assert_eq!(
-                walk(ListOrder::Path, &keys, "", None, max),
-                ["a", "a/", "a/b/3", "a/b/4", "a/b-", "a!", "a0", "b//c", "b/c"]
-            );
-            assert_eq!(
-                walk(ListOrder::Bytes, &keys, "", Some("/"), max),
-                ["a", "a!", "a/*", "a0", "b/*"]
-            );
-            assert_eq!(
-                walk(ListOrder::Path, &keys, "", Some("/"), max),
-                ["a", "a/*", "a!", "a0", "b/*"]
-            );
-            assert_eq!(
-                walk(ListOrder::Bytes, &keys, "a/", Some("/"), max),
-                ["a/", "a/b-", "a/b/*"]
-            );
-            assert_eq!(
-                walk(ListOrder::Path, &keys, "b/", Some("/"), max),
-                ["b//*", "b/c"]
-            );
-            assert_eq!(walk(ListOrder::Bytes, &keys, "c", None, max), [""; 0]);
-        }
     }
 }

@@ -12,6 +12,7 @@ mod front;
 mod listing;
 mod object;
 mod operation;
+mod page;
 mod read;
 mod service;
 #[cfg(test)]
@@ -22,7 +23,7 @@ mod write;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use s3s::service::S3ServiceBuilder;
@@ -241,6 +242,12 @@ impl Sandbox {
     #[must_use]
     pub fn requests(&self) -> Vec<RequestRecord> {
         self.front.log.records()
+    }
+
+    /// How many requests have begun, answered or not.
+    #[must_use]
+    pub fn requests_begun(&self) -> u64 {
+        self.front.served.load(Ordering::Relaxed)
     }
 
     /// How many requests there were of this operation, also those no longer in the log.

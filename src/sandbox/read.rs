@@ -12,7 +12,7 @@ use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
 use super::Support;
 use super::bucket::etag_matches;
-use super::front::IgnoreRange;
+use super::front::{IgnoreCondition, IgnoreRange};
 use super::object::Object;
 use super::service::Service;
 
@@ -189,7 +189,9 @@ impl Service {
             if_modified_since: input.if_modified_since.as_ref(),
             if_unmodified_since: input.if_unmodified_since.as_ref(),
         };
-        conditions.check(&object)?;
+        if req.extensions.get::<IgnoreCondition>().is_none() {
+            conditions.check(&object)?;
+        }
         let selection = if req.extensions.get::<IgnoreRange>().is_some() {
             Selection::whole(&object)
         } else {

@@ -112,7 +112,8 @@ impl S3 for Service {
         &self,
         req: S3Request<ListObjectsV2Input>,
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
-        answer(self.list_v2(req.input)?)
+        let twist = req.extensions.get().copied();
+        answer(self.list_v2(req.input, twist)?)
     }
 
     async fn list_multipart_uploads(

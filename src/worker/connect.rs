@@ -33,21 +33,22 @@ pub(super) async fn connect(
             .connect(&task.spec.target, &credentials.target, list);
         Ok((source.at_source()?, target.at_target()?))
     };
+    let pace = parts.tuning.pace;
     let (source, target) = connect(ListVersion::V2)?;
     let (old_source, old_target) = connect(ListVersion::V1)?;
     let source = async {
-        match probe::source(&source, &task.spec).await {
-            Err(trouble) if lists_only_v1(&trouble.error) => {
-                probe::source(&old_source, &task.spec).await.map(|()| old_source)
-            }
+        match probe::source(&source, pace, &task.spec).await {
+            Err(trouble) if lists_only_v1(&trouble.error) => probe::source(&old_source, pace, &task.spec)
+                .await
+                .map(|()| old_source),
             other => other.map(|()| source),
         }
     };
     let target = async {
-        match probe::target(&target).await {
-            Err(trouble) if lists_only_v1(&trouble.error) => {
-                probe::target(&old_target).await.map(|order| (old_target, order))
-            }
+        match probe::target(&target, pace, task.id).await {
+            Err(trouble) if lists_only_v1(&trouble.error) => probe::target(&old_target, pace, task.id)
+                .await
+                .map(|order| (old_target, order)),
             other => other.map(|order| (target, order)),
         }
     };

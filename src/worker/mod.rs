@@ -21,7 +21,7 @@ use crate::dispatch::{Dispatch, Message};
 use crate::engine::hooks::{Hooks, Point};
 use crate::engine::limit::{Streams, Throttle};
 use crate::engine::progress::Progress;
-use crate::engine::{self, Context, Ledger, PassEnd};
+use crate::engine::{self, Context, Ledger, PassEnd, Tuning};
 use crate::error::Result;
 use crate::object::Connect;
 use crate::secret::Sealer;
@@ -57,6 +57,8 @@ pub struct Parts {
     pub zone: TimeZone,
     /// Tasks at the same time.
     pub parallel_tasks: usize,
+    /// Sizes and delays.
+    pub tuning: Tuning,
     /// Test points.
     pub hooks: Hooks,
 }
@@ -289,6 +291,7 @@ async fn work(
         stop,
         abort,
         clock: parts.clock.clone(),
+        tuning: parts.tuning,
         hooks: parts.hooks.clone(),
         source_tags_opaque: AtomicBool::new(false),
         target_tags_opaque: AtomicBool::new(false),

@@ -6,11 +6,14 @@ use std::time::{Duration, Instant};
 
 use oms::dispatch::Dispatch;
 use oms::dispatch::local::LocalDispatch;
+use oms::engine::Tuning;
 use oms::engine::hooks::Hooks;
+use oms::engine::layout::Sizes;
 use oms::engine::limit::Streams;
+use oms::engine::retry::Pace;
 use oms::net::{HttpClient, NetworkPolicy};
 use oms::object::clouds::{Catalogue, RequestEndpoints};
-use oms::object::s3::S3Connector;
+use oms::object::s3::{S3Connector, Timeouts};
 use oms::sandbox::{Sandbox, SandboxOptions};
 use oms::secret::{Credentials, KEY_LEN, KeyPair, Sealer, Secret};
 use oms::service::{CreateTask, PlaceRequest, TaskService};
@@ -32,6 +35,21 @@ pub const TARGET: &str = "target-bucket";
 /// How long a test waits for anything.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Smallest part of [`Stores::small`].
+pub const SMALL_PART: u64 = 16 << 10;
+/// Parts of kilobytes and delays of a millisecond, so that hundreds of passes with faults take seconds.
+pub const QUICK: Tuning = Tuning {
+    pace: Pace {
+        first: Duration::from_millis(1),
+        longest: Duration::from_millis(4),
+    },
+    sizes: Sizes {
+        threshold: 4 * SMALL_PART,
+        smallest: SMALL_PART,
+        usual: 2 * SMALL_PART,
+    },
+};
+
 /// Two stores with different keys.
 pub struct Stores {
     /// Where the objects are.
@@ -44,6 +62,16 @@ impl Stores {
     /// Two stores that behave like Amazon S3.
     pub async fn new() -> Self {
         Self::with(SandboxOptions::default(), SandboxOptions::default()).await
+    }
+
+    /// Two stores with short pages that take small parts.
+    pub async fn small() -> Self {
+        let options = || SandboxOptions {
+            page_size: 10,
+            min_part_size: SMALL_PART,
+            ..SandboxOptions::default()
+        };
+        Self::with(options(), options()).await
     }
 
     /// Two stores with these habits; their keys are set here.
@@ -148,6 +176,27 @@ impl Rig {
 
     /// One on the ledger in `folder`.
     pub async fn open(folder: Arc<TempDir>, hooks: Hooks) -> Self {
+        Self::tuned(folder, hooks, Tuning::default(), Timeouts::default()).await
+    }
+
+    /// A fresh one that is quick about retries and parts, for [`Stores::small`].
+    pub async fn quick() -> Self {
+        Self::quick_in(Arc::new(TempDir::new().unwrap())).await
+    }
+
+    /// The same on the ledger in `folder`.
+    pub async fn quick_in(folder: Arc<TempDir>) -> Self {
+        let second = Duration::from_secs(1);
+        let timeouts = Timeouts {
+            answer: second,
+            complete: second,
+            stall: second / 4,
+        };
+        Self::tuned(folder, Hooks::default(), QUICK, timeouts).await
+    }
+
+    /// One with its own sizes, delays and time limits.
+    pub async fn tuned(folder: Arc<TempDir>, hooks: Hooks, tuning: Tuning, timeouts: Timeouts) -> Self {
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("oms.db")).await.unwrap());
         let clock = Clock::system();
         store.recover(clock.now()).await.unwrap();
@@ -167,11 +216,12 @@ impl Rig {
             store: Arc::clone(&store),
             dispatch,
             sealer,
-            connect: Arc::new(S3Connector::new(HttpClient::new(loopback))),
+            connect: Arc::new(S3Connector::with_timeouts(HttpClient::new(loopback), timeouts)),
             streams: Streams::new(32),
             clock,
             zone: jiff::tz::TimeZone::UTC,
             parallel_tasks: 5,
+            tuning,
             hooks,
         };
         let shutdown = CancellationToken::new();

@@ -123,13 +123,20 @@ impl S3Options {
 #[derive(Clone, Debug)]
 pub struct S3Connector {
     http: HttpClient,
+    timeouts: Timeouts,
 }
 
 impl S3Connector {
     /// A connector over `http`.
     #[must_use]
-    pub const fn new(http: HttpClient) -> Self {
-        Self { http }
+    pub fn new(http: HttpClient) -> Self {
+        Self::with_timeouts(http, Timeouts::default())
+    }
+
+    /// A connector whose stores have these time limits.
+    #[must_use]
+    pub const fn with_timeouts(http: HttpClient, timeouts: Timeouts) -> Self {
+        Self { http, timeouts }
     }
 }
 
@@ -143,6 +150,7 @@ impl Connect for S3Connector {
             self.http.clone(),
         );
         options.list_version = list;
+        options.timeouts = self.timeouts;
         Ok(Arc::new(S3Store::new(options)?))
     }
 }

@@ -3,6 +3,7 @@
 //! Implementations translate every foreign error into an [`Error`] with the right [`ErrorKind`]; they never retry,
 //! never log a credential, and never change a key.
 
+pub mod cdn;
 pub mod clouds;
 pub mod s3;
 

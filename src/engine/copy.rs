@@ -110,7 +110,8 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Attempt<Outcome> {
                     Err(trouble) => return Ok(failed(ctx, &entry.key, entry.size, &trouble, tries)),
                 }
             }
-            (Side::Target, ErrorKind::Integrity) => tag = SourceTag::Opaque,
+            // What a CDN changed looks the same, and has no other proof: there the source's tag is insisted on.
+            (Side::Target, ErrorKind::Integrity) if ctx.task.spec.cdn.is_none() => tag = SourceTag::Opaque,
             _ => {}
         }
         let Some(wait) = retry::delay(&trouble.error, tries, rand::random()) else {
@@ -137,6 +138,10 @@ pub fn failed(ctx: &Context, key: &Key, size: u64, trouble: &Trouble, tries: u32
             ("source changed while it was copied", "SourceChanged")
         }
         (Side::Source, _) => ("source", ""),
+        (Side::Target, ErrorKind::Integrity) if ctx.task.spec.cdn.is_some() => (
+            "the CDN's bytes are not those of the source",
+            "COMPARE_SRC_AND_CDN_FAILURE",
+        ),
         (Side::Target, _) => ("target", ""),
     };
     let code = match error.code() {

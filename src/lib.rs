@@ -9,7 +9,7 @@
 //! | [`task`] | what a task is: order, state machine, counters; plain values |
 //! | [`secret`] | credentials in memory and sealed at rest |
 //! | [`net`] | the guarded connector that every outbound connection passes |
-//! | [`object`] | the boundary to object stores, the S3 client, the region catalogue |
+//! | [`object`] | the boundary to object stores, the S3 client, plain HTTP and CDN sources, the region catalogue |
 //! | [`store`] | the ledger: what is done, and who may say so |
 //! | [`dispatch`] | a wake-up for workers; never the truth |
 //! | [`engine`] | one pass of one task: list, join, plan, copy, commit |
@@ -39,7 +39,7 @@
 //! paused or failed → waiting, epoch + 1, keys stored. [`dispatch`] wakes [`worker::run`]; [`store::Store::claim_task`] makes it
 //! running under a new attempt. The worker opens the keys, probes both sides ([`engine::probe`]), and opens the pass: the
 //! unfinished one, or a new one. [`engine::run_pass`] claims its shards; for each, [`engine::feed`] lists the source a page ahead
-//! and joins it with the target's listing, [`engine::plan::decide`] says copy, skip or refuse, and [`engine::copy::transfer`] streams
+//! and joins it with the target's listing (or reads the lines of a list file and asks both sides for each), [`engine::plan::decide`] says copy, skip or refuse, and [`engine::copy::transfer`] streams
 //! a pinned read into a write with `Content-MD5`, or [`engine::multipart`] takes up the parts that the target already has. Settled
 //! objects leave the shard's window in listing order into the next [`store::Store::commit`]. When all shards are closed
 //! [`store::Store::finish`] checks that the counters balance, ends the task, and wipes the keys.

@@ -10,11 +10,12 @@ use jiff::Timestamp;
 
 use crate::dispatch::{Dispatch, Message};
 use crate::error::{Error, ErrorKind, Result};
+use crate::object::cdn::Authentication;
 use crate::object::clouds::{Catalogue, Side};
 use crate::secret::{Credentials, Sealer};
 pub use crate::store::Failure;
 use crate::store::{NewTask, Refusal, Store, TaskFilter};
-use crate::task::spec::{Cdn, Cloud, Notification, Place, Scope};
+use crate::task::spec::{Addressing, Cdn, Cloud, Endpoint, EndpointOrigin, Notification, Place, Scope};
 use crate::task::{
     BandwidthPolicy, CopyRules, Key, ProjectId, Rejection, StartMode, State, Task, TaskId, TaskSpec,
     UnixMillis,
@@ -102,11 +103,18 @@ impl TaskService {
     /// Creates a task, which begins by itself.
     ///
     /// # Errors
-    /// OMS.0079/0080 for a region or endpoint that is not known or allowed; those of [`TaskSpec::validate`].
+    /// OMS.0079/0080 for a region or endpoint that is not known or allowed, OMS.1032 for a missing CDN key; those of
+    /// [`TaskSpec::validate`].
     pub async fn create(&self, project: &ProjectId, order: CreateTask, now: UnixMillis) -> Result<Task> {
         let source = self.place(order.source, Side::Source)?;
         let target = self.place(order.target, Side::Target)?;
-        let stem = format!("{}-{}-{}", source.bucket, target.bucket, compact_time(now));
+        let from = if source.bucket.is_empty() {
+            source.cloud.name()
+        } else {
+            &source.bucket
+        };
+        let stem = format!("{from}-{}-{}", target.bucket, compact_time(now));
+        check_cdn_key(order.cdn.as_ref(), &order.credentials)?;
         let spec = TaskSpec {
             source,
             target,
@@ -208,6 +216,9 @@ impl TaskService {
         credentials: Credentials,
         now: UnixMillis,
     ) -> Result<()> {
+        // An order never changes, so that nothing can come between this look and the start.
+        let task = self.show(project, id).await?;
+        check_cdn_key(task.spec.cdn.as_ref(), &credentials)?;
         let sealed = self.sealer.seal(id.get(), &credentials)?;
         self.store
             .start(project, id, mode, sealed, now)
@@ -293,9 +304,18 @@ impl TaskService {
     }
 
     fn place(&self, request: PlaceRequest, side: Side) -> Result<Place> {
-        let endpoint =
-            self.catalogue
-                .resolve(side, request.cloud, &request.region, request.endpoint.as_deref())?;
+        let endpoint = match request.cloud {
+            // Every address of a list says for itself where it is.
+            Cloud::UrlSource => Endpoint {
+                url: String::new(),
+                addressing: Addressing::Path,
+                origin: EndpointOrigin::Catalogue,
+            },
+            cloud => {
+                let endpoint = request.endpoint.as_deref();
+                self.catalogue.resolve(side, cloud, &request.region, endpoint)?
+            }
+        };
         let PlaceRequest {
             cloud,
             region,
@@ -311,6 +331,16 @@ impl TaskService {
             app_id,
         })
     }
+}
+
+/// Whether the CDN's key is there, where its authentication needs one.
+fn check_cdn_key(cdn: Option<&Cdn>, credentials: &Credentials) -> Result<()> {
+    let kind = cdn.and_then(|cdn| Authentication::from_name(&cdn.authentication_type));
+    if kind.is_some_and(Authentication::wants_key) && credentials.cdn_key.is_none() {
+        let text = "the CDN's authentication key is required for this authentication_type";
+        return Err(Error::invalid(text).with_code("OMS.1032"));
+    }
+    Ok(())
 }
 
 /// `yyyyMMddHHmmssSSS` in UTC, as in the names that OMS gives.

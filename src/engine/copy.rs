@@ -93,7 +93,10 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Attempt<Outcome> {
             (Side::Source, ErrorKind::NotFound) => return Ok(Outcome::Gone),
             (Side::Source, ErrorKind::PreconditionFailed) if refreshed.is_none() => {
                 // Changed since it was listed: take the version that is there now, once.
-                match feed::head(ctx, &ctx.source, &entry.key).await.at_source() {
+                match feed::head(ctx.tuning.pace, &ctx.source, &entry.key)
+                    .await
+                    .at_source()
+                {
                     Ok(None) => return Ok(Outcome::Gone),
                     Ok(Some(ObjectInfo {
                         size,
@@ -114,7 +117,8 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Attempt<Outcome> {
                     Err(trouble) => return Ok(failed(ctx, &entry.key, entry.size, &trouble, tries)),
                 }
             }
-            (Side::Target, ErrorKind::Integrity) => tag = SourceTag::Opaque,
+            // What a CDN changed looks the same, and has no other proof: there the source's tag is insisted on.
+            (Side::Target, ErrorKind::Integrity) if ctx.task.spec.cdn.is_none() => tag = SourceTag::Opaque,
             _ => {}
         }
         let Some(wait) = retry::delay(ctx.tuning.pace, &trouble.error, tries, rand::random()) else {
@@ -141,6 +145,10 @@ pub fn failed(ctx: &Context, key: &Key, size: u64, trouble: &Trouble, tries: u32
             ("source changed while it was copied", "SourceChanged")
         }
         (Side::Source, _) => ("source", ""),
+        (Side::Target, ErrorKind::Integrity) if ctx.task.spec.cdn.is_some() => (
+            "the CDN's bytes are not those of the source",
+            "COMPARE_SRC_AND_CDN_FAILURE",
+        ),
         (Side::Target, _) => ("target", ""),
     };
     let code = match error.code() {

@@ -11,20 +11,22 @@ use tokio::sync::mpsc;
 
 use super::hooks::Point;
 use super::list::Pages;
+use super::listfile;
 use super::matcher::Matcher;
 use super::order::{OrderWatch, Step};
-use super::plan::{Decision, Existing, decide};
-use super::retry::{self, At as _, Attempt, Trouble};
+use super::plan::{Decision, Existing, RefuseReason, decide};
+use super::retry::{self, At as _, Attempt, Pace, Trouble};
 use super::{Context, Halt};
 use crate::error::{ErrorKind, Result};
 use crate::object::{Entry, ListFrom, ObjectInfo, SharedStore};
 use crate::store::{ClaimedShard, ShardScope};
+use crate::task::spec::Scope;
 use crate::task::{Key, PassKind};
 
 /// Single keys asked for at the same time.
 pub(super) const HEADS_AT_ONCE: usize = 32;
 /// Single keys taken together.
-const KEYS_PER_BATCH: usize = 256;
+pub(super) const KEYS_PER_BATCH: usize = 256;
 
 /// One object of the scope, and what is known of it.
 #[derive(Debug)]
@@ -33,6 +35,8 @@ pub struct Candidate {
     pub key: Key,
     /// Bytes that the counters already hold for it (failed-only pass), else 0.
     pub counted: i64,
+    /// What the checkpoint becomes when it is settled; `None` for the key.
+    pub position: Option<Key>,
     /// What to do.
     pub step: Found,
 }
@@ -46,6 +50,8 @@ pub enum Found {
     Missing,
     /// It could not be found out.
     Unknown(Trouble),
+    /// It was not asked for, because it cannot be copied whatever it is.
+    Refused(RefuseReason),
 }
 
 /// Work for a shard, in listing order.
@@ -74,7 +80,10 @@ pub(super) async fn feed(
 ) {
     let end = match &shard.scope {
         ShardScope::Prefix(prefix) => feed_prefix(&ctx, prefix, shard.checkpoint.clone(), &sender).await,
-        ShardScope::Keys => feed_keys(&ctx, shard.checkpoint.as_ref(), &sender).await,
+        ShardScope::Keys => match ctx.task.spec.scope.list_file() {
+            Some(file) => listfile::feed_list(&ctx, file, &shard, &sender).await,
+            None => feed_keys(&ctx, shard.checkpoint.as_ref(), &sender).await,
+        },
         ShardScope::Failures => feed_failures(&ctx, shard.checkpoint.clone(), &sender).await,
     };
     if let Err(halt) = end {
@@ -83,7 +92,7 @@ pub(super) async fn feed(
     }
 }
 
-type Sender = mpsc::Sender<std::result::Result<Batch, Halt>>;
+pub(super) type Sender = mpsc::Sender<std::result::Result<Batch, Halt>>;
 
 async fn feed_prefix(
     ctx: &Context,
@@ -112,6 +121,7 @@ async fn feed_prefix(
             .map(|(entry, existing)| Candidate {
                 key: entry.key.clone(),
                 counted: 0,
+                position: None,
                 step: plan(ctx, entry, existing),
             });
         let batch = Batch {
@@ -130,7 +140,7 @@ async fn feed_keys(ctx: &Context, after: Option<&Key>, sender: &Sender) -> std::
     let keys = ctx.task.spec.scope.single_keys();
     let begin = after.map_or(0, |after| keys.partition_point(|key| key <= after));
     for chunk in keys[begin..].chunks(KEYS_PER_BATCH) {
-        let wanted = chunk.iter().map(|key| (key.clone(), 0)).collect();
+        let wanted = chunk.iter().map(|key| Wanted::new(key.clone(), 0)).collect();
         let candidates = look_up(ctx, wanted).await?;
         if sender
             .send(Ok(Batch {
@@ -152,7 +162,14 @@ async fn feed_failures(
     sender: &Sender,
 ) -> std::result::Result<(), Halt> {
     loop {
-        let limit = i64::try_from(KEYS_PER_BATCH).unwrap_or(i64::MAX);
+        let urls = match &ctx.task.spec.scope {
+            Scope::Urls(file) => Some(file),
+            Scope::Objects(_) | Scope::Prefixes(_) | Scope::List(_) => None,
+        };
+        let limit = match urls {
+            Some(_) => listfile::NAMES_PER_READING,
+            None => i64::try_from(KEYS_PER_BATCH).unwrap_or(i64::MAX),
+        };
         let page = ctx
             .store
             .failures(ctx.task.id, after.as_ref(), limit)
@@ -160,9 +177,12 @@ async fn feed_failures(
             .map_err(Halt::Ledger)?;
         let Some(last) = page.last() else { return Ok(()) };
         after = Some(last.key.clone());
+        if let Some(file) = urls {
+            listfile::find_addresses(ctx, file, &page).await?;
+        }
         let wanted = page
             .into_iter()
-            .map(|failure| (failure.key, failure.size))
+            .map(|failure| Wanted::new(failure.key, failure.size))
             .collect();
         let candidates = look_up(ctx, wanted).await?;
         if sender
@@ -178,11 +198,47 @@ async fn feed_failures(
     }
 }
 
+/// A key to ask for.
+pub(super) struct Wanted {
+    /// Source key.
+    pub key: Key,
+    /// As [`Candidate::counted`].
+    pub counted: i64,
+    /// As [`Candidate::position`].
+    pub position: Option<Key>,
+}
+
+impl Wanted {
+    const fn new(key: Key, counted: i64) -> Self {
+        Self {
+            key,
+            counted,
+            position: None,
+        }
+    }
+}
+
 /// Asks both sides for each key, several at a time, in order.
-async fn look_up(ctx: &Context, keys: Vec<(Key, i64)>) -> Attempt<Vec<Candidate>> {
+pub(super) async fn look_up(ctx: &Context, keys: Vec<Wanted>) -> Attempt<Vec<Candidate>> {
+    let listed = ctx.task.spec.scope.list_file().is_some();
+    let prefix = ctx.task.spec.target_prefix.as_bytes().len();
     stream::iter(keys)
-        .map(|(key, counted)| async move {
-            let step = match head(ctx, &ctx.source, &key).await.at_source() {
+        .map(|wanted| async move {
+            let Wanted {
+                key,
+                counted,
+                position,
+            } = wanted;
+            // A list may name anything; what no store can hold is not asked for.
+            if listed && prefix + key.as_bytes().len() > Key::MAX_LEN {
+                return Ok(Candidate {
+                    key,
+                    counted,
+                    position,
+                    step: Found::Refused(RefuseReason::KeyTooLong),
+                });
+            }
+            let step = match head(ctx.tuning.pace, &ctx.source, &key).await.at_source() {
                 Ok(None) => Found::Missing,
                 Ok(Some(info)) => {
                     let entry = Entry {
@@ -198,7 +254,12 @@ async fn look_up(ctx: &Context, keys: Vec<(Key, i64)>) -> Attempt<Vec<Candidate>
             };
             match step {
                 Found::Unknown(trouble) if trouble.is_fatal() => Err(trouble),
-                step => Ok(Candidate { key, counted, step }),
+                step => Ok(Candidate {
+                    key,
+                    counted,
+                    position,
+                    step,
+                }),
             }
         })
         .buffered(HEADS_AT_ONCE)
@@ -218,7 +279,7 @@ fn plan(ctx: &Context, entry: Entry, existing: Attempt<Option<Existing>>) -> Fou
 
 pub(super) async fn existing_at_target(ctx: &Context, key: &Key) -> Attempt<Option<Existing>> {
     let key = key.with_prefix(ctx.task.spec.target_prefix.as_bytes());
-    let info = head(ctx, &ctx.target, &key).await.at_target()?;
+    let info = head(ctx.tuning.pace, &ctx.target, &key).await.at_target()?;
     Ok(info.map(|info| Existing {
         size: info.size,
         etag: info.etag,
@@ -227,14 +288,14 @@ pub(super) async fn existing_at_target(ctx: &Context, key: &Key) -> Attempt<Opti
 }
 
 /// What a store says of a key, tried again while that may help; `None` when it has no such object.
-pub(super) async fn head(ctx: &Context, store: &SharedStore, key: &Key) -> Result<Option<ObjectInfo>> {
+pub(super) async fn head(pace: Pace, store: &SharedStore, key: &Key) -> Result<Option<ObjectInfo>> {
     let mut tries = 0;
     loop {
         tries += 1;
         match store.head(key, None).await {
             Ok(info) => return Ok(Some(info)),
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => match retry::delay(ctx.tuning.pace, &error, tries, rand::random()) {
+            Err(error) => match retry::delay(pace, &error, tries, rand::random()) {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => return Err(error.with_tries(tries)),
             },

@@ -12,7 +12,9 @@ pub mod feed;
 pub mod hooks;
 pub mod layout;
 pub mod limit;
+pub mod lines;
 pub mod list;
+mod listfile;
 mod matcher;
 pub mod multipart;
 pub mod order;
@@ -39,6 +41,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::Error;
 use crate::object::SharedStore;
+use crate::object::recent::Addresses;
 use crate::store::{ShardScope, Store};
 use crate::task::{Clock, Reason, Task, TaskSpec};
 use hooks::{Hooks, Point};
@@ -70,6 +73,10 @@ pub struct Context {
     pub source: SharedStore,
     /// Target bucket.
     pub target: SharedStore,
+    /// Bucket of the list file, where the scope is one.
+    pub lists: Option<SharedStore>,
+    /// Addresses of a list of URLs that are in work.
+    pub addresses: Arc<Addresses>,
     /// The order in which the target lists; `None` when it keeps none.
     pub target_order: Option<Order>,
     /// How bytes travel.
@@ -159,7 +166,8 @@ pub enum PassEnd {
     Fenced,
 }
 
-/// The shards of a new full pass: one for each prefix, one for the single keys.
+/// The shards of a new full pass: one for each prefix, one for the single keys, or for
+/// the list that names them.
 #[must_use]
 pub fn shards(spec: &TaskSpec) -> Vec<ShardScope> {
     let mut shards: Vec<ShardScope> = spec
@@ -168,7 +176,7 @@ pub fn shards(spec: &TaskSpec) -> Vec<ShardScope> {
         .into_iter()
         .map(ShardScope::Prefix)
         .collect();
-    if !spec.scope.single_keys().is_empty() {
+    if spec.scope.list_file().is_some() || !spec.scope.single_keys().is_empty() {
         shards.push(ShardScope::Keys);
     }
     shards

@@ -212,7 +212,7 @@ async fn complete(
     if !unclear {
         return Err(error).at_target();
     }
-    let info = feed::head(ctx, &ctx.target, key).await.at_target()?;
+    let info = feed::head(ctx.tuning.pace, &ctx.target, key).await.at_target()?;
     let joined = info.filter(|info| {
         let tag = info.etag.as_ref();
         info.size == entry.size

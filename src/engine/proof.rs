@@ -65,7 +65,7 @@ pub(super) fn wants_hashes(ctx: &Context) -> bool {
 /// Stores that keep folders (SeaweedFS) take bytes under a key that ends with `/`, give their tag back, and keep none of
 /// them. Only the size that they tell afterwards shows it.
 pub(super) async fn holds_bytes(ctx: &Context, key: &Key, size: u64) -> Attempt<()> {
-    let stored = feed::head(ctx, &ctx.target, key).await.at_target()?;
+    let stored = feed::head(ctx.tuning.pace, &ctx.target, key).await.at_target()?;
     if stored.is_some_and(|info| info.size == size) {
         return Ok(());
     }

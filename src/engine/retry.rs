@@ -108,6 +108,13 @@ impl Trouble {
     /// The reason of a task that this trouble ends: the `TRF.*` codes of the OMS reference.
     #[must_use]
     pub fn reason(&self) -> Reason {
+        // What is wrong with a list file has codes of its own, which were given where it was found.
+        if let Some(code) = self.error.code().filter(|code| code.starts_with("TRF.")) {
+            return Reason {
+                code: code.to_owned(),
+                message: self.error.message().to_owned(),
+            };
+        }
         let code = match (self.side, self.error.kind()) {
             (_, ErrorKind::Internal) => "TRF.0001",
             (Side::Source, ErrorKind::Unauthenticated) => "TRF.0151",

@@ -21,6 +21,7 @@ use crate::error::{Error, ErrorKind};
 use crate::object::clouds::Side;
 use crate::store::{ClaimedShard, Commit, Committed, Failure};
 use crate::task::Key;
+use crate::task::spec::Scope;
 
 /// Batches waiting between the feed and the shard.
 const BATCHES_AHEAD: usize = 1;
@@ -159,14 +160,20 @@ impl Run {
             if self.waiting.front().is_none_or(copies) {
                 break;
             }
-            let Some(Candidate { key, counted, step }) = self.waiting.pop_front() else {
+            let Some(Candidate {
+                key,
+                counted,
+                position,
+                step,
+            }) = self.waiting.pop_front()
+            else {
                 break;
             };
             let (size, outcome) = self.outcome_without_copy(&key, counted, step);
             if matches!(outcome, Outcome::Skipped) && self.witness.is_none() {
                 self.witness = Some(key.clone());
             }
-            let number = self.window.push(key, size, counted);
+            let number = self.window.push_at(key, position, size, counted);
             self.settle(number, Mark::default(), outcome).await?;
             if self.window.records() >= RECORDS_PER_COMMIT {
                 self.commit(Close::No).await?;
@@ -182,6 +189,17 @@ impl Run {
             Found::Planned(entry, Decision::Refuse(reason)) => {
                 let (code, message) = reason.describe();
                 (entry.size, self.failure(key, code, message))
+            }
+            Found::Refused(reason) => {
+                let (code, message) = reason.describe();
+                let urls = matches!(self.ctx.task.spec.scope, Scope::Urls(_));
+                // The reference has a name of its own for this.
+                let code = if urls {
+                    "URL_LIST_OBJECT_KEY_TOO_LONG"
+                } else {
+                    code
+                };
+                (counted, self.failure(key, code, message))
             }
             Found::Missing if self.claim.scope == crate::store::ShardScope::Failures => {
                 (counted, Outcome::Gone)
@@ -211,12 +229,13 @@ impl Run {
         let Some(Candidate {
             key,
             counted,
+            position,
             step: Found::Planned(entry, _),
         }) = self.waiting.pop_front()
         else {
             return;
         };
-        let number = self.window.push(key, entry.size, counted);
+        let number = self.window.push_at(key, position, entry.size, counted);
         let begun = self.breaker.mark();
         let ctx = Arc::clone(&self.ctx);
         self.flight.spawn(async move {

@@ -18,7 +18,8 @@ const STORE_EVERY: Duration = Duration::from_secs(1);
 /// Counts the scope of a full pass; ends by itself, or when it is dropped.
 pub async fn run(ctx: Arc<Context>) {
     let full = ctx.task.pass.is_none_or(|pass| pass.kind == PassKind::Full);
-    if !full || ctx.task.survey.complete {
+    // A list is counted as it is read: its lines tell no sizes.
+    if !full || ctx.task.survey.complete || ctx.task.spec.scope.list_file().is_some() {
         return;
     }
     tokio::time::sleep(BEGIN_AFTER).await;

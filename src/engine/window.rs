@@ -25,6 +25,8 @@ pub struct Window {
 #[derive(Debug)]
 struct Slot {
     key: Key,
+    /// The checkpoint behind it, where that is not its key.
+    position: Option<Key>,
     size: i64,
     /// Bytes that the counters already hold for it (failed-only pass).
     counted: i64,
@@ -42,11 +44,13 @@ impl Window {
         }
     }
 
-    /// Appends the next object and returns its number.
-    pub fn push(&mut self, key: Key, size: u64, counted: i64) -> u64 {
+    /// Appends the next object and returns its number. `position` becomes the checkpoint when it is settled; without one
+    /// its key does.
+    pub fn push_at(&mut self, key: Key, position: Option<Key>, size: u64, counted: i64) -> u64 {
         let size = i64::try_from(size).unwrap_or(i64::MAX);
         self.open.push_back(Slot {
             key,
+            position,
             size,
             counted,
             outcome: None,
@@ -63,6 +67,7 @@ impl Window {
         while let Some(Slot { outcome: Some(_), .. }) = self.open.front() {
             let Some(Slot {
                 key,
+                position,
                 size,
                 counted,
                 outcome: Some(outcome),
@@ -72,7 +77,7 @@ impl Window {
             };
             self.first += 1;
             self.count(&key, size, counted, outcome);
-            self.settled.checkpoint = Some(key);
+            self.settled.checkpoint = Some(position.unwrap_or(key));
         }
     }
 
@@ -188,7 +193,7 @@ mod tests {
         let mut window = Window::new(PassKind::Full);
         let numbers: Vec<u64> = ["a", "b", "c"]
             .iter()
-            .map(|k| window.push(Key::from(*k), 5, 0))
+            .map(|k| window.push_at(Key::from(*k), None, 5, 0))
             .collect();
         window.settle(numbers[1], Outcome::Skipped);
         assert!(!window.has_settled());
@@ -208,8 +213,8 @@ mod tests {
     #[test]
     fn a_failed_pass_moves_counts_from_failed() {
         let mut window = Window::new(PassKind::Failed);
-        let again = window.push(Key::from("a"), 7, 5);
-        let gone = window.push(Key::from("b"), 5, 5);
+        let again = window.push_at(Key::from("a"), None, 7, 5);
+        let gone = window.push_at(Key::from("b"), None, 5, 5);
         window.settle(again, failure());
         window.settle(gone, Outcome::Gone);
         let commit = window.take();
@@ -226,7 +231,7 @@ mod tests {
         fn every_object_is_counted_once_in_any_order(order in Just((0..40u64).collect::<Vec<_>>()).prop_shuffle()) {
             let mut window = Window::new(PassKind::Full);
             for number in 0..40 {
-                prop_assert_eq!(window.push(Key::from(format!("{number:02}").as_str()), 1, 0), number);
+                prop_assert_eq!(window.push_at(Key::from(format!("{number:02}").as_str()), None, 1, 0), number);
             }
             let mut total = Counters::default();
             for number in order {

@@ -3,20 +3,24 @@
 //! Implementations translate every foreign error into an [`Error`] with the right [`ErrorKind`]; they never retry,
 //! never log a credential, and never change a key.
 
+pub mod cdn;
 pub mod clouds;
+pub mod http;
+pub mod recent;
 pub mod s3;
+pub mod web;
 
 use std::fmt;
 use std::sync::Arc;
 
+use ::http::HeaderMap;
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::HeaderMap;
 use http_body_util::combinators::UnsyncBoxBody;
 
 use crate::error::{Error, Result};
 use crate::secret::KeyPair;
-use crate::task::spec::Place;
+use crate::task::spec::{Cdn, Place};
 use crate::task::{Key, UnixMillis};
 
 #[expect(unused_imports, reason = "named in the documentation")]
@@ -306,6 +310,21 @@ pub trait Connect: Send + Sync {
     /// # Errors
     /// `InvalidArgument` for an address or key that cannot be put into a request.
     fn connect(&self, place: &Place, keys: &KeyPair, list: ListVersion) -> Result<SharedStore>;
+
+    /// The addresses of a list of URLs, by name.
+    fn urls(&self, addresses: Arc<recent::Addresses>) -> SharedStore;
+
+    /// `store` with its objects read through a CDN.
+    ///
+    /// # Errors
+    /// OMS.1032 when the CDN wants a key that is not there.
+    fn through_cdn(
+        &self,
+        store: SharedStore,
+        place: &Place,
+        cdn: &Cdn,
+        keys: web::CdnKeys,
+    ) -> Result<SharedStore>;
 }
 
 /// The object a server-side copy reads.

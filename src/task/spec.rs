@@ -194,15 +194,38 @@ pub enum Scope {
     Objects(Vec<Key>),
     /// Every object whose key begins with one of these; the empty prefix is the whole bucket.
     Prefixes(Vec<Key>),
+    /// The objects that a file names, one in a line.
+    List(ListFile),
+    /// The addresses that a file names, each with the name that it gets at the target. No bucket is the source.
+    Urls(ListFile),
+}
+
+/// A file that names objects. It lies in a bucket of the target's store, and is read with the target's keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListFile {
+    /// Bucket.
+    pub bucket: String,
+    /// Key of the file.
+    pub key: Key,
 }
 
 impl Scope {
+    /// The file that names the objects, where one does.
+    #[must_use]
+    pub const fn list_file(&self) -> Option<&ListFile> {
+        match self {
+            Self::List(file) | Self::Urls(file) => Some(file),
+            Self::Objects(_) | Self::Prefixes(_) => None,
+        }
+    }
+
     /// The prefixes to list, without those that another one covers, in byte order.
     #[must_use]
     pub fn prefixes(&self) -> Vec<Key> {
         let mut found: Vec<Key> = match self {
             Self::Prefixes(prefixes) => prefixes.clone(),
             Self::Objects(names) => names.iter().filter(|name| is_folder(name)).cloned().collect(),
+            Self::List(_) | Self::Urls(_) => Vec::new(),
         };
         found.sort();
         found.dedup_by(|next, kept| next.as_bytes().starts_with(kept.as_bytes()));

@@ -1,16 +1,23 @@
 //! From places and keys to two stores that are known to work.
 
+use std::sync::Arc;
+
 use super::Parts;
 use crate::engine::order::Order;
 use crate::engine::retry::{At as _, Attempt};
 use crate::engine::{Route, probe};
+use crate::object::recent::Addresses;
+use crate::object::web::CdnKeys;
 use crate::object::{ListVersion, SharedStore};
 use crate::secret::Credentials;
 use crate::task::Task;
+use crate::task::spec::{Place, Scope};
 
 /// How the bytes of a task travel.
 pub(super) fn route(task: &Task, credentials: &Credentials) -> Route {
-    let one_store = task.spec.source.endpoint.url == task.spec.target.endpoint.url;
+    // What is read through a CDN, or from addresses, never stays inside a store.
+    let elsewhere = task.spec.cdn.is_some() || matches!(task.spec.scope, Scope::Urls(_));
+    let one_store = !elsewhere && task.spec.source.endpoint.url == task.spec.target.endpoint.url;
     if one_store && credentials.source == credentials.target {
         Route::ServerSide
     } else {
@@ -18,16 +25,27 @@ pub(super) fn route(task: &Task, credentials: &Credentials) -> Route {
     }
 }
 
+/// What a task works between.
+pub(super) struct Connected {
+    pub source: SharedStore,
+    pub target: SharedStore,
+    pub lists: Option<SharedStore>,
+    pub addresses: Arc<Addresses>,
+    pub order: Option<Order>,
+}
+
 /// Connects and probes both sides. A store that does not know the second version of listings is asked in the first.
-pub(super) async fn connect(
-    parts: &Parts,
-    task: &Task,
-    credentials: &Credentials,
-) -> Attempt<(SharedStore, SharedStore, Option<Order>)> {
+pub(super) async fn connect(parts: &Parts, task: &Task, credentials: &Credentials) -> Attempt<Connected> {
+    let addresses = Arc::new(Addresses::default());
+    let urls = matches!(task.spec.scope, Scope::Urls(_));
     let connect = |list| {
-        let source = parts
-            .connect
-            .connect(&task.spec.source, &credentials.source, list);
+        let source = if urls {
+            Ok(parts.connect.urls(Arc::clone(&addresses)))
+        } else {
+            parts
+                .connect
+                .connect(&task.spec.source, &credentials.source, list)
+        };
         let target = parts
             .connect
             .connect(&task.spec.target, &credentials.target, list);
@@ -37,6 +55,10 @@ pub(super) async fn connect(
     let (source, target) = connect(ListVersion::V2)?;
     let (old_source, old_target) = connect(ListVersion::V1)?;
     let source = async {
+        // Addresses are servers of their own, each to be met when its turn comes.
+        if urls {
+            return Ok(source);
+        }
         match probe::source(&source, pace, &task.spec).await {
             Err(trouble) if lists_only_v1(&trouble.error) => probe::source(&old_source, pace, &task.spec)
                 .await
@@ -54,8 +76,33 @@ pub(super) async fn connect(
     };
     // Both are brought to their end, so that a trouble of the source does not leave a probe at the target.
     let (source, target) = tokio::join!(source, target);
-    let (source, (target, order)) = (source?, target?);
-    Ok((source, target, order))
+    let (mut source, (target, order)) = (source?, target?);
+    if let Some(cdn) = &task.spec.cdn {
+        let keys = CdnKeys {
+            key: credentials.cdn_key.clone(),
+            source: credentials.source.clone(),
+        };
+        source = parts
+            .connect
+            .through_cdn(source, &task.spec.source, cdn, keys)
+            .at_source()?;
+    }
+    let lists = task.spec.scope.list_file().map(|file| {
+        let place = Place {
+            bucket: file.bucket.clone(),
+            ..task.spec.target.clone()
+        };
+        parts
+            .connect
+            .connect(&place, &credentials.target, ListVersion::V2)
+    });
+    Ok(Connected {
+        source,
+        target,
+        lists: lists.transpose().at_target()?,
+        addresses,
+        order,
+    })
 }
 
 fn lists_only_v1(error: &crate::error::Error) -> bool {

@@ -17,6 +17,7 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use self::connect::Connected;
 use crate::dispatch::{Dispatch, Message};
 use crate::engine::hooks::{Hooks, Point};
 use crate::engine::limit::{Streams, Throttle};
@@ -260,7 +261,13 @@ async fn work(
         connected = connect::connect(parts, &task, &credentials) => connected,
         () = given_up => return drained(parts, id, attempt).await,
     };
-    let (source, target, target_order) = match connected {
+    let Connected {
+        source,
+        target,
+        lists,
+        addresses,
+        order: target_order,
+    } = match connected {
         Ok(connected) => connected,
         Err(trouble) => return end(parts, id, attempt, Ending::Broken(trouble.reason())).await,
     };
@@ -283,6 +290,8 @@ async fn work(
         source,
         target,
         target_order,
+        lists,
+        addresses,
         store: Ledger(Arc::clone(&parts.store)),
         streams: parts.streams.clone(),
         objects: Arc::new(Semaphore::new(usize::from(task.spec.threads))),

@@ -1,7 +1,7 @@
 //! `POST …/task`: create a task.
 
 use oms::task::State;
-use oms::task::spec::{Cloud, Scope};
+use oms::task::spec::{Cloud, ListFile, Scope};
 use oms::task::{Key, UnixMillis};
 use serde_json::{Value, json};
 
@@ -235,7 +235,7 @@ async fn bad_orders_are_refused_with_the_field_and_create_nothing() {
             "src_node/cloud_type",
             json!("URLSource"),
             "OMS.0061",
-            "src_node.cloud_type",
+            "src_node.cloud_type does not go with task_type object",
         ),
         (
             "dst_node/cloud_type",
@@ -264,9 +264,9 @@ async fn bad_orders_are_refused_with_the_field_and_create_nothing() {
         ("src_node/app_id", json!(""), "OMS.0064", "src_node.app_id"),
         (
             "src_node/list_file",
-            json!({"obs_bucket": "b", "list_file_key": "k"}),
+            json!({"obs_bucket": "lists", "list_file_key": "k.txt"}),
             "OMS.0061",
-            "src_node.list_file",
+            "src_node.list_file does not go with task_type object",
         ),
         (
             "src_node/list_file",
@@ -295,13 +295,13 @@ async fn bad_orders_are_refused_with_the_field_and_create_nothing() {
             "task_type",
             json!("list"),
             "OMS.0061",
-            "task_type list is not supported yet",
+            "src_node.object_key does not go with task_type list",
         ),
         (
             "task_type",
             json!("url_list"),
             "OMS.0061",
-            "task_type url_list is not supported yet",
+            "src_node.object_key does not go with task_type url_list",
         ),
         ("task_type", json!("everything"), "OMS.0064", "task_type"),
         (
@@ -313,9 +313,30 @@ async fn bad_orders_are_refused_with_the_field_and_create_nothing() {
         ("auto_restore", json!(1), "OMS.0002", "auto_restore"),
         (
             "source_cdn",
-            json!({"protocol": "https", "domain": "cdn.example.com", "authentication_type": "NONE"}),
-            "OMS.0061",
-            "source_cdn is not supported yet",
+            json!({"protocol": "https", "domain": "cdn.example.com", "authentication_type": "ALIYUN_OSS_B"}),
+            "OMS.1032",
+            "the CDN's authentication key is required",
+        ),
+        (
+            "source_cdn",
+            json!({"protocol": "https", "domain": "u@cdn.example.com/", "authentication_type": "NONE"}),
+            "OMS.0081",
+            "source_cdn.domain",
+        ),
+        (
+            "source_cdn",
+            json!({"protocol": "https", "domain": "", "authentication_type": "NONE"}),
+            "OMS.0064",
+            "source_cdn.domain",
+        ),
+        (
+            "source_cdn",
+            json!({
+                "protocol": "https", "domain": "cdn.example.com", "authentication_type": "ALIYUN_OSS_A",
+                "authentication_key": "x".repeat(256)
+            }),
+            "OMS.0064",
+            "source_cdn.authentication_key",
         ),
         (
             "source_cdn",
@@ -428,13 +449,163 @@ async fn what_is_required_is_asked_for_by_name() {
     assert_eq!(api.ledger.picture(), before);
 }
 
-#[tokio::test]
-async fn a_list_of_urls_is_not_supported_rather_than_incomplete() {
-    let body = json!({
-        "src_node": {"list_file": {"obs_bucket": "b", "list_file_key": "k"}, "cloud_type": "URLSource"},
-        "task_type": "url_list", "enableKMS": false, "thread_num": 1
+/// `create_body` with a list file in place of the names.
+fn list_body() -> Value {
+    let body = without(create_body(), "src_node/object_key");
+    let file = json!({"obs_bucket": "lists", "list_file_key": "dir/list.txt"});
+    set(set(body, "src_node/list_file", file), "task_type", json!("list"))
+}
+
+/// The body of the reference for a list of URLs.
+fn url_list_body() -> Value {
+    let source = json!({
+        "list_file": {"obs_bucket": "lists", "list_file_key": "urls.txt"}, "cloud_type": "URLSource"
     });
+    set(
+        set(create_body(), "src_node", source),
+        "task_type",
+        json!("url_list"),
+    )
+}
+
+#[tokio::test]
+async fn a_list_is_taken_and_shown() {
     let api = TestApi::new().await;
-    let message = api.post("/task", &body).await.refused(400, "OMS.0061");
-    assert!(message.contains("not supported yet"));
+    let id = api.post("/task", &list_body()).await.fine()["id"].clone();
+    let file = ListFile {
+        bucket: "lists".to_owned(),
+        key: Key::from("dir/list.txt"),
+    };
+    let task = api.ledger.get(id.as_i64().unwrap()).unwrap();
+    assert_eq!(task.spec.scope, Scope::List(file));
+    let shown = api.get(&format!("/task/{id}")).await.fine();
+    assert_eq!(shown["task_type"], "list");
+    assert_eq!(
+        shown["src_node"]["list_file"],
+        list_body()["src_node"]["list_file"]
+    );
+    assert_eq!(shown["src_node"]["object_key"], json!([]));
+}
+
+#[tokio::test]
+async fn a_list_of_urls_needs_no_source() {
+    let api = TestApi::new().await;
+    let created = api.post("/task", &url_list_body()).await.fine();
+    let task = api.ledger.get(created["id"].as_i64().unwrap()).unwrap();
+    assert!(matches!(task.spec.scope, Scope::Urls(_)));
+    assert_eq!(task.spec.source.cloud, Cloud::UrlSource);
+    assert!(
+        created["task_name"]
+            .as_str()
+            .unwrap()
+            .starts_with("URLSource-photos-copy-")
+    );
+    let shown = api.get(&format!("/task/{}", created["id"])).await.fine();
+    assert_eq!(
+        (&shown["task_type"], &shown["src_node"]["cloud_type"]),
+        (&json!("url_list"), &json!("URLSource"))
+    );
+    assert_eq!(
+        shown["src_node"]["list_file"],
+        url_list_body()["src_node"]["list_file"]
+    );
+    // What the reference calls needless for it may still be there, as older clients send it.
+    let with_keys = ["ak", "sk", "bucket", "region"]
+        .iter()
+        .fold(url_list_body(), |body, field| {
+            set(body, &format!("src_node/{field}"), json!("needless"))
+        });
+    api.post("/task", &with_keys).await.fine();
+}
+
+#[tokio::test]
+async fn a_list_is_refused_when_the_rest_does_not_fit() {
+    let api = TestApi::new().await;
+    let before = api.ledger.picture();
+    let bad = |code, message, body| (body, code, message);
+    let cdn = json!({"protocol": "https", "domain": "cdn.example.com", "authentication_type": "NONE"});
+    let cases = [
+        bad(
+            "OMS.0074",
+            "src_node.list_file is required",
+            without(list_body(), "src_node/list_file"),
+        ),
+        bad(
+            "OMS.0074",
+            "src_node.list_file is required",
+            without(url_list_body(), "src_node/list_file"),
+        ),
+        bad(
+            "OMS.0074",
+            "src_node.bucket is required",
+            without(list_body(), "src_node/bucket"),
+        ),
+        bad(
+            "OMS.0061",
+            "src_node.object_key",
+            set(list_body(), "src_node/object_key", json!("a")),
+        ),
+        bad(
+            "OMS.0061",
+            "src_node.object_key",
+            set(url_list_body(), "src_node/object_key", json!("a")),
+        ),
+        bad(
+            "OMS.0061",
+            "src_node.cloud_type",
+            without(url_list_body(), "src_node/cloud_type"),
+        ),
+        bad(
+            "OMS.0061",
+            "src_node.cloud_type",
+            set(list_body(), "src_node/cloud_type", json!("URLSource")),
+        ),
+        bad(
+            "OMS.0061",
+            "src_node.endpoint",
+            set(url_list_body(), "src_node/endpoint", json!("https://h")),
+        ),
+        bad("OMS.0061", "source_cdn", set(url_list_body(), "source_cdn", cdn)),
+        bad(
+            "OMS.0057",
+            "src_node.list_file.obs_bucket",
+            set(list_body(), "src_node/list_file/obs_bucket", json!("a/b")),
+        ),
+        bad(
+            "OMS.0064",
+            "src_node.list_file.list_file_key",
+            set(list_body(), "src_node/list_file/list_file_key", json!("")),
+        ),
+    ];
+    for (body, code, wanted) in cases {
+        let message = api.post("/task", &body).await.refused(400, code);
+        assert!(message.starts_with(wanted), "{message} for {body}");
+    }
+    assert_eq!(api.ledger.picture(), before);
+}
+
+#[tokio::test]
+async fn a_cdn_is_taken_and_shown_without_its_key() {
+    let api = TestApi::new().await;
+    for kind in [
+        "NONE",
+        "QINIU_PRIVATE_AUTHENTICATION",
+        "ALIYUN_OSS_C",
+        "KSYUN_PRIVATE_AUTHENTICATION",
+    ] {
+        let cdn = json!({
+            "protocol": "https", "domain": "cdn.example.com:8443", "authentication_type": kind,
+            "authentication_key": "canary"
+        });
+        let id = api
+            .post("/task", &set(create_body(), "source_cdn", cdn))
+            .await
+            .fine()["id"]
+            .clone();
+        let shown = api.get(&format!("/task/{id}")).await;
+        assert!(!shown.text.contains("canary"));
+        let wanted =
+            json!({"protocol": "https", "domain": "cdn.example.com:8443", "authentication_type": kind});
+        assert_eq!(shown.fine()["source_cdn"], wanted);
+    }
 }

@@ -1,5 +1,8 @@
 //! The engine between two in-process S3 servers: what arrives, what is counted, what a stop and a start do.
 
+mod cdn;
 mod copy;
+mod lists;
 mod rules;
 mod start;
+mod urls;

@@ -6,4 +6,5 @@ pub mod ledger;
 pub mod rig;
 pub mod service;
 pub mod tools;
+pub mod web;
 pub mod weed;

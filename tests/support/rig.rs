@@ -242,6 +242,24 @@ impl Rig {
         self.service.create(&self.project, order, now()).await.unwrap().id
     }
 
+    /// Creates a task, or says why not.
+    pub async fn try_create(&self, order: CreateTask) -> oms::error::Result<TaskId> {
+        let task = self.service.create(&self.project, order, now()).await?;
+        Ok(task.id)
+    }
+
+    /// Starts a task again, or says why not.
+    pub async fn try_start(
+        &self,
+        id: TaskId,
+        mode: StartMode,
+        credentials: Credentials,
+    ) -> oms::error::Result<()> {
+        self.service
+            .start(&self.project, id, mode, credentials, now())
+            .await
+    }
+
     /// Starts a task again.
     pub async fn start(&self, id: TaskId, mode: StartMode, credentials: Credentials) {
         self.service

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::task::spec::Cloud;
 
 /// Whose store it is: `AWS` (also for any S3-compatible store with an `endpoint`), `Aliyun`, `Tencent`, `HuaweiCloud`,
-/// `QingCloud`, `KingsoftCloud`, `Baidu`, `Qiniu`, or `URLSource` (a list of URLs; not supported yet).
+/// `QingCloud`, `KingsoftCloud`, `Baidu`, `Qiniu`, or `URLSource` (a list of URLs).
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
 pub enum CloudName {
     /// Amazon Web Services.

@@ -5,20 +5,22 @@ use utoipa::ToSchema;
 
 use super::bandwidth::{self, BandwidthWindow};
 use super::copying::{self, ConsistencyCheck, MinimumProof, ObjectOverwriteMode};
-use super::place::{Naming, SourceNode, TargetNode, secret};
+use super::listed::Naming;
+use super::place::{SourceNode, TargetNode, secret};
 use super::rules;
 use crate::api::json::Node;
 use crate::error::{Error, Result};
 use crate::secret::{Credentials, Secret};
 use crate::service;
-use crate::task::spec::Notification;
+use crate::task::spec::{Cdn, Notification};
 use crate::task::{Task, TaskSpec, UnixMillis};
 
 /// Last second of the year 9999, beyond which no date has a usual spelling.
 const LAST_SECOND: i64 = 253_402_300_799;
 
-/// How the names in `src_node.object_key` are meant: `object` (objects, and folders where a name ends with `/`) or
-/// `prefix` (beginnings of names). `list` and `url_list` are not supported yet.
+/// What names the objects: `src_node.object_key` with objects, and folders where a name ends with `/` (`object`), or with
+/// beginnings of names (`prefix`); or `src_node.list_file`, a file with one object in a line (`list`), or with a URL, a
+/// TAB and the object's name at the target in each line (`url_list`).
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskType {
@@ -94,20 +96,19 @@ pub enum AuthenticationType {
     KsyunPrivateAuthentication,
 }
 
-/// Reads the objects through a CDN. Not supported yet: a request that has it is refused.
+/// Reads the objects through a CDN: they are listed at the source, and an object whose length or age differs at the CDN
+/// fails.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SourceCdn {
     /// How to read.
-    #[serde(rename = "protocol")]
-    _protocol: Protocol,
-    /// Host name.
+    protocol: Protocol,
+    /// Host name, with a port where it needs one.
     #[schema(min_length = 1, max_length = 255)]
     domain: String,
     /// How requests are signed.
-    #[serde(rename = "authentication_type")]
-    _authentication_type: AuthenticationType,
-    /// Key of the signature.
+    authentication_type: AuthenticationType,
+    /// Key of the signature; the `ALIYUN_*` types need it, here and at each start.
     #[serde(default, deserialize_with = "optional_secret")]
     #[schema(value_type = Option<String>, format = Password, max_length = 255, write_only)]
     authentication_key: Option<Secret>,
@@ -137,14 +138,14 @@ pub struct CreateTask {
     /// Copy only objects modified after this moment, in seconds since 1970; 0 means all.
     #[schema(minimum = 0, maximum = 253_402_300_799_i64)]
     migrate_since: Option<i64>,
-    /// Read the objects through a CDN; not supported yet.
+    /// Read the objects through a CDN.
     source_cdn: Option<SourceCdn>,
     /// Whether archived objects are restored first; `true` is not supported yet.
     auto_restore: Option<bool>,
     /// Limits for parts of the day, which must not overlap; no limit outside of them.
     #[schema(max_items = 5)]
     bandwidth_policy: Option<Vec<BandwidthWindow>>,
-    /// How the names in `src_node.object_key` are meant; `object` when it is not given.
+    /// What names the objects; `object` when it is not given.
     task_type: Option<TaskType>,
     /// Whether failed objects are recorded, so that a start can repeat them alone; `true` when it is not given.
     enable_failed_object_recording: Option<bool>,
@@ -204,10 +205,6 @@ impl From<Task> for CreatedTask {
 /// # Errors
 /// Those of [`Node::read`], OMS.0061 for what is not supported yet, and those of single fields, which the document has.
 pub fn read(body: Node) -> Result<service::CreateTask> {
-    // Lists have other required fields, so they are told apart before the rest is looked at.
-    if let Some(kind @ ("list" | "url_list")) = body.get("task_type").and_then(Node::text) {
-        return rules::unsupported(&format!("task_type {kind}"));
-    }
     check(body.read()?)
 }
 
@@ -232,7 +229,8 @@ fn check(body: CreateTask) -> Result<service::CreateTask> {
     let naming = match task_type.unwrap_or(TaskType::Object) {
         TaskType::Object => Naming::Objects,
         TaskType::Prefix => Naming::Prefixes,
-        TaskType::List | TaskType::UrlList => return rules::unsupported("task_type list"),
+        TaskType::List => Naming::List,
+        TaskType::UrlList => Naming::Urls,
     };
     let (source, source_keys, scope) = src_node.check(naming)?;
     let (target, target_keys, target_prefix) = dst_node.check()?;
@@ -252,12 +250,11 @@ fn check(body: CreateTask) -> Result<service::CreateTask> {
     )?;
     let notification = smn_info.map(check_notification).transpose()?;
     let bandwidth = bandwidth::policy(bandwidth_policy.unwrap_or_default())?;
-    if let Some(cdn) = source_cdn {
-        rules::length("source_cdn.domain", &cdn.domain, 1..=255)?;
-        let key = cdn.authentication_key.as_ref().map_or("", Secret::expose);
-        rules::length("source_cdn.authentication_key", key, 0..=255)?;
-        return rules::unsupported("source_cdn");
+    if source_cdn.is_some() && naming == Naming::Urls {
+        let text = "source_cdn does not go with task_type url_list";
+        return Err(Error::invalid(text).with_code("OMS.0061"));
     }
+    let (cdn, cdn_key) = source_cdn.map(check_cdn).transpose()?.unzip();
     if auto_restore == Some(true) {
         return rules::unsupported("auto_restore");
     }
@@ -272,16 +269,53 @@ fn check(body: CreateTask) -> Result<service::CreateTask> {
         migrate_since: (since > 0).then(|| UnixMillis(since * 1000)),
         restore: false,
         record_failures: enable_failed_object_recording.unwrap_or(true),
-        cdn: None,
+        cdn,
         notification,
         rules: copying::read(object_overwrite_mode, consistency_check, minimum_proof),
         bandwidth,
         credentials: Credentials {
             source: source_keys,
             target: target_keys,
-            cdn_key: None,
+            cdn_key: cdn_key.flatten(),
         },
     })
+}
+
+fn check_cdn(cdn: SourceCdn) -> Result<(Cdn, Option<Secret>)> {
+    let SourceCdn {
+        protocol,
+        domain,
+        authentication_type,
+        authentication_key,
+    } = cdn;
+    rules::length("source_cdn.domain", &domain, 1..=255)?;
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':');
+    let (host, port) = domain.split_once(':').unwrap_or((&domain, "443"));
+    if !domain.bytes().all(plain) || host.is_empty() || port.parse::<u16>().is_err() {
+        let text = "source_cdn.domain must be a host name, with a port where it needs one";
+        return Err(Error::invalid(text).with_code("OMS.0081"));
+    }
+    let key = authentication_key.filter(|key| !key.expose().is_empty());
+    let text = key.as_ref().map_or("", Secret::expose);
+    rules::length("source_cdn.authentication_key", text, 0..=255)?;
+    let protocol = match protocol {
+        Protocol::Https => "https",
+        Protocol::Http => "http",
+    };
+    let authentication_type = match authentication_type {
+        AuthenticationType::None => "NONE",
+        AuthenticationType::QiniuPrivateAuthentication => "QINIU_PRIVATE_AUTHENTICATION",
+        AuthenticationType::AliyunOssA => "ALIYUN_OSS_A",
+        AuthenticationType::AliyunOssB => "ALIYUN_OSS_B",
+        AuthenticationType::AliyunOssC => "ALIYUN_OSS_C",
+        AuthenticationType::KsyunPrivateAuthentication => "KSYUN_PRIVATE_AUTHENTICATION",
+    };
+    let cdn = Cdn {
+        protocol: protocol.to_owned(),
+        domain,
+        authentication_type: authentication_type.to_owned(),
+    };
+    Ok((cdn, key))
 }
 
 fn check_notification(info: SmnInfo) -> Result<Notification> {

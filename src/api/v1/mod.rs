@@ -10,6 +10,7 @@ mod create;
 mod failures;
 mod info;
 mod list;
+mod listed;
 mod place;
 mod progress;
 mod rules;

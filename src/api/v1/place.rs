@@ -9,6 +9,8 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Type};
 
 use super::cloud::{CloudName, TargetCloud};
+use super::create::optional_secret;
+use super::listed::{ListFile, Naming, mismatch, no_keys, nowhere, required};
 use super::rules;
 use crate::error::{Error, Result};
 use crate::secret::{KeyPair, Secret};
@@ -76,35 +78,22 @@ impl<'de> Deserialize<'de> for ObjectKey {
     }
 }
 
-/// A list of objects that lies in a bucket.
-#[derive(Debug, DeserializeDerive, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ListFile {
-    /// Bucket that holds the list.
-    #[schema(min_length = 1, max_length = 63)]
-    #[expect(dead_code, reason = "read for its form only, until lists are supported")]
-    obs_bucket: String,
-    /// Key of the list.
-    #[schema(min_length = 1, max_length = 1024)]
-    #[expect(dead_code, reason = "read for its form only, until lists are supported")]
-    list_file_key: String,
-}
-
 /// Where the objects are.
 #[derive(Debug, DeserializeDerive, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SourceNode {
-    /// Region, as the cloud spells it.
+    /// Region, as the cloud spells it. Like both keys and the bucket, required for every task type but `url_list`, which
+    /// ignores them.
     #[schema(min_length = 1, max_length = 64, examples("eu-west-1"))]
-    region: String,
+    region: Option<String>,
     /// Access key.
-    #[serde(deserialize_with = "secret")]
-    #[schema(value_type = String, min_length = 1, max_length = 100, write_only)]
-    ak: Secret,
+    #[serde(default, deserialize_with = "optional_secret")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 100, write_only)]
+    ak: Option<Secret>,
     /// Secret key.
-    #[serde(deserialize_with = "secret")]
-    #[schema(value_type = String, format = Password, min_length = 1, max_length = 100, write_only)]
-    sk: Secret,
+    #[serde(default, deserialize_with = "optional_secret")]
+    #[schema(value_type = Option<String>, format = Password, min_length = 1, max_length = 100, write_only)]
+    sk: Option<Secret>,
     /// Bucket.
     #[schema(
         min_length = 3,
@@ -112,10 +101,11 @@ pub struct SourceNode {
         pattern = "^[A-Za-z0-9._-]+$",
         examples("photos")
     )]
-    bucket: String,
-    /// Which objects: a name, or an object with several. Without it, the whole bucket.
+    bucket: Option<String>,
+    /// Which objects, for the task types `object` and `prefix`: a name, or an object with several. Without it, the whole
+    /// bucket.
     object_key: Option<ObjectKey>,
-    /// A list of objects; not supported yet.
+    /// A list of objects, for the task types `list` and `url_list`.
     list_file: Option<ListFile>,
     /// Account number that is part of a bucket's name; Tencent only.
     #[schema(min_length = 1, max_length = 64)]
@@ -162,20 +152,12 @@ pub struct TargetNode {
     endpoint: Option<String>,
 }
 
-/// How the names in `object_key` are meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Naming {
-    /// Objects and folders.
-    Objects,
-    /// Prefixes.
-    Prefixes,
-}
-
 impl SourceNode {
     /// Checks the source's fields.
     ///
     /// # Errors
-    /// OMS.0064 for lengths, OMS.0057 for other rules, OMS.0061 for what is not supported yet.
+    /// OMS.0074 for what is missing, OMS.0064 for lengths, OMS.0061 for fields that do not go with the task type, OMS.0057
+    /// for other rules.
     pub fn check(self, naming: Naming) -> Result<(PlaceRequest, KeyPair, Scope)> {
         let Self {
             region,
@@ -188,22 +170,44 @@ impl SourceNode {
             cloud_type,
             endpoint,
         } = self;
+        let cloud = Cloud::from(cloud_type.unwrap_or(CloudName::Aliyun));
+        if naming == Naming::Urls {
+            mismatch("src_node.object_key", object_key.as_ref(), naming)?;
+            mismatch("src_node.app_id", app_id.as_ref(), naming)?;
+            mismatch("src_node.endpoint", endpoint.as_ref(), naming)?;
+            let file = required("src_node.list_file", list_file)?.check()?;
+            mismatch(
+                "src_node.cloud_type",
+                Some(&cloud).filter(|c| **c != Cloud::UrlSource),
+                naming,
+            )?;
+            return Ok((nowhere(), no_keys(), Scope::Urls(file)));
+        }
+        let region = required("src_node.region", region)?;
+        let ak = required("src_node.ak", ak)?;
+        let sk = required("src_node.sk", sk)?;
+        let bucket = required("src_node.bucket", bucket)?;
         check_place("src_node", "OMS.0057", &region, &bucket, endpoint.as_deref())?;
         let keys = key_pair("src_node.", ["ak", "sk"], ak, sk)?;
         if let Some(app_id) = &app_id {
             rules::length("src_node.app_id", app_id, 1..=64)?;
         }
-        let names = names(object_key)?;
-        if list_file.is_some() {
-            return rules::unsupported("src_node.list_file");
-        }
-        let cloud = Cloud::from(cloud_type.unwrap_or(CloudName::Aliyun));
-        if cloud == Cloud::UrlSource {
-            return rules::unsupported("src_node.cloud_type URLSource");
-        }
-        let scope = match naming {
-            Naming::Objects => Scope::Objects(names),
-            Naming::Prefixes => Scope::Prefixes(names),
+        mismatch(
+            "src_node.cloud_type",
+            Some(&cloud).filter(|c| **c == Cloud::UrlSource),
+            naming,
+        )?;
+        let scope = if naming == Naming::List {
+            mismatch("src_node.object_key", object_key.as_ref(), naming)?;
+            Scope::List(required("src_node.list_file", list_file)?.check()?)
+        } else {
+            let names = names(object_key)?;
+            mismatch("src_node.list_file", list_file.as_ref(), naming)?;
+            if naming == Naming::Prefixes {
+                Scope::Prefixes(names)
+            } else {
+                Scope::Objects(names)
+            }
         };
         let place = PlaceRequest {
             cloud,
@@ -259,11 +263,15 @@ fn check_place(node: &str, code: &str, region: &str, bucket: &str, endpoint: Opt
         let text = format!("{node}.region must consist of visible ASCII characters");
         return Err(Error::invalid(text).with_code(code));
     }
+    check_bucket(&format!("{node}.bucket"), code, bucket)
+}
+
+pub(super) fn check_bucket(field: &str, code: &str, bucket: &str) -> Result<()> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     if bucket.bytes().all(plain) {
         Ok(())
     } else {
-        let text = format!("{node}.bucket must consist of letters, digits, '.', '_' and '-'");
+        let text = format!("{field} must consist of letters, digits, '.', '_' and '-'");
         Err(Error::invalid(text).with_code(code))
     }
 }
@@ -320,7 +328,7 @@ fn names(given: Option<ObjectKey>) -> Result<Vec<Key>> {
     Ok(names)
 }
 
-fn named(field: &str, name: &str) -> Result<Key> {
+pub(super) fn named(field: &str, name: &str) -> Result<Key> {
     if name.len() > Key::MAX_LEN {
         let text = format!("{field} must have at most {} bytes in UTF-8", Key::MAX_LEN);
         return Err(Error::invalid(text).with_code("OMS.0057"));

@@ -7,6 +7,7 @@ use super::bandwidth::BandwidthWindow;
 use super::cloud::CloudName;
 use super::copying::TaskRules;
 use super::create::TaskType;
+use super::listed::ListFile;
 use super::progress::{Totals, done, number_of};
 use crate::task::spec::{Cdn, EndpointOrigin, Place, Scope};
 use crate::task::{
@@ -111,7 +112,7 @@ pub struct Task {
     /// Only objects modified after this moment are copied, in seconds since 1970; 0 means all.
     #[schema(minimum = 0)]
     migrate_since: i64,
-    /// How the names in `src_node.object_key` are meant.
+    /// What names the objects: `src_node.object_key`, or `src_node.list_file`.
     task_type: TaskType,
     /// The CDN that the objects are read through; null when there is none.
     #[schema(required)]
@@ -135,8 +136,12 @@ pub struct TaskSource {
     region: String,
     /// Bucket.
     bucket: String,
-    /// Names or prefixes of the objects; `/` stands for the whole bucket.
+    /// Names or prefixes of the objects; `/` stands for the whole bucket. Empty for lists.
     object_key: Vec<String>,
+    /// The list of the objects; only for the task types `list` and `url_list`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    list_file: Option<ListFile>,
     /// Whose store it is.
     cloud_type: CloudName,
     /// An extension: address of the store, where the request gave one; else null.
@@ -259,10 +264,11 @@ impl Task {
         let speed = if state == State::Running { speed.max(0) } else { 0 };
         let ended = matches!(state, State::Failed | State::Succeeded);
         let (task_type, object_key) = shown_scope(&scope);
+        let list_file = scope.list_file().map(ListFile::from);
         Self {
             id: id.get(),
             name,
-            src_node: TaskSource::new(source, object_key),
+            src_node: TaskSource::new(source, object_key, list_file),
             dst_node: TaskTarget::new(target, &target_prefix),
             thread_num: threads,
             status: number_of(state),
@@ -309,6 +315,8 @@ fn shown_scope(scope: &Scope) -> (TaskType, Vec<String>) {
     let (kind, names) = match scope {
         Scope::Objects(names) => (TaskType::Object, names),
         Scope::Prefixes(names) => (TaskType::Prefix, names),
+        Scope::List(_) => return (TaskType::List, Vec::new()),
+        Scope::Urls(_) => return (TaskType::UrlList, Vec::new()),
     };
     (kind, names.iter().map(shown_name).collect())
 }
@@ -326,12 +334,13 @@ fn windows(policy: &BandwidthPolicy) -> Vec<BandwidthWindow> {
 }
 
 impl TaskSource {
-    fn new(place: Place, object_key: Vec<String>) -> Self {
+    fn new(place: Place, object_key: Vec<String>, list_file: Option<ListFile>) -> Self {
         let endpoint = given_endpoint(&place);
         Self {
             region: place.region,
             bucket: place.bucket,
             object_key,
+            list_file,
             cloud_type: place.cloud.into(),
             endpoint,
         }

@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::object::Body;
 
 /// The body of an answer: exactly `left` more bytes, with a limit on the time between two frames.
-pub(super) struct Download {
+pub(in crate::object) struct Download {
     inner: Incoming,
     left: u64,
     stall: Duration,

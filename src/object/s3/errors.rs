@@ -176,7 +176,7 @@ pub(super) fn answered(
 }
 
 /// `Retry-After` in seconds or as a date, at most five minutes.
-fn retry_after(answer: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub(in crate::object) fn retry_after(answer: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers::text(answer, RETRY_AFTER)?.trim();
     let wait = match text.parse() {
         Ok(seconds) => Duration::from_secs(seconds),

@@ -23,7 +23,7 @@ pub(super) fn is_carried(name: &HeaderName) -> bool {
 }
 
 /// Reads what an answer's headers tell; `size` is the length of the whole object, which needs the context of the request.
-pub(super) fn object_info(headers: &HeaderMap, size: u64) -> ObjectInfo {
+pub(in crate::object) fn object_info(headers: &HeaderMap, size: u64) -> ObjectInfo {
     ObjectInfo {
         size,
         etag: etag(headers),
@@ -47,12 +47,12 @@ pub(super) fn etag(headers: &HeaderMap) -> Option<ETag> {
 }
 
 /// The length of the answer's body.
-pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
+pub(in crate::object) fn content_length(headers: &HeaderMap) -> Option<u64> {
     number(headers, CONTENT_LENGTH)
 }
 
 /// `(first, last, total)` of `Content-Range: bytes first-last/total`.
-pub(super) fn content_range(headers: &HeaderMap) -> Option<(u64, u64, u64)> {
+pub(in crate::object) fn content_range(headers: &HeaderMap) -> Option<(u64, u64, u64)> {
     let range = text(headers, CONTENT_RANGE)?.trim().strip_prefix("bytes")?;
     let (span, total) = range.trim_start().split_once('/')?;
     let (first, last) = span.split_once('-')?;
@@ -61,7 +61,7 @@ pub(super) fn content_range(headers: &HeaderMap) -> Option<(u64, u64, u64)> {
 }
 
 /// The id that the store gave the request; clouds name it after themselves.
-pub(super) fn request_id(headers: &HeaderMap) -> Option<String> {
+pub(in crate::object) fn request_id(headers: &HeaderMap) -> Option<String> {
     [
         "x-amz-request-id",
         "x-obs-request-id",
@@ -74,7 +74,7 @@ pub(super) fn request_id(headers: &HeaderMap) -> Option<String> {
 }
 
 /// A header as text.
-pub(super) fn text(headers: &HeaderMap, name: impl http::header::AsHeaderName) -> Option<&str> {
+pub(in crate::object) fn text(headers: &HeaderMap, name: impl http::header::AsHeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 

@@ -5,13 +5,13 @@
 //! addressed (`url`), signed (`sign`), sent through the guarded client of [`crate::net`], and its answer is either a
 //! success or an error made of its status and its error document (`errors`, `documents`).
 
-mod body;
+pub(super) mod body;
 mod documents;
-mod errors;
-mod headers;
+pub(super) mod errors;
+pub(super) mod headers;
 mod listing;
 mod operations;
-mod request;
+pub(super) mod request;
 mod sign;
 mod url;
 mod xml;
@@ -36,9 +36,12 @@ use self::sign::{Signed, Signer};
 use self::url::{Location, Query};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::HttpClient;
+use crate::object::http::HttpReader;
+use crate::object::recent::Addresses;
+use crate::object::web::{CdnKeys, WebSource};
 use crate::object::{Body, Connect, ListVersion, SharedStore};
 use crate::secret::KeyPair;
-use crate::task::spec::{Endpoint, Place};
+use crate::task::spec::{Cdn, Endpoint, Place};
 use crate::task::{Clock, Key};
 
 /// Largest answer that is read into memory: a listing of 1,000 keys of 1,024 bytes, encoded, is far below it.
@@ -152,6 +155,22 @@ impl Connect for S3Connector {
         options.list_version = list;
         options.timeouts = self.timeouts;
         Ok(Arc::new(S3Store::new(options)?))
+    }
+
+    fn urls(&self, addresses: Arc<Addresses>) -> SharedStore {
+        Arc::new(WebSource::urls(HttpReader::new(self.http.clone()), addresses))
+    }
+
+    fn through_cdn(
+        &self,
+        store: SharedStore,
+        place: &Place,
+        cdn: &Cdn,
+        keys: CdnKeys,
+    ) -> Result<SharedStore> {
+        let reader = HttpReader::new(self.http.clone());
+        let source = WebSource::behind(reader, store, cdn, keys, &place.bucket, Clock::system())?;
+        Ok(Arc::new(source))
     }
 }
 

@@ -80,14 +80,14 @@ pub(super) async fn payload(mut body: Body, length: u64) -> Result<Payload> {
 }
 
 /// `bytes=first-last`.
-pub(super) fn span(offset: u64, length: u64) -> Result<String> {
+pub(in crate::object) fn span(offset: u64, length: u64) -> Result<String> {
     let last = length.checked_sub(1).and_then(|rest| offset.checked_add(rest));
     let last = last.ok_or_else(|| Error::invalid("a range must have at least one byte"))?;
     Ok(format!("bytes={offset}-{last}"))
 }
 
 /// Checks that an answer holds the portion that was asked for, and tells the size of the whole object.
-pub(super) fn whole_size(
+pub(in crate::object) fn whole_size(
     portion: Portion,
     status: StatusCode,
     answer: &HeaderMap,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::task::rules::{ConsistencyCheck, CopyRules, MinimumProof, OverwriteMode};
 use crate::task::spec::{
-    Addressing, Cdn, Cloud, Endpoint, EndpointOrigin, Notification, Place, Scope, TaskSpec,
+    Addressing, Cdn, Cloud, Endpoint, EndpointOrigin, ListFile, Notification, Place, Scope, TaskSpec,
 };
 use crate::task::{BandwidthPolicy, BandwidthWindow, Key, UnixMillis};
 
@@ -69,6 +69,8 @@ enum OriginRow {
 enum ScopeRow {
     Objects(Vec<KeyRow>),
     Prefixes(Vec<KeyRow>),
+    List { bucket: String, key: KeyRow },
+    Urls { bucket: String, key: KeyRow },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -327,6 +329,14 @@ impl From<&Scope> for ScopeRow {
         match scope {
             Scope::Objects(names) => Self::Objects(names.iter().map(KeyRow::from).collect()),
             Scope::Prefixes(prefixes) => Self::Prefixes(prefixes.iter().map(KeyRow::from).collect()),
+            Scope::List(ListFile { bucket, key }) => Self::List {
+                bucket: bucket.clone(),
+                key: key.into(),
+            },
+            Scope::Urls(ListFile { bucket, key }) => Self::Urls {
+                bucket: bucket.clone(),
+                key: key.into(),
+            },
         }
     }
 }
@@ -338,6 +348,14 @@ impl TryFrom<ScopeRow> for Scope {
         Ok(match row {
             ScopeRow::Objects(names) => Self::Objects(keys(names)?),
             ScopeRow::Prefixes(prefixes) => Self::Prefixes(keys(prefixes)?),
+            ScopeRow::List { bucket, key } => Self::List(ListFile {
+                bucket,
+                key: key.try_into()?,
+            }),
+            ScopeRow::Urls { bucket, key } => Self::Urls(ListFile {
+                bucket,
+                key: key.try_into()?,
+            }),
         })
     }
 }

@@ -35,7 +35,13 @@ fn place() -> impl Strategy<Value = Place> {
 
 fn scope() -> impl Strategy<Value = Scope> {
     let keys = || prop::collection::vec(key(), 0..6);
-    prop_oneof![keys().prop_map(Scope::Objects), keys().prop_map(Scope::Prefixes)]
+    let file = || (any::<String>(), key()).prop_map(|(bucket, key)| ListFile { bucket, key });
+    prop_oneof![
+        keys().prop_map(Scope::Objects),
+        keys().prop_map(Scope::Prefixes),
+        file().prop_map(Scope::List),
+        file().prop_map(Scope::Urls),
+    ]
 }
 
 fn cdn() -> impl Strategy<Value = Cdn> {

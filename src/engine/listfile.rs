@@ -1,0 +1,393 @@
+//! Feeds a shard from a list file that lies in a bucket of the target's store.
+//!
+//! The file is read in ranges, each on condition that the file is still the one that was begun with, so that neither a
+//! slow pass nor a stop needs a connection that lasts, and never more than a range of it is in memory. The checkpoint is
+//! the position of the last settled line together with the file's tag. A file that changed ends the pass; the next start
+//! begins the list again.
+//!
+//! A line that repeats one of the last 16,384 is counted once, so a sorted list counts every object once. Repetitions
+//! further apart are counted each; the second finds the object at the target and skips it.
+
+use http_body_util::BodyExt as _;
+
+use super::feed::{self, Batch, KEYS_PER_BATCH, Resumable, Sender, Wanted, look_up};
+use super::lines::{self, Lines, MAX_LINE};
+use super::retry::{self, Attempt, Pace, Trouble};
+use super::{Context, Halt};
+use crate::error::{Error, ErrorKind, Result};
+use crate::object::clouds::Side;
+use crate::object::recent::Recent;
+use crate::object::{ETag, Portion, SharedStore};
+use crate::store::{ClaimedShard, Committed, Failure};
+use crate::task::Key;
+use crate::task::spec::{ListFile, Scope};
+
+/// Bytes of the file that are read at once.
+const RANGE: u64 = 1 << 20;
+/// Largest list file, as the reference says.
+const MAX_FILE: u64 = 1024 << 20;
+/// Failed names of a list of URLs that are looked for in one reading of the list. Four times as many, and a full window of
+/// a shard, stay below what [`crate::object::recent::REMEMBERED`] holds.
+pub(super) const NAMES_PER_READING: i64 = 1024;
+
+/// A list file, pinned to what it was when it was opened.
+struct Reader<'a> {
+    store: &'a SharedStore,
+    pace: Pace,
+    file: &'a ListFile,
+    tag: ETag,
+    size: u64,
+    /// First byte that was not read yet.
+    at: u64,
+    lines: Lines,
+}
+
+/// Why a list cannot be read on.
+enum Stuck {
+    /// It is not the file any more that was begun with.
+    Changed,
+    Trouble(Trouble),
+}
+
+impl From<Trouble> for Stuck {
+    fn from(trouble: Trouble) -> Self {
+        Self::Trouble(trouble)
+    }
+}
+
+/// Ends the pass with a reason of the reference.
+fn refused(code: &str, message: String) -> Trouble {
+    Trouble {
+        side: Side::Target,
+        error: Error::invalid(message).with_code(code),
+    }
+}
+
+fn shown(file: &ListFile) -> String {
+    format!("the list file {}/{}", file.bucket, file.key.lossy())
+}
+
+/// Says of an error that it happened to the list file. What no other try and no other key helps is a code of its own.
+fn unreadable(file: &ListFile, error: Error) -> Trouble {
+    let code = match error.kind() {
+        ErrorKind::NotFound
+        | ErrorKind::BucketNotFound
+        | ErrorKind::PermissionDenied
+        | ErrorKind::InvalidArgument
+        | ErrorKind::Unsupported => "TRF.0013",
+        ErrorKind::Archived => "TRF.0301",
+        _ => {
+            let error = error.during(&shown(file));
+            return Trouble {
+                side: Side::Target,
+                error,
+            };
+        }
+    };
+    refused(code, format!("{} cannot be read: {error}", shown(file)))
+}
+
+fn changed(file: &ListFile) -> Trouble {
+    let text = format!(
+        "{} was changed or removed while it was read; a start begins it again",
+        shown(file)
+    );
+    refused("TRF.0013", text)
+}
+
+impl<'a> Reader<'a> {
+    /// Checks the file, and prepares to read it behind `checkpoint`.
+    async fn open(
+        store: &'a SharedStore,
+        pace: Pace,
+        file: &'a ListFile,
+        checkpoint: Option<&Key>,
+    ) -> std::result::Result<(Self, Option<u64>), Stuck> {
+        let begun = checkpoint.map(position).transpose()?;
+        let name = file.key.as_bytes();
+        let is_text = name
+            .len()
+            .checked_sub(4)
+            .is_some_and(|dot| name[dot..].eq_ignore_ascii_case(b".txt"));
+        if !is_text {
+            let text = format!("{} must have a name that ends with .txt", shown(file));
+            return Err(refused("TRF.0014", text).into());
+        }
+        let info = match feed::head(pace, store, &file.key).await {
+            Ok(Some(info)) => info,
+            Ok(None) if begun.is_some() => return Err(Stuck::Changed),
+            Ok(None) => {
+                let text = format!("{} does not exist", shown(file));
+                return Err(refused("TRF.0013", text).into());
+            }
+            Err(error) => return Err(unreadable(file, error).into()),
+        };
+        let Some(tag) = info.etag else {
+            let text = format!(
+                "{} has no tag, so a change of it would not be noticed",
+                shown(file)
+            );
+            return Err(refused("TRF.0013", text).into());
+        };
+        if let Some((_, pinned)) = &begun
+            && !pinned.same(&tag)
+        {
+            return Err(Stuck::Changed);
+        }
+        if info.size > MAX_FILE {
+            let text = format!("{} is larger than 1024 MiB", shown(file));
+            return Err(refused("TRF.0014", text).into());
+        }
+        let header = |name| info.carried.0.get(name).and_then(|value| value.to_str().ok());
+        let kind = header("content-type").and_then(|kind| kind.split(';').next());
+        if !kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/plain")) {
+            let text = format!("{} must have the Content-Type text/plain", shown(file));
+            return Err(refused("TRF.0019", text).into());
+        }
+        if header("content-encoding").is_some_and(|coding| !coding.trim().is_empty()) {
+            let text = format!("{} must have no Content-Encoding", shown(file));
+            return Err(refused("TRF.0019", text).into());
+        }
+        let start = begun.map(|(start, _)| start);
+        let at = start.unwrap_or(0);
+        let reader = Self {
+            store,
+            pace,
+            file,
+            tag,
+            size: info.size,
+            at,
+            lines: Lines::at(at),
+        };
+        Ok((reader, start))
+    }
+
+    /// The next line; `None` at the end of the file.
+    async fn next(&mut self) -> std::result::Result<Option<lines::Line>, Stuck> {
+        loop {
+            let found = match self.lines.next_line() {
+                Ok(None) if self.at >= self.size => {
+                    return self.lines.last_line().map_err(|e| self.too_long(e));
+                }
+                found => found.map_err(|e| self.too_long(e))?,
+            };
+            if found.is_some() {
+                return Ok(found);
+            }
+            let piece = self.piece().await?;
+            self.at += piece.len() as u64;
+            self.lines.push(&piece);
+        }
+    }
+
+    fn too_long(&self, line: lines::TooLong) -> Stuck {
+        let text = format!(
+            "{}: the line at byte {} is longer than {MAX_LINE} bytes",
+            shown(self.file),
+            line.start
+        );
+        refused("TRF.0018", text).into()
+    }
+
+    async fn piece(&self) -> std::result::Result<Vec<u8>, Stuck> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let error = match self.piece_once().await {
+                Ok(piece) => return Ok(piece),
+                Err(error) => error,
+            };
+            if matches!(error.kind(), ErrorKind::PreconditionFailed | ErrorKind::NotFound) {
+                return Err(Stuck::Changed);
+            }
+            match retry::delay(self.pace, &error, tries, rand::random()) {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => return Err(unreadable(self.file, error.with_tries(tries)).into()),
+            }
+        }
+    }
+
+    async fn piece_once(&self) -> Result<Vec<u8>> {
+        let length = RANGE.min(self.size - self.at);
+        let portion = Portion::Range {
+            offset: self.at,
+            length,
+        };
+        let mut object = self.store.get(&self.file.key, portion, Some(&self.tag)).await?;
+        let mut piece = Vec::new();
+        while let Some(frame) = object.body.frame().await {
+            if let Ok(data) = frame?.into_data() {
+                piece.extend_from_slice(&data);
+            }
+        }
+        if piece.len() as u64 == length {
+            Ok(piece)
+        } else {
+            let text = "a range of the list file has another length than asked for";
+            Err(Error::new(ErrorKind::Integrity, text))
+        }
+    }
+
+    /// The checkpoint that says that a line is settled.
+    fn checkpoint(&self, line: &lines::Line) -> Key {
+        Key::from(format!("{} {}", line.start, self.tag.as_str()).as_str())
+    }
+}
+
+/// Position and tag of a checkpoint.
+fn position(checkpoint: &Key) -> Attempt<(u64, ETag)> {
+    let text = checkpoint.lossy();
+    let parts = text
+        .split_once(' ')
+        .and_then(|(start, tag)| Some((start.parse().ok()?, ETag::new(&format!("\"{tag}\"")))));
+    parts.ok_or_else(|| Trouble {
+        side: Side::Target,
+        error: Error::internal("the checkpoint of a list makes no sense"),
+    })
+}
+
+/// Name that a line gives an object. That of a URL is remembered with its address.
+fn take(ctx: &Context, file: &ListFile, line: &lines::Line, seen: &mut Recent<()>) -> Attempt<Option<Key>> {
+    if !matches!(ctx.task.spec.scope, Scope::Urls(_)) {
+        let name = lines::name(&line.text);
+        let fresh = seen.get(&name).is_none();
+        seen.add(name.clone(), ());
+        return Ok(fresh.then_some(name));
+    }
+    let (url, name) = lines::url_and_name(&line.text).map_err(|bad| {
+        let why = match bad {
+            lines::BadLine::Form => "is not URL<TAB>object name",
+            lines::BadLine::Url => "has a URL that is not encoded, or is too long",
+        };
+        let text = format!("{}: the line at byte {} {why}", shown(file), line.start);
+        refused("TRF.0016", text)
+    })?;
+    if seen.get(&name).is_some() {
+        if ctx.addresses.get(&name).as_deref() == Some(url) {
+            return Ok(None);
+        }
+        let text = format!(
+            "{}: the line at byte {} gives another URL the name of a line before",
+            shown(file),
+            line.start
+        );
+        return Err(refused("TRF.0016", text));
+    }
+    seen.add(name.clone(), ());
+    ctx.addresses.add(name.clone(), url);
+    Ok(Some(name))
+}
+
+/// Feeds every object of the list behind the checkpoint.
+pub(super) async fn feed_list(
+    ctx: &Context,
+    file: &ListFile,
+    shard: &ClaimedShard,
+    sender: &Sender,
+) -> std::result::Result<(), Halt> {
+    match feed_lines(ctx, file, shard.checkpoint.as_ref(), sender).await {
+        Ok(()) => Ok(()),
+        Err(Stuck::Trouble(trouble)) => Err(trouble.into()),
+        Err(Stuck::Changed) => {
+            // What the old file settled counts no more: the next claim takes it back, and begins the new one.
+            match ctx.store.set_unordered(ctx.task.id, shard).await {
+                Ok(Committed::Done) => Err(changed(file).into()),
+                Ok(Committed::Fenced) => Err(Halt::Fenced),
+                Err(error) => Err(Halt::Ledger(error)),
+            }
+        }
+    }
+}
+
+async fn feed_lines(
+    ctx: &Context,
+    file: &ListFile,
+    checkpoint: Option<&Key>,
+    sender: &Sender,
+) -> std::result::Result<(), Stuck> {
+    let store = list_store(ctx)?;
+    let (mut reader, settled) = Reader::open(store, ctx.tuning.pace, file, checkpoint).await?;
+    let mut seen = Recent::default();
+    let mut empty = true;
+    let mut wanted = Vec::with_capacity(KEYS_PER_BATCH);
+    loop {
+        let line = reader.next().await?;
+        let ended = line.is_none();
+        if let Some(line) = line {
+            empty = false;
+            // The line of the checkpoint is read again for its name only, so that the next one may repeat it.
+            if let Some(key) = take(ctx, file, &line, &mut seen)?
+                && settled != Some(line.start)
+            {
+                wanted.push(Wanted {
+                    key,
+                    counted: 0,
+                    position: Some(reader.checkpoint(&line)),
+                });
+            }
+        }
+        if wanted.len() == KEYS_PER_BATCH || (ended && !wanted.is_empty()) {
+            let candidates = look_up(ctx, std::mem::take(&mut wanted)).await?;
+            let batch = Batch {
+                candidates,
+                order: Resumable::Yes,
+            };
+            if sender.send(Ok(batch)).await.is_err() {
+                return Ok(());
+            }
+        }
+        if ended && empty {
+            return Err(refused("TRF.0017", format!("{} is empty", shown(file))).into());
+        }
+        if ended {
+            return Ok(());
+        }
+    }
+}
+
+fn list_store(ctx: &Context) -> Attempt<&SharedStore> {
+    ctx.lists.as_ref().ok_or_else(|| Trouble {
+        side: Side::Target,
+        error: Error::internal("a list has no store to be read from"),
+    })
+}
+
+/// Remembers the addresses of failed names, which the ledger does not hold: reads the list once for all of them. A name
+/// that the list has no more keeps no address.
+pub(super) async fn find_addresses(
+    ctx: &Context,
+    file: &ListFile,
+    failures: &[Failure],
+) -> std::result::Result<(), Halt> {
+    let wanted: std::collections::HashSet<&Key> = failures.iter().map(|failure| &failure.key).collect();
+    let found = async {
+        let (mut reader, _) = Reader::open(list_store(ctx)?, ctx.tuning.pace, file, None).await?;
+        while let Some(line) = reader.next().await? {
+            let parsed = lines::url_and_name(&line.text);
+            if let Ok((url, name)) = parsed
+                && wanted.contains(&name)
+            {
+                ctx.addresses.add(name, url);
+            }
+        }
+        Ok(())
+    };
+    found.await.map_err(|stuck| match stuck {
+        Stuck::Trouble(trouble) => trouble.into(),
+        Stuck::Changed => changed(file).into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_comes_back() {
+        for tag in ["0cc175b9c0f1b6a831c399e269772661", "a b", "W/x"] {
+            let found = position(&Key::from(format!("17 {tag}").as_str())).unwrap();
+            assert_eq!((found.0, found.1.as_str()), (17, tag));
+        }
+        assert!(position(&Key::from("nonsense")).is_err());
+    }
+}

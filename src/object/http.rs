@@ -1,0 +1,293 @@
+//! Plain HTTP reads: one address, up to three redirects, each through the guarded client.
+//!
+//! An address may hold a signature, so no message names more of it than its host. Nothing is sent along that could be
+//! meant for somebody else: no credentials, no cookies. A redirect never leads from `https` to `http`, and where it leads
+//! is checked by the same network policy as the first address.
+
+use std::time::SystemTime;
+
+use ::http::header::{
+    ACCEPT_ENCODING, ETAG, HeaderMap, HeaderValue, LAST_MODIFIED, LOCATION, RANGE, USER_AGENT,
+};
+use ::http::uri::Scheme;
+use ::http::{Method, Request, Response, StatusCode, Uri};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::Incoming;
+use tokio::time::timeout;
+
+use super::s3::body::Download;
+use super::s3::request::{span, whole_size};
+use super::s3::{Timeouts, errors, headers};
+use super::{ETag, Object, ObjectInfo, Portion};
+use crate::error::{Error, ErrorKind, Result};
+use crate::net::HttpClient;
+
+/// Most redirects that are followed.
+const REDIRECTS: usize = 3;
+
+/// Reads addresses.
+#[derive(Clone, Debug)]
+pub struct HttpReader {
+    http: HttpClient,
+    timeouts: Timeouts,
+}
+
+impl HttpReader {
+    /// A reader over `http`.
+    #[must_use]
+    pub fn new(http: HttpClient) -> Self {
+        Self {
+            http,
+            timeouts: Timeouts::default(),
+        }
+    }
+
+    /// What a server tells of an address. One that refuses to be asked this way is asked for the object, whose bytes are
+    /// then not read.
+    ///
+    /// # Errors
+    /// Those of [`HttpReader::get`].
+    pub async fn head(&self, url: &str) -> Result<ObjectInfo> {
+        match self.send(Method::HEAD, url, None).await {
+            Ok(answer) if headers::content_length(answer.headers()).is_some() => {
+                let size = length(answer.headers())?;
+                return Ok(info(answer.headers(), size));
+            }
+            Ok(_) => {}
+            // Signed addresses are often good for GET alone, and then refuse HEAD with 403.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::Unsupported | ErrorKind::PermissionDenied | ErrorKind::InvalidArgument
+                ) && error.code().is_none() => {}
+            Err(error) => return Err(error),
+        }
+        let answer = self.send(Method::GET, url, None).await?;
+        let size = length(answer.headers())?;
+        Ok(info(answer.headers(), size))
+    }
+
+    /// Reads `portion`, on condition that the tag is still `tag`. The tag of the answer is compared rather than asked for
+    /// with `If-Match`, because a weak tag never fulfils that.
+    ///
+    /// # Errors
+    /// Kinds as [`super::ObjectStore`] has them; `Unsupported` with the code `NoContentLength` for an answer without a
+    /// length, `Forbidden` with a code of the OMS reference where the network policy refuses.
+    pub async fn get(&self, url: &str, portion: Portion, tag: Option<&ETag>) -> Result<Object> {
+        let range = match portion {
+            Portion::Whole => None,
+            Portion::Range { offset, length } => Some(span(offset, length)?),
+            Portion::Part(_) => {
+                return Err(Error::new(
+                    ErrorKind::Unsupported,
+                    "a plain server knows no parts",
+                ));
+            }
+        };
+        let answer = self.send(Method::GET, url, range.as_deref()).await?;
+        let (head, incoming) = answer.into_parts();
+        if range.is_some() && head.status == StatusCode::OK {
+            // It will do so every time, so no other try helps.
+            let text = "the server serves no ranges, in which an object of this size is read";
+            return Err(Error::new(ErrorKind::Unsupported, text).with_code("RangeIgnored"));
+        }
+        let length = length(&head.headers)?;
+        let size = whole_size(portion, head.status, &head.headers, length)?;
+        let info = info(&head.headers, size);
+        if let (Some(wanted), Some(found)) = (tag, &info.etag)
+            && !wanted.same(found)
+        {
+            let text = "the object was changed: the server gives it another tag";
+            return Err(Error::new(ErrorKind::PreconditionFailed, text));
+        }
+        Ok(Object {
+            info,
+            length,
+            body: Download::new(incoming, length, self.timeouts.stall).boxed_unsync(),
+        })
+    }
+
+    async fn send(&self, method: Method, url: &str, range: Option<&str>) -> Result<Response<Incoming>> {
+        let mut uri = address(url)?;
+        for _ in 0..=REDIRECTS {
+            let mut request = Request::new(
+                Empty::<Bytes>::new()
+                    .map_err(|never| match never {})
+                    .boxed_unsync(),
+            );
+            *request.method_mut() = method.clone();
+            *request.uri_mut() = uri.clone();
+            let headers = request.headers_mut();
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+            let agent = HeaderValue::from_static(concat!("oms/", env!("CARGO_PKG_VERSION")));
+            headers.insert(USER_AGENT, agent);
+            if let Some(range) = range {
+                let range = HeaderValue::from_str(range).map_err(|_| Error::internal("a range is odd"))?;
+                headers.insert(RANGE, range);
+            }
+            let patience = self.timeouts.answer;
+            let answer = timeout(patience, self.http.request(request))
+                .await
+                .unwrap_or_else(|_| {
+                    let text = format!("no answer from the server for {} s", patience.as_secs());
+                    Err(Error::new(ErrorKind::Timeout, text))
+                });
+            let answer = answer.map_err(|error| forbidden(&uri, error))?;
+            let status = answer.status();
+            if status.is_success() {
+                return Ok(answer);
+            }
+            let Some(to) = redirect(status, answer.headers()) else {
+                return Err(refused(status, answer.headers()));
+            };
+            uri = follow(&uri, to)?;
+        }
+        let text = format!("more than {REDIRECTS} redirects");
+        Err(Error::new(ErrorKind::Unsupported, text).with_code("TooManyRedirects"))
+    }
+}
+
+/// Where the policy refuses an address, the code says which kind of name it had: those of the OMS reference.
+fn forbidden(uri: &Uri, error: Error) -> Error {
+    if error.kind() != ErrorKind::Forbidden {
+        return error;
+    }
+    let host = uri.host().unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let literal = bare.parse::<std::net::IpAddr>().is_ok();
+    error.with_code(if literal {
+        "URL_LIST_IP_FORBIDDEN"
+    } else {
+        "URL_LIST_DOMAIN_FORBIDDEN"
+    })
+}
+
+fn address(url: &str) -> Result<Uri> {
+    let wrong = || Error::invalid("the URL must be http[s]://host…, without a user").with_code("InvalidURL");
+    let url = url.split('#').next().unwrap_or_default();
+    let uri: Uri = url.parse().map_err(|_| wrong())?;
+    let web = uri.scheme() == Some(&Scheme::HTTP) || uri.scheme() == Some(&Scheme::HTTPS);
+    let plain = uri
+        .authority()
+        .is_some_and(|a| !a.as_str().contains('@') && !a.host().is_empty());
+    if web && plain { Ok(uri) } else { Err(wrong()) }
+}
+
+/// Where an answer leads, if it leads anywhere.
+fn redirect(status: StatusCode, answer: &HeaderMap) -> Option<&str> {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+        .then(|| headers::text(answer, LOCATION))
+        .flatten()
+}
+
+/// The address that a redirect leads to, read as RFC 3986 says (without taking `..` out: servers do).
+fn follow(from: &Uri, to: &str) -> Result<Uri> {
+    let odd = || {
+        Error::new(ErrorKind::Unsupported, "the redirect has no usable address").with_code("InvalidRedirect")
+    };
+    let scheme = from.scheme_str().unwrap_or("https");
+    let authority = from.authority().map_or("", ::http::uri::Authority::as_str);
+    let path = from.path();
+    let whole = if to.contains("://") {
+        to.to_owned()
+    } else if let Some(rest) = to.strip_prefix("//") {
+        format!("{scheme}://{rest}")
+    } else if to.starts_with('/') {
+        format!("{scheme}://{authority}{to}")
+    } else if to.starts_with('?') {
+        format!("{scheme}://{authority}{path}{to}")
+    } else {
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        format!("{scheme}://{authority}{folder}/{to}")
+    };
+    let next = address(&whole).map_err(|_| odd())?;
+    if from.scheme() == Some(&Scheme::HTTPS) && next.scheme() == Some(&Scheme::HTTP) {
+        let text = "the redirect leads from https to http";
+        return Err(Error::new(ErrorKind::Unsupported, text).with_code("InsecureRedirect"));
+    }
+    Ok(next)
+}
+
+fn refused(status: StatusCode, answer: &HeaderMap) -> Error {
+    let kind = match status.as_u16() {
+        404 | 410 => ErrorKind::NotFound,
+        401 | 403 | 407 => ErrorKind::PermissionDenied,
+        405 | 501 => ErrorKind::Unsupported,
+        408 => ErrorKind::Timeout,
+        412 => ErrorKind::PreconditionFailed,
+        416 => ErrorKind::Integrity,
+        429 | 503 => ErrorKind::RateLimited,
+        500..=599 => ErrorKind::Unavailable,
+        _ => ErrorKind::InvalidArgument,
+    };
+    Error::new(kind, format!("the server answered {}", status.as_u16()))
+        .with_request_id(headers::request_id(answer))
+        .with_retry_after(errors::retry_after(answer, SystemTime::now()))
+}
+
+fn length(answer: &HeaderMap) -> Result<u64> {
+    headers::content_length(answer).ok_or_else(|| {
+        let text = "the server does not tell the length of the object";
+        Error::new(ErrorKind::Unsupported, text).with_code("NoContentLength")
+    })
+}
+
+/// What the headers tell. Without a tag, length and moment of the last change stand for one.
+fn info(answer: &HeaderMap, size: u64) -> ObjectInfo {
+    let mut found = headers::object_info(answer, size);
+    found.tag_count = 0;
+    if !answer.contains_key(ETAG) && answer.contains_key(LAST_MODIFIED) {
+        let tag = format!("modified-{}-{size}", found.last_modified.0);
+        found.etag = Some(ETag::new(&tag));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirects_are_read_as_the_standard_says() {
+        let from = address("https://h:8443/a/b?x=1").unwrap();
+        for (to, wanted) in [
+            ("https://other/c#part", "https://other/c"),
+            ("//other/c", "https://other/c"),
+            ("/c?d", "https://h:8443/c?d"),
+            ("?d", "https://h:8443/a/b?d"),
+            ("c", "https://h:8443/a/c"),
+        ] {
+            assert_eq!(follow(&from, to).unwrap().to_string(), wanted, "{to}");
+        }
+        assert_eq!(
+            follow(&from, "http://h/c").unwrap_err().code(),
+            Some("InsecureRedirect")
+        );
+        for odd in ["ftp://h/c", "https://u:p@h/", "https://", "\u{7f}://"] {
+            assert_eq!(
+                follow(&from, odd).unwrap_err().code(),
+                Some("InvalidRedirect"),
+                "{odd}"
+            );
+        }
+        let plain = address("http://h/").unwrap();
+        assert_eq!(follow(&plain, "https://h/c").unwrap().to_string(), "https://h/c");
+    }
+
+    #[test]
+    fn an_address_names_no_user() {
+        for bad in [
+            "",
+            "h/x",
+            "ftp://h/",
+            "http://u:p@h/",
+            "http:///x",
+            "file:///etc/passwd",
+        ] {
+            let error = address(bad).unwrap_err();
+            assert_eq!(error.code(), Some("InvalidURL"), "{bad}");
+            assert!(!error.message().contains("u:p"));
+        }
+    }
+}

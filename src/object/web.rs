@@ -1,0 +1,292 @@
+//! Sources that are read over plain HTTP: the addresses of a list, and a bucket behind a CDN.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+
+use super::cdn::{Authentication, Signing, sign};
+use super::http::HttpReader;
+use super::recent::Addresses;
+use super::{
+    Body, CopySource, ETag, ListFrom, ListPage, NewObject, Object, ObjectInfo, ObjectStore, Part, Portion,
+    SharedStore, Tags, UploadId, WriteIf,
+};
+use crate::error::{Error, ErrorKind, Result};
+use crate::secret::{KeyPair, Secret};
+use crate::task::spec::Cdn;
+use crate::task::{Clock, Key};
+
+/// The unreserved characters of RFC 3986 and the slash stay, as in addresses of objects.
+const PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'/');
+
+/// A source that is read over plain HTTP, and never written to.
+pub struct WebSource {
+    reader: HttpReader,
+    via: Via,
+}
+
+enum Via {
+    Urls(Arc<Addresses>),
+    Cdn(Box<Behind>),
+}
+
+/// What stands behind a CDN, and how the CDN is asked.
+struct Behind {
+    store: SharedStore,
+    origin: String,
+    kind: Authentication,
+    key: Option<Secret>,
+    keys: KeyPair,
+    bucket: String,
+    clock: Clock,
+}
+
+/// Keys that a CDN's addresses are signed with.
+#[derive(Clone, Debug)]
+pub struct CdnKeys {
+    /// The CDN's own.
+    pub key: Option<Secret>,
+    /// The source's.
+    pub source: KeyPair,
+}
+
+impl WebSource {
+    /// The addresses of a list; a key is the name that the list gives an address.
+    #[must_use]
+    pub const fn urls(reader: HttpReader, addresses: Arc<Addresses>) -> Self {
+        Self {
+            reader,
+            via: Via::Urls(addresses),
+        }
+    }
+
+    /// A bucket whose objects are listed and described by `store` and read through `cdn`.
+    ///
+    /// # Errors
+    /// OMS.1032 when the CDN's key is missing; `InvalidArgument` for a type that is not known.
+    pub fn behind(
+        reader: HttpReader,
+        store: SharedStore,
+        cdn: &Cdn,
+        keys: CdnKeys,
+        bucket: &str,
+        clock: Clock,
+    ) -> Result<Self> {
+        let kind = Authentication::from_name(&cdn.authentication_type)
+            .ok_or_else(|| Error::invalid("the type of the CDN's authentication is not known"))?;
+        let behind = Behind {
+            store,
+            origin: format!("{}://{}", cdn.protocol, cdn.domain),
+            kind,
+            key: keys.key,
+            keys: keys.source,
+            bucket: bucket.to_owned(),
+            clock,
+        };
+        behind.address(&Key::from("probe"))?;
+        Ok(Self {
+            reader,
+            via: Via::Cdn(Box::new(behind)),
+        })
+    }
+}
+
+impl Behind {
+    fn address(&self, key: &Key) -> Result<String> {
+        let signing = Signing {
+            kind: self.kind,
+            key: self.key.as_ref(),
+            source: &self.keys,
+            bucket: &self.bucket,
+        };
+        let path = format!("/{}", percent_encode(key.as_bytes(), PATH));
+        sign(&signing, &self.origin, &path, self.clock.now(), rand::random())
+    }
+
+    /// Reads through the CDN what the source says is there. Source: the OMS reference on `source_cdn`: the length must be
+    /// equal, and the CDN's copy must not be older. Where both give an MD5 sum as tag, the sums must be equal too.
+    async fn get(
+        &self,
+        reader: &HttpReader,
+        key: &Key,
+        portion: Portion,
+        if_match: Option<&ETag>,
+    ) -> Result<Object> {
+        let info = self.store.head(key, None).await?;
+        if let (Some(wanted), Some(found)) = (if_match, &info.etag)
+            && !wanted.same(found)
+        {
+            let text = "the object was changed: it has another tag than listed";
+            return Err(Error::new(ErrorKind::PreconditionFailed, text));
+        }
+        let mut object = reader
+            .get(&self.address(key)?, portion, None)
+            .await
+            .map_err(through_cdn)?;
+        let sums = |info: &ObjectInfo| info.etag.as_ref().and_then(ETag::md5);
+        let other_sum = matches!((sums(&info), sums(&object.info)), (Some(a), Some(b)) if a != b);
+        // Moments of HTTP have whole seconds. A CDN that gives none tells nothing of its age.
+        let told = object.info.last_modified.0;
+        let older = told > 0 && told.div_euclid(1000) < info.last_modified.0.div_euclid(1000);
+        if object.info.size != info.size || older || other_sum {
+            let text = format!(
+                "the CDN serves {} bytes{}, the source has {} bytes: it is stale, or changes the content",
+                object.info.size,
+                if older { " of an older version" } else { "" },
+                info.size
+            );
+            return Err(Error::new(ErrorKind::Conflict, text).with_code("COMPARE_SRC_AND_CDN_FAILURE"));
+        }
+        object.info = info;
+        Ok(object)
+    }
+}
+
+/// A refusal of the CDN is one of the object, not of the source's keys. What the CDN does not have is not gone.
+fn through_cdn(error: Error) -> Error {
+    let kind = match error.kind() {
+        ErrorKind::NotFound => ErrorKind::Conflict,
+        ErrorKind::PreconditionFailed => ErrorKind::Conflict,
+        kind => kind,
+    };
+    let (wait, id) = (error.retry_after(), error.request_id().map(str::to_owned));
+    let code = match error.code() {
+        None if kind == ErrorKind::Conflict => Some("COMPARE_SRC_AND_CDN_FAILURE".to_owned()),
+        code => code.map(str::to_owned),
+    };
+    let told = Error::new(kind, format!("CDN: {}", error.message()))
+        .with_retry_after(wait)
+        .with_request_id(id)
+        .with_source(error);
+    match code {
+        Some(code) => told.with_code(code),
+        None => told,
+    }
+}
+
+/// An address that must not be read concerns itself alone, not the whole list.
+fn of_one_address(error: Error) -> Error {
+    if error.kind() != ErrorKind::Forbidden {
+        return error;
+    }
+    let code = error.code().unwrap_or("URL_LIST_DOMAIN_FORBIDDEN").to_owned();
+    Error::new(ErrorKind::PermissionDenied, error.message()).with_code(code)
+}
+
+fn unknown() -> Error {
+    Error::new(ErrorKind::NotFound, "the list has no such name")
+}
+
+fn read_only<T>() -> Result<T> {
+    Err(Error::new(
+        ErrorKind::Unsupported,
+        "a source over HTTP can only be read",
+    ))
+}
+
+impl fmt::Debug for WebSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WebSource({})", self.describe())
+    }
+}
+
+#[async_trait]
+impl ObjectStore for WebSource {
+    async fn list(&self, prefix: &[u8], from: &ListFrom) -> Result<ListPage> {
+        match &self.via {
+            Via::Cdn(behind) => behind.store.list(prefix, from).await,
+            Via::Urls(_) => read_only(),
+        }
+    }
+
+    async fn head(&self, key: &Key, part: Option<u32>) -> Result<ObjectInfo> {
+        match &self.via {
+            Via::Cdn(behind) => behind.store.head(key, part).await,
+            Via::Urls(_) if part.is_some() => read_only(),
+            Via::Urls(addresses) => {
+                let url = addresses.get(key).ok_or_else(unknown)?;
+                self.reader.head(&url).await.map_err(of_one_address)
+            }
+        }
+    }
+
+    async fn get(&self, key: &Key, portion: Portion, if_match: Option<&ETag>) -> Result<Object> {
+        match &self.via {
+            Via::Cdn(behind) => behind.get(&self.reader, key, portion, if_match).await,
+            Via::Urls(addresses) => {
+                let url = addresses.get(key).ok_or_else(unknown)?;
+                let object = self.reader.get(&url, portion, if_match).await;
+                object.map_err(of_one_address)
+            }
+        }
+    }
+
+    async fn put(
+        &self,
+        _: &Key,
+        _: &NewObject,
+        _: u64,
+        _: Option<[u8; 16]>,
+        _: &WriteIf,
+        _: Body,
+    ) -> Result<Option<ETag>> {
+        read_only()
+    }
+
+    async fn copy(&self, _: &CopySource, _: &Key, _: &NewObject) -> Result<Option<ETag>> {
+        read_only()
+    }
+
+    async fn create_upload(&self, _: &Key, _: &NewObject) -> Result<UploadId> {
+        read_only()
+    }
+
+    async fn upload_part(&self, _: &Key, _: &UploadId, _: u32, _: u64, _: Body) -> Result<Part> {
+        read_only()
+    }
+
+    async fn copy_part(&self, _: &CopySource, _: Portion, _: &Key, _: &UploadId, _: u32) -> Result<Part> {
+        read_only()
+    }
+
+    async fn list_parts(&self, _: &Key, _: &UploadId) -> Result<Vec<Part>> {
+        read_only()
+    }
+
+    async fn list_uploads(&self, _: &Key) -> Result<Vec<UploadId>> {
+        read_only()
+    }
+
+    async fn complete_upload(&self, _: &Key, _: &UploadId, _: &[Part], _: &WriteIf) -> Result<Option<ETag>> {
+        read_only()
+    }
+
+    async fn abort_upload(&self, _: &Key, _: &UploadId) -> Result<()> {
+        read_only()
+    }
+
+    async fn delete(&self, _: &Key) -> Result<()> {
+        read_only()
+    }
+
+    async fn tags(&self, key: &Key) -> Result<Tags> {
+        match &self.via {
+            Via::Cdn(behind) => behind.store.tags(key).await,
+            Via::Urls(_) => read_only(),
+        }
+    }
+
+    fn describe(&self) -> String {
+        match &self.via {
+            Via::Cdn(behind) => format!("{} behind {}", behind.store.describe(), behind.origin),
+            Via::Urls(_) => "a list of URLs".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! Lists of objects: what a line means, what is refused, and what a stop, a start and a change of the file do.
+
+use std::time::Duration;
+
+use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
+use oms::service::CreateTask;
+use oms::task::spec::{ListFile, Scope};
+use oms::task::{Key, StartMode, State};
+
+use crate::support::rig::{Rig, SOURCE, Stores, TARGET};
+
+/// The bucket that the lists of tests lie in.
+pub const LISTS: &str = "list-bucket";
+
+/// A text file as a list must be.
+pub fn text(content: impl Into<Vec<u8>>) -> SandboxObject {
+    let mut object = SandboxObject::new(content.into());
+    object.content_type = Some("text/plain; charset=utf-8".to_owned());
+    object
+}
+
+/// Puts a list into its bucket at the target.
+pub fn put_list(stores: &Stores, content: impl Into<Vec<u8>>) {
+    stores.target.create_bucket(LISTS);
+    stores.target.put(LISTS, "dir/list.txt", text(content));
+}
+
+pub fn file() -> ListFile {
+    ListFile {
+        bucket: LISTS.to_owned(),
+        key: Key::from("dir/list.txt"),
+    }
+}
+
+fn order(stores: &Stores) -> CreateTask {
+    let mut order = stores.order();
+    order.scope = Scope::List(file());
+    order
+}
+
+fn fill(stores: &Stores, keys: &[&str]) {
+    for key in keys {
+        stores
+            .source
+            .put(SOURCE, key, SandboxObject::new(format!("object {key}")));
+    }
+}
+
+fn denied() -> Fault {
+    Fault::Status {
+        status: 403,
+        code: "AccessDenied".to_owned(),
+        retry_after: None,
+    }
+}
+
+#[tokio::test]
+async fn a_list_means_what_its_lines_say_decoded_once() {
+    let stores = Stores::new().await;
+    let keys = [
+        "a",
+        "a b",
+        "a+b",
+        "%41",
+        "100%",
+        "日本/🦀",
+        " x ",
+        "dir/",
+        "a//b",
+        "not encoded ü",
+    ];
+    fill(&stores, &keys);
+    fill(&stores, &["not listed"]);
+    let list = "\u{feff}a\r\na%20b\n\n\r\na+b\n%2541\n100%\n%E6%97%A5本/%F0%9F%A6%80\n x \ndir/\na%2F%2Fb\n\
+                not encoded ü\na\na\nnowhere";
+    put_list(&stores, list);
+    let rig = Rig::new().await;
+    let mut order = order(&stores);
+    order.target_prefix = Key::from("copy/");
+    let id = rig.create(order).await;
+    let task = rig.end(id).await;
+    let c = task.counters;
+    // The repeated `a` is counted once, and what does not exist is named.
+    assert_eq!(
+        (task.state, c.listed, c.copied, c.failed),
+        (State::Failed, 11, 10, 1),
+        "{task:#?}"
+    );
+    assert_eq!(task.reason.unwrap().code, "TRF.0004");
+    let failures = rig.store.failures(id, None, 10).await.unwrap();
+    assert_eq!(
+        (failures[0].key.clone(), failures[0].code.as_str()),
+        (Key::from("nowhere"), "NoSuchKey")
+    );
+    assert_eq!(stores.target.keys(TARGET).len(), 10);
+    for key in keys {
+        let copy = stores.target.get(TARGET, &format!("copy/{key}")).unwrap();
+        assert_eq!(copy.data, format!("object {key}"));
+    }
+
+    // The failed object alone is taken up again, without the list.
+    fill(&stores, &["nowhere"]);
+    stores.target.remove(LISTS, "dir/list.txt");
+    rig.start(id, StartMode::FailedOnly, stores.credentials()).await;
+    rig.wait(id, |task| task.state != State::Failed).await;
+    let done = rig.end(id).await;
+    assert_eq!(
+        (done.state, done.counters.copied, done.counters.listed),
+        (State::Succeeded, 11, 11)
+    );
+}
+
+#[tokio::test]
+async fn a_list_that_cannot_be_used_ends_the_task_with_the_reason() {
+    let long = |bytes: usize| format!("a\n{}", "x".repeat(bytes));
+    let mut html = text("a\n");
+    html.content_type = Some("text/html".to_owned());
+    let mut packed = text("a\n");
+    packed.content_encoding = Some("gzip".to_owned());
+    let cases = [
+        ("list.txt", None, "TRF.0013"),
+        ("list.csv", Some(text("a\n")), "TRF.0014"),
+        ("list.txt", Some(text("")), "TRF.0017"),
+        ("list.txt", Some(text("\u{feff}\r\n\n")), "TRF.0017"),
+        ("list.txt", Some(text(long(65_536))), "TRF.0018"),
+        ("list.txt", Some(text(long(2 << 20))), "TRF.0018"),
+        ("list.txt", Some(html), "TRF.0019"),
+        ("list.txt", Some(packed), "TRF.0019"),
+    ];
+    let stores = Stores::new().await;
+    stores.target.create_bucket(LISTS);
+    let rig = Rig::new().await;
+    for (name, object, code) in cases {
+        stores.target.remove(LISTS, name);
+        if let Some(object) = object {
+            stores.target.put(LISTS, name, object);
+        }
+        let mut order = order(&stores);
+        let key = Key::from(name);
+        order.scope = Scope::List(ListFile { key, ..file() });
+        let task = rig.end(rig.create(order).await).await;
+        let reason = task.reason.unwrap();
+        assert_eq!(
+            (task.state, reason.code.as_str()),
+            (State::Failed, code),
+            "{}",
+            reason.message
+        );
+        assert!(!task.pass.unwrap().finished);
+    }
+    // A bucket that is not there, and one that may not be read.
+    let mut other = order(&stores);
+    let bucket = "no-such-bucket".to_owned();
+    other.scope = Scope::List(ListFile { bucket, ..file() });
+    let task = rig.end(rig.create(other).await).await;
+    assert_eq!(task.reason.unwrap().code, "TRF.0013");
+    put_list(&stores, "a\n");
+    stores
+        .target
+        .faults()
+        .add(FaultRule::new(Operation::GetObject, denied()).bucket(LISTS));
+    let task = rig.end(rig.create(order(&stores)).await).await;
+    assert_eq!(task.reason.unwrap().code, "TRF.0013");
+}
+
+#[tokio::test]
+async fn the_longest_lines_are_read_and_fail_alone() {
+    let stores = Stores::new().await;
+    fill(&stores, &["a", &"k".repeat(1024)]);
+    let list = format!(
+        "{}\na\r\n{}\n{}\n",
+        "x".repeat(65_535),
+        "%6B".repeat(1024),
+        "y".repeat(1025)
+    );
+    put_list(&stores, list);
+    let rig = Rig::new().await;
+    let id = rig.create(order(&stores)).await;
+    let task = rig.end(id).await;
+    assert_eq!((task.counters.copied, task.counters.failed), (2, 2), "{task:#?}");
+    let failures = rig.store.failures(id, None, 10).await.unwrap();
+    assert!(
+        failures.iter().all(|failure| failure.code == "KeyTooLongError"),
+        "{failures:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_paused_list_goes_on_where_it_was() {
+    let stores = Stores::new().await;
+    let total = 1200;
+    let mut list = String::new();
+    for n in 0..total {
+        let key = format!("{n:05}");
+        fill(&stores, &[key.as_str()]);
+        list.push_str(&format!("{key}\r\n{key}\n"));
+    }
+    put_list(&stores, list);
+    stores.target.faults().add(FaultRule::new(
+        Operation::PutObject,
+        Fault::Delay(Duration::from_millis(30)),
+    ));
+    let rig = Rig::new().await;
+    let id = rig.create(order(&stores)).await;
+    let mut seen = 0;
+    for _ in 0..3 {
+        rig.wait(id, |task| task.counters.copied >= seen + 50).await;
+        let paused = rig.pause(id).await;
+        assert!(
+            paused.counters.balanced() && paused.counters.listed < total,
+            "{paused:#?}"
+        );
+        seen = paused.counters.copied;
+        rig.start(id, StartMode::Full, stores.credentials()).await;
+    }
+    stores.target.faults().clear();
+    stores.source.clear_requests();
+    let task = rig.end(id).await;
+    assert_eq!(
+        (task.state, task.counters.listed),
+        (State::Succeeded, total),
+        "{task:#?}"
+    );
+    assert_eq!(task.pass.unwrap().number, 1);
+    let read_again = i64::try_from(stores.source.requests_count(Operation::GetObject)).unwrap();
+    assert!(read_again <= total - seen, "{read_again} reads after {seen}");
+    stores.assert_same();
+}
+
+#[tokio::test]
+async fn a_list_that_changed_is_begun_again() {
+    let stores = Stores::new().await;
+    let keys: Vec<String> = (0..400).map(|n| format!("{n:04}")).collect();
+    for key in &keys {
+        fill(&stores, &[key.as_str()]);
+    }
+    put_list(&stores, keys.join("\n"));
+    stores.target.faults().add(FaultRule::new(
+        Operation::PutObject,
+        Fault::Delay(Duration::from_millis(30)),
+    ));
+    let rig = Rig::new().await;
+    let id = rig.create(order(&stores)).await;
+    rig.wait(id, |task| task.counters.copied >= 50).await;
+    rig.pause(id).await;
+    stores.target.faults().clear();
+    fill(&stores, &["new"]);
+    put_list(&stores, format!("new\n{}\n", keys[..100].join("\n")));
+    rig.start(id, StartMode::Full, stores.credentials()).await;
+    rig.wait(id, |task| task.state != State::Paused).await;
+    let task = rig.end(id).await;
+    let reason = task.reason.unwrap();
+    assert_eq!((task.state, reason.code.as_str()), (State::Failed, "TRF.0013"));
+    assert!(reason.message.contains("changed"), "{}", reason.message);
+
+    rig.start(id, StartMode::Full, stores.credentials()).await;
+    rig.wait(id, |task| task.state != State::Failed).await;
+    let task = rig.end(id).await;
+    let c = task.counters;
+    assert_eq!(
+        (task.state, c.listed, c.failed),
+        (State::Succeeded, 101, 0),
+        "{task:#?}"
+    );
+    assert_eq!(stores.target.get(TARGET, "new").unwrap().data, "object new");
+}
+
+#[tokio::test]
+async fn a_list_of_many_pieces_is_read_in_pieces() {
+    let stores = Stores::new().await;
+    fill(&stores, &["a", "z"]);
+    // 3 MiB of blank lines between two names.
+    let list = [b"a\n".to_vec(), vec![b'\n'; 3 << 20], b"z".to_vec()].concat();
+    put_list(&stores, list);
+    let flaky = Fault::Status {
+        status: 503,
+        code: "SlowDown".to_owned(),
+        retry_after: None,
+    };
+    stores.target.faults().add(
+        FaultRule::new(Operation::GetObject, flaky)
+            .bucket(LISTS)
+            .skip(1)
+            .times(2),
+    );
+    let rig = Rig::new().await;
+    let id = rig.create(order(&stores)).await;
+    let task = rig.end(id).await;
+    assert_eq!(
+        (task.state, task.counters.copied),
+        (State::Succeeded, 2),
+        "{task:#?}"
+    );
+    let pieces = stores
+        .target
+        .requests()
+        .iter()
+        .filter(|r| r.bucket.as_deref() == Some(LISTS))
+        .count();
+    assert!(pieces >= 1 + 4 + 2, "{pieces}");
+}

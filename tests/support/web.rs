@@ -1,0 +1,198 @@
+//! A web server that says what a test tells it to, byte for byte, and remembers what it was asked.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// One page.
+#[derive(Clone)]
+pub struct Page {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+    /// Answer to HEAD, where it is another.
+    head_status: Option<u16>,
+    length: Length,
+    ranges: Ranges,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Length {
+    Told,
+    NotTold,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ranges {
+    Honoured,
+    Ignored,
+}
+
+impl Page {
+    /// A page with these bytes.
+    pub fn new(body: impl Into<Vec<u8>>) -> Self {
+        Self {
+            status: 200,
+            headers: vec![("Content-Type".to_owned(), "text/html".to_owned())],
+            body: body.into(),
+            head_status: None,
+            length: Length::Told,
+            ranges: Ranges::Honoured,
+        }
+    }
+
+    /// An error.
+    pub fn status(status: u16) -> Self {
+        Self {
+            status,
+            ..Self::new("<html>an error</html>")
+        }
+    }
+
+    /// A redirect.
+    pub fn redirect(to: &str) -> Self {
+        Self::status(302).header("Location", to)
+    }
+
+    /// With another header.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Answers HEAD with an error.
+    pub fn refusing_head(mut self, status: u16) -> Self {
+        self.head_status = Some(status);
+        self
+    }
+
+    /// Tells no length; the end of the connection is the end of the body.
+    pub fn without_length(mut self) -> Self {
+        self.length = Length::NotTold;
+        self
+    }
+
+    /// Answers every range with the whole.
+    pub fn ignoring_ranges(mut self) -> Self {
+        self.ranges = Ranges::Ignored;
+        self
+    }
+}
+
+type Pages = Arc<Mutex<HashMap<String, Page>>>;
+type Log = Arc<Mutex<Vec<String>>>;
+
+/// The server; it ends when it is dropped.
+pub struct Web {
+    address: SocketAddr,
+    pages: Pages,
+    log: Log,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Web {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Web {
+    /// Starts one without pages: everything is 404.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (pages, log) = (Pages::default(), Log::default());
+        let task = tokio::spawn(accept(listener, Arc::clone(&pages), Arc::clone(&log)));
+        Self {
+            address,
+            pages,
+            log,
+            task,
+        }
+    }
+
+    /// Puts a page at a path, without its query.
+    pub fn put(&self, path: &str, page: Page) {
+        self.pages.lock().unwrap().insert(path.to_owned(), page);
+    }
+
+    /// Host and port.
+    pub fn host(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// The address of a path.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// First lines and headers of all requests.
+    pub fn requests(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+}
+
+async fn accept(listener: TcpListener, pages: Pages, log: Log) {
+    let mut serving = tokio::task::JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        serving.spawn(serve(stream, Arc::clone(&pages), Arc::clone(&log)));
+    }
+}
+
+/// One request for each connection.
+async fn serve(mut stream: TcpStream, pages: Pages, log: Log) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read_u8().await {
+            Ok(byte) => head.push(byte),
+            Err(_) => return,
+        }
+    }
+    let head = String::from_utf8_lossy(&head).into_owned();
+    let mut words = head.split(' ');
+    let (method, target) = (words.next().unwrap(), words.next().unwrap());
+    let path = target.split('?').next().unwrap();
+    let page = pages.lock().unwrap().get(path).cloned();
+    log.lock().unwrap().push(head.clone());
+    let page = page.unwrap_or_else(|| Page::status(404));
+    let mut status = page.status;
+    let mut body = page.body.clone();
+    let mut extra = String::new();
+    let range = head.lines().find_map(|line| {
+        line.to_lowercase()
+            .strip_prefix("range: bytes=")
+            .map(str::to_owned)
+    });
+    if let Some((first, last)) = range.as_deref().and_then(|r| r.split_once('-'))
+        && page.ranges == Ranges::Honoured
+    {
+        let (first, last): (usize, usize) = (first.parse().unwrap(), last.trim().parse().unwrap());
+        extra = format!("Content-Range: bytes {first}-{last}/{}\r\n", body.len());
+        body = body[first..=last].to_vec();
+        status = 206;
+    }
+    if method == "HEAD"
+        && let Some(other) = page.head_status
+    {
+        status = other;
+    }
+    let mut answer = format!("HTTP/1.1 {status} x\r\nConnection: close\r\n{extra}");
+    for (name, value) in &page.headers {
+        answer.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if page.length == Length::Told {
+        answer.push_str(&format!("Content-Length: {}\r\n", body.len()));
+    }
+    answer.push_str("\r\n");
+    let mut bytes = answer.into_bytes();
+    if method != "HEAD" {
+        bytes.extend(body);
+    }
+    if stream.write_all(&bytes).await.is_ok() {
+        stream.shutdown().await.unwrap_or_default();
+    }
+}

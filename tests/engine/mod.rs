@@ -1,5 +1,6 @@
 //! The engine between two in-process S3 servers: what arrives, what is counted, what a stop and a start do.
 
 mod copy;
+mod report;
 mod rules;
 mod start;

@@ -23,6 +23,7 @@ pub mod plan;
 pub mod probe;
 pub mod progress;
 pub mod proof;
+pub mod report;
 pub mod retry;
 mod settle;
 pub mod shard;

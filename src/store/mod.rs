@@ -20,8 +20,8 @@ use crate::error::Result;
 use crate::object::ETag;
 use crate::secret::SealedCredentials;
 use crate::task::{
-    BandwidthPolicy, Counters, Key, PassInfo, PassKind, ProjectId, Reason, Rejection, StartMode, State,
-    Survey, Task, TaskId, TaskSpec, UnixMillis,
+    BandwidthPolicy, Counters, FailedList, Key, PassInfo, PassKind, ProjectId, Reason, Rejection, StartMode,
+    State, Survey, Task, TaskId, TaskSpec, UnixMillis,
 };
 
 #[expect(unused_imports, reason = "named in the documentation")]
@@ -258,6 +258,8 @@ pub trait Store: Send + Sync {
     ) -> Result<Committed>;
     /// Stores how large the scope is, as far as counted.
     async fn set_survey(&self, id: TaskId, survey: Survey) -> Result<()>;
+    /// Stores where the list of failed objects lies; nothing when the worker was overtaken.
+    async fn set_failed_list(&self, id: TaskId, attempt: i64, list: &FailedList) -> Result<()>;
     /// Ends the work on a task under `attempt`; returns the new state, or `None` when the worker was overtaken.
     async fn finish(
         &self,

@@ -290,6 +290,17 @@ pub struct Task {
     pub running_since: Option<UnixMillis>,
     /// Time spent running before `running_since`, in milliseconds.
     pub ran_for: i64,
+    /// The list of failed objects at the target.
+    pub failed_list: FailedList,
+}
+
+/// The list of failed objects at the target, as the last pass that had some left it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FailedList {
+    /// Key of the list in the target bucket.
+    pub key: Option<String>,
+    /// Code of the OMS reference when it could not be written.
+    pub error_code: Option<String>,
 }
 
 /// The last pass of a task.

@@ -315,6 +315,14 @@ async fn work(
             if let Err(error) = engine::abort_uploads(&ctx).await {
                 tracing::warn!(task.id = %id, %error, "open uploads remain at the target");
             }
+            let list = tokio::select! {
+                list = engine::report::failed_list(&ctx) => list?,
+                // Asked to stop while the list is written: the pass stays open, and ends with the next start.
+                () = ctx.stop.cancelled() => return drained(parts, id, attempt).await,
+            };
+            if let Some(list) = list {
+                parts.store.set_failed_list(id, attempt, &list).await?;
+            }
             end(parts, id, attempt, Ending::PassFinished).await
         }
         PassEnd::Stopped => drained(parts, id, attempt).await,

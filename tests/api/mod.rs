@@ -54,6 +54,7 @@ fn failed() -> Task {
         },
         started_at: Some(UnixMillis(1_795_000_000_000)),
         ran_for: 5_000,
+        failed_list: oms::task::FailedList::default(),
         ..ledger::task(ID, PROJECT)
     }
 }

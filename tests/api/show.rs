@@ -45,6 +45,7 @@ fn running() -> Task {
         started_at: Some(UnixMillis(NOW.0 - 60_000)),
         running_since: Some(UnixMillis(NOW.0 - 3_000)),
         ran_for: 7_000,
+        failed_list: oms::task::FailedList::default(),
         ..ledger::task(ID, PROJECT)
     }
 }

@@ -3,6 +3,7 @@
 mod cdn;
 mod copy;
 mod lists;
+mod report;
 mod rules;
 mod start;
 mod urls;

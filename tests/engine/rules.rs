@@ -83,7 +83,7 @@ async fn what_cannot_be_proved_as_asked_fails_before_it_is_sent() {
     );
     let weak = |key: &str| (key.to_owned(), "ProofTooWeak".to_owned());
     assert_eq!(codes(&rig, &task).await, [weak("in one"), weak("small in parts")]);
-    assert_eq!(stores.target.keys(TARGET), ["small"]);
+    assert_eq!(stores.arrived(), ["small"]);
     assert_eq!(stores.target.open_uploads(TARGET), 0);
 
     // A target whose object is as large and newer is no proof either.

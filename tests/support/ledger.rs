@@ -120,6 +120,7 @@ pub fn task(id: i64, project: &str) -> Task {
         started_at: None,
         running_since: None,
         ran_for: 0,
+        failed_list: oms::task::FailedList::default(),
     }
 }
 
@@ -268,6 +269,9 @@ impl Store for TestLedger {
         unreachable!("no worker")
     }
     async fn commit(&self, _: TaskId, _: &ClaimedShard, _: Commit, _: UnixMillis) -> Result<Committed> {
+        unreachable!("no worker")
+    }
+    async fn set_failed_list(&self, _: TaskId, _: i64, _: &FailedList) -> Result<()> {
         unreachable!("no worker")
     }
     async fn set_survey(&self, _: TaskId, _: Survey) -> Result<()> {

@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::api::query::Query;
 use crate::error::{Error, Result};
 use crate::service::Failure;
-use crate::task::Key;
+use crate::task::{Counters, FailedList, Key, PassInfo};
 
 const DEFAULT_LIMIT: i64 = 100;
 const PARAMETERS: &[(&str, &str)] = &[("after", "OMS.0064"), ("limit", "OMS.0051")];
@@ -115,6 +115,20 @@ impl From<Failure> for FailedObject {
             time: at.0,
         }
     }
+}
+
+/// The reference's record of the failed objects: JSON in a string.
+pub fn failed_object_record(
+    recorded: bool,
+    counters: &Counters,
+    pass: Option<PassInfo>,
+    list: FailedList,
+) -> String {
+    let result = recorded && counters.failed > 0 && pass.is_some_and(|pass| pass.finished);
+    // Both are made of letters, digits and a few signs; the macro quotes whatever else they might come to hold.
+    let key = serde_json::json!(list.key.unwrap_or_default());
+    let code = serde_json::json!(list.error_code.unwrap_or_default());
+    format!(r#"{{"result":{result},"list_file_key":{key},"errorCode":{code}}}"#)
 }
 
 #[cfg(test)]

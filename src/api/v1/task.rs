@@ -7,12 +7,11 @@ use super::bandwidth::BandwidthWindow;
 use super::cloud::CloudName;
 use super::copying::TaskRules;
 use super::create::TaskType;
+use super::failures::failed_object_record;
 use super::listed::ListFile;
 use super::progress::{Totals, done, number_of};
 use crate::task::spec::{Cdn, EndpointOrigin, Place, Scope};
-use crate::task::{
-    BandwidthPolicy, Counters, Key, PassInfo, Reason, State, Task as Known, TaskSpec, UnixMillis,
-};
+use crate::task::{BandwidthPolicy, Key, Reason, State, Task as Known, TaskSpec, UnixMillis};
 
 /// Project and task.
 #[derive(IntoParams)]
@@ -121,9 +120,11 @@ pub struct Task {
     auto_restore: bool,
     /// Whether failed objects are recorded.
     enable_failed_object_recording: bool,
-    /// JSON in a string: `result` (whether a start can repeat the failed objects alone), `list_file_key` (where the list
-    /// lies at the target; empty for now) and `errorCode` (empty).
-    #[schema(examples(r#"{"result":true,"list_file_key":"","errorCode":""}"#))]
+    /// JSON in a string: `result` (whether a start can repeat the failed objects alone), `list_file_key` (where the last
+    /// list lies in the target bucket; empty when there is none) and `errorCode` (why it could not be written).
+    #[schema(examples(
+        r#"{"result":true,"list_file_key":"oms/task/a-b-20261122150405123_0/failed_object_lists/20261122151500000.failed_list.txt","errorCode":""}"#
+    ))]
     failed_object_record: String,
     /// Limits for parts of the day.
     bandwidth_policy: Vec<BandwidthWindow>,
@@ -244,6 +245,7 @@ impl Task {
             started_at,
             running_since,
             ran_for,
+            failed_list,
         } = task;
         let TaskSpec {
             source,
@@ -300,15 +302,10 @@ impl Task {
             source_cdn: cdn.map(TaskCdn::from),
             auto_restore: restore,
             enable_failed_object_recording: record_failures,
-            failed_object_record: failed_object_record(record_failures, &counters, pass),
+            failed_object_record: failed_object_record(record_failures, &counters, pass, failed_list),
             bandwidth_policy: windows(&bandwidth),
         }
     }
-}
-
-fn failed_object_record(recorded: bool, counters: &Counters, pass: Option<PassInfo>) -> String {
-    let result = recorded && counters.failed > 0 && pass.is_some_and(|pass| pass.finished);
-    format!(r#"{{"result":{result},"list_file_key":"","errorCode":""}}"#)
 }
 
 fn shown_scope(scope: &Scope) -> (TaskType, Vec<String>) {

@@ -5,7 +5,8 @@ use crate::error::ErrorKind;
 use crate::object::ETag;
 use crate::store::{Commit, Committed, Failure, OpenUpload, Refusal, Store, TaskFilter};
 use crate::task::{
-    BandwidthPolicy, BandwidthWindow, Counters, Key, PassKind, ProjectId, Rejection, State, Survey, TaskId,
+    BandwidthPolicy, BandwidthWindow, Counters, FailedList, Key, PassKind, ProjectId, Rejection, State,
+    Survey, TaskId,
 };
 
 pub(super) async fn all(store: &dyn Store) {
@@ -15,6 +16,7 @@ pub(super) async fn all(store: &dyn Store) {
     lists_are_filtered_and_paged_newest_first(store).await;
     bandwidth_is_replaced_until_the_end(store).await;
     the_survey_is_stored(store).await;
+    the_place_of_the_failed_list_is_stored_by_its_worker_only(store).await;
     failures_are_read_in_byte_order(store).await;
     thousands_of_failures_fit_one_commit(store).await;
     uploads_are_kept_by_key(store).await;
@@ -140,6 +142,33 @@ async fn the_survey_is_stored(store: &dyn Store) {
         .set_survey(TaskId::new(TaskId::MAX).unwrap(), survey)
         .await
         .unwrap();
+}
+
+async fn the_place_of_the_failed_list_is_stored_by_its_worker_only(store: &dyn Store) {
+    let subject = Subject::new(store).await;
+    let attempt = subject.claim().await.attempt;
+    let list = |key: &str| FailedList {
+        key: Some(key.to_owned()),
+        error_code: None,
+    };
+    store
+        .set_failed_list(subject.id, attempt, &list("a"))
+        .await
+        .unwrap();
+    store
+        .set_failed_list(subject.id, attempt - 1, &list("b"))
+        .await
+        .unwrap();
+    assert_eq!(subject.task().await.failed_list, list("a"));
+    let refused = FailedList {
+        key: None,
+        error_code: Some("OMS.0304".to_owned()),
+    };
+    store
+        .set_failed_list(subject.id, attempt, &refused)
+        .await
+        .unwrap();
+    assert_eq!(subject.task().await.failed_list, refused);
 }
 
 async fn failures_are_read_in_byte_order(store: &dyn Store) {

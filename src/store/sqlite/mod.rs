@@ -30,7 +30,8 @@ use super::{
 use crate::error::Result;
 use crate::secret::SealedCredentials;
 use crate::task::{
-    BandwidthPolicy, Key, PassInfo, PassKind, ProjectId, StartMode, State, Survey, Task, TaskId, UnixMillis,
+    BandwidthPolicy, FailedList, Key, PassInfo, PassKind, ProjectId, StartMode, State, Survey, Task, TaskId,
+    UnixMillis,
 };
 
 /// The ledger in SQLite.
@@ -158,6 +159,10 @@ impl Store for SqliteStore {
 
     async fn set_survey(&self, id: TaskId, survey: Survey) -> Result<()> {
         tasks::set_survey(&self.0, id, survey).await
+    }
+
+    async fn set_failed_list(&self, id: TaskId, attempt: i64, list: &FailedList) -> Result<()> {
+        tasks::set_failed_list(&self.0, id, attempt, list).await
     }
 
     async fn finish(

@@ -10,7 +10,7 @@ use crate::object::ETag;
 use crate::store::json::{bandwidth_from_text, damaged, spec_from_text};
 use crate::store::{Failure, OpenUpload, ShardScope};
 use crate::task::{
-    Counters, Key, PassInfo, PassKind, Reason, StartMode, State, Survey, Task, TaskId, UnixMillis,
+    Counters, FailedList, Key, PassInfo, PassKind, Reason, StartMode, State, Survey, Task, TaskId, UnixMillis,
 };
 
 /// A statement with what is bound to it.
@@ -164,6 +164,10 @@ pub(super) fn task(row: &SqliteRow) -> Result<Task> {
         started_at: get::<Option<i64>>(row, "started_at")?.map(UnixMillis),
         running_since: get::<Option<i64>>(row, "running_since")?.map(UnixMillis),
         ran_for: get(row, "ran_for")?,
+        failed_list: FailedList {
+            key: get(row, "failed_list_key")?,
+            error_code: get(row, "failed_list_error")?,
+        },
     })
 }
 

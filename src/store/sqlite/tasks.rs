@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::store::json::{bandwidth_from_text, bandwidth_to_text, spec_to_text};
 use crate::store::{Failure, NewTask, TaskFilter};
 use crate::task::{
-    BandwidthPolicy, Counters, Key, ProjectId, StartMode, State, Survey, Task, TaskId, UnixMillis,
+    BandwidthPolicy, Counters, FailedList, Key, ProjectId, StartMode, State, Survey, Task, TaskId, UnixMillis,
 };
 
 pub(super) async fn create(ledger: &Ledger, new: NewTask, now: UnixMillis) -> Result<Task> {
@@ -59,6 +59,7 @@ pub(super) async fn create(ledger: &Ledger, new: NewTask, now: UnixMillis) -> Re
         started_at: None,
         running_since: None,
         ran_for: 0,
+        failed_list: FailedList::default(),
     })
 }
 
@@ -175,5 +176,21 @@ pub(super) async fn set_survey(ledger: &Ledger, id: TaskId, survey: Survey) -> R
     .bind(survey.objects)
     .bind(survey.bytes)
     .bind(survey.complete);
+    ledger.change(statement).await.map(drop)
+}
+
+pub(super) async fn set_failed_list(
+    ledger: &Ledger,
+    id: TaskId,
+    attempt: i64,
+    list: &FailedList,
+) -> Result<()> {
+    let statement = sqlx::query(
+        "UPDATE tasks SET failed_list_key = ?3, failed_list_error = ?4 WHERE id = ?1 AND attempt = ?2",
+    )
+    .bind(id.get())
+    .bind(attempt)
+    .bind(list.key.as_deref())
+    .bind(list.error_code.as_deref());
     ledger.change(statement).await.map(drop)
 }

@@ -1,0 +1,190 @@
+//! The list of failed objects at the target, as OMS writes it: made from the ledger when a pass is through, so that it
+//! holds exactly what a failed-only start would take up.
+//!
+//! It is one PUT of a known length: the ledger is read once to measure and hash the list, and once to send it, page by
+//! page. So memory does not grow with it, the target checks it, and no upload can be left open. Where it lies and what a
+//! line holds is said in the OMS reference (failed object lists); what separates the fields is not, a TAB is ours.
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use http::HeaderMap;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody};
+use jiff::Timestamp;
+use md5::{Digest as _, Md5};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+
+use super::{Context, Ledger, retry};
+use crate::error::{Error, Result};
+use crate::object::{Carried, NewObject, WriteIf};
+use crate::store::Failure;
+use crate::task::{FailedList, Key, TaskId, UnixMillis};
+
+/// Failures read from the ledger at a time.
+const PAGE: i64 = 1000;
+/// Largest object of one PUT (S3).
+const LARGEST: u64 = 5 << 30;
+/// OMS.0304 of the reference: the list could not be stored.
+const NOT_STORED: &str = "OMS.0304";
+/// OMS.0305 of the reference: the list is too large.
+const TOO_LARGE: &str = "OMS.0305";
+/// What stays as it is in a URL-encoded name: unreserved characters and the slashes between folders.
+const NAME: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b'/');
+
+/// Writes the list of what has failed in the pass that is through; `None` when nothing was recorded. A target that does
+/// not take it is told of in the answer, and changes nothing about the objects.
+///
+/// # Errors
+/// Those of the ledger.
+pub async fn failed_list(ctx: &Context) -> Result<Option<FailedList>> {
+    let mut length = 0;
+    let mut hash = Md5::new();
+    let mut lines = Box::pin(lines(ctx.store.clone(), ctx.task.id));
+    while let Some(chunk) = lines.try_next().await? {
+        length += chunk.len() as u64;
+        hash.update(&chunk);
+    }
+    if length == 0 {
+        return Ok(None);
+    }
+    let failed = |code: &str| {
+        Some(FailedList {
+            key: None,
+            error_code: Some(code.to_owned()),
+        })
+    };
+    if length > LARGEST {
+        tracing::warn!(task.id = %ctx.task.id, length, "the list of failed objects is too large to be written");
+        return Ok(failed(TOO_LARGE));
+    }
+    let key = place(&ctx.task.name, ctx.clock.now());
+    match write(ctx, &Key::from(key.as_str()), length, hash.finalize().into()).await {
+        Ok(()) => Ok(Some(FailedList {
+            key: Some(key),
+            error_code: None,
+        })),
+        Err(error) => {
+            tracing::warn!(task.id = %ctx.task.id, %error, "the list of failed objects cannot be written");
+            Ok(failed(NOT_STORED))
+        }
+    }
+}
+
+async fn write(ctx: &Context, key: &Key, length: u64, md5: [u8; 16]) -> Result<()> {
+    let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("text/plain"))]);
+    let new = NewObject {
+        carried: Carried(headers),
+        kms: ctx.task.spec.kms,
+        ..NewObject::default()
+    };
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let frames = lines(ctx.store.clone(), ctx.task.id).map(|chunk| chunk.map(Frame::data));
+        let body = StreamBody::new(frames).boxed_unsync();
+        match ctx
+            .target
+            .put(key, &new, length, Some(md5), &WriteIf::Always, body)
+            .await
+        {
+            Ok(_) => return Ok(()),
+            Err(error) => match retry::delay(&error, tries, rand::random()) {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => return Err(error.with_tries(tries)),
+            },
+        }
+    }
+}
+
+/// `oms/task/{task_name}/failed_object_lists/{timestamp}.failed_list.txt`, the place of the reference.
+fn place(task: &str, now: UnixMillis) -> String {
+    let time = Timestamp::from_millisecond(now.0)
+        .unwrap_or_default()
+        .strftime("%Y%m%d%H%M%S%3f");
+    format!("oms/task/{task}/failed_object_lists/{time}.failed_list.txt")
+}
+
+/// All lines, a page of the ledger at a time.
+fn lines(store: Ledger, id: TaskId) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
+    stream::try_unfold((store, None::<Key>), move |(store, after)| async move {
+        let page = store.failures(id, after.as_ref(), PAGE).await?;
+        let Some(last) = page.last().map(|failure| failure.key.clone()) else {
+            return Ok::<_, Error>(None);
+        };
+        let text: String = page.iter().map(line).collect();
+        Ok(Some((Bytes::from(text), (store, Some(last)))))
+    })
+}
+
+/// Code, time, URL-encoded name, name for people, message.
+fn line(failure: &Failure) -> String {
+    let Failure {
+        key,
+        code,
+        message,
+        at,
+        ..
+    } = failure;
+    let time = Timestamp::from_millisecond(at.0).unwrap_or_default();
+    format!(
+        "{}\t{time}\t{}\t{}\t{}\n",
+        plain(code),
+        percent_encode(key.as_bytes(), NAME),
+        plain(&key.lossy()),
+        plain(message)
+    )
+}
+
+/// Without characters that would end a field or a line, or move a terminal.
+fn plain(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c.is_control() {
+                c.escape_default().to_string()
+            } else {
+                c.to_string()
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_five_fields_whatever_the_name_holds() {
+        let failure = |key: &[u8]| Failure {
+            key: Key::from(key),
+            size: 1,
+            code: "AccessDenied".to_owned(),
+            message: "source: no\nentry".to_owned(),
+            request_id: None,
+            attempts: 1,
+            at: UnixMillis(1_795_003_200_000),
+        };
+        for (key, encoded, shown) in [
+            (&b"a/b c+%.txt"[..], "a/b%20c%2B%25.txt", "a/b c+%.txt"),
+            ("ü\t\n".as_bytes(), "%C3%BC%09%0A", "ü\\t\\n"),
+            (b"\xff\x1b[0m", "%FF%1B%5B0m", "\u{fffd}\\u{1b}[0m"),
+        ] {
+            let wanted =
+                format!("AccessDenied\t2026-11-18T12:00:00Z\t{encoded}\t{shown}\tsource: no\\nentry\n");
+            assert_eq!(line(&failure(key)), wanted);
+        }
+    }
+
+    #[test]
+    fn the_place_is_that_of_the_reference() {
+        assert_eq!(
+            place("a-b-1_0", UnixMillis(1_795_003_200_123)),
+            "oms/task/a-b-1_0/failed_object_lists/20261118120000123.failed_list.txt"
+        );
+    }
+}

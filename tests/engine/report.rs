@@ -1,0 +1,123 @@
+//! The list of failed objects at the target.
+
+use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
+use oms::task::spec::Scope;
+use oms::task::{Key, StartMode, State};
+
+use crate::support::rig::{Rig, SOURCE, Stores, TARGET};
+
+fn denied() -> Fault {
+    Fault::Status {
+        status: 403,
+        code: "AccessDenied".to_owned(),
+        retry_after: None,
+    }
+}
+
+fn refuse(stores: &Stores, keys: &[&str]) {
+    for key in keys {
+        stores
+            .target
+            .faults()
+            .add(FaultRule::new(Operation::PutObject, denied()).key(*key));
+    }
+}
+
+#[tokio::test]
+async fn each_pass_with_failures_leaves_its_list_and_says_where() {
+    let stores = Stores::new().await;
+    for key in ["fine", "odd\tname/ü", "refused"] {
+        stores.source.put(SOURCE, key, SandboxObject::new("x"));
+    }
+    refuse(&stores, &["odd\tname/ü", "refused"]);
+    let rig = Rig::new().await;
+    let id = rig.create(stores.order()).await;
+    let task = rig.end(id).await;
+    let key = task.failed_list.key.clone().unwrap();
+    assert!(
+        key.starts_with(&format!("oms/task/{}/failed_object_lists/", task.name)),
+        "{key}"
+    );
+    let list = stores.target.get(TARGET, &key).unwrap();
+    assert_eq!(list.content_type.as_deref(), Some("text/plain"));
+    let text = String::from_utf8(list.data.to_vec()).unwrap();
+    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
+    let names: Vec<_> = lines.iter().map(|line| (line[0], line[2], line[3])).collect();
+    assert_eq!(
+        names,
+        [
+            ("AccessDenied", "odd%09name/%C3%BC", "odd\\tname/ü"),
+            ("AccessDenied", "refused", "refused")
+        ]
+    );
+    assert!(
+        lines
+            .iter()
+            .all(|line| line.len() == 5 && line[4].starts_with("target: "))
+    );
+
+    stores.target.faults().clear();
+    refuse(&stores, &["refused"]);
+    rig.start(id, StartMode::FailedOnly, stores.credentials()).await;
+    rig.wait(id, |task| task.state != State::Failed).await;
+    let again = rig.end(id).await;
+    let next = again.failed_list.key.unwrap();
+    assert_ne!(next, key);
+    let list = stores.target.get(TARGET, &next).unwrap();
+    assert_eq!(list.data.iter().filter(|byte| **byte == b'\n').count(), 1);
+
+    stores.target.faults().clear();
+    rig.start(id, StartMode::FailedOnly, stores.credentials()).await;
+    rig.wait(id, |task| task.state != State::Failed).await;
+    assert_eq!(
+        rig.end(id).await.failed_list.key,
+        Some(next),
+        "the last list stays"
+    );
+    stores.assert_same();
+}
+
+#[tokio::test]
+async fn a_list_that_the_target_refuses_changes_nothing_about_the_objects() {
+    let stores = Stores::new().await;
+    stores.source.put(SOURCE, "fine", SandboxObject::new("x"));
+    stores.source.put(SOURCE, "refused", SandboxObject::new("x"));
+    refuse(&stores, &["refused"]);
+    stores
+        .target
+        .faults()
+        .add(FaultRule::new(Operation::PutObject, denied()).key_prefix("oms/task/"));
+    let rig = Rig::new().await;
+    let id = rig.create(stores.order()).await;
+    let task = rig.end(id).await;
+    assert_eq!((task.counters.copied, task.counters.failed), (1, 1));
+    assert_eq!(task.failed_list.error_code.as_deref(), Some("OMS.0304"));
+    assert_eq!(task.failed_list.key, None);
+}
+
+#[tokio::test]
+async fn a_long_list_is_whole_and_one_that_is_not_asked_for_is_not_written() {
+    for recorded in [true, false] {
+        let stores = Stores::new().await;
+        let rig = Rig::new().await;
+        let mut order = stores.order();
+        let names = (0..2300).map(|n| Key::from(format!("missing {n:04}").as_str()));
+        order.scope = Scope::Objects(names.collect());
+        order.record_failures = recorded;
+        let id = rig.create(order).await;
+        let task = rig.end(id).await;
+        assert_eq!(task.counters.failed, 2300);
+        let lists = stores.target.keys(TARGET);
+        assert_eq!(lists.len(), usize::from(recorded), "{lists:?}");
+        for list in lists {
+            let text = String::from_utf8(stores.target.get(TARGET, &list).unwrap().data.to_vec()).unwrap();
+            let mut found: Vec<&str> = text
+                .lines()
+                .map(|line| line.split('\t').nth(3).unwrap())
+                .collect();
+            found.dedup();
+            assert_eq!(found.len(), 2300);
+            assert!(found.is_sorted());
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! The composition root: builds every part from the configuration, runs them, stops them in order.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind as Io, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -54,12 +54,13 @@ impl App {
     /// `StorageFull`, `PermissionDenied` or `Internal` when it cannot be used.
     pub async fn build(config: &Config, clock: Clock, hooks: Hooks) -> Result<Self> {
         make_folder(&config.data_dir)?;
+        // First of all: it keeps other processes out of the folder.
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.data_dir.join("oms.db")).await?);
         let (token, token_origin) = match config.token() {
             Some(token) => (token, TokenOrigin::Configured),
             None => read_or_make_token(&config.data_dir.join("token"))?,
         };
         let sealer = Sealer::new(&*read_or_make_key(&config.data_dir.join("seal.key"))?);
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.data_dir.join("oms.db")).await?);
         store.recover(clock.now()).await?;
 
         let dispatch: Arc<dyn Dispatch> = Arc::new(LocalDispatch::default());
@@ -180,18 +181,32 @@ fn read_or_make(path: &Path) -> Result<(Zeroizing<String>, bool)> {
         Ok(text) => Ok((Zeroizing::new(text.trim().to_owned()), false)),
         Err(error) if error.kind() == Io::NotFound => {
             let text = Zeroizing::new(hex::encode(rand::random::<[u8; KEY_LEN]>()));
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(path)
-                .map_err(|error| unusable(path, error))?;
-            writeln!(file, "{}", text.as_str()).map_err(|error| unusable(path, error))?;
-            file.sync_all().map_err(|error| unusable(path, error))?;
+            write_whole(path, &text).map_err(|error| unusable(path, error))?;
             Ok((text, true))
         }
         Err(error) => Err(unusable(path, error)),
     }
+}
+
+/// Writes a private file so that a crash leaves all of it or nothing: half a key would keep the service from starting.
+fn write_whole(path: &Path, line: &str) -> std::io::Result<()> {
+    let mut draft = path.to_owned();
+    draft.as_mut_os_string().push(".new");
+    // What a crash left of an earlier try may have other rights.
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != Io::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)?;
+    writeln!(file, "{line}")?;
+    file.sync_all()?;
+    fs::rename(&draft, path)?;
+    path.parent()
+        .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 #[cfg(test)]
@@ -207,6 +222,21 @@ mod tests {
         let (read, second) = read_or_make_token(&path).unwrap();
         assert_eq!((first, second), (TokenOrigin::Made, TokenOrigin::File));
         assert!(made == read && made.expose().len() == 64);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::read_dir(folder.path()).unwrap().count(),
+            1,
+            "no draft remains"
+        );
+    }
+
+    #[test]
+    fn a_crash_while_the_token_is_made_does_no_harm() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        fs::write(folder.path().join("token.new"), "half").unwrap();
+        let (made, _) = read_or_make_token(&path).unwrap();
+        assert_eq!(made.expose().len(), 64);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 

@@ -1,5 +1,7 @@
 //! Logs: to standard error, for people or as JSON. Never a credential, never a body.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 
 /// How log lines look.
@@ -18,7 +20,8 @@ pub fn start(format: LogFormat, level: &str) {
         .unwrap_or_else(|_| EnvFilter::new(format!("warn,s3s=off,oms={level}")));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     // Fails only when logging was begun before, and then it already works.
     match format {
         LogFormat::Text => builder.try_init().unwrap_or_default(),

@@ -306,19 +306,20 @@ fn farewell(
     if after == After::Exit {
         return;
     }
-    let base = format!("http://{address}/v1/{PROJECT}/objectstorage/task");
     let [source, target] = stores;
+    // A second copy beside the first, slow enough to be stopped by hand.
+    let mut again = create_body(source, target);
+    again["dst_node"]["object_key"] = json!("again/");
+    again["bandwidth_policy"][0]["max_bandwidth"] = json!(SLOW / 4);
+    let call = "curl -sS -w '\\n' -H \"$T\" -H 'Content-Type: application/json'";
     println!("\nSwagger UI   http://{address}/swagger-ui/   (Authorize with the token below)");
     println!("Token        {token}\n");
-    println!("curl -s -H 'X-Auth-Token: {token}' {base}/{task}");
-    println!(
-        "curl -s -H 'X-Auth-Token: {token}' -H 'Content-Type: application/json' -X POST {base} -d '{}'",
-        create_body(source, target)
-    );
-    println!(
-        "curl -s -H 'X-Auth-Token: {token}' -H 'Content-Type: application/json' -X PUT {base}/TASK_ID -d '{}'",
-        start_body(source, target)
-    );
+    println!("Ready to paste:\n");
+    println!("API=http://{address}/v1/{PROJECT}/objectstorage/task T='X-Auth-Token: {token}'");
+    println!("{call} $API/{task}");
+    println!("ID=$({call} $API -d '{again}' | tr -dc '0-9,' | cut -d, -f1); echo $ID");
+    println!("{call} $API/$ID -X PUT -d '{{\"operation\":\"stop\"}}'");
+    println!("{call} $API/$ID -X PUT -d '{}'", start_body(source, target));
     let also = if matched {
         ""
     } else {

@@ -56,6 +56,14 @@ impl Throttle {
         bucket.spent_until = Some(until);
         until.saturating_duration_since(now)
     }
+
+    /// How long what was spent so far still lasts: zero once the rate was changed.
+    pub fn owed(&self, now: Instant) -> Duration {
+        let bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        bucket
+            .spent_until
+            .map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+    }
 }
 
 /// Bounds the number of body streams in the whole process, and with it the memory of buffers.
@@ -113,7 +121,9 @@ mod tests {
         let throttle = Throttle::new(Some(1));
         let now = Instant::now();
         assert!(throttle.spend(100, now) > Duration::from_secs(90));
+        assert!(throttle.owed(now) > Duration::from_secs(90));
         throttle.set(None);
+        assert_eq!(throttle.owed(now), Duration::ZERO);
         assert_eq!(throttle.spend(1 << 30, now), Duration::ZERO);
         throttle.set(Some(1000));
         assert!(throttle.spend(1000, now) <= Duration::from_secs(1));

@@ -94,6 +94,12 @@ impl Metered {
     }
 }
 
+/// A short part of a wait, so that a rate that is changed meanwhile counts soon.
+fn nap(wait: Duration) -> Option<Pin<Box<Sleep>>> {
+    const LONGEST: Duration = Duration::from_millis(250);
+    (wait > Duration::ZERO).then(|| Box::pin(tokio::time::sleep(wait.min(LONGEST))))
+}
+
 impl http_body::Body for Metered {
     type Data = Bytes;
     type Error = Error;
@@ -103,9 +109,9 @@ impl http_body::Body for Metered {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
-        if let Some(wait) = &mut this.wait {
+        while let Some(wait) = &mut this.wait {
             ready!(wait.as_mut().poll(cx));
-            this.wait = None;
+            this.wait = nap(this.throttle.owed(Instant::now()));
         }
         let frame = match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
             None if this.left == 0 => {
@@ -138,10 +144,7 @@ impl http_body::Body for Metered {
         if left == 0 {
             this.hand_over_hash();
         }
-        let wait = this.throttle.spend(data.len(), Instant::now());
-        if wait > Duration::ZERO {
-            this.wait = Some(Box::pin(tokio::time::sleep(wait)));
-        }
+        this.wait = nap(this.throttle.spend(data.len(), Instant::now()));
         Poll::Ready(Some(Ok(frame)))
     }
 

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::object::ListFrom;
 use crate::task::{PassKind, Survey};
 
-const BEGIN_AFTER: Duration = Duration::from_secs(2);
+const BEGIN_AFTER: Duration = Duration::from_millis(500);
 const STORE_EVERY: Duration = Duration::from_secs(1);
 
 /// Counts the scope of a full pass; ends by itself, or when it is dropped.

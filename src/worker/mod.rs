@@ -17,7 +17,6 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use self::connect::Connected;
 use crate::dispatch::{Dispatch, Message};
 use crate::engine::hooks::{Hooks, Point};
 use crate::engine::limit::{Streams, Throttle};
@@ -64,7 +63,7 @@ pub struct Parts {
 
 /// Runs until `shutdown`, then lets running tasks commit; they stay running in the ledger and go on at the next start.
 pub async fn run(parts: Arc<Parts>, shutdown: CancellationToken) {
-    let mut running: JoinSet<()> = JoinSet::new();
+    let mut running: JoinSet<Left> = JoinSet::new();
     let mut ids: HashMap<Id, TaskId> = HashMap::new();
     let mut looks: HashMap<TaskId, Arc<Notify>> = HashMap::new();
     let mut sweep = interval(SWEEP_EVERY);
@@ -74,11 +73,11 @@ pub async fn run(parts: Arc<Parts>, shutdown: CancellationToken) {
         tokio::select! {
             () = shutdown.cancelled() => break,
             Some(ended) = running.join_next_with_id(), if !running.is_empty() => {
-                let id = match ended {
-                    Ok((id, ())) => id,
+                let (id, left) = match ended {
+                    Ok(ended) => ended,
                     Err(panic) => {
                         tracing::error!(error = %panic, "a task ended by a defect; it will be taken up again");
-                        panic.id()
+                        (panic.id(), Left::Unsaid)
                     }
                 };
                 if let Some(task) = ids.remove(&id) {
@@ -86,7 +85,10 @@ pub async fn run(parts: Arc<Parts>, shutdown: CancellationToken) {
                     // It may have ended by a defect, or without the ledger, while a stop was on its way.
                     release(&parts, task).await;
                 }
-                wanted = pending(&parts).await;
+                // What could not be written down would fail again at once; the sweep takes it up a moment later.
+                if left == Left::Said {
+                    wanted = pending(&parts).await;
+                }
             }
             message = parts.dispatch.next() => match message {
                 None => break,
@@ -114,6 +116,13 @@ pub async fn run(parts: Arc<Parts>, shutdown: CancellationToken) {
     while running.join_next().await.is_some() {}
 }
 
+/// Whether the ledger knows how a task was left.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Said,
+    Unsaid,
+}
+
 async fn pending(parts: &Parts) -> Vec<TaskId> {
     match parts.store.pending().await {
         Ok(tasks) => tasks,
@@ -131,13 +140,13 @@ async fn release(parts: &Parts, id: TaskId) {
     }
 }
 
-async fn take_up(parts: Arc<Parts>, id: TaskId, look: Arc<Notify>, stop: CancellationToken) {
+async fn take_up(parts: Arc<Parts>, id: TaskId, look: Arc<Notify>, stop: CancellationToken) -> Left {
     let claimed = match parts.store.claim_task(id, parts.clock.now()).await {
         Ok(Some(claimed)) => claimed,
-        Ok(None) => return,
+        Ok(None) => return Left::Said,
         Err(error) => {
             tracing::error!(task.id = %id, %error, "the task cannot be claimed");
-            return;
+            return Left::Unsaid;
         }
     };
     parts.hooks.reach(Point::TaskClaimed).await;
@@ -157,8 +166,12 @@ async fn take_up(parts: Arc<Parts>, id: TaskId, look: Arc<Notify>, stop: Cancell
         written = work => written,
         () = watch(&parts, id, policy, &throttle, &look, &stop, &abort) => Ok(()),
     };
-    if let Err(error) = written {
-        tracing::error!(task.id = %id, attempt, %error, "the ledger failed; the task will be taken up again");
+    match written {
+        Ok(()) => Left::Said,
+        Err(error) => {
+            tracing::error!(task.id = %id, attempt, %error, "the ledger failed; the task will be taken up again");
+            Left::Unsaid
+        }
     }
 }
 
@@ -245,13 +258,7 @@ async fn work(
         connected = connect::connect(parts, &task, &credentials) => connected,
         () = given_up => return drained(parts, id, attempt).await,
     };
-    let Connected {
-        source,
-        target,
-        lists,
-        addresses,
-        order: target_order,
-    } = match connected {
+    let connected = match connected {
         Ok(connected) => connected,
         Err(trouble) => return end(parts, id, attempt, Ending::Broken(trouble.reason())).await,
     };
@@ -271,11 +278,11 @@ async fn work(
     let ctx = Arc::new(Context {
         route: connect::route(&task, &credentials),
         attempt,
-        source,
-        target,
-        target_order,
-        lists,
-        addresses,
+        source: connected.source,
+        target: connected.target,
+        target_order: connected.order,
+        lists: connected.lists,
+        addresses: connected.addresses,
         store: Ledger(Arc::clone(&parts.store)),
         streams: parts.streams.clone(),
         objects: Arc::new(Semaphore::new(usize::from(task.spec.threads))),

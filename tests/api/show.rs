@@ -123,12 +123,23 @@ async fn progress_is_1_only_after_success() {
         copied: 1,
         ..Counters::default()
     };
-    let by_objects = shown(Task {
-        counters: empty_objects,
-        survey: Survey::default(),
-        ..running()
-    });
-    assert_eq!(by_objects.await["progress"], 0.25, "without bytes, objects count");
+    let by_objects = |objects| {
+        let survey = Survey {
+            objects,
+            ..Survey::default()
+        };
+        shown(Task {
+            counters: empty_objects,
+            survey,
+            ..running()
+        })
+    };
+    assert_eq!(
+        by_objects(4).await["progress"],
+        0.25,
+        "without bytes, objects count"
+    );
+    assert_eq!(by_objects(0).await["progress"], 0.0, "nothing was counted yet");
     let nothing = shown(Task {
         state: State::Succeeded,
         ..ledger::task(ID, PROJECT)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use oms::error::ErrorKind;
 use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
 use oms::secret::Secret;
-use oms::task::{PassKind, StartMode, State};
+use oms::task::{BandwidthPolicy, BandwidthWindow, PassKind, StartMode, State};
 
 use crate::support::rig::{Rig, SOURCE, Stores, TARGET};
 
@@ -272,6 +272,39 @@ async fn a_stopped_upload_goes_on_with_its_parts() {
     let parts = stores.target.requests_count(Operation::UploadPart);
     assert!(parts < 12, "{parts} of 12 parts were sent again");
     assert_eq!(stores.target.open_uploads(TARGET), 0);
+    stores.assert_same();
+}
+
+#[tokio::test]
+async fn a_limit_holds_a_task_until_it_is_lifted() {
+    let stores = Stores::new().await;
+    stores
+        .source
+        .put(SOURCE, "a", SandboxObject::new(vec![1; 3 << 20]));
+    let rig = Rig::new().await;
+    let mut order = stores.order();
+    // An hour at this rate, all day long.
+    let window = BandwidthWindow {
+        start: 0,
+        end: 1439,
+        max_bytes_per_second: 900,
+    };
+    order.bandwidth = BandwidthPolicy::new(vec![window]).unwrap();
+    let id = rig.create(order).await;
+    rig.wait(id, |task| task.state == State::Running).await;
+    while stores.target.requests_count(Operation::GetObject)
+        + stores.source.requests_count(Operation::GetObject)
+        == 0
+    {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(rig.task(id).await.state, State::Running);
+    let project = "p".parse().unwrap();
+    rig.service
+        .set_bandwidth(&project, id, BandwidthPolicy::default())
+        .await
+        .unwrap();
+    assert_eq!(rig.end(id).await.state, State::Succeeded);
     stores.assert_same();
 }
 

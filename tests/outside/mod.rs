@@ -9,6 +9,7 @@ mod command;
 // Requests that nobody thought of.
 mod fuzz;
 // Ends of the process at any moment, and what the next one makes of it.
+mod race;
 mod restart;
 // Canaries in everything that is written or answered.
 mod secrets;

@@ -250,9 +250,23 @@ impl Rig {
 
     /// Ends the worker as a crash would: nothing is drained, nothing more is written.
     pub async fn kill(self) -> Arc<TempDir> {
-        self.worker.abort();
-        assert!(self.worker.await.is_err());
-        self.folder
+        let Self {
+            folder,
+            store,
+            service,
+            worker,
+            ..
+        } = self;
+        worker.abort();
+        assert!(worker.await.is_err());
+        drop(service);
+        // What the worker had started goes with it, each part when the runtime comes by; the last of them closes the ledger.
+        let until = Instant::now() + PATIENCE;
+        while Arc::strong_count(&store) > 1 {
+            assert!(Instant::now() < until, "something of the killed worker lives on");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        folder
     }
 
     /// Ends the worker as SIGTERM would.

@@ -23,6 +23,16 @@ pub struct Totals {
     pub objects: i64,
     /// Bytes.
     pub bytes: i64,
+    basis: Basis,
+}
+
+/// What the totals rest on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Basis {
+    /// A pass that has seen everything, or a count that runs well ahead of the work.
+    Counted,
+    /// Only what was worked on so far: no share can be told.
+    Unknown,
 }
 
 impl Totals {
@@ -33,14 +43,18 @@ impl Totals {
             return Self {
                 objects: counters.listed,
                 bytes: counters.bytes_listed,
+                basis: Basis::Counted,
             };
         }
+        let counted = survey.complete || survey.objects > 0;
         Self {
             objects: survey.objects.max(counters.listed),
             bytes: survey.bytes.max(counters.bytes_listed),
+            basis: if counted { Basis::Counted } else { Basis::Unknown },
         }
     }
 
+    /// Share of the work that is done, 0 to 1; 0 until the scope has begun to be counted.
     #[expect(
         clippy::cast_precision_loss,
         reason = "a share for people; six digits are more than enough"
@@ -54,7 +68,7 @@ impl Totals {
         } else {
             (done(counters), self.objects)
         };
-        if whole <= 0 {
+        if whole <= 0 || self.basis == Basis::Unknown {
             return 0.0;
         }
         let share = part as f64 / whole as f64;
@@ -64,7 +78,7 @@ impl Totals {
     /// Milliseconds until the rest is copied at `speed` bytes per second; 0 when nothing is known.
     #[must_use]
     pub fn left_time(&self, counters: &Counters, speed: i64) -> i64 {
-        if speed <= 0 {
+        if speed <= 0 || self.basis == Basis::Unknown {
             return 0;
         }
         let left = self.bytes.saturating_sub(counters.bytes_settled).max(0);

@@ -222,6 +222,10 @@ async fn a_paused_list_goes_on_where_it_was() {
         "{task:#?}"
     );
     assert_eq!(task.pass.unwrap().number, 1);
+    assert_eq!(
+        (task.survey.objects, task.survey.bytes, task.survey.complete),
+        (total, 0, true)
+    );
     let read_again = i64::try_from(stores.source.requests_count(Operation::GetObject)).unwrap();
     assert!(read_again <= total - seen, "{read_again} reads after {seen}");
     stores.assert_same();

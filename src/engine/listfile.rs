@@ -11,6 +11,7 @@
 use http_body_util::BodyExt as _;
 
 use super::feed::{self, Batch, KEYS_PER_BATCH, Resumable, Sender, Wanted, look_up};
+use super::hooks::Point;
 use super::lines::{self, Lines, MAX_LINE};
 use super::retry::{self, Attempt, Trouble};
 use super::{Context, Halt};
@@ -325,6 +326,7 @@ async fn feed_lines(
                 candidates,
                 order: Resumable::Yes,
             };
+            ctx.hooks.reach(Point::PageJoined).await;
             if sender.send(Ok(batch)).await.is_err() {
                 return Ok(());
             }

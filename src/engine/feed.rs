@@ -11,12 +11,12 @@ use tokio::sync::mpsc;
 
 use super::hooks::Point;
 use super::list::Pages;
-use super::listfile;
 use super::matcher::Matcher;
 use super::order::{OrderWatch, Step};
 use super::plan::{Decision, Existing, RefuseReason, decide};
 use super::retry::{self, At as _, Attempt, Pace, Trouble};
 use super::{Context, Halt};
+use super::{listfile, listscan};
 use crate::error::{ErrorKind, Result};
 use crate::object::{Entry, ListFrom, ObjectInfo, SharedStore};
 use crate::store::{ClaimedShard, ShardScope};
@@ -167,7 +167,7 @@ async fn feed_failures(
             Scope::Objects(_) | Scope::Prefixes(_) | Scope::List(_) => None,
         };
         let limit = match urls {
-            Some(_) => listfile::NAMES_PER_READING,
+            Some(_) => listscan::NAMES_PER_READING,
             None => i64::try_from(KEYS_PER_BATCH).unwrap_or(i64::MAX),
         };
         let page = ctx
@@ -178,7 +178,7 @@ async fn feed_failures(
         let Some(last) = page.last() else { return Ok(()) };
         after = Some(last.key.clone());
         if let Some(file) = urls {
-            listfile::find_addresses(ctx, file, &page).await?;
+            listscan::find_addresses(ctx, file, &page).await?;
         }
         let wanted = page
             .into_iter()

@@ -11,6 +11,7 @@
 use http_body_util::BodyExt as _;
 
 use super::feed::{self, Batch, KEYS_PER_BATCH, Resumable, Sender, Wanted, look_up};
+use super::hooks::Point;
 use super::lines::{self, Lines, MAX_LINE};
 use super::retry::{self, Attempt, Pace, Trouble};
 use super::{Context, Halt};
@@ -18,7 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::object::clouds::Side;
 use crate::object::recent::Recent;
 use crate::object::{ETag, Portion, SharedStore};
-use crate::store::{ClaimedShard, Committed, Failure};
+use crate::store::{ClaimedShard, Committed};
 use crate::task::Key;
 use crate::task::spec::{ListFile, Scope};
 
@@ -26,12 +27,8 @@ use crate::task::spec::{ListFile, Scope};
 const RANGE: u64 = 1 << 20;
 /// Largest list file, as the reference says.
 const MAX_FILE: u64 = 1024 << 20;
-/// Failed names of a list of URLs that are looked for in one reading of the list. Four times as many, and a full window of
-/// a shard, stay below what [`crate::object::recent::REMEMBERED`] holds.
-pub(super) const NAMES_PER_READING: i64 = 1024;
-
 /// A list file, pinned to what it was when it was opened.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     store: &'a SharedStore,
     pace: Pace,
     file: &'a ListFile,
@@ -43,7 +40,7 @@ struct Reader<'a> {
 }
 
 /// Why a list cannot be read on.
-enum Stuck {
+pub(super) enum Stuck {
     /// It is not the file any more that was begun with.
     Changed,
     Trouble(Trouble),
@@ -87,7 +84,7 @@ fn unreadable(file: &ListFile, error: Error) -> Trouble {
     refused(code, format!("{} cannot be read: {error}", shown(file)))
 }
 
-fn changed(file: &ListFile) -> Trouble {
+pub(super) fn changed(file: &ListFile) -> Trouble {
     let text = format!(
         "{} was changed or removed while it was read; a start begins it again",
         shown(file)
@@ -97,7 +94,7 @@ fn changed(file: &ListFile) -> Trouble {
 
 impl<'a> Reader<'a> {
     /// Checks the file, and prepares to read it behind `checkpoint`.
-    async fn open(
+    pub(super) async fn open(
         store: &'a SharedStore,
         pace: Pace,
         file: &'a ListFile,
@@ -163,7 +160,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next line; `None` at the end of the file.
-    async fn next(&mut self) -> std::result::Result<Option<lines::Line>, Stuck> {
+    pub(super) async fn next(&mut self) -> std::result::Result<Option<lines::Line>, Stuck> {
         loop {
             let found = match self.lines.next_line() {
                 Ok(None) if self.at >= self.size => {
@@ -332,6 +329,7 @@ async fn feed_lines(
                 candidates,
                 order: Resumable::Yes,
             };
+            ctx.hooks.reach(Point::PageJoined).await;
             if sender.send(Ok(batch)).await.is_err() {
                 return Ok(());
             }
@@ -345,36 +343,10 @@ async fn feed_lines(
     }
 }
 
-fn list_store(ctx: &Context) -> Attempt<&SharedStore> {
+pub(super) fn list_store(ctx: &Context) -> Attempt<&SharedStore> {
     ctx.lists.as_ref().ok_or_else(|| Trouble {
         side: Side::Target,
         error: Error::internal("a list has no store to be read from"),
-    })
-}
-
-/// Remembers the addresses of failed names, which the ledger does not hold: reads the list once for all of them. A name
-/// that the list has no more keeps no address.
-pub(super) async fn find_addresses(
-    ctx: &Context,
-    file: &ListFile,
-    failures: &[Failure],
-) -> std::result::Result<(), Halt> {
-    let wanted: std::collections::HashSet<&Key> = failures.iter().map(|failure| &failure.key).collect();
-    let found = async {
-        let (mut reader, _) = Reader::open(list_store(ctx)?, ctx.tuning.pace, file, None).await?;
-        while let Some(line) = reader.next().await? {
-            let parsed = lines::url_and_name(&line.text);
-            if let Ok((url, name)) = parsed
-                && wanted.contains(&name)
-            {
-                ctx.addresses.add(name, url);
-            }
-        }
-        Ok(())
-    };
-    found.await.map_err(|stuck| match stuck {
-        Stuck::Trouble(trouble) => trouble.into(),
-        Stuck::Changed => changed(file).into(),
     })
 }
 

@@ -15,6 +15,7 @@ pub mod limit;
 pub mod lines;
 pub mod list;
 mod listfile;
+mod listscan;
 mod matcher;
 pub mod multipart;
 pub mod order;

@@ -94,7 +94,7 @@ async fn write(ctx: &Context, key: &Key, length: u64, md5: [u8; 16]) -> Result<(
             .await
         {
             Ok(_) => return Ok(()),
-            Err(error) => match retry::delay(&error, tries, rand::random()) {
+            Err(error) => match retry::delay(ctx.tuning.pace, &error, tries, rand::random()) {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => return Err(error.with_tries(tries)),
             },

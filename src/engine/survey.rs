@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::Context;
 use super::list::Pages;
+use super::listscan;
 use crate::error::Result;
 use crate::object::ListFrom;
 use crate::task::{PassKind, Survey};
@@ -18,11 +19,16 @@ const STORE_EVERY: Duration = Duration::from_secs(1);
 /// Counts the scope of a full pass; ends by itself, or when it is dropped.
 pub async fn run(ctx: Arc<Context>) {
     let full = ctx.task.pass.is_none_or(|pass| pass.kind == PassKind::Full);
-    // A list is counted as it is read: its lines tell no sizes.
-    if !full || ctx.task.survey.complete || ctx.task.spec.scope.list_file().is_some() {
+    if !full || ctx.task.survey.complete {
         return;
     }
     tokio::time::sleep(BEGIN_AFTER).await;
+    if let Some(file) = ctx.task.spec.scope.list_file() {
+        if let Err(halt) = listscan::count(&ctx, file).await {
+            tracing::debug!(task.id = %ctx.task.id, ?halt, "the list could not be counted");
+        }
+        return;
+    }
     if let Err(error) = count(&ctx).await {
         // Only the display suffers; the pass meets the same trouble by itself and reports it.
         tracing::debug!(task.id = %ctx.task.id, %error, "the scope could not be counted");

@@ -17,7 +17,6 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use self::connect::Connected;
 use crate::dispatch::{Dispatch, Message};
 use crate::engine::hooks::{Hooks, Point};
 use crate::engine::limit::{Streams, Throttle};
@@ -261,13 +260,7 @@ async fn work(
         connected = connect::connect(parts, &task, &credentials) => connected,
         () = given_up => return drained(parts, id, attempt).await,
     };
-    let Connected {
-        source,
-        target,
-        lists,
-        addresses,
-        order: target_order,
-    } = match connected {
+    let connected = match connected {
         Ok(connected) => connected,
         Err(trouble) => return end(parts, id, attempt, Ending::Broken(trouble.reason())).await,
     };
@@ -287,11 +280,11 @@ async fn work(
     let ctx = Arc::new(Context {
         route: connect::route(&task, &credentials),
         attempt,
-        source,
-        target,
-        target_order,
-        lists,
-        addresses,
+        source: connected.source,
+        target: connected.target,
+        target_order: connected.order,
+        lists: connected.lists,
+        addresses: connected.addresses,
         store: Ledger(Arc::clone(&parts.store)),
         streams: parts.streams.clone(),
         objects: Arc::new(Semaphore::new(usize::from(task.spec.threads))),

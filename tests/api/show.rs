@@ -100,6 +100,18 @@ async fn a_running_task_shows_how_far_it_is() {
 }
 
 #[tokio::test]
+async fn a_list_is_measured_by_its_lines() {
+    let mut task = running();
+    task.survey.bytes = 0;
+    let shown = shown(task).await;
+    assert_eq!(
+        (&shown["progress"], &shown["total_num"]),
+        (&json!(0.4), &json!(40))
+    );
+    assert_eq!(shown["left_time"], 0);
+}
+
+#[tokio::test]
 async fn progress_is_1_only_after_success() {
     let all = Counters {
         listed: 40,

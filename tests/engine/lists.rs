@@ -1,11 +1,17 @@
 //! Lists of objects: what a line means, what is refused, and what a stop, a start and a change of the file do.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use oms::engine::hooks::{Hooks, Point};
 use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
 use oms::service::CreateTask;
 use oms::task::spec::{ListFile, Scope};
 use oms::task::{Key, StartMode, State};
+
+use tempfile::TempDir;
+use tokio::sync::Notify;
 
 use crate::support::rig::{Rig, SOURCE, Stores, TARGET};
 
@@ -222,6 +228,10 @@ async fn a_paused_list_goes_on_where_it_was() {
         "{task:#?}"
     );
     assert_eq!(task.pass.unwrap().number, 1);
+    assert_eq!(
+        (task.survey.objects, task.survey.bytes, task.survey.complete),
+        (total, 0, true)
+    );
     let read_again = i64::try_from(stores.source.requests_count(Operation::GetObject)).unwrap();
     assert!(read_again <= total - seen, "{read_again} reads after {seen}");
     stores.assert_same();
@@ -298,4 +308,50 @@ async fn a_list_of_many_pieces_is_read_in_pieces() {
         .filter(|r| r.bucket.as_deref() == Some(LISTS))
         .count();
     assert!(pieces >= 1 + 4 + 2, "{pieces}");
+}
+
+/// The worker is held at its second visit of a point and dropped; the next one brings the list to its end.
+#[tokio::test]
+async fn a_crash_inside_a_list_is_survived() {
+    let keys: Vec<String> = (0..600).map(|n| format!("{n:04}")).collect();
+    for point in [
+        Point::PageJoined,
+        Point::ObjectWritten,
+        Point::BeforeCommit,
+        Point::AfterCommit,
+    ] {
+        let stores = Stores::new().await;
+        for key in &keys {
+            fill(&stores, &[key.as_str()]);
+        }
+        put_list(&stores, keys.join("\r\n"));
+        let reached = Arc::new(Notify::new());
+        let (tell, visits) = (Arc::clone(&reached), AtomicUsize::new(0));
+        let hooks = Hooks::new(move |here| {
+            if here == point && visits.fetch_add(1, Ordering::SeqCst) > 0 {
+                tell.notify_one();
+                return Box::pin(std::future::pending());
+            }
+            Box::pin(std::future::ready(()))
+        });
+        let slow = Fault::Delay(Duration::from_millis(20));
+        stores
+            .target
+            .faults()
+            .add(FaultRule::new(Operation::PutObject, slow));
+        let rig = Rig::open(Arc::new(TempDir::new().unwrap()), hooks).await;
+        let id = rig.create(order(&stores)).await;
+        reached.notified().await;
+        let folder = rig.kill().await;
+        stores.target.faults().clear();
+        let rig = Rig::open(folder, Hooks::default()).await;
+        let task = rig.end(id).await;
+        let c = task.counters;
+        assert_eq!(
+            (task.state, c.listed, c.failed),
+            (State::Succeeded, 600, 0),
+            "{point:?} {task:#?}"
+        );
+        stores.assert_same();
+    }
 }

@@ -31,6 +31,8 @@ pub struct Totals {
 enum Basis {
     /// A pass that has seen everything, or a count that runs well ahead of the work.
     Counted,
+    /// A count of names, which tells no sizes: the share is one of objects, as in OMS for lists.
+    Names,
     /// Only what was worked on so far: no share can be told.
     Unknown,
 }
@@ -46,11 +48,17 @@ impl Totals {
                 basis: Basis::Counted,
             };
         }
-        let counted = survey.complete || survey.objects > 0;
+        let basis = if survey.objects > 0 && survey.bytes == 0 {
+            Basis::Names
+        } else if survey.complete || survey.objects > 0 {
+            Basis::Counted
+        } else {
+            Basis::Unknown
+        };
         Self {
             objects: survey.objects.max(counters.listed),
             bytes: survey.bytes.max(counters.bytes_listed),
-            basis: if counted { Basis::Counted } else { Basis::Unknown },
+            basis,
         }
     }
 
@@ -63,7 +71,7 @@ impl Totals {
         if state == State::Succeeded {
             return 1.0;
         }
-        let (part, whole) = if self.bytes > 0 {
+        let (part, whole) = if self.bytes > 0 && self.basis == Basis::Counted {
             (counters.bytes_settled, self.bytes)
         } else {
             (done(counters), self.objects)
@@ -78,7 +86,7 @@ impl Totals {
     /// Milliseconds until the rest is copied at `speed` bytes per second; 0 when nothing is known.
     #[must_use]
     pub fn left_time(&self, counters: &Counters, speed: i64) -> i64 {
-        if speed <= 0 || self.basis == Basis::Unknown {
+        if speed <= 0 || self.basis != Basis::Counted {
             return 0;
         }
         let left = self.bytes.saturating_sub(counters.bytes_settled).max(0);

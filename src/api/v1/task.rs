@@ -58,8 +58,8 @@ pub struct Task {
     /// part of the reference and does not occur.
     #[schema(minimum = 0, maximum = 5)]
     status: u8,
-    /// How much of the work is done, from 0 to 1, by bytes. 0 until the scope has begun to be counted, 1 only when the task
-    /// has succeeded.
+    /// How much of the work is done, from 0 to 1, by bytes, or by objects where only names are counted (lists). 0 until the
+    /// scope has begun to be counted, 1 only when the task has succeeded.
     #[schema(minimum = 0, maximum = 1)]
     progress: f64,
     /// Bytes per second over the last seconds; 0 unless the task runs.

@@ -14,6 +14,7 @@ pub mod layout;
 pub mod limit;
 pub mod list;
 mod matcher;
+mod metadata;
 pub mod multipart;
 pub mod order;
 mod part;

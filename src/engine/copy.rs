@@ -5,10 +5,9 @@
 
 use std::sync::atomic::Ordering;
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-
 use super::breaker::Suspect;
 use super::hooks::Point;
+use super::metadata::{Tagging, describe};
 pub use super::proof::Proof;
 use super::proof::{gate, holds_bytes, read_back, wants_hashes};
 use super::retry::{self, At as _, Attempt, Trouble};
@@ -16,7 +15,7 @@ use super::stream::{Hashing, metered};
 use super::{Context, Route, feed, multipart};
 use crate::error::{Error, ErrorKind};
 use crate::object::clouds::Side;
-use crate::object::{CopySource, ETag, Entry, NewObject, ObjectInfo, Portion, WriteIf};
+use crate::object::{CopySource, ETag, Entry, ObjectInfo, Portion, WriteIf};
 use crate::store::Failure;
 use crate::task::Key;
 
@@ -74,6 +73,7 @@ impl Outcome {
 pub async fn transfer(ctx: &Context, mut entry: Entry) -> Attempt<Outcome> {
     let mut tries = 0;
     let mut refreshed = None;
+    let tags = Tagging::default();
     let mut tag = if ctx.source_tags_opaque.load(Ordering::Relaxed) {
         SourceTag::Opaque
     } else {
@@ -81,7 +81,7 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Attempt<Outcome> {
     };
     loop {
         tries += 1;
-        let trouble = match copy_once(ctx, &entry, tag).await {
+        let trouble = match copy_once(ctx, &entry, tag, &tags).await {
             Ok(copied) => return Ok(Outcome::Copied(copied)),
             Err(trouble) => trouble,
         };
@@ -116,6 +116,10 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Attempt<Outcome> {
                     Err(trouble) if trouble.is_fatal() => return Err(trouble),
                     Err(trouble) => return Ok(failed(ctx, &entry.key, entry.size, &trouble, tries)),
                 }
+            }
+            _ if tags.is_to_blame(&trouble) => {
+                tracing::debug!(task.id = %ctx.task.id, key = ?entry.key, error = %trouble.error, "tried without its tags");
+                continue;
             }
             // What a CDN changed looks the same, and has no other proof: there the source's tag is insisted on.
             (Side::Target, ErrorKind::Integrity) if ctx.task.spec.cdn.is_none() => tag = SourceTag::Opaque,
@@ -171,13 +175,13 @@ pub fn failed(ctx: &Context, key: &Key, size: u64, trouble: &Trouble, tries: u32
     }
 }
 
-async fn copy_once(ctx: &Context, entry: &Entry, tag: SourceTag) -> Attempt<Copied> {
+async fn copy_once(ctx: &Context, entry: &Entry, tag: SourceTag, tags: &Tagging) -> Attempt<Copied> {
     let copied = if entry.size > ctx.tuning.sizes.threshold {
-        multipart::copy(ctx, entry).await?
+        multipart::copy(ctx, entry, tags).await?
     } else {
         match ctx.route {
-            Route::ServerSide if inside_proves(ctx, entry) => copy_inside(ctx, entry).await?,
-            Route::ServerSide | Route::Stream => stream_once(ctx, entry, tag).await?,
+            Route::ServerSide if inside_proves(ctx, entry) => copy_inside(ctx, entry, tags).await?,
+            Route::ServerSide | Route::Stream => stream_once(ctx, entry, tag, tags).await?,
         }
     };
     // The one place that every copy passes: none counts under less proof than was asked for.
@@ -192,7 +196,7 @@ fn inside_proves(ctx: &Context, entry: &Entry) -> bool {
 }
 
 /// One read streamed into one write.
-async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag) -> Attempt<Copied> {
+async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag, tags: &Tagging) -> Attempt<Copied> {
     let _permit = ctx.streams.enter().await.at_source()?;
     let object = ctx
         .source
@@ -210,7 +214,7 @@ async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag) -> Attempt<Co
     if md5.is_none() {
         gate(ctx, Proof::Checksum).at_source()?;
     }
-    let (new, metadata) = describe(ctx, &entry.key, object.info).await?;
+    let (new, metadata) = describe(ctx, &entry.key, object.info, tags).await?;
     let hashing = if md5.is_some() {
         Hashing::None
     } else {
@@ -265,10 +269,10 @@ async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag) -> Attempt<Co
 }
 
 /// A copy inside one store, without the bytes passing through here.
-async fn copy_inside(ctx: &Context, entry: &Entry) -> Attempt<Copied> {
+async fn copy_inside(ctx: &Context, entry: &Entry, tags: &Tagging) -> Attempt<Copied> {
     let info = ctx.source.head(&entry.key, None).await.at_source()?;
     pinned(entry, info.etag.as_ref()).at_source()?;
-    let (new, metadata) = describe(ctx, &entry.key, info).await?;
+    let (new, metadata) = describe(ctx, &entry.key, info, tags).await?;
     let from = copy_source(ctx, entry);
     // A refusal of the condition is the source's change; everything else is the target's.
     let written = ctx
@@ -306,42 +310,6 @@ pub(super) fn target_key(ctx: &Context, key: &Key) -> Key {
     key.with_prefix(ctx.task.spec.target_prefix.as_bytes())
 }
 
-/// Headers, tags and encryption of the new object. Tags that cannot be read are counted as lost.
-pub(super) async fn describe(ctx: &Context, key: &Key, info: ObjectInfo) -> Attempt<(NewObject, Metadata)> {
-    let mut metadata = Metadata::Complete;
-    let tagging = if info.tag_count == 0 {
-        None
-    } else {
-        match ctx.source.tags(key).await {
-            Ok(tags) if tags.is_empty() => None,
-            Ok(tags) => Some(tag_query(&tags)),
-            Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
-                metadata = Metadata::Lost;
-                None
-            }
-            Err(error) => return Err(error).at_source(),
-        }
-    };
-    Ok((
-        NewObject {
-            carried: info.carried,
-            tagging,
-            storage_class: None,
-            kms: ctx.task.spec.kms,
-        },
-        metadata,
-    ))
-}
-
-fn tag_query(tags: &[(String, String)]) -> String {
-    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    let pairs: Vec<String> = tags
-        .iter()
-        .map(|(k, v)| format!("{}={}", encode(k), encode(v)))
-        .collect();
-    pairs.join("&")
-}
-
 fn check_length(got: u64, listed: u64) -> crate::error::Result<()> {
     if got == listed {
         return Ok(());
@@ -358,19 +326,5 @@ pub(super) fn pinned(entry: &Entry, etag: Option<&ETag>) -> crate::error::Result
             "the object has changed since it was listed",
         )),
         _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tags_travel_as_a_query() {
-        let tags = [
-            ("a b".to_owned(), "1&2=3".to_owned()),
-            ("ü".to_owned(), String::new()),
-        ];
-        assert_eq!(tag_query(&tags), "a%20b=1%262%3D3&%C3%BC=");
     }
 }

@@ -17,6 +17,7 @@ pub mod list;
 mod listfile;
 mod listscan;
 mod matcher;
+mod metadata;
 pub mod multipart;
 pub mod order;
 mod part;

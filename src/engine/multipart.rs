@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::copy::{Copied, Proof, describe, pinned, target_key};
+use super::copy::{Copied, Proof, pinned, target_key};
 use super::hooks::Point;
 use super::layout::{Boundaries, Layout, layout};
+use super::metadata::{Tagging, describe};
 use super::part::{self, PartJob};
 use super::retry::{self, At as _, Attempt, Trouble};
 use super::stream::Hashing;
@@ -24,7 +25,7 @@ use crate::task::Key;
 const PARTS_AT_ONCE: usize = 4;
 
 /// Copies an object in parts, going on with an upload that the ledger knows.
-pub(super) async fn copy(ctx: &Context, entry: &Entry) -> Attempt<Copied> {
+pub(super) async fn copy(ctx: &Context, entry: &Entry, tags: &Tagging) -> Attempt<Copied> {
     let (info, source_part) = look_at_source(ctx, entry).await?;
     let mut entry = entry.clone();
     if entry.etag.is_none() {
@@ -36,7 +37,7 @@ pub(super) async fn copy(ctx: &Context, entry: &Entry) -> Attempt<Copied> {
     };
     let layout = layout(ctx.tuning.sizes, entry.size, source_part);
     let hashing = part::hashing(ctx, layout).at_target()?;
-    let (new, metadata) = describe(ctx, &entry.key, info).await?;
+    let (new, metadata) = describe(ctx, &entry.key, info, tags).await?;
     let key = target_key(ctx, &entry.key);
 
     let (upload, done) = match resume(ctx, &entry, &etag, &key, layout).await? {

@@ -4,6 +4,7 @@
 //! found again by the sweep, or by the next process.
 
 mod connect;
+mod finish;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use self::finish::Finish;
 use crate::dispatch::{Dispatch, Message};
 use crate::engine::hooks::{Hooks, Point};
 use crate::engine::limit::{Streams, Throttle};
@@ -305,18 +307,10 @@ async fn work(
     match engine::run_pass(Arc::clone(&ctx)).await {
         PassEnd::Finished => {
             parts.hooks.reach(Point::BeforeFinish).await;
-            if let Err(error) = engine::abort_uploads(&ctx).await {
-                tracing::warn!(task.id = %id, %error, "open uploads remain at the target");
+            match finish::finish(&ctx).await? {
+                Finish::Done => end(parts, id, attempt, Ending::PassFinished).await,
+                Finish::Stopped => drained(parts, id, attempt).await,
             }
-            let list = tokio::select! {
-                list = engine::report::failed_list(&ctx) => list?,
-                // Asked to stop while the list is written: the pass stays open, and ends with the next start.
-                () = ctx.stop.cancelled() => return drained(parts, id, attempt).await,
-            };
-            if let Some(list) = list {
-                parts.store.set_failed_list(id, attempt, &list).await?;
-            }
-            end(parts, id, attempt, Ending::PassFinished).await
         }
         PassEnd::Stopped => drained(parts, id, attempt).await,
         PassEnd::Broken(reason) => end(parts, id, attempt, Ending::Broken(reason)).await,

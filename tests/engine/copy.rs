@@ -314,3 +314,62 @@ async fn an_object_that_changes_is_copied_in_one_version_and_one_that_goes_is_go
     );
     assert_eq!(stores.target.get(TARGET, key).unwrap().data, "the second version");
 }
+
+#[tokio::test]
+async fn tags_that_the_target_refuses_are_left_out_and_counted_and_other_refusals_fail() {
+    let refusal = |status, code: &str| Fault::Status {
+        status,
+        code: code.to_owned(),
+        retry_after: None,
+    };
+    for (status, code) in [
+        (501, "NotImplemented"),
+        (400, "InvalidTag"),
+        (403, "AccessDenied"),
+    ] {
+        let stores = Stores::new().await;
+        for key in ["tagged", "tagged and refused", "plain"] {
+            let mut object = SandboxObject::new("x");
+            if key != "plain" {
+                object.tags = vec![("k".to_owned(), "v".to_owned())];
+            }
+            stores.source.put(SOURCE, key, object);
+        }
+        let large = SandboxObject {
+            tags: vec![("k".to_owned(), "v".to_owned())],
+            ..SandboxObject::multipart(vec![7; 65 << 20], 13 << 20)
+        };
+        stores.source.put(SOURCE, "large", large);
+        let target = stores.target.faults();
+        target.add(
+            FaultRule::new(Operation::PutObject, refusal(status, code))
+                .key("tagged")
+                .times(1),
+        );
+        target.add(
+            FaultRule::new(Operation::CreateUpload, refusal(status, code))
+                .key("large")
+                .times(1),
+        );
+        let too_large = refusal(400, "MetadataTooLarge");
+        target.add(FaultRule::new(Operation::PutObject, too_large).key("tagged and refused"));
+        let rig = Rig::new().await;
+        let id = rig.create(stores.order()).await;
+        let task = rig.end(id).await;
+        let c = task.counters;
+        assert_eq!(
+            (c.copied, c.failed, c.metadata_lost),
+            (3, 1, 2),
+            "{code} {task:#?}"
+        );
+        assert!(stores.target.get(TARGET, "tagged").unwrap().tags.is_empty());
+        assert!(stores.target.get(TARGET, "large").unwrap().tags.is_empty());
+        assert_eq!(stores.target.open_uploads(TARGET), 0);
+        let failures = rig.store.failures(id, None, 10).await.unwrap();
+        let found: Vec<_> = failures
+            .iter()
+            .map(|f| (f.key.lossy().into_owned(), f.code.as_str()))
+            .collect();
+        assert_eq!(found, [("tagged and refused".to_owned(), "MetadataTooLarge")]);
+    }
+}

@@ -5,12 +5,11 @@
 
 use std::sync::atomic::Ordering;
 
-use http_body_util::BodyExt as _;
-use md5::{Digest as _, Md5};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::hooks::Point;
 use super::retry::{self, At as _, Attempt, Trouble};
+use super::stored::{acknowledged, holds_bytes, read_back};
 use super::stream::{Hashing, metered};
 use super::{Context, Route, feed, multipart};
 use crate::error::{Error, ErrorKind};
@@ -110,7 +109,10 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Attempt<Outcome> {
                     Err(trouble) => return Ok(failed(ctx, &entry.key, entry.size, &trouble, tries)),
                 }
             }
-            (Side::Target, ErrorKind::Integrity) => tag = SourceTag::Opaque,
+            // Where other tags were true, one that is not means damaged bytes.
+            (Side::Target, ErrorKind::Integrity) if !ctx.source_tags_proved.load(Ordering::Relaxed) => {
+                tag = SourceTag::Opaque;
+            }
             _ => {}
         }
         let Some(wait) = retry::delay(ctx.tuning.pace, &trouble.error, tries, rand::random()) else {
@@ -173,7 +175,7 @@ async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag) -> Attempt<Co
         .get(&entry.key, Portion::Whole, entry.etag.as_ref())
         .await
         .at_source()?;
-    check_length(object.length, entry.size).at_source()?;
+    check_length(entry, object.length).at_source()?;
     ctx.hooks.reach(Point::ObjectOpened).await;
 
     let source_tag = object.info.etag.clone();
@@ -202,6 +204,10 @@ async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag) -> Attempt<Co
         },
     };
     ctx.hooks.reach(Point::ObjectWritten).await;
+    let written = match written {
+        Some(tag) => Some(tag),
+        None => acknowledged(ctx, &key, entry.size).await?,
+    };
     if entry.size > 0 && key.as_bytes().ends_with(b"/") {
         holds_bytes(ctx, &key, entry.size).await?;
     }
@@ -212,6 +218,9 @@ async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag) -> Attempt<Co
     let proof = match (wanted, told) {
         (Some(wanted), Some(told)) if wanted == told => {
             if md5.is_some() {
+                if entry.size > 0 {
+                    ctx.source_tags_proved.store(true, Ordering::Relaxed);
+                }
                 Proof::ETag
             } else {
                 Proof::Checksum
@@ -225,6 +234,11 @@ async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag) -> Attempt<Co
     if let (Some(computed), Some(claimed)) = (computed, source_tag.as_ref().and_then(ETag::md5))
         && computed != claimed
     {
+        if ctx.source_tags_proved.load(Ordering::Relaxed) {
+            ctx.target.delete(&key).await.at_target()?;
+            let text = "the source sent other bytes than its tag names; what was written is removed";
+            return Err(Error::new(ErrorKind::Integrity, text)).at_source();
+        }
         ctx.source_tags_opaque.store(true, Ordering::Relaxed);
     }
     Ok(Copied {
@@ -232,41 +246,6 @@ async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag) -> Attempt<Co
         proof,
         metadata,
     })
-}
-
-/// Stores that keep folders (SeaweedFS) take bytes under a key that ends with `/`, give their tag back, and keep none of
-/// them. Only the size that they tell afterwards shows it.
-async fn holds_bytes(ctx: &Context, key: &Key, size: u64) -> Attempt<()> {
-    let stored = feed::head(ctx, &ctx.target, key).await.at_target()?;
-    if stored.is_some_and(|info| info.size == size) {
-        return Ok(());
-    }
-    let text = "the target keeps no bytes under a key that ends with '/'";
-    Err(Error::new(ErrorKind::Unsupported, text).with_code("FolderWithContent")).at_target()
-}
-
-/// The target's tag is not what was expected: either it does not give MD5 sums, or it stored other bytes. Reading the
-/// object once tells which; wrong bytes are removed.
-async fn read_back(ctx: &Context, key: &Key, size: u64, wanted: [u8; 16]) -> Attempt<Proof> {
-    let mut object = ctx.target.get(key, Portion::Whole, None).await.at_target()?;
-    let mut hash = Md5::new();
-    let mut read = 0;
-    while let Some(frame) = object.body.frame().await {
-        if let Ok(data) = frame.at_target()?.into_data() {
-            read += data.len() as u64;
-            hash.update(&data);
-        }
-    }
-    if read == size && <[u8; 16]>::from(hash.finalize()) == wanted {
-        ctx.target_tags_opaque.store(true, Ordering::Relaxed);
-        return Ok(Proof::Checksum);
-    }
-    ctx.target.delete(key).await.at_target()?;
-    Err(Error::new(
-        ErrorKind::Integrity,
-        "the target stored other bytes than were sent; they were removed",
-    ))
-    .at_target()
 }
 
 /// A copy inside one store, without the bytes passing through here.
@@ -347,12 +326,19 @@ fn tag_query(tags: &[(String, String)]) -> String {
     pairs.join("&")
 }
 
-fn check_length(got: u64, listed: u64) -> crate::error::Result<()> {
+fn check_length(entry: &Entry, got: u64) -> crate::error::Result<()> {
+    let listed = entry.size;
     if got == listed {
         return Ok(());
     }
     let text = format!("the object has {got} bytes, the listing said {listed}");
-    Err(Error::new(ErrorKind::PreconditionFailed, text))
+    // Under the listed tag it is the same version, so one of the two lengths is wrong; without one it may have changed.
+    let kind = if entry.etag.is_some() {
+        ErrorKind::Integrity
+    } else {
+        ErrorKind::PreconditionFailed
+    };
+    Err(Error::new(kind, text))
 }
 
 /// Whether an answer still speaks of the listed version.
@@ -361,6 +347,10 @@ pub(super) fn pinned(entry: &Entry, etag: Option<&ETag>) -> crate::error::Result
         (Some(listed), Some(now)) if !listed.same(now) => Err(Error::new(
             ErrorKind::PreconditionFailed,
             "the object has changed since it was listed",
+        )),
+        (Some(_), None) => Err(Error::new(
+            ErrorKind::Integrity,
+            "the answer does not say which version of the object it is",
         )),
         _ => Ok(()),
     }

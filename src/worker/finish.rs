@@ -1,0 +1,54 @@
+//! How a worker leaves a task.
+
+use super::{PROBE_GRACE, Parts};
+use crate::engine::hooks::Point;
+use crate::engine::retry::Trouble;
+use crate::engine::{self, Context};
+use crate::error::Result;
+use crate::object::clouds::Side;
+use crate::store::Ending;
+use crate::task::{Reason, State, TaskId};
+
+/// All shards are closed: gives up what is left of uploads, and ends the task.
+pub(super) async fn pass(parts: &Parts, ctx: &Context, attempt: i64) -> Result<()> {
+    let id = ctx.task.id;
+    parts.hooks.reach(Point::BeforeFinish).await;
+    let given_up = async {
+        ctx.stop.cancelled().await;
+        tokio::time::sleep(PROBE_GRACE).await;
+    };
+    let aborted = tokio::select! {
+        aborted = engine::abort_uploads(ctx) => aborted,
+        () = given_up => return drained(parts, id, attempt).await,
+    };
+    match aborted {
+        Ok(()) => end(parts, id, attempt, Ending::PassFinished).await,
+        // The task keeps the uploads, and the next start ends here again; once it has succeeded nobody could.
+        Err(error) => {
+            let trouble = Trouble {
+                side: Side::Target,
+                error: error.during("give up an upload"),
+            };
+            end(parts, id, attempt, Ending::Broken(trouble.reason())).await
+        }
+    }
+}
+
+/// After a stop: paused if a user asked for it; otherwise the process is going down, and the task stays running.
+pub(super) async fn drained(parts: &Parts, id: TaskId, attempt: i64) -> Result<()> {
+    match parts.store.control(id).await? {
+        Some((State::Pausing, _)) => end(parts, id, attempt, Ending::Drained).await,
+        _ => Ok(()),
+    }
+}
+
+pub(super) async fn end(parts: &Parts, id: TaskId, attempt: i64, ending: Ending) -> Result<()> {
+    if let Ending::Broken(Reason { code, message }) = &ending {
+        tracing::warn!(task.id = %id, code, message, "the task cannot go on");
+    }
+    match parts.store.finish(id, attempt, ending, parts.clock.now()).await? {
+        Some(state) => tracing::info!(task.id = %id, state = state.name(), "task left"),
+        None => tracing::warn!(task.id = %id, attempt, "another worker has the task"),
+    }
+    Ok(())
+}

@@ -1,3 +1,4 @@
 //! What faults leave behind: nothing wrong.
 
 mod crash;
+mod matrix;

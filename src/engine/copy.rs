@@ -9,8 +9,9 @@ use super::breaker::Suspect;
 use super::hooks::Point;
 use super::metadata::{Tagging, describe};
 pub use super::proof::Proof;
-use super::proof::{gate, holds_bytes, read_back, wants_hashes};
+use super::proof::{gate, wants_hashes};
 use super::retry::{self, At as _, Attempt, Trouble};
+use super::stored::{acknowledged, holds_bytes, read_back};
 use super::stream::{Hashing, metered};
 use super::{Context, Route, feed, multipart};
 use crate::error::{Error, ErrorKind};
@@ -121,8 +122,13 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Attempt<Outcome> {
                 tracing::debug!(task.id = %ctx.task.id, key = ?entry.key, error = %trouble.error, "tried without its tags");
                 continue;
             }
-            // What a CDN changed looks the same, and has no other proof: there the source's tag is insisted on.
-            (Side::Target, ErrorKind::Integrity) if ctx.task.spec.cdn.is_none() => tag = SourceTag::Opaque,
+            // Where other tags were true, one that is not means damaged bytes. What a CDN changed looks the same, and has no
+            // other proof: there the source's tag is insisted on.
+            (Side::Target, ErrorKind::Integrity)
+                if ctx.task.spec.cdn.is_none() && !ctx.source_tags_proved.load(Ordering::Relaxed) =>
+            {
+                tag = SourceTag::Opaque;
+            }
             _ => {}
         }
         let Some(wait) = retry::delay(ctx.tuning.pace, &trouble.error, tries, rand::random()) else {
@@ -203,7 +209,7 @@ async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag, tags: &Taggin
         .get(&entry.key, Portion::Whole, entry.etag.as_ref())
         .await
         .at_source()?;
-    check_length(object.length, entry.size).at_source()?;
+    check_length(entry, object.length).at_source()?;
     ctx.hooks.reach(Point::ObjectOpened).await;
 
     let source_tag = object.info.etag.clone();
@@ -235,6 +241,10 @@ async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag, tags: &Taggin
         },
     };
     ctx.hooks.reach(Point::ObjectWritten).await;
+    let written = match written {
+        Some(tag) => Some(tag),
+        None => acknowledged(ctx, &key, entry.size).await?,
+    };
     if entry.size > 0 && key.as_bytes().ends_with(b"/") {
         holds_bytes(ctx, &key, entry.size).await?;
     }
@@ -245,6 +255,9 @@ async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag, tags: &Taggin
     let proof = match (wanted, told) {
         (Some(wanted), Some(told)) if wanted == told => {
             if md5.is_some() {
+                if entry.size > 0 {
+                    ctx.source_tags_proved.store(true, Ordering::Relaxed);
+                }
                 Proof::ETag
             } else {
                 Proof::Checksum
@@ -259,6 +272,11 @@ async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag, tags: &Taggin
     if let (Some(computed), Some(claimed)) = (computed, source_tag.as_ref().and_then(ETag::md5))
         && computed != claimed
     {
+        if ctx.source_tags_proved.load(Ordering::Relaxed) {
+            ctx.target.delete(&key).await.at_target()?;
+            let text = "the source sent other bytes than its tag names; what was written is removed";
+            return Err(Error::new(ErrorKind::Integrity, text)).at_source();
+        }
         ctx.source_tags_opaque.store(true, Ordering::Relaxed);
     }
     Ok(Copied {
@@ -310,12 +328,19 @@ pub(super) fn target_key(ctx: &Context, key: &Key) -> Key {
     key.with_prefix(ctx.task.spec.target_prefix.as_bytes())
 }
 
-fn check_length(got: u64, listed: u64) -> crate::error::Result<()> {
+fn check_length(entry: &Entry, got: u64) -> crate::error::Result<()> {
+    let listed = entry.size;
     if got == listed {
         return Ok(());
     }
     let text = format!("the object has {got} bytes, the listing said {listed}");
-    Err(Error::new(ErrorKind::PreconditionFailed, text))
+    // Under the listed tag it is the same version, so one of the two lengths is wrong; without one it may have changed.
+    let kind = if entry.etag.is_some() {
+        ErrorKind::Integrity
+    } else {
+        ErrorKind::PreconditionFailed
+    };
+    Err(Error::new(kind, text))
 }
 
 /// Whether an answer still speaks of the listed version.
@@ -324,6 +349,10 @@ pub(super) fn pinned(entry: &Entry, etag: Option<&ETag>) -> crate::error::Result
         (Some(listed), Some(now)) if !listed.same(now) => Err(Error::new(
             ErrorKind::PreconditionFailed,
             "the object has changed since it was listed",
+        )),
+        (Some(_), None) => Err(Error::new(
+            ErrorKind::Integrity,
+            "the answer does not say which version of the object it is",
         )),
         _ => Ok(()),
     }

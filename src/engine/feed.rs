@@ -4,6 +4,7 @@
 //! moment they do not, the target is asked for each key of a page instead. "Could not be read" is never "is not there":
 //! it fails the object, or ends the pass.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -105,7 +106,12 @@ async fn feed_prefix(
     let mut target = Matcher::new(ctx, prefix, after.as_ref());
     let mut watch = OrderWatch::default();
     let mut order = Resumable::Yes;
+    let mut before: HashSet<Key> = HashSet::new();
     while let Some(mut entries) = pages.next().await.at_source()? {
+        // A page that begins too early repeats keys of the one before, which are counted already.
+        let keys = entries.iter().map(|entry| entry.key.clone()).collect();
+        let before = std::mem::replace(&mut before, keys);
+        entries.retain(|entry| !before.contains(&entry.key));
         entries.retain(|entry| match watch.next(entry.key.as_bytes()) {
             Step::Ascends => true,
             Step::Repeats => false,

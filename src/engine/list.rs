@@ -58,6 +58,7 @@ async fn produce(
     sender: &mpsc::Sender<Result<Vec<Entry>>>,
 ) -> Result<()> {
     let mut empty = 0;
+    let mut seen = Positions::default();
     loop {
         let ListPage { entries, next } = page(store, pace, prefix, &from).await?;
         if let Some(stray) = entries
@@ -72,7 +73,8 @@ async fn produce(
         }
         empty = if entries.is_empty() { empty + 1 } else { 0 };
         let token = next.map(ListFrom::Token);
-        if token.as_ref() == Some(&from) || empty > MAX_EMPTY_PAGES {
+        let again = token.as_ref().is_some_and(|token| seen.repeats(token));
+        if again || token.as_ref() == Some(&from) || empty > MAX_EMPTY_PAGES {
             return Err(Error::new(
                 ErrorKind::Integrity,
                 "the listing does not move on: it repeats its position",
@@ -85,6 +87,31 @@ async fn produce(
             Some(token) => from = token,
             None => return Ok(()),
         }
+    }
+}
+
+/// Finds out that a listing goes round in circles, by remembering one position at a time and for twice as long each time
+/// (Brent). Pure.
+#[derive(Debug, Default)]
+struct Positions {
+    kept: Option<ListFrom>,
+    age: u64,
+    keep_for: u64,
+}
+
+impl Positions {
+    /// Whether `position` was seen before; a circle is found within a few rounds.
+    fn repeats(&mut self, position: &ListFrom) -> bool {
+        if self.kept.as_ref() == Some(position) {
+            return true;
+        }
+        self.age += 1;
+        if self.age >= self.keep_for {
+            self.kept = Some(position.clone());
+            self.age = 0;
+            self.keep_for = (self.keep_for * 2).max(1);
+        }
+        false
     }
 }
 
@@ -149,5 +176,26 @@ impl Cursor {
                 None => return Ok(None),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn circles_of_any_length_are_found_and_progress_is_not_one() {
+        let at = |n: u64| ListFrom::Token(n.to_string());
+        for (lead, length) in [(0, 1), (0, 2), (5, 3), (100, 17)] {
+            let mut positions = Positions::default();
+            let mut walk = (0..lead).chain((lead..lead + length).cycle());
+            let pages = walk.position(|n| positions.repeats(&at(n)));
+            assert!(
+                pages.is_some_and(|pages| pages as u64 <= 4 * (lead + length)),
+                "{lead} {length}"
+            );
+        }
+        let mut positions = Positions::default();
+        assert!((0..10_000).all(|n| !positions.repeats(&at(n))));
     }
 }

@@ -29,8 +29,10 @@ pub mod report;
 pub mod retry;
 mod settle;
 pub mod shard;
+mod stored;
 pub mod stream;
 pub mod survey;
+mod uploads;
 mod window;
 mod witness;
 
@@ -106,7 +108,11 @@ pub struct Context {
     pub hooks: Hooks,
     /// Set when the source's tags were found to look like MD5 sums without being some.
     pub source_tags_opaque: AtomicBool,
-    /// The same of the target.
+    /// Set when a tag of the source was found to be the MD5 sum of the bytes that were read.
+    pub source_tags_proved: AtomicBool,
+    /// Set when the source's tags of uploads in parts were found to be none that S3 would make.
+    pub source_joined_opaque: AtomicBool,
+    /// Set when the target's tags were found to look like MD5 sums without being some.
     pub target_tags_opaque: AtomicBool,
 }
 
@@ -242,7 +248,7 @@ enum More {
 /// Those of the ledger or the target, after retries.
 pub async fn abort_uploads(ctx: &Context) -> crate::error::Result<()> {
     for open in ctx.store.uploads(ctx.task.id).await? {
-        multipart::give_up(ctx, open).await?;
+        uploads::give_up(ctx, open).await?;
     }
     Ok(())
 }

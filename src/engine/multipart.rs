@@ -4,20 +4,23 @@
 //! becomes equal to the source's and proves every byte.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use md5::{Digest as _, Md5};
 
 use super::copy::{Copied, Proof, pinned, target_key};
 use super::hooks::Point;
 use super::layout::{Boundaries, Layout, layout};
 use super::metadata::{Tagging, describe};
 use super::part::{self, PartJob};
-use super::retry::{self, At as _, Attempt, Trouble};
+use super::retry::{At as _, Attempt, Trouble};
 use super::stream::Hashing;
+use super::uploads::{abort, abort_unknown};
 use super::{Context, feed};
 use crate::error::{Error, ErrorKind};
 use crate::object::clouds::Side;
-use crate::object::{ETag, Entry, ObjectInfo, Part, UploadId, WriteIf};
+use crate::object::{ETag, Entry, NewObject, ObjectInfo, Part, UploadId, WriteIf};
 use crate::store::OpenUpload;
 use crate::task::Key;
 
@@ -38,9 +41,89 @@ pub(super) async fn copy(ctx: &Context, entry: &Entry, tags: &Tagging) -> Attemp
     let layout = layout(ctx.tuning.sizes, entry.size, source_part);
     let hashing = part::hashing(ctx, layout).at_target()?;
     let (new, metadata) = describe(ctx, &entry.key, info, tags).await?;
-    let key = target_key(ctx, &entry.key);
+    let job = Upload {
+        entry: &entry,
+        etag: &etag,
+        new: &new,
+        layout,
+        hashing,
+    };
+    let proof = match upload_all(ctx, &job).await? {
+        Joined::AsSource => Proof::ETag,
+        Joined::Otherwise(Some(first))
+            if layout.boundaries == Boundaries::Source
+                && !ctx.source_joined_opaque.load(Ordering::Relaxed) =>
+        {
+            second_read(ctx, &job, &first).await?
+        }
+        Joined::Otherwise(_) => job.proof_of_parts(),
+    };
+    Ok(Copied {
+        bytes: entry.size,
+        proof,
+        metadata,
+    })
+}
 
-    let (upload, done) = match resume(ctx, &entry, &etag, &key, layout).await? {
+/// What is uploaded, and how.
+struct Upload<'a> {
+    entry: &'a Entry,
+    etag: &'a ETag,
+    new: &'a NewObject,
+    layout: Layout,
+    hashing: Hashing,
+}
+
+impl Upload<'_> {
+    /// What the parts prove by themselves: where they were hashed, each hash was compared with the part's tag, or the copy
+    /// would not have come so far.
+    fn proof_of_parts(&self) -> Proof {
+        match self.hashing {
+            Hashing::Md5 => Proof::Checksum,
+            Hashing::None => Proof::Size,
+        }
+    }
+}
+
+/// The tag of an object that was joined from its parts.
+enum Joined {
+    /// Equal to the source's.
+    AsSource,
+    /// Another one; with its text where the target makes the tags of S3.
+    Otherwise(Option<ETag>),
+}
+
+/// Cut as the source's was, and joined by a target that makes the tags of S3, the object has another tag. Either bytes
+/// were damaged on their way, or the source makes other tags: a second read that gives the same again tells.
+async fn second_read(ctx: &Context, job: &Upload<'_>, first: &ETag) -> Attempt<Proof> {
+    let key = target_key(ctx, &job.entry.key);
+    // Not left for a moment longer than needed: after a crash nothing would tell that it is wrong.
+    ctx.target.delete(&key).await.at_target()?;
+    match upload_all(ctx, job).await? {
+        Joined::AsSource => Ok(Proof::ETag),
+        Joined::Otherwise(Some(second)) if second.same(first) => {
+            ctx.source_joined_opaque.store(true, Ordering::Relaxed);
+            Ok(job.proof_of_parts())
+        }
+        Joined::Otherwise(_) => {
+            ctx.target.delete(&key).await.at_target()?;
+            let text = "two reads of the source gave different bytes; what was written is removed";
+            Err(Error::new(ErrorKind::Integrity, text)).at_source()
+        }
+    }
+}
+
+/// Uploads what is missing, and joins it.
+async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Attempt<Joined> {
+    let &Upload {
+        entry,
+        etag,
+        new,
+        layout,
+        hashing,
+    } = job;
+    let key = target_key(ctx, &entry.key);
+    let (upload, done) = match resume(ctx, entry, etag, &key, layout).await? {
         Some(found) => found,
         None => {
             let intent = OpenUpload {
@@ -51,7 +134,7 @@ pub(super) async fn copy(ctx: &Context, entry: &Entry, tags: &Tagging) -> Attemp
                 size: i64::try_from(entry.size).unwrap_or(i64::MAX),
             };
             ctx.store.put_upload(ctx.task.id, &intent).await.at_target()?;
-            let upload = ctx.target.create_upload(&key, &new).await.at_target()?;
+            let upload = ctx.target.create_upload(&key, new).await.at_target()?;
             ctx.hooks.reach(Point::UploadCreated).await;
             let record = OpenUpload {
                 upload_id: Some(upload.0.clone()),
@@ -66,7 +149,7 @@ pub(super) async fn copy(ctx: &Context, entry: &Entry, tags: &Tagging) -> Attemp
     let (kept, to_send) = part::divide(done, layout.count, hashing);
     let send = |(number, had)| {
         let job = PartJob {
-            entry: &entry,
+            entry,
             key: &key,
             upload: &upload,
             layout,
@@ -83,22 +166,15 @@ pub(super) async fn copy(ctx: &Context, entry: &Entry, tags: &Tagging) -> Attemp
     let mut parts: Vec<Part> = kept.into_iter().chain(fresh).collect();
     parts.sort_by_key(|part| part.number);
 
-    let written = complete(ctx, &entry, &key, &upload, &parts, layout, &etag).await?;
+    let written = complete(ctx, entry, &key, &upload, &parts, etag).await?;
     ctx.hooks.reach(Point::UploadCompleted).await;
     ctx.store
         .remove_upload(ctx.task.id, &entry.key)
         .await
         .at_target()?;
-    let proof = match &written {
-        Some(told) if told.same(&etag) => Proof::ETag,
-        // Each part's hash was compared with the part's tag, or the copy would not have come here.
-        _ if hashing == Hashing::Md5 => Proof::Checksum,
-        _ => Proof::Size,
-    };
-    Ok(Copied {
-        bytes: entry.size,
-        proof,
-        metadata,
+    Ok(match written {
+        Some(told) if told.same(etag) => Joined::AsSource,
+        told => Joined::Otherwise(told.filter(|told| joined_tag(&parts).is_some_and(|made| made.same(told)))),
     })
 }
 
@@ -166,10 +242,7 @@ async fn resume(
             Ok(Some((upload, done)))
         }
         Err(error) if error.kind() == ErrorKind::UploadNotFound => {
-            ctx.store
-                .remove_upload(ctx.task.id, &entry.key)
-                .await
-                .at_target()?;
+            abort(ctx, key, &entry.key, &upload).await.at_target()?;
             Ok(None)
         }
         Err(error) => Err(error).at_target(),
@@ -195,7 +268,6 @@ async fn complete(
     key: &Key,
     upload: &UploadId,
     parts: &[Part],
-    layout: Layout,
     etag: &ETag,
 ) -> Attempt<Option<ETag>> {
     let error = match ctx
@@ -210,25 +282,28 @@ async fn complete(
         error.kind(),
         ErrorKind::UploadNotFound | ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Integrity
     );
+    if matches!(error.code(), Some("InvalidPart" | "InvalidPartOrder")) {
+        // The target does not have what it said it has: nothing of this upload can be believed.
+        abort(ctx, key, &entry.key, upload).await.at_target()?;
+        let again = Error::new(ErrorKind::Integrity, error.message());
+        return Err(again.with_code("InvalidPart")).at_target();
+    }
     if !unclear {
         return Err(error).at_target();
     }
     let info = feed::head(ctx.tuning.pace, &ctx.target, key).await.at_target()?;
+    // Size and number of parts say nothing: an older version may have the same. Only the tag that these parts make, or the
+    // source's own, is this object; where the target makes other tags, it is uploaded once more.
+    let made = joined_tag(parts);
     let joined = info.filter(|info| {
-        let tag = info.etag.as_ref();
-        info.size == entry.size
-            && match layout.boundaries {
-                Boundaries::Source => tag.is_some_and(|tag| tag.same(etag)),
-                Boundaries::Own => tag.and_then(ETag::parts) == Some(layout.count),
-            }
+        let same = |tag: &ETag| tag.same(etag) || made.as_ref().is_some_and(|made| made.same(tag));
+        info.size == entry.size && info.etag.as_ref().is_some_and(same)
     });
     match joined {
         Some(info) => Ok(info.etag),
         None if error.kind() == ErrorKind::UploadNotFound => {
-            ctx.store
-                .remove_upload(ctx.task.id, &entry.key)
-                .await
-                .at_target()?;
+            // Giving it up makes sure of that before it is forgotten.
+            abort(ctx, key, &entry.key, upload).await.at_target()?;
             Err(Error::new(
                 ErrorKind::Unavailable,
                 "the upload is gone and its object is not there",
@@ -239,62 +314,15 @@ async fn complete(
     }
 }
 
-/// Gives up an upload of the task, or, where a crash came before its id was written down, every upload of its key.
-pub(super) async fn give_up(ctx: &Context, open: OpenUpload) -> crate::error::Result<()> {
-    let key = target_key(ctx, &open.key);
-    match open.upload_id {
-        Some(id) => abort(ctx, &key, &open.key, &UploadId(id)).await,
-        None => abort_unknown(ctx, &key, &open.key).await,
+/// The tag that S3 gives to an object of these parts: the MD5 of their MD5 sums. `None` where their tags are none.
+fn joined_tag(parts: &[Part]) -> Option<ETag> {
+    let mut hash = Md5::new();
+    for part in parts {
+        hash.update(part.etag.md5()?);
     }
-}
-
-/// An upload was asked for, and whether the target began it is not known: all uploads of just this key are given up.
-async fn abort_unknown(ctx: &Context, target_key: &Key, source_key: &Key) -> crate::error::Result<()> {
-    match ctx.target.list_uploads(target_key).await {
-        Ok(found) => {
-            for upload in found {
-                abort(ctx, target_key, source_key, &upload).await?;
-            }
-        }
-        Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
-            tracing::warn!(task.id = %ctx.task.id, key = ?target_key, %error, "an upload may have been left open");
-        }
-        Err(error) => return Err(error),
-    }
-    ctx.store.remove_upload(ctx.task.id, source_key).await
-}
-
-/// Gives an upload up, again and again until the target knows it no more, and forgets it.
-pub(super) async fn abort(
-    ctx: &Context,
-    target_key: &Key,
-    source_key: &Key,
-    upload: &UploadId,
-) -> crate::error::Result<()> {
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        let result = match ctx.target.abort_upload(target_key, upload).await {
-            // A part that was still on its way may bring an aborted upload back (S3 documentation of
-            // AbortMultipartUpload): it is gone only when its parts cannot be listed.
-            Ok(()) => match ctx.target.list_parts(target_key, upload).await {
-                Ok(_) => Err(Error::new(
-                    ErrorKind::Unavailable,
-                    "the aborted upload is still there",
-                )),
-                Err(error) => Err(error),
-            },
-            Err(error) => Err(error),
-        };
-        match result {
-            Err(error) if error.kind() == ErrorKind::UploadNotFound => {
-                return ctx.store.remove_upload(ctx.task.id, source_key).await;
-            }
-            Err(error) => match retry::delay(ctx.tuning.pace, &error, tries, rand::random()) {
-                Some(wait) => tokio::time::sleep(wait).await,
-                None => return Err(error),
-            },
-            Ok(()) => {}
-        }
-    }
+    Some(ETag::new(&format!(
+        "{}-{}",
+        hex::encode(hash.finalize()),
+        parts.len()
+    )))
 }

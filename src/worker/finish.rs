@@ -1,30 +1,65 @@
-//! What is left to do at the target when all shards are closed, before the task ends.
+//! How a worker leaves a task.
 
+use super::{PROBE_GRACE, Parts};
+use crate::engine::hooks::Point;
+use crate::engine::retry::Trouble;
 use crate::engine::{self, Context};
 use crate::error::Result;
+use crate::object::clouds::Side;
+use crate::store::Ending;
+use crate::task::{Reason, State, TaskId};
 
-/// How far it came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Finish {
-    /// The task can end.
-    Done,
-    /// It was asked to stop: the pass stays open, and ends with the next start.
-    Stopped,
+/// All shards are closed: gives up what is left of uploads, writes the list of failed objects, and ends the task. A list
+/// that the target refuses is told of, and keeps no task from ending.
+pub(super) async fn pass(parts: &Parts, ctx: &Context, attempt: i64) -> Result<()> {
+    let id = ctx.task.id;
+    parts.hooks.reach(Point::BeforeFinish).await;
+    let given_up = async {
+        ctx.stop.cancelled().await;
+        tokio::time::sleep(PROBE_GRACE).await;
+    };
+    let aborted = tokio::select! {
+        aborted = engine::abort_uploads(ctx) => aborted,
+        () = given_up => return drained(parts, id, attempt).await,
+    };
+    match aborted {
+        Ok(()) => {
+            let list = tokio::select! {
+                list = engine::report::failed_list(ctx) => list?,
+                // The pass stays open, and ends with the next start.
+                () = ctx.stop.cancelled() => return drained(parts, id, attempt).await,
+            };
+            if let Some(list) = list {
+                ctx.store.set_failed_list(id, attempt, &list).await?;
+            }
+            end(parts, id, attempt, Ending::PassFinished).await
+        }
+        // The task keeps the uploads, and the next start ends here again; once it has succeeded nobody could.
+        Err(error) => {
+            let trouble = Trouble {
+                side: Side::Target,
+                error: error.during("give up an upload"),
+            };
+            end(parts, id, attempt, Ending::Broken(trouble.reason())).await
+        }
+    }
 }
 
-/// Gives up what uploads are still open, and writes the list of failed objects. What the target refuses here is told of,
-/// and keeps no task from ending.
-pub(super) async fn finish(ctx: &Context) -> Result<Finish> {
-    let id = ctx.task.id;
-    if let Err(error) = engine::abort_uploads(ctx).await {
-        tracing::warn!(task.id = %id, %error, "open uploads remain at the target");
+/// After a stop: paused if a user asked for it; otherwise the process is going down, and the task stays running.
+pub(super) async fn drained(parts: &Parts, id: TaskId, attempt: i64) -> Result<()> {
+    match parts.store.control(id).await? {
+        Some((State::Pausing, _)) => end(parts, id, attempt, Ending::Drained).await,
+        _ => Ok(()),
     }
-    let list = tokio::select! {
-        list = engine::report::failed_list(ctx) => list?,
-        () = ctx.stop.cancelled() => return Ok(Finish::Stopped),
-    };
-    if let Some(list) = list {
-        ctx.store.set_failed_list(id, ctx.attempt, &list).await?;
+}
+
+pub(super) async fn end(parts: &Parts, id: TaskId, attempt: i64, ending: Ending) -> Result<()> {
+    if let Ending::Broken(Reason { code, message }) = &ending {
+        tracing::warn!(task.id = %id, code, message, "the task cannot go on");
     }
-    Ok(Finish::Done)
+    match parts.store.finish(id, attempt, ending, parts.clock.now()).await? {
+        Some(state) => tracing::info!(task.id = %id, state = state.name(), "task left"),
+        None => tracing::warn!(task.id = %id, attempt, "another worker has the task"),
+    }
+    Ok(())
 }

@@ -18,7 +18,6 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use self::finish::Finish;
 use crate::dispatch::{Dispatch, Message};
 use crate::engine::hooks::{Hooks, Point};
 use crate::engine::limit::{Streams, Throttle};
@@ -243,7 +242,7 @@ async fn work(
         .map(|sealed| parts.sealer.open(id.get(), sealed));
     let Some(Ok(credentials)) = opened else {
         let message = "the stored credentials cannot be opened; start the task with fresh ones".to_owned();
-        return end(
+        return finish::end(
             parts,
             id,
             attempt,
@@ -260,11 +259,11 @@ async fn work(
     };
     let connected = tokio::select! {
         connected = connect::connect(parts, &task, &credentials) => connected,
-        () = given_up => return drained(parts, id, attempt).await,
+        () = given_up => return finish::drained(parts, id, attempt).await,
     };
     let connected = match connected {
         Ok(connected) => connected,
-        Err(trouble) => return end(parts, id, attempt, Ending::Broken(trouble.reason())).await,
+        Err(trouble) => return finish::end(parts, id, attempt, Ending::Broken(trouble.reason())).await,
     };
     parts.hooks.reach(Point::Probed).await;
 
@@ -298,6 +297,8 @@ async fn work(
         tuning: parts.tuning,
         hooks: parts.hooks.clone(),
         source_tags_opaque: AtomicBool::new(false),
+        source_tags_proved: AtomicBool::new(false),
+        source_joined_opaque: AtomicBool::new(false),
         target_tags_opaque: AtomicBool::new(false),
         task: Task {
             pass: Some(pass),
@@ -305,15 +306,9 @@ async fn work(
         },
     });
     match engine::run_pass(Arc::clone(&ctx)).await {
-        PassEnd::Finished => {
-            parts.hooks.reach(Point::BeforeFinish).await;
-            match finish::finish(&ctx).await? {
-                Finish::Done => end(parts, id, attempt, Ending::PassFinished).await,
-                Finish::Stopped => drained(parts, id, attempt).await,
-            }
-        }
-        PassEnd::Stopped => drained(parts, id, attempt).await,
-        PassEnd::Broken(reason) => end(parts, id, attempt, Ending::Broken(reason)).await,
+        PassEnd::Finished => finish::pass(parts, &ctx, attempt).await,
+        PassEnd::Stopped => finish::drained(parts, id, attempt).await,
+        PassEnd::Broken(reason) => finish::end(parts, id, attempt, Ending::Broken(reason)).await,
         PassEnd::Ledger(error) => Err(error),
         PassEnd::Fenced => {
             tracing::warn!(task.id = %id, attempt, "another worker has the task");
@@ -336,25 +331,6 @@ fn pass_kind(mode: StartMode, last: Option<PassInfo>) -> PassKind {
         ) => kind,
         (StartMode::Full | StartMode::FailedOnly, _) => PassKind::Full,
     }
-}
-
-/// After a stop: paused if a user asked for it; otherwise the process is going down, and the task stays running.
-async fn drained(parts: &Parts, id: TaskId, attempt: i64) -> Result<()> {
-    match parts.store.control(id).await? {
-        Some((State::Pausing, _)) => end(parts, id, attempt, Ending::Drained).await,
-        _ => Ok(()),
-    }
-}
-
-async fn end(parts: &Parts, id: TaskId, attempt: i64, ending: Ending) -> Result<()> {
-    if let Ending::Broken(Reason { code, message }) = &ending {
-        tracing::warn!(task.id = %id, code, message, "the task cannot go on");
-    }
-    match parts.store.finish(id, attempt, ending, parts.clock.now()).await? {
-        Some(state) => tracing::info!(task.id = %id, state = state.name(), "task left"),
-        None => tracing::warn!(task.id = %id, attempt, "another worker has the task"),
-    }
-    Ok(())
 }
 
 #[cfg(test)]

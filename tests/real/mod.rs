@@ -1,3 +1,4 @@
 //! The whole program between two real S3 servers, judged by an independent client.
 
+mod kill;
 mod seaweed;

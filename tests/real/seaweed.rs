@@ -8,15 +8,15 @@ use crate::support::weed::Weed;
 
 const SOURCE: &str = "source-bucket";
 const TARGET: &str = "target-bucket";
-const LIMIT: std::time::Duration = std::time::Duration::from_secs(900);
+pub(super) const LIMIT: std::time::Duration = std::time::Duration::from_secs(900);
 
 /// What is migrated.
-struct Size {
-    small: usize,
-    bytes: usize,
+pub(super) struct Size {
+    pub small: usize,
+    pub bytes: usize,
     /// `COUNT:BYTES`.
-    large: &'static str,
-    stops: u32,
+    pub large: &'static str,
+    pub stops: u32,
 }
 
 #[tokio::test]
@@ -71,6 +71,12 @@ async fn migrate(tools: &Tools, size: &Size) {
     eprintln!("peak resident memory {peak} MiB; {}", ended["proved"]);
     assert!(peak < 200, "resident memory rose to {peak} MiB");
 
+    verify(tools, &source, &target, &ended).await;
+    assert!(serve.terminate().await.0.success());
+}
+
+/// Compares both sides with another client, byte for byte, and the number of objects with the task's.
+pub(super) async fn verify(tools: &Tools, source: &Weed, target: &Weed, ended: &Value) {
     let mut verify = tools.script("verify.py");
     verify.arg("--source").args(source.arguments()).args([SOURCE, ""]);
     verify
@@ -82,10 +88,9 @@ async fn migrate(tools: &Tools, size: &Size) {
     assert!(verified.status.success(), "{verified:?}");
     let summary: Value = serde_json::from_str(&verified.stdout).unwrap();
     assert_eq!(summary["compared"], ended["total_num"], "{summary}");
-    assert!(serve.terminate().await.0.success());
 }
 
-async fn fill(tools: &Tools, weed: &Weed, bucket: &str, size: &Size) {
+pub(super) async fn fill(tools: &Tools, weed: &Weed, bucket: &str, size: &Size) {
     let mut fill = tools.script("fill.py");
     fill.args(weed.arguments()).arg(bucket);
     fill.args([
@@ -99,14 +104,14 @@ async fn fill(tools: &Tools, weed: &Weed, bucket: &str, size: &Size) {
     assert!(filled.status.success(), "{filled:?}");
 }
 
-async fn empty_bucket(tools: &Tools, weed: &Weed) {
+pub(super) async fn empty_bucket(tools: &Tools, weed: &Weed) {
     let mut fill = tools.script("fill.py");
     fill.args(weed.arguments()).args([TARGET, "--objects", "0"]);
     let made = run(fill, LIMIT).await;
     assert!(made.status.success(), "{made:?}");
 }
 
-fn order(source: &Weed, target: &Weed) -> Value {
+pub(super) fn order(source: &Weed, target: &Weed) -> Value {
     json!({
         "task_type": "object",
         "src_node": {

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod binary;
+pub mod checker;
 pub mod ledger;
 pub mod rig;
 pub mod service;

@@ -11,6 +11,7 @@ use oms::engine::hooks::Hooks;
 use oms::engine::layout::Sizes;
 use oms::engine::limit::Streams;
 use oms::engine::retry::Pace;
+use oms::error::ErrorKind;
 use oms::net::{HttpClient, NetworkPolicy};
 use oms::object::clouds::{Catalogue, RequestEndpoints};
 use oms::object::s3::{S3Connector, Timeouts};
@@ -204,7 +205,7 @@ impl Rig {
 
     /// One with its own sizes, delays and time limits.
     pub async fn tuned(folder: Arc<TempDir>, hooks: Hooks, tuning: Tuning, timeouts: Timeouts) -> Self {
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("oms.db")).await.unwrap());
+        let store: Arc<dyn Store> = Arc::new(ledger(&folder).await);
         let clock = Clock::system();
         store.recover(clock.now()).await.unwrap();
         let dispatch: Arc<dyn Dispatch> = Arc::new(LocalDispatch::default());
@@ -275,6 +276,16 @@ impl Rig {
             .unwrap();
     }
 
+    /// Stops a task that may have ended by now.
+    pub async fn try_stop(&self, id: TaskId) {
+        // Refused is as good: then it is over.
+        self.service
+            .stop(&self.project, id, now())
+            .await
+            .map(drop)
+            .unwrap_or_default();
+    }
+
     /// Stops a task and waits until it is paused.
     pub async fn pause(&self, id: TaskId) -> Task {
         self.service.stop(&self.project, id, now()).await.unwrap();
@@ -335,6 +346,19 @@ impl Rig {
         self.worker.await.unwrap();
         self.store.close().await;
         self.folder
+    }
+}
+
+/// Opens the ledger in `folder`. A worker that was just killed may hold it for a moment, unlike a process.
+async fn ledger(folder: &TempDir) -> SqliteStore {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match SqliteStore::open(&folder.path().join("oms.db")).await {
+            Err(error) if error.kind() == ErrorKind::Conflict && Instant::now() < until => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            opened => return opened.unwrap(),
+        }
     }
 }
 

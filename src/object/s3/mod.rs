@@ -260,11 +260,16 @@ impl S3Store {
         Ok((head.headers, document))
     }
 
-    /// Sends a request whose answer has nothing to read, and leaves the connection usable.
+    /// Sends a request whose answer has nothing to read but perhaps an error, and leaves the connection usable.
     async fn acknowledge(&self, call: Call<'_>) -> Result<HeaderMap> {
+        let subject = call.subject;
         let (head, incoming) = self.send(call).await?.into_parts();
         if !incoming.is_end_stream() {
-            body::collect(incoming, MAX_ERROR, self.timeouts.stall).await?;
+            let document = body::collect(incoming, MAX_ERROR, self.timeouts.stall).await?;
+            let failure = documents::failure(&document);
+            if failure.code.is_some() {
+                return Err(self.failed(head.status, &head.headers, failure, subject));
+            }
         }
         Ok(head.headers)
     }

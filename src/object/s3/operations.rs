@@ -41,6 +41,24 @@ impl S3Store {
             .map_err(|failure| self.failed(StatusCode::OK, &headers, failure, subject))
     }
 
+    /// The answer to a HEAD has no document, so keys that have expired look like a bad request, and unknown ones like a
+    /// missing permission. A GET of the first byte is refused with the name of the error.
+    async fn named(&self, key: &Key, error: Error) -> Error {
+        let vague = matches!(
+            error.kind(),
+            ErrorKind::InvalidArgument | ErrorKind::PermissionDenied
+        );
+        if !vague || error.code().is_some() {
+            return error;
+        }
+        let mut call = self.call(Method::GET, Subject::Object, Some(key));
+        call.headers.insert(RANGE, HeaderValue::from_static("bytes=0-0"));
+        match self.send(call).await {
+            Err(named) if named.code().is_some_and(|code| code != "InvalidRange") => named,
+            _ => error,
+        }
+    }
+
     fn add_copy_source(call: &mut Call<'_>, from: &CopySource) -> Result<()> {
         call.headers
             .insert("x-amz-copy-source", copy_source(&from.bucket, &from.key)?);
@@ -128,7 +146,10 @@ impl ObjectStore for S3Store {
         if let Some(part) = part {
             call.query = Query::default().number("partNumber", part);
         }
-        let answer = self.send(call).await?;
+        let answer = match self.send(call).await {
+            Ok(answer) => answer,
+            Err(error) => return Err(self.named(key, error).await),
+        };
         let size = headers::content_length(answer.headers())
             .ok_or_else(|| integrity("the store does not tell the length of the object"))?;
         Ok(headers::object_info(answer.headers(), size))
@@ -151,6 +172,11 @@ impl ObjectStore for S3Store {
             .ok_or_else(|| integrity("the store does not announce the length of the body"))?;
         let size = whole_size(portion, head.status, &head.headers, length)?;
         let info = headers::object_info(&head.headers, size);
+        if if_match.is_some() && info.etag.is_none() {
+            return Err(integrity(
+                "the answer does not say which version of the object it is",
+            ));
+        }
         if let (Some(wanted), Some(found)) = (if_match, &info.etag)
             && !wanted.same(found)
         {

@@ -1,0 +1,134 @@
+//! Listings that must not be believed: out of order, repeated, empty, malformed, of the other version.
+
+use oms::object::clouds::Side::{Source, Target};
+use oms::sandbox::{Fault, Operation as O, SandboxObject};
+use oms::task::State;
+
+use super::row::{Row, Times, run};
+use crate::support::checker::{History, check};
+use crate::support::rig::{Rig, SOURCE, Stores};
+
+fn document(content_type: &str, body: &str) -> Fault {
+    Fault::OkWithBody {
+        content_type: content_type.to_owned(),
+        body: body.to_owned().into(),
+    }
+}
+
+#[tokio::test]
+async fn pages() {
+    let mut rows = Vec::new();
+    for (side, reason) in [(Source, "TRF.0157"), (Target, "TRF.0061")] {
+        let row =
+            |name: &str, fault, times| Row::new(name, side, O::ListObjectsV2, fault, times).half_there();
+        for skip in 1..4 {
+            rows.push(row("F49", Fault::EmptyPage, Times::Some(1)).after(skip));
+            rows.push(row("F49", Fault::EmptyPage, Times::Some(3)).after(skip));
+            for entries in [0, 1, 3, 9, 10, 50] {
+                let fault = Fault::RewindToken(entries);
+                rows.push(row(&format!("F50 F52 {entries}"), fault, Times::Some(1)).after(skip));
+            }
+            rows.push(row("F51", Fault::ReversePage, Times::Some(1)).after(skip));
+        }
+        rows.push(row("F51", Fault::ReversePage, Times::Always));
+        rows.push(row("F52", Fault::RewindToken(3), Times::Always));
+        rows.push(row("F49", Fault::EmptyPage, Times::Always).after(2).ends(reason));
+        let stuck = Row::new(
+            "F50",
+            Source,
+            O::ListObjectsV2,
+            Fault::RewindToken(50),
+            Times::Always,
+        );
+        if side == Source {
+            rows.push(stuck.after(2).ends(reason));
+        } else {
+            // A target that cannot be walked is asked for each key.
+            rows.push(
+                row("F50", Fault::RewindToken(50), Times::Always)
+                    .after(2)
+                    .ends(reason),
+            );
+        }
+    }
+    run(rows).await;
+}
+
+#[tokio::test]
+async fn documents() {
+    let mut rows = Vec::new();
+    let bomb = "<!DOCTYPE l [<!ENTITY a \"aaaaaaaaaa\"><!ENTITY b \"&a;&a;&a;&a;&a;&a;\">]>\
+                <ListBucketResult><IsTruncated>false</IsTruncated><Name>&b;</Name></ListBucketResult>";
+    for (name, body) in [
+        (
+            "cut",
+            "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>a",
+        ),
+        ("empty", ""),
+        (
+            "other",
+            "<ListAllMyBucketsResult><IsTruncated>false</IsTruncated></ListAllMyBucketsResult>",
+        ),
+        (
+            "silent",
+            "<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>",
+        ),
+        ("html", "<html><body>Please log in</body></html>"),
+        ("bomb", bomb),
+        (
+            "stray",
+            "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key/><Size>1</Size></Contents></ListBucketResult>",
+        ),
+    ] {
+        for (side, reason) in [(Source, "TRF.0157"), (Target, "TRF.0061")] {
+            for skip in [0, 2] {
+                let row = |times| {
+                    let fault = document("text/html", body);
+                    let row = Row::new(&format!("F53 F13 {name}"), side, O::ListObjectsV2, fault, times);
+                    row.half_there().after(skip)
+                };
+                rows.push(row(Times::Some(1)));
+                rows.push(row(Times::Always).ends(reason));
+            }
+        }
+    }
+    let old = "<ListBucketResult><Marker/><IsTruncated>true</IsTruncated>\
+               <Contents><Key>a</Key><Size>1</Size></Contents></ListBucketResult>";
+    for side in [Source, Target] {
+        let fault = document("application/xml", old);
+        rows.push(Row::new("F54", side, O::ListObjectsV2, fault, Times::Always));
+    }
+    for (side, reason) in [(Source, "TRF.0157"), (Target, "TRF.0061")] {
+        for fault in [
+            Fault::TruncateBody { after: 40 },
+            Fault::EarlyClose { after: 40 },
+            Fault::ResetBefore,
+            Fault::Stall { after: 40 },
+        ] {
+            let row = |times| Row::new("F4 F5 F9", side, O::ListObjectsV2, fault.clone(), times).half_there();
+            rows.push(row(Times::Some(2)));
+            rows.push(row(Times::Always).after(2).ends(reason));
+        }
+    }
+    run(rows).await;
+}
+
+#[tokio::test]
+async fn sizes_around_a_page() {
+    // F48, with pages of ten.
+    for count in [0, 1, 9, 10, 11, 20, 21] {
+        let stores = Stores::small().await;
+        for n in 0..count {
+            stores
+                .source
+                .put(SOURCE, &format!("{n:03}"), SandboxObject::new(format!("{n}")));
+        }
+        let history = History::of(&stores);
+        let rig = Rig::quick().await;
+        let id = rig.create(stores.order()).await;
+        assert_eq!(rig.end(id).await.state, State::Succeeded);
+        let task = check(&stores, &rig, id, &history).await;
+        assert_eq!(task.counters.copied, count, "{task:#?}");
+        stores.assert_same();
+    }
+}

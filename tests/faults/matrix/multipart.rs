@@ -1,0 +1,165 @@
+//! Uploads in parts: what is left of them after a stop, and what a later start does with it.
+
+use std::time::Duration;
+
+use oms::object::clouds::Side::Target;
+use oms::sandbox::{Fault, FaultRule, Operation as O, SandboxObject};
+use oms::task::{StartMode, State};
+
+use super::row::{OWN, PARTS, Row, Times, answer, bytes, fill, run};
+use crate::support::checker::{History, Remedy, check, converges, failures};
+use crate::support::rig::{QUICK, Rig, SMALL_PART, SOURCE, Stores, TARGET};
+
+#[tokio::test]
+async fn uploads_that_vanish_or_will_not_go() {
+    let mut rows = Vec::new();
+    for key in [OWN, PARTS] {
+        let gone = answer(404, "NoSuchUpload");
+        rows.push(Row::new("F17", Target, O::UploadPart, gone.clone(), Times::Some(1)).of(key));
+        rows.push(Row::new("F17", Target, O::Complete, gone, Times::Some(1)).of(key));
+        let part = answer(400, "InvalidPart");
+        rows.push(Row::new("F18", Target, O::Complete, part.clone(), Times::Some(1)).of(key));
+        rows.push(
+            Row::new("F18", Target, O::Complete, part, Times::Always)
+                .of(key)
+                .fails(&[key], "InvalidPart"),
+        );
+        // The parts never arrive, so the upload has to be given up at the end; that fails a few times.
+        for fault in [
+            answer(500, "InternalError"),
+            Fault::ResetBefore,
+            Fault::ResetAfterEffect,
+        ] {
+            let row = Row::new("F19", Target, O::Abort, fault, Times::Some(3)).of(key);
+            rows.push(
+                row.with_key(Target, O::UploadPart, answer(403, "AccessDenied"), key)
+                    .fails(&[key], "AccessDenied"),
+            );
+        }
+    }
+    run(rows).await;
+}
+
+#[tokio::test]
+async fn an_upload_that_cannot_be_given_up_keeps_the_task_from_its_end() {
+    // F19: a task that has succeeded has no keys any more, so nobody could give the upload up later.
+    let stores = Stores::small().await;
+    fill(&stores);
+    let history = History::of(&stores);
+    let denied = |operation| FaultRule::new(operation, answer(403, "AccessDenied")).key(OWN);
+    stores.target.faults().add(denied(O::UploadPart));
+    stores.target.faults().add(denied(O::Abort));
+    let rig = Rig::quick().await;
+    let id = rig.create(stores.order()).await;
+    let task = rig.end(id).await;
+    assert_eq!(task.reason.unwrap().code, "TRF.0051");
+    assert_eq!(failures(&rig, id).await.len(), 1);
+    check(&stores, &rig, id, &history).await;
+    converges(&stores, &rig, id, &history, Remedy::FailedOnly).await;
+    assert_eq!(stores.target.open_uploads(TARGET), 0);
+}
+
+#[tokio::test]
+async fn after_a_stop_finished_parts_are_not_sent_again() {
+    // F24, F63: new keys of the same account go on with the upload of the old ones.
+    for gone in [Gone::No, Gone::Yes] {
+        let stores = Stores::small().await;
+        stores.source.put(
+            SOURCE,
+            PARTS,
+            SandboxObject::multipart(bytes(2, 20 * SMALL_PART), SMALL_PART),
+        );
+        let history = History::of(&stores);
+        let slow = FaultRule::new(O::UploadPart, Fault::Delay(Duration::from_secs(30))).skip(12);
+        stores.target.faults().add(slow);
+        let rig = Rig::quick().await;
+        let id = rig.create(stores.order()).await;
+        wait_for(&stores, O::UploadPart, 12).await;
+        let task = rig.pause(id).await;
+        assert_eq!(task.state, State::Paused);
+        check(&stores, &rig, id, &history).await;
+        stores.target.faults().clear();
+        if gone == Gone::Yes {
+            let lost = FaultRule::new(O::ListParts, answer(404, "NoSuchUpload")).times(1);
+            stores.target.faults().add(lost);
+        }
+        stores.target.clear_requests();
+        rig.start(id, StartMode::Full, stores.credentials()).await;
+        assert_eq!(rig.end(id).await.state, State::Succeeded);
+        let begun = stores.target.requests_count(O::CreateUpload);
+        let sent = stores.target.requests_count(O::UploadPart);
+        match gone {
+            Gone::No => assert_eq!((begun, sent), (0, 8)),
+            // F17: what is said to be gone is given up all the same before it is forgotten.
+            Gone::Yes => assert_eq!((begun, sent), (1, 20)),
+        }
+        check(&stores, &rig, id, &history).await;
+        stores.assert_same();
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gone {
+    No,
+    Yes,
+}
+
+#[tokio::test]
+async fn an_older_object_is_not_taken_for_a_lost_answer() {
+    // F14, F15: the target has a version of the same length in the same number of parts, and every Complete fails.
+    let stores = Stores::small().await;
+    let length = 5 * SMALL_PART;
+    stores
+        .source
+        .put(SOURCE, OWN, SandboxObject::new(bytes(1, length)));
+    let mut old = SandboxObject::multipart(bytes(2, length), QUICK.sizes.usual);
+    old.last_modified -= Duration::from_secs(3600);
+    stores.target.put(TARGET, OWN, old);
+    let history = History::of(&stores);
+    stores
+        .target
+        .faults()
+        .add(FaultRule::new(O::Complete, answer(500, "InternalError")));
+    let rig = Rig::quick().await;
+    let id = rig.create(stores.order()).await;
+    let task = rig.end(id).await;
+    assert_eq!((task.counters.copied, task.counters.failed), (0, 1), "{task:#?}");
+    converges(&stores, &rig, id, &history, Remedy::FailedOnly).await;
+    stores.assert_same();
+}
+
+#[tokio::test]
+async fn sizes_around_parts() {
+    // F36, F37.
+    let stores = Stores::small().await;
+    let sizes = QUICK.sizes;
+    for (n, around) in [0, 1, sizes.threshold, 3 * sizes.usual, 5 * SMALL_PART]
+        .into_iter()
+        .enumerate()
+    {
+        for length in [around.saturating_sub(1), around, around + 1] {
+            let data = bytes(n, length);
+            let key = |kind: &str| format!("{kind}-{length}");
+            stores
+                .source
+                .put(SOURCE, &key("one"), SandboxObject::new(data.clone()));
+            for part in [SMALL_PART - 1, SMALL_PART, SMALL_PART + 1] {
+                let parted = SandboxObject::multipart(data.clone(), part);
+                stores.source.put(SOURCE, &key(&format!("parts-{part}")), parted);
+            }
+        }
+    }
+    let history = History::of(&stores);
+    let rig = Rig::quick().await;
+    let id = rig.create(stores.order()).await;
+    assert_eq!(rig.end(id).await.state, State::Succeeded);
+    check(&stores, &rig, id, &history).await;
+    stores.assert_same();
+}
+
+/// Waits until the target has answered so many requests.
+async fn wait_for(stores: &Stores, operation: O, count: usize) {
+    while stores.target.requests_count(operation) < count {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}

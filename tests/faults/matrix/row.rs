@@ -1,0 +1,272 @@
+//! One row of the matrix: what goes wrong, how often, and what has to come of it.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use futures_util::{StreamExt as _, stream};
+use oms::object::clouds::Side;
+use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
+use oms::task::State;
+
+use crate::support::checker::{History, Remedy, check, converges, failures};
+use crate::support::rig::{Rig, SMALL_PART, SOURCE, Stores, TARGET};
+
+/// Uploaded in parts, the source in one piece.
+pub const OWN: &str = "large-own";
+/// Uploaded in the parts that the source has.
+pub const PARTS: &str = "large-parts";
+/// Has tags.
+pub const TAGGED: &str = "dir-0/00";
+/// An ordinary small object.
+pub const PLAIN: &str = "dir-1/01";
+/// Small, and uploaded in parts all the same.
+pub const SMALL_PARTS: &str = "small-parts";
+/// How many objects a row has.
+pub const OBJECTS: usize = 36;
+/// Rows at the same time.
+const AT_ONCE: usize = 3;
+
+/// How often a fault happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Times {
+    /// Only so often.
+    Some(u64),
+    /// Every time.
+    Always,
+}
+
+/// What has to come of it.
+#[derive(Clone, Debug)]
+pub enum Expect {
+    /// The task succeeds.
+    Success,
+    /// Exactly these keys fail, with this code.
+    Fail(Vec<&'static str>, &'static str),
+    /// The task ends with this reason, and no failure is recorded.
+    Reason(&'static str),
+}
+
+/// A row.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The faults that it covers, and what it is.
+    pub name: String,
+    pub side: Side,
+    pub operation: Operation,
+    pub fault: Fault,
+    pub key: Option<&'static str>,
+    pub skip: u64,
+    pub times: Times,
+    pub expect: Expect,
+    twin: Option<(Side, FaultRule)>,
+    before: Before,
+}
+
+/// What the target holds before the task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Before {
+    Nothing,
+    Half,
+}
+
+impl Row {
+    /// A fault of an operation of one side that the task overcomes.
+    pub fn new(name: &str, side: Side, operation: Operation, fault: Fault, times: Times) -> Self {
+        Self {
+            name: format!("{name} {side:?} {operation:?} {times:?}"),
+            side,
+            operation,
+            fault,
+            key: None,
+            skip: 0,
+            times,
+            expect: Expect::Success,
+            twin: None,
+            before: Before::Nothing,
+        }
+    }
+
+    /// Only for this key.
+    pub fn of(self, key: &'static str) -> Self {
+        Self {
+            name: format!("{} {key}", self.name),
+            key: Some(key),
+            ..self
+        }
+    }
+
+    /// Not at the first so many requests.
+    pub fn after(self, skip: u64) -> Self {
+        Self { skip, ..self }
+    }
+
+    /// Another fault that happens always.
+    pub fn with(self, side: Side, operation: Operation, fault: Fault) -> Self {
+        Self {
+            twin: Some((side, FaultRule::new(operation, fault))),
+            ..self
+        }
+    }
+
+    /// The same for one key.
+    pub fn with_key(self, side: Side, operation: Operation, fault: Fault, key: &str) -> Self {
+        Self {
+            twin: Some((side, FaultRule::new(operation, fault).key(key))),
+            ..self
+        }
+    }
+
+    /// The target holds every second object already, and a few that the source does not know.
+    pub fn half_there(self) -> Self {
+        Self {
+            before: Before::Half,
+            ..self
+        }
+    }
+
+    /// These keys fail with this code.
+    pub fn fails(self, keys: &[&'static str], code: &'static str) -> Self {
+        Self {
+            expect: Expect::Fail(keys.to_vec(), code),
+            ..self
+        }
+    }
+
+    /// The task ends with this reason.
+    pub fn ends(self, reason: &'static str) -> Self {
+        Self {
+            expect: Expect::Reason(reason),
+            ..self
+        }
+    }
+}
+
+/// An error answer.
+pub fn answer(status: u16, code: &str) -> Fault {
+    Fault::Status {
+        status,
+        code: code.to_owned(),
+        retry_after: None,
+    }
+}
+
+/// Bytes that no two objects share.
+pub fn bytes(seed: usize, length: u64) -> Vec<u8> {
+    let byte = |n: u64| (n.wrapping_mul(2_654_435_761).wrapping_add(seed as u64 * 97) >> 7).to_le_bytes()[0];
+    (0..length).map(byte).collect()
+}
+
+/// The objects of a row: small ones with all kinds of headers and keys, and three that were or will be in parts.
+pub fn fill(stores: &Stores) -> usize {
+    let put = |key: &str, object| stores.source.put(SOURCE, key, object);
+    for n in 0..28 {
+        let mut object = SandboxObject::new(bytes(n, n as u64 * 97));
+        object.content_type = Some("text/x-test".to_owned());
+        object.metadata.insert("number".to_owned(), n.to_string());
+        object.metadata.insert("name".to_owned(), "Zoë 李".to_owned());
+        object.cache_control = Some("no-cache".to_owned());
+        if n.is_multiple_of(7) {
+            object.tags = vec![("k 1".to_owned(), "v&=ü".to_owned())];
+        }
+        put(&format!("dir-{}/{n:02}", n % 3), object);
+    }
+    for key in ["a//b", "a/../b", "trail/", "%2F +", "ü\u{1}"] {
+        put(key, SandboxObject::new(key.as_bytes().to_vec()));
+    }
+    put(OWN, SandboxObject::new(bytes(1, 5 * SMALL_PART + 7)));
+    let mut parted = SandboxObject::multipart(bytes(2, 5 * SMALL_PART), 2 * SMALL_PART);
+    parted.content_type = Some("video/mp4".to_owned());
+    put(PARTS, parted);
+    put(SMALL_PARTS, SandboxObject::multipart(bytes(3, 40), 20));
+    stores.source.keys(SOURCE).len()
+}
+
+/// Runs rows a few at a time; the panic at the end names all that failed.
+pub async fn run(rows: Vec<Row>) {
+    let wanted = std::env::var("OMS_ROW").unwrap_or_default();
+    let rows = rows.into_iter().filter(|row| row.name.contains(&wanted));
+    let named = rows.enumerate().map(|(n, row)| (row.name.clone(), one(row, n)));
+    all(named.collect()).await;
+}
+
+/// Runs tests with names a few at a time.
+pub async fn all<F: Future<Output = ()> + Send + 'static>(tests: Vec<(String, F)>) {
+    let count = tests.len();
+    let wrong: Vec<String> = stream::iter(tests)
+        .map(|(name, test)| async move { (name, tokio::spawn(test).await) })
+        .buffer_unordered(AT_ONCE)
+        .filter_map(|(name, ended)| std::future::ready(ended.is_err().then_some(name)))
+        .collect()
+        .await;
+    assert!(wrong.is_empty(), "{} of {count} rows: {wrong:#?}", wrong.len());
+}
+
+async fn one(row: Row, number: usize) {
+    let stores = Stores::small().await;
+    assert_eq!(fill(&stores), OBJECTS);
+    if row.before == Before::Half {
+        for key in stores.source.keys(SOURCE).iter().step_by(2) {
+            stores
+                .target
+                .put(TARGET, key, stores.source.get(SOURCE, key).unwrap());
+        }
+        for n in 0..9 {
+            let key = format!("dir-1/{n:02} of the target");
+            stores
+                .target
+                .put(TARGET, &key, SandboxObject::new("the target's own"));
+        }
+    }
+    let mut history = History::of(&stores);
+    let side = |side| match side {
+        Side::Source => stores.source.faults(),
+        Side::Target => stores.target.faults(),
+    };
+    let mut rule = FaultRule::new(row.operation, row.fault.clone()).skip(row.skip);
+    if let Some(key) = row.key {
+        rule = rule.key(key);
+    }
+    if let Times::Some(times) = row.times {
+        rule = rule.times(times);
+    }
+    side(row.side).add(rule);
+    if let Some((there, rule)) = row.twin {
+        side(there).add(rule);
+    }
+    let rig = Rig::quick().await;
+    let id = rig.create(stores.order()).await;
+    rig.end(id).await;
+    history.observe(&stores);
+    assert!(
+        side(row.side).fired() > 0,
+        "{}: the fault never happened",
+        row.name
+    );
+    let task = check(&stores, &rig, id, &history).await;
+    let found: BTreeMap<String, String> = failures(&rig, id)
+        .await
+        .into_iter()
+        .map(|f| (f.key.lossy().into_owned(), f.code))
+        .collect();
+    let reason = task.reason.as_ref().map(|reason| reason.code.as_str());
+    match &row.expect {
+        Expect::Success => assert_eq!(task.state, State::Succeeded, "{}: {task:#?} {found:#?}", row.name),
+        Expect::Fail(keys, code) => {
+            let wanted = keys.iter().map(|key| ((*key).to_owned(), (*code).to_owned()));
+            assert_eq!(found, wanted.collect(), "{}", row.name);
+            assert_eq!(reason, Some("TRF.0004"), "{}", row.name);
+        }
+        Expect::Reason(code) => {
+            assert_eq!(reason, Some(*code), "{}: {task:#?} {found:#?}", row.name);
+            assert!(found.is_empty(), "{}: {found:#?}", row.name);
+        }
+    }
+    // Half of the rows end by a start for everything, half by one for the failures.
+    let remedy = if number.is_multiple_of(2) {
+        Remedy::Full
+    } else {
+        Remedy::FailedOnly
+    };
+    converges(&stores, &rig, id, &history, remedy).await;
+    rig.shut_down().await;
+}

@@ -1,0 +1,313 @@
+//! What must hold after every fault, asserted in one place and used by all fault tests.
+//!
+//! A [`History`] knows every version that each key ever had at the source; the checker compares the ledger, the target
+//! and the request logs with it. It knows nothing of the faults that came before.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use oms::sandbox::{Operation, SandboxObject};
+use oms::store::Failure;
+use oms::task::{StartMode, State, Task, TaskId};
+
+use super::rig::{Rig, SOURCE, Stores, TARGET};
+
+/// Part of the secret key of either side, wherever it is shown.
+const CANARIES: [&str; 2] = ["SK-source-canary", "SK-target-canary"];
+/// Failures read at once: more than any test has.
+const MANY: i64 = 100_000;
+
+/// Every version of every object that the source ever had, and what the target held before.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    versions: BTreeMap<String, Vec<SandboxObject>>,
+    /// Of the target, before the task.
+    before: BTreeMap<String, SandboxObject>,
+    keys: Keys,
+}
+
+/// Whether keys came or went while the task ran, so that how many were listed depends on the moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Keys {
+    #[default]
+    Lasting,
+    Changing,
+}
+
+/// How a task is brought to its end after its faults are over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// A start that goes over everything.
+    Full,
+    /// A start that goes over the failures, where there are some.
+    FailedOnly,
+}
+
+impl History {
+    /// What both sides hold now.
+    pub fn of(stores: &Stores) -> Self {
+        let mut history = Self::default();
+        history.observe(stores);
+        history.keys = Keys::Lasting;
+        for key in stores.target.keys(TARGET) {
+            let object = stores.target.get(TARGET, &key).unwrap();
+            history.before.insert(key, object);
+        }
+        history
+    }
+
+    /// Takes note of what the source holds now.
+    pub fn observe(&mut self, stores: &Stores) {
+        for key in stores.source.keys(SOURCE) {
+            // An object may go away between the listing and the look at it.
+            let Some(object) = stores.source.get(SOURCE, &key) else {
+                continue;
+            };
+            if !self.versions.contains_key(&key) {
+                self.keys = Keys::Changing;
+            }
+            let known = self.versions.entry(key).or_default();
+            if !known.contains(&object) {
+                known.push(object);
+            }
+        }
+    }
+
+    /// Takes an object away from the source.
+    pub fn remove(&mut self, stores: &Stores, key: &str) {
+        self.keys = Keys::Changing;
+        stores.source.remove(SOURCE, key);
+    }
+
+    /// Whether the source holds the keys that it held in the beginning, all of them and no others.
+    fn is_complete(&self, stores: &Stores) -> bool {
+        self.keys == Keys::Lasting && self.versions.keys().eq(keys(&stores.source, SOURCE).iter())
+    }
+}
+
+/// All recorded failures of a task.
+pub async fn failures(rig: &Rig, id: TaskId) -> Vec<Failure> {
+    rig.store.failures(id, None, MANY).await.unwrap()
+}
+
+/// Asserts everything that must hold of a task that nobody works on.
+pub async fn check(stores: &Stores, rig: &Rig, id: TaskId, history: &History) -> Task {
+    let task = rig.task(id).await;
+    let failures = failures(rig, id).await;
+    counters(stores, history, &task, &failures);
+    target(stores, history, &task, &failures);
+    leftovers(stores, rig, &task).await;
+    secrets(rig.folder.path(), &task, &failures);
+    task
+}
+
+/// Every listed key is in exactly one terminal state, and every failure is recorded.
+fn counters(stores: &Stores, history: &History, task: &Task, failures: &[Failure]) {
+    let c = &task.counters;
+    assert_eq!(
+        c.listed,
+        c.copied + c.skipped + c.failed + c.gone,
+        "the counters do not balance: {task:#?}"
+    );
+    assert_eq!(
+        usize::try_from(c.failed),
+        Ok(failures.len()),
+        "not every failure is recorded: {c:#?} {failures:#?}"
+    );
+    assert_eq!(
+        c.copied,
+        c.proved_etag + c.proved_checksum + c.proved_size,
+        "{c:#?}"
+    );
+    let finished = task.pass.is_some_and(|pass| pass.finished);
+    if task.state == State::Succeeded {
+        assert!(finished && c.failed == 0, "{task:#?}");
+    }
+    if finished && history.is_complete(stores) {
+        let held = history.versions.len();
+        assert_eq!(
+            usize::try_from(c.listed),
+            Ok(held),
+            "the source holds {held}: {c:#?}"
+        );
+    }
+}
+
+/// Every object of the target is one version of the source, or what the target had before; nothing is missing.
+fn target(stores: &Stores, history: &History, task: &Task, failures: &[Failure]) {
+    let there = keys(&stores.target, TARGET);
+    for key in &there {
+        let found = stores.target.get(TARGET, key).unwrap();
+        if history.before.get(key).is_some_and(|before| *before == found) {
+            continue;
+        }
+        let versions = history.versions.get(key).map_or(&[][..], Vec::as_slice);
+        assert!(
+            versions.iter().any(|version| same(version, &found)),
+            "{key:?} at the target is no version of the source: {}; of {:?}",
+            summary(&found),
+            versions.iter().map(summary).collect::<Vec<_>>()
+        );
+    }
+    let finished = task.pass.is_some_and(|pass| pass.finished);
+    if finished && task.counters.gone == 0 {
+        let failed: BTreeSet<String> = failures.iter().map(|f| f.key.lossy().into_owned()).collect();
+        for key in history.versions.keys() {
+            // One that was added or taken away while the task ran may be there or not.
+            let lasting = stores.source.get(SOURCE, key).is_some() && history.is_complete(stores);
+            assert!(
+                there.contains(key) || failed.contains(key) || !lasting,
+                "{key:?} is neither at the target nor among the failures"
+            );
+        }
+    }
+}
+
+/// An object without its bytes, for people.
+fn summary(object: &SandboxObject) -> String {
+    let SandboxObject {
+        data,
+        etag,
+        metadata,
+        tags,
+        content_type,
+        ..
+    } = object;
+    format!(
+        "{} bytes {etag} {metadata:?} {tags:?} {content_type:?}",
+        data.len()
+    )
+}
+
+fn same(a: &SandboxObject, b: &SandboxObject) -> bool {
+    a.data == b.data
+        && a.metadata == b.metadata
+        && a.tags == b.tags
+        && a.content_type == b.content_type
+        && a.content_encoding == b.content_encoding
+        && a.content_language == b.content_language
+        && a.content_disposition == b.content_disposition
+        && a.cache_control == b.cache_control
+        && a.expires == b.expires
+}
+
+/// Nothing of ours is left at the target but the objects: no upload once the work is over, no probe ever.
+async fn leftovers(stores: &Stores, rig: &Rig, task: &Task) {
+    let recorded = rig.store.uploads(task.id).await.unwrap();
+    let open = stores.target.open_uploads(TARGET);
+    assert!(
+        open <= recorded.len(),
+        "{open} uploads are open at the target, the ledger knows {recorded:#?}"
+    );
+    // A task that broke off, or was paused, goes on with its uploads.
+    let over = task.pass.is_some_and(|pass| pass.finished);
+    if over && matches!(task.state, State::Succeeded | State::Failed) {
+        assert_eq!((open, recorded.as_slice()), (0, &[][..]), "uploads are left open");
+    }
+    // A probe that was refused or cut short leaves what it could not remove to the next one, which comes first of all.
+    let probed = over
+        && task
+            .reason
+            .as_ref()
+            .is_none_or(|reason| reason.code == "TRF.0004");
+    let probes: Vec<String> = stores
+        .target
+        .keys(TARGET)
+        .into_iter()
+        .filter(|key| key.starts_with("oms/probe/"))
+        .collect();
+    assert!(probes.is_empty() || !probed, "the probe left {probes:?}");
+}
+
+/// No secret is in the ledger's files, or in a text that callers see.
+fn secrets(folder: &Path, task: &Task, failures: &[Failure]) {
+    let texts = failures
+        .iter()
+        .flat_map(|f| [f.message.clone(), f.code.clone()])
+        .chain(task.reason.iter().map(|reason| reason.message.clone()));
+    for text in texts {
+        assert!(!CANARIES.iter().any(|secret| text.contains(secret)), "{text}");
+    }
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        // A file of the ledger's log may go away while we look.
+        let Ok(bytes) = std::fs::read(&path) else { continue };
+        for secret in CANARIES {
+            let found = bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
+            assert!(!found, "{secret} is in {}", path.display());
+        }
+    }
+}
+
+/// Ends all faults, starts until the task has succeeded, and checks again after each start. A failed-only start must
+/// touch no key but those that had failed.
+pub async fn converges(stores: &Stores, rig: &Rig, id: TaskId, history: &History, remedy: Remedy) -> Task {
+    stores.source.faults().clear();
+    stores.target.faults().clear();
+    for _ in 0..3 {
+        let before = check(stores, rig, id, history).await;
+        if before.state == State::Succeeded {
+            return before;
+        }
+        let failed: BTreeSet<String> = failures(rig, id)
+            .await
+            .iter()
+            .map(|f| f.key.lossy().into_owned())
+            .collect();
+        let listed = before.pass.is_some_and(|pass| pass.finished);
+        let only = remedy == Remedy::FailedOnly && listed && !failed.is_empty();
+        let mode = if only {
+            StartMode::FailedOnly
+        } else {
+            StartMode::Full
+        };
+        stores.source.clear_requests();
+        stores.target.clear_requests();
+        rig.start(id, mode, stores.credentials()).await;
+        rig.end(id).await;
+        if only {
+            touched_only(stores, &failed);
+        }
+    }
+    let task = check(stores, rig, id, history).await;
+    assert_eq!(
+        task.state,
+        State::Succeeded,
+        "it does not converge: {task:#?} {:#?}",
+        failures(rig, id).await
+    );
+    task
+}
+
+/// Asserts that no request since the logs were emptied was for another key, beside the probe's.
+fn touched_only(stores: &Stores, failed: &BTreeSet<String>) {
+    let requests = stores
+        .source
+        .requests()
+        .into_iter()
+        .chain(stores.target.requests());
+    for request in requests {
+        let listing = Operation::ListObjects.covers(request.operation);
+        let Some(key) = request.key else {
+            assert!(
+                listing || request.operation == Operation::ListUploads,
+                "{:?}",
+                request.operation
+            );
+            continue;
+        };
+        assert!(
+            failed.contains(&key) || key.starts_with("oms/probe/"),
+            "a start for the failures did {:?} of {key:?}",
+            request.operation
+        );
+    }
+}
+
+fn keys(sandbox: &oms::sandbox::Sandbox, bucket: &str) -> BTreeSet<String> {
+    sandbox
+        .keys(bucket)
+        .into_iter()
+        .filter(|key| !key.starts_with("oms/probe/"))
+        .collect()
+}

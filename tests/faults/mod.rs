@@ -3,3 +3,4 @@
 mod breaker;
 mod crash;
 mod matrix;
+mod simulation;

@@ -3,14 +3,17 @@
 //! The types of `task` have no serialised form, so that they may change freely; the form in the ledger is written
 //! down here, for every implementation of the ledger, and stays readable by later versions.
 
+mod bandwidth;
+
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::bandwidth::{bandwidth_from_text, bandwidth_to_text};
 use crate::error::{Error, Result};
 use crate::task::rules::{ConsistencyCheck, CopyRules, MinimumProof, OverwriteMode};
 use crate::task::spec::{
     Addressing, Cdn, Cloud, Endpoint, EndpointOrigin, ListFile, Notification, Place, Scope, TaskSpec,
 };
-use crate::task::{BandwidthPolicy, BandwidthWindow, Key, UnixMillis};
+use crate::task::{Key, UnixMillis};
 
 /// Keys are bytes: as text where they are UTF-8, else as hexadecimal digits.
 #[derive(Serialize, Deserialize)]
@@ -102,13 +105,6 @@ impl Default for RulesRow {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-struct WindowRow {
-    start: u16,
-    end: u16,
-    max_bytes_per_second: u64,
-}
-
 /// An order as text.
 pub(super) fn spec_to_text(spec: &TaskSpec) -> Result<String> {
     to_text(&SpecRow::from(spec))
@@ -118,35 +114,6 @@ pub(super) fn spec_to_text(spec: &TaskSpec) -> Result<String> {
 pub(super) fn spec_from_text(text: &str) -> Result<TaskSpec> {
     let row: SpecRow = serde_json::from_str(text).map_err(|e| damaged("spec").with_source(e))?;
     row.try_into()
-}
-
-/// Bandwidth windows as text.
-pub(super) fn bandwidth_to_text(policy: &BandwidthPolicy) -> Result<String> {
-    let row = |window: &BandwidthWindow| {
-        let BandwidthWindow {
-            start,
-            end,
-            max_bytes_per_second,
-        } = *window;
-        WindowRow {
-            start,
-            end,
-            max_bytes_per_second,
-        }
-    };
-    to_text(&policy.windows().iter().map(row).collect::<Vec<_>>())
-}
-
-/// The windows that [`bandwidth_to_text`] wrote.
-pub(super) fn bandwidth_from_text(text: &str) -> Result<BandwidthPolicy> {
-    let rows: Vec<WindowRow> = serde_json::from_str(text).map_err(|e| damaged("bandwidth").with_source(e))?;
-    let window = |row: WindowRow| BandwidthWindow {
-        start: row.start,
-        end: row.end,
-        max_bytes_per_second: row.max_bytes_per_second,
-    };
-    BandwidthPolicy::new(rows.into_iter().map(window).collect())
-        .map_err(|e| damaged("bandwidth").with_source(e))
 }
 
 /// For values in the ledger that make no sense.

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::error::ErrorKind;
+use crate::task::{BandwidthPolicy, BandwidthWindow};
 
 fn key() -> impl Strategy<Value = Key> {
     prop_oneof![

@@ -19,6 +19,7 @@ use crate::object::clouds::Side;
 use crate::object::{CopySource, ETag, Entry, ObjectInfo, Portion, WriteIf};
 use crate::store::Failure;
 use crate::task::Key;
+use crate::task::spec::Scope;
 
 /// Whether everything besides the bytes was carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,10 +176,15 @@ pub fn failed(ctx: &Context, key: &Key, size: u64, trouble: &Trouble, tries: u32
         attempts: i64::from(tries),
         at: ctx.clock.now(),
     });
-    match Suspect::of(trouble) {
+    match Suspect::of(trouble).filter(|suspect| suspect.side == Side::Target || one_source(ctx)) {
         Some(suspect) => Outcome::Doubtful(failure, suspect),
         None => Outcome::Failed(failure),
     }
+}
+
+/// Whether one object tells anything of the next: the addresses of a list are servers of their own.
+fn one_source(ctx: &Context) -> bool {
+    !matches!(ctx.task.spec.scope, Scope::Urls(_))
 }
 
 async fn copy_once(ctx: &Context, entry: &Entry, tag: SourceTag, tags: &Tagging) -> Attempt<Copied> {
@@ -255,7 +261,7 @@ async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag, tags: &Taggin
     let proof = match (wanted, told) {
         (Some(wanted), Some(told)) if wanted == told => {
             if md5.is_some() {
-                if entry.size > 0 {
+                if entry.size > 0 && one_source(ctx) {
                     ctx.source_tags_proved.store(true, Ordering::Relaxed);
                 }
                 Proof::ETag

@@ -98,7 +98,7 @@ async fn a_list_means_what_its_lines_say_decoded_once() {
         (failures[0].key.clone(), failures[0].code.as_str()),
         (Key::from("nowhere"), "NoSuchKey")
     );
-    assert_eq!(stores.target.keys(TARGET).len(), 10);
+    assert_eq!(stores.arrived().len(), 10);
     for key in keys {
         let copy = stores.target.get(TARGET, &format!("copy/{key}")).unwrap();
         assert_eq!(copy.data, format!("object {key}"));

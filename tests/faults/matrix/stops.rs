@@ -24,11 +24,17 @@ async fn nothing_leaves_after_a_stop() {
     let slow = Fault::Delay(Duration::from_secs(20));
     let trickle = Fault::Delay(Duration::from_millis(30));
     for (name, rules) in [
-        ("slow writes", vec![FaultRule::new(O::PutObject, slow.clone())]),
-        ("writes that go on", vec![FaultRule::new(O::PutObject, trickle)]),
+        (
+            "slow writes",
+            vec![FaultRule::new(O::PutObject, slow.clone()).key_prefix("dir-")],
+        ),
+        (
+            "writes that go on",
+            vec![FaultRule::new(O::PutObject, trickle).key_prefix("dir-")],
+        ),
         (
             "F2 Retry-After 120",
-            vec![FaultRule::new(O::PutObject, patient("SlowDown"))],
+            vec![FaultRule::new(O::PutObject, patient("SlowDown")).key_prefix("dir-")],
         ),
         ("F9 slow parts", vec![FaultRule::new(O::UploadPart, slow.clone())]),
         ("slow probe", vec![FaultRule::new(O::ListObjects, slow.clone())]),

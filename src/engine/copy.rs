@@ -120,7 +120,7 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Attempt<Outcome> {
                 }
             }
             _ if tags.is_to_blame(&trouble) => {
-                tracing::debug!(task.id = %ctx.task.id, key = ?entry.key, error = %trouble.error, "tried without its tags");
+                tracing::debug!(task.id = %ctx.task.id, key = ?entry.key, error = %trouble.error, "tried again, for its tags may be refused");
                 continue;
             }
             // Where other tags were true, one that is not means damaged bytes. What a CDN changed looks the same, and has no

@@ -19,12 +19,13 @@ use crate::task::Key;
 #[derive(Debug, Default)]
 pub(super) struct Tagging {
     sent: AtomicBool,
+    doubted: AtomicBool,
     left_out: AtomicBool,
 }
 
 impl Tagging {
-    /// Whether a trouble may be about the tags that were sent, so that one more try without them is worth it. Says so
-    /// once.
+    /// Whether a trouble may be about the tags that were sent, so that one more try is worth it: with them, because a
+    /// refusal may pass, and when it comes again without them. Says so twice.
     pub(super) fn is_to_blame(&self, trouble: &Trouble) -> bool {
         // A target without tags, with other rules for them, or whose key may not write any.
         let refused = trouble.side == Side::Target
@@ -32,7 +33,10 @@ impl Tagging {
                 trouble.error.kind(),
                 ErrorKind::Unsupported | ErrorKind::InvalidArgument | ErrorKind::PermissionDenied
             );
-        refused && self.sent.load(Ordering::Relaxed) && !self.left_out.swap(true, Ordering::Relaxed)
+        if !refused || !self.sent.load(Ordering::Relaxed) {
+            return false;
+        }
+        !self.doubted.swap(true, Ordering::Relaxed) || !self.left_out.swap(true, Ordering::Relaxed)
     }
 }
 
@@ -98,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_are_to_blame_once_and_only_when_they_were_sent() {
+    fn tags_are_to_blame_when_a_refusal_comes_again_and_only_when_they_were_sent() {
         let trouble = |side, kind| Trouble {
             side,
             error: Error::new(kind, "x"),
@@ -109,7 +113,11 @@ mod tests {
         tags.sent.store(true, Ordering::Relaxed);
         assert!(!tags.is_to_blame(&trouble(Side::Source, ErrorKind::PermissionDenied)));
         assert!(!tags.is_to_blame(&trouble(Side::Target, ErrorKind::Unavailable)));
-        assert!(tags.is_to_blame(&refused));
+        assert!(
+            tags.is_to_blame(&refused) && !tags.left_out.load(Ordering::Relaxed),
+            "it may pass"
+        );
+        assert!(tags.is_to_blame(&refused) && tags.left_out.load(Ordering::Relaxed));
         assert!(!tags.is_to_blame(&refused), "they are left out already");
     }
 }

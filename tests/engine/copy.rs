@@ -344,12 +344,12 @@ async fn tags_that_the_target_refuses_are_left_out_and_counted_and_other_refusal
         target.add(
             FaultRule::new(Operation::PutObject, refusal(status, code))
                 .key("tagged")
-                .times(1),
+                .times(2),
         );
         target.add(
             FaultRule::new(Operation::CreateUpload, refusal(status, code))
                 .key("large")
-                .times(1),
+                .times(2),
         );
         let too_large = refusal(400, "MetadataTooLarge");
         target.add(FaultRule::new(Operation::PutObject, too_large).key("tagged and refused"));

@@ -20,7 +20,8 @@ const MAX_EMPTY_PAGES: u32 = 1000;
 #[derive(Debug)]
 pub struct Pages {
     receiver: mpsc::Receiver<Result<Vec<Entry>>>,
-    _lister: AbortOnDropHandle<()>,
+    /// Until its end was looked at.
+    lister: Option<AbortOnDropHandle<()>>,
 }
 
 impl Pages {
@@ -37,7 +38,7 @@ impl Pages {
         });
         Self {
             receiver,
-            _lister: AbortOnDropHandle::new(lister),
+            lister: Some(AbortOnDropHandle::new(lister)),
         }
     }
 
@@ -46,7 +47,16 @@ impl Pages {
     /// # Errors
     /// Those of the store, when retries did not help; `Integrity` for a listing that does not move on.
     pub async fn next(&mut self) -> Result<Option<Vec<Entry>>> {
-        self.receiver.recv().await.transpose()
+        if let Some(page) = self.receiver.recv().await {
+            return page.map(Some);
+        }
+        // A lister that fell over has not come to the end of the listing.
+        if let Some(lister) = self.lister.take() {
+            lister
+                .await
+                .map_err(|e| Error::internal("the listing ended by a defect").with_source(e))?;
+        }
+        Ok(None)
     }
 }
 

@@ -62,7 +62,7 @@ pub(super) struct Run {
 /// where that is possible.
 pub async fn run(ctx: Arc<Context>, claim: ClaimedShard) -> Result<ShardEnd, Halt> {
     let (sender, mut batches) = mpsc::channel(BATCHES_AHEAD);
-    let feeder = AbortOnDropHandle::new(tokio::spawn(feed(Arc::clone(&ctx), claim.clone(), sender)));
+    let mut feeder = AbortOnDropHandle::new(tokio::spawn(feed(Arc::clone(&ctx), claim.clone(), sender)));
     let mut run = Run {
         window: Window::new(pass_kind(&claim.scope)),
         ctx,
@@ -74,12 +74,17 @@ pub async fn run(ctx: Arc<Context>, claim: ClaimedShard) -> Result<ShardEnd, Hal
         breaker: Breaker::default(),
         witness: None,
     };
-    let walked = run.walk(&mut batches).await;
+    let walked = run.walk(&mut batches, &mut feeder).await;
     drop(batches);
     feeder.abort();
     match walked {
         Ok(Walked::ToTheEnd) => {
             run.release_all();
+            if !run.window.is_empty() {
+                return Err(Halt::Ledger(Error::internal(
+                    "a shard ended with objects that are not settled",
+                )));
+            }
             run.commit(Close::Yes).await?;
             Ok(ShardEnd::Done)
         }
@@ -111,7 +116,11 @@ enum Close {
 }
 
 impl Run {
-    async fn walk(&mut self, batches: &mut mpsc::Receiver<Result<Batch, Halt>>) -> Result<Walked, Halt> {
+    async fn walk(
+        &mut self,
+        batches: &mut mpsc::Receiver<Result<Batch, Halt>>,
+        feeder: &mut AbortOnDropHandle<()>,
+    ) -> Result<Walked, Halt> {
         let stop = self.ctx.stop.clone();
         let objects = Arc::clone(&self.ctx.objects);
         let mut tick = interval(COMMIT_EVERY);
@@ -120,7 +129,14 @@ impl Run {
         loop {
             self.settle_quick_ones().await?;
             if exhausted && self.waiting.is_empty() && self.flight.is_empty() {
-                return Ok(Walked::ToTheEnd);
+                // An object that was cut off is in flight no more and settled not at all: only a stop leaves one, and a
+                // shard is never closed over it.
+                let stopped = stop.is_cancelled() || self.ctx.abort.is_cancelled();
+                return Ok(if stopped {
+                    Walked::UntilStopped
+                } else {
+                    Walked::ToTheEnd
+                });
             }
             tokio::select! {
                 biased;
@@ -138,7 +154,13 @@ impl Run {
                     self.begin(permit);
                 }
                 batch = batches.recv(), if self.waiting.is_empty() && !exhausted => match batch {
-                    None => exhausted = true,
+                    None => {
+                        // A feed that fell over has not come to the end of its keys.
+                        (&mut *feeder).await.map_err(|e| {
+                            Halt::Ledger(Error::internal("feeding the shard ended by a defect").with_source(e))
+                        })?;
+                        exhausted = true;
+                    }
                     Some(Err(halt)) => return Err(halt),
                     Some(Ok(Batch { candidates, order })) => {
                         self.waiting = candidates.into();

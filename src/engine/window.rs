@@ -92,6 +92,11 @@ impl Window {
         self.open.len() < MAX_OPEN
     }
 
+    /// Whether every object that was appended is settled.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// Number of records in the next commit, to commit early when it grows.
     pub fn records(&self) -> usize {
         self.settled.failures.len() + self.settled.resolved.len()

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use oms::engine::hooks::{Hooks, Point};
-use oms::sandbox::SandboxObject;
+use oms::sandbox::{SandboxObject, SandboxOptions};
 use oms::task::{State, TaskId};
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -124,4 +124,34 @@ async fn crashes_one_after_another_are_survived() {
     }
     converges(folder, &stores, id.unwrap(), "a row of crashes").await;
     assert_eq!(stores.target.open_uploads(TARGET), 0);
+}
+
+/// What ends without a word has not come to its end.
+#[tokio::test]
+async fn a_defect_of_the_feed_is_not_the_end_of_the_listing() {
+    let pages = SandboxOptions {
+        page_size: 10,
+        ..SandboxOptions::default()
+    };
+    let stores = Stores::with(pages, SandboxOptions::default()).await;
+    for n in 0..60 {
+        stores
+            .source
+            .put(SOURCE, &format!("{n:04}"), SandboxObject::new("x"));
+    }
+    let times = AtomicUsize::new(0);
+    let hooks = Hooks::new(move |here| {
+        let third = here == Point::PageJoined && times.fetch_add(1, Ordering::SeqCst) == 2;
+        assert!(!third, "a defect, on purpose");
+        Box::pin(std::future::ready(()))
+    });
+    let rig = Rig::open(Arc::new(TempDir::new().unwrap()), hooks).await;
+    let id = rig.create(stores.order()).await;
+    let task = rig.end(id).await;
+    assert_eq!(
+        (task.state, task.counters.listed),
+        (State::Succeeded, 60),
+        "{task:#?}"
+    );
+    stores.assert_same();
 }

@@ -13,7 +13,7 @@ use super::proof::{gate, wants_hashes};
 use super::retry::{self, At as _, Attempt, Trouble};
 use super::stored::{acknowledged, holds_bytes, read_back};
 use super::stream::{Hashing, metered};
-use super::{Context, Route, feed, multipart};
+use super::{Context, Halt, Route, feed, multipart};
 use crate::error::{Error, ErrorKind};
 use crate::object::clouds::Side;
 use crate::object::{CopySource, ETag, Entry, ObjectInfo, Portion, WriteIf};
@@ -71,8 +71,8 @@ impl Outcome {
 /// Copies one object with all tries it takes.
 ///
 /// # Errors
-/// Only a trouble that concerns every object alike ([`Trouble::is_fatal`]), or `Cancelled`.
-pub async fn transfer(ctx: &Context, mut entry: Entry) -> Attempt<Outcome> {
+/// A trouble that concerns every object alike ([`Trouble::is_fatal`]), `Cancelled`, or a ledger that fails.
+pub async fn transfer(ctx: &Context, mut entry: Entry) -> Result<Outcome, Halt> {
     let mut tries = 0;
     let mut refreshed = None;
     let tags = Tagging::default();
@@ -85,11 +85,12 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Attempt<Outcome> {
         tries += 1;
         let trouble = match copy_once(ctx, &entry, tag, &tags).await {
             Ok(copied) => return Ok(Outcome::Copied(copied)),
-            Err(trouble) => trouble,
+            Err(Halt::Trouble(trouble)) => trouble,
+            Err(halt) => return Err(halt),
         };
         let kind = trouble.error.kind();
         if trouble.is_fatal() || kind == ErrorKind::Cancelled {
-            return Err(trouble);
+            return Err(trouble.into());
         }
         match (trouble.side, kind) {
             (Side::Source, ErrorKind::NotFound) => return Ok(Outcome::Gone),
@@ -115,7 +116,7 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Attempt<Outcome> {
                         refreshed = Some(());
                         continue;
                     }
-                    Err(trouble) if trouble.is_fatal() => return Err(trouble),
+                    Err(trouble) if trouble.is_fatal() => return Err(trouble.into()),
                     Err(trouble) => return Ok(failed(ctx, &entry.key, entry.size, &trouble, tries)),
                 }
             }
@@ -187,7 +188,7 @@ fn one_source(ctx: &Context) -> bool {
     !matches!(ctx.task.spec.scope, Scope::Urls(_))
 }
 
-async fn copy_once(ctx: &Context, entry: &Entry, tag: SourceTag, tags: &Tagging) -> Attempt<Copied> {
+async fn copy_once(ctx: &Context, entry: &Entry, tag: SourceTag, tags: &Tagging) -> Result<Copied, Halt> {
     let copied = if entry.size > ctx.tuning.sizes.threshold {
         multipart::copy(ctx, entry, tags).await?
     } else {

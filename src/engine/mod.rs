@@ -246,8 +246,8 @@ enum More {
 ///
 /// # Errors
 /// Those of the ledger or the target, after retries.
-pub async fn abort_uploads(ctx: &Context) -> crate::error::Result<()> {
-    for open in ctx.store.uploads(ctx.task.id).await? {
+pub async fn abort_uploads(ctx: &Context) -> Result<(), Halt> {
+    for open in ctx.store.uploads(ctx.task.id).await.map_err(Halt::Ledger)? {
         uploads::give_up(ctx, open).await?;
     }
     Ok(())

@@ -16,8 +16,8 @@ use super::metadata::{Tagging, describe};
 use super::part::{self, PartJob};
 use super::retry::{At as _, Attempt, Trouble};
 use super::stream::Hashing;
-use super::uploads::{abort, abort_unknown};
-use super::{Context, feed};
+use super::uploads::{abort, abort_unknown, forget};
+use super::{Context, Halt, feed};
 use crate::error::{Error, ErrorKind};
 use crate::object::clouds::Side;
 use crate::object::{ETag, Entry, NewObject, ObjectInfo, Part, UploadId, WriteIf};
@@ -28,7 +28,7 @@ use crate::task::Key;
 const PARTS_AT_ONCE: usize = 4;
 
 /// Copies an object in parts, going on with an upload that the ledger knows.
-pub(super) async fn copy(ctx: &Context, entry: &Entry, tags: &Tagging) -> Attempt<Copied> {
+pub(super) async fn copy(ctx: &Context, entry: &Entry, tags: &Tagging) -> Result<Copied, Halt> {
     let (info, source_part) = look_at_source(ctx, entry).await?;
     let mut entry = entry.clone();
     if entry.etag.is_none() {
@@ -36,7 +36,7 @@ pub(super) async fn copy(ctx: &Context, entry: &Entry, tags: &Tagging) -> Attemp
     }
     let Some(etag) = entry.etag.clone() else {
         let text = "the source gives no ETag, so parts of one version cannot be told from those of another";
-        return Err(Error::new(ErrorKind::Unsupported, text)).at_source();
+        return Err(Trouble::source(Error::new(ErrorKind::Unsupported, text)).into());
     };
     let layout = layout(ctx.tuning.sizes, entry.size, source_part);
     let hashing = part::hashing(ctx, layout).at_target()?;
@@ -95,7 +95,7 @@ enum Joined {
 
 /// Cut as the source's was, and joined by a target that makes the tags of S3, the object has another tag. Either bytes
 /// were damaged on their way, or the source makes other tags: a second read that gives the same again tells.
-async fn second_read(ctx: &Context, job: &Upload<'_>, first: &ETag) -> Attempt<Proof> {
+async fn second_read(ctx: &Context, job: &Upload<'_>, first: &ETag) -> Result<Proof, Halt> {
     let key = target_key(ctx, &job.entry.key);
     // Not left for a moment longer than needed: after a crash nothing would tell that it is wrong.
     ctx.target.delete(&key).await.at_target()?;
@@ -108,13 +108,19 @@ async fn second_read(ctx: &Context, job: &Upload<'_>, first: &ETag) -> Attempt<P
         Joined::Otherwise(_) => {
             ctx.target.delete(&key).await.at_target()?;
             let text = "two reads of the source gave different bytes; what was written is removed";
-            Err(Error::new(ErrorKind::Integrity, text)).at_source()
+            Err(Trouble::source(Error::new(ErrorKind::Integrity, text)).into())
         }
     }
 }
 
+/// Writes down what is about to be begun at the target, or was.
+async fn note(ctx: &Context, upload: &OpenUpload) -> Result<(), Halt> {
+    let written = ctx.store.put_upload(ctx.task.id, upload).await;
+    written.map_err(Halt::Ledger)
+}
+
 /// Uploads what is missing, and joins it.
-async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Attempt<Joined> {
+async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, Halt> {
     let &Upload {
         entry,
         etag,
@@ -133,14 +139,14 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Attempt<Joined> {
                 source_etag: etag.clone(),
                 size: i64::try_from(entry.size).unwrap_or(i64::MAX),
             };
-            ctx.store.put_upload(ctx.task.id, &intent).await.at_target()?;
+            note(ctx, &intent).await?;
             let upload = ctx.target.create_upload(&key, new).await.at_target()?;
             ctx.hooks.reach(Point::UploadCreated).await;
             let record = OpenUpload {
                 upload_id: Some(upload.0.clone()),
                 ..intent
             };
-            ctx.store.put_upload(ctx.task.id, &record).await.at_target()?;
+            note(ctx, &record).await?;
             ctx.hooks.reach(Point::UploadRecorded).await;
             (upload, BTreeMap::new())
         }
@@ -168,10 +174,7 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Attempt<Joined> {
 
     let written = complete(ctx, entry, &key, &upload, &parts, etag).await?;
     ctx.hooks.reach(Point::UploadCompleted).await;
-    ctx.store
-        .remove_upload(ctx.task.id, &entry.key)
-        .await
-        .at_target()?;
+    forget(ctx, &entry.key).await?;
     Ok(match written {
         Some(told) if told.same(etag) => Joined::AsSource,
         told => Joined::Otherwise(told.filter(|told| joined_tag(&parts).is_some_and(|made| made.same(told)))),
@@ -211,12 +214,13 @@ async fn resume(
     etag: &ETag,
     key: &Key,
     layout: Layout,
-) -> Attempt<Option<(UploadId, BTreeMap<u32, Part>)>> {
-    let Some(open) = ctx.store.upload(ctx.task.id, &entry.key).await.at_target()? else {
+) -> Result<Option<(UploadId, BTreeMap<u32, Part>)>, Halt> {
+    let known = ctx.store.upload(ctx.task.id, &entry.key).await;
+    let Some(open) = known.map_err(Halt::Ledger)? else {
         return Ok(None);
     };
     let Some(id) = open.upload_id.clone() else {
-        abort_unknown(ctx, key, &entry.key).await.at_target()?;
+        abort_unknown(ctx, key, &entry.key).await?;
         return Ok(None);
     };
     let upload = UploadId(id);
@@ -224,7 +228,7 @@ async fn resume(
         && u64::try_from(open.size) == Ok(entry.size)
         && u64::try_from(open.part_size) == Ok(layout.part_size);
     if !fits {
-        abort(ctx, key, &entry.key, &upload).await.at_target()?;
+        abort(ctx, key, &entry.key, &upload).await?;
         return Ok(None);
     }
     match ctx.target.list_parts(key, &upload).await {
@@ -242,10 +246,10 @@ async fn resume(
             Ok(Some((upload, done)))
         }
         Err(error) if error.kind() == ErrorKind::UploadNotFound => {
-            abort(ctx, key, &entry.key, &upload).await.at_target()?;
+            abort(ctx, key, &entry.key, &upload).await?;
             Ok(None)
         }
-        Err(error) => Err(error).at_target(),
+        Err(error) => Err(Trouble::target(error).into()),
     }
 }
 
@@ -269,7 +273,7 @@ async fn complete(
     upload: &UploadId,
     parts: &[Part],
     etag: &ETag,
-) -> Attempt<Option<ETag>> {
+) -> Result<Option<ETag>, Halt> {
     let error = match ctx
         .target
         .complete_upload(key, upload, parts, &WriteIf::Always)
@@ -284,12 +288,12 @@ async fn complete(
     );
     if matches!(error.code(), Some("InvalidPart" | "InvalidPartOrder")) {
         // The target does not have what it said it has: nothing of this upload can be believed.
-        abort(ctx, key, &entry.key, upload).await.at_target()?;
+        abort(ctx, key, &entry.key, upload).await?;
         let again = Error::new(ErrorKind::Integrity, error.message());
-        return Err(again.with_code("InvalidPart")).at_target();
+        return Err(Trouble::target(again.with_code("InvalidPart")).into());
     }
     if !unclear {
-        return Err(error).at_target();
+        return Err(Trouble::target(error).into());
     }
     let info = feed::head(ctx.tuning.pace, &ctx.target, key).await.at_target()?;
     // Size and number of parts say nothing: an older version may have the same. Only the tag that these parts make, or the
@@ -303,14 +307,11 @@ async fn complete(
         Some(info) => Ok(info.etag),
         None if error.kind() == ErrorKind::UploadNotFound => {
             // Giving it up makes sure of that before it is forgotten.
-            abort(ctx, key, &entry.key, upload).await.at_target()?;
-            Err(Error::new(
-                ErrorKind::Unavailable,
-                "the upload is gone and its object is not there",
-            ))
-            .at_target()
+            abort(ctx, key, &entry.key, upload).await?;
+            let text = "the upload is gone and its object is not there";
+            Err(Trouble::target(Error::new(ErrorKind::Unavailable, text)).into())
         }
-        None => Err(error).at_target(),
+        None => Err(Trouble::target(error).into()),
     }
 }
 

@@ -65,20 +65,28 @@ pub trait At<T> {
 
 impl<T> At<T> for crate::error::Result<T> {
     fn at_source(self) -> Attempt<T> {
-        self.map_err(|error| Trouble {
-            side: Side::Source,
-            error,
-        })
+        self.map_err(Trouble::source)
     }
     fn at_target(self) -> Attempt<T> {
-        self.map_err(|error| Trouble {
-            side: Side::Target,
-            error,
-        })
+        self.map_err(Trouble::target)
     }
 }
 
 impl Trouble {
+    /// The source's error.
+    #[must_use]
+    pub const fn source(error: Error) -> Self {
+        let side = Side::Source;
+        Self { side, error }
+    }
+
+    /// The target's error.
+    #[must_use]
+    pub const fn target(error: Error) -> Self {
+        let side = Side::Target;
+        Self { side, error }
+    }
+
     /// Whether it concerns every object alike, so that the pass must stop without recording a failure: keys that are
     /// not accepted, a bucket that is not there, a target that is full, a network that is not allowed.
     #[must_use]

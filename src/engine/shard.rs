@@ -14,7 +14,7 @@ use super::copy::{Outcome, failed, transfer};
 use super::feed::{Batch, Candidate, Found, Resumable, feed, pass_kind};
 use super::hooks::Point;
 use super::plan::Decision;
-use super::retry::{Attempt, Trouble};
+use super::retry::Trouble;
 use super::window::Window;
 use super::{Context, Halt};
 use crate::error::{Error, ErrorKind};
@@ -46,7 +46,7 @@ pub(super) struct Run {
     pub(super) claim: ClaimedShard,
     pub(super) window: Window,
     waiting: VecDeque<Candidate>,
-    flight: JoinSet<(u64, Mark, Attempt<Outcome>)>,
+    flight: JoinSet<(u64, Mark, Result<Outcome, Halt>)>,
     speed: i64,
     resumable: Resumable,
     /// Failures that may concern every object, with their numbers.
@@ -264,7 +264,7 @@ impl Run {
             let abort = ctx.abort.clone();
             let outcome = tokio::select! {
                 outcome = transfer(&ctx, entry) => outcome,
-                () = abort.cancelled() => Err(cancelled()),
+                () = abort.cancelled() => Err(cancelled().into()),
             };
             drop(permit);
             (number, begun, outcome)
@@ -273,15 +273,15 @@ impl Run {
 
     fn landed(
         &mut self,
-        joined: Result<(u64, Mark, Attempt<Outcome>), tokio::task::JoinError>,
+        joined: Result<(u64, Mark, Result<Outcome, Halt>), tokio::task::JoinError>,
     ) -> Result<Option<(u64, Mark, Outcome)>, Halt> {
         let (number, begun, outcome) =
             joined.map_err(|e| Halt::Ledger(Error::internal("copying ended by a defect").with_source(e)))?;
         match outcome {
             Ok(outcome) => Ok(Some((number, begun, outcome))),
             // It stays unsettled, and with it the checkpoint before it.
-            Err(trouble) if trouble.error.kind() == ErrorKind::Cancelled => Ok(None),
-            Err(trouble) => Err(Halt::Trouble(trouble)),
+            Err(Halt::Trouble(trouble)) if trouble.error.kind() == ErrorKind::Cancelled => Ok(None),
+            Err(halt) => Err(halt),
         }
     }
 

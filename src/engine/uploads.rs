@@ -1,15 +1,15 @@
 //! Giving up uploads: again and again until the target knows them no more.
 
-use super::Context;
 use super::copy::target_key;
-use super::retry;
+use super::retry::{self, Trouble};
+use super::{Context, Halt};
 use crate::error::{Error, ErrorKind};
 use crate::object::UploadId;
 use crate::store::OpenUpload;
 use crate::task::Key;
 
 /// Gives up an upload of the task, or, where a crash came before its id was written down, every upload of its key.
-pub(super) async fn give_up(ctx: &Context, open: OpenUpload) -> crate::error::Result<()> {
+pub(super) async fn give_up(ctx: &Context, open: OpenUpload) -> Result<(), Halt> {
     let key = target_key(ctx, &open.key);
     match open.upload_id {
         Some(id) => abort(ctx, &key, &open.key, &UploadId(id)).await,
@@ -18,11 +18,7 @@ pub(super) async fn give_up(ctx: &Context, open: OpenUpload) -> crate::error::Re
 }
 
 /// An upload was asked for, and whether the target began it is not known: all uploads of just this key are given up.
-pub(super) async fn abort_unknown(
-    ctx: &Context,
-    target_key: &Key,
-    source_key: &Key,
-) -> crate::error::Result<()> {
+pub(super) async fn abort_unknown(ctx: &Context, target_key: &Key, source_key: &Key) -> Result<(), Halt> {
     match ctx.target.list_uploads(target_key).await {
         Ok(found) => {
             for upload in found {
@@ -32,9 +28,15 @@ pub(super) async fn abort_unknown(
         Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
             tracing::warn!(task.id = %ctx.task.id, key = ?target_key, %error, "an upload may have been left open");
         }
-        Err(error) => return Err(error),
+        Err(error) => return Err(Trouble::target(error).into()),
     }
-    ctx.store.remove_upload(ctx.task.id, source_key).await
+    forget(ctx, source_key).await
+}
+
+/// Takes an upload that is no more out of the ledger.
+pub(super) async fn forget(ctx: &Context, source_key: &Key) -> Result<(), Halt> {
+    let removed = ctx.store.remove_upload(ctx.task.id, source_key).await;
+    removed.map_err(Halt::Ledger)
 }
 
 /// Gives an upload up, again and again until the target knows it no more, and forgets it.
@@ -43,7 +45,7 @@ pub(super) async fn abort(
     target_key: &Key,
     source_key: &Key,
     upload: &UploadId,
-) -> crate::error::Result<()> {
+) -> Result<(), Halt> {
     let mut tries = 0;
     loop {
         tries += 1;
@@ -61,11 +63,11 @@ pub(super) async fn abort(
         };
         match result {
             Err(error) if error.kind() == ErrorKind::UploadNotFound => {
-                return ctx.store.remove_upload(ctx.task.id, source_key).await;
+                return forget(ctx, source_key).await;
             }
             Err(error) => match retry::delay(ctx.tuning.pace, &error, tries, rand::random()) {
                 Some(wait) => tokio::time::sleep(wait).await,
-                None => return Err(error),
+                None => return Err(Trouble::target(error).into()),
             },
             Ok(()) => {}
         }

@@ -3,9 +3,8 @@
 use super::{PROBE_GRACE, Parts};
 use crate::engine::hooks::Point;
 use crate::engine::retry::Trouble;
-use crate::engine::{self, Context};
+use crate::engine::{self, Context, Halt};
 use crate::error::Result;
-use crate::object::clouds::Side;
 use crate::store::Ending;
 use crate::task::{Reason, State, TaskId};
 
@@ -35,13 +34,15 @@ pub(super) async fn pass(parts: &Parts, ctx: &Context, attempt: i64) -> Result<(
             end(parts, id, attempt, Ending::PassFinished).await
         }
         // The task keeps the uploads, and the next start ends here again; once it has succeeded nobody could.
-        Err(error) => {
+        Err(Halt::Trouble(Trouble { side, error })) => {
             let trouble = Trouble {
-                side: Side::Target,
+                side,
                 error: error.during("give up an upload"),
             };
             end(parts, id, attempt, Ending::Broken(trouble.reason())).await
         }
+        Err(Halt::Ledger(error)) => Err(error),
+        Err(Halt::Fenced) => Ok(()),
     }
 }
 

@@ -2,5 +2,6 @@
 
 mod breaker;
 mod crash;
+mod ledger;
 mod matrix;
 mod simulation;

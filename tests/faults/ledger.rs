@@ -1,0 +1,55 @@
+//! A ledger that refuses a write in the middle of an object: neither the object's fault nor the target's.
+
+use std::time::Duration;
+
+use oms::sandbox::Operation;
+use oms::task::State;
+use sqlx::{Connection as _, SqliteConnection};
+
+use super::matrix::row::fill;
+use crate::support::checker::{History, check, failures};
+use crate::support::rig::{PATIENCE, Rig, Stores};
+
+async fn ledger(rig: &Rig) -> SqliteConnection {
+    let path = rig.folder.path().join("oms.db");
+    let options = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(PATIENCE);
+    SqliteConnection::connect_with(&options).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_ledger_that_takes_no_upload_burns_no_object_and_names_no_store() {
+    let stores = Stores::small().await;
+    fill(&stores);
+    let history = History::of(&stores);
+    let rig = Rig::quick().await;
+    let mut connection = ledger(&rig).await;
+    sqlx::query("CREATE TRIGGER full BEFORE INSERT ON uploads BEGIN SELECT RAISE(ABORT, 'full'); END")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    let id = rig.create(stores.order()).await;
+    rig.wait(id, |task| {
+        task.state == State::Running && !stores.arrived().is_empty()
+    })
+    .await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let task = rig.task(id).await;
+    assert_eq!(
+        (task.state, failures(&rig, id).await),
+        (State::Running, vec![]),
+        "{task:#?}"
+    );
+    let begun = stores.target.requests_count(Operation::CreateUpload);
+    assert_eq!(begun, 0, "an upload was begun that the ledger does not know");
+
+    sqlx::query("DROP TRIGGER full")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    rig.end(id).await;
+    let task = check(&stores, &rig, id, &history).await;
+    assert_eq!(task.state, State::Succeeded, "{task:#?}");
+    rig.shut_down().await;
+}

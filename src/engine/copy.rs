@@ -6,8 +6,10 @@
 use std::sync::atomic::Ordering;
 
 use super::breaker::Suspect;
+use super::cut::{Cut, cut, longest_whole, parts_may_help};
 use super::hooks::Point;
 use super::metadata::{Tagging, describe};
+use super::part::SourceTag;
 pub use super::proof::Proof;
 use super::proof::{gate, wants_hashes};
 use super::retry::{self, At as _, Attempt, Trouble};
@@ -81,9 +83,11 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Result<Outcome, Halt> 
     } else {
         SourceTag::Md5
     };
+    let mut longest = longest_whole(ctx);
     loop {
         tries += 1;
-        let trouble = match copy_once(ctx, &entry, tag, &tags).await {
+        let cut = cut(ctx.tuning.sizes.threshold, &entry, tag, longest);
+        let trouble = match copy_once(ctx, &entry, tag, cut, &tags).await {
             Ok(copied) => return Ok(Outcome::Copied(copied)),
             Err(Halt::Trouble(trouble)) => trouble,
             Err(halt) => return Err(halt),
@@ -91,6 +95,12 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Result<Outcome, Halt> 
         let kind = trouble.error.kind();
         if trouble.is_fatal() || kind == ErrorKind::Cancelled {
             return Err(trouble.into());
+        }
+        if cut == Cut::Whole && entry.size > ctx.tuning.sizes.threshold && parts_may_help(&trouble) {
+            longest = 0;
+            if !trouble.error.is_retryable() {
+                continue;
+            }
         }
         match (trouble.side, kind) {
             (Side::Source, ErrorKind::NotFound) => return Ok(Outcome::Gone),
@@ -141,14 +151,6 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Result<Outcome, Halt> 
     }
 }
 
-/// Whether the source's tag may be taken for the MD5 of the content when it looks like one. A store that encrypts with
-/// keys of its own gives tags that only look so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum SourceTag {
-    Md5,
-    Opaque,
-}
-
 /// The record of an object that could not be copied.
 pub fn failed(ctx: &Context, key: &Key, size: u64, trouble: &Trouble, tries: u32) -> Outcome {
     let error = &trouble.error;
@@ -188,14 +190,17 @@ fn one_source(ctx: &Context) -> bool {
     !matches!(ctx.task.spec.scope, Scope::Urls(_))
 }
 
-async fn copy_once(ctx: &Context, entry: &Entry, tag: SourceTag, tags: &Tagging) -> Result<Copied, Halt> {
-    let copied = if entry.size > ctx.tuning.sizes.threshold {
-        multipart::copy(ctx, entry, tags).await?
-    } else {
-        match ctx.route {
-            Route::ServerSide if inside_proves(ctx, entry) => copy_inside(ctx, entry, tags).await?,
-            Route::ServerSide | Route::Stream => stream_once(ctx, entry, tag, tags).await?,
-        }
+async fn copy_once(
+    ctx: &Context,
+    entry: &Entry,
+    tag: SourceTag,
+    cut: Cut,
+    tags: &Tagging,
+) -> Result<Copied, Halt> {
+    let copied = match (cut, ctx.route) {
+        (Cut::Parts, _) => multipart::copy(ctx, entry, tags).await?,
+        (Cut::Whole, Route::ServerSide) if inside_proves(ctx, entry) => copy_inside(ctx, entry, tags).await?,
+        (Cut::Whole, Route::ServerSide | Route::Stream) => stream_once(ctx, entry, tag, tags).await?,
     };
     // The one place that every copy passes: none counts under less proof than was asked for.
     gate(ctx, copied.proof).at_target()?;
@@ -219,7 +224,7 @@ async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag, tags: &Taggin
     check_length(entry, object.length).at_source()?;
     ctx.hooks.reach(Point::ObjectOpened).await;
 
-    let source_tag = object.info.etag.clone();
+    let source_tag = object.info.etag.clone().filter(|_| object.info.tag_is_hash());
     let md5 = source_tag
         .as_ref()
         .and_then(ETag::md5)

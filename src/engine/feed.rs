@@ -14,7 +14,7 @@ use super::hooks::Point;
 use super::list::Pages;
 use super::matcher::Matcher;
 use super::order::{OrderWatch, Step};
-use super::plan::{Decision, Existing, RefuseReason, decide};
+use super::plan::{Decision, Existing, RefuseReason, SkipReason, decide};
 use super::retry::{self, At as _, Attempt, Pace, Trouble};
 use super::{Context, Halt};
 use super::{listfile, listscan};
@@ -276,11 +276,27 @@ pub(super) async fn look_up(ctx: &Context, keys: Vec<Wanted>) -> Attempt<Vec<Can
 fn plan(ctx: &Context, entry: Entry, existing: Attempt<Option<Existing>>) -> Found {
     match existing {
         Ok(existing) => {
-            let decision = decide(&entry, existing.as_ref(), &ctx.task.spec);
+            let decision = match decide(&entry, existing.as_ref(), &ctx.task.spec) {
+                // Completed, and cut off before it was proved: only an equal tag would do.
+                Decision::Skip(SkipReason::Identical)
+                    if ctx.open.contains(&entry.key) && !same_tag(&entry, existing.as_ref()) =>
+                {
+                    Decision::Copy
+                }
+                decision => decision,
+            };
             Found::Planned(entry, decision)
         }
         Err(trouble) => Found::Unknown(trouble),
     }
+}
+
+fn same_tag(entry: &Entry, existing: Option<&Existing>) -> bool {
+    let tags = (
+        entry.etag.as_ref(),
+        existing.and_then(|found| found.etag.as_ref()),
+    );
+    matches!(tags, (Some(source), Some(target)) if source.same(target))
 }
 
 pub(super) async fn existing_at_target(ctx: &Context, key: &Key) -> Attempt<Option<Existing>> {

@@ -14,6 +14,9 @@ pub struct Sizes {
     pub smallest: u64,
     /// Part size when nothing else decides.
     pub usual: u64,
+    /// Objects above the threshold, up to this many bytes, are sent in one piece all the same when their tag is the MD5 of
+    /// all their bytes: only so can the target prove them with the hash that the source has.
+    pub whole: u64,
 }
 
 impl Default for Sizes {
@@ -23,6 +26,8 @@ impl Default for Sizes {
             // The limit of S3.
             smallest: 5 << 20,
             usual: 16 << 20,
+            // Read again from its beginning after a stop, which is more than a bucket of large objects should cost.
+            whole: 512 << 20,
         }
     }
 }
@@ -46,6 +51,9 @@ pub enum Boundaries {
     /// Ours.
     Own,
 }
+
+/// Largest object of one PUT or one copy inside a store (S3).
+pub const MAX_PUT: u64 = 5 << 30;
 
 /// Cuts an object of `size` bytes. `source_part` is the size of the source's first part and its number of parts, if
 /// it was uploaded in parts.

@@ -8,6 +8,7 @@
 
 pub mod breaker;
 pub mod copy;
+mod cut;
 pub mod feed;
 pub mod hooks;
 pub mod layout;
@@ -36,6 +37,7 @@ mod uploads;
 mod window;
 mod witness;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -48,7 +50,7 @@ use crate::error::Error;
 use crate::object::SharedStore;
 use crate::object::recent::Addresses;
 use crate::store::{ShardScope, Store};
-use crate::task::{Clock, Reason, Task, TaskSpec};
+use crate::task::{Clock, Key, Reason, Task, TaskSpec};
 use hooks::{Hooks, Point};
 use limit::{Streams, Throttle};
 use order::Order;
@@ -112,8 +114,16 @@ pub struct Context {
     pub source_tags_proved: AtomicBool,
     /// Set when the source's tags of uploads in parts were found to be none that S3 would make.
     pub source_joined_opaque: AtomicBool,
+    /// Set when an object that was joined from its source's parts had its source's tag.
+    pub source_joined_proved: AtomicBool,
     /// Set when the target's tags were found to look like MD5 sums without being some.
     pub target_tags_opaque: AtomicBool,
+    /// Set when the target's tags of parts were found to be none.
+    pub target_parts_opaque: AtomicBool,
+    /// Set when the target was seen to give objects that are joined from parts the tag that S3 makes.
+    pub target_joined_proved: AtomicBool,
+    /// Keys of uploads that an earlier attempt left open: their objects are not proved, whatever the target has.
+    pub open: HashSet<Key>,
 }
 
 /// Sizes and delays that nobody sets in production; tests make them small, so that they need neither large objects nor

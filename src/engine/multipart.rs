@@ -13,8 +13,10 @@ use super::copy::{Copied, Proof, pinned, target_key};
 use super::hooks::Point;
 use super::layout::{Boundaries, Layout, layout};
 use super::metadata::{Tagging, describe};
-use super::part::{self, PartJob};
+use super::part::{self, PartJob, Sent, SourceTag, Unproved};
+use super::proof::wants_hashes;
 use super::retry::{At as _, Attempt, Trouble};
+use super::stored::read_back_parts;
 use super::stream::Hashing;
 use super::uploads::{abort, abort_unknown, forget};
 use super::{Context, Halt, feed};
@@ -39,7 +41,12 @@ pub(super) async fn copy(ctx: &Context, entry: &Entry, tags: &Tagging) -> Result
         return Err(Trouble::source(Error::new(ErrorKind::Unsupported, text)).into());
     };
     let layout = layout(ctx.tuning.sizes, entry.size, source_part);
-    let hashing = part::hashing(ctx, layout).at_target()?;
+    let tag = if info.tag_is_hash() && !ctx.source_joined_opaque.load(Ordering::Relaxed) {
+        SourceTag::Md5
+    } else {
+        SourceTag::Opaque
+    };
+    let hashing = part::hashing(ctx, layout, tag).at_target()?;
     let (new, metadata) = describe(ctx, &entry.key, info, tags).await?;
     let job = Upload {
         entry: &entry,
@@ -48,16 +55,15 @@ pub(super) async fn copy(ctx: &Context, entry: &Entry, tags: &Tagging) -> Result
         layout,
         hashing,
     };
-    let proof = match upload_all(ctx, &job).await? {
-        Joined::AsSource => Proof::ETag,
-        Joined::Otherwise(Some(first))
-            if layout.boundaries == Boundaries::Source
-                && !ctx.source_joined_opaque.load(Ordering::Relaxed) =>
-        {
-            second_read(ctx, &job, &first).await?
-        }
-        Joined::Otherwise(_) => job.proof_of_parts(),
+    let joined = upload_all(ctx, &job).await?;
+    let comparable = layout.boundaries == Boundaries::Source && tag == SourceTag::Md5;
+    let proof = match joined.tag {
+        Tag::AsSource => Proof::ETag,
+        Tag::Made(first) if comparable => second_read(ctx, &job, &first).await?,
+        Tag::Made(_) | Tag::Other => proof_of_parts(ctx, &job, &joined.parts).await?,
     };
+    // Only now: an upload that the ledger holds as open is an object that is not proved.
+    forget(ctx, &entry.key).await?;
     Ok(Copied {
         bytes: entry.size,
         proof,
@@ -66,6 +72,7 @@ pub(super) async fn copy(ctx: &Context, entry: &Entry, tags: &Tagging) -> Result
 }
 
 /// What is uploaded, and how.
+#[derive(Clone, Copy)]
 struct Upload<'a> {
     entry: &'a Entry,
     etag: &'a ETag,
@@ -74,43 +81,59 @@ struct Upload<'a> {
     hashing: Hashing,
 }
 
-impl Upload<'_> {
-    /// What the parts prove by themselves: where they were hashed, each hash was compared with the part's tag, or the copy
-    /// would not have come so far.
-    fn proof_of_parts(&self) -> Proof {
-        match self.hashing {
-            Hashing::Md5 => Proof::Checksum,
-            Hashing::None => Proof::Size,
-        }
-    }
+/// An object that was joined from its parts.
+struct Joined {
+    tag: Tag,
+    parts: Vec<Sent>,
 }
 
-/// The tag of an object that was joined from its parts.
-enum Joined {
+/// Its tag.
+enum Tag {
     /// Equal to the source's.
     AsSource,
-    /// Another one; with its text where the target makes the tags of S3.
-    Otherwise(Option<ETag>),
+    /// Another one, as S3 makes it of the parts.
+    Made(ETag),
+    /// One that says nothing.
+    Other,
 }
 
 /// Cut as the source's was, and joined by a target that makes the tags of S3, the object has another tag. Either bytes
-/// were damaged on their way, or the source makes other tags: a second read that gives the same again tells.
+/// were damaged on their way, or the source makes other tags: a second read that gives the same again tells, unless the
+/// source was seen to make those of S3.
 async fn second_read(ctx: &Context, job: &Upload<'_>, first: &ETag) -> Result<Proof, Halt> {
     let key = target_key(ctx, &job.entry.key);
-    // Not left for a moment longer than needed: after a crash nothing would tell that it is wrong.
+    // Not left for a moment longer than needed.
     ctx.target.delete(&key).await.at_target()?;
-    match upload_all(ctx, job).await? {
-        Joined::AsSource => Ok(Proof::ETag),
-        Joined::Otherwise(Some(second)) if second.same(first) => {
+    forget(ctx, &job.entry.key).await?;
+    let again = upload_all(ctx, job).await?;
+    match again.tag {
+        Tag::AsSource => return Ok(Proof::ETag),
+        Tag::Made(second) if second.same(first) && !ctx.source_joined_proved.load(Ordering::Relaxed) => {
             ctx.source_joined_opaque.store(true, Ordering::Relaxed);
-            Ok(job.proof_of_parts())
+            return proof_of_parts(ctx, job, &again.parts).await;
         }
-        Joined::Otherwise(_) => {
-            ctx.target.delete(&key).await.at_target()?;
-            let text = "two reads of the source gave different bytes; what was written is removed";
-            Err(Trouble::source(Error::new(ErrorKind::Integrity, text)).into())
-        }
+        Tag::Made(_) | Tag::Other => {}
     }
+    ctx.target.delete(&key).await.at_target()?;
+    let text = "the source sent other bytes than its tag names; what was written is removed";
+    Err(Trouble::source(Error::new(ErrorKind::Integrity, text)).into())
+}
+
+/// What the parts prove by themselves. Tags that look like hashes of other bytes, or like none, are found out once from the
+/// joined object: its parts are read back and compared with what was sent.
+async fn proof_of_parts(ctx: &Context, job: &Upload<'_>, parts: &[Sent]) -> Result<Proof, Halt> {
+    if parts.iter().all(Sent::is_proved) {
+        return Ok(Proof::Checksum);
+    }
+    let Some(hashes) = parts.iter().map(|sent| sent.hash).collect::<Option<Vec<_>>>() else {
+        return Ok(Proof::Size);
+    };
+    if !wants_hashes(ctx) && !part::can_compare(ctx) {
+        return Ok(Proof::Size);
+    }
+    let key = target_key(ctx, &job.entry.key);
+    let spans = (1..).map(|number| job.layout.range(job.entry.size, number));
+    Ok(read_back_parts(ctx, &key, spans.zip(hashes)).await?)
 }
 
 /// Writes down what is about to be begun at the target, or was.
@@ -119,7 +142,7 @@ async fn note(ctx: &Context, upload: &OpenUpload) -> Result<(), Halt> {
     written.map_err(Halt::Ledger)
 }
 
-/// Uploads what is missing, and joins it.
+/// Uploads what is missing, and joins it. The ledger holds the upload as open also afterwards.
 async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, Halt> {
     let &Upload {
         entry,
@@ -152,7 +175,13 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, Halt> {
         }
     };
 
-    let (kept, to_send) = part::divide(done, layout.count, hashing);
+    let recorded = ctx.store.part_hashes(ctx.task.id, &entry.key).await;
+    let unproved = if hashing == Hashing::Md5 && (layout.boundaries == Boundaries::Own || wants_hashes(ctx)) {
+        Unproved::ReadAgain
+    } else {
+        Unproved::Keep
+    };
+    let (kept, to_send) = part::divide(done, recorded.map_err(Halt::Ledger)?, layout.count, unproved);
     let send = |(number, had)| {
         let job = PartJob {
             entry,
@@ -164,21 +193,29 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, Halt> {
         };
         part::send(ctx, job, had)
     };
-    let fresh: Vec<Part> = stream::iter(to_send.into_iter().map(send))
+    let fresh: Vec<Sent> = stream::iter(to_send.into_iter().map(send))
         .buffer_unordered(PARTS_AT_ONCE)
         .try_collect()
         .await
-        .map_err(|trouble| forget_if_gone(trouble, &upload))?;
-    let mut parts: Vec<Part> = kept.into_iter().chain(fresh).collect();
-    parts.sort_by_key(|part| part.number);
+        .map_err(|halt| forget_if_gone(halt, &upload))?;
+    let mut sent: Vec<Sent> = kept.into_iter().chain(fresh).collect();
+    sent.sort_by_key(|sent| sent.part.number);
+    let parts: Vec<Part> = sent.iter().map(|sent| sent.part.clone()).collect();
 
-    let written = complete(ctx, entry, &key, &upload, &parts, etag).await?;
+    let told = complete(ctx, entry, &key, &upload, &parts, etag).await?;
     ctx.hooks.reach(Point::UploadCompleted).await;
-    forget(ctx, &entry.key).await?;
-    Ok(match written {
-        Some(told) if told.same(etag) => Joined::AsSource,
-        told => Joined::Otherwise(told.filter(|told| joined_tag(&parts).is_some_and(|made| made.same(told)))),
-    })
+    let made = told.filter(|told| joined_tag(&parts).is_some_and(|made| made.same(told)) || told.same(etag));
+    ctx.target_joined_proved
+        .fetch_or(made.is_some(), Ordering::Relaxed);
+    let tag = match made {
+        Some(tag) if tag.same(etag) => {
+            ctx.source_joined_proved.store(true, Ordering::Relaxed);
+            Tag::AsSource
+        }
+        Some(tag) => Tag::Made(tag),
+        None => Tag::Other,
+    };
+    Ok(Joined { tag, parts: sent })
 }
 
 /// Headers of the source, and its part boundaries where it has some.
@@ -254,15 +291,17 @@ async fn resume(
 }
 
 /// An upload that vanished while its parts were sent is begun again by the next try of the object.
-fn forget_if_gone(trouble: Trouble, upload: &UploadId) -> Trouble {
-    if trouble.side == Side::Target && trouble.error.kind() == ErrorKind::UploadNotFound {
-        let text = format!("the upload {} is gone", upload.0);
-        return Trouble {
+fn forget_if_gone(halt: Halt, upload: &UploadId) -> Halt {
+    match halt {
+        Halt::Trouble(Trouble {
             side: Side::Target,
-            error: Error::new(ErrorKind::Unavailable, text),
-        };
+            error,
+        }) if error.kind() == ErrorKind::UploadNotFound => {
+            let text = format!("the upload {} is gone", upload.0);
+            Trouble::target(Error::new(ErrorKind::Unavailable, text)).into()
+        }
+        other => other,
     }
-    trouble
 }
 
 /// Joins the parts. When the answer is lost, or an earlier attempt had completed it, the target is asked what it has.

@@ -1,7 +1,8 @@
-//! One part of a large object: read and written, or copied inside the store, with its own tries; hashed and compared
-//! where the task asks for more proof than the length.
+//! One part of a large object: read and written, or copied inside the store, with its own tries; hashed while it passes,
+//! and compared with the tag that the target gives it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use http_body_util::BodyExt as _;
 
@@ -11,10 +12,10 @@ use super::layout::{Boundaries, Layout};
 use super::proof::{gate, wants_hashes};
 use super::retry::{self, At as _, Attempt, Trouble};
 use super::stream::{Hashing, metered};
-use super::{Context, Route};
+use super::{Context, Halt, Route};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::clouds::Side;
-use crate::object::{ETag, Entry, Part, Portion, UploadId};
+use crate::object::{Entry, Part, Portion, UploadId};
 use crate::task::Key;
 
 /// What is to be sent.
@@ -30,71 +31,143 @@ pub(super) struct PartJob<'a> {
     pub layout: Layout,
     /// Number, from 1.
     pub number: u32,
-    /// Whether its hash must be compared with its tag.
+    /// Whether to hash what passes.
     pub hashing: Hashing,
 }
 
-/// Whether parts have to be hashed. Parts of our own cut cannot give the target the source's tag, and the tags of a target
-/// that encrypts with keys of its own are no hashes: where that leaves less proof than asked for, nothing is sent.
-pub(super) fn hashing(ctx: &Context, layout: Layout) -> Result<Hashing> {
-    if layout.boundaries == Boundaries::Own {
-        gate(
-            ctx,
-            if ctx.task.spec.kms {
-                Proof::Size
-            } else {
-                Proof::Checksum
-            },
-        )?;
+/// A part that the target has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sent {
+    /// What the target says of it.
+    pub part: Part,
+    /// MD5 of what was read for it, where that was hashed.
+    pub hash: Option<[u8; 16]>,
+}
+
+impl Sent {
+    /// Whether the target's tag is the hash of what was read.
+    pub(super) fn is_proved(&self) -> bool {
+        self.hash.is_some() && self.hash == self.part.etag.md5()
     }
-    let tags_decide =
-        layout.boundaries == Boundaries::Source && (ctx.route == Route::ServerSide || ctx.task.spec.kms);
-    Ok(if wants_hashes(ctx) && !tags_decide {
+}
+
+/// Whether to hash parts: unless the joined object's tag will be compared with the source's, or nothing could be compared
+/// with the hashes.
+///
+/// # Errors
+/// `Unsupported` where the task asks for the source's tag, which an object of another cut cannot have.
+pub(super) fn hashing(ctx: &Context, layout: Layout, tag: SourceTag) -> Result<Hashing> {
+    let own = layout.boundaries == Boundaries::Own;
+    if own {
+        gate(ctx, Proof::Checksum)?;
+    }
+    let wanted = wants_hashes(ctx);
+    let useful = match ctx.route {
+        // A copy inside the store shows its bytes to nobody, unless more is asked for than it can prove.
+        Route::ServerSide => own && wanted,
+        Route::Stream => wanted || can_compare(ctx),
+    };
+    let tag_decides = !own && tag == SourceTag::Md5 && ctx.target_joined_proved.load(Ordering::Relaxed);
+    Ok(if useful && !tag_decides {
         Hashing::Md5
     } else {
         Hashing::None
     })
 }
 
-/// Which of the parts that the target holds already are taken as they are, and which are to be sent, or read again and
-/// compared: a part whose answer was lost was never compared.
-pub(super) fn divide(
-    mut done: BTreeMap<u32, Part>,
-    count: u32,
-    hashing: Hashing,
-) -> (Vec<Part>, Vec<(u32, Option<Part>)>) {
-    if hashing == Hashing::Md5 {
-        return (
-            Vec::new(),
-            (1..=count).map(|number| (number, done.remove(&number))).collect(),
-        );
-    }
-    let missing = (1..=count)
-        .filter(|number| !done.contains_key(number))
-        .map(|number| (number, None));
-    let missing = missing.collect();
-    (done.into_values().collect(), missing)
+/// Whether the target's tags of parts may be hashes. Where they are none, only a second read could tell, which is not made
+/// of every object unasked.
+pub(super) fn can_compare(ctx: &Context) -> bool {
+    !ctx.task.spec.kms && !ctx.target_parts_opaque.load(Ordering::Relaxed)
 }
 
-/// One part with its own tries.
-pub(super) async fn send(ctx: &Context, job: PartJob<'_>, mut had: Option<Part>) -> Attempt<Part> {
+/// Whether the source's tag may be taken for what S3 makes of the content when it looks like it. A store that encrypts with
+/// keys of its own gives tags that only look so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SourceTag {
+    /// The MD5 of the content, or of the MD5 sums of its parts.
+    Md5,
+    /// Nothing that can be computed.
+    Opaque,
+}
+
+/// Which of the parts that the target holds already are taken as they are, and which are to be sent, or read again and
+/// compared: a part whose answer was lost was never compared. `recorded` are the hashes of what was sent earlier.
+pub(super) fn divide(
+    mut done: BTreeMap<u32, Part>,
+    mut recorded: BTreeMap<u32, [u8; 16]>,
+    count: u32,
+    unproved: Unproved,
+) -> (Vec<Sent>, Vec<(u32, Option<Part>)>) {
+    let (mut kept, mut to_send) = (Vec::new(), Vec::new());
+    for number in 1..=count {
+        let hash = recorded.remove(&number);
+        match done.remove(&number) {
+            None => to_send.push((number, None)),
+            Some(part) if hash.is_none() && unproved == Unproved::ReadAgain => {
+                to_send.push((number, Some(part)));
+            }
+            Some(part) => kept.push(Sent { part, hash }),
+        }
+    }
+    (kept, to_send)
+}
+
+/// What becomes of parts that the target holds and nothing proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unproved {
+    /// They are kept: the tag of the whole tells.
+    Keep,
+    /// The source is read again, and compared with them.
+    ReadAgain,
+}
+
+/// One part with its own tries, written down with its hash.
+pub(super) async fn send(
+    ctx: &Context,
+    job: PartJob<'_>,
+    mut had: Option<Part>,
+) -> std::result::Result<Sent, Halt> {
     let mut tries = 0;
+    let mut before = None;
     loop {
         tries += 1;
-        match once(ctx, job, had.take()).await {
-            Ok(part) => {
+        let trouble = match once(ctx, job, had.take()).await {
+            Ok(sent) if is_settled(ctx, &sent, before) => {
+                if let Some(hash) = sent.hash {
+                    let noted = ctx
+                        .store
+                        .put_part_hash(ctx.task.id, &job.entry.key, job.number, hash);
+                    noted.await.map_err(Halt::Ledger)?;
+                }
                 ctx.hooks.reach(Point::PartWritten).await;
-                return Ok(part);
+                return Ok(sent);
             }
-            Err(trouble) => match retry::delay(ctx.tuning.pace, &trouble.error, tries, rand::random()) {
-                Some(wait) => tokio::time::sleep(wait).await,
-                None => return Err(trouble),
-            },
+            Ok(sent) => {
+                before = sent.hash;
+                let text = format!("part {} at the target has other bytes than were read", job.number);
+                Trouble::target(Error::new(ErrorKind::Integrity, text))
+            }
+            Err(trouble) => trouble,
+        };
+        match retry::delay(ctx.tuning.pace, &trouble.error, tries, rand::random()) {
+            Some(wait) => tokio::time::sleep(wait).await,
+            None => return Err(trouble.into()),
         }
     }
 }
 
-async fn once(ctx: &Context, job: PartJob<'_>, had: Option<Part>) -> Attempt<Part> {
+/// Whether a part needs no other try. One whose tag is another hash is sent once more; when the same bytes get another tag
+/// again, the target's tags may be no hashes, which is found out from the joined object.
+fn is_settled(ctx: &Context, sent: &Sent, before: Option<[u8; 16]>) -> bool {
+    sent.is_proved()
+        || sent.hash.is_none()
+        || sent.part.etag.md5().is_none()
+        || sent.hash == before
+        || !can_compare(ctx)
+}
+
+async fn once(ctx: &Context, job: PartJob<'_>, had: Option<Part>) -> Attempt<Sent> {
     let PartJob {
         entry,
         key,
@@ -119,7 +192,8 @@ async fn once(ctx: &Context, job: PartJob<'_>, had: Option<Part>) -> Attempt<Par
                 }
             })?;
         ctx.progress.add(length);
-        return Ok(Part { size: length, ..part });
+        let part = Part { size: length, ..part };
+        return Ok(Sent { part, hash: None });
     }
     let _permit = ctx.streams.enter().await.at_source()?;
     let object = ctx
@@ -135,20 +209,18 @@ async fn once(ctx: &Context, job: PartJob<'_>, had: Option<Part>) -> Attempt<Par
         return Err(Error::new(ErrorKind::Integrity, text)).at_source();
     }
     let (mut body, watch) = metered(object.body, length, &ctx.throttle, &ctx.progress, hashing);
-    if let Some(had) = had {
+    if let Some(part) = had {
         while let Some(frame) = body.frame().await {
             frame.at_source()?;
         }
-        compare(watch.take_md5(), &had.etag, number).at_target()?;
-        return Ok(had);
+        let hash = watch.take_md5();
+        return Ok(Sent { part, hash });
     }
     match ctx.target.upload_part(key, upload, number, length, body).await {
-        Ok(part) => {
-            if hashing == Hashing::Md5 {
-                compare(watch.take_md5(), &part.etag, number).at_target()?;
-            }
-            Ok(Part { size: length, ..part })
-        }
+        Ok(part) => Ok(Sent {
+            part: Part { size: length, ..part },
+            hash: watch.take_md5(),
+        }),
         Err(error) => match watch.take_error() {
             Some(cause) => Err(cause).at_source(),
             None => Err(error).at_target(),
@@ -156,54 +228,51 @@ async fn once(ctx: &Context, job: PartJob<'_>, had: Option<Part>) -> Attempt<Par
     }
 }
 
-/// Compares what was read with the tag of the part. A tag that is no hash proves nothing.
-fn compare(computed: Option<[u8; 16]>, tag: &ETag, number: u32) -> Result<()> {
-    match (computed, tag.md5()) {
-        (Some(computed), Some(told)) if computed == told => Ok(()),
-        (Some(_), Some(_)) => Err(Error::new(
-            ErrorKind::Integrity,
-            format!("part {number} at the target has other bytes than were read"),
-        )),
-        _ => {
-            let text = format!("the tag of part {number} is no hash, so it cannot be proved by checksum");
-            Err(Error::new(ErrorKind::Unsupported, text).with_code("ProofTooWeak"))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::ETag;
 
     fn part(number: u32) -> Part {
         Part {
             number,
-            etag: ETag::new("x"),
+            etag: ETag::new("01010101010101010101010101010101"),
             size: 1,
         }
     }
 
-    #[test]
-    fn parts_that_were_never_compared_are_not_taken_for_proved() {
-        let done = BTreeMap::from([(2, part(2))]);
-        let (kept, to_send) = divide(done.clone(), 3, Hashing::None);
-        assert_eq!((kept, to_send), (vec![part(2)], vec![(1, None), (3, None)]));
-        let (kept, to_send) = divide(done, 3, Hashing::Md5);
-        assert_eq!(
-            (kept, to_send),
-            (vec![], vec![(1, None), (2, Some(part(2))), (3, None)])
-        );
+    fn sent(number: u32, hash: Option<[u8; 16]>) -> Sent {
+        let part = part(number);
+        Sent { part, hash }
     }
 
     #[test]
-    fn a_hash_is_compared_and_anything_else_proves_nothing() {
-        let tag = ETag::new("00000000000000000000000000000000");
-        assert!(compare(Some([0; 16]), &tag, 1).is_ok());
-        assert_eq!(
-            compare(Some([1; 16]), &tag, 1).unwrap_err().kind(),
-            ErrorKind::Integrity
-        );
-        let weak = compare(Some([0; 16]), &ETag::new("opaque"), 1).unwrap_err();
-        assert_eq!(weak.code(), Some("ProofTooWeak"));
+    fn parts_that_were_never_compared_are_not_taken_for_proved() {
+        let done = BTreeMap::from([(2, part(2)), (3, part(3))]);
+        let recorded = BTreeMap::from([(3, [1; 16]), (4, [9; 16])]);
+        let divided = |unproved| divide(done.clone(), recorded.clone(), 4, unproved);
+        let (kept, to_send) = divided(Unproved::Keep);
+        assert_eq!(kept, [sent(2, None), sent(3, Some([1; 16]))]);
+        assert_eq!(to_send, [(1, None), (4, None)]);
+        let (kept, to_send) = divided(Unproved::ReadAgain);
+        assert_eq!(kept, [sent(3, Some([1; 16]))]);
+        assert_eq!(to_send, [(1, None), (2, Some(part(2))), (4, None)]);
+    }
+
+    #[test]
+    fn only_an_equal_hash_proves_a_part() {
+        for (hash, tag, proved) in [
+            (Some([1; 16]), "01010101010101010101010101010101", true),
+            (Some([2; 16]), "01010101010101010101010101010101", false),
+            (None, "01010101010101010101010101010101", false),
+            (None, "opaque", false),
+            (Some([1; 16]), "opaque", false),
+        ] {
+            let part = Part {
+                etag: ETag::new(tag),
+                ..part(1)
+            };
+            assert_eq!(Sent { part, hash }.is_proved(), proved, "{hash:?} {tag}");
+        }
     }
 }

@@ -36,7 +36,31 @@ pub(super) async fn holds_bytes(ctx: &Context, key: &Key, size: u64) -> Attempt<
 /// The target's tag is not what was expected: either it does not give MD5 sums, or it stored other bytes. Reading the
 /// object once tells which; wrong bytes are removed.
 pub(super) async fn read_back(ctx: &Context, key: &Key, size: u64, wanted: [u8; 16]) -> Attempt<Proof> {
-    let mut object = ctx.target.get(key, Portion::Whole, None).await.at_target()?;
+    if hash_of(ctx, key, Portion::Whole).await? == (size, wanted) {
+        ctx.target_tags_opaque.store(true, Ordering::Relaxed);
+        return Ok(Proof::Checksum);
+    }
+    remove_wrong(ctx, key).await
+}
+
+/// The same for an object that was joined from parts: each span of it must have its hash.
+pub(super) async fn read_back_parts(
+    ctx: &Context,
+    key: &Key,
+    parts: impl Iterator<Item = ((u64, u64), [u8; 16])>,
+) -> Attempt<Proof> {
+    for ((offset, length), wanted) in parts {
+        if hash_of(ctx, key, Portion::Range { offset, length }).await? != (length, wanted) {
+            return remove_wrong(ctx, key).await;
+        }
+    }
+    ctx.target_parts_opaque.store(true, Ordering::Relaxed);
+    Ok(Proof::Checksum)
+}
+
+/// How many bytes the target has, and their MD5.
+async fn hash_of(ctx: &Context, key: &Key, portion: Portion) -> Attempt<(u64, [u8; 16])> {
+    let mut object = ctx.target.get(key, portion, None).await.at_target()?;
     let mut hash = Md5::new();
     let mut read = 0;
     while let Some(frame) = object.body.frame().await {
@@ -45,10 +69,10 @@ pub(super) async fn read_back(ctx: &Context, key: &Key, size: u64, wanted: [u8; 
             hash.update(&data);
         }
     }
-    if read == size && <[u8; 16]>::from(hash.finalize()) == wanted {
-        ctx.target_tags_opaque.store(true, Ordering::Relaxed);
-        return Ok(Proof::Checksum);
-    }
+    Ok((read, hash.finalize().into()))
+}
+
+async fn remove_wrong(ctx: &Context, key: &Key) -> Attempt<Proof> {
     ctx.target.delete(key).await.at_target()?;
     Err(Error::new(
         ErrorKind::Integrity,

@@ -135,6 +135,20 @@ pub struct ObjectInfo {
     pub parts_count: Option<u32>,
     /// Storage class, when not the default.
     pub storage_class: Option<String>,
+    /// How the store keeps it encrypted, as it says: `AES256` with keys of the store alone, `aws:kms` and the like with
+    /// others; `None` when it does not say.
+    pub encryption: Option<String>,
+}
+
+impl ObjectInfo {
+    /// Whether the tag may be made of MD5 sums as S3 makes it. With keys other than the store's own it is not (S3, common
+    /// response headers: ETag).
+    #[must_use]
+    pub fn tag_is_hash(&self) -> bool {
+        self.encryption
+            .as_deref()
+            .is_none_or(|kind| kind.eq_ignore_ascii_case("AES256"))
+    }
 }
 
 /// Which bytes of an object.

@@ -53,6 +53,28 @@ pub enum Support {
     Ignored,
 }
 
+/// What a store gives as the tag of a part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PartTags {
+    /// The MD5 of its bytes.
+    #[default]
+    Md5,
+    /// Something that looks like one, as stores do that encrypt with keys of a service.
+    LikeMd5,
+    /// Something else.
+    Opaque,
+}
+
+impl PartTags {
+    fn of(self, md5: [u8; 16]) -> String {
+        match self {
+            Self::Md5 => hex::encode(md5),
+            Self::LikeMd5 => hex::encode(md5.map(|byte| !byte)),
+            Self::Opaque => format!("part-{}", hex::encode(md5)),
+        }
+    }
+}
+
 /// How a sandbox behaves. The default is close to Amazon S3.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SandboxOptions {
@@ -78,6 +100,8 @@ pub struct SandboxOptions {
     pub plus_for_space: bool,
     /// Smallest size of a part other than the last.
     pub min_part_size: u64,
+    /// Tags of parts; that of the joined object is S3's all the same.
+    pub part_tags: PartTags,
 }
 
 impl Default for SandboxOptions {
@@ -94,6 +118,7 @@ impl Default for SandboxOptions {
             page_size: 1000,
             plus_for_space: true,
             min_part_size: 5 * 1024 * 1024,
+            part_tags: PartTags::Md5,
         }
     }
 }

@@ -9,6 +9,7 @@ use s3s::dto::{
 };
 use s3s::{S3Request, S3Result, s3_error};
 
+use super::SandboxOptions;
 use super::bucket::{Upload, UploadedPart};
 use super::object::{Object, SandboxObject, Segments, multipart_etag, now};
 use super::service::{Service, source};
@@ -29,7 +30,7 @@ fn check_part_number(number: i32) -> S3Result<()> {
 
 impl Upload {
     /// The object that these parts make, in the order and with the ETags the client names.
-    fn assemble(&self, named: &[CompletedPart], min_part_size: u64) -> S3Result<Object> {
+    fn assemble(&self, named: &[CompletedPart], options: &SandboxOptions) -> S3Result<Object> {
         let mut chosen: Vec<&UploadedPart> = Vec::with_capacity(named.len());
         let mut last = 0;
         for part in named {
@@ -42,12 +43,12 @@ impl Upload {
             let etag = part.e_tag.as_ref().map(ETag::value);
             chosen.push(
                 uploaded
-                    .filter(|uploaded| etag == Some(hex::encode(uploaded.md5).as_str()))
+                    .filter(|uploaded| etag == Some(options.part_tags.of(uploaded.md5).as_str()))
                     .ok_or_else(|| s3_error!(InvalidPart, "part {number} is not there with this ETag"))?,
             );
         }
         if let Some((_, others)) = chosen.split_last()
-            && others.iter().any(|part| part.body.len() < min_part_size)
+            && others.iter().any(|part| part.body.len() < options.min_part_size)
         {
             return Err(s3_error!(EntityTooSmall));
         }
@@ -114,7 +115,7 @@ impl Service {
             md5: received.md5,
             last_modified: now(),
         };
-        let etag = ETag::Strong(hex::encode(part.md5));
+        let etag = ETag::Strong(self.options.part_tags.of(part.md5));
         self.keep_part(
             &input.bucket,
             &input.key,
@@ -161,7 +162,7 @@ impl Service {
             last_modified: now(),
         };
         let result = CopyPartResult {
-            e_tag: Some(ETag::Strong(hex::encode(md5))),
+            e_tag: Some(ETag::Strong(self.options.part_tags.of(md5))),
             last_modified: Some(part.last_modified.into()),
             ..CopyPartResult::default()
         };
@@ -190,7 +191,7 @@ impl Service {
             .by_ref()
             .take(max)
             .map(|(number, part)| Part {
-                e_tag: Some(ETag::Strong(hex::encode(part.md5))),
+                e_tag: Some(ETag::Strong(self.options.part_tags.of(part.md5))),
                 last_modified: Some(part.last_modified.into()),
                 part_number: Some(*number),
                 size: i64::try_from(part.body.len()).ok(),
@@ -228,7 +229,7 @@ impl Service {
         let conditions = self.conditions(input.if_match, input.if_none_match);
         let etag = self.store.with(&input.bucket, |bucket| {
             let upload = bucket.upload(&input.key, &input.upload_id)?;
-            let object = upload.assemble(&named, self.options.min_part_size)?;
+            let object = upload.assemble(&named, &self.options)?;
             let etag = object.head.etag.clone();
             self.store.write_into(bucket, &input.key, object, &conditions)?;
             bucket.uploads.remove(&input.upload_id);

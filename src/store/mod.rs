@@ -14,6 +14,8 @@ pub mod conformance;
 mod json;
 pub mod sqlite;
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 
 use crate::error::Result;
@@ -269,14 +271,18 @@ pub trait Store: Send + Sync {
         now: UnixMillis,
     ) -> Result<Option<State>>;
 
-    /// Remembers an open multipart upload; replaces an older one of the same key.
+    /// Remembers an open multipart upload; replaces an older one of the same key, and forgets the hashes of its parts.
     async fn put_upload(&self, id: TaskId, upload: &OpenUpload) -> Result<()>;
     /// The open upload of a key.
     async fn upload(&self, id: TaskId, key: &Key) -> Result<Option<OpenUpload>>;
     /// All open uploads of a task, in key order.
     async fn uploads(&self, id: TaskId) -> Result<Vec<OpenUpload>>;
-    /// Forgets an upload that was completed or aborted.
+    /// Forgets an upload that was completed or aborted, with the hashes of its parts.
     async fn remove_upload(&self, id: TaskId, key: &Key) -> Result<()>;
+    /// Remembers the MD5 of what was sent as a part of an open upload. Errors with `NotFound` without such an upload.
+    async fn put_part_hash(&self, id: TaskId, key: &Key, number: u32, md5: [u8; 16]) -> Result<()>;
+    /// The hashes of the parts of an open upload, by number.
+    async fn part_hashes(&self, id: TaskId, key: &Key) -> Result<BTreeMap<u32, [u8; 16]>>;
 
     /// Proves that the ledger can be written (for `/readyz`).
     async fn ping(&self) -> Result<()>;

@@ -277,6 +277,8 @@ async fn work(
         .open_pass(id, attempt, kind, &shards, parts.clock.now())
         .await?;
     parts.hooks.reach(Point::PassOpened).await;
+    let uploads = parts.store.uploads(id).await?;
+    let open = uploads.into_iter().map(|upload| upload.key).collect();
 
     let ctx = Arc::new(Context {
         route: connect::route(&task, &credentials),
@@ -299,7 +301,11 @@ async fn work(
         source_tags_opaque: AtomicBool::new(false),
         source_tags_proved: AtomicBool::new(false),
         source_joined_opaque: AtomicBool::new(false),
+        source_joined_proved: AtomicBool::new(false),
         target_tags_opaque: AtomicBool::new(false),
+        target_parts_opaque: AtomicBool::new(false),
+        target_joined_proved: AtomicBool::new(false),
+        open,
         task: Task {
             pass: Some(pass),
             ..task

@@ -292,4 +292,10 @@ impl Store for TestLedger {
     async fn remove_upload(&self, _: TaskId, _: &Key) -> Result<()> {
         unreachable!("no worker")
     }
+    async fn put_part_hash(&self, _: TaskId, _: &Key, _: u32, _: [u8; 16]) -> Result<()> {
+        unreachable!("no worker")
+    }
+    async fn part_hashes(&self, _: TaskId, _: &Key) -> Result<BTreeMap<u32, [u8; 16]>> {
+        unreachable!("no worker")
+    }
 }

@@ -48,6 +48,8 @@ pub const QUICK: Tuning = Tuning {
         threshold: 4 * SMALL_PART,
         smallest: SMALL_PART,
         usual: 2 * SMALL_PART,
+        // Nothing is kept in one piece above the threshold, so that small objects can have parts.
+        whole: 0,
     },
 };
 
@@ -194,13 +196,19 @@ impl Rig {
 
     /// The same on the ledger in `folder`.
     pub async fn quick_in(folder: Arc<TempDir>) -> Self {
+        Self::quick_with(folder, QUICK.sizes.whole).await
+    }
+
+    /// The same with objects of up to `whole` bytes in one piece, where that proves them.
+    pub async fn quick_with(folder: Arc<TempDir>, whole: u64) -> Self {
         let second = Duration::from_secs(1);
         let timeouts = Timeouts {
             answer: second,
             complete: second,
             stall: second / 4,
         };
-        Self::tuned(folder, Hooks::default(), QUICK, timeouts).await
+        let sizes = Sizes { whole, ..QUICK.sizes };
+        Self::tuned(folder, Hooks::default(), Tuning { sizes, ..QUICK }, timeouts).await
     }
 
     /// One with its own sizes, delays and time limits.

@@ -36,7 +36,16 @@ pub(in crate::object) fn object_info(headers: &HeaderMap, size: u64) -> ObjectIn
         storage_class: text(headers, "x-amz-storage-class")
             .filter(|class| *class != "STANDARD")
             .map(str::to_owned),
+        encryption: encryption(headers),
     }
+}
+
+/// How the object is encrypted. A customer's own key is named apart from the others.
+fn encryption(headers: &HeaderMap) -> Option<String> {
+    if headers.contains_key("x-amz-server-side-encryption-customer-algorithm") {
+        return Some("customer".to_owned());
+    }
+    text(headers, "x-amz-server-side-encryption").map(str::to_owned)
 }
 
 /// The entity tag, if there is one.

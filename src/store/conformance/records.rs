@@ -1,5 +1,7 @@
 //! Tasks, failures and uploads as records: written, read, paged, kept apart.
 
+use std::collections::BTreeMap;
+
 use super::{Subject, at, counted, failure, fresh, new_task};
 use crate::error::ErrorKind;
 use crate::object::ETag;
@@ -261,11 +263,38 @@ async fn uploads_are_kept_by_key(store: &dyn Store) {
         store.uploads(subject.id).await.unwrap(),
         [second.clone(), first.clone()]
     );
+    let hashes = BTreeMap::from([(1, [1; 16]), (10_000, [2; 16])]);
+    for (number, md5) in &hashes {
+        store
+            .put_part_hash(subject.id, &first.key, *number, *md5)
+            .await
+            .unwrap();
+    }
+    store
+        .put_part_hash(subject.id, &first.key, 1, [1; 16])
+        .await
+        .unwrap();
+    assert_eq!(store.part_hashes(subject.id, &first.key).await.unwrap(), hashes);
     let newer = upload(b"\xff", "three", "x");
     store.put_upload(subject.id, &newer).await.unwrap();
+    let forgotten = BTreeMap::new();
+    assert_eq!(
+        store.part_hashes(subject.id, &first.key).await.unwrap(),
+        forgotten
+    );
+    store
+        .put_part_hash(subject.id, &first.key, 7, [7; 16])
+        .await
+        .unwrap();
     assert_eq!(store.upload(subject.id, &first.key).await.unwrap(), Some(newer));
     store.remove_upload(subject.id, &first.key).await.unwrap();
     store.remove_upload(subject.id, &first.key).await.unwrap();
+    assert_eq!(
+        store.part_hashes(subject.id, &first.key).await.unwrap(),
+        forgotten
+    );
+    let late = store.put_part_hash(subject.id, &first.key, 8, [8; 16]).await;
+    assert_eq!(late.unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(store.upload(subject.id, &first.key).await.unwrap(), None);
     assert_eq!(store.uploads(subject.id).await.unwrap(), [second]);
 }

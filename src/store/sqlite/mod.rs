@@ -18,6 +18,7 @@ mod work;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use async_trait::async_trait;
@@ -189,6 +190,14 @@ impl Store for SqliteStore {
 
     async fn remove_upload(&self, id: TaskId, key: &Key) -> Result<()> {
         uploads::remove(&self.0, id, key).await
+    }
+
+    async fn put_part_hash(&self, id: TaskId, key: &Key, number: u32, md5: [u8; 16]) -> Result<()> {
+        uploads::put_hash(&self.0, id, key, number, md5).await
+    }
+
+    async fn part_hashes(&self, id: TaskId, key: &Key) -> Result<BTreeMap<u32, [u8; 16]>> {
+        uploads::hashes(&self.0, id, key).await
     }
 
     async fn ping(&self) -> Result<()> {

@@ -1,9 +1,11 @@
 //! Multipart uploads that are open at the targets.
 
+use std::collections::BTreeMap;
+
 use super::error::translate;
-use super::ledger::Ledger;
-use super::rows;
-use crate::error::Result;
+use super::ledger::{Ledger, end, run};
+use super::rows::{self, get};
+use crate::error::{Error, Result};
 use crate::store::OpenUpload;
 use crate::task::{Key, TaskId};
 
@@ -20,7 +22,13 @@ pub(super) async fn put(ledger: &Ledger, id: TaskId, upload: &OpenUpload) -> Res
     .bind(upload.part_size)
     .bind(upload.source_etag.as_str())
     .bind(upload.size);
-    ledger.change(statement).await.map(drop)
+    let forget = sqlx::query("DELETE FROM part_hashes WHERE task_id = ?1 AND key = ?2")
+        .bind(id.get())
+        .bind(upload.key.as_bytes());
+    let mut tx = ledger.begin().await?;
+    run(&mut tx, statement).await?;
+    run(&mut tx, forget).await?;
+    end(tx).await
 }
 
 pub(super) async fn one(ledger: &Ledger, id: TaskId, key: &Key) -> Result<Option<OpenUpload>> {
@@ -51,4 +59,40 @@ pub(super) async fn remove(ledger: &Ledger, id: TaskId, key: &Key) -> Result<()>
         .bind(id.get())
         .bind(key.as_bytes());
     ledger.change(statement).await.map(drop)
+}
+
+pub(super) async fn put_hash(
+    ledger: &Ledger,
+    id: TaskId,
+    key: &Key,
+    number: u32,
+    md5: [u8; 16],
+) -> Result<()> {
+    let statement = sqlx::query(
+        "INSERT INTO part_hashes (task_id, key, number, md5) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT (task_id, key, number) DO UPDATE SET md5 = excluded.md5",
+    )
+    .bind(id.get())
+    .bind(key.as_bytes())
+    .bind(number)
+    .bind(md5.to_vec());
+    ledger.change(statement).await.map(drop)
+}
+
+pub(super) async fn hashes(ledger: &Ledger, id: TaskId, key: &Key) -> Result<BTreeMap<u32, [u8; 16]>> {
+    sqlx::query("SELECT number, md5 FROM part_hashes WHERE task_id = ?1 AND key = ?2")
+        .bind(id.get())
+        .bind(key.as_bytes())
+        .fetch_all(ledger.readers())
+        .await
+        .map_err(translate)?
+        .iter()
+        .map(|row| {
+            let md5: &[u8] = get(row, "md5")?;
+            let md5 = md5
+                .try_into()
+                .map_err(|_| Error::internal("a hash has another length"))?;
+            Ok((get(row, "number")?, md5))
+        })
+        .collect()
 }

@@ -16,8 +16,8 @@
 //! * F55 (common prefixes): the engine lists without a delimiter.
 //! * F57, F58 (list files): tests of those task types. F59: `faults::crash`, the kill loop, the simulation. F60 to F62 and
 //!   F64 to F69 (our own process): not a matter of stores.
-//! * Bytes of an object in parts that are damaged in the same way at every read: they look like those of a store that
-//!   makes other tags, and are counted as proved by their size only.
+//! * Bytes that are damaged in the same way at every read: `engine::proofs`. In a bucket where no other object's tag could
+//!   be compared, an object in parts cannot be told from one of a store that makes other tags.
 
 mod bodies;
 mod listing;

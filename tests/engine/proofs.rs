@@ -1,0 +1,340 @@
+//! What proves the copy of an object above the threshold: the source's tag where the target can compute it, hashes of the
+//! parts elsewhere, a second read where neither tells.
+
+use std::sync::Arc;
+
+use oms::engine::hooks::{Hooks, Point};
+use oms::object::s3::Timeouts;
+use oms::sandbox::{Fault, FaultRule, Operation, PartTags, SandboxObject, SandboxOptions};
+use oms::service::CreateTask;
+use oms::task::rules::MinimumProof;
+use oms::task::{CopyRules, StartMode, State, Task};
+use tempfile::TempDir;
+use tokio::sync::Notify;
+
+use crate::support::checker::{History, check, failures};
+use crate::support::rig::{QUICK, Rig, SMALL_PART, SOURCE, Stores};
+
+/// Parts that an object of ours is cut into.
+const PARTS: usize = 4;
+
+fn bytes(seed: u64) -> Vec<u8> {
+    let byte = |n: u64| (n.wrapping_mul(2_654_435_761).wrapping_add(seed * 97) >> 7).to_le_bytes()[0];
+    (0..7 * SMALL_PART + 5).map(byte).collect()
+}
+
+fn put_large(stores: &Stores, key: &str, seed: u64) {
+    stores.source.put(SOURCE, key, SandboxObject::new(bytes(seed)));
+}
+
+fn proofs(task: &Task) -> (i64, i64, i64) {
+    let c = task.counters;
+    (c.proved_etag, c.proved_checksum, c.proved_size)
+}
+
+fn wrong_tag() -> Fault {
+    Fault::Header {
+        name: "etag",
+        value: Some("\"0cc175b9c0f1b6a831c399e269772661\"".to_owned()),
+    }
+}
+
+/// A rig that keeps objects of up to this many bytes in one piece, where that proves them.
+async fn rig(whole: u64) -> Rig {
+    Rig::quick_with(Arc::new(TempDir::new().unwrap()), whole).await
+}
+
+/// Runs a task over everything, and checks what came of it.
+async fn run(stores: &Stores, rig: &Rig, minimum_proof: MinimumProof) -> Task {
+    let history = History::of(stores);
+    let rules = CopyRules {
+        minimum_proof,
+        ..CopyRules::default()
+    };
+    let order = stores.order();
+    let id = rig.create(CreateTask { rules, ..order }).await;
+    rig.end(id).await;
+    check(stores, rig, id, &history).await
+}
+
+#[tokio::test]
+async fn one_piece_is_proved_by_the_tag_and_longer_ones_by_their_parts() {
+    for (whole, wanted, parts) in [(1 << 30, (1, 0, 0), 0), (0, (0, 1, 0), PARTS)] {
+        let stores = Stores::small().await;
+        put_large(&stores, "k", 1);
+        let rig = rig(whole).await;
+        let task = run(&stores, &rig, MinimumProof::Size).await;
+        assert_eq!(
+            (task.state, proofs(&task)),
+            (State::Succeeded, wanted),
+            "{task:#?}"
+        );
+        assert_eq!(stores.target.requests_count(Operation::UploadPart), parts);
+        stores.assert_same();
+    }
+}
+
+#[tokio::test]
+async fn one_piece_that_breaks_off_or_is_too_large_goes_in_parts() {
+    let too_large = Fault::Status {
+        status: 400,
+        code: "EntityTooLarge".to_owned(),
+        retry_after: None,
+    };
+    for (operation, fault) in [
+        (Operation::GetObject, Fault::TruncateBody { after: 99 }),
+        (Operation::GetObject, Fault::EarlyClose { after: 99 }),
+        (Operation::PutObject, Fault::ResetBefore),
+        (Operation::PutObject, too_large),
+    ] {
+        let stores = Stores::small().await;
+        put_large(&stores, "k", 1);
+        let side = match operation {
+            Operation::GetObject => &stores.source,
+            _ => &stores.target,
+        };
+        let name = format!("{fault:?}");
+        side.faults()
+            .add(FaultRule::new(operation, fault).key("k").times(1));
+        let rig = rig(1 << 30).await;
+        let task = run(&stores, &rig, MinimumProof::Size).await;
+        assert_eq!(
+            (task.state, proofs(&task)),
+            (State::Succeeded, (0, 1, 0)),
+            "{name} {task:#?}"
+        );
+        assert_eq!(
+            stores.target.requests_count(Operation::UploadPart),
+            PARTS,
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn wrong_bytes_in_one_piece_are_never_sent_by_a_way_that_does_not_notice() {
+    let stores = Stores::small().await;
+    put_large(&stores, "k", 1);
+    stores.source.put(SOURCE, "a small one", SandboxObject::new("x"));
+    let corrupt = Fault::CorruptBody { at: 9 };
+    // Behind another object, so that the source is known for tags that are hashes of its bytes.
+    stores
+        .source
+        .faults()
+        .add(FaultRule::new(Operation::GetObject, corrupt).key("k"));
+    let rig = rig(1 << 30).await;
+    let history = History::of(&stores);
+    let order = CreateTask {
+        threads: 1,
+        ..stores.order()
+    };
+    let id = rig.create(order).await;
+    rig.end(id).await;
+    let task = check(&stores, &rig, id, &history).await;
+    let found = failures(&rig, id).await;
+    assert_eq!((task.counters.failed, proofs(&task)), (1, (1, 0, 0)), "{task:#?}");
+    assert_eq!(found[0].code, "BadDigest");
+}
+
+#[tokio::test]
+async fn a_part_that_arrived_with_other_bytes_is_sent_again() {
+    let stores = Stores::small().await;
+    put_large(&stores, "k", 1);
+    let rule = FaultRule::new(Operation::UploadPart, wrong_tag()).times(1);
+    stores.target.faults().add(rule);
+    let rig = rig(0).await;
+    let task = run(&stores, &rig, MinimumProof::Size).await;
+    assert_eq!(
+        (task.state, proofs(&task)),
+        (State::Succeeded, (0, 1, 0)),
+        "{task:#?}"
+    );
+    assert_eq!(stores.target.requests_count(Operation::UploadPart), PARTS + 1);
+    assert_eq!(stores.target.requests_count(Operation::GetObject), 0);
+}
+
+#[tokio::test]
+async fn tags_of_parts_that_are_no_hashes_are_found_out_by_reading_back_once() {
+    for (minimum, wanted) in [
+        // The first one is read back; the others are known to have no comparable tags.
+        (MinimumProof::Size, (0, 1, 2)),
+        (MinimumProof::Checksum, (0, 3, 0)),
+    ] {
+        for part_tags in [PartTags::LikeMd5, PartTags::Opaque] {
+            let options = |part_tags| SandboxOptions {
+                part_tags,
+                min_part_size: SMALL_PART,
+                ..SandboxOptions::default()
+            };
+            let stores = Stores::with(options(PartTags::Md5), options(part_tags)).await;
+            for seed in 0..3 {
+                put_large(&stores, &format!("k{seed}"), seed);
+            }
+            let rig = rig(0).await;
+            let history = History::of(&stores);
+            let rules = CopyRules {
+                minimum_proof: minimum,
+                ..CopyRules::default()
+            };
+            let order = CreateTask {
+                threads: 1,
+                rules,
+                ..stores.order()
+            };
+            let id = rig.create(order).await;
+            rig.end(id).await;
+            let task = check(&stores, &rig, id, &history).await;
+            assert_eq!(
+                (task.state, proofs(&task)),
+                (State::Succeeded, wanted),
+                "{minimum:?} {part_tags:?} {task:#?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_reads_back_as_other_bytes_is_removed() {
+    let like = SandboxOptions {
+        part_tags: PartTags::LikeMd5,
+        min_part_size: SMALL_PART,
+        ..SandboxOptions::default()
+    };
+    let stores = Stores::with(SandboxOptions::default(), like).await;
+    put_large(&stores, "k", 1);
+    let faults = stores.target.faults();
+    faults.add(FaultRule::new(Operation::GetObject, Fault::CorruptBody { at: 9 }));
+    let rig = rig(0).await;
+    let task = run(&stores, &rig, MinimumProof::Size).await;
+    assert_eq!(
+        (task.state, task.counters.failed),
+        (State::Failed, 1),
+        "{task:#?}"
+    );
+    assert_eq!(stores.arrived(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_source_with_keys_of_its_own_has_tags_that_are_no_hashes() {
+    let stores = Stores::small().await;
+    for n in 0..9 {
+        let key = format!("honest {n}");
+        stores.source.put(SOURCE, &key, SandboxObject::new(key.clone()));
+    }
+    let parted = SandboxObject::multipart(bytes(1), 2 * SMALL_PART);
+    stores.source.put(SOURCE, "honest in parts", parted);
+    // As a bucket has them whose default was changed: they look like all others, but for one header.
+    let mut small = SandboxObject::new("encrypted");
+    small.etag = "0cc175b9c0f1b6a831c399e269772661".to_owned();
+    stores.source.put(SOURCE, "kms", small);
+    let mut parted = SandboxObject::multipart(bytes(2), 2 * SMALL_PART);
+    parted.etag = "0cc175b9c0f1b6a831c399e269772661-4".to_owned();
+    stores.source.put(SOURCE, "kms in parts", parted);
+    for operation in [Operation::GetObject, Operation::HeadObject] {
+        let encrypted = Fault::Header {
+            name: "x-amz-server-side-encryption",
+            value: Some("aws:kms".to_owned()),
+        };
+        let rule = FaultRule::new(operation, encrypted).key_prefix("kms");
+        stores.source.faults().add(rule);
+    }
+    let rig = rig(0).await;
+    let history = History::of(&stores);
+    let order = CreateTask {
+        threads: 1,
+        ..stores.order()
+    };
+    let id = rig.create(order).await;
+    rig.end(id).await;
+    let task = check(&stores, &rig, id, &history).await;
+    assert_eq!(
+        (task.state, proofs(&task)),
+        (State::Succeeded, (10, 2, 0)),
+        "{task:#?}"
+    );
+}
+
+#[tokio::test]
+async fn parts_damaged_in_the_same_way_at_each_read_are_not_believed_of_an_honest_source() {
+    let stores = Stores::small().await;
+    for seed in 0..2 {
+        let parted = SandboxObject::multipart(bytes(seed), 2 * SMALL_PART);
+        stores.source.put(SOURCE, &format!("k{seed}"), parted);
+    }
+    let corrupt = Fault::CorruptBody { at: 9 };
+    stores
+        .source
+        .faults()
+        .add(FaultRule::new(Operation::GetObject, corrupt).key("k1"));
+    let rig = rig(0).await;
+    let history = History::of(&stores);
+    let order = CreateTask {
+        threads: 1,
+        ..stores.order()
+    };
+    let id = rig.create(order).await;
+    rig.end(id).await;
+    let task = check(&stores, &rig, id, &history).await;
+    assert_eq!((task.counters.failed, proofs(&task)), (1, (1, 0, 0)), "{task:#?}");
+    assert_eq!(stores.arrived(), ["k0"]);
+}
+
+#[tokio::test]
+async fn a_start_in_the_middle_reads_no_proved_part_again() {
+    let stores = Stores::small().await;
+    put_large(&stores, "k", 1);
+    let rule = FaultRule::new(
+        Operation::UploadPart,
+        Fault::Delay(std::time::Duration::from_secs(30)),
+    );
+    // The last part hangs, until the task is stopped.
+    stores.target.faults().add(rule.skip(PARTS as u64 - 1));
+    let rig = rig(0).await;
+    let history = History::of(&stores);
+    let id = rig.create(stores.order()).await;
+    let arrived = || stores.target.requests_count(Operation::UploadPart) == PARTS - 1;
+    rig.wait(id, |_| arrived()).await;
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    rig.pause(id).await;
+    stores.target.faults().clear();
+    stores.source.clear_requests();
+    rig.start(id, StartMode::Full, stores.credentials()).await;
+    rig.end(id).await;
+    let task = check(&stores, &rig, id, &history).await;
+    assert_eq!(
+        (task.state, proofs(&task)),
+        (State::Succeeded, (0, 1, 0)),
+        "{task:#?}"
+    );
+    assert_eq!(stores.source.requests_count(Operation::GetObject), 1);
+}
+
+#[tokio::test]
+async fn what_was_joined_and_not_yet_proved_at_a_crash_is_copied_again() {
+    let stores = Stores::small().await;
+    put_large(&stores, "k", 1);
+    let history = History::of(&stores);
+    let folder = Arc::new(TempDir::new().unwrap());
+    let reached = Arc::new(Notify::new());
+    let tell = Arc::clone(&reached);
+    let hooks = Hooks::new(move |point| {
+        if point == Point::UploadCompleted {
+            tell.notify_one();
+            return Box::pin(std::future::pending());
+        }
+        Box::pin(std::future::ready(()))
+    });
+    let first = Rig::tuned(Arc::clone(&folder), hooks, QUICK, Timeouts::default()).await;
+    let id = first.create(stores.order()).await;
+    reached.notified().await;
+    assert_eq!(stores.arrived(), ["k"], "it is joined");
+    first.kill().await;
+    let next = Rig::quick_in(folder).await;
+    next.end(id).await;
+    let task = check(&stores, &next, id, &history).await;
+    assert_eq!(
+        (task.counters.skipped, proofs(&task)),
+        (0, (0, 1, 0)),
+        "{task:#?}"
+    );
+}

@@ -15,7 +15,7 @@ use super::proof::{gate, wants_hashes};
 use super::retry::{self, At as _, Attempt, Trouble};
 use super::stored::{acknowledged, holds_bytes, read_back};
 use super::stream::{Hashing, metered};
-use super::{Context, Halt, Route, feed, multipart};
+use super::{Context, Halt, Route, feed, missing, multipart};
 use crate::error::{Error, ErrorKind};
 use crate::object::clouds::Side;
 use crate::object::{CopySource, ETag, Entry, ObjectInfo, Portion, WriteIf};
@@ -92,6 +92,16 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Result<Outcome, Halt> 
             Err(Halt::Trouble(trouble)) => trouble,
             Err(halt) => return Err(halt),
         };
+        let trouble = match (trouble.side, trouble.error.kind()) {
+            (Side::Source, ErrorKind::NotFound) if missing::is_told(&trouble.error) => {
+                return Ok(Outcome::Gone);
+            }
+            (Side::Source, ErrorKind::NotFound) => match missing::confirm(ctx, &entry.key).await {
+                Ok(()) => return Ok(Outcome::Gone),
+                Err(trouble) => trouble,
+            },
+            _ => trouble,
+        };
         let kind = trouble.error.kind();
         if trouble.is_fatal() || kind == ErrorKind::Cancelled {
             return Err(trouble.into());
@@ -103,14 +113,17 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Result<Outcome, Halt> 
             }
         }
         match (trouble.side, kind) {
-            (Side::Source, ErrorKind::NotFound) => return Ok(Outcome::Gone),
             (Side::Source, ErrorKind::PreconditionFailed) if refreshed.is_none() => {
                 // Changed since it was listed: take the version that is there now, once.
                 match feed::head(ctx.tuning.pace, &ctx.source, &entry.key)
                     .await
                     .at_source()
                 {
-                    Ok(None) => return Ok(Outcome::Gone),
+                    Ok(None) => match missing::confirm(ctx, &entry.key).await {
+                        Ok(()) => return Ok(Outcome::Gone),
+                        Err(trouble) if trouble.is_fatal() => return Err(trouble.into()),
+                        Err(trouble) => return Ok(failed(ctx, &entry.key, entry.size, &trouble, tries)),
+                    },
                     Ok(Some(ObjectInfo {
                         size,
                         etag,
@@ -186,7 +199,7 @@ pub fn failed(ctx: &Context, key: &Key, size: u64, trouble: &Trouble, tries: u32
 }
 
 /// Whether one object tells anything of the next: the addresses of a list are servers of their own.
-fn one_source(ctx: &Context) -> bool {
+pub(super) fn one_source(ctx: &Context) -> bool {
     !matches!(ctx.task.spec.scope, Scope::Urls(_))
 }
 

@@ -17,7 +17,7 @@ use super::order::{OrderWatch, Step};
 use super::plan::{Decision, Existing, RefuseReason, SkipReason, decide};
 use super::retry::{self, At as _, Attempt, Pace, Trouble};
 use super::{Context, Halt};
-use super::{listfile, listscan};
+use super::{listfile, listscan, missing};
 use crate::error::{ErrorKind, Result};
 use crate::object::{Entry, ListFrom, ObjectInfo, SharedStore};
 use crate::store::{ClaimedShard, ShardScope};
@@ -245,7 +245,10 @@ pub(super) async fn look_up(ctx: &Context, keys: Vec<Wanted>) -> Attempt<Vec<Can
                 });
             }
             let step = match head(ctx.tuning.pace, &ctx.source, &key).await.at_source() {
-                Ok(None) => Found::Missing,
+                Ok(None) => match missing::confirm(ctx, &key).await {
+                    Ok(()) => Found::Missing,
+                    Err(trouble) => Found::Unknown(trouble),
+                },
                 Ok(Some(info)) => {
                     let entry = Entry {
                         key: key.clone(),

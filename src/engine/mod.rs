@@ -19,6 +19,7 @@ mod listfile;
 mod listscan;
 mod matcher;
 mod metadata;
+mod missing;
 pub mod multipart;
 pub mod order;
 mod part;

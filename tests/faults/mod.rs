@@ -4,4 +4,5 @@ mod breaker;
 mod crash;
 mod ledger;
 mod matrix;
+mod missing;
 mod simulation;

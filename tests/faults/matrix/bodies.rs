@@ -213,7 +213,19 @@ async fn changes() {
         rows.push(row(O::GetObject, 0));
         if key != PLAIN {
             rows.push(row(O::GetObject, 1));
-            rows.push(row(O::HeadObject, 0));
+            // The listing still has it: what has no document to say so is not believed.
+            let head = row(O::HeadObject, 0);
+            rows.push(head.fails(&[key], "ListedButMissing"));
+        }
+        for times in [Times::Some(1), FEW] {
+            let foreign = Row::new(
+                "F39 foreign",
+                Source,
+                O::GetObject,
+                answer(404, "NotFound"),
+                times,
+            );
+            rows.push(foreign.of(key));
         }
     }
     run(rows).await;

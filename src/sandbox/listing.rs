@@ -10,6 +10,7 @@ use s3s::dto::{
 };
 use s3s::{S3Result, s3_error};
 
+use super::KeyEncoding;
 use super::front::Twist;
 use super::page::{Entry, Page, page};
 use super::service::Service;
@@ -23,22 +24,16 @@ const URL: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/');
 
 /// How keys are written into the answer.
-struct Text {
-    url: bool,
-    plus_for_space: bool,
+enum Text {
+    Plain,
+    Url(KeyEncoding),
 }
 
 impl Text {
     fn new(service: &Service, encoding: Option<&EncodingType>) -> S3Result<Self> {
         match encoding.map(EncodingType::as_str) {
-            None => Ok(Self {
-                url: false,
-                plus_for_space: false,
-            }),
-            Some("url") => Ok(Self {
-                url: true,
-                plus_for_space: service.options.plus_for_space,
-            }),
+            None => Ok(Self::Plain),
+            Some("url") => Ok(Self::Url(service.options.key_encoding)),
             Some(_) => Err(s3_error!(
                 InvalidArgument,
                 "Invalid Encoding Method specified in Request"
@@ -47,10 +42,12 @@ impl Text {
     }
 
     fn write(&self, text: &str) -> String {
-        match (self.url, self.plus_for_space) {
-            (false, _) => text.to_owned(),
-            (true, false) => utf8_percent_encode(text, URL).to_string(),
-            (true, true) => utf8_percent_encode(text, URL).to_string().replace("%20", "+"),
+        let escaped = || utf8_percent_encode(text, URL).to_string();
+        match self {
+            Self::Plain => text.to_owned(),
+            Self::Url(KeyEncoding::Percent) => escaped(),
+            Self::Url(KeyEncoding::Form) => escaped().replace("%20", "+"),
+            Self::Url(KeyEncoding::Path) => escaped().replace("%2B", "+"),
         }
     }
 }

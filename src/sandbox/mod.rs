@@ -53,6 +53,18 @@ pub enum Support {
     Ignored,
 }
 
+/// How a url-encoded listing writes a space and a plus.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyEncoding {
+    /// `+` and `%2B`, as in HTML forms and by Amazon S3.
+    #[default]
+    Form,
+    /// `%20` and `%2B`.
+    Percent,
+    /// `%20` and `+`, as in paths.
+    Path,
+}
+
 /// What a store gives as the tag of a part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PartTags {
@@ -96,8 +108,8 @@ pub struct SandboxOptions {
     pub verify_content_md5: bool,
     /// Most entries on a page of a listing, at most 1,000.
     pub page_size: usize,
-    /// Whether `encoding-type=url` writes a space as `+`, as Amazon S3 does, and not as `%20`.
-    pub plus_for_space: bool,
+    /// How `encoding-type=url` writes a space and a plus.
+    pub key_encoding: KeyEncoding,
     /// Smallest size of a part other than the last.
     pub min_part_size: u64,
     /// Tags of parts; that of the joined object is S3's all the same.
@@ -116,7 +128,7 @@ impl Default for SandboxOptions {
             part_number: Support::Honoured,
             verify_content_md5: true,
             page_size: 1000,
-            plus_for_space: true,
+            key_encoding: KeyEncoding::Form,
             min_part_size: 5 * 1024 * 1024,
             part_tags: PartTags::Md5,
         }

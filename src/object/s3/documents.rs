@@ -124,7 +124,7 @@ fn part(cursor: &mut Cursor<'_>) -> Result<Part> {
 
 /// Reads `ListMultipartUploadsResult`: the uploads of exactly `key`. The page begins at keys that begin with it, and the
 /// shortest of those comes first, so that its first page holds them all.
-pub(super) fn uploads(body: &[u8], key: &[u8], plus: PlusMeans) -> Result<Vec<UploadId>> {
+pub(super) fn uploads(body: &[u8], key: &[u8]) -> Result<Vec<UploadId>> {
     let mut cursor = Cursor::expect(body, Element::ListMultipartUploadsResult)?;
     let (mut found, mut encoded) = (Vec::new(), false);
     while let Some(tag) = cursor.child()? {
@@ -137,13 +137,16 @@ pub(super) fn uploads(body: &[u8], key: &[u8], plus: PlusMeans) -> Result<Vec<Up
     cursor.finish()?;
     let mut ids = Vec::new();
     for (text, id) in found {
-        let mut decoded = Vec::new();
+        let mut is_key = text.as_bytes() == key;
         if encoded {
-            decode_into(&text, plus, &mut decoded)?;
-        } else {
-            decoded.extend_from_slice(text.as_bytes());
+            // All keys begin with the prefix that was asked for, so that only one reading of a `+` can give the key.
+            for plus in [PlusMeans::Space, PlusMeans::Plus] {
+                let mut decoded = Vec::new();
+                decode_into(&text, plus, &mut decoded)?;
+                is_key |= decoded == key;
+            }
         }
-        if decoded == key {
+        if is_key {
             ids.push(UploadId(id));
         }
     }
@@ -284,10 +287,7 @@ mod tests {
         assert!(list("<Part><PartNumber>8</PartNumber></Part>").is_err());
         let page = b"<ListMultipartUploadsResult><EncodingType>url</EncodingType><Upload><Key>a%20b</Key><UploadId>1</UploadId>\
             </Upload><Upload><Key>a%20bc</Key><UploadId>2</UploadId></Upload></ListMultipartUploadsResult>";
-        assert_eq!(
-            uploads(page, b"a b", PlusMeans::Space).unwrap(),
-            [UploadId("1".to_owned())]
-        );
+        assert_eq!(uploads(page, b"a b").unwrap(), [UploadId("1".to_owned())]);
         assert!(parts(b"<ListPartsResult><IsTruncated>true</IsTruncated></ListPartsResult>").is_err());
         let found = tags(b"<Tagging><TagSet><Tag><Key>k </Key><Value/></Tag><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>");
         assert_eq!(

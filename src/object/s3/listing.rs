@@ -22,6 +22,33 @@ pub(super) struct Listing {
     pub next_marker: Option<Vec<u8>>,
     /// Whether it has the form of version 1: `Marker` without anything of version 2.
     pub version_1: bool,
+    /// How its keys write a plus and a space.
+    pub plus: PlusSigns,
+}
+
+/// What a page shows of how a store writes a plus and a space.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct PlusSigns {
+    /// The first key that holds a bare `+`, as it was written.
+    pub bare: Option<String>,
+    /// Whether a key holds `%20`: then a `+` is no space.
+    pub escaped_space: bool,
+    /// Whether a key holds `%2B`: then a `+` is no plus.
+    pub escaped_plus: bool,
+}
+
+impl PlusSigns {
+    fn note(&mut self, key: &str) {
+        let bytes = key.as_bytes();
+        for (at, byte) in bytes.iter().enumerate() {
+            match (byte, bytes.get(at + 1..at + 3)) {
+                (b'+', _) if self.bare.is_none() => self.bare = Some(key.to_owned()),
+                (b'%', Some(b"20")) => self.escaped_space = true,
+                (b'%', Some(b"2B" | b"2b")) => self.escaped_plus = true,
+                _ => {}
+            }
+        }
+    }
 }
 
 /// An entry whose key is still encoded: the element that says how comes anywhere in the document.
@@ -61,11 +88,13 @@ pub(super) fn read(body: &[u8], plus: PlusMeans) -> Result<Listing> {
     }
     cursor.finish()?;
     let truncated = truncated.ok_or_else(|| malformed("the listing does not say whether it is complete"))?;
+    let mut signs = PlusSigns::default();
     let mut scratch = Vec::new();
     let mut decode = |text: &str| -> Result<Key> {
         if !encoded || !text.bytes().any(|b| b == b'%' || b == b'+') {
             return Ok(Key::from(text));
         }
+        signs.note(text);
         scratch.clear();
         decode_into(text, plus, &mut scratch)?;
         Ok(Key::from(scratch.as_slice()))
@@ -85,6 +114,7 @@ pub(super) fn read(body: &[u8], plus: PlusMeans) -> Result<Listing> {
             })
         })
         .collect::<Result<_>>()?;
+    let plus = signs;
     let token = token.filter(|token| !token.is_empty());
     Ok(Listing {
         entries,
@@ -92,6 +122,7 @@ pub(super) fn read(body: &[u8], plus: PlusMeans) -> Result<Listing> {
         version_1: has_marker && !has_count && token.is_none(),
         token,
         next_marker,
+        plus,
     })
 }
 

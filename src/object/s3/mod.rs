@@ -11,6 +11,7 @@ pub(super) mod errors;
 pub(super) mod headers;
 mod listing;
 mod operations;
+mod plus;
 pub(super) mod request;
 mod sign;
 mod url;
@@ -32,6 +33,7 @@ use tokio::time::{Instant, timeout};
 
 use self::body::{Progress, Upload};
 use self::errors::Subject;
+use self::plus::Plus;
 use self::sign::{Signed, Signer};
 use self::url::{Location, Query};
 use crate::error::{Error, ErrorKind, Result};
@@ -49,10 +51,9 @@ const MAX_DOCUMENT: usize = 64 << 20;
 /// Largest error document that is read.
 const MAX_ERROR: usize = 64 << 10;
 
-/// What a bare `+` in a url-encoded listing stands for. Most stores encode as HTML forms do (a space becomes `+` or `%20`,
-/// a plus `%2B`); a few leave the plus of a key as it is.
+/// What a bare `+` in a url-encoded listing stands for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PlusMeans {
+enum PlusMeans {
     /// A space.
     #[default]
     Space,
@@ -96,8 +97,6 @@ pub struct S3Options {
     pub http: HttpClient,
     /// Which listing operation to use.
     pub list_version: ListVersion,
-    /// How to read a `+` in listings.
-    pub plus: PlusMeans,
     /// Time limits.
     pub timeouts: Timeouts,
     /// Tells the time for signatures.
@@ -115,7 +114,6 @@ impl S3Options {
             keys,
             http,
             list_version: ListVersion::default(),
-            plus: PlusMeans::default(),
             timeouts: Timeouts::default(),
             clock: Clock::system(),
         }
@@ -180,7 +178,7 @@ pub struct S3Store {
     signer: Signer,
     http: HttpClient,
     list_version: ListVersion,
-    plus: PlusMeans,
+    plus: Plus,
     timeouts: Timeouts,
 }
 
@@ -219,7 +217,7 @@ impl S3Store {
             signer: Signer::new(&options.keys, options.region, options.clock),
             http: options.http,
             list_version: options.list_version,
-            plus: options.plus,
+            plus: Plus::default(),
             timeouts: options.timeouts,
         })
     }

@@ -68,6 +68,31 @@ impl S3Store {
         Ok(())
     }
 
+    /// A page of a listing as the store wrote it.
+    pub(super) async fn list_document(&self, prefix: &[u8], from: &ListFrom) -> Result<bytes::Bytes> {
+        let mut call = self.call(Method::GET, Subject::Bucket, None);
+        let mut query = Query::default();
+        query = match (self.list_version, from) {
+            (ListVersion::V2, ListFrom::Start) => query.number("list-type", 2),
+            (ListVersion::V2, ListFrom::Token(token)) => query
+                .number("list-type", 2)
+                .with("continuation-token", token.as_bytes())?,
+            (ListVersion::V2, ListFrom::After(key)) => {
+                query.number("list-type", 2).with("start-after", key.as_bytes())?
+            }
+            (ListVersion::V1, ListFrom::Start) => query,
+            (ListVersion::V1, ListFrom::Token(marker)) => query.with("marker", marker.as_bytes())?,
+            (ListVersion::V1, ListFrom::After(key)) => query.with("marker", key.as_bytes())?,
+        };
+        query = query.with("encoding-type", b"url")?.number("max-keys", 1000);
+        if !prefix.is_empty() {
+            query = query.with("prefix", prefix)?;
+        }
+        call.query = query;
+        let (_, document) = self.document(call).await?;
+        Ok(document)
+    }
+
     /// Turns a page into where the next one begins.
     fn next_page(&self, page: &mut listing::Listing, from: &ListFrom) -> Result<Option<String>> {
         if self.list_version == ListVersion::V2
@@ -113,27 +138,8 @@ impl S3Store {
 #[async_trait]
 impl ObjectStore for S3Store {
     async fn list(&self, prefix: &[u8], from: &ListFrom) -> Result<ListPage> {
-        let mut call = self.call(Method::GET, Subject::Bucket, None);
-        let mut query = Query::default();
-        query = match (self.list_version, from) {
-            (ListVersion::V2, ListFrom::Start) => query.number("list-type", 2),
-            (ListVersion::V2, ListFrom::Token(token)) => query
-                .number("list-type", 2)
-                .with("continuation-token", token.as_bytes())?,
-            (ListVersion::V2, ListFrom::After(key)) => {
-                query.number("list-type", 2).with("start-after", key.as_bytes())?
-            }
-            (ListVersion::V1, ListFrom::Start) => query,
-            (ListVersion::V1, ListFrom::Token(marker)) => query.with("marker", marker.as_bytes())?,
-            (ListVersion::V1, ListFrom::After(key)) => query.with("marker", key.as_bytes())?,
-        };
-        query = query.with("encoding-type", b"url")?.number("max-keys", 1000);
-        if !prefix.is_empty() {
-            query = query.with("prefix", prefix)?;
-        }
-        call.query = query;
-        let (_, document) = self.document(call).await?;
-        let mut page = listing::read(&document, self.plus)?;
+        let document = self.list_document(prefix, from).await?;
+        let mut page = self.read_listing(&document).await?;
         let next = self.next_page(&mut page, from)?;
         Ok(ListPage {
             entries: page.entries,
@@ -313,7 +319,7 @@ impl ObjectStore for S3Store {
             .with("prefix", key.as_bytes())?
             .flag("uploads");
         let (_, document) = self.document(call).await?;
-        documents::uploads(&document, key.as_bytes(), self.plus)
+        documents::uploads(&document, key.as_bytes())
     }
 
     async fn complete_upload(

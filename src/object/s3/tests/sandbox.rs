@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::object::{CopySource, ETag, ListFrom, Portion, UploadId};
-use crate::sandbox::{Fault, FaultRule, Operation, Sandbox, SandboxObject, SandboxOptions, Support};
+use crate::sandbox::{
+    Fault, FaultRule, KeyEncoding, Operation, Sandbox, SandboxObject, SandboxOptions, Support,
+};
 
 pub(super) async fn sandbox(options: SandboxOptions) -> (Sandbox, S3Store) {
     let sandbox = Sandbox::start(options).await.unwrap();
@@ -68,11 +70,40 @@ fn zoo() -> Vec<String> {
     keys
 }
 
+/// A page whose only signs are bare ones tells nothing, so the store is asked, and asked once.
+#[tokio::test]
+async fn what_a_plus_stands_for_is_found_out() {
+    for (key_encoding, keys, asked) in [
+        (KeyEncoding::Form, vec!["a b"], 2),
+        (KeyEncoding::Path, vec!["a+b"], 1),
+        (KeyEncoding::Form, vec!["a b", "a+b"], 0),
+        (KeyEncoding::Path, vec!["a b", "a+b"], 0),
+        (KeyEncoding::Percent, vec!["a b", "a+b"], 0),
+    ] {
+        let (sandbox, store) = sandbox(SandboxOptions {
+            key_encoding,
+            ..SandboxOptions::default()
+        })
+        .await;
+        for key in &keys {
+            sandbox.put(BUCKET, key, SandboxObject::new("x"));
+        }
+        for round in 1..=2 {
+            let page = store.list(b"", &ListFrom::Start).await.unwrap();
+            let found: Vec<Key> = page.entries.into_iter().map(|entry| entry.key).collect();
+            let wanted: Vec<Key> = keys.iter().map(|key| Key::from(*key)).collect();
+            assert_eq!(found, wanted, "{key_encoding:?}");
+            let requests = sandbox.requests_count(Operation::ListObjectsV2);
+            assert_eq!(requests, asked + round, "{key_encoding:?} {keys:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_key_survives_every_operation() {
-    for plus_for_space in [true, false] {
+    for key_encoding in [KeyEncoding::Form, KeyEncoding::Percent, KeyEncoding::Path] {
         let (sandbox, store) = sandbox(SandboxOptions {
-            plus_for_space,
+            key_encoding,
             page_size: 7,
             ..SandboxOptions::default()
         })

@@ -12,9 +12,11 @@ use md5::{Digest as _, Md5};
 use super::copy::{Copied, Proof, pinned, target_key};
 use super::hooks::Point;
 use super::layout::{Boundaries, Layout, layout};
-use super::metadata::{Tagging, describe};
+use super::metadata::describe;
 use super::part::{self, PartJob};
+use super::refusal::Refusals;
 use super::retry::{At as _, Attempt, Trouble};
+use super::stored::encrypted;
 use super::stream::Hashing;
 use super::uploads::{abort, abort_unknown};
 use super::{Context, feed};
@@ -28,7 +30,7 @@ use crate::task::Key;
 const PARTS_AT_ONCE: usize = 4;
 
 /// Copies an object in parts, going on with an upload that the ledger knows.
-pub(super) async fn copy(ctx: &Context, entry: &Entry, tags: &Tagging) -> Attempt<Copied> {
+pub(super) async fn copy(ctx: &Context, entry: &Entry, refusals: &Refusals) -> Attempt<Copied> {
     let (info, source_part) = look_at_source(ctx, entry).await?;
     let mut entry = entry.clone();
     if entry.etag.is_none() {
@@ -40,11 +42,12 @@ pub(super) async fn copy(ctx: &Context, entry: &Entry, tags: &Tagging) -> Attemp
     };
     let layout = layout(ctx.tuning.sizes, entry.size, source_part);
     let hashing = part::hashing(ctx, layout).at_target()?;
-    let (new, metadata) = describe(ctx, &entry.key, info, tags).await?;
+    let (new, left_out) = describe(ctx, &entry.key, info, refusals).await?;
     let job = Upload {
         entry: &entry,
         etag: &etag,
         new: &new,
+        refusals,
         layout,
         hashing,
     };
@@ -61,7 +64,7 @@ pub(super) async fn copy(ctx: &Context, entry: &Entry, tags: &Tagging) -> Attemp
     Ok(Copied {
         bytes: entry.size,
         proof,
-        metadata,
+        left_out,
     })
 }
 
@@ -70,6 +73,7 @@ struct Upload<'a> {
     entry: &'a Entry,
     etag: &'a ETag,
     new: &'a NewObject,
+    refusals: &'a Refusals,
     layout: Layout,
     hashing: Hashing,
 }
@@ -119,6 +123,7 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Attempt<Joined> {
         entry,
         etag,
         new,
+        refusals,
         layout,
         hashing,
     } = job;
@@ -134,7 +139,8 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Attempt<Joined> {
                 size: i64::try_from(entry.size).unwrap_or(i64::MAX),
             };
             ctx.store.put_upload(ctx.task.id, &intent).await.at_target()?;
-            let upload = ctx.target.create_upload(&key, new).await.at_target()?;
+            let answer = ctx.target.create_upload(&key, new).await;
+            let upload = refusals.heard(new, answer).at_target()?;
             ctx.hooks.reach(Point::UploadCreated).await;
             let record = OpenUpload {
                 upload_id: Some(upload.0.clone()),
@@ -172,6 +178,8 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Attempt<Joined> {
         .remove_upload(ctx.task.id, &entry.key)
         .await
         .at_target()?;
+    // Asked for, not read from the answer: that may have been lost.
+    encrypted(ctx, &key, None).await?;
     Ok(match written {
         Some(told) if told.same(etag) => Joined::AsSource,
         told => Joined::Otherwise(told.filter(|told| joined_tag(&parts).is_some_and(|made| made.same(told)))),

@@ -1,6 +1,7 @@
 //! The client against real HTTP: `sandbox` and `failures` for what a store does, `scripted` for answers that no decent
 //! store gives.
 
+mod encryption;
 mod failures;
 mod sandbox;
 mod scripted;
@@ -68,6 +69,7 @@ async fn write(store: &S3Store, key: &Key, bytes: &'static str) -> Result<Option
             body(bytes),
         )
         .await
+        .map(|written| written.etag)
 }
 
 async fn read(object: Object) -> Result<Bytes> {

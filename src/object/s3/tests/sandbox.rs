@@ -160,12 +160,14 @@ async fn what_describes_an_object_travels_with_it() {
     let new = NewObject {
         carried: object.info.carried.clone(),
         tagging: Some("k%201=v%26&b=".into()),
-        ..NewObject::default()
+        storage_class: Some("STANDARD_IA".into()),
+        kms: false,
     };
     let etag = store
         .put(&Key::from("put"), &new, 5, None, &WriteIf::Always, object.body)
         .await
         .unwrap()
+        .etag
         .unwrap();
     assert!(etag.same(&object.info.etag.unwrap()));
     let copy = CopySource {
@@ -202,6 +204,9 @@ async fn what_describes_an_object_travels_with_it() {
             (&source.metadata, 2),
             "{key}"
         );
+        let head = store.head(&Key::from(key), None).await.unwrap();
+        assert_eq!(head.storage_class.as_deref(), Some("STANDARD_IA"), "{key}");
+        assert_eq!(head.encryption, None, "{key}");
     }
     assert!(store.tags(&Key::from("none")).await.is_err());
     store

@@ -8,12 +8,13 @@ use std::sync::atomic::Ordering;
 use super::breaker::Suspect;
 use super::cut::{Cut, cut, longest_whole, parts_may_help};
 use super::hooks::Point;
-use super::metadata::{Tagging, describe};
+use super::metadata::describe;
 use super::part::SourceTag;
 pub use super::proof::Proof;
 use super::proof::{gate, wants_hashes};
+use super::refusal::{Attributes, Refusals, Verdict};
 use super::retry::{self, At as _, Attempt, Trouble};
-use super::stored::{acknowledged, holds_bytes, read_back};
+use super::stored::{acknowledged, encrypted, holds_bytes, read_back};
 use super::stream::{Hashing, metered};
 use super::{Context, Halt, Route, feed, missing, multipart};
 use crate::error::{Error, ErrorKind};
@@ -23,15 +24,6 @@ use crate::store::Failure;
 use crate::task::Key;
 use crate::task::spec::Scope;
 
-/// Whether everything besides the bytes was carried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Metadata {
-    /// Yes.
-    Complete,
-    /// Tags could not be read or written.
-    Lost,
-}
-
 /// A finished copy.
 #[derive(Clone, Copy, Debug)]
 pub struct Copied {
@@ -39,8 +31,8 @@ pub struct Copied {
     pub bytes: u64,
     /// What proved them.
     pub proof: Proof,
-    /// What became of tags.
-    pub metadata: Metadata,
+    /// What of the source's is not at the target besides them.
+    pub left_out: Attributes,
 }
 
 /// The end of an object.
@@ -77,7 +69,7 @@ impl Outcome {
 pub async fn transfer(ctx: &Context, mut entry: Entry) -> Result<Outcome, Halt> {
     let mut tries = 0;
     let mut refreshed = None;
-    let tags = Tagging::default();
+    let refusals = Refusals::default();
     let mut tag = if ctx.source_tags_opaque.load(Ordering::Relaxed) {
         SourceTag::Opaque
     } else {
@@ -87,12 +79,12 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Result<Outcome, Halt> 
     loop {
         tries += 1;
         let cut = cut(ctx.tuning.sizes.threshold, &entry, tag, longest);
-        let trouble = match copy_once(ctx, &entry, tag, cut, &tags).await {
+        let trouble = match copy_once(ctx, &entry, tag, cut, &refusals).await {
             Ok(copied) => return Ok(Outcome::Copied(copied)),
             Err(Halt::Trouble(trouble)) => trouble,
             Err(halt) => return Err(halt),
         };
-        let trouble = match (trouble.side, trouble.error.kind()) {
+        let mut trouble = match (trouble.side, trouble.error.kind()) {
             (Side::Source, ErrorKind::NotFound) if missing::is_told(&trouble.error) => {
                 return Ok(Outcome::Gone);
             }
@@ -143,10 +135,6 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Result<Outcome, Halt> 
                     Err(trouble) => return Ok(failed(ctx, &entry.key, entry.size, &trouble, tries)),
                 }
             }
-            _ if tags.is_to_blame(&trouble) => {
-                tracing::debug!(task.id = %ctx.task.id, key = ?entry.key, error = %trouble.error, "tried again, for its tags may be refused");
-                continue;
-            }
             // Where other tags were true, one that is not means damaged bytes. What a CDN changed looks the same, and has no
             // other proof: there the source's tag is insisted on.
             (Side::Target, ErrorKind::Integrity)
@@ -154,7 +142,15 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Result<Outcome, Halt> 
             {
                 tag = SourceTag::Opaque;
             }
-            _ => {}
+            _ => match refusals.judge(trouble, ctx.task.spec.rules.refused_metadata) {
+                Verdict::Again(Trouble { error, .. }) => {
+                    let left_out = refusals.left_out();
+                    tracing::debug!(task.id = %ctx.task.id, key = ?entry.key, %error, %left_out, "refused, and tried again");
+                    continue;
+                }
+                Verdict::Unrelated(same) => trouble = same,
+                Verdict::Fail(named) => return Ok(failed(ctx, &entry.key, entry.size, &named, tries)),
+            },
         }
         let Some(wait) = retry::delay(ctx.tuning.pace, &trouble.error, tries, rand::random()) else {
             return Ok(failed(ctx, &entry.key, entry.size, &trouble, tries));
@@ -208,12 +204,14 @@ async fn copy_once(
     entry: &Entry,
     tag: SourceTag,
     cut: Cut,
-    tags: &Tagging,
+    refusals: &Refusals,
 ) -> Result<Copied, Halt> {
     let copied = match (cut, ctx.route) {
-        (Cut::Parts, _) => multipart::copy(ctx, entry, tags).await?,
-        (Cut::Whole, Route::ServerSide) if inside_proves(ctx, entry) => copy_inside(ctx, entry, tags).await?,
-        (Cut::Whole, Route::ServerSide | Route::Stream) => stream_once(ctx, entry, tag, tags).await?,
+        (Cut::Parts, _) => multipart::copy(ctx, entry, refusals).await?,
+        (Cut::Whole, Route::ServerSide) if inside_proves(ctx, entry) => {
+            copy_inside(ctx, entry, refusals).await?
+        }
+        (Cut::Whole, Route::ServerSide | Route::Stream) => stream_once(ctx, entry, tag, refusals).await?,
     };
     // The one place that every copy passes: none counts under less proof than was asked for.
     gate(ctx, copied.proof).at_target()?;
@@ -227,7 +225,7 @@ fn inside_proves(ctx: &Context, entry: &Entry) -> bool {
 }
 
 /// One read streamed into one write.
-async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag, tags: &Tagging) -> Attempt<Copied> {
+async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag, refusals: &Refusals) -> Attempt<Copied> {
     let _permit = ctx.streams.enter().await.at_source()?;
     let object = ctx
         .source
@@ -237,15 +235,12 @@ async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag, tags: &Taggin
     check_length(entry, object.length).at_source()?;
     ctx.hooks.reach(Point::ObjectOpened).await;
 
-    let source_tag = object.info.etag.clone().filter(|_| object.info.tag_is_hash());
-    let md5 = source_tag
-        .as_ref()
-        .and_then(ETag::md5)
-        .filter(|_| tag == SourceTag::Md5);
+    let source_md5 = object.info.md5();
+    let md5 = source_md5.filter(|_| tag == SourceTag::Md5);
     if md5.is_none() {
         gate(ctx, Proof::Checksum).at_source()?;
     }
-    let (new, metadata) = describe(ctx, &entry.key, object.info, tags).await?;
+    let (new, left_out) = describe(ctx, &entry.key, object.info, refusals).await?;
     let hashing = if md5.is_some() {
         Hashing::None
     } else {
@@ -253,12 +248,12 @@ async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag, tags: &Taggin
     };
     let (body, watch) = metered(object.body, entry.size, &ctx.throttle, &ctx.progress, hashing);
     let key = target_key(ctx, &entry.key);
-    let (written, metadata) = match ctx
+    let answer = ctx
         .target
         .put(&key, &new, entry.size, md5, &WriteIf::Always, body)
-        .await
-    {
-        Ok(written) => (written, metadata),
+        .await;
+    let written = match refusals.heard(&new, answer) {
+        Ok(written) => written,
         // A body that failed ends the write with an error of its own; the cause is the source's.
         Err(error) => match watch.take_error() {
             Some(cause) => return Err(cause).at_source(),
@@ -266,7 +261,8 @@ async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag, tags: &Taggin
         },
     };
     ctx.hooks.reach(Point::ObjectWritten).await;
-    let written = match written {
+    encrypted(ctx, &key, written.encryption).await?;
+    let written = match written.etag {
         Some(tag) => Some(tag),
         None => acknowledged(ctx, &key, entry.size).await?,
     };
@@ -294,7 +290,7 @@ async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag, tags: &Taggin
         (Some(wanted), _) if wants_hashes(ctx) => read_back(ctx, &key, entry.size, wanted).await?,
         _ => Proof::Size,
     };
-    if let (Some(computed), Some(claimed)) = (computed, source_tag.as_ref().and_then(ETag::md5))
+    if let (Some(computed), Some(claimed)) = (computed, source_md5)
         && computed != claimed
     {
         if ctx.source_tags_proved.load(Ordering::Relaxed) {
@@ -307,35 +303,34 @@ async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag, tags: &Taggin
     Ok(Copied {
         bytes: entry.size,
         proof,
-        metadata,
+        left_out,
     })
 }
 
 /// A copy inside one store, without the bytes passing through here.
-async fn copy_inside(ctx: &Context, entry: &Entry, tags: &Tagging) -> Attempt<Copied> {
+async fn copy_inside(ctx: &Context, entry: &Entry, refusals: &Refusals) -> Attempt<Copied> {
     let info = ctx.source.head(&entry.key, None).await.at_source()?;
     pinned(entry, info.etag.as_ref()).at_source()?;
-    let (new, metadata) = describe(ctx, &entry.key, info, tags).await?;
+    let (new, left_out) = describe(ctx, &entry.key, info, refusals).await?;
     let from = copy_source(ctx, entry);
+    let key = target_key(ctx, &entry.key);
     // A refusal of the condition is the source's change; everything else is the target's.
-    let written = ctx
-        .target
-        .copy(&from, &target_key(ctx, &entry.key), &new)
-        .await
-        .map_err(|error| {
-            let side = match error.kind() {
-                ErrorKind::PreconditionFailed | ErrorKind::NotFound => Side::Source,
-                _ => Side::Target,
-            };
-            Trouble { side, error }
-        })?;
+    let answer = ctx.target.copy(&from, &key, &new).await;
+    let written = refusals.heard(&new, answer).map_err(|error| {
+        let side = match error.kind() {
+            ErrorKind::PreconditionFailed | ErrorKind::NotFound => Side::Source,
+            _ => Side::Target,
+        };
+        Trouble { side, error }
+    })?;
     ctx.hooks.reach(Point::ObjectWritten).await;
+    encrypted(ctx, &key, written.encryption).await?;
     ctx.progress.add(entry.size);
-    let same = matches!((&written, &entry.etag), (Some(a), Some(b)) if a.same(b));
+    let same = matches!((&written.etag, &entry.etag), (Some(a), Some(b)) if a.same(b));
     Ok(Copied {
         bytes: entry.size,
         proof: if same { Proof::ETag } else { Proof::Size },
-        metadata,
+        left_out,
     })
 }
 

@@ -1,81 +1,80 @@
-//! What travels with an object besides its bytes: content headers, user metadata, tags, encryption.
+//! What travels with an object besides its bytes: content headers, user metadata, tags, storage class, encryption.
 //!
-//! Headers that a target refuses fail the object with the target's reason: without them it would be another object. Tags
-//! are left out where one side does not give or take them, and the copy is counted as incomplete.
+//! Content headers and encryption are never left out: with another Content-Encoding, or unencrypted, it would be another
+//! object, and a target that refuses them fails it. Tags, storage class and user metadata are left out where one side does not
+//! give or take them, and counted by kind; a task may ask that the object fails instead.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
+use http::HeaderName;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Context;
-use super::copy::Metadata;
-use super::retry::{At as _, Attempt, Trouble};
-use crate::error::ErrorKind;
-use crate::object::clouds::Side;
+use super::refusal::{Attributes, Refusals, user_metadata};
+use super::retry::{At as _, Attempt};
+use crate::error::{Error, ErrorKind};
 use crate::object::{NewObject, ObjectInfo};
 use crate::task::Key;
+use crate::task::rules::RefusedMetadata;
+use crate::task::storage::storage_class;
 
-/// What becomes of the tags of one object over its tries.
-#[derive(Debug, Default)]
-pub(super) struct Tagging {
-    sent: AtomicBool,
-    doubted: AtomicBool,
-    left_out: AtomicBool,
-}
-
-impl Tagging {
-    /// Whether a trouble may be about the tags that were sent, so that one more try is worth it: with them, because a
-    /// refusal may pass, and when it comes again without them. Says so twice.
-    pub(super) fn is_to_blame(&self, trouble: &Trouble) -> bool {
-        // A target without tags, with other rules for them, or whose key may not write any.
-        let refused = trouble.side == Side::Target
-            && matches!(
-                trouble.error.kind(),
-                ErrorKind::Unsupported | ErrorKind::InvalidArgument | ErrorKind::PermissionDenied
-            );
-        if !refused || !self.sent.load(Ordering::Relaxed) {
-            return false;
-        }
-        !self.doubted.swap(true, Ordering::Relaxed) || !self.left_out.swap(true, Ordering::Relaxed)
-    }
-}
-
-/// Headers, tags and encryption of the new object. Tags that cannot be read or written are counted as lost.
+/// Headers, tags, storage class and encryption of the new object, and what of the source's is not among them.
 pub(super) async fn describe(
     ctx: &Context,
     key: &Key,
     info: ObjectInfo,
-    tags: &Tagging,
-) -> Attempt<(NewObject, Metadata)> {
-    let mut metadata = Metadata::Complete;
-    let tagging = if info.tag_count == 0 {
-        None
-    } else if tags.left_out.load(Ordering::Relaxed) {
-        metadata = Metadata::Lost;
-        None
-    } else {
+    refusals: &Refusals,
+) -> Attempt<(NewObject, Attributes)> {
+    let rules = ctx.task.spec.rules;
+    let refused = refusals.left_out();
+    let ungiven = |error: Error, left_out: &mut bool| match rules.refused_metadata {
+        RefusedMetadata::LeaveOut => {
+            tracing::debug!(task.id = %ctx.task.id, ?key, %error, "left out, for the source does not give it");
+            *left_out = true;
+            Ok(())
+        }
+        RefusedMetadata::Fail => Err(error).at_source(),
+    };
+    let mut lost = Attributes::default();
+    let mut new = NewObject {
+        carried: info.carried,
+        tagging: None,
+        storage_class: rules
+            .storage
+            .and_then(|policy| {
+                storage_class(policy, info.storage_class.as_deref(), ctx.task.spec.target.cloud)
+            })
+            .map(str::to_owned),
+        kms: ctx.task.spec.kms,
+    };
+    if info.tag_count > 0 && refused.tags {
+        lost.tags = true;
+    } else if info.tag_count > 0 {
         match ctx.source.tags(key).await {
-            Ok(found) if found.is_empty() => None,
-            Ok(found) => {
-                tags.sent.store(true, Ordering::Relaxed);
-                Some(tag_query(&found))
-            }
+            Ok(found) => new.tagging = Some(tag_query(&found)).filter(|query| !query.is_empty()),
             Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
-                metadata = Metadata::Lost;
-                None
+                ungiven(error.during("read its tags"), &mut lost.tags)?;
             }
             Err(error) => return Err(error).at_source(),
         }
-    };
-    Ok((
-        NewObject {
-            carried: info.carried,
-            tagging,
-            storage_class: None,
-            kms: ctx.task.spec.kms,
-        },
-        metadata,
-    ))
+    }
+    if info.missing_metadata > 0 {
+        let text = format!(
+            "{} entries of its user metadata are not given",
+            info.missing_metadata
+        );
+        let error = Error::new(ErrorKind::Unsupported, text).with_code("MissingMetadata");
+        ungiven(error, &mut lost.user_metadata)?;
+    }
+    lost = lost.or(refused.and(Attributes::of(&new)));
+    if refused.storage_class {
+        new.storage_class = None;
+    }
+    if refused.user_metadata {
+        let names: Vec<HeaderName> = user_metadata(&new.carried.0).cloned().collect();
+        for name in names {
+            new.carried.0.remove(name);
+        }
+    }
+    Ok((new, lost))
 }
 
 fn tag_query(tags: &[(String, String)]) -> String {
@@ -90,34 +89,17 @@ fn tag_query(tags: &[(String, String)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Error;
 
     #[test]
-    fn tags_travel_as_a_query() {
+    fn tags_travel_as_a_query_that_breaks_no_header() {
         let tags = [
             ("a b".to_owned(), "1&2=3".to_owned()),
             ("ü".to_owned(), String::new()),
+            ("k".to_owned(), "\r\nx-amz-acl: public-read".to_owned()),
         ];
-        assert_eq!(tag_query(&tags), "a%20b=1%262%3D3&%C3%BC=");
-    }
-
-    #[test]
-    fn tags_are_to_blame_when_a_refusal_comes_again_and_only_when_they_were_sent() {
-        let trouble = |side, kind| Trouble {
-            side,
-            error: Error::new(kind, "x"),
-        };
-        let refused = trouble(Side::Target, ErrorKind::InvalidArgument);
-        let tags = Tagging::default();
-        assert!(!tags.is_to_blame(&refused), "none were sent");
-        tags.sent.store(true, Ordering::Relaxed);
-        assert!(!tags.is_to_blame(&trouble(Side::Source, ErrorKind::PermissionDenied)));
-        assert!(!tags.is_to_blame(&trouble(Side::Target, ErrorKind::Unavailable)));
-        assert!(
-            tags.is_to_blame(&refused) && !tags.left_out.load(Ordering::Relaxed),
-            "it may pass"
+        assert_eq!(
+            tag_query(&tags),
+            "a%20b=1%262%3D3&%C3%BC=&k=%0D%0Ax%2Damz%2Dacl%3A%20public%2Dread"
         );
-        assert!(tags.is_to_blame(&refused) && tags.left_out.load(Ordering::Relaxed));
-        assert!(!tags.is_to_blame(&refused), "they are left out already");
     }
 }

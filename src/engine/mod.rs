@@ -27,6 +27,7 @@ pub mod plan;
 pub mod probe;
 pub mod progress;
 pub mod proof;
+mod refusal;
 pub mod report;
 pub mod retry;
 mod settle;

@@ -12,11 +12,12 @@ use md5::{Digest as _, Md5};
 use super::copy::{Copied, Proof, pinned, target_key};
 use super::hooks::Point;
 use super::layout::{Boundaries, Layout, layout};
-use super::metadata::{Tagging, describe};
+use super::metadata::describe;
 use super::part::{self, PartJob, Sent, SourceTag, Unproved};
 use super::proof::wants_hashes;
+use super::refusal::Refusals;
 use super::retry::{At as _, Attempt, Trouble};
-use super::stored::read_back_parts;
+use super::stored::{encrypted, read_back_parts};
 use super::stream::Hashing;
 use super::uploads::{abort, abort_unknown, forget};
 use super::{Context, Halt, feed};
@@ -30,7 +31,7 @@ use crate::task::Key;
 const PARTS_AT_ONCE: usize = 4;
 
 /// Copies an object in parts, going on with an upload that the ledger knows.
-pub(super) async fn copy(ctx: &Context, entry: &Entry, tags: &Tagging) -> Result<Copied, Halt> {
+pub(super) async fn copy(ctx: &Context, entry: &Entry, refusals: &Refusals) -> Result<Copied, Halt> {
     let (info, source_part) = look_at_source(ctx, entry).await?;
     let mut entry = entry.clone();
     if entry.etag.is_none() {
@@ -47,11 +48,12 @@ pub(super) async fn copy(ctx: &Context, entry: &Entry, tags: &Tagging) -> Result
         SourceTag::Opaque
     };
     let hashing = part::hashing(ctx, layout, tag).at_target()?;
-    let (new, metadata) = describe(ctx, &entry.key, info, tags).await?;
+    let (new, left_out) = describe(ctx, &entry.key, info, refusals).await?;
     let job = Upload {
         entry: &entry,
         etag: &etag,
         new: &new,
+        refusals,
         layout,
         hashing,
     };
@@ -67,7 +69,7 @@ pub(super) async fn copy(ctx: &Context, entry: &Entry, tags: &Tagging) -> Result
     Ok(Copied {
         bytes: entry.size,
         proof,
-        metadata,
+        left_out,
     })
 }
 
@@ -77,6 +79,7 @@ struct Upload<'a> {
     entry: &'a Entry,
     etag: &'a ETag,
     new: &'a NewObject,
+    refusals: &'a Refusals,
     layout: Layout,
     hashing: Hashing,
 }
@@ -148,6 +151,7 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, Halt> {
         entry,
         etag,
         new,
+        refusals,
         layout,
         hashing,
     } = job;
@@ -163,7 +167,8 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, Halt> {
                 size: i64::try_from(entry.size).unwrap_or(i64::MAX),
             };
             note(ctx, &intent).await?;
-            let upload = ctx.target.create_upload(&key, new).await.at_target()?;
+            let answer = ctx.target.create_upload(&key, new).await;
+            let upload = refusals.heard(new, answer).at_target()?;
             ctx.hooks.reach(Point::UploadCreated).await;
             let record = OpenUpload {
                 upload_id: Some(upload.0.clone()),
@@ -204,6 +209,8 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, Halt> {
 
     let told = complete(ctx, entry, &key, &upload, &parts, etag).await?;
     ctx.hooks.reach(Point::UploadCompleted).await;
+    // Asked for, not read from the answer: that may have been lost.
+    encrypted(ctx, &key, None).await?;
     let made = told.filter(|told| joined_tag(&parts).is_some_and(|made| made.same(told)) || told.same(etag));
     ctx.target_joined_proved
         .fetch_or(made.is_some(), Ordering::Relaxed);

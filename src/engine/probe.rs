@@ -1,5 +1,5 @@
 //! What both sides allow, found out before the first object: can the source be listed, can the target be written, in
-//! which order does the target list.
+//! which order does the target list, does it encrypt where the task asks for it.
 //!
 //! The target is asked by writing: two empty objects below `oms/probe/`, removed at once. A store may answer reads and
 //! refuse every write, and only the write tells.
@@ -7,8 +7,8 @@
 use super::order::{Order, OrderWatch};
 use super::retry::{self, At as _, Attempt, Pace};
 use crate::error::{Error, ErrorKind, Result};
-use crate::object::{Body, ListFrom, NewObject, SharedStore, WriteIf};
-use crate::task::{Key, TaskId, TaskSpec};
+use crate::object::{Body, Encryption, ListFrom, NewObject, SharedStore, WriteIf};
+use crate::task::{Key, Task, TaskSpec};
 
 /// Names whose order tells bytewise and folder-wise listings apart.
 const NAMES: [&str; 2] = ["a!", "a/1"];
@@ -34,11 +34,12 @@ pub async fn source(store: &SharedStore, pace: Pace, spec: &TaskSpec) -> Attempt
 /// writes are the task's own and the same each time, so that what a crash left there goes with the next probe.
 ///
 /// # Errors
-/// The trouble that the target has, after retries.
-pub async fn target(store: &SharedStore, pace: Pace, task: TaskId) -> Attempt<Option<Order>> {
-    let folder = format!("oms/probe/{task}/");
+/// The trouble that the target has, after retries; `TRF.0158` when the task asks for encryption and the target takes that
+/// without doing it.
+pub async fn target(store: &SharedStore, pace: Pace, task: &Task) -> Attempt<Option<Order>> {
+    let folder = format!("oms/probe/{}/", task.id);
     let keys = NAMES.map(|name| Key::from(format!("{folder}{name}").as_str()));
-    let found = written_order(store, pace, &folder, &keys).await;
+    let found = written_order(store, pace, &task.spec, &folder, &keys).await;
     for key in &keys {
         let removed = again(pace, || store.delete(key)).await;
         if found.is_ok() {
@@ -48,12 +49,25 @@ pub async fn target(store: &SharedStore, pace: Pace, task: TaskId) -> Attempt<Op
     found.at_target()
 }
 
-async fn written_order(store: &SharedStore, pace: Pace, folder: &str, keys: &[Key]) -> Result<Option<Order>> {
+async fn written_order(
+    store: &SharedStore,
+    pace: Pace,
+    spec: &TaskSpec,
+    folder: &str,
+    keys: &[Key],
+) -> Result<Option<Order>> {
+    let new = NewObject {
+        kms: spec.kms,
+        ..NewObject::default()
+    };
     for key in keys {
         let md5 = Some(*b"\xd4\x1d\x8c\xd9\x8f\x00\xb2\x04\xe9\x80\x09\x98\xec\xf8\x42\x7e");
-        again(pace, || store.put(key, &NEW, 0, md5, &WriteIf::Always, empty()))
+        let written = again(pace, || store.put(key, &new, 0, md5, &WriteIf::Always, empty()))
             .await
             .map_err(|e| e.during("write the probe"))?;
+        if spec.kms {
+            encrypts(store, pace, key, written.encryption).await?;
+        }
     }
     let prefix = Key::from(folder);
     for round in 1..=LISTINGS {
@@ -69,6 +83,24 @@ async fn written_order(store: &SharedStore, pace: Pace, folder: &str, keys: &[Ke
     }
     let text = "the target does not list what was just written; it cannot be compared with the source";
     Err(Error::new(ErrorKind::Integrity, text))
+}
+
+/// Whether the target has encrypted a probe: by what its answer to the write told, else by what it tells when asked.
+async fn encrypts(store: &SharedStore, pace: Pace, key: &Key, told: Option<Encryption>) -> Result<()> {
+    let found = match told {
+        Some(told) => Some(told),
+        None => {
+            again(pace, || store.head(key, None))
+                .await
+                .map_err(|e| e.during("look at the probe"))?
+                .encryption
+        }
+    };
+    if found == Some(Encryption::Kms) {
+        return Ok(());
+    }
+    let text = "enableKMS is set, but the target does not encrypt with its key management service";
+    Err(Error::new(ErrorKind::Unsupported, text).with_code("TRF.0158"))
 }
 
 /// Writes one empty object with the encryption that the task asks for, and removes it. Tried once: the caller has tried
@@ -87,8 +119,6 @@ pub(super) async fn write_once(store: &SharedStore, pace: Pace, kms: bool) -> Re
     let removed = again(pace, || store.delete(&key)).await;
     written.map(drop).and(removed)
 }
-
-static NEW: std::sync::LazyLock<NewObject> = std::sync::LazyLock::new(NewObject::default);
 
 fn empty() -> Body {
     use http_body_util::BodyExt as _;

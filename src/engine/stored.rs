@@ -9,17 +9,19 @@ use super::copy::Proof;
 use super::retry::{At as _, Attempt};
 use super::{Context, feed};
 use crate::error::{Error, ErrorKind};
-use crate::object::{ETag, Portion};
+use crate::object::{ETag, Encryption, Portion};
 use crate::task::Key;
 
 /// A write that was acknowledged without a tag may have met something that is no store. The target is asked what it has.
 pub(super) async fn acknowledged(ctx: &Context, key: &Key, size: u64) -> Attempt<Option<ETag>> {
     let stored = feed::head(ctx.tuning.pace, &ctx.target, key).await.at_target()?;
-    if let Some(info) = stored.filter(|info| info.size == size) {
-        return Ok(info.etag);
-    }
+    let stored = stored.filter(|info| info.size == size);
+    stored.map(|info| info.etag).ok_or_else(missing).at_target()
+}
+
+fn missing() -> Error {
     let text = "the target acknowledged the object, but does not have it";
-    Err(Error::new(ErrorKind::Integrity, text)).at_target()
+    Error::new(ErrorKind::Integrity, text)
 }
 
 /// Stores that keep folders (SeaweedFS) take bytes under a key that ends with `/`, give their tag back, and keep none of
@@ -79,4 +81,27 @@ async fn remove_wrong(ctx: &Context, key: &Key) -> Attempt<Proof> {
         "the target stored other bytes than were sent; they were removed",
     ))
     .at_target()
+}
+
+/// Where a task asks for encryption by the key management service: whether the target has done so with what was just
+/// written. `told` is what its answer says; where that says nothing, the target is asked. What is not encrypted is removed.
+///
+/// Source: the OMS reference compares the encryption of each object with `enableKMS` after its upload.
+pub(super) async fn encrypted(ctx: &Context, key: &Key, told: Option<Encryption>) -> Attempt<()> {
+    if !ctx.task.spec.kms {
+        return Ok(());
+    }
+    let found = match told {
+        Some(told) => Some(told),
+        None => {
+            let stored = feed::head(ctx.tuning.pace, &ctx.target, key).await.at_target()?;
+            stored.ok_or_else(missing).at_target()?.encryption
+        }
+    };
+    if found == Some(Encryption::Kms) {
+        return Ok(());
+    }
+    ctx.target.delete(key).await.at_target()?;
+    let text = "the target did not encrypt the object with its key management service; it was removed";
+    Err(Error::new(ErrorKind::Unsupported, text).with_code("EncryptionNotApplied")).at_target()
 }

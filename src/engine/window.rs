@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use super::copy::{Copied, Metadata, Outcome, Proof};
+use super::copy::{Copied, Outcome, Proof};
 use crate::store::{Commit, Failure};
 use crate::task::{Counters, Key, PassKind};
 
@@ -139,7 +139,7 @@ impl Window {
             Outcome::Copied(Copied {
                 bytes,
                 proof,
-                metadata,
+                left_out,
             }) => {
                 *delta += Counters {
                     copied: 1,
@@ -147,7 +147,10 @@ impl Window {
                     proved_etag: i64::from(proof == Proof::ETag),
                     proved_checksum: i64::from(proof == Proof::Checksum),
                     proved_size: i64::from(proof == Proof::Size),
-                    metadata_lost: i64::from(metadata == Metadata::Lost),
+                    metadata_lost: i64::from(!left_out.is_empty()),
+                    lost_tags: i64::from(left_out.tags),
+                    lost_storage_class: i64::from(left_out.storage_class),
+                    lost_user_metadata: i64::from(left_out.user_metadata),
                     ..settled
                 };
                 true

@@ -9,6 +9,7 @@ pub mod http;
 pub mod recent;
 pub mod s3;
 pub mod web;
+mod written;
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ use ::http::HeaderMap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
+
+pub use self::written::{Encryption, Written};
 
 use crate::error::{Error, Result};
 use crate::secret::KeyPair;
@@ -135,19 +138,25 @@ pub struct ObjectInfo {
     pub parts_count: Option<u32>,
     /// Storage class, when not the default.
     pub storage_class: Option<String>,
-    /// How the store keeps it encrypted, as it says: `AES256` with keys of the store alone, `aws:kms` and the like with
-    /// others; `None` when it does not say.
-    pub encryption: Option<String>,
+    /// Entries of user metadata that the store has and does not give, because no header can hold them.
+    pub missing_metadata: u32,
+    /// How the object is encrypted at rest, when the store tells.
+    pub encryption: Option<Encryption>,
 }
 
 impl ObjectInfo {
-    /// Whether the tag may be made of MD5 sums as S3 makes it. With keys other than the store's own it is not (S3, common
-    /// response headers: ETag).
+    /// Whether the tag may be made of MD5 sums, as S3 makes it: not of an object that is encrypted by a key management
+    /// service, whose tag only looks so.
     #[must_use]
     pub fn tag_is_hash(&self) -> bool {
-        self.encryption
-            .as_deref()
-            .is_none_or(|kind| kind.eq_ignore_ascii_case("AES256"))
+        self.encryption != Some(Encryption::Kms)
+    }
+
+    /// The MD5 of the content, if the tag has the form of one ([`ETag::md5`]) and may be one ([`Self::tag_is_hash`]).
+    #[must_use]
+    pub fn md5(&self) -> Option<[u8; 16]> {
+        let tag = self.etag.as_ref().filter(|_| self.tag_is_hash());
+        tag.and_then(ETag::md5)
     }
 }
 
@@ -242,7 +251,7 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
     async fn get(&self, key: &Key, portion: Portion, if_match: Option<&ETag>) -> Result<Object>;
 
     /// Writes an object of exactly `length` bytes; nothing becomes visible unless all of them arrive. `md5` travels as
-    /// `Content-MD5`, so that the store refuses other bytes. Returns the tag of what was stored.
+    /// `Content-MD5`, so that the store refuses other bytes.
     async fn put(
         &self,
         key: &Key,
@@ -251,10 +260,10 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
         md5: Option<[u8; 16]>,
         condition: &WriteIf,
         body: Body,
-    ) -> Result<Option<ETag>>;
+    ) -> Result<Written>;
 
     /// Copies an object of another bucket of the same store, up to 5 GiB, without the bytes passing through here.
-    async fn copy(&self, from: &CopySource, key: &Key, new: &NewObject) -> Result<Option<ETag>>;
+    async fn copy(&self, from: &CopySource, key: &Key, new: &NewObject) -> Result<Written>;
 
     /// Begins a multipart upload.
     async fn create_upload(&self, key: &Key, new: &NewObject) -> Result<UploadId>;

@@ -11,7 +11,7 @@ use super::http::HttpReader;
 use super::recent::Addresses;
 use super::{
     Body, CopySource, ETag, ListFrom, ListPage, NewObject, Object, ObjectInfo, ObjectStore, Part, Portion,
-    SharedStore, Tags, UploadId, WriteIf,
+    SharedStore, Tags, UploadId, WriteIf, Written,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::{KeyPair, Secret};
@@ -130,8 +130,7 @@ impl Behind {
             .get(&self.address(key)?, portion, None)
             .await
             .map_err(through_cdn)?;
-        let sums = |info: &ObjectInfo| info.etag.as_ref().and_then(ETag::md5);
-        let other_sum = matches!((sums(&info), sums(&object.info)), (Some(a), Some(b)) if a != b);
+        let other_sum = matches!((info.md5(), object.info.md5()), (Some(a), Some(b)) if a != b);
         // Moments of HTTP have whole seconds. A CDN that gives none tells nothing of its age.
         let told = object.info.last_modified.0;
         let older = told > 0 && told.div_euclid(1000) < info.last_modified.0.div_euclid(1000);
@@ -236,11 +235,11 @@ impl ObjectStore for WebSource {
         _: Option<[u8; 16]>,
         _: &WriteIf,
         _: Body,
-    ) -> Result<Option<ETag>> {
+    ) -> Result<Written> {
         read_only()
     }
 
-    async fn copy(&self, _: &CopySource, _: &Key, _: &NewObject) -> Result<Option<ETag>> {
+    async fn copy(&self, _: &CopySource, _: &Key, _: &NewObject) -> Result<Written> {
         read_only()
     }
 

@@ -62,6 +62,7 @@ impl ListOrder {
 #[derive(Clone, Debug)]
 pub(super) struct UploadedPart {
     pub(super) body: Segments,
+    /// What its tag shows: the MD5 of the bytes, or what stands for it.
     pub(super) md5: [u8; 16],
     pub(super) last_modified: SystemTime,
 }

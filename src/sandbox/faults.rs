@@ -67,6 +67,8 @@ pub enum Fault {
     IgnoreRange,
     /// Reads without regard to `If-Match`.
     IgnoreCondition,
+    /// Writes without the encryption that is asked for, and says nothing of it.
+    IgnoreEncryption,
     /// Lists the page, version 2, and lets the next one begin so many entries too early.
     RewindToken(usize),
     /// Answers a listing, version 2, with a page that has no entries and says that there are more.

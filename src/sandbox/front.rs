@@ -40,6 +40,10 @@ pub(super) struct IgnoreRange;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct IgnoreCondition;
 
+/// Request extension by which [`Fault::IgnoreEncryption`] reaches the S3 implementation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct IgnoreEncryption;
+
 /// Request extension by which the faults of listings reach the S3 implementation, which alone knows its tokens.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Twist {
@@ -203,6 +207,9 @@ impl Front {
             Some(Fault::IgnoreCondition) => {
                 request.extensions_mut().insert(IgnoreCondition);
             }
+            Some(Fault::IgnoreEncryption) => {
+                request.extensions_mut().insert(IgnoreEncryption);
+            }
             Some(Fault::RewindToken(entries)) => {
                 request.extensions_mut().insert(Twist::Rewind(*entries));
             }
@@ -325,6 +332,7 @@ fn spoil(response: HttpResponse, fault: &Fault, reset: CancellationToken) -> Htt
         | Fault::Header { .. }
         | Fault::IgnoreRange
         | Fault::IgnoreCondition
+        | Fault::IgnoreEncryption
         | Fault::RewindToken(_)
         | Fault::EmptyPage
         | Fault::ReversePage

@@ -102,6 +102,8 @@ pub struct SandboxOptions {
     pub order: ListOrder,
     /// `If-Match` and `If-None-Match` of writes.
     pub conditional_writes: Support,
+    /// `x-amz-server-side-encryption` of writes.
+    pub encryption: Support,
     /// `partNumber` of HeadObject and GetObject.
     pub part_number: Support,
     /// Whether Content-MD5 is compared with the body.
@@ -125,6 +127,7 @@ impl Default for SandboxOptions {
             region: "us-east-1".to_owned(),
             order: ListOrder::Bytes,
             conditional_writes: Support::Honoured,
+            encryption: Support::Honoured,
             part_number: Support::Honoured,
             verify_content_md5: true,
             page_size: 1000,

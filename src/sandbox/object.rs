@@ -46,6 +46,8 @@ pub struct SandboxObject {
     pub tags: Vec<(String, String)>,
     /// Storage class; `None` is STANDARD.
     pub storage_class: Option<String>,
+    /// How it is encrypted at rest (`AES256`, `aws:kms`); `None` when nothing is told.
+    pub encryption: Option<String>,
     /// Sizes of the parts of a multipart upload; empty for an object written in one request.
     pub part_sizes: Vec<u64>,
 }
@@ -83,6 +85,22 @@ impl SandboxObject {
         }
     }
 
+    /// The same, encrypted by the key management service: its ETag is no MD5 sum any more.
+    #[must_use]
+    pub fn sealed(self) -> Self {
+        let (digest, parts) = self.etag.split_at(self.etag.len().min(32));
+        let mut md5 = [0; 16];
+        let etag = match hex::decode_to_slice(digest, &mut md5) {
+            Ok(()) => format!("{}{parts}", hex::encode(visible_md5(md5, Some(KMS)))),
+            Err(_) => self.etag,
+        };
+        Self {
+            etag,
+            encryption: Some(KMS.to_owned()),
+            ..self
+        }
+    }
+
     /// An object without bytes and without an ETag: what is known when an upload starts.
     pub(super) fn blank() -> Self {
         Self {
@@ -98,6 +116,7 @@ impl SandboxObject {
             metadata: BTreeMap::new(),
             tags: Vec::new(),
             storage_class: None,
+            encryption: None,
             part_sizes: Vec::new(),
         }
     }
@@ -116,6 +135,23 @@ pub(super) fn multipart_etag(sums: &[[u8; 16]]) -> String {
         hasher.update(sum);
     }
     format!("{}-{}", hex::encode(hasher.finalize()), sums.len())
+}
+
+/// The name that requests and answers have for encryption by the key management service.
+pub(super) const KMS: &str = "aws:kms";
+
+/// What stands in an ETag for the MD5 of bytes: of an object that the key management service encrypts, S3 gives digits that
+/// only look like one.
+pub(super) fn visible_md5(md5: [u8; 16], encryption: Option<&str>) -> [u8; 16] {
+    if encryption == Some(KMS) {
+        Md5::new()
+            .chain_update(b"sealed")
+            .chain_update(md5)
+            .finalize()
+            .into()
+    } else {
+        md5
+    }
 }
 
 /// An object as the store keeps it: the description apart from the bytes, both cheap to clone.
@@ -267,6 +303,8 @@ mod tests {
             SandboxObject::new("hello").etag,
             "5d41402abc4b2a76b9719d911017c592"
         );
+        assert_eq!(visible_md5([1; 16], Some("AES256")), [1; 16]);
+        assert_ne!(visible_md5([1; 16], Some(KMS)), [1; 16]);
         let object = SandboxObject::multipart(vec![0_u8; 10], 4);
         assert_eq!(object.part_sizes, [4, 4, 2]);
         assert!(object.etag.ends_with("-3"));

@@ -6,7 +6,7 @@ use http::HeaderValue;
 use http::header::EXPIRES;
 use s3s::dto::{
     self, ETag, ETagCondition, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput,
-    StorageClass, StreamingBlob, Timestamp,
+    ServerSideEncryption, StorageClass, StreamingBlob, Timestamp,
 };
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
@@ -117,11 +117,23 @@ impl ReadConditions<'_> {
     }
 }
 
-/// Headers that the output types cannot hold: Expires as it was given, and for HEAD the tag count.
+/// Headers that the output types cannot hold: Expires as it was given, how much user metadata no header can hold, and for
+/// HEAD the tag count.
 fn raw_headers<T>(response: &mut S3Response<T>, object: &Object, with_expires: bool, with_tag_count: bool) {
     let expires = object.head.expires.as_ref().filter(|_| with_expires);
     if let Some(Ok(expires)) = expires.map(|expires| HeaderValue::from_bytes(expires.as_bytes())) {
         response.headers.insert(EXPIRES, expires);
+    }
+    let missing = object
+        .head
+        .metadata
+        .values()
+        .filter(|value| !fits_header(value))
+        .count();
+    if missing > 0 {
+        response
+            .headers
+            .insert("x-amz-missing-meta", HeaderValue::from(missing));
     }
     if with_tag_count && let Some(count) = tag_count(object) {
         response
@@ -136,8 +148,15 @@ fn tag_count(object: &Object) -> Option<i32> {
         .filter(|count| *count > 0)
 }
 
+/// As S3 does it: what no header can hold is not given, only counted.
 fn metadata(object: &Object) -> Option<dto::Metadata> {
-    (!object.head.metadata.is_empty()).then(|| object.head.metadata.clone().into_iter().collect())
+    let mut given = object.head.metadata.clone();
+    given.retain(|_, value| fits_header(value));
+    (!given.is_empty()).then(|| given.into_iter().collect())
+}
+
+fn fits_header(value: &str) -> bool {
+    !value.chars().any(char::is_control)
 }
 
 impl Service {
@@ -171,6 +190,7 @@ impl Service {
             last_modified: Some(head.last_modified.into()),
             metadata: metadata(&object),
             parts_count: selection.parts_count,
+            server_side_encryption: head.encryption.map(ServerSideEncryption::from),
             storage_class: head.storage_class.map(StorageClass::from),
             ..HeadObjectOutput::default()
         };
@@ -212,6 +232,7 @@ impl Service {
             last_modified: Some(head.last_modified.into()),
             metadata: metadata(&object),
             parts_count: selection.parts_count,
+            server_side_encryption: head.encryption.map(ServerSideEncryption::from),
             storage_class: head.storage_class.map(StorageClass::from),
             tag_count: tag_count(&object),
             ..GetObjectOutput::default()

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use s3s::dto::{
     CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CompletedPart, CopyPartResult,
     CreateMultipartUploadInput, CreateMultipartUploadOutput, ETag, ListPartsInput, ListPartsOutput, Part,
-    Range, StorageClass, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
+    Range, ServerSideEncryption, StorageClass, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput,
+    UploadPartOutput,
 };
 use s3s::{S3Request, S3Result, s3_error};
 
 use super::SandboxOptions;
 use super::bucket::{Upload, UploadedPart};
-use super::object::{Object, SandboxObject, Segments, multipart_etag, now};
+use super::object::{KMS, Object, SandboxObject, Segments, multipart_etag, now, visible_md5};
 use super::service::{Service, source};
 use super::write::{describe, md5_of, receive};
 
@@ -59,6 +60,10 @@ impl Upload {
             part_sizes: chosen.iter().map(|part| part.body.len()).collect(),
             ..self.head.clone()
         };
+        let head = match head.encryption.as_deref() {
+            Some(KMS) => head.sealed(),
+            _ => head,
+        };
         Ok(Object::new(
             head,
             Segments::join(chosen.iter().map(|part| &part.body)),
@@ -72,13 +77,16 @@ impl Service {
         &self,
         req: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<CreateMultipartUploadOutput> {
+        let encryption = self.encryption(&req, req.input.server_side_encryption.as_ref());
         let S3Request { input, headers, .. } = req;
         let head = describe(
             &headers,
             input.metadata,
             input.tagging.as_deref(),
             input.storage_class,
-        );
+            encryption,
+        )?;
+        let server_side_encryption = head.encryption.clone().map(ServerSideEncryption::from);
         let id = self.store.upload_id();
         let upload = Upload {
             key: input.key.clone(),
@@ -94,14 +102,26 @@ impl Service {
             bucket: Some(input.bucket),
             key: Some(input.key),
             upload_id: Some(id),
+            server_side_encryption,
             ..CreateMultipartUploadOutput::default()
         })
     }
 
-    fn keep_part(&self, bucket: &str, key: &str, id: &str, number: i32, part: UploadedPart) -> S3Result<()> {
+    /// Keeps a part, and gives it its tag.
+    fn keep_part(
+        &self,
+        bucket: &str,
+        key: &str,
+        id: &str,
+        number: i32,
+        mut part: UploadedPart,
+    ) -> S3Result<ETag> {
         self.store.with(bucket, |bucket| {
-            bucket.upload(key, id)?.parts.insert(number, part);
-            Ok(())
+            let upload = bucket.upload(key, id)?;
+            part.md5 = visible_md5(part.md5, upload.head.encryption.as_deref());
+            let etag = ETag::Strong(self.options.part_tags.of(part.md5));
+            upload.parts.insert(number, part);
+            Ok(etag)
         })
     }
 
@@ -115,8 +135,7 @@ impl Service {
             md5: received.md5,
             last_modified: now(),
         };
-        let etag = ETag::Strong(self.options.part_tags.of(part.md5));
-        self.keep_part(
+        let etag = self.keep_part(
             &input.bucket,
             &input.key,
             &input.upload_id,
@@ -161,18 +180,19 @@ impl Service {
             md5,
             last_modified: now(),
         };
-        let result = CopyPartResult {
-            e_tag: Some(ETag::Strong(self.options.part_tags.of(md5))),
-            last_modified: Some(part.last_modified.into()),
-            ..CopyPartResult::default()
-        };
-        self.keep_part(
+        let last_modified = Some(part.last_modified.into());
+        let etag = self.keep_part(
             &input.bucket,
             &input.key,
             &input.upload_id,
             input.part_number,
             part,
         )?;
+        let result = CopyPartResult {
+            e_tag: Some(etag),
+            last_modified,
+            ..CopyPartResult::default()
+        };
         Ok(UploadPartCopyOutput {
             copy_part_result: Some(result),
             ..UploadPartCopyOutput::default()
@@ -227,19 +247,20 @@ impl Service {
             return Err(s3_error!(MalformedXML, "no parts are named"));
         }
         let conditions = self.conditions(input.if_match, input.if_none_match);
-        let etag = self.store.with(&input.bucket, |bucket| {
+        let (etag, encryption) = self.store.with(&input.bucket, |bucket| {
             let upload = bucket.upload(&input.key, &input.upload_id)?;
             let object = upload.assemble(&named, &self.options)?;
-            let etag = object.head.etag.clone();
+            let told = (object.head.etag.clone(), object.head.encryption.clone());
             self.store.write_into(bucket, &input.key, object, &conditions)?;
             bucket.uploads.remove(&input.upload_id);
-            Ok(etag)
+            Ok(told)
         })?;
         Ok(CompleteMultipartUploadOutput {
             location: Some(format!("/{}/{}", input.bucket, input.key)),
             bucket: Some(input.bucket),
             key: Some(input.key),
             e_tag: Some(ETag::Strong(etag)),
+            server_side_encryption: encryption.map(ServerSideEncryption::from),
             ..CompleteMultipartUploadOutput::default()
         })
     }

@@ -1,5 +1,6 @@
 //! Writes: PutObject and CopyObject, request bodies, and the description an object gets with them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -12,17 +13,21 @@ use md5::{Digest as _, Md5};
 use percent_encoding::percent_decode_str;
 use s3s::dto::{
     CopyObjectInput, CopyObjectOutput, CopyObjectResult, ETag, ETagCondition, Metadata, MetadataDirective,
-    PutObjectInput, PutObjectOutput, StorageClass, StreamingBlob, TaggingDirective,
+    PutObjectInput, PutObjectOutput, ServerSideEncryption, StorageClass, StreamingBlob, TaggingDirective,
 };
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Result, StdError, s3_error};
 
 use super::Support;
 use super::bucket::{Conditions, etag_matches};
-use super::object::{Object, SandboxObject, Segments, now};
+use super::front::IgnoreEncryption;
+use super::object::{KMS, Object, SandboxObject, Segments, now, visible_md5};
 use super::service::{Service, source};
 
 /// Size of the pieces in which a request body is kept.
 const PIECE: usize = 8 * 1024 * 1024;
+
+/// Most bytes of user metadata, names and values together (S3).
+const MAX_METADATA: usize = 2048;
 
 /// A request body, complete, and its MD5.
 pub(super) struct Received {
@@ -88,7 +93,12 @@ pub(super) fn describe(
     metadata: Option<Metadata>,
     tagging: Option<&str>,
     storage_class: Option<StorageClass>,
-) -> SandboxObject {
+    encryption: Option<String>,
+) -> S3Result<SandboxObject> {
+    let metadata: BTreeMap<String, String> = metadata.unwrap_or_default().into_iter().collect();
+    if metadata.iter().map(|(k, v)| k.len() + v.len()).sum::<usize>() > MAX_METADATA {
+        return Err(s3_error!(MetadataTooLarge));
+    }
     let text = |name: HeaderName| {
         let value = headers.get(name)?.as_bytes();
         std::str::from_utf8(value)
@@ -97,7 +107,7 @@ pub(super) fn describe(
             .filter(|value| !value.is_empty())
     };
     let blank = SandboxObject::blank();
-    SandboxObject {
+    Ok(SandboxObject {
         content_type: text(header::CONTENT_TYPE).or(blank.content_type),
         // aws-chunked is the encoding of the upload, not of the object.
         content_encoding: text(header::CONTENT_ENCODING).and_then(|encodings| {
@@ -112,13 +122,14 @@ pub(super) fn describe(
         content_disposition: text(header::CONTENT_DISPOSITION),
         cache_control: text(header::CACHE_CONTROL),
         expires: text(header::EXPIRES),
-        metadata: metadata.unwrap_or_default().into_iter().collect(),
+        metadata,
         tags: tagging.map(parse_tags).unwrap_or_default(),
         storage_class: storage_class
             .map(|class| class.as_str().to_owned())
             .filter(|class| class != "STANDARD"),
+        encryption,
         ..blank
-    }
+    })
 }
 
 /// Tags of an `x-amz-tagging` header, which are encoded like a query.
@@ -173,8 +184,22 @@ impl Service {
         }
     }
 
+    /// The encryption that a request asks for, as far as this store honours it.
+    pub(super) fn encryption<T>(
+        &self,
+        req: &S3Request<T>,
+        asked: Option<&ServerSideEncryption>,
+    ) -> Option<String> {
+        let ignored = req.extensions.get::<IgnoreEncryption>().is_some();
+        match self.options.encryption {
+            Support::Honoured if !ignored => asked.map(|kind| kind.as_str().to_owned()),
+            Support::Honoured | Support::Ignored => None,
+        }
+    }
+
     /// PutObject.
     pub(super) async fn put(&self, req: S3Request<PutObjectInput>) -> S3Result<PutObjectOutput> {
+        let encryption = self.encryption(&req, req.input.server_side_encryption.as_ref());
         let S3Request { input, headers, .. } = req;
         let received = receive(input.body, input.content_length).await?;
         self.verify_md5(input.content_md5.as_deref(), received.md5)?;
@@ -183,8 +208,10 @@ impl Service {
             input.metadata,
             input.tagging.as_deref(),
             input.storage_class,
-        );
-        let etag = hex::encode(received.md5);
+            encryption,
+        )?;
+        let etag = hex::encode(visible_md5(received.md5, head.encryption.as_deref()));
+        let server_side_encryption = head.encryption.clone().map(ServerSideEncryption::from);
         let object = Object::new(
             SandboxObject {
                 etag: etag.clone(),
@@ -196,6 +223,7 @@ impl Service {
         self.store.write(&input.bucket, &input.key, object, &conditions)?;
         Ok(PutObjectOutput {
             e_tag: Some(ETag::Strong(etag)),
+            server_side_encryption,
             ..PutObjectOutput::default()
         })
     }
@@ -219,6 +247,7 @@ impl Service {
 
     /// CopyObject. Like S3 it makes an object of one part, whose ETag is the MD5 of its bytes.
     pub(super) async fn copy(&self, req: S3Request<CopyObjectInput>) -> S3Result<CopyObjectOutput> {
+        let encryption = self.encryption(&req, req.input.server_side_encryption.as_ref());
         let S3Request { input, headers, .. } = req;
         let from = source(&input.copy_source)?;
         let origin = self.copy_from(
@@ -245,7 +274,8 @@ impl Service {
             input.metadata,
             input.tagging.as_deref(),
             input.storage_class,
-        );
+            encryption,
+        )?;
         let mut head = if replace {
             given.clone()
         } else {
@@ -257,11 +287,16 @@ impl Service {
             origin.head.tags.clone()
         };
         head.storage_class = given.storage_class;
+        head.encryption = given.encryption;
         head.last_modified = now();
-        head.etag = if origin.head.part_sizes.is_empty() {
+        let sealed = [&head.encryption, &origin.head.encryption]
+            .map(Option::as_deref)
+            .contains(&Some(KMS));
+        head.etag = if origin.head.part_sizes.is_empty() && !sealed {
             origin.head.etag.clone()
         } else {
-            hex::encode(md5_of(origin.body.clone()).await?)
+            let md5 = md5_of(origin.body.clone()).await?;
+            hex::encode(visible_md5(md5, head.encryption.as_deref()))
         };
         head.part_sizes = Vec::new();
         let result = CopyObjectResult {
@@ -269,6 +304,7 @@ impl Service {
             last_modified: Some(head.last_modified.into()),
             ..CopyObjectResult::default()
         };
+        let server_side_encryption = head.encryption.clone().map(ServerSideEncryption::from);
         let if_match = raw_condition(&headers, header::IF_MATCH)?;
         let conditions = self.conditions(if_match, raw_condition(&headers, header::IF_NONE_MATCH)?);
         self.store.write(
@@ -279,6 +315,7 @@ impl Service {
         )?;
         Ok(CopyObjectOutput {
             copy_object_result: Some(result),
+            server_side_encryption,
             ..CopyObjectOutput::default()
         })
     }

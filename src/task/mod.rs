@@ -5,6 +5,7 @@ pub mod key;
 pub mod rules;
 pub mod spec;
 pub mod state;
+pub mod storage;
 
 use std::fmt;
 use std::str::FromStr;
@@ -200,8 +201,14 @@ pub struct Counters {
     pub proved_checksum: i64,
     /// Copies proved by their length only.
     pub proved_size: i64,
-    /// Copies whose tags or metadata could not be carried completely.
+    /// Copies from which something was left out: tags, storage class or user metadata.
     pub metadata_lost: i64,
+    /// Copies without their tags.
+    pub lost_tags: i64,
+    /// Copies that have another storage class than asked for.
+    pub lost_storage_class: i64,
+    /// Copies without their user metadata, or without some of it.
+    pub lost_user_metadata: i64,
 }
 
 impl std::ops::AddAssign for Counters {
@@ -220,6 +227,9 @@ impl std::ops::AddAssign for Counters {
             proved_checksum,
             proved_size,
             metadata_lost,
+            lost_tags,
+            lost_storage_class,
+            lost_user_metadata,
         } = other;
         self.listed += listed;
         self.copied += copied;
@@ -233,6 +243,9 @@ impl std::ops::AddAssign for Counters {
         self.proved_checksum += proved_checksum;
         self.proved_size += proved_size;
         self.metadata_lost += metadata_lost;
+        self.lost_tags += lost_tags;
+        self.lost_storage_class += lost_storage_class;
+        self.lost_user_metadata += lost_user_metadata;
     }
 }
 

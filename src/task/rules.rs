@@ -1,7 +1,10 @@
-//! The rules of a copy that a task may choose: when to overwrite, how to compare, how much proof to ask for.
+//! The rules of a copy that a task may choose: when to overwrite, how to compare, how much proof to ask for, which storage
+//! class to ask for, and what to do when something besides the bytes is refused.
 //!
 //! The values of the first two and their meaning are those of the OMS reference (version 2, `object_overwrite_mode` and
 //! `consistency_check`).
+
+use super::storage::StoragePolicy;
 
 /// What the user chose; the defaults are those of the reference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,6 +15,10 @@ pub struct CopyRules {
     pub consistency: ConsistencyCheck,
     /// What has to prove a copy.
     pub minimum_proof: MinimumProof,
+    /// Which storage class is asked for; `None` leaves it to the target bucket.
+    pub storage: Option<StoragePolicy>,
+    /// What to do when one side does not give or take tags, storage class or user metadata.
+    pub refused_metadata: RefusedMetadata,
 }
 
 impl CopyRules {
@@ -128,5 +135,35 @@ impl MinimumProof {
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|proof| proof.name() == name)
+    }
+}
+
+/// What becomes of an object whose tags, storage class or user metadata one side does not give or take. An extension of ours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RefusedMetadata {
+    /// It is copied without them, and counted.
+    #[default]
+    LeaveOut,
+    /// It fails.
+    Fail,
+}
+
+impl RefusedMetadata {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::LeaveOut, Self::Fail];
+
+    /// The name on the wire and in the ledger.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LeaveOut => "leave_out",
+            Self::Fail => "fail",
+        }
+    }
+
+    /// The choice of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|choice| choice.name() == name)
     }
 }

@@ -67,8 +67,8 @@ pub(super) async fn connect(parts: &Parts, task: &Task, credentials: &Credential
         }
     };
     let target = async {
-        match probe::target(&target, pace, task.id).await {
-            Err(trouble) if lists_only_v1(&trouble.error) => probe::target(&old_target, pace, task.id)
+        match probe::target(&target, pace, task).await {
+            Err(trouble) if lists_only_v1(&trouble.error) => probe::target(&old_target, pace, task)
                 .await
                 .map(|order| (old_target, order)),
             other => other.map(|order| (target, order)),

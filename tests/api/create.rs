@@ -44,7 +44,7 @@ async fn the_rules_of_copying_are_taken_and_shown_with_their_defaults() {
     let api = TestApi::new().await;
     let rules = |mode: &str, check: &str, proof: &str| {
         json!({"object_overwrite_mode": mode, "consistency_check": check, "minimum_proof": proof,
-               "crc64_missing_num": 0})
+               "dst_storage_policy": null, "refused_metadata": "leave_out", "crc64_missing_num": 0})
     };
     let id = api.post("/task", &create_body()).await.fine()["id"].clone();
     let shown = api.get(&format!("/task/{id}")).await.fine();
@@ -64,7 +64,26 @@ async fn the_rules_of_copying_are_taken_and_shown_with_their_defaults() {
             assert_eq!(shown["copy_rules"], rules(mode, check, proof));
         }
     }
-    for field in ["object_overwrite_mode", "consistency_check", "minimum_proof"] {
+    for policy in ["STANDARD", "IA", "ARCHIVE", "DEEP_ARCHIVE", "SRC_STORAGE_MAPPING"] {
+        for refused in ["leave_out", "fail"] {
+            let body = set(create_body(), "dst_storage_policy", json!(policy));
+            let body = set(body, "refused_metadata", json!(refused));
+            let id = api.post("/task", &body).await.fine()["id"].clone();
+            let shown = api.get(&format!("/task/{id}")).await.fine();
+            let rules = &shown["copy_rules"];
+            assert_eq!(
+                (&rules["dst_storage_policy"], &rules["refused_metadata"]),
+                (&json!(policy), &json!(refused))
+            );
+        }
+    }
+    for field in [
+        "object_overwrite_mode",
+        "consistency_check",
+        "minimum_proof",
+        "dst_storage_policy",
+        "refused_metadata",
+    ] {
         let reply = api
             .post("/task", &set(create_body(), field, json!("SOMETIMES")))
             .await;

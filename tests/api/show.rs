@@ -34,7 +34,10 @@ fn running() -> Task {
             proved_etag: 7,
             proved_checksum: 2,
             proved_size: 1,
-            ..Counters::default()
+            metadata_lost: 5,
+            lost_tags: 4,
+            lost_storage_class: 3,
+            lost_user_metadata: 2,
         },
         survey: Survey {
             objects: 40,
@@ -68,8 +71,10 @@ async fn every_field_of_the_reference_is_there_from_the_beginning() {
         "error_reason": "", "total_size": 0, "complete_size": 0, "start_time": 0, "left_time": 0, "total_time": 0,
         "success_num": 0, "fail_num": 0, "total_num": 0, "skipped_num": 0,
         "copy_rules": {"object_overwrite_mode": "SIZE_LAST_MODIFIED_COMPARISON_OVERWRITE",
-                       "consistency_check": "size_last_modified", "minimum_proof": "size", "crc64_missing_num": 0},
+                       "consistency_check": "size_last_modified", "minimum_proof": "size",
+                       "dst_storage_policy": null, "refused_metadata": "leave_out", "crc64_missing_num": 0},
         "proved": {"etag": 0, "checksum": 0, "size": 0},
+        "not_carried": {"objects": 0, "tags": 0, "storage_class": 0, "user_metadata": 0},
         "migrate_since": 0, "task_type": "object", "source_cdn": null, "auto_restore": false,
         "enable_failed_object_recording": true,
         "failed_object_record": "{\"result\":false,\"list_file_key\":\"\",\"errorCode\":\"\"}",
@@ -97,6 +102,10 @@ async fn a_running_task_shows_how_far_it_is() {
     assert_eq!(task["total_time"], 10_000);
     assert_eq!(task["start_time"], NOW.0 - 60_000);
     assert_eq!(task["proved"], json!({"etag": 7, "checksum": 2, "size": 1}));
+    assert_eq!(
+        task["not_carried"],
+        json!({"objects": 5, "tags": 4, "storage_class": 3, "user_metadata": 2})
+    );
 }
 
 #[tokio::test]

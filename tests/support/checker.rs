@@ -8,7 +8,8 @@ use std::path::Path;
 
 use oms::sandbox::{Operation, SandboxObject};
 use oms::store::Failure;
-use oms::task::{StartMode, State, Task, TaskId};
+use oms::task::storage::storage_class;
+use oms::task::{Counters, StartMode, State, Task, TaskId};
 
 use super::rig::{Rig, SOURCE, Stores, TARGET};
 
@@ -24,6 +25,21 @@ pub struct History {
     /// Of the target, before the task.
     before: BTreeMap<String, SandboxObject>,
     keys: Keys,
+    /// What of an object may be missing at the target, by key.
+    without: BTreeMap<String, BTreeSet<Left>>,
+}
+
+/// What may be left out of an object where one side does not give or take it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Left {
+    /// Its tags.
+    Tags,
+    /// The storage class that the task asks for.
+    StorageClass,
+    /// All its user metadata.
+    UserMetadata,
+    /// The entries of its user metadata that no header can hold.
+    Unprintable,
 }
 
 /// Whether keys came or went while the task ran, so that how many were listed depends on the moment.
@@ -79,6 +95,17 @@ impl History {
         stores.source.remove(SOURCE, key);
     }
 
+    /// From now on this object must arrive without this; everything else of it must.
+    pub fn leave_out(&mut self, key: &str, left: Left) {
+        self.without.entry(key.to_owned()).or_default().insert(left);
+    }
+
+    /// How many objects may be without one of these.
+    fn allowed(&self, lefts: &[Left]) -> i64 {
+        let is = |found: &&BTreeSet<Left>| lefts.iter().any(|left| found.contains(left));
+        i64::try_from(self.without.values().filter(is).count()).unwrap()
+    }
+
     /// Whether the source holds the keys that it held in the beginning, all of them and no others.
     fn is_complete(&self, stores: &Stores) -> bool {
         self.keys == Keys::Lasting && self.versions.keys().eq(keys(&stores.source, SOURCE).iter())
@@ -119,6 +146,7 @@ fn counters(stores: &Stores, history: &History, task: &Task, failures: &[Failure
         c.proved_etag + c.proved_checksum + c.proved_size,
         "{c:#?}"
     );
+    left_out(history, c);
     let finished = task.pass.is_some_and(|pass| pass.finished);
     if task.state == State::Succeeded {
         assert!(finished && c.failed == 0, "{task:#?}");
@@ -133,6 +161,21 @@ fn counters(stores: &Stores, history: &History, task: &Task, failures: &[Failure
     }
 }
 
+/// No more is counted as left out than may be, each copy once.
+fn left_out(history: &History, c: &Counters) {
+    let lost = [
+        (c.lost_tags, &[Left::Tags][..]),
+        (c.lost_storage_class, &[Left::StorageClass]),
+        (c.lost_user_metadata, &[Left::UserMetadata, Left::Unprintable]),
+    ];
+    for (count, lefts) in lost {
+        assert!(count <= history.allowed(lefts), "{lefts:?}: {c:#?}");
+        assert!(count <= c.metadata_lost, "{lefts:?}: {c:#?}");
+    }
+    let sum = lost.iter().map(|(count, _)| count).sum::<i64>();
+    assert!(c.metadata_lost <= sum && c.metadata_lost <= c.copied, "{c:#?}");
+}
+
 /// Every object of the target is one version of the source, or what the target had before; nothing is missing.
 fn target(stores: &Stores, history: &History, task: &Task, failures: &[Failure]) {
     let there = keys(&stores.target, TARGET);
@@ -142,11 +185,14 @@ fn target(stores: &Stores, history: &History, task: &Task, failures: &[Failure])
             continue;
         }
         let versions = history.versions.get(key).map_or(&[][..], Vec::as_slice);
+        let none = BTreeSet::new();
+        let without = history.without.get(key).unwrap_or(&none);
+        let wanted: Vec<SandboxObject> = versions.iter().map(|v| arriving(v, task, without)).collect();
         assert!(
-            versions.iter().any(|version| same(version, &found)),
+            wanted.iter().any(|version| same(version, &found)),
             "{key:?} at the target is no version of the source: {}; of {:?}",
             summary(&found),
-            versions.iter().map(summary).collect::<Vec<_>>()
+            wanted.iter().map(summary).collect::<Vec<_>>()
         );
     }
     let finished = task.pass.is_some_and(|pass| pass.finished);
@@ -163,6 +209,31 @@ fn target(stores: &Stores, history: &History, task: &Task, failures: &[Failure])
     }
 }
 
+/// What has to come of a version of the source.
+fn arriving(version: &SandboxObject, task: &Task, without: &BTreeSet<Left>) -> SandboxObject {
+    let spec = &task.spec;
+    let mut object = version.clone();
+    let source = object.storage_class.take();
+    object.storage_class = spec
+        .rules
+        .storage
+        .and_then(|policy| storage_class(policy, source.as_deref(), spec.target.cloud))
+        .filter(|class| *class != "STANDARD")
+        .map(ToOwned::to_owned);
+    object.encryption = spec.kms.then(|| "aws:kms".to_owned());
+    for left in without {
+        match left {
+            Left::Tags => object.tags.clear(),
+            Left::StorageClass => object.storage_class = None,
+            Left::UserMetadata => object.metadata.clear(),
+            Left::Unprintable => object
+                .metadata
+                .retain(|_, value| !value.chars().any(char::is_control)),
+        }
+    }
+    object
+}
+
 /// An object without its bytes, for people.
 fn summary(object: &SandboxObject) -> String {
     let SandboxObject {
@@ -171,10 +242,12 @@ fn summary(object: &SandboxObject) -> String {
         metadata,
         tags,
         content_type,
+        storage_class,
+        encryption,
         ..
     } = object;
     format!(
-        "{} bytes {etag} {metadata:?} {tags:?} {content_type:?}",
+        "{} bytes {etag} {metadata:?} {tags:?} {content_type:?} {storage_class:?} {encryption:?}",
         data.len()
     )
 }
@@ -183,6 +256,8 @@ fn same(a: &SandboxObject, b: &SandboxObject) -> bool {
     a.data == b.data
         && a.metadata == b.metadata
         && a.tags == b.tags
+        && a.storage_class == b.storage_class
+        && a.encryption == b.encryption
         && a.content_type == b.content_type
         && a.content_encoding == b.content_encoding
         && a.content_language == b.content_language

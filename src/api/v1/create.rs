@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::bandwidth::{self, BandwidthWindow};
-use super::copying::{self, ConsistencyCheck, MinimumProof, ObjectOverwriteMode};
+use super::copying::{
+    self, ConsistencyCheck, Given, MinimumProof, ObjectOverwriteMode, RefusedMetadata, StoragePolicy,
+};
 use super::listed::Naming;
 use super::place::{SourceNode, TargetNode, secret};
 use super::rules;
@@ -158,6 +160,12 @@ pub struct CreateTask {
     /// An extension: the weakest proof under which an object counts as copied; one that is proved by less fails with
     /// `ProofTooWeak`. `size` when it is not given.
     minimum_proof: Option<MinimumProof>,
+    /// An extension, from version 2 of the reference: which storage class the copies get; the target bucket's own when it is
+    /// not given, while the reference means `STANDARD`.
+    dst_storage_policy: Option<StoragePolicy>,
+    /// An extension: what becomes of an object whose tags, storage class or user metadata one side does not give or take;
+    /// `leave_out` when it is not given. Content headers and encryption that are refused always fail it.
+    refused_metadata: Option<RefusedMetadata>,
 }
 
 fn example() -> serde_json::Value {
@@ -225,6 +233,8 @@ fn check(body: CreateTask) -> Result<service::CreateTask> {
         object_overwrite_mode,
         consistency_check,
         minimum_proof,
+        dst_storage_policy,
+        refused_metadata,
     } = body;
     let naming = match task_type.unwrap_or(TaskType::Object) {
         TaskType::Object => Naming::Objects,
@@ -271,7 +281,13 @@ fn check(body: CreateTask) -> Result<service::CreateTask> {
         record_failures: enable_failed_object_recording.unwrap_or(true),
         cdn,
         notification,
-        rules: copying::read(object_overwrite_mode, consistency_check, minimum_proof),
+        rules: copying::read(Given {
+            overwrite: object_overwrite_mode,
+            consistency: consistency_check,
+            minimum_proof,
+            storage: dst_storage_policy,
+            refused_metadata,
+        }),
         bandwidth,
         credentials: Credentials {
             source: source_keys,

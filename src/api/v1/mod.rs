@@ -35,7 +35,13 @@ use super::query::Query;
 use super::{ApiState, auth, fallback};
 
 /// Schemas of fields that the reference does not have in this version.
-pub const OWN_TYPES: [&str; 3] = ["ConsistencyCheck", "MinimumProof", "ObjectOverwriteMode"];
+pub const OWN_TYPES: [&str; 5] = [
+    "ConsistencyCheck",
+    "MinimumProof",
+    "ObjectOverwriteMode",
+    "RefusedMetadata",
+    "StoragePolicy",
+];
 
 type Answer<T> = Result<web::Json<T>, ApiError>;
 

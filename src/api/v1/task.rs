@@ -5,7 +5,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::bandwidth::BandwidthWindow;
 use super::cloud::CloudName;
-use super::copying::TaskRules;
+use super::copying::{NotCarried, Proved, TaskRules};
 use super::create::TaskType;
 use super::failures::failed_object_record;
 use super::listed::ListFile;
@@ -102,6 +102,8 @@ pub struct Task {
     skipped_num: i64,
     /// An extension: what proved the copies.
     proved: Proved,
+    /// An extension: what was left out of copies.
+    not_carried: NotCarried,
     /// An extension: the rules that the task copies by.
     copy_rules: TaskRules,
     /// What became of the notification; only after the end of a task that asked for one.
@@ -184,20 +186,6 @@ pub struct TaskError {
     error_code: String,
     /// A sentence.
     error_msg: String,
-}
-
-/// An extension: what proved that copies are equal to their originals.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Proved {
-    /// Copies whose hash the target computed and the source confirmed.
-    #[schema(minimum = 0, extensions(("x-oms-extension" = json!(true))))]
-    etag: i64,
-    /// Copies with a checksum that was computed while streaming.
-    #[schema(minimum = 0, extensions(("x-oms-extension" = json!(true))))]
-    checksum: i64,
-    /// Copies whose length alone could be compared.
-    #[schema(minimum = 0, extensions(("x-oms-extension" = json!(true))))]
-    size: i64,
 }
 
 /// What became of a notification. Sending is not built yet, so it is always a failure.
@@ -290,11 +278,8 @@ impl Task {
             fail_num: counters.failed,
             total_num: totals.objects,
             skipped_num: counters.skipped + counters.gone,
-            proved: Proved {
-                etag: counters.proved_etag,
-                checksum: counters.proved_checksum,
-                size: counters.proved_size,
-            },
+            proved: Proved::from(&counters),
+            not_carried: NotCarried::from(&counters),
             copy_rules: TaskRules::new(rules, counters.listed),
             smn_info: notification.filter(|_| ended).map(|_| SmnResult::not_sent()),
             migrate_since: migrate_since.map_or(0, |since| since.0 / 1000),

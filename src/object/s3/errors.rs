@@ -144,6 +144,7 @@ pub(super) fn answered(
     let code = failure
         .code
         .or_else(|| headers::text(answer, "x-amz-error-code").map(str::to_owned))
+        .or_else(|| hidden_by_marker(status, answer).then(|| "NoSuchKey".to_owned()))
         .map(|code| clean(&code, 64))
         .filter(|code| !code.is_empty());
     let kind = classify(status, code.as_deref(), subject);
@@ -173,6 +174,11 @@ pub(super) fn answered(
         error = error.with_code(code);
     }
     error
+}
+
+/// Whether a versioned store says that the newest version is a deletion, which the answer to a HEAD says in a header alone.
+fn hidden_by_marker(status: StatusCode, answer: &HeaderMap) -> bool {
+    status == StatusCode::NOT_FOUND && headers::text(answer, "x-amz-delete-marker") == Some("true")
 }
 
 /// `Retry-After` in seconds or as a date, at most five minutes.
@@ -283,6 +289,16 @@ mod tests {
             let error = made(503, &[("retry-after", given)], Failure::default());
             assert_eq!(error.retry_after().map(|d| d.as_secs()), wanted, "{given}");
         }
+    }
+
+    #[test]
+    fn a_marker_speaks_for_the_document_that_a_head_has_not() {
+        let told = |status| {
+            let error = made(status, &[("x-amz-delete-marker", "true")], Failure::default());
+            error.code().map(str::to_owned)
+        };
+        assert_eq!((told(404).as_deref(), told(405)), (Some("NoSuchKey"), None));
+        assert_eq!(made(404, &[], Failure::default()).code(), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use http::header::{
     CONTENT_TYPE, ETAG, EXPIRES, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED,
 };
 
-use crate::object::{Carried, ETag, ObjectInfo};
+use crate::object::{Carried, ETag, Encryption, ObjectInfo, Written};
 use crate::task::UnixMillis;
 
 /// Whether a header travels with an object.
@@ -36,16 +36,28 @@ pub(in crate::object) fn object_info(headers: &HeaderMap, size: u64) -> ObjectIn
         storage_class: text(headers, "x-amz-storage-class")
             .filter(|class| *class != "STANDARD")
             .map(str::to_owned),
+        missing_metadata: number(headers, "x-amz-missing-meta").unwrap_or(0),
         encryption: encryption(headers),
     }
 }
 
-/// How the object is encrypted. A customer's own key is named apart from the others.
-fn encryption(headers: &HeaderMap) -> Option<String> {
-    if headers.contains_key("x-amz-server-side-encryption-customer-algorithm") {
-        return Some("customer".to_owned());
+/// What the answer to a write tells.
+pub(super) fn written(headers: &HeaderMap) -> Written {
+    Written {
+        etag: etag(headers),
+        encryption: encryption(headers),
     }
-    text(headers, "x-amz-server-side-encryption").map(str::to_owned)
+}
+
+/// Amazon S3 says `aws:kms` or `aws:kms:dsse`; OBS `kms`, also under a name of its own.
+fn encryption(headers: &HeaderMap) -> Option<Encryption> {
+    let told = ["x-amz-server-side-encryption", "x-obs-server-side-encryption"]
+        .into_iter()
+        .find_map(|name| text(headers, name))?;
+    Some(match told {
+        "kms" | "aws:kms" | "aws:kms:dsse" => Encryption::Kms,
+        _ => Encryption::Other,
+    })
 }
 
 /// The entity tag, if there is one.
@@ -150,6 +162,7 @@ mod tests {
                 ("x-amz-tagging-count", b"3"),
                 ("x-amz-mp-parts-count", b"12"),
                 ("x-amz-storage-class", b"STANDARD_IA"),
+                ("x-amz-missing-meta", b"2"),
                 ("server", b"x"),
             ]),
             5,
@@ -159,7 +172,29 @@ mod tests {
         assert_eq!(info.etag, Some(ETag::new("abc")));
         assert_eq!(info.last_modified, UnixMillis(1_369_353_600_000));
         assert_eq!((info.size, info.tag_count, info.parts_count), (5, 3, Some(12)));
+        assert_eq!(info.missing_metadata, 2);
         assert_eq!(info.storage_class.as_deref(), Some("STANDARD_IA"));
+    }
+
+    #[test]
+    fn an_answer_tells_how_an_object_is_encrypted() {
+        for (name, given, wanted) in [
+            ("x-amz-server-side-encryption", "aws:kms", Some(Encryption::Kms)),
+            (
+                "x-amz-server-side-encryption",
+                "aws:kms:dsse",
+                Some(Encryption::Kms),
+            ),
+            ("x-amz-server-side-encryption", "kms", Some(Encryption::Kms)),
+            ("x-obs-server-side-encryption", "kms", Some(Encryption::Kms)),
+            ("x-amz-server-side-encryption", "AES256", Some(Encryption::Other)),
+            ("x-amz-server-side-encryption", "", Some(Encryption::Other)),
+            ("x-amz-server-side-encryption-aws-kms-key-id", "k", None),
+        ] {
+            let headers = map(&[(name, given.as_bytes())]);
+            assert_eq!(object_info(&headers, 0).encryption, wanted, "{name}: {given}");
+            assert_eq!(written(&headers).encryption, wanted, "{name}: {given}");
+        }
     }
 
     #[test]

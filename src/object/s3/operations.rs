@@ -16,7 +16,7 @@ use super::{Call, Payload, S3Store, documents, headers, listing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::{
     Body, CopySource, ETag, ListFrom, ListPage, ListVersion, NewObject, Object, ObjectInfo, ObjectStore,
-    Part, Portion, Tags, UploadId, WriteIf,
+    Part, Portion, Tags, UploadId, WriteIf, Written,
 };
 use crate::task::Key;
 
@@ -34,11 +34,13 @@ impl S3Store {
     }
 
     /// Sends a request whose answer of status 200 may hold an error.
-    async fn written(&self, call: Call<'_>, wanted: Element) -> Result<Option<ETag>> {
+    async fn written(&self, call: Call<'_>, wanted: Element) -> Result<Written> {
         let subject = call.subject;
         let (headers, document) = self.document(call).await?;
-        documents::written(&document, wanted)?
-            .map_err(|failure| self.failed(StatusCode::OK, &headers, failure, subject))
+        let etag = documents::written(&document, wanted)?
+            .map_err(|failure| self.failed(StatusCode::OK, &headers, failure, subject))?;
+        let told = headers::written(&headers);
+        Ok(Written { etag, ..told })
     }
 
     /// The answer to a HEAD has no document, so keys that have expired look like a bad request, and unknown ones like a
@@ -206,7 +208,7 @@ impl ObjectStore for S3Store {
         md5: Option<[u8; 16]>,
         condition: &WriteIf,
         body: Body,
-    ) -> Result<Option<ETag>> {
+    ) -> Result<Written> {
         let mut call = self.call(Method::PUT, Subject::Object, Some(key));
         call.headers = described(new)?;
         if let Some(md5) = md5 {
@@ -215,10 +217,10 @@ impl ObjectStore for S3Store {
         add_condition(&mut call.headers, condition)?;
         call.payload = payload(body, length).await?;
         let answer = self.acknowledge(call).await?;
-        Ok(headers::etag(&answer))
+        Ok(headers::written(&answer))
     }
 
-    async fn copy(&self, from: &CopySource, key: &Key, new: &NewObject) -> Result<Option<ETag>> {
+    async fn copy(&self, from: &CopySource, key: &Key, new: &NewObject) -> Result<Written> {
         let mut call = self.call(Method::PUT, Subject::Object, Some(key));
         call.patience = self.timeouts.complete;
         call.headers = described(new)?;
@@ -286,6 +288,7 @@ impl ObjectStore for S3Store {
         let etag = self
             .written(call, Element::CopyPartResult)
             .await?
+            .etag
             .ok_or_else(|| integrity("the store gave the part no tag"))?;
         Ok(Part { number, etag, size })
     }
@@ -336,7 +339,8 @@ impl ObjectStore for S3Store {
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
         add_condition(&mut call.headers, condition)?;
         call.payload = Payload::Bytes(documents::completion(parts));
-        self.written(call, Element::CompleteMultipartUploadResult).await
+        let written = self.written(call, Element::CompleteMultipartUploadResult).await?;
+        Ok(written.etag)
     }
 
     async fn abort_upload(&self, key: &Key, upload: &UploadId) -> Result<()> {

@@ -162,6 +162,9 @@ async fn a_commit_moves_checkpoint_counters_and_speed(store: &dyn Store) {
         proved_checksum: 10,
         proved_size: 11,
         metadata_lost: 1 << 40,
+        lost_tags: 12,
+        lost_storage_class: 13,
+        lost_user_metadata: 14,
     };
     let commit = Commit {
         checkpoint: Some(Key::from(&b"k\xfe"[..])),

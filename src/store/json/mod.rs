@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use self::bandwidth::{bandwidth_from_text, bandwidth_to_text};
 use crate::error::{Error, Result};
-use crate::task::rules::{ConsistencyCheck, CopyRules, MinimumProof, OverwriteMode};
+use crate::task::rules::{ConsistencyCheck, CopyRules, MinimumProof, OverwriteMode, RefusedMetadata};
 use crate::task::spec::{
     Addressing, Cdn, Cloud, Endpoint, EndpointOrigin, ListFile, Notification, Place, Scope, TaskSpec,
 };
+use crate::task::storage::StoragePolicy;
 use crate::task::{Key, UnixMillis};
 
 /// Keys are bytes: as text where they are UTF-8, else as hexadecimal digits.
@@ -97,6 +98,8 @@ struct RulesRow {
     overwrite: String,
     consistency: String,
     minimum_proof: String,
+    storage: Option<String>,
+    refused_metadata: String,
 }
 
 impl Default for RulesRow {
@@ -211,11 +214,15 @@ impl From<CopyRules> for RulesRow {
             overwrite,
             consistency,
             minimum_proof,
+            storage,
+            refused_metadata,
         } = rules;
         Self {
             overwrite: overwrite.name().to_owned(),
             consistency: consistency.name().to_owned(),
             minimum_proof: minimum_proof.name().to_owned(),
+            storage: storage.map(|policy| policy.name().to_owned()),
+            refused_metadata: refused_metadata.name().to_owned(),
         }
     }
 }
@@ -227,11 +234,17 @@ impl TryFrom<RulesRow> for CopyRules {
             overwrite,
             consistency,
             minimum_proof,
+            storage,
+            refused_metadata,
         } = row;
+        let policy = |name: String| StoragePolicy::from_name(&name).ok_or_else(|| damaged("storage"));
         Ok(Self {
             overwrite: OverwriteMode::from_name(&overwrite).ok_or_else(|| damaged("overwrite"))?,
             consistency: ConsistencyCheck::from_name(&consistency).ok_or_else(|| damaged("consistency"))?,
             minimum_proof: MinimumProof::from_name(&minimum_proof).ok_or_else(|| damaged("minimum_proof"))?,
+            storage: storage.map(policy).transpose()?,
+            refused_metadata: RefusedMetadata::from_name(&refused_metadata)
+                .ok_or_else(|| damaged("refused_metadata"))?,
         })
     }
 }

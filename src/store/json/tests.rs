@@ -69,12 +69,18 @@ fn rules() -> impl Strategy<Value = CopyRules> {
         prop::sample::select(&OverwriteMode::ALL[..]),
         prop::sample::select(&ConsistencyCheck::ALL[..]),
         prop::sample::select(&MinimumProof::ALL[..]),
+        prop::option::of(prop::sample::select(&StoragePolicy::ALL[..])),
+        prop::sample::select(&RefusedMetadata::ALL[..]),
     )
-        .prop_map(|(overwrite, consistency, minimum_proof)| CopyRules {
-            overwrite,
-            consistency,
-            minimum_proof,
-        })
+        .prop_map(
+            |(overwrite, consistency, minimum_proof, storage, refused_metadata)| CopyRules {
+                overwrite,
+                consistency,
+                minimum_proof,
+                storage,
+                refused_metadata,
+            },
+        )
 }
 
 fn spec() -> impl Strategy<Value = TaskSpec> {
@@ -137,8 +143,13 @@ fn the_written_form_is_stable() {
     assert_eq!(spec.scope, Scope::Objects(vec![Key::from("a"), Key::from("b/")]));
     // The first version knew no rules.
     assert_eq!(spec.rules, CopyRules::default());
-    let rules = r#","rules":{"overwrite":"SIZE_LAST_MODIFIED_COMPARISON_OVERWRITE","consistency":"size_last_modified","minimum_proof":"size"}}"#;
-    let text = format!("{}{rules}", &first[..first.len() - 1]);
+    let with = |more: &str| {
+        let rules = r#"{"overwrite":"SIZE_LAST_MODIFIED_COMPARISON_OVERWRITE","consistency":"size_last_modified","minimum_proof":"size""#;
+        format!(r#"{},"rules":{rules}{more}}}}}"#, &first[..first.len() - 1])
+    };
+    // The second one knew neither storage classes nor what to do about refusals.
+    assert_eq!(spec_from_text(&with("")).unwrap(), spec);
+    let text = with(r#","storage":null,"refused_metadata":"leave_out""#);
     assert_eq!(spec_to_text(&spec).unwrap(), text);
     assert_eq!(spec_from_text(&text).unwrap(), spec);
     let text = r#"[{"start":1,"end":2,"max_bytes_per_second":3}]"#;

@@ -41,10 +41,10 @@ pub(super) async fn commit(
     now: UnixMillis,
 ) -> Result<Committed> {
     const SHARD: &str = concat!(
-        add_counters!("shards", ", checkpoint = coalesce(?16, checkpoint), closed = ?17"),
-        claim_holds!("?13", "?14", "?15")
+        add_counters!("shards", ", checkpoint = coalesce(?19, checkpoint), closed = ?20"),
+        claim_holds!("?16", "?17", "?18")
     );
-    const TASK: &str = add_counters!("tasks", ", speed = ?14, seen_at = ?15 WHERE id = ?13");
+    const TASK: &str = add_counters!("tasks", ", speed = ?17, seen_at = ?18 WHERE id = ?16");
     let Commit {
         checkpoint,
         close,

@@ -1,4 +1,4 @@
-//! Rows of the ledger as values of the domain, and the twelve counters as columns.
+//! Rows of the ledger as values of the domain, and the fifteen counters as columns.
 
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -29,7 +29,7 @@ macro_rules! select_tasks {
 }
 pub(super) use select_tasks;
 
-/// Adds the counters ?1 to ?12 to those of a row of a table; the condition follows, from ?13 on.
+/// Adds the counters ?1 to ?15 to those of a row of a table; the condition follows, from ?16 on.
 macro_rules! add_counters {
     ($table:literal, $rest:literal) => {
         concat!(
@@ -39,7 +39,8 @@ macro_rules! add_counters {
              failed = failed + ?5, bytes_listed = bytes_listed + ?6, bytes_copied = bytes_copied + ?7, \
              bytes_settled = bytes_settled + ?8, proved_etag = proved_etag + ?9, \
              proved_checksum = proved_checksum + ?10, proved_size = proved_size + ?11, \
-             metadata_lost = metadata_lost + ?12 ",
+             metadata_lost = metadata_lost + ?12, lost_tags = lost_tags + ?13, \
+             lost_storage_class = lost_storage_class + ?14, lost_user_metadata = lost_user_metadata + ?15 ",
             $rest
         )
     };
@@ -54,7 +55,7 @@ where
     row.try_get(column).map_err(translate)
 }
 
-/// Binds the counters as ?1 to ?12 of [`add_counters`].
+/// Binds the counters as ?1 to ?15 of [`add_counters`].
 pub(super) fn bind_counters(statement: Statement, counters: Counters) -> Statement {
     let Counters {
         listed,
@@ -69,6 +70,9 @@ pub(super) fn bind_counters(statement: Statement, counters: Counters) -> Stateme
         proved_checksum,
         proved_size,
         metadata_lost,
+        lost_tags,
+        lost_storage_class,
+        lost_user_metadata,
     } = counters;
     statement
         .bind(listed)
@@ -83,6 +87,9 @@ pub(super) fn bind_counters(statement: Statement, counters: Counters) -> Stateme
         .bind(proved_checksum)
         .bind(proved_size)
         .bind(metadata_lost)
+        .bind(lost_tags)
+        .bind(lost_storage_class)
+        .bind(lost_user_metadata)
 }
 
 /// The counters of a row of tasks or shards.
@@ -100,6 +107,9 @@ pub(super) fn counters(row: &SqliteRow) -> Result<Counters> {
         proved_checksum: get(row, "proved_checksum")?,
         proved_size: get(row, "proved_size")?,
         metadata_lost: get(row, "metadata_lost")?,
+        lost_tags: get(row, "lost_tags")?,
+        lost_storage_class: get(row, "lost_storage_class")?,
+        lost_user_metadata: get(row, "lost_user_metadata")?,
     })
 }
 
@@ -118,6 +128,9 @@ pub(super) fn taken_back(counters: Counters) -> Counters {
         proved_checksum,
         proved_size,
         metadata_lost,
+        lost_tags,
+        lost_storage_class,
+        lost_user_metadata,
     } = counters;
     Counters {
         listed: -listed,
@@ -132,6 +145,9 @@ pub(super) fn taken_back(counters: Counters) -> Counters {
         proved_checksum: -proved_checksum,
         proved_size: -proved_size,
         metadata_lost: -metadata_lost,
+        lost_tags: -lost_tags,
+        lost_storage_class: -lost_storage_class,
+        lost_user_metadata: -lost_user_metadata,
     }
 }
 

@@ -10,9 +10,9 @@
 //!   the sandbox cannot hold; the listing's own tests decode them.
 //! * F37 in its real sizes (5 GiB, 10,000 parts): property tests of the layout; here with small parts.
 //! * F40 (the target changes meanwhile): open; only an older object that is there before is covered.
-//! * F42 (encryption): open; the sandbox does not encrypt. F43 rows give tags that are no hashes.
-//! * F44, F45 (encodings, metadata): the S3 client's tests, and headers and metadata of the objects of every row. F46:
-//!   tags of which reading fails; a target that refuses tags is open. F47 (versions): out of scope.
+//! * F42, F44 to F47 (encryption, encodings, metadata, tags, versions): `fidelity`, whose tests need tasks of their own, and
+//!   headers, metadata and tags of the objects of every row. The sandbox has no versions: markers are answers of its faults.
+//!   F43 rows give tags that are no hashes.
 //! * F55 (common prefixes): the engine lists without a delimiter.
 //! * F57, F58 (list files): tests of those task types. F59: `faults::crash`, the kill loop, the simulation. F60 to F62 and
 //!   F64 to F69 (our own process): not a matter of stores.
@@ -20,6 +20,7 @@
 //!   be compared, an object in parts cannot be told from one of a store that makes other tags.
 
 mod bodies;
+mod fidelity;
 mod listing;
 mod multipart;
 pub mod row;

@@ -1,7 +1,9 @@
 //! The client against real HTTP: `sandbox` and `failures` for what a store does, `scripted` for answers that no decent
 //! store gives.
 
+mod encryption;
 mod failures;
+mod plus;
 mod sandbox;
 mod scripted;
 
@@ -68,6 +70,7 @@ async fn write(store: &S3Store, key: &Key, bytes: &'static str) -> Result<Option
             body(bytes),
         )
         .await
+        .map(|written| written.etag)
 }
 
 async fn read(object: Object) -> Result<Bytes> {

@@ -70,35 +70,6 @@ fn zoo() -> Vec<String> {
     keys
 }
 
-/// A page whose only signs are bare ones tells nothing, so the store is asked, and asked once.
-#[tokio::test]
-async fn what_a_plus_stands_for_is_found_out() {
-    for (key_encoding, keys, asked) in [
-        (KeyEncoding::Form, vec!["a b"], 2),
-        (KeyEncoding::Path, vec!["a+b"], 1),
-        (KeyEncoding::Form, vec!["a b", "a+b"], 0),
-        (KeyEncoding::Path, vec!["a b", "a+b"], 0),
-        (KeyEncoding::Percent, vec!["a b", "a+b"], 0),
-    ] {
-        let (sandbox, store) = sandbox(SandboxOptions {
-            key_encoding,
-            ..SandboxOptions::default()
-        })
-        .await;
-        for key in &keys {
-            sandbox.put(BUCKET, key, SandboxObject::new("x"));
-        }
-        for round in 1..=2 {
-            let page = store.list(b"", &ListFrom::Start).await.unwrap();
-            let found: Vec<Key> = page.entries.into_iter().map(|entry| entry.key).collect();
-            let wanted: Vec<Key> = keys.iter().map(|key| Key::from(*key)).collect();
-            assert_eq!(found, wanted, "{key_encoding:?}");
-            let requests = sandbox.requests_count(Operation::ListObjectsV2);
-            assert_eq!(requests, asked + round, "{key_encoding:?} {keys:?}");
-        }
-    }
-}
-
 #[tokio::test]
 async fn every_key_survives_every_operation() {
     for key_encoding in [KeyEncoding::Form, KeyEncoding::Percent, KeyEncoding::Path] {
@@ -191,12 +162,14 @@ async fn what_describes_an_object_travels_with_it() {
     let new = NewObject {
         carried: object.info.carried.clone(),
         tagging: Some("k%201=v%26&b=".into()),
-        ..NewObject::default()
+        storage_class: Some("STANDARD_IA".into()),
+        kms: false,
     };
     let etag = store
         .put(&Key::from("put"), &new, 5, None, &WriteIf::Always, object.body)
         .await
         .unwrap()
+        .etag
         .unwrap();
     assert!(etag.same(&object.info.etag.unwrap()));
     let copy = CopySource {
@@ -233,6 +206,9 @@ async fn what_describes_an_object_travels_with_it() {
             (&source.metadata, 2),
             "{key}"
         );
+        let head = store.head(&Key::from(key), None).await.unwrap();
+        assert_eq!(head.storage_class.as_deref(), Some("STANDARD_IA"), "{key}");
+        assert_eq!(head.encryption, None, "{key}");
     }
     assert!(store.tags(&Key::from("none")).await.is_err());
     store

@@ -90,7 +90,7 @@ async fn a_put_announces_its_length_and_is_not_chunked() {
             source,
         )
         .await;
-    assert_eq!(etag.unwrap(), Some(ETag::new("a")));
+    assert_eq!(etag.unwrap().etag, Some(ETag::new("a")));
     let (head, body) = server.await.unwrap();
     assert_eq!(&body, b"12345");
     for wanted in [
@@ -192,7 +192,7 @@ async fn silence_is_limited_but_a_slow_source_is_not_the_stores_fault() {
     let source = StreamBody::new(source).boxed_unsync();
     let (key, new) = (Key::from("k"), NewObject::default());
     let put = store.put(&key, &new, 2, None, &WriteIf::Always, source);
-    assert_eq!(put.await.unwrap(), Some(ETag::new("a")));
+    assert_eq!(put.await.unwrap().etag, Some(ETag::new("a")));
     assert_eq!(
         kind(write(&store, &Key::from("k"), "x").await),
         ErrorKind::Timeout
@@ -269,4 +269,61 @@ async fn listings_that_cannot_go_on_are_errors() {
         ErrorKind::BucketNotFound
     );
     assert!(!format!("{store:?}{}", store.describe()).contains("ACCESSKEY"));
+}
+
+/// What Amazon S3 answers where the newest version of a key is a delete marker, and where a version is asked for that is one.
+#[tokio::test]
+async fn a_delete_marker_is_no_object() {
+    let marker = "x-amz-delete-marker: true\r\nx-amz-version-id: v2\r\n";
+    let gone = "<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>";
+    let refused = "<Error><Code>MethodNotAllowed</Code></Error>";
+    let key = Key::from("k");
+    let (store, server) = scripted(vec![
+        answer("404", marker, ""),
+        answer("404", marker, gone),
+        answer("405", marker, ""),
+        answer("405", marker, refused),
+    ])
+    .await;
+    assert_eq!(kind(store.head(&key, None).await), ErrorKind::NotFound);
+    assert_eq!(
+        kind(store.get(&key, Portion::Whole, None).await),
+        ErrorKind::NotFound
+    );
+    assert_eq!(kind(store.head(&key, None).await), ErrorKind::Unsupported);
+    let error = store.get(&key, Portion::Whole, None).await.err().unwrap();
+    assert_eq!(
+        (error.kind(), error.code()),
+        (ErrorKind::Unsupported, Some("MethodNotAllowed"))
+    );
+    for head in server.await.unwrap() {
+        assert!(
+            !head.contains("versionId"),
+            "only the newest is asked for: {head}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn no_value_of_ours_breaks_a_header() {
+    let (_listener, store) = bound().await;
+    let breaks = "x\r\nx-amz-acl: public-read".to_owned();
+    let tagged = NewObject {
+        tagging: Some(breaks.clone()),
+        ..NewObject::default()
+    };
+    let classed = NewObject {
+        storage_class: Some(breaks),
+        ..NewObject::default()
+    };
+    for new in [tagged, classed] {
+        let key = Key::from("k");
+        // Nobody answers: it is refused before anything is sent.
+        let put = store.put(&key, &new, 0, None, &WriteIf::Always, body(""));
+        assert_eq!(kind(put.await), ErrorKind::InvalidArgument);
+        assert_eq!(
+            kind(store.create_upload(&key, &new).await),
+            ErrorKind::InvalidArgument
+        );
+    }
 }

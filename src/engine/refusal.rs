@@ -1,0 +1,377 @@
+//! What a target refuses of an object besides its bytes, and what is left out of the next try. Pure but for its memory.
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use http::{HeaderMap, HeaderName};
+
+use super::retry::Trouble;
+use crate::error::{Error, ErrorKind, Result};
+use crate::object::NewObject;
+use crate::object::clouds::Side;
+use crate::task::rules::RefusedMetadata;
+
+/// Codes that say what a refusal is about, and that it is nothing that could be left out.
+const OTHER_CAUSES: &[&str] = &[
+    "AccountProblem",
+    "AllAccessDisabled",
+    "EntityTooLarge",
+    "EntityTooSmall",
+    "IllegalLocationConstraintException",
+    "InvalidBucketName",
+    "InvalidObjectName",
+    "InvalidURI",
+    "KeyTooLong",
+    "KeyTooLongError",
+    "MissingContentLength",
+    "PermanentRedirect",
+    "Redirect",
+    "TemporaryRedirect",
+    "UserDisable",
+    "XMinioInvalidObjectName",
+];
+
+/// Some of what may be left out of a copy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// Tags.
+    pub tags: bool,
+    /// Storage class.
+    pub storage_class: bool,
+    /// User metadata, or some of it.
+    pub user_metadata: bool,
+}
+
+impl Attributes {
+    /// Tags alone.
+    const TAGS: Self = Self::new(true, false, false);
+    /// The storage class alone.
+    const STORAGE_CLASS: Self = Self::new(false, true, false);
+    /// User metadata alone.
+    const USER_METADATA: Self = Self::new(false, false, true);
+
+    const fn new(tags: bool, storage_class: bool, user_metadata: bool) -> Self {
+        Self {
+            tags,
+            storage_class,
+            user_metadata,
+        }
+    }
+
+    /// Whether it is none of them.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+
+    /// What a new object has of them.
+    pub(super) fn of(new: &NewObject) -> Self {
+        Self {
+            tags: new.tagging.is_some(),
+            storage_class: new.storage_class.is_some(),
+            user_metadata: user_metadata(&new.carried.0).next().is_some(),
+        }
+    }
+
+    /// What is in both.
+    pub(super) const fn and(self, other: Self) -> Self {
+        Self {
+            tags: self.tags && other.tags,
+            storage_class: self.storage_class && other.storage_class,
+            user_metadata: self.user_metadata && other.user_metadata,
+        }
+    }
+
+    /// What is in one of them.
+    pub(super) const fn or(self, other: Self) -> Self {
+        Self {
+            tags: self.tags || other.tags,
+            storage_class: self.storage_class || other.storage_class,
+            user_metadata: self.user_metadata || other.user_metadata,
+        }
+    }
+
+    /// The one to leave out first: tags, then the storage class.
+    const fn first(self) -> Self {
+        if self.tags {
+            Self::TAGS
+        } else if self.storage_class {
+            Self::STORAGE_CLASS
+        } else {
+            self
+        }
+    }
+}
+
+impl fmt::Display for Attributes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = [
+            (self.tags, "tags"),
+            (self.storage_class, "storage class"),
+            (self.user_metadata, "user metadata"),
+        ];
+        let names: Vec<&str> = names
+            .iter()
+            .filter(|(is, _)| *is)
+            .map(|(_, name)| *name)
+            .collect();
+        f.write_str(&names.join(" or "))
+    }
+}
+
+/// What a refusal may be about, of what was `sent`; empty where leaving out would not help. The code decides where it
+/// names something. Otherwise it may be the tags or the storage class; user metadata is to blame only when it is named.
+///
+/// Source of the codes: the error responses of Amazon S3, MinIO, StorageGRID and OBS (`InvalidTag`, `InvalidStorageClass`,
+/// `MetadataTooLarge`), and variations of them.
+fn blame(error: &Error, sent: Attributes) -> Attributes {
+    // A target without them, with other rules for them, or whose key may not write any.
+    if !matches!(
+        error.kind(),
+        ErrorKind::Unsupported | ErrorKind::InvalidArgument | ErrorKind::PermissionDenied
+    ) {
+        return Attributes::default();
+    }
+    let code = error.code().unwrap_or_default();
+    let suspects = if code.contains("StorageClass") {
+        Attributes::STORAGE_CLASS
+    } else if code.contains("Metadata") || code.contains("MetaData") {
+        Attributes::USER_METADATA
+    } else if code.contains("Tag") && !code.contains("ETag") {
+        Attributes::TAGS
+    } else if OTHER_CAUSES.contains(&code) || code.contains("KMS") || code.contains("Encryption") {
+        Attributes::default()
+    } else {
+        Attributes::TAGS.or(Attributes::STORAGE_CLASS)
+    };
+    suspects.and(sent)
+}
+
+/// What to do about a trouble of an object.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// It is not about what may be left out.
+    Unrelated(Trouble),
+    /// Try again: as it was, because a refusal may pass, or without what is to blame.
+    Again(Trouble),
+    /// The object fails, with what was refused in the message.
+    Fail(Trouble),
+}
+
+/// What the target's refusals of one object have taught, over its tries.
+#[derive(Debug, Default)]
+pub(super) struct Refusals(Mutex<Learnt>);
+
+#[derive(Debug, Default)]
+struct Learnt {
+    /// What the request had with it that was refused last.
+    sent: Attributes,
+    /// Whether one was repeated as it was.
+    repeated: bool,
+    left_out: Attributes,
+}
+
+impl Refusals {
+    fn learnt(&self) -> MutexGuard<'_, Learnt> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is left out of the next try.
+    pub(super) fn left_out(&self) -> Attributes {
+        self.learnt().left_out
+    }
+
+    /// Passes on the answer to the request that brings `new` to the target. Refusals of other requests, for parts say, are
+    /// never about what travels with the object.
+    pub(super) fn heard<T>(&self, new: &NewObject, answer: Result<T>) -> Result<T> {
+        self.learnt().sent = match &answer {
+            Ok(_) => Attributes::default(),
+            Err(_) => Attributes::of(new),
+        };
+        answer
+    }
+
+    /// Decides what a trouble means for the next try.
+    pub(super) fn judge(&self, trouble: Trouble, rule: RefusedMetadata) -> Verdict {
+        let mut learnt = self.learnt();
+        let sent = std::mem::take(&mut learnt.sent);
+        let suspects = blame(&trouble.error, sent);
+        if trouble.side != Side::Target || suspects.is_empty() {
+            return Verdict::Unrelated(trouble);
+        }
+        if !std::mem::replace(&mut learnt.repeated, true) {
+            return Verdict::Again(trouble);
+        }
+        match rule {
+            RefusedMetadata::LeaveOut => {
+                learnt.left_out = learnt.left_out.or(suspects.first());
+                Verdict::Again(trouble)
+            }
+            RefusedMetadata::Fail => Verdict::Fail(Trouble {
+                side: trouble.side,
+                error: trouble.error.during(&format!("refused with its {suspects}")),
+            }),
+        }
+    }
+}
+
+/// Names of the user metadata among these headers.
+pub(super) fn user_metadata(headers: &HeaderMap) -> impl Iterator<Item = &HeaderName> {
+    headers
+        .keys()
+        .filter(|name| name.as_str().starts_with("x-amz-meta-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    const ALL: Attributes = Attributes::new(true, true, true);
+
+    #[test]
+    fn a_refusal_is_about_what_its_code_names_or_else_the_tags_or_the_class() {
+        use ErrorKind as K;
+        let vague = Attributes::new(true, true, false);
+        let none = Attributes::default();
+        let rows = [
+            (K::InvalidArgument, Some("InvalidTag"), Attributes::TAGS),
+            (K::InvalidArgument, Some("InvalidTagError"), Attributes::TAGS),
+            (K::InvalidArgument, Some("TagsetTooLarge"), Attributes::TAGS),
+            (
+                K::InvalidArgument,
+                Some("InvalidStorageClass"),
+                Attributes::STORAGE_CLASS,
+            ),
+            (
+                K::InvalidArgument,
+                Some("MetadataTooLarge"),
+                Attributes::USER_METADATA,
+            ),
+            (
+                K::InvalidArgument,
+                Some("InvalidMetadata"),
+                Attributes::USER_METADATA,
+            ),
+            (K::InvalidArgument, Some("InvalidArgument"), vague),
+            (K::InvalidArgument, Some("InvalidRequest"), vague),
+            (K::InvalidArgument, None, vague),
+            (K::Unsupported, Some("NotImplemented"), vague),
+            (K::PermissionDenied, Some("AccessDenied"), vague),
+            (K::InvalidArgument, Some("SomethingNew"), vague),
+            (K::InvalidArgument, Some("KeyTooLongError"), none),
+            (K::InvalidArgument, Some("EntityTooLarge"), none),
+            (K::InvalidArgument, Some("InvalidETag"), vague),
+            (K::InvalidArgument, Some("KMS.DisabledException"), none),
+            (K::InvalidArgument, Some("InvalidEncryptionAlgorithmError"), none),
+            (K::Unavailable, Some("InvalidTag"), none),
+            (K::RateLimited, None, none),
+            (K::Integrity, None, none),
+            (K::Archived, None, none),
+        ];
+        for (kind, code, wanted) in rows {
+            let error = Error::new(kind, "x");
+            let error = match code {
+                Some(code) => error.with_code(code),
+                None => error,
+            };
+            assert_eq!(blame(&error, ALL), wanted, "{kind:?} {code:?}");
+            assert_eq!(blame(&error, none), none, "{kind:?} {code:?}: nothing was sent");
+        }
+    }
+
+    fn refused(code: &str) -> Trouble {
+        Trouble {
+            side: Side::Target,
+            error: Error::new(ErrorKind::InvalidArgument, "no").with_code(code),
+        }
+    }
+
+    fn sent(attributes: Attributes) -> NewObject {
+        let mut new = NewObject {
+            tagging: attributes.tags.then(|| "a=1".to_owned()),
+            storage_class: attributes.storage_class.then(|| "GLACIER".to_owned()),
+            ..NewObject::default()
+        };
+        if attributes.user_metadata {
+            new.carried
+                .0
+                .insert("x-amz-meta-a", HeaderValue::from_static("1"));
+        }
+        assert_eq!(Attributes::of(&new), attributes);
+        new
+    }
+
+    /// What is left out after each of these refusals of an object that has everything.
+    fn learnt(rule: RefusedMetadata, codes: &[&str]) -> Vec<Option<Attributes>> {
+        let refusals = Refusals::default();
+        let after = |code: &&str| {
+            let left_out = refusals.left_out();
+            let rest = Attributes::new(!left_out.tags, !left_out.storage_class, !left_out.user_metadata);
+            let answer = refusals.heard(&sent(rest), Err::<(), _>(refused(code).error));
+            assert!(answer.is_err());
+            match refusals.judge(refused(code), rule) {
+                Verdict::Again(_) => Some(refusals.left_out()),
+                Verdict::Unrelated(_) | Verdict::Fail(_) => None,
+            }
+        };
+        codes.iter().map(after).collect()
+    }
+
+    #[test]
+    fn a_refusal_is_met_by_the_same_again_and_then_without_what_is_to_blame() {
+        let none = Attributes::default();
+        let both = Attributes::new(true, true, false);
+        let leave = RefusedMetadata::LeaveOut;
+        assert_eq!(
+            learnt(leave, &["Odd", "Odd", "Odd", "Odd"]),
+            [Some(none), Some(Attributes::TAGS), Some(both), None]
+        );
+        assert_eq!(
+            learnt(
+                leave,
+                &[
+                    "InvalidStorageClass",
+                    "InvalidStorageClass",
+                    "Odd",
+                    "MetadataTooLarge"
+                ]
+            ),
+            [Some(none), Some(Attributes::STORAGE_CLASS), Some(both), Some(ALL)]
+        );
+        assert_eq!(learnt(leave, &["KeyTooLong"]), [None]);
+        assert_eq!(learnt(RefusedMetadata::Fail, &["Odd", "Odd"]), [Some(none), None]);
+    }
+
+    #[test]
+    fn only_the_request_that_brings_the_object_is_heard() {
+        let refusals = Refusals::default();
+        let rule = RefusedMetadata::LeaveOut;
+        let judged = |trouble| matches!(refusals.judge(trouble, rule), Verdict::Again(_));
+        assert!(!judged(refused("Odd")), "nothing was sent");
+        assert!(refusals.heard(&sent(ALL), Ok(())).is_ok());
+        assert!(!judged(refused("Odd")), "it was taken");
+        let answer = refusals.heard(&sent(ALL), Err::<(), _>(refused("Odd").error));
+        let of_source = Trouble {
+            side: Side::Source,
+            ..refused("Odd")
+        };
+        assert!(answer.is_err() && !judged(of_source));
+        assert!(!judged(refused("Odd")), "it was judged already");
+    }
+
+    #[test]
+    fn a_task_that_wants_everything_is_told_what_was_refused() {
+        let refusals = Refusals::default();
+        let mut last = String::new();
+        for _ in 0..2 {
+            let answer = refusals.heard(&sent(ALL), Err::<(), _>(refused("Odd").error));
+            assert!(answer.is_err());
+            if let Verdict::Fail(trouble) = refusals.judge(refused("Odd"), RefusedMetadata::Fail) {
+                last = trouble.error.to_string();
+            }
+        }
+        assert_eq!(last, "refused with its tags or storage class: no (Odd)");
+    }
+}

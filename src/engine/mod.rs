@@ -32,7 +32,7 @@ pub mod shard;
 mod stored;
 pub mod stream;
 pub mod survey;
-mod uploads;
+pub mod uploads;
 mod window;
 mod witness;
 

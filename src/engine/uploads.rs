@@ -2,14 +2,14 @@
 
 use super::Context;
 use super::copy::target_key;
-use super::retry;
-use crate::error::{Error, ErrorKind};
-use crate::object::UploadId;
+use super::retry::{self, Pace};
+use crate::error::{Error, ErrorKind, Result};
+use crate::object::{SharedStore, UploadId};
 use crate::store::OpenUpload;
 use crate::task::Key;
 
 /// Gives up an upload of the task, or, where a crash came before its id was written down, every upload of its key.
-pub(super) async fn give_up(ctx: &Context, open: OpenUpload) -> crate::error::Result<()> {
+pub(super) async fn give_up(ctx: &Context, open: OpenUpload) -> Result<()> {
     let key = target_key(ctx, &open.key);
     match open.upload_id {
         Some(id) => abort(ctx, &key, &open.key, &UploadId(id)).await,
@@ -18,11 +18,7 @@ pub(super) async fn give_up(ctx: &Context, open: OpenUpload) -> crate::error::Re
 }
 
 /// An upload was asked for, and whether the target began it is not known: all uploads of just this key are given up.
-pub(super) async fn abort_unknown(
-    ctx: &Context,
-    target_key: &Key,
-    source_key: &Key,
-) -> crate::error::Result<()> {
+pub(super) async fn abort_unknown(ctx: &Context, target_key: &Key, source_key: &Key) -> Result<()> {
     match ctx.target.list_uploads(target_key).await {
         Ok(found) => {
             for upload in found {
@@ -43,14 +39,23 @@ pub(super) async fn abort(
     target_key: &Key,
     source_key: &Key,
     upload: &UploadId,
-) -> crate::error::Result<()> {
+) -> Result<()> {
+    until_gone(&ctx.target, ctx.tuning.pace, target_key, upload).await?;
+    ctx.store.remove_upload(ctx.task.id, source_key).await
+}
+
+/// Gives an upload up, again and again until the target knows it no more.
+///
+/// # Errors
+/// Those of the target, after retries.
+pub async fn until_gone(target: &SharedStore, pace: Pace, key: &Key, upload: &UploadId) -> Result<()> {
     let mut tries = 0;
     loop {
         tries += 1;
-        let result = match ctx.target.abort_upload(target_key, upload).await {
+        let result = match target.abort_upload(key, upload).await {
             // A part that was still on its way may bring an aborted upload back (S3 documentation of
             // AbortMultipartUpload): it is gone only when its parts cannot be listed.
-            Ok(()) => match ctx.target.list_parts(target_key, upload).await {
+            Ok(()) => match target.list_parts(key, upload).await {
                 Ok(_) => Err(Error::new(
                     ErrorKind::Unavailable,
                     "the aborted upload is still there",
@@ -60,10 +65,8 @@ pub(super) async fn abort(
             Err(error) => Err(error),
         };
         match result {
-            Err(error) if error.kind() == ErrorKind::UploadNotFound => {
-                return ctx.store.remove_upload(ctx.task.id, source_key).await;
-            }
-            Err(error) => match retry::delay(ctx.tuning.pace, &error, tries, rand::random()) {
+            Err(error) if error.kind() == ErrorKind::UploadNotFound => return Ok(()),
+            Err(error) => match retry::delay(pace, &error, tries, rand::random()) {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => return Err(error),
             },

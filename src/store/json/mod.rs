@@ -116,6 +116,17 @@ pub(super) fn spec_from_text(text: &str) -> Result<TaskSpec> {
     row.try_into()
 }
 
+/// A place as text.
+pub(super) fn place_to_text(place: &Place) -> Result<String> {
+    to_text(&PlaceRow::from(place))
+}
+
+/// The place that [`place_to_text`] wrote.
+pub(super) fn place_from_text(text: &str) -> Result<Place> {
+    let row: PlaceRow = serde_json::from_str(text).map_err(|e| damaged("place").with_source(e))?;
+    row.try_into()
+}
+
 /// For values in the ledger that make no sense.
 pub(super) fn damaged(what: &str) -> Error {
     Error::internal(format!("the ledger holds a value that cannot be read: {what}"))

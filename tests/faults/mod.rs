@@ -3,4 +3,5 @@
 mod breaker;
 mod crash;
 mod matrix;
+mod orphans;
 mod simulation;

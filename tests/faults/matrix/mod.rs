@@ -22,6 +22,6 @@
 mod bodies;
 mod listing;
 mod multipart;
-mod row;
+pub(super) mod row;
 mod status;
 mod stops;

@@ -6,6 +6,7 @@
 use std::sync::atomic::Ordering;
 
 use super::breaker::Suspect;
+use super::guard::{Guard, Sent};
 use super::hooks::Point;
 use super::metadata::{Tagging, describe};
 pub use super::proof::Proof;
@@ -13,10 +14,10 @@ use super::proof::{gate, wants_hashes};
 use super::retry::{self, At as _, Attempt, Trouble};
 use super::stored::{acknowledged, holds_bytes, read_back};
 use super::stream::{Hashing, metered};
-use super::{Context, Route, feed, multipart};
+use super::{Context, Route, feed, guard, multipart};
 use crate::error::{Error, ErrorKind};
 use crate::object::clouds::Side;
-use crate::object::{CopySource, ETag, Entry, ObjectInfo, Portion, WriteIf};
+use crate::object::{CopySource, ETag, Entry, ObjectInfo, Portion};
 use crate::store::Failure;
 use crate::task::Key;
 use crate::task::spec::Scope;
@@ -76,6 +77,7 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Attempt<Outcome> {
     let mut tries = 0;
     let mut refreshed = None;
     let tags = Tagging::default();
+    let mut sent = Sent::default();
     let mut tag = if ctx.source_tags_opaque.load(Ordering::Relaxed) {
         SourceTag::Opaque
     } else {
@@ -83,7 +85,7 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Attempt<Outcome> {
     };
     loop {
         tries += 1;
-        let trouble = match copy_once(ctx, &entry, tag, &tags).await {
+        let mut trouble = match copy_once(ctx, &entry, tag, &tags, &sent).await {
             Ok(copied) => return Ok(Outcome::Copied(copied)),
             Err(trouble) => trouble,
         };
@@ -113,10 +115,18 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Attempt<Outcome> {
                             last_modified,
                         };
                         refreshed = Some(());
+                        sent = Sent::default();
                         continue;
                     }
                     Err(trouble) if trouble.is_fatal() => return Err(trouble),
                     Err(trouble) => return Ok(failed(ctx, &entry.key, entry.size, &trouble, tries)),
+                }
+            }
+            (Side::Target, ErrorKind::PreconditionFailed) if ctx.guard != Guard::None => {
+                match guard::appeared(ctx, &entry, &sent).await {
+                    Ok(outcome) => return Ok(outcome),
+                    Err(other) if other.is_fatal() => return Err(other),
+                    Err(other) => trouble = other,
                 }
             }
             _ if tags.is_to_blame(&trouble) => {
@@ -187,13 +197,19 @@ fn one_source(ctx: &Context) -> bool {
     !matches!(ctx.task.spec.scope, Scope::Urls(_))
 }
 
-async fn copy_once(ctx: &Context, entry: &Entry, tag: SourceTag, tags: &Tagging) -> Attempt<Copied> {
+async fn copy_once(
+    ctx: &Context,
+    entry: &Entry,
+    tag: SourceTag,
+    tags: &Tagging,
+    sent: &Sent,
+) -> Attempt<Copied> {
     let copied = if entry.size > ctx.tuning.sizes.threshold {
         multipart::copy(ctx, entry, tags).await?
     } else {
         match ctx.route {
-            Route::ServerSide if inside_proves(ctx, entry) => copy_inside(ctx, entry, tags).await?,
-            Route::ServerSide | Route::Stream => stream_once(ctx, entry, tag, tags).await?,
+            Route::ServerSide if inside_proves(ctx, entry) => copy_inside(ctx, entry, tags, sent).await?,
+            Route::ServerSide | Route::Stream => stream_once(ctx, entry, tag, tags, sent).await?,
         }
     };
     // The one place that every copy passes: none counts under less proof than was asked for.
@@ -208,7 +224,13 @@ fn inside_proves(ctx: &Context, entry: &Entry) -> bool {
 }
 
 /// One read streamed into one write.
-async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag, tags: &Tagging) -> Attempt<Copied> {
+async fn stream_once(
+    ctx: &Context,
+    entry: &Entry,
+    tag: SourceTag,
+    tags: &Tagging,
+    sent: &Sent,
+) -> Attempt<Copied> {
     let _permit = ctx.streams.enter().await.at_source()?;
     let object = ctx
         .source
@@ -234,18 +256,29 @@ async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag, tags: &Taggin
     };
     let (body, watch) = metered(object.body, entry.size, &ctx.throttle, &ctx.progress, hashing);
     let key = target_key(ctx, &entry.key);
-    let (written, metadata) = match ctx
+    if ctx.guard == Guard::Look {
+        guard::look(ctx, &key).await?;
+    }
+    let condition = ctx.guard.condition();
+    let written = match ctx
         .target
-        .put(&key, &new, entry.size, md5, &WriteIf::Always, body)
+        .put(&key, &new, entry.size, md5, &condition, body)
         .await
     {
-        Ok(written) => (written, metadata),
+        Ok(written) => written,
         // A body that failed ends the write with an error of its own; the cause is the source's.
         Err(error) => match watch.take_error() {
             Some(cause) => return Err(cause).at_source(),
-            None => return Err(error).at_target(),
+            None => {
+                if error.kind() != ErrorKind::PreconditionFailed {
+                    sent.note(md5.or(watch.take_md5()), metadata);
+                }
+                return Err(error).at_target();
+            }
         },
     };
+    let computed = watch.take_md5();
+    sent.note(md5.or(computed), metadata);
     ctx.hooks.reach(Point::ObjectWritten).await;
     let written = match written {
         Some(tag) => Some(tag),
@@ -255,7 +288,6 @@ async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag, tags: &Taggin
         holds_bytes(ctx, &key, entry.size).await?;
     }
 
-    let computed = watch.take_md5();
     let wanted = md5.or(computed);
     let told = written.as_ref().and_then(ETag::md5);
     let proof = match (wanted, told) {
@@ -293,23 +325,22 @@ async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag, tags: &Taggin
 }
 
 /// A copy inside one store, without the bytes passing through here.
-async fn copy_inside(ctx: &Context, entry: &Entry, tags: &Tagging) -> Attempt<Copied> {
+async fn copy_inside(ctx: &Context, entry: &Entry, tags: &Tagging, sent: &Sent) -> Attempt<Copied> {
     let info = ctx.source.head(&entry.key, None).await.at_source()?;
     pinned(entry, info.etag.as_ref()).at_source()?;
     let (new, metadata) = describe(ctx, &entry.key, info, tags).await?;
     let from = copy_source(ctx, entry);
+    let key = target_key(ctx, &entry.key);
+    guard::look(ctx, &key).await?;
+    sent.note(None, metadata);
     // A refusal of the condition is the source's change; everything else is the target's.
-    let written = ctx
-        .target
-        .copy(&from, &target_key(ctx, &entry.key), &new)
-        .await
-        .map_err(|error| {
-            let side = match error.kind() {
-                ErrorKind::PreconditionFailed | ErrorKind::NotFound => Side::Source,
-                _ => Side::Target,
-            };
-            Trouble { side, error }
-        })?;
+    let written = ctx.target.copy(&from, &key, &new).await.map_err(|error| {
+        let side = match error.kind() {
+            ErrorKind::PreconditionFailed | ErrorKind::NotFound => Side::Source,
+            _ => Side::Target,
+        };
+        Trouble { side, error }
+    })?;
     ctx.hooks.reach(Point::ObjectWritten).await;
     ctx.progress.add(entry.size);
     let same = matches!((&written, &entry.etag), (Some(a), Some(b)) if a.same(b));

@@ -9,6 +9,7 @@
 pub mod breaker;
 pub mod copy;
 pub mod feed;
+pub mod guard;
 pub mod hooks;
 pub mod layout;
 pub mod limit;
@@ -49,6 +50,7 @@ use crate::object::SharedStore;
 use crate::object::recent::Addresses;
 use crate::store::{ShardScope, Store};
 use crate::task::{Clock, Reason, Task, TaskSpec};
+use guard::Guard;
 use hooks::{Hooks, Point};
 use limit::{Streams, Throttle};
 use order::Order;
@@ -84,6 +86,8 @@ pub struct Context {
     pub addresses: Arc<Addresses>,
     /// The order in which the target lists; `None` when it keeps none.
     pub target_order: Option<Order>,
+    /// How its writes are kept from overwriting.
+    pub guard: Guard,
     /// How bytes travel.
     pub route: Route,
     /// The ledger.

@@ -17,10 +17,10 @@ use super::part::{self, PartJob};
 use super::retry::{At as _, Attempt, Trouble};
 use super::stream::Hashing;
 use super::uploads::{abort, abort_unknown};
-use super::{Context, feed};
+use super::{Context, feed, guard};
 use crate::error::{Error, ErrorKind};
 use crate::object::clouds::Side;
-use crate::object::{ETag, Entry, NewObject, ObjectInfo, Part, UploadId, WriteIf};
+use crate::object::{ETag, Entry, NewObject, ObjectInfo, Part, UploadId};
 use crate::store::OpenUpload;
 use crate::task::Key;
 
@@ -270,17 +270,25 @@ async fn complete(
     parts: &[Part],
     etag: &ETag,
 ) -> Attempt<Option<ETag>> {
-    let error = match ctx
-        .target
-        .complete_upload(key, upload, parts, &WriteIf::Always)
-        .await
-    {
+    let answer = match guard::look(ctx, key).await {
+        Ok(()) => {
+            let condition = ctx.guard.condition();
+            ctx.target.complete_upload(key, upload, parts, &condition).await
+        }
+        Err(trouble) => Err(trouble.error),
+    };
+    let error = match answer {
         Ok(written) => return Ok(written),
         Err(error) => error,
     };
     let unclear = matches!(
         error.kind(),
-        ErrorKind::UploadNotFound | ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Integrity
+        ErrorKind::UploadNotFound
+            | ErrorKind::Unavailable
+            | ErrorKind::Timeout
+            | ErrorKind::Integrity
+            // The object that is in the way may be this one, joined by an attempt whose answer was lost.
+            | ErrorKind::PreconditionFailed
     );
     if matches!(error.code(), Some("InvalidPart" | "InvalidPartOrder")) {
         // The target does not have what it said it has: nothing of this upload can be believed.
@@ -300,7 +308,11 @@ async fn complete(
         info.size == entry.size && info.etag.as_ref().is_some_and(same)
     });
     match joined {
-        Some(info) => Ok(info.etag),
+        Some(info) => {
+            // Another upload may have made it, and then this one is still open.
+            abort(ctx, key, &entry.key, upload).await.at_target()?;
+            Ok(info.etag)
+        }
         None if error.kind() == ErrorKind::UploadNotFound => {
             // Giving it up makes sure of that before it is forgotten.
             abort(ctx, key, &entry.key, upload).await.at_target()?;

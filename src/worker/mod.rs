@@ -294,6 +294,7 @@ async fn work(
         source: connected.source,
         target: connected.target,
         target_order: connected.order,
+        guard: connected.guard,
         lists: connected.lists,
         addresses: connected.addresses,
         store: Ledger(Arc::clone(&parts.store)),

@@ -80,6 +80,12 @@ impl History {
         stores.source.remove(SOURCE, key);
     }
 
+    /// Takes note of what somebody else has written to the target.
+    pub fn appeared(&mut self, stores: &Stores, key: &str) {
+        let object = stores.target.get(TARGET, key).unwrap();
+        self.before.insert(key.to_owned(), object);
+    }
+
     /// Whether the source holds the keys that it held in the beginning, all of them and no others.
     fn is_complete(&self, stores: &Stores) -> bool {
         self.keys == Keys::Lasting && self.versions.keys().eq(keys(&stores.source, SOURCE).iter())

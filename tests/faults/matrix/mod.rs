@@ -9,7 +9,6 @@
 //! * F27 to F34 (keys): `engine::copy`, and a few awkward keys in every row. F35 needs keys that are no UTF-8, which
 //!   the sandbox cannot hold; the listing's own tests decode them.
 //! * F37 in its real sizes (5 GiB, 10,000 parts): property tests of the layout; here with small parts.
-//! * F40 (the target changes meanwhile): open; only an older object that is there before is covered.
 //! * F42 (encryption): open; the sandbox does not encrypt. F43 rows give tags that are no hashes.
 //! * F44, F45 (encodings, metadata): the S3 client's tests, and headers and metadata of the objects of every row. F46:
 //!   tags of which reading fails; a target that refuses tags is open. F47 (versions): out of scope.
@@ -19,6 +18,7 @@
 //! * Bytes of an object in parts that are damaged in the same way at every read: they look like those of a store that
 //!   makes other tags, and are counted as proved by their size only.
 
+mod appears;
 mod bodies;
 mod listing;
 mod multipart;

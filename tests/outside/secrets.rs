@@ -1,13 +1,13 @@
 //! Keys and tokens: canaries that must be found in no answer, no log and no file.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject, SandboxOptions};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::binary::{Home, Serve};
-use crate::support::rig::{SOURCE, Stores, TARGET};
+use crate::support::rig::{PATIENCE, SOURCE, Stores, TARGET};
 use crate::support::service::{Caller, create_body, fill, slow_down, start_body};
 
 /// Keys in bodies that are refused.
@@ -105,7 +105,9 @@ async fn delete_with_wrong_keys(caller: &Caller, stores: &Stores) -> String {
             .iter()
             .any(|r| r.operation == Operation::Abort && r.status == Some(403))
     };
+    let until = Instant::now() + PATIENCE;
     while !refused() {
+        assert!(Instant::now() < until, "the keys were never tried");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     format!("{reply:?}\n")

@@ -14,7 +14,7 @@
 //! | [`dispatch`] | a wake-up for workers; never the truth |
 //! | [`engine`] | one pass of one task: list, join, plan, copy, commit |
 //! | [`service`] | what a caller may do with tasks |
-//! | [`worker`] | takes tasks up, runs the engine, writes the end |
+//! | [`worker`] | takes tasks up, runs the engine, writes the end; gives up what deleted tasks left open |
 //! | [`api`] | HTTP, wire types, the OpenAPI document |
 //! | [`sandbox`] | an S3 server in memory, for the demo and for tests |
 //! | [`app`], [`config`], [`telemetry`], [`demo`] | put the others together |

@@ -58,6 +58,22 @@ pub struct Credentials {
     pub cdn_key: Option<Secret>,
 }
 
+impl Credentials {
+    /// Keys of the target alone, for what a deleted task left open there.
+    #[must_use]
+    pub fn of_target(target: KeyPair) -> Self {
+        let none = || Secret::new("");
+        Self {
+            source: KeyPair {
+                access_key: none(),
+                secret_key: none(),
+            },
+            target,
+            cdn_key: None,
+        }
+    }
+}
+
 /// Credentials that only the [`Sealer`] that made them can open.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SealedCredentials(pub Vec<u8>);

@@ -74,7 +74,27 @@ pub fn document_v1() -> utoipa::openapi::OpenApi {
     let app = App::new().into_utoipa_app().openapi(base());
     let (_, mut document) = app.service(v1::scope()).split_for_parts();
     mark_own_types(&mut document);
+    leave_out_null_bodies(&mut document);
     document
+}
+
+/// A body that may be missing is not one that may be `null`: utoipa can only say both. A client that was generated from
+/// the union would send what it cannot write down instead of nothing.
+fn leave_out_null_bodies(document: &mut utoipa::openapi::OpenApi) {
+    let bodies = document.paths.paths.values_mut().filter_map(|item| {
+        match item.delete.as_mut()?.request_body.as_mut()? {
+            RefOr::T(body) => Some(body),
+            RefOr::Ref(_) => None,
+        }
+    });
+    for content in bodies.flat_map(|body| body.content.values_mut()) {
+        if let RefOr::T(content) = content
+            && let Some(RefOr::T(Schema::OneOf(union))) = &content.schema
+            && let Some(reference @ RefOr::Ref(_)) = union.items.first()
+        {
+            content.schema = Some(reference.clone());
+        }
+    }
 }
 
 /// Marks the types that only fields of ours have: utoipa can mark neither an enumeration nor a reference to one.

@@ -99,21 +99,54 @@ impl FromRequest for JsonBody {
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let announced = announced_length(request.headers());
         let json = is_json(request.headers());
-        let payload = payload.take();
+        let whole = whole(request, payload);
         Box::pin(async move {
             if !json {
                 return Err(ApiError::wrong_media_type());
             }
-            if announced.is_some_and(|length| length > DRAIN_LIMIT) {
-                return Err(ApiError::too_large(BODY_LIMIT));
-            }
-            let body = tokio::time::timeout(BODY_TIMEOUT, collect(payload))
-                .await
-                .map_err(|_| ApiError::broken_request("the body did not arrive in time"))??;
-            Ok(Self(Node::parse(&body)?))
+            Ok(Self(Node::parse(&whole.await?)?))
         })
+    }
+}
+
+/// A JSON body, or none at all: then it does not matter how it is announced.
+pub struct OptionalJsonBody(pub Option<Node>);
+
+impl FromRequest for OptionalJsonBody {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let json = is_json(request.headers());
+        let whole = whole(request, payload);
+        Box::pin(async move {
+            let body = whole.await?;
+            if body.is_empty() {
+                return Ok(Self(None));
+            }
+            if !json {
+                return Err(ApiError::wrong_media_type());
+            }
+            Ok(Self(Some(Node::parse(&body)?)))
+        })
+    }
+}
+
+/// The whole body, within the limits of size and time.
+fn whole(
+    request: &HttpRequest,
+    payload: &mut Payload,
+) -> impl Future<Output = Result<Vec<u8>, ApiError>> + use<> {
+    let announced = announced_length(request.headers());
+    let payload = payload.take();
+    async move {
+        if announced.is_some_and(|length| length > DRAIN_LIMIT) {
+            return Err(ApiError::too_large(BODY_LIMIT));
+        }
+        tokio::time::timeout(BODY_TIMEOUT, collect(payload))
+            .await
+            .map_err(|_| ApiError::broken_request("the body did not arrive in time"))?
     }
 }
 

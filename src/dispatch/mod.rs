@@ -16,6 +16,8 @@ pub enum Message {
     Work(TaskId),
     /// State or bandwidth of the task has changed: look at the ledger.
     Look(TaskId),
+    /// A deleted task left uploads open, and keys to give them up with.
+    Sweep,
 }
 
 /// Carries messages from the API to the workers.

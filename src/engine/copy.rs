@@ -5,62 +5,23 @@
 
 use std::sync::atomic::Ordering;
 
-use super::breaker::Suspect;
 use super::cut::{Cut, cut, longest_whole, parts_may_help};
+use super::guard::{Guard, Sent};
 use super::hooks::Point;
 use super::metadata::describe;
+pub use super::outcome::{Copied, Outcome, failed, one_source};
 use super::part::SourceTag;
 pub use super::proof::Proof;
 use super::proof::{gate, wants_hashes};
-use super::refusal::{Attributes, Refusals, Verdict};
+use super::refusal::{Refusals, Verdict};
 use super::retry::{self, At as _, Attempt, Trouble};
 use super::stored::{acknowledged, encrypted, holds_bytes, read_back};
 use super::stream::{Hashing, metered};
-use super::{Context, Halt, Route, feed, missing, multipart};
+use super::{Context, Halt, Route, feed, guard, missing, multipart};
 use crate::error::{Error, ErrorKind};
 use crate::object::clouds::Side;
-use crate::object::{CopySource, ETag, Entry, ObjectInfo, Portion, WriteIf};
-use crate::store::Failure;
+use crate::object::{CopySource, ETag, Entry, ObjectInfo, Portion};
 use crate::task::Key;
-use crate::task::spec::Scope;
-
-/// A finished copy.
-#[derive(Clone, Copy, Debug)]
-pub struct Copied {
-    /// Bytes written.
-    pub bytes: u64,
-    /// What proved them.
-    pub proof: Proof,
-    /// What of the source's is not at the target besides them.
-    pub left_out: Attributes,
-}
-
-/// The end of an object.
-#[derive(Debug)]
-pub enum Outcome {
-    /// Copied.
-    Copied(Copied),
-    /// Left as it is.
-    Skipped,
-    /// Deleted at the source since it was listed.
-    Gone,
-    /// Not copied, with the reason.
-    Failed(Box<Failure>),
-    /// Not copied, for a reason that may concern every object: to be settled as failed once it is known that it does
-    /// not.
-    Doubtful(Box<Failure>, Suspect),
-}
-
-impl Outcome {
-    /// Why it was not copied; empty when it was.
-    #[must_use]
-    pub fn message(&self) -> &str {
-        match self {
-            Self::Failed(failure) | Self::Doubtful(failure, _) => &failure.message,
-            Self::Copied(_) | Self::Skipped | Self::Gone => "",
-        }
-    }
-}
 
 /// Copies one object with all tries it takes.
 ///
@@ -70,6 +31,7 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Result<Outcome, Halt> 
     let mut tries = 0;
     let mut refreshed = None;
     let refusals = Refusals::default();
+    let mut sent = Sent::default();
     let mut tag = if ctx.source_tags_opaque.load(Ordering::Relaxed) {
         SourceTag::Opaque
     } else {
@@ -79,7 +41,7 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Result<Outcome, Halt> 
     loop {
         tries += 1;
         let cut = cut(ctx.tuning.sizes.threshold, &entry, tag, longest);
-        let trouble = match copy_once(ctx, &entry, tag, cut, &refusals).await {
+        let trouble = match copy_once(ctx, &entry, tag, cut, &refusals, &sent).await {
             Ok(copied) => return Ok(Outcome::Copied(copied)),
             Err(Halt::Trouble(trouble)) => trouble,
             Err(halt) => return Err(halt),
@@ -129,10 +91,18 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Result<Outcome, Halt> 
                             last_modified,
                         };
                         refreshed = Some(());
+                        sent = Sent::default();
                         continue;
                     }
                     Err(trouble) if trouble.is_fatal() => return Err(trouble.into()),
                     Err(trouble) => return Ok(failed(ctx, &entry.key, entry.size, &trouble, tries)),
+                }
+            }
+            (Side::Target, ErrorKind::PreconditionFailed) if ctx.guard != Guard::None => {
+                match guard::appeared(ctx, &entry, &sent).await {
+                    Ok(outcome) => return Ok(outcome),
+                    Err(other) if other.is_fatal() => return Err(other.into()),
+                    Err(other) => trouble = other,
                 }
             }
             // Where other tags were true, one that is not means damaged bytes. What a CDN changed looks the same, and has no
@@ -160,58 +130,22 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Result<Outcome, Halt> 
     }
 }
 
-/// The record of an object that could not be copied.
-pub fn failed(ctx: &Context, key: &Key, size: u64, trouble: &Trouble, tries: u32) -> Outcome {
-    let error = &trouble.error;
-    let (side, code) = match (trouble.side, error.kind()) {
-        (Side::Source, ErrorKind::PreconditionFailed) => {
-            ("source changed while it was copied", "SourceChanged")
-        }
-        (Side::Source, _) => ("source", ""),
-        (Side::Target, ErrorKind::Integrity) if ctx.task.spec.cdn.is_some() => (
-            "the CDN's bytes are not those of the source",
-            "COMPARE_SRC_AND_CDN_FAILURE",
-        ),
-        (Side::Target, _) => ("target", ""),
-    };
-    let code = match error.code() {
-        _ if !code.is_empty() => code.to_owned(),
-        Some(code) => code.to_owned(),
-        None => format!("{:?}", error.kind()),
-    };
-    let failure = Box::new(Failure {
-        key: key.clone(),
-        size: i64::try_from(size).unwrap_or(i64::MAX),
-        code,
-        message: format!("{side}: {}", error.message()),
-        request_id: error.request_id().map(ToOwned::to_owned),
-        attempts: i64::from(tries),
-        at: ctx.clock.now(),
-    });
-    match Suspect::of(trouble).filter(|suspect| suspect.side == Side::Target || one_source(ctx)) {
-        Some(suspect) => Outcome::Doubtful(failure, suspect),
-        None => Outcome::Failed(failure),
-    }
-}
-
-/// Whether one object tells anything of the next: the addresses of a list are servers of their own.
-pub(super) fn one_source(ctx: &Context) -> bool {
-    !matches!(ctx.task.spec.scope, Scope::Urls(_))
-}
-
 async fn copy_once(
     ctx: &Context,
     entry: &Entry,
     tag: SourceTag,
     cut: Cut,
     refusals: &Refusals,
+    sent: &Sent,
 ) -> Result<Copied, Halt> {
     let copied = match (cut, ctx.route) {
         (Cut::Parts, _) => multipart::copy(ctx, entry, refusals).await?,
         (Cut::Whole, Route::ServerSide) if inside_proves(ctx, entry) => {
-            copy_inside(ctx, entry, refusals).await?
+            copy_inside(ctx, entry, refusals, sent).await?
         }
-        (Cut::Whole, Route::ServerSide | Route::Stream) => stream_once(ctx, entry, tag, refusals).await?,
+        (Cut::Whole, Route::ServerSide | Route::Stream) => {
+            stream_once(ctx, entry, tag, refusals, sent).await?
+        }
     };
     // The one place that every copy passes: none counts under less proof than was asked for.
     gate(ctx, copied.proof).at_target()?;
@@ -225,7 +159,13 @@ fn inside_proves(ctx: &Context, entry: &Entry) -> bool {
 }
 
 /// One read streamed into one write.
-async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag, refusals: &Refusals) -> Attempt<Copied> {
+async fn stream_once(
+    ctx: &Context,
+    entry: &Entry,
+    tag: SourceTag,
+    refusals: &Refusals,
+    sent: &Sent,
+) -> Attempt<Copied> {
     let _permit = ctx.streams.enter().await.at_source()?;
     let object = ctx
         .source
@@ -248,18 +188,29 @@ async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag, refusals: &Re
     };
     let (body, watch) = metered(object.body, entry.size, &ctx.throttle, &ctx.progress, hashing);
     let key = target_key(ctx, &entry.key);
+    if ctx.guard == Guard::Look {
+        guard::look(ctx, &key).await?;
+    }
+    let condition = ctx.guard.condition();
     let answer = ctx
         .target
-        .put(&key, &new, entry.size, md5, &WriteIf::Always, body)
+        .put(&key, &new, entry.size, md5, &condition, body)
         .await;
     let written = match refusals.heard(&new, answer) {
         Ok(written) => written,
         // A body that failed ends the write with an error of its own; the cause is the source's.
         Err(error) => match watch.take_error() {
             Some(cause) => return Err(cause).at_source(),
-            None => return Err(error).at_target(),
+            None => {
+                if error.kind() != ErrorKind::PreconditionFailed {
+                    sent.note(md5.or(watch.take_md5()), left_out);
+                }
+                return Err(error).at_target();
+            }
         },
     };
+    let computed = watch.take_md5();
+    sent.note(md5.or(computed), left_out);
     ctx.hooks.reach(Point::ObjectWritten).await;
     encrypted(ctx, &key, written.encryption).await?;
     let written = match written.etag {
@@ -270,7 +221,6 @@ async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag, refusals: &Re
         holds_bytes(ctx, &key, entry.size).await?;
     }
 
-    let computed = watch.take_md5();
     let wanted = md5.or(computed);
     let told = written.as_ref().and_then(ETag::md5);
     let proof = match (wanted, told) {
@@ -308,12 +258,14 @@ async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag, refusals: &Re
 }
 
 /// A copy inside one store, without the bytes passing through here.
-async fn copy_inside(ctx: &Context, entry: &Entry, refusals: &Refusals) -> Attempt<Copied> {
+async fn copy_inside(ctx: &Context, entry: &Entry, refusals: &Refusals, sent: &Sent) -> Attempt<Copied> {
     let info = ctx.source.head(&entry.key, None).await.at_source()?;
     pinned(entry, info.etag.as_ref()).at_source()?;
     let (new, left_out) = describe(ctx, &entry.key, info, refusals).await?;
     let from = copy_source(ctx, entry);
     let key = target_key(ctx, &entry.key);
+    guard::look(ctx, &key).await?;
+    sent.note(None, left_out);
     // A refusal of the condition is the source's change; everything else is the target's.
     let answer = ctx.target.copy(&from, &key, &new).await;
     let written = refusals.heard(&new, answer).map_err(|error| {

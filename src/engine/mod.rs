@@ -10,6 +10,7 @@ pub mod breaker;
 pub mod copy;
 mod cut;
 pub mod feed;
+pub mod guard;
 pub mod hooks;
 pub mod layout;
 pub mod limit;
@@ -22,6 +23,7 @@ mod metadata;
 mod missing;
 pub mod multipart;
 pub mod order;
+mod outcome;
 mod part;
 pub mod plan;
 pub mod probe;
@@ -35,7 +37,7 @@ pub mod shard;
 mod stored;
 pub mod stream;
 pub mod survey;
-mod uploads;
+pub mod uploads;
 mod window;
 mod witness;
 
@@ -53,6 +55,7 @@ use crate::object::SharedStore;
 use crate::object::recent::Addresses;
 use crate::store::{ShardScope, Store};
 use crate::task::{Clock, Key, Reason, Task, TaskSpec};
+use guard::Guard;
 use hooks::{Hooks, Point};
 use limit::{Streams, Throttle};
 use order::Order;
@@ -88,6 +91,8 @@ pub struct Context {
     pub addresses: Arc<Addresses>,
     /// The order in which the target lists; `None` when it keeps none.
     pub target_order: Option<Order>,
+    /// How its writes are kept from overwriting.
+    pub guard: Guard,
     /// How bytes travel.
     pub route: Route,
     /// The ledger.

@@ -19,11 +19,11 @@ use super::refusal::Refusals;
 use super::retry::{At as _, Attempt, Trouble};
 use super::stored::{encrypted, read_back_parts};
 use super::stream::Hashing;
-use super::uploads::{abort, abort_unknown, forget};
-use super::{Context, Halt, feed};
+use super::uploads::{abort, abort_unknown, forget, until_gone};
+use super::{Context, Halt, feed, guard};
 use crate::error::{Error, ErrorKind};
 use crate::object::clouds::Side;
-use crate::object::{ETag, Entry, NewObject, ObjectInfo, Part, UploadId, WriteIf};
+use crate::object::{ETag, Entry, NewObject, ObjectInfo, Part, UploadId};
 use crate::store::OpenUpload;
 use crate::task::Key;
 
@@ -320,17 +320,25 @@ async fn complete(
     parts: &[Part],
     etag: &ETag,
 ) -> Result<Option<ETag>, Halt> {
-    let error = match ctx
-        .target
-        .complete_upload(key, upload, parts, &WriteIf::Always)
-        .await
-    {
+    let answer = match guard::look(ctx, key).await {
+        Ok(()) => {
+            let condition = ctx.guard.condition();
+            ctx.target.complete_upload(key, upload, parts, &condition).await
+        }
+        Err(trouble) => Err(trouble.error),
+    };
+    let error = match answer {
         Ok(written) => return Ok(written),
         Err(error) => error,
     };
     let unclear = matches!(
         error.kind(),
-        ErrorKind::UploadNotFound | ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Integrity
+        ErrorKind::UploadNotFound
+            | ErrorKind::Unavailable
+            | ErrorKind::Timeout
+            | ErrorKind::Integrity
+            // The object that is in the way may be this one, joined by an attempt whose answer was lost.
+            | ErrorKind::PreconditionFailed
     );
     if matches!(error.code(), Some("InvalidPart" | "InvalidPartOrder")) {
         // The target does not have what it said it has: nothing of this upload can be believed.
@@ -350,7 +358,12 @@ async fn complete(
         info.size == entry.size && info.etag.as_ref().is_some_and(same)
     });
     match joined {
-        Some(info) => Ok(info.etag),
+        Some(info) => {
+            // Another upload may have made it, and then this one is still open.
+            let gone = until_gone(&ctx.target, ctx.tuning.pace, key, upload);
+            gone.await.at_target()?;
+            Ok(info.etag)
+        }
         None if error.kind() == ErrorKind::UploadNotFound => {
             // Giving it up makes sure of that before it is forgotten.
             abort(ctx, key, &entry.key, upload).await?;

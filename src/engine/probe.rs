@@ -120,7 +120,7 @@ pub(super) async fn write_once(store: &SharedStore, pace: Pace, kms: bool) -> Re
     written.map(drop).and(removed)
 }
 
-fn empty() -> Body {
+pub(super) fn empty() -> Body {
     use http_body_util::BodyExt as _;
     http_body_util::Empty::new()
         .map_err(|never| match never {})
@@ -128,7 +128,7 @@ fn empty() -> Body {
 }
 
 /// Tries an operation again while that may help.
-async fn again<T, F>(pace: Pace, mut operation: impl FnMut() -> F) -> Result<T>
+pub(super) async fn again<T, F>(pace: Pace, mut operation: impl FnMut() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
 {

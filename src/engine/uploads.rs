@@ -1,10 +1,10 @@
 //! Giving up uploads: again and again until the target knows them no more.
 
 use super::copy::target_key;
-use super::retry::{self, Trouble};
+use super::retry::{self, At as _, Pace, Trouble};
 use super::{Context, Halt};
 use crate::error::{Error, ErrorKind};
-use crate::object::UploadId;
+use crate::object::{SharedStore, UploadId};
 use crate::store::OpenUpload;
 use crate::task::Key;
 
@@ -46,13 +46,28 @@ pub(super) async fn abort(
     source_key: &Key,
     upload: &UploadId,
 ) -> Result<(), Halt> {
+    let gone = until_gone(&ctx.target, ctx.tuning.pace, target_key, upload);
+    gone.await.at_target()?;
+    forget(ctx, source_key).await
+}
+
+/// Gives an upload up, again and again until the target knows it no more.
+///
+/// # Errors
+/// Those of the target, after retries.
+pub async fn until_gone(
+    target: &SharedStore,
+    pace: Pace,
+    key: &Key,
+    upload: &UploadId,
+) -> crate::error::Result<()> {
     let mut tries = 0;
     loop {
         tries += 1;
-        let result = match ctx.target.abort_upload(target_key, upload).await {
+        let result = match target.abort_upload(key, upload).await {
             // A part that was still on its way may bring an aborted upload back (S3 documentation of
             // AbortMultipartUpload): it is gone only when its parts cannot be listed.
-            Ok(()) => match ctx.target.list_parts(target_key, upload).await {
+            Ok(()) => match target.list_parts(key, upload).await {
                 Ok(_) => Err(Error::new(
                     ErrorKind::Unavailable,
                     "the aborted upload is still there",
@@ -62,12 +77,10 @@ pub(super) async fn abort(
             Err(error) => Err(error),
         };
         match result {
-            Err(error) if error.kind() == ErrorKind::UploadNotFound => {
-                return forget(ctx, source_key).await;
-            }
-            Err(error) => match retry::delay(ctx.tuning.pace, &error, tries, rand::random()) {
+            Err(error) if error.kind() == ErrorKind::UploadNotFound => return Ok(()),
+            Err(error) => match retry::delay(pace, &error, tries, rand::random()) {
                 Some(wait) => tokio::time::sleep(wait).await,
-                None => return Err(Trouble::target(error).into()),
+                None => return Err(error),
             },
             Ok(()) => {}
         }

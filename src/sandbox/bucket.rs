@@ -212,25 +212,25 @@ impl Store {
         })
     }
 
-    /// Gives an object other bytes and with them a new ETag, and keeps its headers: somebody else wrote it.
+    /// Gives an object other bytes and with them a new ETag, and keeps its headers, or makes one: somebody else wrote it.
     pub(super) fn change(&self, bucket: &str, key: &str, data: Bytes) {
         let sort_key = self.order.sort_key(key);
-        let changed = SandboxObject::new(data);
         let mut buckets = self.lock();
-        let Some(object) = buckets
-            .get_mut(bucket)
-            .and_then(|bucket| bucket.objects.get_mut(&sort_key))
-        else {
+        let Some(bucket) = buckets.get_mut(bucket) else {
             return;
         };
-        let head = SandboxObject {
-            data: changed.data,
-            etag: changed.etag,
-            last_modified: changed.last_modified,
-            part_sizes: Vec::new(),
-            ..(*object.head).clone()
+        let changed = SandboxObject::new(data);
+        let head = match bucket.objects.get(&sort_key) {
+            None => changed,
+            Some(object) => SandboxObject {
+                data: changed.data,
+                etag: changed.etag,
+                last_modified: changed.last_modified,
+                part_sizes: Vec::new(),
+                ..(*object.head).clone()
+            },
         };
-        *object = Object::from(head);
+        bucket.objects.insert(sort_key, Object::from(head));
     }
 
     /// A new upload id. It grows with time, also across restarts, and is never given twice.

@@ -5,19 +5,22 @@
 //!   that belongs to it: credentials, pass, counters.
 //! * A shard's work is written by [`Store::commit`] in one transaction and only with the `attempt` of its last claim;
 //!   whoever was overtaken gets [`Committed::Fenced`] and has written nothing.
-//! * Credentials exist only in the states that [`State::keeps_credentials`] names.
+//! * Credentials exist only in the states that [`State::keeps_credentials`] names, and for the orphans of a deleted task
+//!   until the last of them is gone or the keys are refused.
 //! * Time is an argument: `now` comes from the caller.
 
 #[cfg(test)]
 #[doc(hidden)]
 pub mod conformance;
 mod json;
+mod orphan;
 pub mod sqlite;
 
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
+pub use self::orphan::{Deleted, Holder, Orphan, OrphanKeys, Orphans, Sweep};
 use crate::error::Result;
 use crate::object::ETag;
 use crate::secret::SealedCredentials;
@@ -213,8 +216,15 @@ pub trait Store: Send + Sync {
         id: TaskId,
         policy: BandwidthPolicy,
     ) -> Result<Change<()>>;
-    /// Deletes a task with everything that belongs to it.
-    async fn delete(&self, project: &ProjectId, id: TaskId) -> Result<Change<()>>;
+    /// Deletes a task with everything that belongs to it. Uploads that it has open at the target become orphans; for
+    /// them, and only if there are some, `keys` are kept, sealed for this task, or those that the task still has.
+    async fn delete(
+        &self,
+        project: &ProjectId,
+        id: TaskId,
+        keys: Option<SealedCredentials>,
+        now: UnixMillis,
+    ) -> Result<Change<Deleted>>;
     /// Recorded failures of a task behind a key, in key order.
     async fn failures(&self, id: TaskId, after: Option<&Key>, limit: i64) -> Result<Vec<Failure>>;
 
@@ -283,6 +293,19 @@ pub trait Store: Send + Sync {
     async fn put_part_hash(&self, id: TaskId, key: &Key, number: u32, md5: [u8; 16]) -> Result<()>;
     /// The hashes of the parts of an open upload, by number.
     async fn part_hashes(&self, id: TaskId, key: &Key) -> Result<BTreeMap<u32, [u8; 16]>>;
+
+    /// Orphans with a number above `after`, in the order of their numbers.
+    async fn orphans(&self, which: Orphans<'_>, after: i64, limit: i64) -> Result<Vec<Orphan>>;
+    /// Takes keys of a deleted task that no sweep took since `before`, those first that have waited longest. After
+    /// `recover` none counts as taken.
+    async fn take_sweep(&self, now: UnixMillis, before: UnixMillis) -> Result<Option<Sweep>>;
+    /// Forgets an orphan that is gone. With the last of its task the keys go too.
+    async fn remove_orphan(&self, number: i64) -> Result<()>;
+    /// Wipes the keys of a deleted task; its orphans stay.
+    async fn wipe_orphan_keys(&self, task: TaskId) -> Result<()>;
+    /// Whose an upload is that was found at a target. To be asked after the uploads were listed: whoever has begun one
+    /// of them said so in the ledger before.
+    async fn holder(&self, target_key: &Key, upload_id: &str) -> Result<Holder>;
 
     /// Proves that the ledger can be written (for `/readyz`).
     async fn ping(&self) -> Result<()>;

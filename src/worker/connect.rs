@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::Parts;
+use crate::engine::guard::Guard;
 use crate::engine::order::Order;
 use crate::engine::retry::{At as _, Attempt};
-use crate::engine::{Route, probe};
+use crate::engine::{Route, guard, probe};
 use crate::object::recent::Addresses;
 use crate::object::web::CdnKeys;
 use crate::object::{ListVersion, SharedStore};
@@ -32,6 +33,7 @@ pub(super) struct Connected {
     pub lists: Option<SharedStore>,
     pub addresses: Arc<Addresses>,
     pub order: Option<Order>,
+    pub guard: Guard,
 }
 
 /// Connects and probes both sides. A store that does not know the second version of listings is asked in the first.
@@ -77,6 +79,7 @@ pub(super) async fn connect(parts: &Parts, task: &Task, credentials: &Credential
     // Both are brought to their end, so that a trouble of the source does not leave a probe at the target.
     let (source, target) = tokio::join!(source, target);
     let (mut source, (target, order)) = (source?, target?);
+    let guard = guard::find(&target, pace, task.id, &task.spec).await?;
     if let Some(cdn) = &task.spec.cdn {
         let keys = CdnKeys {
             key: credentials.cdn_key.clone(),
@@ -102,6 +105,7 @@ pub(super) async fn connect(parts: &Parts, task: &Task, credentials: &Credential
         lists: lists.transpose().at_target()?,
         addresses,
         order,
+        guard,
     })
 }
 

@@ -5,6 +5,7 @@
 
 mod connect;
 mod finish;
+mod sweep;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -69,6 +70,13 @@ pub async fn run(parts: Arc<Parts>, shutdown: CancellationToken) {
     let mut running: JoinSet<Left> = JoinSet::new();
     let mut ids: HashMap<Id, TaskId> = HashMap::new();
     let mut looks: HashMap<TaskId, Arc<Notify>> = HashMap::new();
+    let left_open = Arc::new(Notify::new());
+    let mut sweeper = JoinSet::new();
+    sweeper.spawn(sweep::run(
+        Arc::clone(&parts),
+        Arc::clone(&left_open),
+        shutdown.clone(),
+    ));
     let mut sweep = interval(SWEEP_EVERY);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -101,6 +109,7 @@ pub async fn run(parts: Arc<Parts>, shutdown: CancellationToken) {
                     // A running task that nobody has taken up since this process began.
                     None => release(&parts, task).await,
                 },
+                Some(Message::Sweep) => left_open.notify_one(),
             },
             _ = sweep.tick() => wanted = pending(&parts).await,
         }
@@ -117,6 +126,7 @@ pub async fn run(parts: Arc<Parts>, shutdown: CancellationToken) {
         }
     }
     while running.join_next().await.is_some() {}
+    while sweeper.join_next().await.is_some() {}
 }
 
 /// Whether the ledger knows how a task was left.
@@ -286,6 +296,7 @@ async fn work(
         source: connected.source,
         target: connected.target,
         target_order: connected.order,
+        guard: connected.guard,
         lists: connected.lists,
         addresses: connected.addresses,
         store: Ledger(Arc::clone(&parts.store)),
@@ -311,7 +322,7 @@ async fn work(
             ..task
         },
     });
-    match engine::run_pass(Arc::clone(&ctx)).await {
+    match sweep::beside(parts, &ctx, engine::run_pass(Arc::clone(&ctx))).await {
         PassEnd::Finished => finish::pass(parts, &ctx, attempt).await,
         PassEnd::Stopped => finish::drained(parts, id, attempt).await,
         PassEnd::Broken(reason) => finish::end(parts, id, attempt, Ending::Broken(reason)).await,

@@ -89,6 +89,14 @@ async fn refusals_never_repeat_a_value() {
             refused += 1;
         }
     }
+    let keys = json!({"target_ak": CANARY, "target_sk": CANARY});
+    for body in mutated(&keys) {
+        let reply = api.delete_with(&path(), &body).await;
+        // Another key is as good as the first, and deletes the task.
+        assert!([204, 400].contains(&reply.status.as_u16()), "{body} {reply:?}");
+        assert!(!reply.text.contains("CANARY"), "{body} {reply:?}");
+        refused += 1;
+    }
     for body in mutated(&with_secret_keys(create_body())) {
         let reply = api.post("/task", &body).await;
         // A region is named in the refusal of an unknown one: it is chosen from a public list.

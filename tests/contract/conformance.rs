@@ -43,7 +43,7 @@ fn calls(document: &Value) -> Vec<Call> {
         call("update_task", &task, example("ChangeBandwidthPolicy")),
         call("show_task", &task, None),
         call("list_failures", &format!("{task}/failures?limit=1"), None),
-        call("delete_task", &task, None),
+        call("delete_task", &task, example("DeleteTask")),
     ]
 }
 
@@ -155,9 +155,11 @@ async fn documented_lengths_are_the_real_ones() {
     let task = format!("/v1/{PROJECT}/objectstorage/task/{ID}");
     let start = schemas["StartTask"]["examples"][0].clone();
     let create = schemas["CreateTask"]["examples"][0].clone();
+    let delete = schemas["DeleteTask"]["examples"][0].clone();
     let tasks = format!("/v1/{PROJECT}/objectstorage/task");
     for (schema, base, at, method, path) in [
         ("StartTask", &start, "", Method::PUT, &task),
+        ("DeleteTask", &delete, "", Method::DELETE, &task),
         ("CreateTask", &create, "", Method::POST, &tasks),
         ("SourceNode", &create, "/src_node", Method::POST, &tasks),
         ("TargetNode", &create, "/dst_node", Method::POST, &tasks),

@@ -88,6 +88,7 @@ fn every_input_has_limits() {
     let document = document();
     let inputs = [
         "CreateTask",
+        "DeleteTask",
         "SourceNode",
         "TargetNode",
         "SmnInfo",

@@ -5,4 +5,5 @@ mod crash;
 mod ledger;
 mod matrix;
 mod missing;
+mod orphans;
 mod simulation;

@@ -1,13 +1,13 @@
 //! Keys and tokens: canaries that must be found in no answer, no log and no file.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use oms::sandbox::SandboxOptions;
+use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject, SandboxOptions};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::binary::{Home, Serve};
-use crate::support::rig::{SOURCE, Stores, TARGET};
+use crate::support::rig::{PATIENCE, SOURCE, Stores, TARGET};
 use crate::support::service::{Caller, create_body, fill, slow_down, start_body};
 
 /// Keys in bodies that are refused.
@@ -52,6 +52,9 @@ async fn go_wrong(caller: &Caller, stores: &Stores, task: i64) -> String {
         body[field] = value;
         bodies.push((Method::PUT, path.clone(), body));
     }
+    let long = json!({"target_ak": "AK", "target_sk": BAD.repeat(20)});
+    bodies.push((Method::DELETE, path.clone(), long));
+    bodies.push((Method::DELETE, path.clone(), json!({"target_ak": BAD})));
     // Refused by the state of the task alone.
     bodies.push((Method::PUT, path, start_body(stores)));
     let mut answers = String::new();
@@ -75,6 +78,39 @@ async fn everything_shown(caller: &Caller, task: i64) -> String {
         answers += &format!("{:?}\n", caller.call(Method::GET, &page, None).await);
     }
     answers
+}
+
+/// Deletes a task that has an upload open, with keys that the target refuses; the sweep says so in the log.
+async fn delete_with_wrong_keys(caller: &Caller, stores: &Stores) -> String {
+    let large = SandboxObject::new(vec![7; 65 << 20]);
+    stores.source.put(SOURCE, "large", large);
+    let never = Fault::Delay(Duration::from_secs(60));
+    stores
+        .target
+        .faults()
+        .add(FaultRule::new(Operation::UploadPart, never));
+    let task = caller.create(&create_body(stores)).await;
+    caller
+        .wait(task, "upload", |_| stores.target.open_uploads(TARGET) == 1)
+        .await;
+    caller.pause(task).await;
+    stores.target.clear_requests();
+    let keys = json!({"target_ak": "CANARY-that-is-wrong", "target_sk": "CANARY-that-is-wrong"});
+    let path = format!("/task/{task}");
+    let reply = caller.call(Method::DELETE, &path, Some(&keys)).await;
+    assert_eq!(reply.status.as_u16(), 204, "{reply:?}");
+    let refused = || {
+        let requests = stores.target.requests();
+        requests
+            .iter()
+            .any(|r| r.operation == Operation::Abort && r.status == Some(403))
+    };
+    let until = Instant::now() + PATIENCE;
+    while !refused() {
+        assert!(Instant::now() < until, "the keys were never tried");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    format!("{reply:?}\n")
 }
 
 async fn loud(home: &Home) -> Serve {
@@ -129,6 +165,7 @@ async fn no_canary_is_found_in_answers_logs_or_files() {
     caller.wait_until_succeeded(task).await;
     answers += &go_wrong(&caller, &stores, task).await;
     answers += &everything_shown(&caller, task).await;
+    answers += &delete_with_wrong_keys(&caller, &stores).await;
     home.assert_free_of(&secrets, first_output);
     assert!(again.terminate().await.0.success());
     home.assert_free_of(&secrets, first_output);

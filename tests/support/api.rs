@@ -135,6 +135,11 @@ impl TestApi {
         send(self.request(Method::DELETE, &below(path))).await
     }
 
+    /// DELETE with a body below the project.
+    pub async fn delete_with(&self, path: &str, body: &Value) -> Reply {
+        send(self.request(Method::DELETE, &below(path)).json(body)).await
+    }
+
     /// POST below the project.
     pub async fn post(&self, path: &str, body: &Value) -> Reply {
         send(self.request(Method::POST, &below(path)).json(body)).await

@@ -5,13 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use oms::sandbox::{Operation, SandboxObject};
-use oms::store::Failure;
+use oms::store::{Failure, Orphans};
 use oms::task::storage::storage_class;
 use oms::task::{Counters, StartMode, State, Task, TaskId};
 
-use super::rig::{Rig, SOURCE, Stores, TARGET};
+use super::rig::{PATIENCE, Rig, SOURCE, Stores, TARGET};
 
 /// Part of the secret key of either side, wherever it is shown.
 const CANARIES: [&str; 2] = ["SK-source-canary", "SK-target-canary"];
@@ -106,6 +107,12 @@ impl History {
         i64::try_from(self.without.values().filter(is).count()).unwrap()
     }
 
+    /// Takes note of what somebody else has written to the target.
+    pub fn appeared(&mut self, stores: &Stores, key: &str) {
+        let object = stores.target.get(TARGET, key).unwrap();
+        self.before.insert(key.to_owned(), object);
+    }
+
     /// Whether the source holds the keys that it held in the beginning, all of them and no others.
     fn is_complete(&self, stores: &Stores) -> bool {
         self.keys == Keys::Lasting && self.versions.keys().eq(keys(&stores.source, SOURCE).iter())
@@ -126,6 +133,20 @@ pub async fn check(stores: &Stores, rig: &Rig, id: TaskId, history: &History) ->
     leftovers(stores, rig, &task).await;
     secrets(rig.folder.path(), &task, &failures);
     task
+}
+
+/// Waits until nothing is left of a deleted task, and asserts it: no record, no open upload at the target, no key.
+pub async fn check_deleted(stores: &Stores, rig: &Rig, id: TaskId) {
+    let left = async || rig.store.orphans(Orphans::Of(id), 0, MANY).await.unwrap();
+    let until = Instant::now() + PATIENCE;
+    while !left().await.is_empty() {
+        assert!(Instant::now() < until, "waited too long: {:#?}", left().await);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(stores.target.open_uploads(TARGET), 0, "uploads are left open");
+    assert!(rig.store.uploads(id).await.unwrap().is_empty());
+    assert!(failures(rig, id).await.is_empty());
+    in_files(rig.folder.path());
 }
 
 /// Every listed key is in exactly one terminal state, and every failure is recorded.
@@ -270,14 +291,23 @@ fn same(a: &SandboxObject, b: &SandboxObject) -> bool {
 async fn leftovers(stores: &Stores, rig: &Rig, task: &Task) {
     let recorded = rig.store.uploads(task.id).await.unwrap();
     let open = stores.target.open_uploads(TARGET);
+    let orphans = rig
+        .store
+        .orphans(Orphans::At(&task.spec.target), 0, MANY)
+        .await
+        .unwrap();
     assert!(
-        open <= recorded.len(),
-        "{open} uploads are open at the target, the ledger knows {recorded:#?}"
+        open <= recorded.len() + orphans.len(),
+        "{open} uploads are open at the target, the ledger knows {recorded:#?} and {orphans:#?}"
     );
     // A task that broke off, or was paused, goes on with its uploads.
     let over = task.pass.is_some_and(|pass| pass.finished);
     if over && matches!(task.state, State::Succeeded | State::Failed) {
-        assert_eq!((open, recorded.as_slice()), (0, &[][..]), "uploads are left open");
+        assert_eq!(recorded, [], "uploads are left open");
+        assert!(
+            open <= orphans.len(),
+            "{open} uploads are left open: {orphans:#?}"
+        );
     }
     // A probe that was refused or cut short leaves what it could not remove to the next one, which comes first of all.
     let probed = over
@@ -303,6 +333,11 @@ fn secrets(folder: &Path, task: &Task, failures: &[Failure]) {
     for text in texts {
         assert!(!CANARIES.iter().any(|secret| text.contains(secret)), "{text}");
     }
+    in_files(folder);
+}
+
+/// No secret is in the ledger's files.
+fn in_files(folder: &Path) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         // A file of the ledger's log may go away while we look.

@@ -19,6 +19,7 @@ pub struct TestLedger {
     tasks: Mutex<BTreeMap<TaskId, Task>>,
     failures: Mutex<Vec<Failure>>,
     broken: Mutex<Option<ErrorKind>>,
+    left_with: Mutex<Option<SealedCredentials>>,
 }
 
 impl TestLedger {
@@ -53,6 +54,11 @@ impl TestLedger {
     /// A task in it.
     pub fn get(&self, id: i64) -> Option<Task> {
         self.tasks.lock().unwrap().get(&TaskId::new(id).unwrap()).cloned()
+    }
+
+    /// The keys that came with the last deletion.
+    pub fn left_with(&self) -> Option<SealedCredentials> {
+        self.left_with.lock().unwrap().clone()
     }
 
     fn check(&self) -> Result<()> {
@@ -213,14 +219,24 @@ impl Store for TestLedger {
         })
     }
 
-    async fn delete(&self, project: &ProjectId, id: TaskId) -> Result<Change<()>> {
+    async fn delete(
+        &self,
+        project: &ProjectId,
+        id: TaskId,
+        keys: Option<SealedCredentials>,
+        _: UnixMillis,
+    ) -> Result<Change<Deleted>> {
         let change = self.change(project, id, |task| {
             task.state.apply(Event::Delete).map(drop).map_err(Refusal::State)
         })?;
         if change.is_ok() {
             self.tasks.lock().unwrap().remove(&id);
+            *self.left_with.lock().unwrap() = keys;
         }
-        Ok(change)
+        Ok(change.map(|()| Deleted {
+            orphans: 0,
+            keys: OrphanKeys::None,
+        }))
     }
 
     async fn failures(&self, _: TaskId, after: Option<&Key>, limit: i64) -> Result<Vec<Failure>> {
@@ -296,6 +312,21 @@ impl Store for TestLedger {
         unreachable!("no worker")
     }
     async fn part_hashes(&self, _: TaskId, _: &Key) -> Result<BTreeMap<u32, [u8; 16]>> {
+        unreachable!("no worker")
+    }
+    async fn orphans(&self, _: Orphans<'_>, _: i64, _: i64) -> Result<Vec<Orphan>> {
+        unreachable!("no worker")
+    }
+    async fn take_sweep(&self, _: UnixMillis, _: UnixMillis) -> Result<Option<Sweep>> {
+        unreachable!("no worker")
+    }
+    async fn remove_orphan(&self, _: i64) -> Result<()> {
+        unreachable!("no worker")
+    }
+    async fn wipe_orphan_keys(&self, _: TaskId) -> Result<()> {
+        unreachable!("no worker")
+    }
+    async fn holder(&self, _: &Key, _: &str) -> Result<Holder> {
         unreachable!("no worker")
     }
 }

@@ -211,6 +211,15 @@ impl Rig {
         Self::tuned(folder, Hooks::default(), Tuning { sizes, ..QUICK }, timeouts).await
     }
 
+    /// One on the ledger in `folder` whose worker has ended, so that tasks wait.
+    pub async fn idle(folder: Arc<TempDir>) -> Self {
+        let mut rig = Self::quick_in(folder).await;
+        rig.shutdown.cancel();
+        (&mut rig.worker).await.unwrap();
+        rig.worker = tokio::spawn(std::future::ready(()));
+        rig
+    }
+
     /// One with its own sizes, delays and time limits.
     pub async fn tuned(folder: Arc<TempDir>, hooks: Hooks, tuning: Tuning, timeouts: Timeouts) -> Self {
         let store: Arc<dyn Store> = Arc::new(ledger(&folder).await);
@@ -280,6 +289,14 @@ impl Rig {
     pub async fn start(&self, id: TaskId, mode: StartMode, credentials: Credentials) {
         self.service
             .start(&self.project, id, mode, credentials, now())
+            .await
+            .unwrap();
+    }
+
+    /// Deletes a task, with keys for what it left open at the target.
+    pub async fn delete(&self, id: TaskId, target: Option<KeyPair>) {
+        self.service
+            .delete(&self.project, id, target, now())
             .await
             .unwrap();
     }

@@ -17,6 +17,7 @@ from oms_client.models import (
     CloudName,
     CreatedTask,
     CreateTask,
+    DeleteTask,
     ErrorBody,
     FailurePage,
     Quotas,
@@ -126,6 +127,8 @@ assert typed(show_quotas.sync(project, client=client), Quotas).quotas.resource.q
 assert [version.id for version in typed(show_version.sync(project, client=client), Versions).versions] == ["v1"]
 
 refused(update_task.sync_detailed(project, task, client=client, body=start), "OMS.0070")
+keys = DeleteTask(target_ak=env["TARGET_AK"], target_sk="")
+refused(delete_task.sync_detailed(project, task, client=client, body=keys), "OMS.0064")
 assert delete_task.sync_detailed(project, task, client=client).status_code == 204
 refused(show_task.sync_detailed(project, task, client=client), "OMS.0053")
 assert typed(list_tasks.sync(project, client=client, totalcount=True), TaskCount).taskcount == 0

@@ -7,6 +7,7 @@ mod bandwidth;
 mod cloud;
 mod copying;
 mod create;
+mod delete;
 mod failures;
 mod info;
 mod list;
@@ -30,13 +31,14 @@ use self::list::{ListParameters, ProjectPath, Selection, TaskList};
 use self::task::{Task, TaskPath};
 use self::update::{Change, UpdateTask};
 use super::error::{ApiError, BodyRefusals, Refusals};
-use super::extract::{InDomain, InProject, JsonBody, OfTask};
+use super::extract::{InDomain, InProject, JsonBody, OfTask, OptionalJsonBody};
 use super::query::Query;
 use super::{ApiState, auth, fallback};
 
-/// Schemas of fields that the reference does not have in this version.
-pub const OWN_TYPES: [&str; 5] = [
+/// Schemas that only fields and bodies have which the reference does not have in this version.
+pub const OWN_TYPES: [&str; 6] = [
     "ConsistencyCheck",
+    "DeleteTask",
     "MinimumProof",
     "ObjectOverwriteMode",
     "RefusedMetadata",
@@ -173,20 +175,30 @@ async fn update_task(
 
 /// Delete a task.
 ///
-/// Deletes a task that does not run, with its records. Objects stay where they are.
+/// Deletes a task that does not run, with its records. Objects stay where they are. Without a body, uploads that the task
+/// left open at its target are given up by the next task for the same bucket; with keys, at once and in the background.
 #[utoipa::path(
     tag = "tasks",
     params(TaskPath),
-    responses((status = 204, description = "The task was deleted."), Refusals)
+    request_body(
+        content = Option<delete::DeleteTask>,
+        description = "An extension, and optional: keys of the target, to give up what the task left open there."
+    ),
+    responses((status = 204, description = "The task was deleted."), BodyRefusals)
 )]
 #[delete("/{project_id}/objectstorage/task/{task_id}")]
 async fn delete_task(
     state: web::Data<ApiState>,
     request: HttpRequest,
     of: OfTask,
+    OptionalJsonBody(body): OptionalJsonBody,
 ) -> Result<HttpResponse, ApiError> {
     Query::parse(request.query_string(), &[])?;
-    state.service().delete(&of.project, of.id).await?;
+    let keys = delete::read(body)?;
+    state
+        .service()
+        .delete(&of.project, of.id, keys, state.now())
+        .await?;
     Ok(HttpResponse::new(StatusCode::NO_CONTENT))
 }
 

@@ -152,7 +152,6 @@ async fn of_many_starts_one_wins(store: &dyn Store) {
 
 async fn delete_takes_everything(store: &dyn Store) {
     let subject = Subject::new(store).await;
-    let delete = || store.delete(&subject.project, subject.id);
     let (task, _) = subject.work(PassKind::Full).await;
     let upload = OpenUpload {
         key: Key::from("big"),
@@ -163,19 +162,19 @@ async fn delete_takes_everything(store: &dyn Store) {
     };
     store.put_upload(subject.id, &upload).await.unwrap();
     assert_eq!(
-        delete().await.unwrap(),
+        subject.delete(None).await,
         Err(Refusal::State(Rejection::InProgress))
     );
     subject.stop().await.unwrap();
     assert_eq!(
-        delete().await.unwrap(),
+        subject.delete(None).await,
         Err(Refusal::State(Rejection::InProgress))
     );
     subject.finish(task.attempt, Ending::Drained).await.unwrap();
     subject.start(StartMode::Full).await.unwrap();
     assert_eq!(subject.full_pass(0, &["x"]).await, Some(State::Failed));
-    assert_eq!(delete().await.unwrap(), Ok(()));
-    assert_eq!(delete().await.unwrap(), Err(Refusal::Unknown));
+    assert_eq!(subject.delete(None).await.map(|left| left.orphans), Ok(1));
+    assert_eq!(subject.delete(None).await, Err(Refusal::Unknown));
     assert!(store.task(&subject.project, subject.id).await.unwrap().is_none());
     assert!(subject.failed_keys().await.is_empty());
     assert!(store.uploads(subject.id).await.unwrap().is_empty());

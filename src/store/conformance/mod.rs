@@ -5,6 +5,7 @@
 mod faults;
 mod lifecycle;
 pub mod model;
+mod orphans;
 mod records;
 mod work;
 
@@ -24,6 +25,7 @@ pub async fn all(store: &dyn Store) {
     Box::pin(lifecycle::all(store)).await;
     Box::pin(work::all(store)).await;
     Box::pin(faults::all(store)).await;
+    Box::pin(orphans::all(store)).await;
 }
 
 /// A moment.
@@ -181,6 +183,14 @@ impl<'a> Subject<'a> {
     /// Stops it at moment 3500.
     pub async fn stop(&self) -> super::Change<State> {
         self.store.stop(&self.project, self.id, at(3_500)).await.unwrap()
+    }
+
+    /// Deletes it at moment 7000, with these keys for what it leaves open.
+    pub async fn delete(&self, keys: Option<&str>) -> super::Change<super::Deleted> {
+        self.store
+            .delete(&self.project, self.id, keys.map(sealed), at(7_000))
+            .await
+            .unwrap()
     }
 
     /// Brings it to the end of a full pass with these objects copied and failed.

@@ -67,8 +67,7 @@ async fn projects_do_not_see_each_other(store: &dyn Store) {
         stranger.start(crate::task::StartMode::Full).await,
         Err(Refusal::Unknown)
     );
-    let delete = store.delete(&stranger.project, subject.id).await.unwrap();
-    assert_eq!(delete, Err(Refusal::Unknown));
+    assert_eq!(stranger.delete(None).await, Err(Refusal::Unknown));
     let change = store
         .set_bandwidth(&stranger.project, subject.id, BandwidthPolicy::default())
         .await;

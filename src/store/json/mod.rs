@@ -4,16 +4,16 @@
 //! down here, for every implementation of the ledger, and stays readable by later versions.
 
 mod bandwidth;
+mod rules;
 
 use serde::{Deserialize, Serialize};
 
 pub(super) use self::bandwidth::{bandwidth_from_text, bandwidth_to_text};
+use self::rules::RulesRow;
 use crate::error::{Error, Result};
-use crate::task::rules::{ConsistencyCheck, CopyRules, MinimumProof, OverwriteMode, RefusedMetadata};
 use crate::task::spec::{
     Addressing, Cdn, Cloud, Endpoint, EndpointOrigin, ListFile, Notification, Place, Scope, TaskSpec,
 };
-use crate::task::storage::StoragePolicy;
 use crate::task::{Key, UnixMillis};
 
 /// Keys are bytes: as text where they are UTF-8, else as hexadecimal digits.
@@ -91,23 +91,6 @@ struct NotificationRow {
     triggers: Vec<String>,
 }
 
-/// Names of the reference; each is absent where a version did not know it.
-#[derive(Serialize, Deserialize)]
-#[serde(default)]
-struct RulesRow {
-    overwrite: String,
-    consistency: String,
-    minimum_proof: String,
-    storage: Option<String>,
-    refused_metadata: String,
-}
-
-impl Default for RulesRow {
-    fn default() -> Self {
-        Self::from(CopyRules::default())
-    }
-}
-
 /// An order as text.
 pub(super) fn spec_to_text(spec: &TaskSpec) -> Result<String> {
     to_text(&SpecRow::from(spec))
@@ -116,6 +99,17 @@ pub(super) fn spec_to_text(spec: &TaskSpec) -> Result<String> {
 /// The order that [`spec_to_text`] wrote.
 pub(super) fn spec_from_text(text: &str) -> Result<TaskSpec> {
     let row: SpecRow = serde_json::from_str(text).map_err(|e| damaged("spec").with_source(e))?;
+    row.try_into()
+}
+
+/// A place as text.
+pub(super) fn place_to_text(place: &Place) -> Result<String> {
+    to_text(&PlaceRow::from(place))
+}
+
+/// The place that [`place_to_text`] wrote.
+pub(super) fn place_from_text(text: &str) -> Result<Place> {
+    let row: PlaceRow = serde_json::from_str(text).map_err(|e| damaged("place").with_source(e))?;
     row.try_into()
 }
 
@@ -204,47 +198,6 @@ impl TryFrom<SpecRow> for TaskSpec {
             cdn: row.cdn.map(Cdn::from),
             notification: row.notification.map(Notification::from),
             rules: row.rules.try_into()?,
-        })
-    }
-}
-
-impl From<CopyRules> for RulesRow {
-    fn from(rules: CopyRules) -> Self {
-        let CopyRules {
-            overwrite,
-            consistency,
-            minimum_proof,
-            storage,
-            refused_metadata,
-        } = rules;
-        Self {
-            overwrite: overwrite.name().to_owned(),
-            consistency: consistency.name().to_owned(),
-            minimum_proof: minimum_proof.name().to_owned(),
-            storage: storage.map(|policy| policy.name().to_owned()),
-            refused_metadata: refused_metadata.name().to_owned(),
-        }
-    }
-}
-
-impl TryFrom<RulesRow> for CopyRules {
-    type Error = Error;
-    fn try_from(row: RulesRow) -> Result<Self> {
-        let RulesRow {
-            overwrite,
-            consistency,
-            minimum_proof,
-            storage,
-            refused_metadata,
-        } = row;
-        let policy = |name: String| StoragePolicy::from_name(&name).ok_or_else(|| damaged("storage"));
-        Ok(Self {
-            overwrite: OverwriteMode::from_name(&overwrite).ok_or_else(|| damaged("overwrite"))?,
-            consistency: ConsistencyCheck::from_name(&consistency).ok_or_else(|| damaged("consistency"))?,
-            minimum_proof: MinimumProof::from_name(&minimum_proof).ok_or_else(|| damaged("minimum_proof"))?,
-            storage: storage.map(policy).transpose()?,
-            refused_metadata: RefusedMetadata::from_name(&refused_metadata)
-                .ok_or_else(|| damaged("refused_metadata"))?,
         })
     }
 }

@@ -4,6 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::error::ErrorKind;
+use crate::task::rules::{ConsistencyCheck, CopyRules, MinimumProof, OverwriteMode, RefusedMetadata};
+use crate::task::storage::StoragePolicy;
 use crate::task::{BandwidthPolicy, BandwidthWindow};
 
 fn key() -> impl Strategy<Value = Key> {

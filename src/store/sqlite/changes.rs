@@ -4,12 +4,12 @@ use sqlx::Row;
 
 use super::error::translate;
 use super::ledger::{Ledger, Tx, end, run};
-use super::rows;
 use super::work::{Until, leave};
+use super::{orphans, rows};
 use crate::error::{Error, Result};
 use crate::secret::SealedCredentials;
 use crate::store::json::bandwidth_to_text;
-use crate::store::{Change, Refusal};
+use crate::store::{Change, Deleted, Refusal};
 use crate::task::{BandwidthPolicy, Event, ProjectId, Rejection, StartMode, State, TaskId, UnixMillis};
 
 /// The state of a task of a project, read inside a change.
@@ -155,12 +155,19 @@ pub(super) async fn set_bandwidth(
     Ok(Ok(()))
 }
 
-pub(super) async fn delete(ledger: &Ledger, project: &ProjectId, id: TaskId) -> Result<Change<()>> {
+pub(super) async fn delete(
+    ledger: &Ledger,
+    project: &ProjectId,
+    id: TaskId,
+    keys: Option<SealedCredentials>,
+    now: UnixMillis,
+) -> Result<Change<Deleted>> {
     let mut tx = ledger.begin().await?;
     let (old, _) = match decide(&mut tx, project, id, Event::Delete).await? {
         Ok(states) => states,
         Err(refusal) => return Ok(Err(refusal)),
     };
+    let left = orphans::leave(&mut tx, id, keys, now).await?;
     let delete = sqlx::query("DELETE FROM tasks WHERE id = ?1 AND state = ?2")
         .bind(id.get())
         .bind(old.name());
@@ -169,5 +176,5 @@ pub(super) async fn delete(ledger: &Ledger, project: &ProjectId, id: TaskId) -> 
     if old.keeps_credentials() {
         ledger.scrub().await;
     }
-    Ok(Ok(()))
+    Ok(Ok(left))
 }

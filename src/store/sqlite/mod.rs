@@ -9,6 +9,7 @@ mod changes;
 mod commit;
 mod error;
 mod ledger;
+mod orphans;
 mod passes;
 mod rows;
 mod tasks;
@@ -25,8 +26,8 @@ use async_trait::async_trait;
 
 use self::ledger::Ledger;
 use super::{
-    Change, ClaimedShard, ClaimedTask, Commit, Committed, Ending, Failure, NewTask, OpenUpload, ShardScope,
-    Store, TaskFilter,
+    Change, ClaimedShard, ClaimedTask, Commit, Committed, Deleted, Ending, Failure, Holder, NewTask,
+    OpenUpload, Orphan, Orphans, ShardScope, Store, Sweep, TaskFilter,
 };
 use crate::error::Result;
 use crate::secret::SealedCredentials;
@@ -101,8 +102,14 @@ impl Store for SqliteStore {
         changes::set_bandwidth(&self.0, project, id, policy).await
     }
 
-    async fn delete(&self, project: &ProjectId, id: TaskId) -> Result<Change<()>> {
-        changes::delete(&self.0, project, id).await
+    async fn delete(
+        &self,
+        project: &ProjectId,
+        id: TaskId,
+        keys: Option<SealedCredentials>,
+        now: UnixMillis,
+    ) -> Result<Change<Deleted>> {
+        changes::delete(&self.0, project, id, keys, now).await
     }
 
     async fn failures(&self, id: TaskId, after: Option<&Key>, limit: i64) -> Result<Vec<Failure>> {
@@ -198,6 +205,26 @@ impl Store for SqliteStore {
 
     async fn part_hashes(&self, id: TaskId, key: &Key) -> Result<BTreeMap<u32, [u8; 16]>> {
         uploads::hashes(&self.0, id, key).await
+    }
+
+    async fn orphans(&self, which: Orphans<'_>, after: i64, limit: i64) -> Result<Vec<Orphan>> {
+        orphans::read(&self.0, which, after, limit).await
+    }
+
+    async fn take_sweep(&self, now: UnixMillis, before: UnixMillis) -> Result<Option<Sweep>> {
+        orphans::take(&self.0, now, before).await
+    }
+
+    async fn remove_orphan(&self, number: i64) -> Result<()> {
+        orphans::remove(&self.0, number).await
+    }
+
+    async fn wipe_orphan_keys(&self, task: TaskId) -> Result<()> {
+        orphans::wipe(&self.0, task).await
+    }
+
+    async fn holder(&self, target_key: &Key, upload_id: &str) -> Result<Holder> {
+        orphans::holder(&self.0, target_key, upload_id).await
     }
 
     async fn ping(&self) -> Result<()> {

@@ -8,9 +8,10 @@ use sqlx::Row;
 
 use super::SqliteStore;
 use crate::error::ErrorKind;
+use crate::object::ETag;
 use crate::store::conformance::model::{Claim, End, Step, Work, agrees};
 use crate::store::conformance::{self, Subject, at, counted, failure};
-use crate::store::{Commit, Committed, Ending, Store};
+use crate::store::{Commit, Committed, Ending, OpenUpload, Orphans, Store};
 use crate::task::{Key, PassKind, StartMode, State};
 
 async fn file(folder: &Path) -> SqliteStore {
@@ -174,8 +175,48 @@ async fn wiped_credentials_leave_no_trace() {
     assert!(!holds(folder.path(), needle), "after a failure");
 
     start(&subject).await;
-    store.delete(&subject.project, subject.id).await.unwrap().unwrap();
+    subject.delete(None).await.unwrap();
     assert!(!holds(folder.path(), needle), "after a deletion");
+}
+
+#[tokio::test]
+async fn keys_for_orphans_leave_no_trace() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = file(folder.path()).await;
+    let canary = "canary-of-an-orphan-".repeat(400);
+    let needle = &canary.as_bytes()[..42];
+    let deleted = async || {
+        let subject = Subject::new(&store).await;
+        for key in ["a", "b"] {
+            let upload = OpenUpload {
+                key: Key::from(key),
+                upload_id: Some("id".to_owned()),
+                part_size: 1,
+                source_etag: ETag::new("e"),
+                size: 1,
+            };
+            store.put_upload(subject.id, &upload).await.unwrap();
+        }
+        subject.stop().await.unwrap();
+        subject.delete(Some(&canary)).await.unwrap();
+        assert!(holds(folder.path(), needle), "still needed");
+        (
+            subject.id,
+            store.orphans(Orphans::Of(subject.id), 0, 9).await.unwrap(),
+        )
+    };
+    let (_, orphans) = deleted().await;
+    store.remove_orphan(orphans[0].number).await.unwrap();
+    assert!(holds(folder.path(), needle), "still needed");
+    store.remove_orphan(orphans[1].number).await.unwrap();
+    assert!(!holds(folder.path(), needle), "after the last orphan");
+    let (id, _) = deleted().await;
+    store.wipe_orphan_keys(id).await.unwrap();
+    assert!(!holds(folder.path(), needle), "after they were refused");
+    let subject = Subject::new(&store).await;
+    subject.stop().await.unwrap();
+    subject.delete(Some(&canary)).await.unwrap();
+    assert!(!holds(folder.path(), needle), "without an orphan");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use sqlx::sqlite::SqliteRow;
 use super::changes::one_row;
 use super::error::{misuse, translate};
 use super::ledger::{Ledger, Tx, end, run};
+use super::orphans;
 use super::rows::{self, get, select_tasks};
 use crate::error::{Error, Result};
 use crate::secret::SealedCredentials;
@@ -224,6 +225,7 @@ pub(super) async fn recover(ledger: &Ledger) -> Result<()> {
         let states = (State::Pausing, paused);
         leave(&mut tx, rows::task_id(row)?, states, Until::LastSeen, None).await?;
     }
+    orphans::recover(&mut tx).await?;
     end(tx).await?;
     if !pausing.is_empty() {
         ledger.scrub().await;

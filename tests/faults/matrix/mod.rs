@@ -9,7 +9,6 @@
 //! * F27 to F34 (keys): `engine::copy`, and a few awkward keys in every row. F35 needs keys that are no UTF-8, which
 //!   the sandbox cannot hold; the listing's own tests decode them.
 //! * F37 in its real sizes (5 GiB, 10,000 parts): property tests of the layout; here with small parts.
-//! * F40 (the target changes meanwhile): open; only an older object that is there before is covered.
 //! * F42, F44 to F47 (encryption, encodings, metadata, tags, versions): `fidelity`, whose tests need tasks of their own, and
 //!   headers, metadata and tags of the objects of every row. The sandbox has no versions: markers are answers of its faults.
 //!   F43 rows give tags that are no hashes.
@@ -19,10 +18,11 @@
 //! * Bytes that are damaged in the same way at every read: `engine::proofs`. In a bucket where no other object's tag could
 //!   be compared, an object in parts cannot be told from one of a store that makes other tags.
 
+mod appears;
 mod bodies;
 mod fidelity;
 mod listing;
 mod multipart;
-pub mod row;
+pub(super) mod row;
 mod status;
 mod stops;

@@ -3,22 +3,24 @@
 //! Each method is one decision and at most one change in the ledger; the dispatcher is told afterwards. Errors carry
 //! the code of the OMS reference for the rule that was broken.
 
+mod refusal;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use jiff::Timestamp;
 
+use self::refusal::{conflict, refused, unknown};
 use crate::dispatch::{Dispatch, Message};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::cdn::Authentication;
 use crate::object::clouds::{Catalogue, Side};
-use crate::secret::{Credentials, Sealer};
+use crate::secret::{Credentials, KeyPair, Sealer};
 pub use crate::store::Failure;
-use crate::store::{NewTask, Refusal, Store, TaskFilter};
+use crate::store::{Deleted, NewTask, OrphanKeys, Refusal, Store, TaskFilter};
 use crate::task::spec::{Addressing, Cdn, Cloud, Endpoint, EndpointOrigin, Notification, Place, Scope};
 use crate::task::{
-    BandwidthPolicy, CopyRules, Key, ProjectId, Rejection, StartMode, State, Task, TaskId, TaskSpec,
-    UnixMillis,
+    BandwidthPolicy, CopyRules, Key, ProjectId, StartMode, State, Task, TaskId, TaskSpec, UnixMillis,
 };
 
 /// A bucket as a request names it: the endpoint may be left to the region catalogue.
@@ -264,13 +266,45 @@ impl TaskService {
         Ok(())
     }
 
-    /// Deletes a task that does not run.
+    /// Deletes a task that does not run. Uploads that it left open at the target are given up in the background: at once
+    /// with `target` keys, or those that a waiting task still has; else by the next task for the same bucket.
     ///
     /// # Errors
     /// OMS.0063 (in progress), OMS.0053 (unknown task).
-    pub async fn delete(&self, project: &ProjectId, id: TaskId) -> Result<()> {
-        self.store.delete(project, id).await?.map_err(refused)?;
-        tracing::info!(task.id = %id, "task deleted");
+    pub async fn delete(
+        &self,
+        project: &ProjectId,
+        id: TaskId,
+        target: Option<KeyPair>,
+        now: UnixMillis,
+    ) -> Result<()> {
+        let sealed = target
+            .map(|target| self.sealer.seal(id.get(), &Credentials::of_target(target)))
+            .transpose()?;
+        let left = self
+            .store
+            .delete(project, id, sealed, now)
+            .await?
+            .map_err(refused)?;
+        match left {
+            Deleted { orphans: 0, .. } => tracing::info!(task.id = %id, "task deleted"),
+            Deleted {
+                orphans,
+                keys: OrphanKeys::Kept,
+            } => {
+                tracing::info!(task.id = %id, uploads = orphans, "task deleted; what it left open is given up");
+                self.dispatch.publish(Message::Sweep).await;
+            }
+            Deleted {
+                orphans,
+                keys: OrphanKeys::None,
+            } => tracing::warn!(
+                task.id = %id,
+                uploads = orphans,
+                "task deleted; its uploads stay open at the target until a task with the same target bucket runs; \
+                 keys of the target with the deletion would have given them up at once"
+            ),
+        }
         Ok(())
     }
 
@@ -348,41 +382,6 @@ fn compact_time(now: UnixMillis) -> String {
     Timestamp::from_millisecond(now.0)
         .map(|t| t.strftime("%Y%m%d%H%M%S%3f").to_string())
         .unwrap_or_else(|_| now.0.to_string())
-}
-
-fn conflict(message: &str, code: &str) -> Error {
-    Error::new(ErrorKind::Conflict, message).with_code(code)
-}
-
-fn unknown() -> Error {
-    let text = "task_id: no such task in this project, or no permission to see it";
-    Error::new(ErrorKind::NotFound, text).with_code("OMS.0053")
-}
-
-fn refused(refusal: Refusal) -> Error {
-    match refusal {
-        Refusal::Unknown => unknown(),
-        Refusal::State(Rejection::AlreadyStarted) => conflict("the task has already started", "OMS.0065"),
-        Refusal::State(Rejection::NotInProgress) => {
-            conflict("failed to pause the task: it is not in progress", "OMS.0066")
-        }
-        Refusal::State(Rejection::Complete) => conflict(
-            "the task is complete; it cannot be started or stopped",
-            "OMS.0070",
-        ),
-        Refusal::State(Rejection::InProgress) => {
-            conflict("the task is in progress; stop it first", "OMS.0063")
-        }
-        Refusal::State(Rejection::Stale) => Error::internal("the task was changed by somebody else"),
-        Refusal::ListIncomplete => conflict(
-            "migration_failed_object: the last run did not finish, so its list of failed objects is incomplete; start without it",
-            "OMS.0308",
-        ),
-        Refusal::NothingFailed => conflict(
-            "migration_failed_object: no failed objects are recorded for this task",
-            "OMS.0167",
-        ),
-    }
 }
 
 #[cfg(test)]

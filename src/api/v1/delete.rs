@@ -1,0 +1,42 @@
+//! The body that a deletion may have.
+
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::place::{key_pair, secret};
+use crate::api::json::Node;
+use crate::error::Result;
+use crate::secret::{KeyPair, Secret};
+
+/// An extension: keys with which a deletion gives up what the task left open.
+///
+/// Nothing is open of a task that came to its end. A task that was paused, or could not go on, may have uploads of large
+/// objects open at the target, whose parts are stored and paid for there; its own keys were wiped.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(examples(json!(example())))]
+pub struct DeleteTask {
+    /// Access key of the target.
+    #[serde(deserialize_with = "secret")]
+    #[schema(value_type = String, min_length = 1, max_length = 100, write_only)]
+    target_ak: Secret,
+    /// Secret key of the target.
+    #[serde(deserialize_with = "secret")]
+    #[schema(value_type = String, format = Password, min_length = 1, max_length = 100, write_only)]
+    target_sk: Secret,
+}
+
+/// A body with keys.
+pub fn example() -> serde_json::Value {
+    serde_json::json!({"target_ak": "target_ak", "target_sk": "target_sk"})
+}
+
+/// Reads a body, where there is one.
+///
+/// # Errors
+/// Those of [`Node::read`]; OMS.0064 for a key that is empty or too long.
+pub fn read(body: Option<Node>) -> Result<Option<KeyPair>> {
+    let Some(body) = body else { return Ok(None) };
+    let DeleteTask { target_ak, target_sk } = body.read()?;
+    key_pair("", ["target_ak", "target_sk"], target_ak, target_sk).map(Some)
+}

@@ -1,0 +1,89 @@
+//! How the work on one object ends.
+
+use super::Context;
+use super::breaker::Suspect;
+use super::proof::Proof;
+use super::refusal::Attributes;
+use super::retry::Trouble;
+use crate::error::ErrorKind;
+use crate::object::clouds::Side;
+use crate::store::Failure;
+use crate::task::Key;
+use crate::task::spec::Scope;
+
+/// A finished copy.
+#[derive(Clone, Copy, Debug)]
+pub struct Copied {
+    /// Bytes written.
+    pub bytes: u64,
+    /// What proved them.
+    pub proof: Proof,
+    /// What of the source's is not at the target besides them.
+    pub left_out: Attributes,
+}
+
+/// The end of an object.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Copied.
+    Copied(Copied),
+    /// Left as it is.
+    Skipped,
+    /// Deleted at the source since it was listed.
+    Gone,
+    /// Not copied, with the reason.
+    Failed(Box<Failure>),
+    /// Not copied, for a reason that may concern every object: to be settled as failed once it is known that it does
+    /// not.
+    Doubtful(Box<Failure>, Suspect),
+}
+
+impl Outcome {
+    /// Why it was not copied; empty when it was.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        match self {
+            Self::Failed(failure) | Self::Doubtful(failure, _) => &failure.message,
+            Self::Copied(_) | Self::Skipped | Self::Gone => "",
+        }
+    }
+}
+
+/// The record of an object that could not be copied.
+pub fn failed(ctx: &Context, key: &Key, size: u64, trouble: &Trouble, tries: u32) -> Outcome {
+    let error = &trouble.error;
+    let (side, code) = match (trouble.side, error.kind()) {
+        (Side::Source, ErrorKind::PreconditionFailed) => {
+            ("source changed while it was copied", "SourceChanged")
+        }
+        (Side::Source, _) => ("source", ""),
+        (Side::Target, ErrorKind::Integrity) if ctx.task.spec.cdn.is_some() => (
+            "the CDN's bytes are not those of the source",
+            "COMPARE_SRC_AND_CDN_FAILURE",
+        ),
+        (Side::Target, _) => ("target", ""),
+    };
+    let code = match error.code() {
+        _ if !code.is_empty() => code.to_owned(),
+        Some(code) => code.to_owned(),
+        None => format!("{:?}", error.kind()),
+    };
+    let failure = Box::new(Failure {
+        key: key.clone(),
+        size: i64::try_from(size).unwrap_or(i64::MAX),
+        code,
+        message: format!("{side}: {}", error.message()),
+        request_id: error.request_id().map(ToOwned::to_owned),
+        attempts: i64::from(tries),
+        at: ctx.clock.now(),
+    });
+    match Suspect::of(trouble).filter(|suspect| suspect.side == Side::Target || one_source(ctx)) {
+        Some(suspect) => Outcome::Doubtful(failure, suspect),
+        None => Outcome::Failed(failure),
+    }
+}
+
+/// Whether one object tells anything of the next: the addresses of a list are servers of their own.
+pub fn one_source(ctx: &Context) -> bool {
+    !matches!(ctx.task.spec.scope, Scope::Urls(_))
+}

@@ -1,0 +1,261 @@
+//! The sweep: gives up what deleted tasks left open at their targets.
+//!
+//! Orphans for which the ledger has keys are tried at the start, after a deletion, and then in rounds for as long as the
+//! keys are accepted. Those without keys are given up beside the pass of the next task that works with their bucket.
+//! An orphan is forgotten only when the target says that it is gone, so the sweep may be dropped at any point.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::Parts;
+use crate::engine::{Context, PassEnd, uploads};
+use crate::error::{Error, ErrorKind, Result};
+use crate::object::{ListVersion, SharedStore};
+use crate::store::{Holder, Orphan, Orphans, Sweep};
+use crate::task::UnixMillis;
+
+/// Deleted tasks that are swept at the same time.
+const TASKS_AT_ONCE: usize = 8;
+/// Orphans of one target that are given up at the same time.
+const ORPHANS_AT_ONCE: usize = 4;
+/// Orphans read at once.
+const PAGE: i64 = 100;
+/// How long one orphan is worked on in a round, so that none keeps the others waiting.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a task that has come to its end waits for the orphans that it took up.
+const GRACE: Duration = Duration::from_secs(5);
+/// Rounds follow each other after so many times the longest wait between two tries: a minute.
+const WAITS_PER_ROUND: u32 = 6;
+/// Rounds are never closer than this, however short the waits.
+const CLOSEST: Duration = Duration::from_millis(100);
+
+/// Sweeps until `stop`; `left_open` says that a task was deleted whose keys the ledger kept.
+pub(super) async fn run(parts: Arc<Parts>, left_open: Arc<Notify>, stop: CancellationToken) {
+    let round = (parts.tuning.pace.longest * WAITS_PER_ROUND).max(CLOSEST);
+    let mut tick = interval(round);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut running = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(ended) = running.join_next(), if !running.is_empty() => match ended {
+                Ok(()) => {}
+                Err(panic) => tracing::error!(error = %panic, "a sweep ended by a defect; the next round goes on"),
+            },
+            () = left_open.notified() => {}
+            _ = tick.tick() => {}
+        }
+        while running.len() < TASKS_AT_ONCE {
+            match next(&parts, round).await {
+                Ok(Some(sweep)) => running.spawn(with_kept_keys(Arc::clone(&parts), sweep)),
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::error!(%error, "the ledger cannot be asked for uploads that were left open");
+                    break;
+                }
+            };
+        }
+    }
+    running.shutdown().await;
+}
+
+/// Keys that were not used for a round.
+async fn next(parts: &Parts, round: Duration) -> Result<Option<Sweep>> {
+    let now = parts.clock.now();
+    let round = i64::try_from(round.as_millis()).unwrap_or(i64::MAX);
+    let before = UnixMillis(now.0.saturating_sub(round));
+    parts.store.take_sweep(now, before).await
+}
+
+/// One round over the orphans of a deleted task.
+async fn with_kept_keys(parts: Arc<Parts>, sweep: Sweep) {
+    let task = sweep.task;
+    let swept = match target(&parts, &sweep).await {
+        Ok(Some(target)) => give_up_all(&parts, &target, Orphans::Of(task)).await,
+        Ok(None) => Ok(Tally::default()),
+        Err(error) => Err(error),
+    };
+    match swept {
+        Ok(tally) if tally.refused > 0 && tally.gone + tally.left == 0 => {
+            tracing::warn!(
+                task.id = %task,
+                uploads = tally.refused,
+                "the keys may not give up what the deleted task left open, and are wiped; the uploads stay until a \
+                 task with the same target bucket runs"
+            );
+            if let Err(error) = parts.store.wipe_orphan_keys(task).await {
+                tracing::error!(task.id = %task, %error, "the keys of a deleted task cannot be wiped");
+            }
+        }
+        Ok(_) => {}
+        Err(error) => {
+            tracing::error!(task.id = %task, %error, "what a deleted task left open cannot be swept")
+        }
+    }
+}
+
+/// The bucket that a deleted task worked with, seen with the keys that were kept; `None` when nothing is left there. Keys
+/// that cannot be opened, or put into a request, are wiped.
+async fn target(parts: &Parts, sweep: &Sweep) -> Result<Option<SharedStore>> {
+    let first = parts.store.orphans(Orphans::Of(sweep.task), 0, 1).await?;
+    let Some(orphan) = first.first() else {
+        return Ok(None);
+    };
+    let connected = parts
+        .sealer
+        .open(sweep.task.get(), &sweep.sealed)
+        .and_then(|keys| {
+            parts
+                .connect
+                .connect(&orphan.place, &keys.target, ListVersion::V2)
+        });
+    match connected {
+        Ok(target) => Ok(Some(target)),
+        Err(error) => {
+            tracing::warn!(task.id = %sweep.task, %error, "the keys of a deleted task are of no use, and are wiped");
+            parts.store.wipe_orphan_keys(sweep.task).await?;
+            Ok(None)
+        }
+    }
+}
+
+/// Runs the pass of a task, and beside it gives up with its keys what deleted tasks left open in its target bucket.
+/// Trouble with that is none of the task's, and is left to others; with a stop it ends at once.
+pub(super) async fn beside(parts: &Parts, ctx: &Context, pass: impl Future<Output = PassEnd>) -> PassEnd {
+    let orphans = async {
+        let place = &ctx.task.spec.target;
+        let swept = tokio::select! {
+            swept = give_up_all(parts, &ctx.target, Orphans::At(place)) => swept,
+            () = ctx.stop.cancelled() => return,
+        };
+        if let Err(error) = swept {
+            tracing::warn!(task.id = %ctx.task.id, %error, "what deleted tasks left open cannot be swept");
+        }
+    };
+    tokio::pin!(pass, orphans);
+    let end = tokio::select! {
+        end = &mut pass => end,
+        () = &mut orphans => return pass.await,
+    };
+    // What it does not get to is left to the next task.
+    timeout(GRACE, orphans).await.unwrap_or_default();
+    end
+}
+
+/// What became of orphans.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    gone: u64,
+    refused: u64,
+    left: u64,
+}
+
+/// What became of one orphan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// The target knows it no more, and so does the ledger.
+    Gone,
+    /// The keys may not give it up.
+    Refused,
+    /// It could not be given up this time.
+    Left,
+}
+
+/// Tries each orphan once, several at a time.
+async fn give_up_all(parts: &Parts, target: &SharedStore, which: Orphans<'_>) -> Result<Tally> {
+    let mut tally = Tally::default();
+    let mut after = 0;
+    loop {
+        let page = parts.store.orphans(which, after, PAGE).await?;
+        let Some(last) = page.last() else {
+            return Ok(tally);
+        };
+        after = last.number;
+        let mut outcomes = stream::iter(page)
+            .map(|orphan| give_up(parts, target, orphan))
+            .buffer_unordered(ORPHANS_AT_ONCE);
+        while let Some(outcome) = outcomes.next().await {
+            match outcome? {
+                Outcome::Gone => tally.gone += 1,
+                Outcome::Refused => tally.refused += 1,
+                Outcome::Left => tally.left += 1,
+            }
+        }
+    }
+}
+
+/// Gives one orphan up and forgets it. An error is one of the ledger.
+async fn give_up(parts: &Parts, target: &SharedStore, orphan: Orphan) -> Result<Outcome> {
+    let Orphan {
+        number, task, key, ..
+    } = &orphan;
+    let ended = match timeout(PATIENCE, abort(parts, target, &orphan)).await {
+        Ok(ended) => ended?,
+        Err(_) => Err(Error::new(ErrorKind::Timeout, "it took too long")),
+    };
+    let error = match ended {
+        Ok(()) => {
+            parts.store.remove_orphan(*number).await?;
+            tracing::info!(task.id = %task, ?key, "an upload that a deleted task left open is given up");
+            return Ok(Outcome::Gone);
+        }
+        Err(error) => error,
+    };
+    match error.kind() {
+        // With its bucket an upload is gone.
+        ErrorKind::BucketNotFound => {
+            parts.store.remove_orphan(*number).await?;
+            tracing::info!(task.id = %task, ?key, "an upload that a deleted task left open went with its bucket");
+            Ok(Outcome::Gone)
+        }
+        ErrorKind::Unauthenticated | ErrorKind::PermissionDenied => {
+            tracing::warn!(task.id = %task, ?key, %error, "an upload that a deleted task left open may not be given up");
+            Ok(Outcome::Refused)
+        }
+        _ => {
+            tracing::warn!(task.id = %task, ?key, %error, "an upload that a deleted task left open is still there");
+            Ok(Outcome::Left)
+        }
+    }
+}
+
+/// Asks the target until the orphan is gone. The outer error is one of the ledger.
+async fn abort(parts: &Parts, target: &SharedStore, orphan: &Orphan) -> Result<Result<()>> {
+    let pace = parts.tuning.pace;
+    let key = &orphan.key;
+    if let Some(id) = &orphan.upload_id {
+        let upload = crate::object::UploadId(id.clone());
+        return Ok(uploads::until_gone(target, pace, key, &upload).await);
+    }
+    let found = match target.list_uploads(key).await {
+        Ok(found) => found,
+        Err(error) if error.kind() == ErrorKind::Unsupported => {
+            tracing::warn!(task.id = %orphan.task, ?key, %error, "an upload may have been left open for good");
+            return Ok(Ok(()));
+        }
+        Err(error) => return Ok(Err(error)),
+    };
+    let mut ended = Ok(());
+    for upload in found {
+        match parts.store.holder(key, &upload.0).await? {
+            // A task goes on with it; it cannot be the one that was being asked for.
+            Holder::Task => {}
+            Holder::Perhaps => {
+                let text = "a running task has just asked for an upload of this key";
+                ended = Err(Error::new(ErrorKind::Conflict, text));
+            }
+            Holder::Nobody => {
+                if let Err(error) = uploads::until_gone(target, pace, key, &upload).await {
+                    return Ok(Err(error));
+                }
+            }
+        }
+    }
+    Ok(ended)
+}

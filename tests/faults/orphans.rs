@@ -1,0 +1,441 @@
+//! What a deleted task leaves open at its target: given up with keys of the deletion, or by the next task.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use oms::engine::hooks::{Hooks, Point};
+use oms::engine::retry::Pace;
+use oms::object::s3::Timeouts;
+use oms::sandbox::{Fault, FaultRule, Operation as O, SandboxObject};
+use oms::secret::{KeyPair, Secret};
+use oms::store::{Holder, OpenUpload, Orphan, Orphans};
+use oms::task::{Key, StartMode, State, TaskId, UnixMillis};
+use tempfile::TempDir;
+
+use super::matrix::row::{answer, bytes};
+use crate::support::checker::{History, check, check_deleted};
+use crate::support::rig::{PATIENCE, QUICK, Rig, SMALL_PART, SOURCE, Stores, TARGET};
+
+/// Large objects, each of which leaves an upload when its task is paused.
+const LARGE: [&str; 3] = ["a large", "b large", "c large"];
+/// Longer than some rounds of a quick rig.
+const ROUNDS: Duration = Duration::from_millis(400);
+
+async fn stores() -> Stores {
+    let stores = Stores::small().await;
+    for (n, key) in LARGE.into_iter().enumerate() {
+        let object = SandboxObject::new(bytes(n, 20 * SMALL_PART));
+        stores.source.put(SOURCE, key, object);
+    }
+    stores
+}
+
+fn keys(stores: &Stores) -> Option<KeyPair> {
+    Some(stores.credentials().target)
+}
+
+/// A task that was paused with an upload of each large object open.
+async fn paused(stores: &Stores, rig: &Rig) -> TaskId {
+    let before = stores.target.open_uploads(TARGET);
+    let slow = FaultRule::new(O::UploadPart, Fault::Delay(Duration::from_secs(30)));
+    stores.target.faults().add(slow.skip(2));
+    let id = rig.create(stores.order()).await;
+    until("uploads are open", async || {
+        rig.store
+            .uploads(id)
+            .await
+            .unwrap()
+            .iter()
+            .filter(|u| u.upload_id.is_some())
+            .count()
+            == LARGE.len()
+    })
+    .await;
+    rig.pause(id).await;
+    stores.target.faults().clear();
+    assert_eq!(stores.target.open_uploads(TARGET), before + LARGE.len());
+    id
+}
+
+async fn until(what: &str, condition: impl AsyncFn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !condition().await {
+        assert!(Instant::now() < end, "waited too long until {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn orphans(rig: &Rig, id: TaskId) -> Vec<Orphan> {
+    rig.store.orphans(Orphans::Of(id), 0, 100).await.unwrap()
+}
+
+/// Whether the ledger has keys of any deleted task, whenever they were used last.
+async fn has_keys(rig: &Rig) -> bool {
+    let ever = UnixMillis(i64::MAX);
+    rig.store.take_sweep(ever, ever).await.unwrap().is_some()
+}
+
+#[tokio::test]
+async fn keys_with_the_deletion_give_up_at_once_what_is_open() {
+    let stores = stores().await;
+    let history = History::of(&stores);
+    let rig = Rig::quick().await;
+    let id = paused(&stores, &rig).await;
+    check(&stores, &rig, id, &history).await;
+    rig.delete(id, keys(&stores)).await;
+    check_deleted(&stores, &rig, id).await;
+    assert!(!has_keys(&rig).await);
+    rig.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_task_that_waits_is_deleted_with_its_own_keys() {
+    let stores = stores().await;
+    let rig = Rig::quick().await;
+    let id = paused(&stores, &rig).await;
+    let folder = rig.shut_down().await;
+    // No worker takes it up here, so it waits.
+    let ledger = Rig::idle(Arc::clone(&folder)).await;
+    ledger.start(id, StartMode::Full, stores.credentials()).await;
+    ledger.delete(id, None).await;
+    ledger.shut_down().await;
+    let rig = Rig::quick_in(folder).await;
+    check_deleted(&stores, &rig, id).await;
+    assert!(!has_keys(&rig).await);
+}
+
+#[tokio::test]
+async fn without_keys_the_next_task_of_the_same_bucket_gives_it_up() {
+    let stores = stores().await;
+    let rig = Rig::quick().await;
+    let id = paused(&stores, &rig).await;
+    rig.delete(id, None).await;
+    stores.target.clear_requests();
+    tokio::time::sleep(ROUNDS).await;
+    assert_eq!(stores.target.requests().len(), 0, "nobody has keys");
+    assert_eq!(orphans(&rig, id).await.len(), LARGE.len());
+
+    // A task of another bucket has nothing to do with it.
+    stores.target.create_bucket("another-bucket");
+    let mut order = stores.order();
+    order.target.bucket = "another-bucket".to_owned();
+    let other = rig.create(order).await;
+    assert_eq!(rig.end(other).await.state, State::Succeeded);
+    assert_eq!(stores.target.open_uploads(TARGET), LARGE.len());
+
+    let history = History::of(&stores);
+    let next = rig.create(stores.order()).await;
+    assert_eq!(rig.end(next).await.state, State::Succeeded);
+    check(&stores, &rig, next, &history).await;
+    check_deleted(&stores, &rig, id).await;
+}
+
+#[tokio::test]
+async fn trouble_with_orphans_is_not_the_next_tasks() {
+    for fault in [
+        answer(403, "AccessDenied"),
+        answer(500, "InternalError"),
+        Fault::Delay(Duration::from_secs(30)),
+    ] {
+        let stores = stores().await;
+        let rig = Rig::quick().await;
+        let id = paused(&stores, &rig).await;
+        rig.delete(id, None).await;
+        stores
+            .target
+            .faults()
+            .add(FaultRule::new(O::Abort, fault.clone()));
+        let next = rig.create(stores.order()).await;
+        let begun = Instant::now();
+        assert_eq!(rig.end(next).await.state, State::Succeeded, "{fault:?}");
+        assert!(begun.elapsed() < Duration::from_secs(15), "{fault:?}");
+        assert_eq!(orphans(&rig, id).await.len(), LARGE.len(), "{fault:?}");
+        stores.target.faults().clear();
+        let next = rig.create(stores.order()).await;
+        assert_eq!(rig.end(next).await.state, State::Succeeded);
+        check_deleted(&stores, &rig, id).await;
+    }
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_orphans() {
+    let stores = stores().await;
+    let rig = Rig::quick().await;
+    let id = paused(&stores, &rig).await;
+    rig.delete(id, None).await;
+    let never = Fault::Delay(Duration::from_secs(30));
+    stores
+        .target
+        .faults()
+        .add(FaultRule::new(O::Abort, never.clone()));
+    stores.target.faults().add(FaultRule::new(O::UploadPart, never));
+    let next = rig.create(stores.order()).await;
+    until("both are under way", async || stores.target.faults().fired() >= 2).await;
+    let asked = Instant::now();
+    rig.pause(next).await;
+    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+    let begun = stores.target.requests_begun();
+    // Watching is what is tested: there is nothing to wait for.
+    tokio::time::sleep(ROUNDS).await;
+    assert_eq!(
+        stores.target.requests_begun(),
+        begun,
+        "requests left after the stop"
+    );
+}
+
+#[tokio::test]
+async fn a_crash_after_the_deletion_is_made_up_for() {
+    // Before the sweep has begun, and in the middle of it.
+    for begun in [0, 1] {
+        let stores = stores().await;
+        let rig = Rig::quick().await;
+        let id = paused(&stores, &rig).await;
+        let never = FaultRule::new(O::Abort, Fault::Delay(Duration::from_secs(30)));
+        stores.target.faults().add(never);
+        rig.delete(id, keys(&stores)).await;
+        until("it is so far", async || stores.target.faults().fired() >= begun).await;
+        let folder = rig.kill().await;
+        stores.target.faults().clear();
+        assert_eq!(stores.target.open_uploads(TARGET), LARGE.len());
+        // With the pace of production: the first round comes with the start, not a minute later.
+        let rig = Rig::open(folder, Hooks::default()).await;
+        let started = Instant::now();
+        check_deleted(&stores, &rig, id).await;
+        assert!(
+            started.elapsed() < Duration::from_secs(20),
+            "{:?}",
+            started.elapsed()
+        );
+        assert!(!has_keys(&rig).await);
+    }
+}
+
+#[tokio::test]
+async fn it_is_repeated_until_the_target_says_it_is_gone() {
+    // More often than one round tries.
+    let often = 15;
+    for (what, operation, fault) in [
+        ("an error", O::Abort, answer(500, "InternalError")),
+        ("a conflict", O::Abort, answer(409, "OperationAborted")),
+        // A part that was in flight brings the upload back: the answer is fine, and the upload is there.
+        ("no effect", O::Abort, answer(204, "")),
+        ("a lost answer", O::Abort, Fault::ResetAfterEffect),
+        ("no listing", O::ListParts, answer(503, "SlowDown")),
+    ] {
+        let stores = stores().await;
+        let rig = Rig::quick().await;
+        let id = paused(&stores, &rig).await;
+        let rule = FaultRule::new(operation, fault).key(LARGE[1]).times(often);
+        stores.target.faults().add(rule);
+        rig.delete(id, keys(&stores)).await;
+        check_deleted(&stores, &rig, id).await;
+        assert!(stores.target.faults().fired() > 0, "{what}");
+        assert!(!has_keys(&rig).await, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn one_that_does_not_go_keeps_no_other() {
+    for fault in [
+        answer(500, "InternalError"),
+        answer(403, "AccessDenied"),
+        Fault::Delay(Duration::from_secs(30)),
+    ] {
+        let stores = stores().await;
+        let rig = Rig::quick().await;
+        let id = paused(&stores, &rig).await;
+        let rule = FaultRule::new(O::Abort, fault.clone()).key(LARGE[0]);
+        stores.target.faults().add(rule);
+        rig.delete(id, keys(&stores)).await;
+        until("the others are gone", async || {
+            stores.target.open_uploads(TARGET) == 1
+        })
+        .await;
+        until("the ledger knows", async || orphans(&rig, id).await.len() == 1).await;
+        assert_eq!(orphans(&rig, id).await[0].key, Key::from(LARGE[0]), "{fault:?}");
+        // And no other task.
+        let id = paused(&stores, &rig).await;
+        rig.delete(id, keys(&stores)).await;
+        until("the other task's are gone", async || {
+            orphans(&rig, id).await.is_empty()
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn keys_that_are_refused_are_wiped_and_the_next_task_helps() {
+    let refused = [
+        (
+            KeyPair {
+                access_key: Secret::new("AK-target"),
+                secret_key: Secret::new("SK-of-nobody"),
+            },
+            None,
+        ),
+        (
+            stores().await.credentials().target,
+            Some(FaultRule::new(O::Abort, answer(403, "AccessDenied"))),
+        ),
+    ];
+    for (pair, rule) in refused {
+        let stores = stores().await;
+        let rig = Rig::quick().await;
+        let id = paused(&stores, &rig).await;
+        if let Some(rule) = rule {
+            stores.target.faults().add(rule);
+        }
+        rig.delete(id, Some(pair)).await;
+        until("the keys were tried", async || {
+            stores
+                .target
+                .requests()
+                .iter()
+                .any(|r| r.operation == O::Abort && r.status == Some(403))
+        })
+        .await;
+        until("they are wiped", async || {
+            stores.target.clear_requests();
+            tokio::time::sleep(ROUNDS).await;
+            stores.target.requests().is_empty()
+        })
+        .await;
+        assert!(!has_keys(&rig).await);
+        assert_eq!(orphans(&rig, id).await.len(), LARGE.len());
+        stores.target.faults().clear();
+        let next = rig.create(stores.order()).await;
+        assert_eq!(rig.end(next).await.state, State::Succeeded);
+        check_deleted(&stores, &rig, id).await;
+    }
+}
+
+#[tokio::test]
+async fn with_its_bucket_an_upload_is_gone() {
+    let stores = stores().await;
+    let rig = Rig::quick().await;
+    let id = paused(&stores, &rig).await;
+    stores
+        .target
+        .faults()
+        .add(FaultRule::new(O::Abort, answer(404, "NoSuchBucket")));
+    rig.delete(id, keys(&stores)).await;
+    until("the ledger knows", async || orphans(&rig, id).await.is_empty()).await;
+    assert!(!has_keys(&rig).await);
+}
+
+#[tokio::test]
+async fn a_shutdown_does_not_wait_for_the_sweep() {
+    let stores = stores().await;
+    let rig = Rig::quick().await;
+    let id = paused(&stores, &rig).await;
+    stores
+        .target
+        .faults()
+        .add(FaultRule::new(O::Abort, Fault::Delay(Duration::from_secs(30))));
+    rig.delete(id, keys(&stores)).await;
+    until("it is under way", async || stores.target.faults().fired() > 0).await;
+    let asked = Instant::now();
+    let folder = rig.shut_down().await;
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    stores.target.faults().clear();
+    let rig = Rig::quick_in(folder).await;
+    check_deleted(&stores, &rig, id).await;
+}
+
+/// What a crash leaves between the question for an upload and the note of its id.
+async fn forget_id(rig: &Rig, id: TaskId, key: &str) {
+    let known = rig.store.upload(id, &Key::from(key)).await.unwrap().unwrap();
+    let asked = OpenUpload {
+        upload_id: None,
+        ..known
+    };
+    rig.store.put_upload(id, &asked).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_upload_whose_id_was_lost_is_found_and_nobody_elses_is_touched() {
+    let stores = stores().await;
+    let rig = Rig::quick().await;
+    let id = paused(&stores, &rig).await;
+    for key in LARGE {
+        forget_id(&rig, id, key).await;
+    }
+    // Another task has an upload of each of the same keys, and goes on with it later.
+    let living = paused(&stores, &rig).await;
+    let open = rig.store.uploads(living).await.unwrap();
+    let one = open[0].upload_id.as_deref().unwrap();
+    let whose = rig.store.holder(&open[0].key, one).await.unwrap();
+    assert_eq!(whose, Holder::Task);
+    rig.delete(id, keys(&stores)).await;
+    until("the ledger knows", async || orphans(&rig, id).await.is_empty()).await;
+    assert_eq!(stores.target.open_uploads(TARGET), LARGE.len());
+    stores.target.clear_requests();
+    rig.start(living, StartMode::Full, stores.credentials()).await;
+    assert_eq!(rig.end(living).await.state, State::Succeeded);
+    assert_eq!(stores.target.requests_count(O::CreateUpload), 0, "it goes on");
+    assert_eq!(stores.target.open_uploads(TARGET), 0);
+    stores.assert_same();
+}
+
+#[tokio::test]
+async fn an_upload_that_is_just_asked_for_is_not_given_up() {
+    let stores = stores().await;
+    // A task that has its uploads does not know it for a while.
+    let hooks = Hooks::new(|here| {
+        let held = if here == Point::UploadCreated { 400 } else { 0 };
+        Box::pin(tokio::time::sleep(Duration::from_millis(held)))
+    });
+    let folder = Arc::new(TempDir::new().unwrap());
+    let rig = Rig::tuned(folder, hooks, QUICK, Timeouts::default()).await;
+    let id = paused(&stores, &rig).await;
+    for key in LARGE {
+        forget_id(&rig, id, key).await;
+    }
+    rig.delete(id, None).await;
+    // Within this while the orphans are looked for.
+    let later = Fault::Delay(Duration::from_millis(200));
+    stores.target.faults().add(FaultRule::new(O::ListUploads, later));
+    stores.target.clear_requests();
+    let next = rig.create(stores.order()).await;
+    assert_eq!(rig.end(next).await.state, State::Succeeded);
+    assert_eq!(stores.target.requests_count(O::ListUploads), LARGE.len());
+    assert_eq!(
+        stores.target.requests_count(O::CreateUpload),
+        LARGE.len(),
+        "each once"
+    );
+    assert_eq!(orphans(&rig, id).await.len(), LARGE.len());
+    stores.assert_same();
+    let another = rig.create(stores.order()).await;
+    assert_eq!(rig.end(another).await.state, State::Succeeded);
+    check_deleted(&stores, &rig, id).await;
+}
+
+#[tokio::test]
+async fn production_paces_rounds_by_the_minute() {
+    // The tests above are quick because rounds follow the pace of retries.
+    assert_eq!(Pace::default().longest * 6, Duration::from_secs(60));
+    let stores = stores().await;
+    let folder = Arc::new(TempDir::new().unwrap());
+    let slow = oms::engine::Tuning {
+        pace: Pace::default(),
+        ..QUICK
+    };
+    let rig = Rig::tuned(folder, Hooks::default(), slow, Timeouts::default()).await;
+    let id = paused(&stores, &rig).await;
+    let denied = FaultRule::new(O::Abort, answer(409, "BucketNotEmpty"));
+    stores.target.faults().add(denied);
+    stores.target.clear_requests();
+    rig.delete(id, keys(&stores)).await;
+    until("each was tried", async || {
+        stores.target.requests_count(O::Abort) == LARGE.len()
+    })
+    .await;
+    tokio::time::sleep(ROUNDS).await;
+    assert_eq!(
+        stores.target.requests_count(O::Abort),
+        LARGE.len(),
+        "once a round"
+    );
+}

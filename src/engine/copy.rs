@@ -7,16 +7,17 @@ use std::sync::atomic::Ordering;
 
 use super::breaker::Suspect;
 use super::hooks::Point;
+use super::item::{Item, takes_untold, untold};
 use super::metadata::{Tagging, describe};
 pub use super::proof::Proof;
 use super::proof::{gate, wants_hashes};
 use super::retry::{self, At as _, Attempt, Trouble};
 use super::stored::{acknowledged, holds_bytes, read_back};
 use super::stream::{Hashing, metered};
-use super::{Context, Route, feed, multipart};
+use super::{Context, Route, feed, multipart, sequential};
 use crate::error::{Error, ErrorKind};
 use crate::object::clouds::Side;
-use crate::object::{CopySource, ETag, Entry, ObjectInfo, Portion, WriteIf};
+use crate::object::{CopySource, ETag, Entry, Portion, WriteIf, untold_length};
 use crate::store::Failure;
 use crate::task::Key;
 use crate::task::spec::Scope;
@@ -72,7 +73,7 @@ impl Outcome {
 ///
 /// # Errors
 /// Only a trouble that concerns every object alike ([`Trouble::is_fatal`]), or `Cancelled`.
-pub async fn transfer(ctx: &Context, mut entry: Entry) -> Attempt<Outcome> {
+pub async fn transfer(ctx: &Context, mut item: Item) -> Attempt<Outcome> {
     let mut tries = 0;
     let mut refreshed = None;
     let tags = Tagging::default();
@@ -83,7 +84,7 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Attempt<Outcome> {
     };
     loop {
         tries += 1;
-        let trouble = match copy_once(ctx, &entry, tag, &tags).await {
+        let trouble = match copy_once(ctx, &item, tag, &tags).await {
             Ok(copied) => return Ok(Outcome::Copied(copied)),
             Err(trouble) => trouble,
         };
@@ -95,32 +96,21 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Attempt<Outcome> {
             (Side::Source, ErrorKind::NotFound) => return Ok(Outcome::Gone),
             (Side::Source, ErrorKind::PreconditionFailed) if refreshed.is_none() => {
                 // Changed since it was listed: take the version that is there now, once.
-                match feed::head(ctx.tuning.pace, &ctx.source, &entry.key)
-                    .await
-                    .at_source()
-                {
+                match feed::find(ctx, item.key()).await {
                     Ok(None) => return Ok(Outcome::Gone),
-                    Ok(Some(ObjectInfo {
-                        size,
-                        etag,
-                        last_modified,
-                        ..
-                    })) => {
-                        entry = Entry {
-                            key: entry.key,
-                            size,
-                            etag,
-                            last_modified,
-                        };
+                    Ok(Some(now)) => {
+                        item = now;
                         refreshed = Some(());
                         continue;
                     }
                     Err(trouble) if trouble.is_fatal() => return Err(trouble),
-                    Err(trouble) => return Ok(failed(ctx, &entry.key, entry.size, &trouble, tries)),
+                    Err(trouble) => {
+                        return Ok(failed(ctx, item.key(), item.known_bytes(), &trouble, tries));
+                    }
                 }
             }
             _ if tags.is_to_blame(&trouble) => {
-                tracing::debug!(task.id = %ctx.task.id, key = ?entry.key, error = %trouble.error, "tried again, for its tags may be refused");
+                tracing::debug!(task.id = %ctx.task.id, key = ?item.key(), error = %trouble.error, "tried again, for its tags may be refused");
                 continue;
             }
             // Where other tags were true, one that is not means damaged bytes. What a CDN changed looks the same, and has no
@@ -133,9 +123,9 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Attempt<Outcome> {
             _ => {}
         }
         let Some(wait) = retry::delay(ctx.tuning.pace, &trouble.error, tries, rand::random()) else {
-            return Ok(failed(ctx, &entry.key, entry.size, &trouble, tries));
+            return Ok(failed(ctx, item.key(), item.known_bytes(), &trouble, tries));
         };
-        tracing::debug!(task.id = %ctx.task.id, key = ?entry.key, error = %trouble.error, tries, "object is tried again");
+        tracing::debug!(task.id = %ctx.task.id, key = ?item.key(), error = %trouble.error, tries, "object is tried again");
         tokio::time::sleep(wait).await;
     }
 }
@@ -187,18 +177,33 @@ fn one_source(ctx: &Context) -> bool {
     !matches!(ctx.task.spec.scope, Scope::Urls(_))
 }
 
-async fn copy_once(ctx: &Context, entry: &Entry, tag: SourceTag, tags: &Tagging) -> Attempt<Copied> {
-    let copied = if entry.size > ctx.tuning.sizes.threshold {
-        multipart::copy(ctx, entry, tags).await?
-    } else {
-        match ctx.route {
-            Route::ServerSide if inside_proves(ctx, entry) => copy_inside(ctx, entry, tags).await?,
-            Route::ServerSide | Route::Stream => stream_once(ctx, entry, tag, tags).await?,
-        }
+async fn copy_once(ctx: &Context, item: &Item, tag: SourceTag, tags: &Tagging) -> Attempt<Copied> {
+    let copied = match item {
+        Item::Measured(entry) => match copy_measured(ctx, entry, tag, tags).await {
+            // What is told of an object may be more than what comes with it.
+            Err(trouble) if untold_while_reading(ctx, &trouble) => sequential::copy(ctx, item, tags).await?,
+            copied => copied?,
+        },
+        Item::Unmeasured { .. } => sequential::copy(ctx, item, tags).await?,
     };
     // The one place that every copy passes: none counts under less proof than was asked for.
     gate(ctx, copied.proof).at_target()?;
     Ok(copied)
+}
+
+async fn copy_measured(ctx: &Context, entry: &Entry, tag: SourceTag, tags: &Tagging) -> Attempt<Copied> {
+    if entry.size > ctx.tuning.sizes.threshold {
+        return multipart::copy(ctx, entry, tags).await;
+    }
+    match ctx.route {
+        Route::ServerSide if inside_proves(ctx, entry) => copy_inside(ctx, entry, tags).await,
+        Route::ServerSide | Route::Stream => stream_once(ctx, entry, tag, tags).await,
+    }
+}
+
+fn untold_while_reading(ctx: &Context, trouble: &Trouble) -> bool {
+    let untold = trouble.side == Side::Source && trouble.error.code() == untold_length().code();
+    untold && takes_untold(&ctx.task.spec)
 }
 
 /// Whether a copy inside the store can be proved as the task asks: only equal tags prove it, and only a tag that is a
@@ -215,7 +220,7 @@ async fn stream_once(ctx: &Context, entry: &Entry, tag: SourceTag, tags: &Taggin
         .get(&entry.key, Portion::Whole, entry.etag.as_ref())
         .await
         .at_source()?;
-    check_length(entry, object.length).at_source()?;
+    check_length(ctx, entry.size, entry.etag.as_ref(), object.length).at_source()?;
     ctx.hooks.reach(Point::ObjectOpened).await;
 
     let source_tag = object.info.etag.clone();
@@ -334,14 +339,22 @@ pub(super) fn target_key(ctx: &Context, key: &Key) -> Key {
     key.with_prefix(ctx.task.spec.target_prefix.as_bytes())
 }
 
-fn check_length(entry: &Entry, got: u64) -> crate::error::Result<()> {
-    let listed = entry.size;
+/// Whether an answer has the length that was listed for the version with this tag.
+pub(super) fn check_length(
+    ctx: &Context,
+    listed: u64,
+    etag: Option<&ETag>,
+    got: Option<u64>,
+) -> crate::error::Result<()> {
+    let Some(got) = got else {
+        return Err(untold(&ctx.task.spec));
+    };
     if got == listed {
         return Ok(());
     }
     let text = format!("the object has {got} bytes, the listing said {listed}");
     // Under the listed tag it is the same version, so one of the two lengths is wrong; without one it may have changed.
-    let kind = if entry.etag.is_some() {
+    let kind = if etag.is_some() {
         ErrorKind::Integrity
     } else {
         ErrorKind::PreconditionFailed

@@ -11,6 +11,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::mpsc;
 
 use super::hooks::Point;
+use super::item::Item;
 use super::list::Pages;
 use super::matcher::Matcher;
 use super::order::{OrderWatch, Step};
@@ -19,7 +20,7 @@ use super::retry::{self, At as _, Attempt, Pace, Trouble};
 use super::{Context, Halt};
 use super::{listfile, listscan};
 use crate::error::{ErrorKind, Result};
-use crate::object::{Entry, ListFrom, ObjectInfo, SharedStore};
+use crate::object::{ListFrom, ObjectInfo, SharedStore};
 use crate::store::{ClaimedShard, ShardScope};
 use crate::task::spec::Scope;
 use crate::task::{Key, PassKind};
@@ -46,7 +47,7 @@ pub struct Candidate {
 #[derive(Debug)]
 pub enum Found {
     /// It exists, and was decided about.
-    Planned(Entry, Decision),
+    Planned(Item, Decision),
     /// The source has no such object.
     Missing,
     /// It could not be found out.
@@ -128,7 +129,7 @@ async fn feed_prefix(
                 key: entry.key.clone(),
                 counted: 0,
                 position: None,
-                step: plan(ctx, entry, existing),
+                step: plan(ctx, Item::Measured(entry), existing),
             });
         let batch = Batch {
             candidates: planned.collect(),
@@ -244,17 +245,11 @@ pub(super) async fn look_up(ctx: &Context, keys: Vec<Wanted>) -> Attempt<Vec<Can
                     step: Found::Refused(RefuseReason::KeyTooLong),
                 });
             }
-            let step = match head(ctx.tuning.pace, &ctx.source, &key).await.at_source() {
+            let step = match find(ctx, &key).await {
                 Ok(None) => Found::Missing,
-                Ok(Some(info)) => {
-                    let entry = Entry {
-                        key: key.clone(),
-                        size: info.size,
-                        etag: info.etag,
-                        last_modified: info.last_modified,
-                    };
+                Ok(Some(item)) => {
                     let existing = existing_at_target(ctx, &key).await;
-                    plan(ctx, entry, existing)
+                    plan(ctx, item, existing)
                 }
                 Err(trouble) => Found::Unknown(trouble),
             };
@@ -273,24 +268,35 @@ pub(super) async fn look_up(ctx: &Context, keys: Vec<Wanted>) -> Attempt<Vec<Can
         .await
 }
 
-fn plan(ctx: &Context, entry: Entry, existing: Attempt<Option<Existing>>) -> Found {
+fn plan(ctx: &Context, item: Item, existing: Attempt<Option<Existing>>) -> Found {
     match existing {
         Ok(existing) => {
-            let decision = decide(&entry, existing.as_ref(), &ctx.task.spec);
-            Found::Planned(entry, decision)
+            let decision = decide(&item, existing.as_ref(), &ctx.task.spec);
+            Found::Planned(item, decision)
         }
         Err(trouble) => Found::Unknown(trouble),
     }
 }
 
+/// What the source has under a key; `None` when it has nothing.
+pub(super) async fn find(ctx: &Context, key: &Key) -> Attempt<Option<Item>> {
+    let info = head(ctx.tuning.pace, &ctx.source, key).await.at_source()?;
+    info.map(|info| Item::of(key.clone(), info, &ctx.task.spec))
+        .transpose()
+        .at_source()
+}
+
 pub(super) async fn existing_at_target(ctx: &Context, key: &Key) -> Attempt<Option<Existing>> {
     let key = key.with_prefix(ctx.task.spec.target_prefix.as_bytes());
     let info = head(ctx.tuning.pace, &ctx.target, &key).await.at_target()?;
-    Ok(info.map(|info| Existing {
-        size: info.size,
-        etag: info.etag,
-        last_modified: info.last_modified,
-    }))
+    let existing = |info: ObjectInfo| {
+        Ok(Existing {
+            size: info.told_size()?,
+            etag: info.etag,
+            last_modified: info.last_modified,
+        })
+    };
+    info.map(existing).transpose().at_target()
 }
 
 /// What a store says of a key, tried again while that may help; `None` when it has no such object.

@@ -14,6 +14,10 @@ pub struct Sizes {
     pub smallest: u64,
     /// Part size when nothing else decides.
     pub usual: u64,
+    /// Bytes that a sequential copy holds in memory, and sends as a part. Not less than `smallest`.
+    pub piece: usize,
+    /// Most pieces of such a copy.
+    pub pieces: u64,
 }
 
 impl Default for Sizes {
@@ -23,6 +27,8 @@ impl Default for Sizes {
             // The limit of S3.
             smallest: 5 << 20,
             usual: 16 << 20,
+            piece: 8 << 20,
+            pieces: MAX_PARTS,
         }
     }
 }

@@ -11,13 +11,14 @@ use md5::{Digest as _, Md5};
 
 use super::copy::{Copied, Proof, pinned, target_key};
 use super::hooks::Point;
+use super::item::Item;
 use super::layout::{Boundaries, Layout, layout};
 use super::metadata::{Tagging, describe};
 use super::part::{self, PartJob};
 use super::retry::{At as _, Attempt, Trouble};
 use super::stream::Hashing;
 use super::uploads::{abort, abort_unknown};
-use super::{Context, feed};
+use super::{Context, feed, sequential};
 use crate::error::{Error, ErrorKind};
 use crate::object::clouds::Side;
 use crate::object::{ETag, Entry, NewObject, ObjectInfo, Part, UploadId, WriteIf};
@@ -35,8 +36,8 @@ pub(super) async fn copy(ctx: &Context, entry: &Entry, tags: &Tagging) -> Attemp
         entry.etag.clone_from(&info.etag);
     }
     let Some(etag) = entry.etag.clone() else {
-        let text = "the source gives no ETag, so parts of one version cannot be told from those of another";
-        return Err(Error::new(ErrorKind::Unsupported, text)).at_source();
+        // Parts of one version could not be told from those of another, if they were read one by one.
+        return sequential::copy(ctx, &Item::Measured(entry), tags).await;
     };
     let layout = layout(ctx.tuning.sizes, entry.size, source_part);
     let hashing = part::hashing(ctx, layout).at_target()?;
@@ -130,19 +131,10 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Attempt<Joined> {
                 key: entry.key.clone(),
                 upload_id: None,
                 part_size: i64::try_from(layout.part_size).unwrap_or(i64::MAX),
-                source_etag: etag.clone(),
+                source_etag: Some(etag.clone()),
                 size: i64::try_from(entry.size).unwrap_or(i64::MAX),
             };
-            ctx.store.put_upload(ctx.task.id, &intent).await.at_target()?;
-            let upload = ctx.target.create_upload(&key, new).await.at_target()?;
-            ctx.hooks.reach(Point::UploadCreated).await;
-            let record = OpenUpload {
-                upload_id: Some(upload.0.clone()),
-                ..intent
-            };
-            ctx.store.put_upload(ctx.task.id, &record).await.at_target()?;
-            ctx.hooks.reach(Point::UploadRecorded).await;
-            (upload, BTreeMap::new())
+            (begin(ctx, &key, intent, new).await?, BTreeMap::new())
         }
     };
 
@@ -166,7 +158,7 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Attempt<Joined> {
     let mut parts: Vec<Part> = kept.into_iter().chain(fresh).collect();
     parts.sort_by_key(|part| part.number);
 
-    let written = complete(ctx, entry, &key, &upload, &parts, etag).await?;
+    let written = complete(ctx, entry, &key, &upload, &parts).await?;
     ctx.hooks.reach(Point::UploadCompleted).await;
     ctx.store
         .remove_upload(ctx.task.id, &entry.key)
@@ -178,6 +170,26 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Attempt<Joined> {
     })
 }
 
+/// Begins an upload. The intent stands in the ledger before it is asked for, and its id before it gets a part, so that a
+/// crash leaves none that is not known.
+pub(super) async fn begin(
+    ctx: &Context,
+    key: &Key,
+    intent: OpenUpload,
+    new: &NewObject,
+) -> Attempt<UploadId> {
+    ctx.store.put_upload(ctx.task.id, &intent).await.at_target()?;
+    let upload = ctx.target.create_upload(key, new).await.at_target()?;
+    ctx.hooks.reach(Point::UploadCreated).await;
+    let record = OpenUpload {
+        upload_id: Some(upload.0.clone()),
+        ..intent
+    };
+    ctx.store.put_upload(ctx.task.id, &record).await.at_target()?;
+    ctx.hooks.reach(Point::UploadRecorded).await;
+    Ok(upload)
+}
+
 /// Headers of the source, and its part boundaries where it has some.
 async fn look_at_source(ctx: &Context, entry: &Entry) -> Attempt<(ObjectInfo, Option<(u64, u32)>)> {
     let parts = entry.etag.as_ref().and_then(ETag::parts);
@@ -186,7 +198,7 @@ async fn look_at_source(ctx: &Context, entry: &Entry) -> Attempt<(ObjectInfo, Op
             Ok(info) => {
                 pinned(entry, info.etag.as_ref()).at_source()?;
                 // A store that ignores the part number gives the whole size, which fits no cut into `count` parts.
-                let first = (info.size, count);
+                let first = (info.told_size().at_source()?, count);
                 return Ok((info, Some(first)));
             }
             // Stores that know no part numbers may refuse or ignore them.
@@ -220,7 +232,7 @@ async fn resume(
         return Ok(None);
     };
     let upload = UploadId(id);
-    let fits = open.source_etag.same(etag)
+    let fits = open.source_etag.is_some_and(|known| known.same(etag))
         && u64::try_from(open.size) == Ok(entry.size)
         && u64::try_from(open.part_size) == Ok(layout.part_size);
     if !fits {
@@ -250,7 +262,7 @@ async fn resume(
 }
 
 /// An upload that vanished while its parts were sent is begun again by the next try of the object.
-fn forget_if_gone(trouble: Trouble, upload: &UploadId) -> Trouble {
+pub(super) fn forget_if_gone(trouble: Trouble, upload: &UploadId) -> Trouble {
     if trouble.side == Side::Target && trouble.error.kind() == ErrorKind::UploadNotFound {
         let text = format!("the upload {} is gone", upload.0);
         return Trouble {
@@ -262,13 +274,12 @@ fn forget_if_gone(trouble: Trouble, upload: &UploadId) -> Trouble {
 }
 
 /// Joins the parts. When the answer is lost, or an earlier attempt had completed it, the target is asked what it has.
-async fn complete(
+pub(super) async fn complete(
     ctx: &Context,
     entry: &Entry,
     key: &Key,
     upload: &UploadId,
     parts: &[Part],
-    etag: &ETag,
 ) -> Attempt<Option<ETag>> {
     let error = match ctx
         .target
@@ -296,8 +307,9 @@ async fn complete(
     // source's own, is this object; where the target makes other tags, it is uploaded once more.
     let made = joined_tag(parts);
     let joined = info.filter(|info| {
-        let same = |tag: &ETag| tag.same(etag) || made.as_ref().is_some_and(|made| made.same(tag));
-        info.size == entry.size && info.etag.as_ref().is_some_and(same)
+        let known = || entry.etag.iter().chain(&made);
+        let same = |tag: &ETag| known().any(|known| known.same(tag));
+        info.size == Some(entry.size) && info.etag.as_ref().is_some_and(same)
     });
     match joined {
         Some(info) => Ok(info.etag),

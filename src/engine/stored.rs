@@ -15,7 +15,7 @@ use crate::task::Key;
 /// A write that was acknowledged without a tag may have met something that is no store. The target is asked what it has.
 pub(super) async fn acknowledged(ctx: &Context, key: &Key, size: u64) -> Attempt<Option<ETag>> {
     let stored = feed::head(ctx.tuning.pace, &ctx.target, key).await.at_target()?;
-    if let Some(info) = stored.filter(|info| info.size == size) {
+    if let Some(info) = stored.filter(|info| info.size == Some(size)) {
         return Ok(info.etag);
     }
     let text = "the target acknowledged the object, but does not have it";
@@ -26,7 +26,7 @@ pub(super) async fn acknowledged(ctx: &Context, key: &Key, size: u64) -> Attempt
 /// them. Only the size that they tell afterwards shows it.
 pub(super) async fn holds_bytes(ctx: &Context, key: &Key, size: u64) -> Attempt<()> {
     let stored = feed::head(ctx.tuning.pace, &ctx.target, key).await.at_target()?;
-    if stored.is_some_and(|info| info.size == size) {
+    if stored.is_some_and(|info| info.size == Some(size)) {
         return Ok(());
     }
     let text = "the target keeps no bytes under a key that ends with '/'";

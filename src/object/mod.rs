@@ -18,13 +18,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::secret::KeyPair;
 use crate::task::spec::{Cdn, Place};
 use crate::task::{Key, UnixMillis};
-
-#[expect(unused_imports, reason = "named in the documentation")]
-use crate::error::ErrorKind;
 
 /// A stream of bytes; dropping it ends the transfer.
 pub type Body = UnsyncBoxBody<Bytes, Error>;
@@ -121,8 +118,9 @@ pub struct Carried(pub HeaderMap);
 /// What a store tells of an object besides its bytes.
 #[derive(Clone, Debug)]
 pub struct ObjectInfo {
-    /// Length in bytes of the whole object, whatever range was asked for.
-    pub size: u64,
+    /// Length in bytes of the whole object, whatever range was asked for; `None` where nobody tells it, as a plain web
+    /// server may. A bucket always does.
+    pub size: Option<u64>,
     /// Entity tag.
     pub etag: Option<ETag>,
     /// When it was last written; 1970 when the store does not say.
@@ -135,6 +133,23 @@ pub struct ObjectInfo {
     pub parts_count: Option<u32>,
     /// Storage class, when not the default.
     pub storage_class: Option<String>,
+}
+
+impl ObjectInfo {
+    /// The length in bytes of the whole object.
+    ///
+    /// # Errors
+    /// `Unsupported` with the code `NoContentLength` where nobody tells it.
+    pub fn told_size(&self) -> Result<u64> {
+        self.size.ok_or_else(untold_length)
+    }
+}
+
+/// The error of an object whose length is needed, and told by nobody.
+#[must_use]
+pub fn untold_length() -> Error {
+    let text = "the server does not tell the length of the object";
+    Error::new(ErrorKind::Unsupported, text).with_code("NoContentLength")
 }
 
 /// Which bytes of an object.
@@ -157,8 +172,9 @@ pub enum Portion {
 pub struct Object {
     /// What the store tells of the object.
     pub info: ObjectInfo,
-    /// Number of bytes that [`Object::body`] must yield.
-    pub length: u64,
+    /// Number of bytes that [`Object::body`] must yield; `None` where only its end tells, and then all of the object was
+    /// asked for.
+    pub length: Option<u64>,
     /// The bytes.
     pub body: Body,
 }

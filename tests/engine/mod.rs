@@ -6,4 +6,5 @@ mod lists;
 mod report;
 mod rules;
 mod start;
+mod untold;
 mod urls;

@@ -38,6 +38,8 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Smallest part of [`Stores::small`].
 pub const SMALL_PART: u64 = 16 << 10;
+/// Pieces of sequential copies of [`QUICK`].
+pub const SMALL_PIECE: usize = 16 << 10;
 /// Parts of kilobytes and delays of a millisecond, so that hundreds of passes with faults take seconds.
 pub const QUICK: Tuning = Tuning {
     pace: Pace {
@@ -48,6 +50,8 @@ pub const QUICK: Tuning = Tuning {
         threshold: 4 * SMALL_PART,
         smallest: SMALL_PART,
         usual: 2 * SMALL_PART,
+        piece: SMALL_PIECE,
+        pieces: 100,
     },
 };
 

@@ -4,6 +4,7 @@ use super::error::translate;
 use super::ledger::Ledger;
 use super::rows;
 use crate::error::Result;
+use crate::object::ETag;
 use crate::store::OpenUpload;
 use crate::task::{Key, TaskId};
 
@@ -18,7 +19,7 @@ pub(super) async fn put(ledger: &Ledger, id: TaskId, upload: &OpenUpload) -> Res
     .bind(upload.key.as_bytes())
     .bind(upload.upload_id.as_deref())
     .bind(upload.part_size)
-    .bind(upload.source_etag.as_str())
+    .bind(upload.source_etag.as_ref().map_or("", ETag::as_str))
     .bind(upload.size);
     ledger.change(statement).await.map(drop)
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use super::cut::{Cut, cut, longest_whole, parts_may_help};
 use super::guard::{Guard, Sent};
 use super::hooks::Point;
+use super::item::{Item, takes_untold, untold};
 use super::metadata::describe;
 pub use super::outcome::{Copied, Outcome, failed, one_source};
 use super::part::SourceTag;
@@ -17,17 +18,17 @@ use super::refusal::{Refusals, Verdict};
 use super::retry::{self, At as _, Attempt, Trouble};
 use super::stored::{acknowledged, encrypted, holds_bytes, read_back};
 use super::stream::{Hashing, metered};
-use super::{Context, Halt, Route, feed, guard, missing, multipart};
+use super::{Context, Halt, Route, feed, guard, missing, multipart, sequential};
 use crate::error::{Error, ErrorKind};
 use crate::object::clouds::Side;
-use crate::object::{CopySource, ETag, Entry, ObjectInfo, Portion};
+use crate::object::{CopySource, ETag, Entry, Portion, untold_length};
 use crate::task::Key;
 
 /// Copies one object with all tries it takes.
 ///
 /// # Errors
 /// A trouble that concerns every object alike ([`Trouble::is_fatal`]), `Cancelled`, or a ledger that fails.
-pub async fn transfer(ctx: &Context, mut entry: Entry) -> Result<Outcome, Halt> {
+pub async fn transfer(ctx: &Context, mut item: Item) -> Result<Outcome, Halt> {
     let mut tries = 0;
     let mut refreshed = None;
     let refusals = Refusals::default();
@@ -40,8 +41,11 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Result<Outcome, Halt> 
     let mut longest = longest_whole(ctx);
     loop {
         tries += 1;
-        let cut = cut(ctx.tuning.sizes.threshold, &entry, tag, longest);
-        let trouble = match copy_once(ctx, &entry, tag, cut, &refusals, &sent).await {
+        let cut = match &item {
+            Item::Measured(entry) => cut(ctx.tuning.sizes.threshold, entry, tag, longest),
+            Item::Unmeasured { .. } => Cut::Whole,
+        };
+        let trouble = match copy_once(ctx, &item, tag, cut, &refusals, &sent).await {
             Ok(copied) => return Ok(Outcome::Copied(copied)),
             Err(Halt::Trouble(trouble)) => trouble,
             Err(halt) => return Err(halt),
@@ -50,7 +54,7 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Result<Outcome, Halt> 
             (Side::Source, ErrorKind::NotFound) if missing::is_told(&trouble.error) => {
                 return Ok(Outcome::Gone);
             }
-            (Side::Source, ErrorKind::NotFound) => match missing::confirm(ctx, &entry.key).await {
+            (Side::Source, ErrorKind::NotFound) => match missing::confirm(ctx, item.key()).await {
                 Ok(()) => return Ok(Outcome::Gone),
                 Err(trouble) => trouble,
             },
@@ -60,7 +64,7 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Result<Outcome, Halt> 
         if trouble.is_fatal() || kind == ErrorKind::Cancelled {
             return Err(trouble.into());
         }
-        if cut == Cut::Whole && entry.size > ctx.tuning.sizes.threshold && parts_may_help(&trouble) {
+        if cut == Cut::Whole && item.known_bytes() > ctx.tuning.sizes.threshold && parts_may_help(&trouble) {
             longest = 0;
             if !trouble.error.is_retryable() {
                 continue;
@@ -69,37 +73,22 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Result<Outcome, Halt> 
         match (trouble.side, kind) {
             (Side::Source, ErrorKind::PreconditionFailed) if refreshed.is_none() => {
                 // Changed since it was listed: take the version that is there now, once.
-                match feed::head(ctx.tuning.pace, &ctx.source, &entry.key)
-                    .await
-                    .at_source()
-                {
-                    Ok(None) => match missing::confirm(ctx, &entry.key).await {
-                        Ok(()) => return Ok(Outcome::Gone),
-                        Err(trouble) if trouble.is_fatal() => return Err(trouble.into()),
-                        Err(trouble) => return Ok(failed(ctx, &entry.key, entry.size, &trouble, tries)),
-                    },
-                    Ok(Some(ObjectInfo {
-                        size,
-                        etag,
-                        last_modified,
-                        ..
-                    })) => {
-                        entry = Entry {
-                            key: entry.key,
-                            size,
-                            etag,
-                            last_modified,
-                        };
+                match feed::find(ctx, item.key()).await {
+                    Ok(None) => return Ok(Outcome::Gone),
+                    Ok(Some(now)) => {
+                        item = now;
                         refreshed = Some(());
                         sent = Sent::default();
                         continue;
                     }
                     Err(trouble) if trouble.is_fatal() => return Err(trouble.into()),
-                    Err(trouble) => return Ok(failed(ctx, &entry.key, entry.size, &trouble, tries)),
+                    Err(trouble) => {
+                        return Ok(failed(ctx, item.key(), item.known_bytes(), &trouble, tries));
+                    }
                 }
             }
             (Side::Target, ErrorKind::PreconditionFailed) if ctx.guard != Guard::None => {
-                match guard::appeared(ctx, &entry, &sent).await {
+                match guard::appeared(ctx, &item, &sent).await {
                     Ok(outcome) => return Ok(outcome),
                     Err(other) if other.is_fatal() => return Err(other.into()),
                     Err(other) => trouble = other,
@@ -115,22 +104,47 @@ pub async fn transfer(ctx: &Context, mut entry: Entry) -> Result<Outcome, Halt> 
             _ => match refusals.judge(trouble, ctx.task.spec.rules.refused_metadata) {
                 Verdict::Again(Trouble { error, .. }) => {
                     let left_out = refusals.left_out();
-                    tracing::debug!(task.id = %ctx.task.id, key = ?entry.key, %error, %left_out, "refused, and tried again");
+                    tracing::debug!(task.id = %ctx.task.id, key = ?item.key(), %error, %left_out, "refused, and tried again");
                     continue;
                 }
                 Verdict::Unrelated(same) => trouble = same,
-                Verdict::Fail(named) => return Ok(failed(ctx, &entry.key, entry.size, &named, tries)),
+                Verdict::Fail(named) => {
+                    return Ok(failed(ctx, item.key(), item.known_bytes(), &named, tries));
+                }
             },
         }
         let Some(wait) = retry::delay(ctx.tuning.pace, &trouble.error, tries, rand::random()) else {
-            return Ok(failed(ctx, &entry.key, entry.size, &trouble, tries));
+            return Ok(failed(ctx, item.key(), item.known_bytes(), &trouble, tries));
         };
-        tracing::debug!(task.id = %ctx.task.id, key = ?entry.key, error = %trouble.error, tries, "object is tried again");
+        tracing::debug!(task.id = %ctx.task.id, key = ?item.key(), error = %trouble.error, tries, "object is tried again");
         tokio::time::sleep(wait).await;
     }
 }
 
 async fn copy_once(
+    ctx: &Context,
+    item: &Item,
+    tag: SourceTag,
+    cut: Cut,
+    refusals: &Refusals,
+    sent: &Sent,
+) -> Result<Copied, Halt> {
+    let copied = match item {
+        Item::Measured(entry) => match copy_measured(ctx, entry, tag, cut, refusals, sent).await {
+            // What is told of an object may be more than what comes with it.
+            Err(Halt::Trouble(trouble)) if untold_while_reading(ctx, &trouble) => {
+                sequential::copy(ctx, item, refusals, sent).await?
+            }
+            copied => copied?,
+        },
+        Item::Unmeasured { .. } => sequential::copy(ctx, item, refusals, sent).await?,
+    };
+    // The one place that every copy passes: none counts under less proof than was asked for.
+    gate(ctx, copied.proof).at_target()?;
+    Ok(copied)
+}
+
+async fn copy_measured(
     ctx: &Context,
     entry: &Entry,
     tag: SourceTag,
@@ -138,18 +152,20 @@ async fn copy_once(
     refusals: &Refusals,
     sent: &Sent,
 ) -> Result<Copied, Halt> {
-    let copied = match (cut, ctx.route) {
-        (Cut::Parts, _) => multipart::copy(ctx, entry, refusals).await?,
+    Ok(match (cut, ctx.route) {
+        (Cut::Parts, _) => multipart::copy(ctx, entry, refusals, sent).await?,
         (Cut::Whole, Route::ServerSide) if inside_proves(ctx, entry) => {
             copy_inside(ctx, entry, refusals, sent).await?
         }
         (Cut::Whole, Route::ServerSide | Route::Stream) => {
             stream_once(ctx, entry, tag, refusals, sent).await?
         }
-    };
-    // The one place that every copy passes: none counts under less proof than was asked for.
-    gate(ctx, copied.proof).at_target()?;
-    Ok(copied)
+    })
+}
+
+fn untold_while_reading(ctx: &Context, trouble: &Trouble) -> bool {
+    let untold = trouble.side == Side::Source && trouble.error.code() == untold_length().code();
+    untold && takes_untold(&ctx.task.spec)
 }
 
 /// Whether a copy inside the store can be proved as the task asks: only equal tags prove it, and only a tag that is a
@@ -172,7 +188,7 @@ async fn stream_once(
         .get(&entry.key, Portion::Whole, entry.etag.as_ref())
         .await
         .at_source()?;
-    check_length(entry, object.length).at_source()?;
+    check_length(ctx, entry.size, entry.etag.as_ref(), object.length).at_source()?;
     ctx.hooks.reach(Point::ObjectOpened).await;
 
     let source_md5 = object.info.md5();
@@ -300,14 +316,22 @@ pub(super) fn target_key(ctx: &Context, key: &Key) -> Key {
     key.with_prefix(ctx.task.spec.target_prefix.as_bytes())
 }
 
-fn check_length(entry: &Entry, got: u64) -> crate::error::Result<()> {
-    let listed = entry.size;
+/// Whether an answer has the length that was listed for the version with this tag.
+pub(super) fn check_length(
+    ctx: &Context,
+    listed: u64,
+    etag: Option<&ETag>,
+    got: Option<u64>,
+) -> crate::error::Result<()> {
+    let Some(got) = got else {
+        return Err(untold(&ctx.task.spec));
+    };
     if got == listed {
         return Ok(());
     }
     let text = format!("the object has {got} bytes, the listing said {listed}");
     // Under the listed tag it is the same version, so one of the two lengths is wrong; without one it may have changed.
-    let kind = if entry.etag.is_some() {
+    let kind = if etag.is_some() {
         ErrorKind::Integrity
     } else {
         ErrorKind::PreconditionFailed

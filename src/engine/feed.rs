@@ -11,6 +11,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::mpsc;
 
 use super::hooks::Point;
+use super::item::Item;
 use super::list::Pages;
 use super::matcher::Matcher;
 use super::order::{OrderWatch, Step};
@@ -19,7 +20,7 @@ use super::retry::{self, At as _, Attempt, Pace, Trouble};
 use super::{Context, Halt};
 use super::{listfile, listscan, missing};
 use crate::error::{ErrorKind, Result};
-use crate::object::{Entry, ListFrom, ObjectInfo, SharedStore};
+use crate::object::{ListFrom, ObjectInfo, SharedStore};
 use crate::store::{ClaimedShard, ShardScope};
 use crate::task::spec::Scope;
 use crate::task::{Key, PassKind};
@@ -46,7 +47,7 @@ pub struct Candidate {
 #[derive(Debug)]
 pub enum Found {
     /// It exists, and was decided about.
-    Planned(Entry, Decision),
+    Planned(Item, Decision),
     /// The source has no such object.
     Missing,
     /// It could not be found out.
@@ -128,7 +129,7 @@ async fn feed_prefix(
                 key: entry.key.clone(),
                 counted: 0,
                 position: None,
-                step: plan(ctx, entry, existing),
+                step: plan(ctx, Item::Measured(entry), existing),
             });
         let batch = Batch {
             candidates: planned.collect(),
@@ -244,20 +245,11 @@ pub(super) async fn look_up(ctx: &Context, keys: Vec<Wanted>) -> Attempt<Vec<Can
                     step: Found::Refused(RefuseReason::KeyTooLong),
                 });
             }
-            let step = match head(ctx.tuning.pace, &ctx.source, &key).await.at_source() {
-                Ok(None) => match missing::confirm(ctx, &key).await {
-                    Ok(()) => Found::Missing,
-                    Err(trouble) => Found::Unknown(trouble),
-                },
-                Ok(Some(info)) => {
-                    let entry = Entry {
-                        key: key.clone(),
-                        size: info.size,
-                        etag: info.etag,
-                        last_modified: info.last_modified,
-                    };
+            let step = match find(ctx, &key).await {
+                Ok(None) => Found::Missing,
+                Ok(Some(item)) => {
                     let existing = existing_at_target(ctx, &key).await;
-                    plan(ctx, entry, existing)
+                    plan(ctx, item, existing)
                 }
                 Err(trouble) => Found::Unknown(trouble),
             };
@@ -276,40 +268,49 @@ pub(super) async fn look_up(ctx: &Context, keys: Vec<Wanted>) -> Attempt<Vec<Can
         .await
 }
 
-fn plan(ctx: &Context, entry: Entry, existing: Attempt<Option<Existing>>) -> Found {
+fn plan(ctx: &Context, item: Item, existing: Attempt<Option<Existing>>) -> Found {
     match existing {
         Ok(existing) => {
-            let decision = match decide(&entry, existing.as_ref(), &ctx.task.spec) {
+            let decision = match decide(&item, existing.as_ref(), &ctx.task.spec) {
                 // Completed, and cut off before it was proved: only an equal tag would do.
                 Decision::Skip(SkipReason::Identical)
-                    if ctx.open.contains(&entry.key) && !same_tag(&entry, existing.as_ref()) =>
+                    if ctx.open.contains(item.key()) && !same_tag(&item, existing.as_ref()) =>
                 {
                     Decision::Copy
                 }
                 decision => decision,
             };
-            Found::Planned(entry, decision)
+            Found::Planned(item, decision)
         }
         Err(trouble) => Found::Unknown(trouble),
     }
 }
 
-fn same_tag(entry: &Entry, existing: Option<&Existing>) -> bool {
-    let tags = (
-        entry.etag.as_ref(),
-        existing.and_then(|found| found.etag.as_ref()),
-    );
+fn same_tag(item: &Item, existing: Option<&Existing>) -> bool {
+    let tags = (item.etag(), existing.and_then(|found| found.etag.as_ref()));
     matches!(tags, (Some(source), Some(target)) if source.same(target))
+}
+
+/// What the source has under a key; `None` when it really has nothing.
+pub(super) async fn find(ctx: &Context, key: &Key) -> Attempt<Option<Item>> {
+    let Some(info) = head(ctx.tuning.pace, &ctx.source, key).await.at_source()? else {
+        missing::confirm(ctx, key).await?;
+        return Ok(None);
+    };
+    Item::of(key.clone(), info, &ctx.task.spec).map(Some).at_source()
 }
 
 pub(super) async fn existing_at_target(ctx: &Context, key: &Key) -> Attempt<Option<Existing>> {
     let key = key.with_prefix(ctx.task.spec.target_prefix.as_bytes());
     let info = head(ctx.tuning.pace, &ctx.target, &key).await.at_target()?;
-    Ok(info.map(|info| Existing {
-        size: info.size,
-        etag: info.etag,
-        last_modified: info.last_modified,
-    }))
+    let existing = |info: ObjectInfo| {
+        Ok(Existing {
+            size: info.told_size()?,
+            etag: info.etag,
+            last_modified: info.last_modified,
+        })
+    };
+    info.map(existing).transpose().at_target()
 }
 
 /// What a store says of a key, tried again while that may help; `None` when it has no such object.

@@ -10,13 +10,14 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::copy::{Copied, Outcome, target_key};
+use super::item::Item;
 use super::probe;
 use super::proof::{Proof, gate};
 use super::refusal::Attributes;
 use super::retry::{At as _, Attempt, Pace};
 use super::{Context, feed};
 use crate::error::{Error, ErrorKind, Result};
-use crate::object::{Entry, NewObject, ObjectInfo, SharedStore, WriteIf};
+use crate::object::{NewObject, ObjectInfo, SharedStore, WriteIf};
 use crate::task::rules::OverwriteMode;
 use crate::task::{Key, TaskId, TaskSpec};
 
@@ -103,10 +104,11 @@ impl Sent {
     }
 
     /// What proves that an object of the target is the one that was sent, and what was sent besides the bytes.
-    fn proof(&self, entry: &Entry, found: &ObjectInfo) -> Option<(Proof, Attributes)> {
+    fn proof(&self, item: &Item, found: &ObjectInfo) -> Option<(Proof, Attributes)> {
         let (md5, left_out) = (*self.0.lock().unwrap_or_else(PoisonError::into_inner))?;
-        let told = found.etag.as_ref().filter(|_| found.size == entry.size)?;
-        if entry.etag.as_ref().is_some_and(|tag| tag.same(told)) {
+        let as_long = item.size().is_none_or(|size| found.size == Some(size));
+        let told = found.etag.as_ref().filter(|_| as_long)?;
+        if item.etag().is_some_and(|tag| tag.same(told)) {
             return Some((Proof::ETag, left_out));
         }
         let sent = md5.is_some() && told.md5() == md5;
@@ -118,19 +120,19 @@ impl Sent {
 ///
 /// # Errors
 /// The target's trouble; `Unavailable` when it does not have the key after all.
-pub(super) async fn appeared(ctx: &Context, entry: &Entry, sent: &Sent) -> Attempt<Outcome> {
-    let key = target_key(ctx, &entry.key);
+pub(super) async fn appeared(ctx: &Context, item: &Item, sent: &Sent) -> Attempt<Outcome> {
+    let key = target_key(ctx, item.key());
     let Some(found) = feed::head(ctx.tuning.pace, &ctx.target, &key).await.at_target()? else {
         let text = "the target refused a write because of an object that it does not have";
         return Err(Error::new(ErrorKind::Unavailable, text)).at_target();
     };
-    let Some((proof, left_out)) = sent.proof(entry, &found) else {
-        tracing::debug!(task.id = %ctx.task.id, key = ?entry.key, "an object appeared at the target and is left");
+    let Some((proof, left_out)) = sent.proof(item, &found) else {
+        tracing::debug!(task.id = %ctx.task.id, key = ?item.key(), "an object appeared at the target and is left");
         return Ok(Outcome::Skipped);
     };
     gate(ctx, proof).at_target()?;
     Ok(Outcome::Copied(Copied {
-        bytes: entry.size,
+        bytes: found.size.unwrap_or_else(|| item.known_bytes()),
         proof,
         left_out,
     }))
@@ -139,7 +141,7 @@ pub(super) async fn appeared(ctx: &Context, entry: &Entry, sent: &Sent) -> Attem
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::{Carried, ETag};
+    use crate::object::{Carried, ETag, Entry};
     use crate::task::UnixMillis;
 
     const A: &str = "0cc175b9c0f1b6a831c399e269772661";
@@ -147,7 +149,7 @@ mod tests {
 
     fn of(size: u64, etag: &str) -> ObjectInfo {
         ObjectInfo {
-            size,
+            size: Some(size),
             etag: Some(ETag::new(etag)),
             last_modified: UnixMillis(0),
             carried: Carried::default(),
@@ -186,7 +188,7 @@ mod tests {
             if let Some(md5) = sent {
                 mine.note(md5, left_out);
             }
-            let proof = mine.proof(&entry(tag), &found);
+            let proof = mine.proof(&Item::Measured(entry(tag)), &found);
             let wanted = wanted.map(|proof| (proof, left_out));
             assert_eq!(proof, wanted, "{sent:?} {tag} {found:?}");
         }

@@ -17,6 +17,10 @@ pub struct Sizes {
     /// Objects above the threshold, up to this many bytes, are sent in one piece all the same when their tag is the MD5 of
     /// all their bytes: only so can the target prove them with the hash that the source has.
     pub whole: u64,
+    /// Bytes that a sequential copy holds in memory, and sends as a part. Not less than `smallest`.
+    pub piece: usize,
+    /// Most pieces of such a copy.
+    pub pieces: u64,
 }
 
 impl Default for Sizes {
@@ -28,6 +32,8 @@ impl Default for Sizes {
             usual: 16 << 20,
             // Read again from its beginning after a stop, which is more than a bucket of large objects should cost.
             whole: 512 << 20,
+            piece: 8 << 20,
+            pieces: MAX_PARTS,
         }
     }
 }

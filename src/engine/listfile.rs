@@ -119,6 +119,7 @@ impl<'a> Reader<'a> {
             }
             Err(error) => return Err(unreadable(file, error).into()),
         };
+        let size = info.told_size().map_err(|error| unreadable(file, error))?;
         let Some(tag) = info.etag else {
             let text = format!(
                 "{} has no tag, so a change of it would not be noticed",
@@ -131,7 +132,7 @@ impl<'a> Reader<'a> {
         {
             return Err(Stuck::Changed);
         }
-        if info.size > MAX_FILE {
+        if size > MAX_FILE {
             let text = format!("{} is larger than 1024 MiB", shown(file));
             return Err(refused("TRF.0014", text).into());
         }
@@ -152,7 +153,7 @@ impl<'a> Reader<'a> {
             pace,
             file,
             tag,
-            size: info.size,
+            size,
             at,
             lines: Lines::at(at),
         };

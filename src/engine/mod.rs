@@ -2,7 +2,7 @@
 //! and no SQL.
 //!
 //! A pass is a set of shards. Each shard is fed with candidates in listing order ([`feed`]), decides about each
-//! ([`plan`]), copies several at a time ([`copy`], [`multipart`]), and commits about once a second what is settled
+//! ([`plan`]), copies several at a time ([`copy`], [`multipart`], [`sequential`]), and commits about once a second what is settled
 //! without a gap ([`shard`]). Whatever lies behind the last commit is simply looked at again after a crash: what is
 //! already identical at the target is skipped.
 
@@ -12,6 +12,8 @@ mod cut;
 pub mod feed;
 pub mod guard;
 pub mod hooks;
+pub mod item;
+mod joining;
 pub mod layout;
 pub mod limit;
 pub mod lines;
@@ -32,6 +34,7 @@ pub mod proof;
 mod refusal;
 pub mod report;
 pub mod retry;
+pub mod sequential;
 mod settle;
 pub mod shard;
 mod stored;

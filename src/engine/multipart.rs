@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use md5::{Digest as _, Md5};
 
 use super::copy::{Copied, Proof, pinned, target_key};
 use super::hooks::Point;
+use super::item::Item;
+use super::joining::{complete, joined_tag};
 use super::layout::{Boundaries, Layout, layout};
 use super::metadata::describe;
 use super::part::{self, PartJob, Sent, SourceTag, Unproved};
@@ -19,8 +20,8 @@ use super::refusal::Refusals;
 use super::retry::{At as _, Attempt, Trouble};
 use super::stored::{encrypted, read_back_parts};
 use super::stream::Hashing;
-use super::uploads::{abort, abort_unknown, forget, until_gone};
-use super::{Context, Halt, feed, guard};
+use super::uploads::{abort, abort_unknown, forget};
+use super::{Context, Halt, guard, sequential};
 use crate::error::{Error, ErrorKind};
 use crate::object::clouds::Side;
 use crate::object::{ETag, Entry, NewObject, ObjectInfo, Part, UploadId};
@@ -31,15 +32,20 @@ use crate::task::Key;
 const PARTS_AT_ONCE: usize = 4;
 
 /// Copies an object in parts, going on with an upload that the ledger knows.
-pub(super) async fn copy(ctx: &Context, entry: &Entry, refusals: &Refusals) -> Result<Copied, Halt> {
+pub(super) async fn copy(
+    ctx: &Context,
+    entry: &Entry,
+    refusals: &Refusals,
+    wrote: &guard::Sent,
+) -> Result<Copied, Halt> {
     let (info, source_part) = look_at_source(ctx, entry).await?;
     let mut entry = entry.clone();
     if entry.etag.is_none() {
         entry.etag.clone_from(&info.etag);
     }
     let Some(etag) = entry.etag.clone() else {
-        let text = "the source gives no ETag, so parts of one version cannot be told from those of another";
-        return Err(Trouble::source(Error::new(ErrorKind::Unsupported, text)).into());
+        // Parts of one version could not be told from those of another, if they were read one by one.
+        return sequential::copy(ctx, &Item::Measured(entry), refusals, wrote).await;
     };
     let layout = layout(ctx.tuning.sizes, entry.size, source_part);
     let tag = if info.tag_is_hash() && !ctx.source_joined_opaque.load(Ordering::Relaxed) {
@@ -163,20 +169,10 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, Halt> {
                 key: entry.key.clone(),
                 upload_id: None,
                 part_size: i64::try_from(layout.part_size).unwrap_or(i64::MAX),
-                source_etag: etag.clone(),
+                source_etag: Some(etag.clone()),
                 size: i64::try_from(entry.size).unwrap_or(i64::MAX),
             };
-            note(ctx, &intent).await?;
-            let answer = ctx.target.create_upload(&key, new).await;
-            let upload = refusals.heard(new, answer).at_target()?;
-            ctx.hooks.reach(Point::UploadCreated).await;
-            let record = OpenUpload {
-                upload_id: Some(upload.0.clone()),
-                ..intent
-            };
-            note(ctx, &record).await?;
-            ctx.hooks.reach(Point::UploadRecorded).await;
-            (upload, BTreeMap::new())
+            (begin(ctx, &key, intent, new, refusals).await?, BTreeMap::new())
         }
     };
 
@@ -207,7 +203,7 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, Halt> {
     sent.sort_by_key(|sent| sent.part.number);
     let parts: Vec<Part> = sent.iter().map(|sent| sent.part.clone()).collect();
 
-    let told = complete(ctx, entry, &key, &upload, &parts, etag).await?;
+    let told = complete(ctx, entry, &key, &upload, &parts).await?;
     ctx.hooks.reach(Point::UploadCompleted).await;
     // Asked for, not read from the answer: that may have been lost.
     encrypted(ctx, &key, None).await?;
@@ -225,6 +221,28 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, Halt> {
     Ok(Joined { tag, parts: sent })
 }
 
+/// Begins an upload. The intent stands in the ledger before it is asked for, and its id before it gets a part, so that a
+/// crash leaves none that is not known.
+pub(super) async fn begin(
+    ctx: &Context,
+    key: &Key,
+    intent: OpenUpload,
+    new: &NewObject,
+    refusals: &Refusals,
+) -> Result<UploadId, Halt> {
+    note(ctx, &intent).await?;
+    let answer = ctx.target.create_upload(key, new).await;
+    let upload = refusals.heard(new, answer).at_target()?;
+    ctx.hooks.reach(Point::UploadCreated).await;
+    let record = OpenUpload {
+        upload_id: Some(upload.0.clone()),
+        ..intent
+    };
+    note(ctx, &record).await?;
+    ctx.hooks.reach(Point::UploadRecorded).await;
+    Ok(upload)
+}
+
 /// Headers of the source, and its part boundaries where it has some.
 async fn look_at_source(ctx: &Context, entry: &Entry) -> Attempt<(ObjectInfo, Option<(u64, u32)>)> {
     let parts = entry.etag.as_ref().and_then(ETag::parts);
@@ -233,7 +251,7 @@ async fn look_at_source(ctx: &Context, entry: &Entry) -> Attempt<(ObjectInfo, Op
             Ok(info) => {
                 pinned(entry, info.etag.as_ref()).at_source()?;
                 // A store that ignores the part number gives the whole size, which fits no cut into `count` parts.
-                let first = (info.size, count);
+                let first = (info.told_size().at_source()?, count);
                 return Ok((info, Some(first)));
             }
             // Stores that know no part numbers may refuse or ignore them.
@@ -268,7 +286,7 @@ async fn resume(
         return Ok(None);
     };
     let upload = UploadId(id);
-    let fits = open.source_etag.same(etag)
+    let fits = open.source_etag.is_some_and(|known| known.same(etag))
         && u64::try_from(open.size) == Ok(entry.size)
         && u64::try_from(open.part_size) == Ok(layout.part_size);
     if !fits {
@@ -298,7 +316,7 @@ async fn resume(
 }
 
 /// An upload that vanished while its parts were sent is begun again by the next try of the object.
-fn forget_if_gone(halt: Halt, upload: &UploadId) -> Halt {
+pub(super) fn forget_if_gone(halt: Halt, upload: &UploadId) -> Halt {
     match halt {
         Halt::Trouble(Trouble {
             side: Side::Target,
@@ -309,80 +327,4 @@ fn forget_if_gone(halt: Halt, upload: &UploadId) -> Halt {
         }
         other => other,
     }
-}
-
-/// Joins the parts. When the answer is lost, or an earlier attempt had completed it, the target is asked what it has.
-async fn complete(
-    ctx: &Context,
-    entry: &Entry,
-    key: &Key,
-    upload: &UploadId,
-    parts: &[Part],
-    etag: &ETag,
-) -> Result<Option<ETag>, Halt> {
-    let answer = match guard::look(ctx, key).await {
-        Ok(()) => {
-            let condition = ctx.guard.condition();
-            ctx.target.complete_upload(key, upload, parts, &condition).await
-        }
-        Err(trouble) => Err(trouble.error),
-    };
-    let error = match answer {
-        Ok(written) => return Ok(written),
-        Err(error) => error,
-    };
-    let unclear = matches!(
-        error.kind(),
-        ErrorKind::UploadNotFound
-            | ErrorKind::Unavailable
-            | ErrorKind::Timeout
-            | ErrorKind::Integrity
-            // The object that is in the way may be this one, joined by an attempt whose answer was lost.
-            | ErrorKind::PreconditionFailed
-    );
-    if matches!(error.code(), Some("InvalidPart" | "InvalidPartOrder")) {
-        // The target does not have what it said it has: nothing of this upload can be believed.
-        abort(ctx, key, &entry.key, upload).await?;
-        let again = Error::new(ErrorKind::Integrity, error.message());
-        return Err(Trouble::target(again.with_code("InvalidPart")).into());
-    }
-    if !unclear {
-        return Err(Trouble::target(error).into());
-    }
-    let info = feed::head(ctx.tuning.pace, &ctx.target, key).await.at_target()?;
-    // Size and number of parts say nothing: an older version may have the same. Only the tag that these parts make, or the
-    // source's own, is this object; where the target makes other tags, it is uploaded once more.
-    let made = joined_tag(parts);
-    let joined = info.filter(|info| {
-        let same = |tag: &ETag| tag.same(etag) || made.as_ref().is_some_and(|made| made.same(tag));
-        info.size == entry.size && info.etag.as_ref().is_some_and(same)
-    });
-    match joined {
-        Some(info) => {
-            // Another upload may have made it, and then this one is still open.
-            let gone = until_gone(&ctx.target, ctx.tuning.pace, key, upload);
-            gone.await.at_target()?;
-            Ok(info.etag)
-        }
-        None if error.kind() == ErrorKind::UploadNotFound => {
-            // Giving it up makes sure of that before it is forgotten.
-            abort(ctx, key, &entry.key, upload).await?;
-            let text = "the upload is gone and its object is not there";
-            Err(Trouble::target(Error::new(ErrorKind::Unavailable, text)).into())
-        }
-        None => Err(Trouble::target(error).into()),
-    }
-}
-
-/// The tag that S3 gives to an object of these parts: the MD5 of their MD5 sums. `None` where their tags are none.
-fn joined_tag(parts: &[Part]) -> Option<ETag> {
-    let mut hash = Md5::new();
-    for part in parts {
-        hash.update(part.etag.md5()?);
-    }
-    Some(ETag::new(&format!(
-        "{}-{}",
-        hex::encode(hash.finalize()),
-        parts.len()
-    )))
 }

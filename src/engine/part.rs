@@ -201,11 +201,11 @@ async fn once(ctx: &Context, job: PartJob<'_>, had: Option<Part>) -> Attempt<Sen
         .get(&entry.key, range, entry.etag.as_ref())
         .await
         .at_source()?;
-    if object.length != length {
-        let text = format!(
-            "asked for {length} bytes from {offset} on, the source announced {}",
-            object.length
-        );
+    if object.length != Some(length) {
+        let announced = object
+            .length
+            .map_or_else(|| "nothing".to_owned(), |n| n.to_string());
+        let text = format!("asked for {length} bytes from {offset} on, the source announced {announced}");
         return Err(Error::new(ErrorKind::Integrity, text)).at_source();
     }
     let (mut body, watch) = metered(object.body, length, &ctx.throttle, &ctx.progress, hashing);

@@ -10,9 +10,10 @@
 //! | by comparison | yes | same size, both tags comparable and different | copy |
 //! | by comparison | yes | same size, tags not comparable, target not older | skip |
 //! | by comparison | yes | same size, tags not comparable, target older | copy |
+//! | by comparison | yes | length not told, and the task takes that ([`super::item::takes_untold`]) | copy |
 //!
-//! The two modes by comparison, and the three checks of consistency, come to the same: no store that speaks S3 gives a
-//! CRC-64, and a bucket always tells lengths ([`crate::task::rules`]). The reference's default looks at sizes and times
+//! The two modes by comparison, and the three checks of consistency, come to the same where lengths are told: no store
+//! that speaks S3 gives a CRC-64 ([`crate::task::rules`]). The reference's default looks at sizes and times
 //! only; where tags can be compared, they know better than any clock. A task that asks for more proof than the size
 //! ([`crate::task::rules::MinimumProof`]) takes no time for one: without comparable tags the object is copied.
 //!
@@ -21,6 +22,7 @@
 //! Before all that: an object not modified after `migrate_since` is skipped, and one that the target cannot hold is
 //! refused.
 
+use super::item::Item;
 use crate::object::{ETag, Entry};
 use crate::task::rules::{ConsistencyCheck, MinimumProof, OverwriteMode};
 use crate::task::{Key, TaskSpec, UnixMillis};
@@ -89,17 +91,17 @@ impl RefuseReason {
 
 /// Decides about one object.
 #[must_use]
-pub fn decide(entry: &Entry, existing: Option<&Existing>, spec: &TaskSpec) -> Decision {
+pub fn decide(item: &Item, existing: Option<&Existing>, spec: &TaskSpec) -> Decision {
     if spec
         .migrate_since
-        .is_some_and(|since| entry.last_modified <= since)
+        .is_some_and(|since| item.last_modified() <= since)
     {
         return Decision::Skip(SkipReason::Older);
     }
-    if spec.target_prefix.as_bytes().len() + entry.key.as_bytes().len() > Key::MAX_LEN {
+    if spec.target_prefix.as_bytes().len() + item.key().as_bytes().len() > Key::MAX_LEN {
         return Decision::Refuse(RefuseReason::KeyTooLong);
     }
-    if entry.size > MAX_OBJECT {
+    if item.size().is_some_and(|size| size > MAX_OBJECT) {
         return Decision::Refuse(RefuseReason::TooLarge);
     }
     let Some(existing) = existing else {
@@ -108,13 +110,12 @@ pub fn decide(entry: &Entry, existing: Option<&Existing>, spec: &TaskSpec) -> De
     match spec.rules.overwrite {
         OverwriteMode::Never => Decision::Skip(SkipReason::Exists),
         OverwriteMode::Always => Decision::Copy,
-        OverwriteMode::SizeLastModifiedComparison | OverwriteMode::Crc64Comparison => {
-            if identical(entry, existing, spec) {
+        OverwriteMode::SizeLastModifiedComparison | OverwriteMode::Crc64Comparison => match item {
+            Item::Measured(entry) if identical(entry, existing, spec) => {
                 Decision::Skip(SkipReason::Identical)
-            } else {
-                Decision::Copy
             }
-        }
+            Item::Measured(_) | Item::Unmeasured { .. } => Decision::Copy,
+        },
     }
 }
 
@@ -147,13 +148,13 @@ mod tests {
     const M: &str = "0cc175b9c0f1b6a831c399e269772661-2";
     const N: &str = "92eb5ffee6ae2fec3ad71c777531578f-3";
 
-    fn entry(size: u64, etag: Option<&str>, modified: i64) -> Entry {
-        Entry {
+    fn entry(size: u64, etag: Option<&str>, modified: i64) -> Item {
+        Item::Measured(Entry {
             key: Key::from("k"),
             size,
             etag: etag.map(ETag::new),
             last_modified: UnixMillis(modified),
-        }
+        })
     }
 
     fn existing(size: u64, etag: Option<&str>, modified: i64) -> Existing {
@@ -229,6 +230,29 @@ mod tests {
                     .map(|t| decide(&entry(1, Some(A), 5), t.as_ref(), &spec));
                 assert_eq!(decided, wanted, "{overwrite:?} {consistency:?}");
             }
+        }
+    }
+
+    #[test]
+    fn nothing_is_the_same_as_what_nobody_told_the_length_of() {
+        let unmeasured = Item::Unmeasured {
+            key: Key::from("k"),
+            last_modified: UnixMillis(5),
+        };
+        for overwrite in OverwriteMode::ALL {
+            let mut spec = spec();
+            spec.rules.overwrite = overwrite;
+            let wanted = match overwrite {
+                OverwriteMode::Never => Decision::Skip(SkipReason::Exists),
+                _ => Decision::Copy,
+            };
+            for target in [existing(0, None, 9), existing(1, Some(A), 9)] {
+                assert_eq!(decide(&unmeasured, Some(&target), &spec), wanted, "{overwrite:?}");
+            }
+            assert_eq!(decide(&unmeasured, None, &spec), Decision::Copy, "{overwrite:?}");
+            spec.migrate_since = Some(UnixMillis(5));
+            let older = Decision::Skip(SkipReason::Older);
+            assert_eq!(decide(&unmeasured, None, &spec), older, "{overwrite:?}");
         }
     }
 

@@ -207,10 +207,12 @@ impl Run {
     fn outcome_without_copy(&self, key: &Key, counted: i64, step: Found) -> (u64, Outcome) {
         let counted = u64::try_from(counted).unwrap_or_default();
         match step {
-            Found::Planned(entry, Decision::Skip(_) | Decision::Copy) => (entry.size, Outcome::Skipped),
-            Found::Planned(entry, Decision::Refuse(reason)) => {
+            Found::Planned(item, Decision::Skip(_) | Decision::Copy) => {
+                (item.known_bytes(), Outcome::Skipped)
+            }
+            Found::Planned(item, Decision::Refuse(reason)) => {
                 let (code, message) = reason.describe();
-                (entry.size, self.failure(key, code, message))
+                (item.known_bytes(), self.failure(key, code, message))
             }
             Found::Refused(reason) => {
                 let (code, message) = reason.describe();
@@ -252,18 +254,18 @@ impl Run {
             key,
             counted,
             position,
-            step: Found::Planned(entry, _),
+            step: Found::Planned(item, _),
         }) = self.waiting.pop_front()
         else {
             return;
         };
-        let number = self.window.push_at(key, position, entry.size, counted);
+        let number = self.window.push_at(key, position, item.known_bytes(), counted);
         let begun = self.breaker.mark();
         let ctx = Arc::clone(&self.ctx);
         self.flight.spawn(async move {
             let abort = ctx.abort.clone();
             let outcome = tokio::select! {
-                outcome = transfer(&ctx, entry) => outcome,
+                outcome = transfer(&ctx, item) => outcome,
                 () = abort.cancelled() => Err(cancelled().into()),
             };
             drop(permit);

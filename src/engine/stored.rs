@@ -15,7 +15,7 @@ use crate::task::Key;
 /// A write that was acknowledged without a tag may have met something that is no store. The target is asked what it has.
 pub(super) async fn acknowledged(ctx: &Context, key: &Key, size: u64) -> Attempt<Option<ETag>> {
     let stored = feed::head(ctx.tuning.pace, &ctx.target, key).await.at_target()?;
-    let stored = stored.filter(|info| info.size == size);
+    let stored = stored.filter(|info| info.size == Some(size));
     stored.map(|info| info.etag).ok_or_else(missing).at_target()
 }
 
@@ -28,7 +28,7 @@ fn missing() -> Error {
 /// them. Only the size that they tell afterwards shows it.
 pub(super) async fn holds_bytes(ctx: &Context, key: &Key, size: u64) -> Attempt<()> {
     let stored = feed::head(ctx.tuning.pace, &ctx.target, key).await.at_target()?;
-    if stored.is_some_and(|info| info.size == size) {
+    if stored.is_some_and(|info| info.size == Some(size)) {
         return Ok(());
     }
     let text = "the target keeps no bytes under a key that ends with '/'";

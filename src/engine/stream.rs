@@ -51,7 +51,7 @@ impl Watch {
 
 struct Metered {
     inner: Body,
-    left: u64,
+    left: Option<u64>,
     throttle: Arc<Throttle>,
     progress: Arc<Progress>,
     wait: Option<Pin<Box<Sleep>>>,
@@ -59,10 +59,10 @@ struct Metered {
     watch: Watch,
 }
 
-/// Wraps the body of a read of exactly `length` bytes; fewer or more become an `Integrity` error.
+/// Wraps the body of a read of exactly `length` bytes, where that is known; fewer or more become an `Integrity` error.
 pub fn metered(
     inner: Body,
-    length: u64,
+    length: impl Into<Option<u64>>,
     throttle: &Arc<Throttle>,
     progress: &Arc<Progress>,
     hashing: Hashing,
@@ -70,7 +70,7 @@ pub fn metered(
     let watch = Watch::default();
     let metered = Metered {
         inner,
-        left: length,
+        left: length.into(),
         throttle: Arc::clone(throttle),
         progress: Arc::clone(progress),
         wait: None,
@@ -114,13 +114,13 @@ impl http_body::Body for Metered {
             this.wait = nap(this.throttle.owed(Instant::now()));
         }
         let frame = match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
-            None if this.left == 0 => {
+            None => {
+                if let Some(left) = this.left.filter(|left| *left > 0) {
+                    let text = format!("the source ended {left} bytes early");
+                    return this.fail(Error::new(ErrorKind::Integrity, text));
+                }
                 this.hand_over_hash();
                 return Poll::Ready(None);
-            }
-            None => {
-                let text = format!("the source ended {} bytes early", this.left);
-                return this.fail(Error::new(ErrorKind::Integrity, text));
             }
             Some(Err(error)) => return this.fail(error),
             Some(Ok(frame)) => frame,
@@ -129,19 +129,21 @@ impl http_body::Body for Metered {
             return Poll::Ready(Some(Ok(frame)));
         };
         let length = data.len() as u64;
-        let Some(left) = this.left.checked_sub(length) else {
-            return this.fail(Error::new(
-                ErrorKind::Integrity,
-                "the source sent more bytes than announced",
-            ));
-        };
-        this.left = left;
+        if let Some(left) = this.left {
+            let Some(left) = left.checked_sub(length) else {
+                return this.fail(Error::new(
+                    ErrorKind::Integrity,
+                    "the source sent more bytes than announced",
+                ));
+            };
+            this.left = Some(left);
+        }
         this.progress.add(length);
         if let Some(hash) = &mut this.hash {
             hash.update(data);
         }
         // hyper stops polling a body of known length once it has all of it, so the hash must be ready by then.
-        if left == 0 {
+        if this.left == Some(0) {
             this.hand_over_hash();
         }
         this.wait = nap(this.throttle.spend(data.len(), Instant::now()));
@@ -149,11 +151,11 @@ impl http_body::Body for Metered {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left == 0
+        self.left == Some(0)
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        self.left.map(SizeHint::with_exact).unwrap_or_default()
     }
 }
 
@@ -171,7 +173,7 @@ mod tests {
         StreamBody::new(stream::iter(frames)).boxed_unsync()
     }
 
-    async fn read(frames: &[&'static str], length: u64) -> (Result<Bytes, Error>, Watch) {
+    async fn read(frames: &[&'static str], length: Option<u64>) -> (Result<Bytes, Error>, Watch) {
         let throttle = Arc::new(Throttle::new(None));
         let (metered, watch) = metered(
             body(frames),
@@ -185,18 +187,21 @@ mod tests {
 
     #[tokio::test]
     async fn exactly_the_announced_bytes_pass_and_are_hashed() {
-        let (bytes, watch) = read(&["ab", "c"], 3).await;
-        assert_eq!(bytes.unwrap(), "abc");
-        assert_eq!(
-            hex::encode(watch.take_md5().unwrap()),
-            "900150983cd24fb0d6963f7d28e17f72"
-        );
+        for length in [Some(3), None] {
+            let (bytes, watch) = read(&["ab", "c"], length).await;
+            assert_eq!(bytes.unwrap(), "abc");
+            assert_eq!(
+                hex::encode(watch.take_md5().unwrap()),
+                "900150983cd24fb0d6963f7d28e17f72",
+                "{length:?}"
+            );
+        }
     }
 
     #[tokio::test]
     async fn an_early_end_and_extra_bytes_are_errors_of_the_source() {
         for (frames, length) in [(&["ab"][..], 3), (&["abcd"][..], 3)] {
-            let (bytes, watch) = read(frames, length).await;
+            let (bytes, watch) = read(frames, Some(length)).await;
             assert_eq!(bytes.unwrap_err().kind(), ErrorKind::Integrity);
             assert_eq!(watch.take_error().unwrap().kind(), ErrorKind::Integrity);
         }

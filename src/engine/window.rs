@@ -112,7 +112,12 @@ impl Window {
         std::mem::take(&mut self.settled)
     }
 
-    fn count(&mut self, key: &Key, size: i64, counted: i64, outcome: Outcome) {
+    fn count(&mut self, key: &Key, planned: i64, counted: i64, outcome: Outcome) {
+        // What was copied has the size that went through, which nobody may have told before.
+        let size = match &outcome {
+            Outcome::Copied(copied) => i64::try_from(copied.bytes).unwrap_or(i64::MAX),
+            _ => planned,
+        };
         let delta = &mut self.settled.delta;
         match self.kind {
             PassKind::Full => {
@@ -136,14 +141,10 @@ impl Window {
             ..Counters::default()
         };
         let over = match outcome {
-            Outcome::Copied(Copied {
-                bytes,
-                proof,
-                left_out,
-            }) => {
+            Outcome::Copied(Copied { proof, left_out, .. }) => {
                 *delta += Counters {
                     copied: 1,
-                    bytes_copied: i64::try_from(bytes).unwrap_or(i64::MAX),
+                    bytes_copied: size,
                     proved_etag: i64::from(proof == Proof::ETag),
                     proved_checksum: i64::from(proof == Proof::Checksum),
                     proved_size: i64::from(proof == Proof::Size),

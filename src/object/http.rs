@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use super::s3::body::Download;
 use super::s3::request::{span, whole_size};
 use super::s3::{Timeouts, errors, headers};
-use super::{ETag, Object, ObjectInfo, Portion};
+use super::{ETag, Object, ObjectInfo, Portion, untold_length};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::HttpClient;
 
@@ -36,11 +36,8 @@ pub struct HttpReader {
 impl HttpReader {
     /// A reader over `http`.
     #[must_use]
-    pub fn new(http: HttpClient) -> Self {
-        Self {
-            http,
-            timeouts: Timeouts::default(),
-        }
+    pub const fn new(http: HttpClient, timeouts: Timeouts) -> Self {
+        Self { http, timeouts }
     }
 
     /// What a server tells of an address. One that refuses to be asked this way is asked for the object, whose bytes are
@@ -50,11 +47,12 @@ impl HttpReader {
     /// Those of [`HttpReader::get`].
     pub async fn head(&self, url: &str) -> Result<ObjectInfo> {
         match self.send(Method::HEAD, url, None).await {
-            Ok(answer) if headers::content_length(answer.headers()).is_some() => {
-                let size = length(answer.headers())?;
-                return Ok(info(answer.headers(), size));
+            Ok(answer) => {
+                let size = headers::content_length(answer.headers());
+                if size.is_some() {
+                    return Ok(info(answer.headers(), size));
+                }
             }
-            Ok(_) => {}
             // Signed addresses are often good for GET alone, and then refuse HEAD with 403.
             Err(error)
                 if matches!(
@@ -64,15 +62,14 @@ impl HttpReader {
             Err(error) => return Err(error),
         }
         let answer = self.send(Method::GET, url, None).await?;
-        let size = length(answer.headers())?;
-        Ok(info(answer.headers(), size))
+        Ok(info(answer.headers(), headers::content_length(answer.headers())))
     }
 
     /// Reads `portion`, on condition that the tag is still `tag`. The tag of the answer is compared rather than asked for
     /// with `If-Match`, because a weak tag never fulfils that.
     ///
     /// # Errors
-    /// Kinds as [`super::ObjectStore`] has them; `Unsupported` with the code `NoContentLength` for an answer without a
+    /// Kinds as [`super::ObjectStore`] has them; `Unsupported` with the code `NoContentLength` for a portion without a
     /// length, `Forbidden` with a code of the OMS reference where the network policy refuses.
     pub async fn get(&self, url: &str, portion: Portion, tag: Option<&ETag>) -> Result<Object> {
         let range = match portion {
@@ -92,8 +89,12 @@ impl HttpReader {
             let text = "the server serves no ranges, in which an object of this size is read";
             return Err(Error::new(ErrorKind::Unsupported, text).with_code("RangeIgnored"));
         }
-        let length = length(&head.headers)?;
-        let size = whole_size(portion, head.status, &head.headers, length)?;
+        let length = headers::content_length(&head.headers);
+        let size = match length {
+            Some(length) => Some(whole_size(portion, head.status, &head.headers, length)?),
+            None if portion == Portion::Whole && head.status != StatusCode::PARTIAL_CONTENT => None,
+            None => return Err(untold_length()),
+        };
         let info = info(&head.headers, size);
         if let (Some(wanted), Some(found)) = (tag, &info.etag)
             && !wanted.same(found)
@@ -226,18 +227,14 @@ fn refused(status: StatusCode, answer: &HeaderMap) -> Error {
         .with_retry_after(errors::retry_after(answer, SystemTime::now()))
 }
 
-fn length(answer: &HeaderMap) -> Result<u64> {
-    headers::content_length(answer).ok_or_else(|| {
-        let text = "the server does not tell the length of the object";
-        Error::new(ErrorKind::Unsupported, text).with_code("NoContentLength")
-    })
-}
-
 /// What the headers tell. Without a tag, length and moment of the last change stand for one.
-fn info(answer: &HeaderMap, size: u64) -> ObjectInfo {
+fn info(answer: &HeaderMap, size: Option<u64>) -> ObjectInfo {
     let mut found = headers::object_info(answer, size);
     found.tag_count = 0;
-    if !answer.contains_key(ETAG) && answer.contains_key(LAST_MODIFIED) {
+    if let Some(size) = size
+        && !answer.contains_key(ETAG)
+        && answer.contains_key(LAST_MODIFIED)
+    {
         let tag = format!("modified-{}-{size}", found.last_modified.0);
         found.etag = Some(ETag::new(&tag));
     }

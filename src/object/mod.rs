@@ -5,6 +5,7 @@
 
 pub mod cdn;
 pub mod clouds;
+mod etag;
 pub mod http;
 pub mod recent;
 pub mod s3;
@@ -19,69 +20,19 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 
+pub use self::etag::ETag;
 pub use self::written::{Encryption, Written};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::secret::KeyPair;
 use crate::task::spec::{Cdn, Place};
 use crate::task::{Key, UnixMillis};
-
-#[expect(unused_imports, reason = "named in the documentation")]
-use crate::error::ErrorKind;
 
 /// A stream of bytes; dropping it ends the transfer.
 pub type Body = UnsyncBoxBody<Bytes, Error>;
 
 /// A shared handle on a bucket of a store, with credentials bound to it.
 pub type SharedStore = Arc<dyn ObjectStore>;
-
-/// An entity tag without its quotes, as the store gave it.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct ETag(Box<str>);
-
-impl ETag {
-    /// Takes the quotes and a weakness mark off.
-    #[must_use]
-    pub fn new(raw: &str) -> Self {
-        Self(raw.trim().trim_start_matches("W/").trim_matches('"').into())
-    }
-
-    /// The text without quotes.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The MD5 of the content, if the tag has the form of one (32 hexadecimal digits). A store that encrypts with
-    /// its own keys may give such a tag without it being one; only a comparison with what the target says proves it.
-    #[must_use]
-    pub fn md5(&self) -> Option<[u8; 16]> {
-        let mut digest = [0; 16];
-        hex::decode_to_slice(self.0.as_bytes(), &mut digest)
-            .ok()
-            .map(|()| digest)
-    }
-
-    /// The number of parts, if the tag has the form of a multipart upload's (`md5-N`).
-    #[must_use]
-    pub fn parts(&self) -> Option<u32> {
-        let (digest, count) = self.0.split_once('-')?;
-        let digest_fine = digest.len() == 32 && digest.bytes().all(|b| b.is_ascii_hexdigit());
-        count.parse().ok().filter(|n| digest_fine && *n > 0)
-    }
-
-    /// Whether both name the same content. Hexadecimal digits are compared without case.
-    #[must_use]
-    pub fn same(&self, other: &Self) -> bool {
-        self.0.eq_ignore_ascii_case(&other.0)
-    }
-}
-
-impl fmt::Debug for ETag {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// One object of a listing.
 #[derive(Clone, Debug)]
@@ -124,8 +75,9 @@ pub struct Carried(pub HeaderMap);
 /// What a store tells of an object besides its bytes.
 #[derive(Clone, Debug)]
 pub struct ObjectInfo {
-    /// Length in bytes of the whole object, whatever range was asked for.
-    pub size: u64,
+    /// Length in bytes of the whole object, whatever range was asked for; `None` where nobody tells it, as a plain web
+    /// server may. A bucket always does.
+    pub size: Option<u64>,
     /// Entity tag.
     pub etag: Option<ETag>,
     /// When it was last written; 1970 when the store does not say.
@@ -158,6 +110,21 @@ impl ObjectInfo {
         let tag = self.etag.as_ref().filter(|_| self.tag_is_hash());
         tag.and_then(ETag::md5)
     }
+
+    /// The length in bytes of the whole object.
+    ///
+    /// # Errors
+    /// `Unsupported` with the code `NoContentLength` where nobody tells it.
+    pub fn told_size(&self) -> Result<u64> {
+        self.size.ok_or_else(untold_length)
+    }
+}
+
+/// The error of an object whose length is needed, and told by nobody.
+#[must_use]
+pub fn untold_length() -> Error {
+    let text = "the server does not tell the length of the object";
+    Error::new(ErrorKind::Unsupported, text).with_code("NoContentLength")
 }
 
 /// Which bytes of an object.
@@ -180,8 +147,9 @@ pub enum Portion {
 pub struct Object {
     /// What the store tells of the object.
     pub info: ObjectInfo,
-    /// Number of bytes that [`Object::body`] must yield.
-    pub length: u64,
+    /// Number of bytes that [`Object::body`] must yield; `None` where only its end tells, and then all of the object was
+    /// asked for.
+    pub length: Option<u64>,
     /// The bytes.
     pub body: Body,
 }
@@ -359,32 +327,4 @@ pub struct CopySource {
     pub key: Key,
     /// Only this version of it.
     pub if_match: Option<ETag>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn entity_tags_are_read_in_every_spelling() {
-        let md5 = ETag::new("\"D41D8CD98F00B204E9800998ECF8427E\"");
-        assert!(md5.same(&ETag::new("d41d8cd98f00b204e9800998ecf8427e")));
-        assert_eq!(md5.md5().map(|d| d[0]), Some(0xd4));
-        assert_eq!(md5.parts(), None);
-        let multipart = ETag::new("W/\"d41d8cd98f00b204e9800998ecf8427e-12\"");
-        assert_eq!((multipart.md5(), multipart.parts()), (None, Some(12)));
-        for odd in [
-            "",
-            "abc",
-            "abc-3",
-            "d41d8cd98f00b204e9800998ecf8427e-0",
-            "d41d8cd98f00b204e9800998ecf8427e-",
-        ] {
-            assert_eq!(
-                (ETag::new(odd).md5(), ETag::new(odd).parts()),
-                (None, None),
-                "{odd}"
-            );
-        }
-    }
 }

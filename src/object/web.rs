@@ -130,16 +130,16 @@ impl Behind {
             .get(&self.address(key)?, portion, None)
             .await
             .map_err(through_cdn)?;
+        let served = object.info.told_size().map_err(through_cdn)?;
+        let size = info.told_size()?;
         let other_sum = matches!((info.md5(), object.info.md5()), (Some(a), Some(b)) if a != b);
         // Moments of HTTP have whole seconds. A CDN that gives none tells nothing of its age.
         let told = object.info.last_modified.0;
         let older = told > 0 && told.div_euclid(1000) < info.last_modified.0.div_euclid(1000);
-        if object.info.size != info.size || older || other_sum {
+        if served != size || older || other_sum {
             let text = format!(
-                "the CDN serves {} bytes{}, the source has {} bytes: it is stale, or changes the content",
-                object.info.size,
+                "the CDN serves {served} bytes{}, the source has {size} bytes: it is stale, or changes the content",
                 if older { " of an older version" } else { "" },
-                info.size
             );
             return Err(Error::new(ErrorKind::Conflict, text).with_code("COMPARE_SRC_AND_CDN_FAILURE"));
         }

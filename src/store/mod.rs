@@ -170,9 +170,10 @@ pub struct OpenUpload {
     pub upload_id: Option<String>,
     /// Length of each part but the last.
     pub part_size: i64,
-    /// Tag of the source object that the parts come from.
-    pub source_etag: ETag,
-    /// Its length.
+    /// Tag of the source object that the parts come from; `None` where no tag tells whether another read is of the same
+    /// version, so that the upload can only be given up.
+    pub source_etag: Option<ETag>,
+    /// Its length, as far as it is known: 0 without a tag.
     pub size: i64,
 }
 

@@ -6,6 +6,7 @@ use oms::error::ErrorKind;
 use oms::sandbox::{Operation, SandboxObject};
 use oms::secret::Secret;
 use oms::service::CreateTask;
+use oms::task::rules::ConsistencyCheck;
 use oms::task::spec::Cdn;
 use oms::task::{StartMode, State};
 
@@ -95,6 +96,24 @@ async fn what_the_cdn_has_otherwise_is_not_copied() {
         assert_eq!(failure.code, wanted, "{failure:?}");
     }
     assert_eq!(stores.arrived(), ["same"]);
+}
+
+/// What a CDN serves is compared with the source, so that it must tell how much it is.
+#[tokio::test]
+async fn a_cdn_that_tells_no_length_is_not_taken_as_it_comes() {
+    let stores = Stores::new().await;
+    let web = Web::start().await;
+    stores.source.put(SOURCE, "a", SandboxObject::new("content"));
+    web.put("/a", Page::new("content").chunked());
+    let rig = Rig::new().await;
+    let mut order = order(&stores, &web, "NONE");
+    order.rules.consistency = ConsistencyCheck::NoCheck;
+    let id = rig.create(order).await;
+    assert_eq!(rig.end(id).await.state, State::Failed);
+    assert!(stores.arrived().is_empty());
+    let failures = rig.store.failures(id, None, 10).await.unwrap();
+    assert_eq!(failures[0].code, "NoContentLength");
+    assert!(!failures[0].message.contains("no_check"), "{failures:?}");
 }
 
 #[tokio::test]

@@ -7,4 +7,5 @@ mod proofs;
 mod report;
 mod rules;
 mod start;
+mod untold;
 mod urls;

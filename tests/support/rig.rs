@@ -38,6 +38,8 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Smallest part of [`Stores::small`].
 pub const SMALL_PART: u64 = 16 << 10;
+/// Pieces of sequential copies of [`QUICK`].
+pub const SMALL_PIECE: usize = 16 << 10;
 /// Parts of kilobytes and delays of a millisecond, so that hundreds of passes with faults take seconds.
 pub const QUICK: Tuning = Tuning {
     pace: Pace {
@@ -50,6 +52,8 @@ pub const QUICK: Tuning = Tuning {
         usual: 2 * SMALL_PART,
         // Nothing is kept in one piece above the threshold, so that small objects can have parts.
         whole: 0,
+        piece: SMALL_PIECE,
+        pieces: 100,
     },
 };
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -16,15 +17,32 @@ pub struct Page {
     body: Vec<u8>,
     /// Answer to HEAD, where it is another.
     head_status: Option<u16>,
+    /// Length that HEAD tells, where it is another.
+    head_length: Option<Option<usize>>,
     length: Length,
     ranges: Ranges,
+    end: End,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Length {
     Told,
     NotTold,
+    Chunked,
 }
+
+/// How the body of a GET ends.
+#[derive(Clone)]
+enum End {
+    AsTold,
+    /// After so many bytes, the first few times.
+    Early(usize, Arc<AtomicUsize>),
+    /// Never: nothing comes after so many bytes.
+    Never(usize),
+}
+
+/// Bytes of a chunk, so that no chunk ends where a piece does.
+const CHUNK: usize = 3001;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ranges {
@@ -40,8 +58,10 @@ impl Page {
             headers: vec![("Content-Type".to_owned(), "text/html".to_owned())],
             body: body.into(),
             head_status: None,
+            head_length: None,
             length: Length::Told,
             ranges: Ranges::Honoured,
+            end: End::AsTold,
         }
     }
 
@@ -73,6 +93,30 @@ impl Page {
     /// Tells no length; the end of the connection is the end of the body.
     pub fn without_length(mut self) -> Self {
         self.length = Length::NotTold;
+        self
+    }
+
+    /// Tells no length, and sends chunks.
+    pub fn chunked(mut self) -> Self {
+        self.length = Length::Chunked;
+        self
+    }
+
+    /// Tells another length, or none, when it is asked with HEAD.
+    pub fn head_length(mut self, length: Option<usize>) -> Self {
+        self.head_length = Some(length);
+        self
+    }
+
+    /// Closes the connection after so many bytes of the body, the first `times` that it is read.
+    pub fn cut(mut self, after: usize, times: usize) -> Self {
+        self.end = End::Early(after, Arc::new(AtomicUsize::new(times)));
+        self
+    }
+
+    /// Sends nothing more after so many bytes of the body.
+    pub fn stalling(mut self, after: usize) -> Self {
+        self.end = End::Never(after);
         self
     }
 
@@ -184,15 +228,48 @@ async fn serve(mut stream: TcpStream, pages: Pages, log: Log) {
     for (name, value) in &page.headers {
         answer.push_str(&format!("{name}: {value}\r\n"));
     }
-    if page.length == Length::Told {
-        answer.push_str(&format!("Content-Length: {}\r\n", body.len()));
+    let told = match page.head_length {
+        Some(length) if method == "HEAD" => length,
+        _ => (page.length == Length::Told).then_some(body.len()),
+    };
+    if let Some(told) = told {
+        answer.push_str(&format!("Content-Length: {told}\r\n"));
+    }
+    if page.length == Length::Chunked && method != "HEAD" {
+        answer.push_str("Transfer-Encoding: chunked\r\n");
     }
     answer.push_str("\r\n");
     let mut bytes = answer.into_bytes();
-    if method != "HEAD" {
+    let end = match &page.end {
+        _ if method == "HEAD" => {
+            body.clear();
+            None
+        }
+        End::AsTold => None,
+        End::Never(after) => Some(*after),
+        End::Early(after, times) => times
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
+            .is_ok()
+            .then_some(*after),
+    };
+    body.truncate(end.unwrap_or(body.len()));
+    if page.length == Length::Chunked && method != "HEAD" {
+        for chunk in body.chunks(CHUNK) {
+            bytes.extend(format!("{:x}\r\n", chunk.len()).into_bytes());
+            bytes.extend(chunk);
+            bytes.extend(b"\r\n");
+        }
+        if end.is_none() {
+            bytes.extend(b"0\r\n\r\n");
+        }
+    } else {
         bytes.extend(body);
     }
-    if stream.write_all(&bytes).await.is_ok() {
-        stream.shutdown().await.unwrap_or_default();
+    if stream.write_all(&bytes).await.is_err() {
+        return;
     }
+    if end.is_some() && matches!(page.end, End::Never(_)) {
+        std::future::pending::<()>().await;
+    }
+    stream.shutdown().await.unwrap_or_default();
 }

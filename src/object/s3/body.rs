@@ -18,10 +18,10 @@ use tokio::time::{Instant, Sleep};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::Body;
 
-/// The body of an answer: exactly `left` more bytes, with a limit on the time between two frames.
+/// The body of an answer: exactly `left` more bytes, or all until its end, with a limit on the time between two frames.
 pub(in crate::object) struct Download {
     inner: Incoming,
-    left: u64,
+    left: Option<u64>,
     stall: Duration,
     /// Since when the consumer waits in vain. Time in which nobody asks for bytes does not count.
     waiting_since: Option<Instant>,
@@ -29,7 +29,7 @@ pub(in crate::object) struct Download {
 }
 
 impl Download {
-    pub fn new(inner: Incoming, length: u64, stall: Duration) -> Self {
+    pub fn new(inner: Incoming, length: Option<u64>, stall: Duration) -> Self {
         Self {
             inner,
             left: length,
@@ -69,16 +69,16 @@ impl HttpBody for Download {
             };
             self.waiting_since = None;
             return Poll::Ready(match frame {
-                None if self.left == 0 => None,
+                None if self.left.is_none_or(|left| left == 0) => None,
                 None => Some(Err(truncated())),
                 Some(Err(error)) => Some(Err(broken(error))),
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => match self.left.checked_sub(data.len() as u64) {
-                        Some(left) => {
-                            self.left = left;
+                    Ok(data) => match self.left.map(|left| left.checked_sub(data.len() as u64)) {
+                        Some(None) => Some(Err(overlong())),
+                        left => {
+                            self.left = left.flatten();
                             Some(Ok(Frame::data(data)))
                         }
-                        None => Some(Err(overlong())),
                     },
                     // Trailers are no bytes of the object.
                     Err(_) => continue,
@@ -88,11 +88,12 @@ impl HttpBody for Download {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left == 0
+        self.left
+            .map_or_else(|| self.inner.is_end_stream(), |left| left == 0)
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        self.left.map(SizeHint::with_exact).unwrap_or_default()
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) fn is_carried(name: &HeaderName) -> bool {
 }
 
 /// Reads what an answer's headers tell; `size` is the length of the whole object, which needs the context of the request.
-pub(in crate::object) fn object_info(headers: &HeaderMap, size: u64) -> ObjectInfo {
+pub(in crate::object) fn object_info(headers: &HeaderMap, size: Option<u64>) -> ObjectInfo {
     ObjectInfo {
         size,
         etag: etag(headers),
@@ -165,13 +165,16 @@ mod tests {
                 ("x-amz-missing-meta", b"2"),
                 ("server", b"x"),
             ]),
-            5,
+            Some(5),
         );
         assert_eq!(info.carried.0.len(), 5);
         assert_eq!(info.carried.0["x-amz-meta-a"].as_bytes(), raw);
         assert_eq!(info.etag, Some(ETag::new("abc")));
         assert_eq!(info.last_modified, UnixMillis(1_369_353_600_000));
-        assert_eq!((info.size, info.tag_count, info.parts_count), (5, 3, Some(12)));
+        assert_eq!(
+            (info.size, info.tag_count, info.parts_count),
+            (Some(5), 3, Some(12))
+        );
         assert_eq!(info.missing_metadata, 2);
         assert_eq!(info.storage_class.as_deref(), Some("STANDARD_IA"));
     }
@@ -192,7 +195,11 @@ mod tests {
             ("x-amz-server-side-encryption-aws-kms-key-id", "k", None),
         ] {
             let headers = map(&[(name, given.as_bytes())]);
-            assert_eq!(object_info(&headers, 0).encryption, wanted, "{name}: {given}");
+            assert_eq!(
+                object_info(&headers, Some(0)).encryption,
+                wanted,
+                "{name}: {given}"
+            );
             assert_eq!(written(&headers).encryption, wanted, "{name}: {given}");
         }
     }
@@ -206,7 +213,7 @@ mod tests {
             ("aws-chunked,", None),
             ("gzip, br", Some("gzip, br")),
         ] {
-            let info = object_info(&map(&[("content-encoding", given.as_bytes())]), 0);
+            let info = object_info(&map(&[("content-encoding", given.as_bytes())]), None);
             let found = info.carried.0.get(CONTENT_ENCODING);
             assert_eq!(found.map(|v| v.to_str().unwrap()), wanted, "{given}");
         }

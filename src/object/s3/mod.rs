@@ -156,7 +156,8 @@ impl Connect for S3Connector {
     }
 
     fn urls(&self, addresses: Arc<Addresses>) -> SharedStore {
-        Arc::new(WebSource::urls(HttpReader::new(self.http.clone()), addresses))
+        let reader = HttpReader::new(self.http.clone(), self.timeouts);
+        Arc::new(WebSource::urls(reader, addresses))
     }
 
     fn through_cdn(
@@ -166,7 +167,7 @@ impl Connect for S3Connector {
         cdn: &Cdn,
         keys: CdnKeys,
     ) -> Result<SharedStore> {
-        let reader = HttpReader::new(self.http.clone());
+        let reader = HttpReader::new(self.http.clone(), self.timeouts);
         let source = WebSource::behind(reader, store, cdn, keys, &place.bucket, Clock::system())?;
         Ok(Arc::new(source))
     }

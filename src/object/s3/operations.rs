@@ -160,7 +160,7 @@ impl ObjectStore for S3Store {
         };
         let size = headers::content_length(answer.headers())
             .ok_or_else(|| integrity("the store does not tell the length of the object"))?;
-        Ok(headers::object_info(answer.headers(), size))
+        Ok(headers::object_info(answer.headers(), Some(size)))
     }
 
     async fn get(&self, key: &Key, portion: Portion, if_match: Option<&ETag>) -> Result<Object> {
@@ -179,7 +179,7 @@ impl ObjectStore for S3Store {
         let length = headers::content_length(&head.headers)
             .ok_or_else(|| integrity("the store does not announce the length of the body"))?;
         let size = whole_size(portion, head.status, &head.headers, length)?;
-        let info = headers::object_info(&head.headers, size);
+        let info = headers::object_info(&head.headers, Some(size));
         if if_match.is_some() && info.etag.is_none() {
             return Err(integrity(
                 "the answer does not say which version of the object it is",
@@ -195,8 +195,8 @@ impl ObjectStore for S3Store {
         }
         Ok(Object {
             info,
-            length,
-            body: Download::new(incoming, length, self.timeouts.stall).boxed_unsync(),
+            length: Some(length),
+            body: Download::new(incoming, Some(length), self.timeouts.stall).boxed_unsync(),
         })
     }
 

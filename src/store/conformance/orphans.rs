@@ -21,7 +21,7 @@ fn upload(key: &[u8], upload_id: Option<&str>) -> OpenUpload {
         key: Key::from(key),
         upload_id: upload_id.map(str::to_owned),
         part_size: 1,
-        source_etag: ETag::new("e"),
+        source_etag: Some(ETag::new("e")),
         size: 2,
     }
 }

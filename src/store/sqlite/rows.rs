@@ -228,8 +228,10 @@ pub(super) fn upload(row: &SqliteRow) -> Result<OpenUpload> {
         key: Key::from(get::<&[u8]>(row, "key")?),
         upload_id: get(row, "upload_id")?,
         part_size: get(row, "part_size")?,
-        // In quotes, so that a tag that itself looks like a weak or quoted one comes back unchanged.
-        source_etag: ETag::new(&format!("\"{}\"", get::<&str>(row, "source_etag")?)),
+        // In quotes, so that a tag that itself looks like a weak or quoted one comes back unchanged. No tag is empty.
+        source_etag: Some(get::<&str>(row, "source_etag")?)
+            .filter(|tag| !tag.is_empty())
+            .map(|tag| ETag::new(&format!("\"{tag}\""))),
         size: get(row, "size")?,
     })
 }

@@ -192,7 +192,7 @@ async fn keys_for_orphans_leave_no_trace() {
                 key: Key::from(key),
                 upload_id: Some("id".to_owned()),
                 part_size: 1,
-                source_etag: ETag::new("e"),
+                source_etag: Some(ETag::new("e")),
                 size: 1,
             };
             store.put_upload(subject.id, &upload).await.unwrap();

@@ -6,6 +6,7 @@ use super::error::translate;
 use super::ledger::{Ledger, end, run};
 use super::rows::{self, get};
 use crate::error::{Error, Result};
+use crate::object::ETag;
 use crate::store::OpenUpload;
 use crate::task::{Key, TaskId};
 
@@ -20,7 +21,7 @@ pub(super) async fn put(ledger: &Ledger, id: TaskId, upload: &OpenUpload) -> Res
     .bind(upload.key.as_bytes())
     .bind(upload.upload_id.as_deref())
     .bind(upload.part_size)
-    .bind(upload.source_etag.as_str())
+    .bind(upload.source_etag.as_ref().map_or("", ETag::as_str))
     .bind(upload.size);
     let forget = sqlx::query("DELETE FROM part_hashes WHERE task_id = ?1 AND key = ?2")
         .bind(id.get())

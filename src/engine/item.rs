@@ -1,0 +1,104 @@
+//! An object that is to be copied, and how much of it is known before.
+
+use crate::error::{Error, Result};
+use crate::object::{ETag, Entry, ObjectInfo, untold_length};
+use crate::task::rules::ConsistencyCheck;
+use crate::task::spec::Scope;
+use crate::task::{Key, TaskSpec, UnixMillis};
+
+/// An object to copy.
+#[derive(Clone, Debug)]
+pub enum Item {
+    /// Its length is known, as that of everything that a bucket lists.
+    Measured(Entry),
+    /// Its source, a plain web server, tells no length, and the task takes what comes.
+    Unmeasured {
+        /// Name that the list gives it.
+        key: Key,
+        /// When it was last written; 1970 when the server does not say.
+        last_modified: UnixMillis,
+    },
+}
+
+impl Item {
+    /// What a source tells of a key.
+    ///
+    /// # Errors
+    /// `Unsupported` with the code `NoContentLength` where it tells no length, and the task does not take that.
+    pub fn of(key: Key, info: ObjectInfo, spec: &TaskSpec) -> Result<Self> {
+        let last_modified = info.last_modified;
+        match info.size {
+            Some(size) => Ok(Self::Measured(Entry {
+                key,
+                size,
+                etag: info.etag,
+                last_modified,
+            })),
+            None if takes_untold(spec) => Ok(Self::Unmeasured { key, last_modified }),
+            None => Err(untold(spec)),
+        }
+    }
+
+    /// Source key.
+    #[must_use]
+    pub const fn key(&self) -> &Key {
+        match self {
+            Self::Measured(entry) => &entry.key,
+            Self::Unmeasured { key, .. } => key,
+        }
+    }
+
+    /// Length in bytes, where it is known.
+    #[must_use]
+    pub const fn size(&self) -> Option<u64> {
+        match self {
+            Self::Measured(entry) => Some(entry.size),
+            Self::Unmeasured { .. } => None,
+        }
+    }
+
+    /// Tag of the version to copy. One whose length nobody told is copied in the version that there is.
+    #[must_use]
+    pub const fn etag(&self) -> Option<&ETag> {
+        match self {
+            Self::Measured(entry) => entry.etag.as_ref(),
+            Self::Unmeasured { .. } => None,
+        }
+    }
+
+    /// When it was last written.
+    #[must_use]
+    pub const fn last_modified(&self) -> UnixMillis {
+        match self {
+            Self::Measured(entry) => entry.last_modified,
+            Self::Unmeasured { last_modified, .. } => *last_modified,
+        }
+    }
+
+    /// Bytes to count for it before it was copied: none where nobody told how many.
+    #[must_use]
+    pub fn known_bytes(&self) -> u64 {
+        self.size().unwrap_or_default()
+    }
+}
+
+/// Whether an object may be copied that nobody tells the length of. Source: the OMS reference on `no_check`: web servers
+/// only, and then a read that comes to its end is a success.
+#[must_use]
+pub fn takes_untold(spec: &TaskSpec) -> bool {
+    matches!(spec.scope, Scope::Urls(_)) && spec.rules.consistency == ConsistencyCheck::NoCheck
+}
+
+/// The error where it may not, or where it would help if it might.
+#[must_use]
+pub fn untold(spec: &TaskSpec) -> Error {
+    let error = untold_length();
+    if !matches!(spec.scope, Scope::Urls(_)) || takes_untold(spec) {
+        return error;
+    }
+    let text = format!(
+        "{}; a task with the consistency_check no_check would take it as it comes",
+        error.message()
+    );
+    Error::new(error.kind(), text).with_code(error.code().unwrap_or_default())
+}

@@ -2,5 +2,6 @@
 
 mod breaker;
 mod crash;
+mod disk;
 mod matrix;
 mod simulation;

@@ -19,11 +19,9 @@ use oms::sandbox::{Sandbox, SandboxOptions};
 use oms::secret::{Credentials, KEY_LEN, KeyPair, Sealer, Secret};
 use oms::service::{CreateTask, PlaceRequest, TaskService};
 use oms::store::Store;
-use oms::store::sqlite::SqliteStore;
+use oms::store::sqlite::{Disk, SqliteStore};
 use oms::task::spec::{Cloud, Scope};
-use oms::task::{
-    BandwidthPolicy, Clock, CopyRules, Key, ProjectId, StartMode, State, Task, TaskId, UnixMillis,
-};
+use oms::task::{BandwidthPolicy, Clock, CopyRules, Key, ProjectId, StartMode, State, Task, TaskId};
 use oms::worker;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -171,6 +169,8 @@ pub struct Rig {
     pub store: Arc<dyn Store>,
     /// What callers use.
     pub service: TaskService,
+    ledger: Arc<SqliteStore>,
+    clock: Clock,
     project: ProjectId,
     worker: JoinHandle<()>,
     shutdown: CancellationToken,
@@ -205,8 +205,19 @@ impl Rig {
 
     /// One with its own sizes, delays and time limits.
     pub async fn tuned(folder: Arc<TempDir>, hooks: Hooks, tuning: Tuning, timeouts: Timeouts) -> Self {
-        let store: Arc<dyn Store> = Arc::new(ledger(&folder).await);
-        let clock = Clock::system();
+        Self::timed(folder, hooks, tuning, timeouts, Clock::system()).await
+    }
+
+    /// One whose time is that of `clock`.
+    pub async fn timed(
+        folder: Arc<TempDir>,
+        hooks: Hooks,
+        tuning: Tuning,
+        timeouts: Timeouts,
+        clock: Clock,
+    ) -> Self {
+        let ledger = Arc::new(ledger(&folder).await);
+        let store: Arc<dyn Store> = Arc::clone(&ledger) as Arc<dyn Store>;
         store.recover(clock.now()).await.unwrap();
         let dispatch: Arc<dyn Dispatch> = Arc::new(LocalDispatch::default());
         let sealer = Sealer::new(&[9; KEY_LEN]);
@@ -226,7 +237,7 @@ impl Rig {
             sealer,
             connect: Arc::new(S3Connector::with_timeouts(HttpClient::new(loopback), timeouts)),
             streams: Streams::new(32),
-            clock,
+            clock: clock.clone(),
             zone: jiff::tz::TimeZone::UTC,
             parallel_tasks: 5,
             tuning,
@@ -239,20 +250,34 @@ impl Rig {
             folder,
             store,
             service,
+            ledger,
+            clock,
             project,
             worker,
             shutdown,
         }
     }
 
+    /// Changes what the disk below the ledger does.
+    pub async fn set_disk(&self, disk: Disk) {
+        self.ledger.set_disk(disk).await.unwrap();
+    }
+
     /// Creates a task.
     pub async fn create(&self, order: CreateTask) -> TaskId {
-        self.service.create(&self.project, order, now()).await.unwrap().id
+        self.service
+            .create(&self.project, order, self.clock.now())
+            .await
+            .unwrap()
+            .id
     }
 
     /// Creates a task, or says why not.
     pub async fn try_create(&self, order: CreateTask) -> oms::error::Result<TaskId> {
-        let task = self.service.create(&self.project, order, now()).await?;
+        let task = self
+            .service
+            .create(&self.project, order, self.clock.now())
+            .await?;
         Ok(task.id)
     }
 
@@ -264,14 +289,14 @@ impl Rig {
         credentials: Credentials,
     ) -> oms::error::Result<()> {
         self.service
-            .start(&self.project, id, mode, credentials, now())
+            .start(&self.project, id, mode, credentials, self.clock.now())
             .await
     }
 
     /// Starts a task again.
     pub async fn start(&self, id: TaskId, mode: StartMode, credentials: Credentials) {
         self.service
-            .start(&self.project, id, mode, credentials, now())
+            .start(&self.project, id, mode, credentials, self.clock.now())
             .await
             .unwrap();
     }
@@ -280,7 +305,7 @@ impl Rig {
     pub async fn try_stop(&self, id: TaskId) {
         // Refused is as good: then it is over.
         self.service
-            .stop(&self.project, id, now())
+            .stop(&self.project, id, self.clock.now())
             .await
             .map(drop)
             .unwrap_or_default();
@@ -288,7 +313,10 @@ impl Rig {
 
     /// Stops a task and waits until it is paused.
     pub async fn pause(&self, id: TaskId) -> Task {
-        self.service.stop(&self.project, id, now()).await.unwrap();
+        self.service
+            .stop(&self.project, id, self.clock.now())
+            .await
+            .unwrap();
         self.wait(id, |task| task.state == State::Paused).await
     }
 
@@ -325,12 +353,13 @@ impl Rig {
             folder,
             store,
             service,
+            ledger,
             worker,
             ..
         } = self;
         worker.abort();
         assert!(worker.await.is_err());
-        drop(service);
+        drop((service, ledger));
         // What the worker had started goes with it, each part when the runtime comes by; the last of them closes the ledger.
         let until = Instant::now() + PATIENCE;
         while Arc::strong_count(&store) > 1 {
@@ -360,8 +389,4 @@ async fn ledger(folder: &TempDir) -> SqliteStore {
             opened => return opened.unwrap(),
         }
     }
-}
-
-fn now() -> UnixMillis {
-    Clock::system().now()
 }

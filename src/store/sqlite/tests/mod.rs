@@ -1,17 +1,19 @@
 //! The conformance suite on SQLite, and what is SQLite's own: the file, its owner, its log.
 
+mod disk;
+
 use std::path::Path;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use sqlx::Row;
 
-use super::{Disk, SqliteStore};
+use super::SqliteStore;
 use crate::error::ErrorKind;
 use crate::store::conformance::model::{Claim, End, Step, Work, agrees};
 use crate::store::conformance::{self, Subject, at, counted, failure};
-use crate::store::{Commit, Committed, Ending, Store, TaskFilter};
-use crate::task::{BandwidthPolicy, Key, PassKind, StartMode, State, TaskId};
+use crate::store::{Commit, Committed, Ending, Store};
+use crate::task::{Key, PassKind, StartMode, State};
 
 async fn file(folder: &Path) -> SqliteStore {
     SqliteStore::open(&folder.join("oms.db")).await.unwrap()
@@ -265,115 +267,4 @@ async fn an_abandoned_commit_is_whole_or_nothing() {
     assert_eq!(subject.commit(&shard, Commit::default()).await, Committed::Done);
     let recorded = i64::try_from(subject.failed_keys().await.len()).unwrap();
     assert_eq!(subject.task().await.counters, counted(0, recorded));
-}
-
-#[tokio::test]
-async fn a_commit_that_runs_out_of_room_writes_nothing_and_goes_through_later() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = file(folder.path()).await;
-    let subject = Subject::new(&store).await;
-    let (_, shard) = subject.work(PassKind::Full).await;
-    // Far more than fits into the pages that are there.
-    let failures: Vec<_> = (0..500).map(|n| failure(&format!("{n:03}"))).collect();
-    let commit = Commit {
-        checkpoint: Some(Key::from("m")),
-        delta: counted(7, 500),
-        failures,
-        ..Commit::default()
-    };
-    store.set_disk(Disk::Full).await.unwrap();
-    let before = subject.task().await;
-    for _ in 0..3 {
-        let full = store
-            .commit(subject.id, &shard, commit.clone(), at(3_000))
-            .await
-            .unwrap_err();
-        assert_eq!(full.kind(), ErrorKind::StorageFull, "{full}");
-        assert_eq!(full.message(), "the disk below the ledger is full");
-        let task = subject.task().await;
-        assert_eq!(
-            (task.counters, task.ran_for),
-            (before.counters, before.ran_for),
-            "half a commit"
-        );
-        assert!(subject.failed_keys().await.is_empty());
-    }
-    store.set_disk(Disk::Fine).await.unwrap();
-    assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
-    assert_eq!(subject.task().await.counters, counted(7, 500));
-    assert_eq!(subject.failed_keys().await.len(), 500);
-}
-
-#[tokio::test]
-async fn tasks_are_created_for_as_long_as_there_is_room() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = file(folder.path()).await;
-    let subject = Subject::new(&store).await;
-    store.set_disk(Disk::Full).await.unwrap();
-    let mut number = 1_000_000;
-    let mut create = async || {
-        number += 1;
-        let new = conformance::new_task(&subject.project, TaskId::new(number).unwrap());
-        store.create(new, at(2_000)).await
-    };
-    let mut created = 1;
-    let full = loop {
-        match create().await {
-            Ok(_) => created += 1,
-            Err(full) => break full,
-        }
-        assert!(created < 1000, "it never gets full");
-    };
-    assert_eq!(full.kind(), ErrorKind::StorageFull, "{full}");
-    let all = TaskFilter {
-        project: subject.project.clone(),
-        states: Vec::new(),
-    };
-    assert_eq!(store.count(&all).await.unwrap(), created);
-    store.set_disk(Disk::Fine).await.unwrap();
-    create().await.unwrap();
-    assert_eq!(store.count(&all).await.unwrap(), created + 1);
-}
-
-#[tokio::test]
-async fn a_ledger_that_cannot_be_written_can_be_read_and_changes_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = file(folder.path()).await;
-    let subject = Subject::new(&store).await;
-    let (task, shard) = subject.work(PassKind::Full).await;
-    store.set_disk(Disk::ReadOnly).await.unwrap();
-    let (project, id) = (&subject.project, subject.id);
-    let commit = Commit {
-        delta: counted(1, 0),
-        ..Commit::default()
-    };
-    let new = conformance::new_task(project, TaskId::new(2_000_001).unwrap());
-    let refused = [
-        store.create(new, at(2_000)).await.map(drop),
-        store.stop(project, id, at(2_000)).await.map(drop),
-        store
-            .set_bandwidth(project, id, BandwidthPolicy::default())
-            .await
-            .map(drop),
-        store.claim_task(id, at(2_000)).await.map(drop),
-        store.commit(id, &shard, commit, at(2_000)).await.map(drop),
-        store
-            .finish(id, task.attempt, Ending::Drained, at(2_000))
-            .await
-            .map(drop),
-        store.ping().await,
-    ];
-    for refused in refused {
-        let error = refused.unwrap_err();
-        assert_eq!(
-            (error.kind(), error.message()),
-            (ErrorKind::Unavailable, "the ledger cannot be written")
-        );
-    }
-    let seen = subject.task().await;
-    assert_eq!((seen.state, seen.counters), (State::Running, task.task.counters));
-    store.set_disk(Disk::Fine).await.unwrap();
-    store.ping().await.unwrap();
-    let finished = subject.finish(task.attempt, Ending::Drained).await;
-    assert_eq!(finished, None, "the stop that was refused has left no trace");
 }

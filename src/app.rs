@@ -84,7 +84,7 @@ impl App {
             store: Arc::clone(&store),
             dispatch,
             sealer,
-            connect: Arc::new(S3Connector::new(http)),
+            connect: Arc::new(S3Connector::new(http, clock.clone())),
             streams: Streams::new(config.max_streams),
             clock,
             zone: config.zone()?,

@@ -161,6 +161,23 @@ impl Stores {
     }
 }
 
+/// What tells a rig the time.
+pub struct Clocks {
+    /// Its own, for everything but signatures.
+    pub own: Clock,
+    /// That of signatures.
+    pub signing: Clock,
+}
+
+impl Default for Clocks {
+    fn default() -> Self {
+        Self {
+            own: Clock::system(),
+            signing: Clock::system(),
+        }
+    }
+}
+
 /// A ledger with a worker on it.
 pub struct Rig {
     /// Its folder, kept when the worker is killed.
@@ -194,28 +211,34 @@ impl Rig {
 
     /// The same on the ledger in `folder`.
     pub async fn quick_in(folder: Arc<TempDir>) -> Self {
+        Self::quick_with(folder, Clocks::default()).await
+    }
+
+    /// The same with the time of these clocks.
+    pub async fn quick_with(folder: Arc<TempDir>, clocks: Clocks) -> Self {
         let second = Duration::from_secs(1);
         let timeouts = Timeouts {
             answer: second,
             complete: second,
             stall: second / 4,
         };
-        Self::tuned(folder, Hooks::default(), QUICK, timeouts).await
+        Self::timed(folder, Hooks::default(), QUICK, timeouts, clocks).await
     }
 
     /// One with its own sizes, delays and time limits.
     pub async fn tuned(folder: Arc<TempDir>, hooks: Hooks, tuning: Tuning, timeouts: Timeouts) -> Self {
-        Self::timed(folder, hooks, tuning, timeouts, Clock::system()).await
+        Self::timed(folder, hooks, tuning, timeouts, Clocks::default()).await
     }
 
-    /// One whose time is that of `clock`.
+    /// One whose time is that of these clocks.
     pub async fn timed(
         folder: Arc<TempDir>,
         hooks: Hooks,
         tuning: Tuning,
         timeouts: Timeouts,
-        clock: Clock,
+        clocks: Clocks,
     ) -> Self {
+        let Clocks { own: clock, signing } = clocks;
         let ledger = Arc::new(ledger(&folder).await);
         let store: Arc<dyn Store> = Arc::clone(&ledger) as Arc<dyn Store>;
         store.recover(clock.now()).await.unwrap();
@@ -235,7 +258,11 @@ impl Rig {
             store: Arc::clone(&store),
             dispatch,
             sealer,
-            connect: Arc::new(S3Connector::with_timeouts(HttpClient::new(loopback), timeouts)),
+            connect: Arc::new(S3Connector::with_timeouts(
+                HttpClient::new(loopback),
+                signing,
+                timeouts,
+            )),
             streams: Streams::new(32),
             clock: clock.clone(),
             zone: jiff::tz::TimeZone::UTC,

@@ -15,7 +15,8 @@
 //!   tags of which reading fails; a target that refuses tags is open. F47 (versions): out of scope.
 //! * F55 (common prefixes): the engine lists without a delimiter.
 //! * F57, F58 (list files): tests of those task types. F59: `faults::crash`, the kill loop, the simulation. F60:
-//!   `faults::disk`, `outside::full`. F61: `store::sqlite`. F62 and F64 to F69 (our own process): not a matter of stores.
+//!   `faults::disk`, `outside::full`. F61: `store::sqlite`. F62: `faults::clock`. F64:
+//!   `task::bandwidth`. F65 to F69 (our own process): not a matter of stores.
 //! * Bytes of an object in parts that are damaged in the same way at every read: they look like those of a store that
 //!   makes other tags, and are counted as proved by their size only.
 
@@ -26,4 +27,4 @@ mod row;
 mod status;
 mod stops;
 
-pub use row::answer;
+pub use row::{answer, bytes};

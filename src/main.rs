@@ -78,6 +78,9 @@ struct Serve {
     /// Without it only stores on the public internet are reached, and only over HTTPS.
     #[arg(long = "allow-network", value_name = "CIDR")]
     allow_network: Vec<IpNet>,
+    /// A PEM file of authorities whose certificates are trusted besides the roots of this machine.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -145,6 +148,7 @@ async fn serve_until(serve: Serve, shutdown: CancellationToken) -> Result<ExitCo
         config.data_dir = data_dir;
     }
     config.allow_networks.extend(serve.allow_network);
+    config.ca_file = serve.ca_file.or(config.ca_file);
 
     let listener = listen_on(config.listen)?;
     let address = listener

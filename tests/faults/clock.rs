@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::matrix::bytes;
 use crate::support::checker::{History, Remedy, check, converges, failures};
-use crate::support::rig::{Clocks, PATIENCE, Rig, SMALL_PART, SOURCE, Stores};
+use crate::support::rig::{PATIENCE, Rig, SMALL_PART, SOURCE, Stores, World};
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
@@ -33,11 +33,12 @@ impl Wrong {
 
     /// A rig with this clock for everything.
     async fn rig(&self) -> Rig {
-        let clocks = Clocks {
-            own: self.clock(),
+        let world = World {
+            clock: self.clock(),
             signing: self.clock(),
+            ..World::default()
         };
-        Rig::quick_with(Arc::new(TempDir::new().unwrap()), clocks).await
+        Rig::quick_with(Arc::new(TempDir::new().unwrap()), world).await
     }
 }
 
@@ -172,11 +173,12 @@ async fn bandwidth_windows_follow_a_clock_that_jumps() {
     let history = History::of(&stores);
     let wrong = Wrong::default();
     // Stores are asked under the right time, so that nothing but the window holds the task.
-    let clocks = Clocks {
-        own: wrong.clock(),
+    let world = World {
+        clock: wrong.clock(),
         signing: Clock::system(),
+        ..World::default()
     };
-    let rig = Rig::quick_with(Arc::new(TempDir::new().unwrap()), clocks).await;
+    let rig = Rig::quick_with(Arc::new(TempDir::new().unwrap()), world).await;
     // From two hours before now to two hours from now nothing is limited; the rest of the day almost nothing passes.
     let minute = u16::try_from(Clock::system().now().0 / MINUTE % (24 * 60)).unwrap();
     let window = BandwidthWindow {

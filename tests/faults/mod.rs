@@ -2,6 +2,7 @@
 
 mod breaker;
 mod clock;
+mod connect;
 mod crash;
 mod disk;
 mod matrix;

@@ -12,7 +12,7 @@ use oms::engine::layout::Sizes;
 use oms::engine::limit::Streams;
 use oms::engine::retry::Pace;
 use oms::error::ErrorKind;
-use oms::net::{HttpClient, NetworkPolicy};
+use oms::net::{Authorities, HttpClient, NetworkPolicy};
 use oms::object::clouds::{Catalogue, RequestEndpoints};
 use oms::object::s3::{S3Connector, Timeouts};
 use oms::sandbox::{Sandbox, SandboxOptions};
@@ -161,19 +161,22 @@ impl Stores {
     }
 }
 
-/// What tells a rig the time.
-pub struct Clocks {
-    /// Its own, for everything but signatures.
-    pub own: Clock,
+/// What lies around a rig.
+pub struct World {
+    /// Its clock, for everything but signatures.
+    pub clock: Clock,
     /// That of signatures.
     pub signing: Clock,
+    /// Whose certificates it trusts.
+    pub authorities: Authorities,
 }
 
-impl Default for Clocks {
+impl Default for World {
     fn default() -> Self {
         Self {
-            own: Clock::system(),
+            clock: Clock::system(),
             signing: Clock::system(),
+            authorities: Authorities::default(),
         }
     }
 }
@@ -211,34 +214,38 @@ impl Rig {
 
     /// The same on the ledger in `folder`.
     pub async fn quick_in(folder: Arc<TempDir>) -> Self {
-        Self::quick_with(folder, Clocks::default()).await
+        Self::quick_with(folder, World::default()).await
     }
 
-    /// The same with the time of these clocks.
-    pub async fn quick_with(folder: Arc<TempDir>, clocks: Clocks) -> Self {
+    /// The same in a world of its own.
+    pub async fn quick_with(folder: Arc<TempDir>, world: World) -> Self {
         let second = Duration::from_secs(1);
         let timeouts = Timeouts {
             answer: second,
             complete: second,
             stall: second / 4,
         };
-        Self::timed(folder, Hooks::default(), QUICK, timeouts, clocks).await
+        Self::within(folder, Hooks::default(), QUICK, timeouts, world).await
     }
 
     /// One with its own sizes, delays and time limits.
     pub async fn tuned(folder: Arc<TempDir>, hooks: Hooks, tuning: Tuning, timeouts: Timeouts) -> Self {
-        Self::timed(folder, hooks, tuning, timeouts, Clocks::default()).await
+        Self::within(folder, hooks, tuning, timeouts, World::default()).await
     }
 
-    /// One whose time is that of these clocks.
-    pub async fn timed(
+    /// One in a world of its own.
+    pub async fn within(
         folder: Arc<TempDir>,
         hooks: Hooks,
         tuning: Tuning,
         timeouts: Timeouts,
-        clocks: Clocks,
+        world: World,
     ) -> Self {
-        let Clocks { own: clock, signing } = clocks;
+        let World {
+            clock,
+            signing,
+            authorities,
+        } = world;
         let ledger = Arc::new(ledger(&folder).await);
         let store: Arc<dyn Store> = Arc::clone(&ledger) as Arc<dyn Store>;
         store.recover(clock.now()).await.unwrap();
@@ -259,7 +266,7 @@ impl Rig {
             dispatch,
             sealer,
             connect: Arc::new(S3Connector::with_timeouts(
-                HttpClient::new(loopback),
+                HttpClient::trusting(loopback, authorities),
                 signing,
                 timeouts,
             )),

@@ -3,7 +3,6 @@
 //! The numbers are those of the project's list of faults. Not covered by rows, and why:
 //!
 //! * F10 (DNS, refused connections, TLS): `faults::connect`.
-//! * F16 (white space before the answer to Complete): the sandbox answers at once; a matter of the XML reader.
 //! * F20 (random faults) and F56 (listings that change while they run): the simulation.
 //! * F27 to F34 (keys): `engine::copy`, and a few awkward keys in every row. F35 needs keys that are no UTF-8, which
 //!   the sandbox cannot hold; the listing's own tests decode them.

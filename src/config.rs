@@ -266,19 +266,18 @@ impl Config {
 fn explain(error: &figment::Error) -> Error {
     let what = match &error.kind {
         Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => format!("expected {expected}"),
+        Kind::UnknownVariant(_, known) => format!("expected one of {}", known.join(", ")),
         Kind::Message(text) => {
             let said = text.lines().map(str::trim).filter(|line| !line.contains('|'));
             said.filter(|line| !line.is_empty())
                 .collect::<Vec<_>>()
                 .join(": ")
         }
-        other => other.to_string(),
+        Kind::MissingField(_) | Kind::UnknownField(..) | Kind::DuplicateField(_) => error.kind.to_string(),
+        _ => "such a value has no meaning here".to_owned(),
     };
     let mut text = String::from("configuration: ");
-    let file = error
-        .metadata
-        .as_ref()
-        .and_then(|metadata| metadata.source.as_ref());
+    let file = error.metadata.as_ref().and_then(|m| m.source.as_ref());
     let setting = error.path.join(".");
     if let Some(file) = file {
         text += &format!("{file}: ");
@@ -357,6 +356,10 @@ mod tests {
                 "line 2, column",
             ),
             ("token = canary-0123456789", "line 1, column"),
+            (
+                "request_endpoints = 'canary-0123456789'",
+                "one of allowed, refused",
+            ),
         ] {
             let error = load(text).unwrap_err();
             let message = error.message();
@@ -389,11 +392,7 @@ mod tests {
             let error = load(text).unwrap_err();
             assert!(error.message().contains(word), "{text}: {error}");
         }
-        assert!(
-            Config::load(Some(Path::new("no/such/file")))
-                .unwrap_err()
-                .message()
-                .contains("--config")
-        );
+        let missing = Config::load(Some(Path::new("no/such/file"))).unwrap_err();
+        assert!(missing.message().contains("--config"));
     }
 }

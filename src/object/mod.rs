@@ -81,7 +81,7 @@ impl fmt::Debug for ETag {
 }
 
 /// One object of a listing.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Key.
     pub key: Key,

@@ -8,6 +8,8 @@ mod cloud;
 mod copying;
 mod create;
 mod failures;
+#[doc(hidden)]
+pub mod fuzz;
 mod info;
 mod list;
 mod listed;

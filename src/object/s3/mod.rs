@@ -9,6 +9,8 @@ pub(super) mod body;
 mod connector;
 mod documents;
 pub(super) mod errors;
+#[doc(hidden)]
+pub mod fuzz;
 pub(super) mod headers;
 mod listing;
 mod operations;

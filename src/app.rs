@@ -54,6 +54,7 @@ impl App {
     /// `InvalidArgument` for a setting that is wrong; `Conflict` when another process uses the data folder;
     /// `StorageFull`, `PermissionDenied` or `Internal` when it cannot be used.
     pub async fn build(config: &Config, clock: Clock, hooks: Hooks) -> Result<Self> {
+        let authorities = config.authorities()?;
         make_folder(&config.data_dir)?;
         // First of all: it keeps other processes out of the folder.
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.data_dir.join("oms.db")).await?);
@@ -65,9 +66,10 @@ impl App {
         store.recover(clock.now()).await?;
 
         let dispatch: Arc<dyn Dispatch> = Arc::new(LocalDispatch::default());
-        let http = HttpClient::new(NetworkPolicy {
+        let policy = NetworkPolicy {
             allowed: config.allow_networks.clone(),
-        });
+        };
+        let http = HttpClient::trusting(policy, authorities);
         let service = TaskService::new(
             Arc::clone(&store),
             Arc::clone(&dispatch),
@@ -84,7 +86,7 @@ impl App {
             store: Arc::clone(&store),
             dispatch,
             sealer,
-            connect: Arc::new(S3Connector::new(http)),
+            connect: Arc::new(S3Connector::new(http, clock.clone())),
             streams: Streams::new(config.max_streams),
             clock,
             zone: config.zone()?,

@@ -13,6 +13,7 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
+use crate::net::Authorities;
 use crate::object::clouds::{Catalogue, RequestEndpoints};
 use crate::secret::Secret;
 use crate::task::ProjectId;
@@ -22,6 +23,7 @@ use crate::task::spec::{Addressing, Cloud};
 const VARIABLES: &[(&str, Meaning)] = &[
     ("listen", Meaning::Text),
     ("data_dir", Meaning::Text),
+    ("ca_file", Meaning::Text),
     ("allow_networks", Meaning::List),
     ("token", Meaning::Text),
     ("projects", Meaning::List),
@@ -90,7 +92,7 @@ impl Provider for Variables {
     }
 }
 
-/// All settings of the service.
+/// All settings.
 #[derive(Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -100,6 +102,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Networks that stores may be in, besides the public internet; plain HTTP is possible only there.
     pub allow_networks: Vec<IpNet>,
+    /// A PEM file of authorities whose certificates are trusted besides the roots of this machine.
+    pub ca_file: Option<PathBuf>,
     token: Option<String>,
     projects: Vec<String>,
     /// Tasks that run at the same time; more wait.
@@ -142,6 +146,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             data_dir: PathBuf::from("oms-data"),
             allow_networks: Vec::new(),
+            ca_file: None,
             token: None,
             projects: Vec::new(),
             parallel_tasks: 5,
@@ -184,11 +189,8 @@ impl Config {
         if !(1..=4096).contains(&self.max_streams) {
             return Err(Error::invalid("max_streams must lie between 1 and 4096"));
         }
-        if self
-            .token
-            .as_ref()
-            .is_some_and(|token| !(16..=4096).contains(&token.len()))
-        {
+        let fits = |token: &String| (16..=4096).contains(&token.len());
+        if !self.token.as_ref().is_none_or(fits) {
             return Err(Error::invalid("token must have 16 to 4096 characters"));
         }
         Ok(())
@@ -198,6 +200,15 @@ impl Config {
     #[must_use]
     pub fn token(&self) -> Option<Secret> {
         self.token.as_deref().map(Secret::new)
+    }
+
+    /// The authorities of `ca_file`.
+    ///
+    /// # Errors
+    /// `InvalidArgument` that names the setting, for a file without certificates or one that cannot be read.
+    pub fn authorities(&self) -> Result<Authorities> {
+        let read = self.ca_file.as_deref().map(Authorities::read).transpose();
+        Ok(read.map_err(|e| e.during("ca_file"))?.unwrap_or_default())
     }
 
     /// The projects that are served; empty for every one.
@@ -255,19 +266,18 @@ impl Config {
 fn explain(error: &figment::Error) -> Error {
     let what = match &error.kind {
         Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => format!("expected {expected}"),
+        Kind::UnknownVariant(_, known) => format!("expected one of {}", known.join(", ")),
         Kind::Message(text) => {
             let said = text.lines().map(str::trim).filter(|line| !line.contains('|'));
             said.filter(|line| !line.is_empty())
                 .collect::<Vec<_>>()
                 .join(": ")
         }
-        other => other.to_string(),
+        Kind::MissingField(_) | Kind::UnknownField(..) | Kind::DuplicateField(_) => error.kind.to_string(),
+        _ => "such a value has no meaning here".to_owned(),
     };
     let mut text = String::from("configuration: ");
-    let file = error
-        .metadata
-        .as_ref()
-        .and_then(|metadata| metadata.source.as_ref());
+    let file = error.metadata.as_ref().and_then(|m| m.source.as_ref());
     let setting = error.path.join(".");
     if let Some(file) = file {
         text += &format!("{file}: ");
@@ -346,6 +356,10 @@ mod tests {
                 "line 2, column",
             ),
             ("token = canary-0123456789", "line 1, column"),
+            (
+                "request_endpoints = 'canary-0123456789'",
+                "one of allowed, refused",
+            ),
         ] {
             let error = load(text).unwrap_err();
             let message = error.message();
@@ -378,11 +392,7 @@ mod tests {
             let error = load(text).unwrap_err();
             assert!(error.message().contains(word), "{text}: {error}");
         }
-        assert!(
-            Config::load(Some(Path::new("no/such/file")))
-                .unwrap_err()
-                .message()
-                .contains("--config")
-        );
+        let missing = Config::load(Some(Path::new("no/such/file"))).unwrap_err();
+        assert!(missing.message().contains("--config"));
     }
 }

@@ -42,7 +42,7 @@ pub enum ErrorKind {
     Integrity,
     /// The other side does not know the operation, or refuses this form of it for good.
     Unsupported,
-    /// Refused by the operator's network policy.
+    /// Refused by the operator's network policy, or for a certificate that is not good.
     Forbidden,
     /// A defect of ours, or an answer that makes no sense.
     Internal,

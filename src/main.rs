@@ -16,6 +16,9 @@ use oms::{api, demo};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+/// `SIGXFSZ`, which a write beyond a limit on the size of files (`ulimit -f`, `LimitFSIZE=`) sends.
+const FILE_TOO_LARGE: i32 = 25;
+
 /// Object storage migration as a service: copies buckets between S3-compatible stores, and brings paused or failed
 /// tasks to their end.
 #[derive(Parser)]
@@ -75,6 +78,9 @@ struct Serve {
     /// Without it only stores on the public internet are reached, and only over HTTPS.
     #[arg(long = "allow-network", value_name = "CIDR")]
     allow_network: Vec<IpNet>,
+    /// A PEM file of authorities whose certificates are trusted besides the roots of this machine.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -142,6 +148,7 @@ async fn serve_until(serve: Serve, shutdown: CancellationToken) -> Result<ExitCo
         config.data_dir = data_dir;
     }
     config.allow_networks.extend(serve.allow_network);
+    config.ca_file = serve.ca_file.or(config.ca_file);
 
     let listener = listen_on(config.listen)?;
     let address = listener
@@ -186,6 +193,8 @@ fn on_signal() -> Result<CancellationToken> {
     let failed = |error| Error::internal("signals cannot be received").with_source(error);
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    // Once it was received here, it ends the process no more: the write fails instead, and is reported like any other.
+    drop(signal(SignalKind::from_raw(FILE_TOO_LARGE)).map_err(failed)?);
     let shutdown = CancellationToken::new();
     let token = shutdown.clone();
     // Ends with the runtime, which ends with the process.

@@ -21,6 +21,8 @@ pub fn start(format: LogFormat, level: &str) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // A line that standard error does not take, as on a full disk, is lost: to tell standard error of it would panic.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal());
     // Fails only when logging was begun before, and then it already works.
     match format {

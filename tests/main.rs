@@ -14,6 +14,8 @@ mod contract;
 mod engine;
 // Crashes and other faults: what they leave behind.
 mod faults;
+// Bytes that nobody would send, for every parser.
+mod fuzz;
 // Used from outside: by a browser, by generated clients, by a fuzzer, as a process that is killed.
 mod outside;
 // The program between two real S3 servers.

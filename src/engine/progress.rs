@@ -22,6 +22,12 @@ impl Progress {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Bytes so far.
+    #[cfg(test)]
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
     /// Bytes per second over the last five seconds.
     pub fn speed(&self, now: Instant) -> i64 {
         let bytes = self.bytes.load(Ordering::Relaxed);

@@ -73,7 +73,8 @@ pub fn metered(
         left: length.into(),
         throttle: Arc::clone(throttle),
         progress: Arc::clone(progress),
-        wait: None,
+        // A body of one frame is never asked for a second: it has to wait before, or small objects would know no limit.
+        wait: nap(throttle.owed(now())),
         hash: (hashing == Hashing::Md5).then(Md5::new),
         watch: watch.clone(),
     };
@@ -94,6 +95,11 @@ impl Metered {
     }
 }
 
+/// The time of the timers that are waited for.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
 /// A short part of a wait, so that a rate that is changed meanwhile counts soon.
 fn nap(wait: Duration) -> Option<Pin<Box<Sleep>>> {
     const LONGEST: Duration = Duration::from_millis(250);
@@ -111,7 +117,7 @@ impl http_body::Body for Metered {
         let this = &mut *self;
         while let Some(wait) = &mut this.wait {
             ready!(wait.as_mut().poll(cx));
-            this.wait = nap(this.throttle.owed(Instant::now()));
+            this.wait = nap(this.throttle.owed(now()));
         }
         let frame = match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
             None => {
@@ -146,7 +152,7 @@ impl http_body::Body for Metered {
         if this.left == Some(0) {
             this.hand_over_hash();
         }
-        this.wait = nap(this.throttle.spend(data.len(), Instant::now()));
+        this.wait = nap(this.throttle.spend(data.len(), now()));
         Poll::Ready(Some(Ok(frame)))
     }
 
@@ -205,5 +211,80 @@ mod tests {
             assert_eq!(bytes.unwrap_err().kind(), ErrorKind::Integrity);
             assert_eq!(watch.take_error().unwrap().kind(), ErrorKind::Integrity);
         }
+    }
+
+    /// A source that sends a frame of this many bytes every ten milliseconds, and how many bytes have passed of it.
+    struct Flow {
+        throttle: Arc<Throttle>,
+        progress: Arc<Progress>,
+        reading: tokio::task::JoinHandle<()>,
+    }
+
+    const FRAME: [u8; 1_000] = [7; 1_000];
+
+    impl Flow {
+        fn new(rate: Option<u64>) -> Self {
+            let (throttle, progress) = (Arc::new(Throttle::new(rate)), Arc::new(Progress::default()));
+            let frames = stream::unfold((), |()| async {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                Some((Ok(Frame::data(Bytes::from_static(&FRAME))), ()))
+            });
+            let endless = StreamBody::new(frames).boxed_unsync();
+            let (mut body, _) = metered(endless, u64::MAX, &throttle, &progress, Hashing::None);
+            let reading = tokio::spawn(async move { while body.frame().await.is_some() {} });
+            Self {
+                throttle,
+                progress,
+                reading,
+            }
+        }
+
+        /// Bytes that pass in so many seconds.
+        async fn passes(&self, seconds: u64) -> u64 {
+            let before = self.progress.bytes();
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            self.progress.bytes() - before
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rate_that_changes_while_a_body_streams_counts_within_a_second() {
+        let flow = Flow::new(None);
+        // A frame every ten milliseconds, of timers that count in milliseconds.
+        let free = flow.passes(1).await;
+        assert!((80_000..=100_000).contains(&free), "{free}");
+        // Lowered: a burst of a quarter of a second, and a frame that was under way.
+        flow.throttle.set(Some(10_000));
+        let first = flow.passes(1).await;
+        assert!(first <= 10_000 + 3_500, "{first}");
+        let limited = flow.passes(10).await;
+        assert!((90_000..=101_000).contains(&limited), "{limited}");
+        // Lowered so far that hours are owed, and lifted.
+        flow.throttle.set(Some(1));
+        assert!(flow.passes(60).await <= 2_000);
+        flow.throttle.set(None);
+        let lifted = flow.passes(1).await;
+        assert!(lifted >= 60_000, "{lifted}");
+        flow.reading.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bodies_of_one_frame_keep_to_the_rate_too() {
+        let throttle = Arc::new(Throttle::new(Some(1_000)));
+        let progress = Arc::new(Progress::default());
+        let began = tokio::time::Instant::now();
+        for _ in 0..40 {
+            let frame = Ok(Frame::data(Bytes::from_static(&[0; 200])));
+            let whole = StreamBody::new(stream::iter([frame])).boxed_unsync();
+            let (mut body, _) = metered(whole, 200, &throttle, &progress, Hashing::None);
+            // Like a connection, which reads what was announced and asks for no more.
+            body.frame().await.unwrap().unwrap();
+        }
+        let took = began.elapsed();
+        // 8,000 bytes, of which a burst of 250 and the last 200 cost no time.
+        assert!(
+            took >= Duration::from_millis(7_500) && took <= Duration::from_millis(8_200),
+            "{took:?}"
+        );
     }
 }

@@ -5,6 +5,7 @@
 //! between. Redirects are not followed and no proxy is used.
 
 mod policy;
+mod tls;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -20,7 +21,7 @@ use bytes::Bytes;
 use http::{Request, Response, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, MaybeHttpsStream};
+use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::client::legacy::{Client, Error as ClientError};
@@ -30,6 +31,8 @@ use tokio::sync::OnceCell;
 use tower_service::Service;
 
 pub use self::policy::{NetworkPolicy, Refused, Scheme};
+pub use self::tls::Authorities;
+use self::tls::TlsUnusable;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A request's body.
@@ -67,9 +70,15 @@ impl fmt::Debug for HttpClient {
 }
 
 impl HttpClient {
-    /// Makes a client. Root certificates are loaded at the first connection over TLS.
+    /// Makes a client that trusts the root certificates of this machine; they are loaded at the first connection over TLS.
     #[must_use]
     pub fn new(policy: NetworkPolicy) -> Self {
+        Self::trusting(policy, Authorities::default())
+    }
+
+    /// Makes a client that trusts these authorities too.
+    #[must_use]
+    pub fn trusting(policy: NetworkPolicy, authorities: Authorities) -> Self {
         let policy = Arc::new(policy);
         let connector = |scheme| {
             let resolver = Resolver {
@@ -87,6 +96,7 @@ impl HttpClient {
             plain: connector(Scheme::Http),
             below_tls: connector(Scheme::Https),
             tls: OnceCell::new(),
+            authorities,
             policy,
         }));
         let client = Client::builder(TokioExecutor::new())
@@ -103,9 +113,8 @@ impl HttpClient {
     /// of connecting.
     ///
     /// # Errors
-    /// `Forbidden` where the policy refuses the host (never worth a retry), `Timeout` when connecting took too long,
-    /// `InvalidArgument` for a certificate that is not trusted, `Unsupported` for an answer with oversized headers,
-    /// `Unavailable` otherwise. An error of the request's body is in the chain of sources.
+    /// `Forbidden` where the policy refuses the host, or its certificate is not good (never worth a retry), `Timeout` when
+    /// connecting took too long, `Unsupported` for an answer with oversized headers, `Unavailable` otherwise. An error of the request's body is in the chain of sources.
     pub async fn request(&self, request: Request<RequestBody>) -> Result<Response<Incoming>> {
         let authority = request.uri().authority().cloned();
         self.client.request(request).await.map_err(|error| {
@@ -147,10 +156,15 @@ fn translate(host: &str, error: ClientError) -> Error {
     } else if let Some(problem) = cause::<TlsUnusable>(&error) {
         (ErrorKind::InvalidArgument, problem.to_string())
     } else if let Some(rustls::Error::InvalidCertificate(reason)) = cause::<rustls::Error>(&error) {
-        let text = format!("the certificate of {host} is not trusted: {reason}");
-        (ErrorKind::InvalidArgument, text)
+        let error = Error::new(ErrorKind::Forbidden, tls::refused(host, reason));
+        return error.with_code("CertificateRefused");
     } else if cause::<TooSlow>(&error).is_some() || io_kind == Some(io::ErrorKind::TimedOut) {
         (ErrorKind::Timeout, format!("connecting to {host} took too long"))
+    } else if cause::<Unresolved>(&error).is_some() {
+        let text = format!("the name {host} cannot be resolved");
+        (ErrorKind::Unavailable, text)
+    } else if error.is_connect() && io_kind == Some(io::ErrorKind::ConnectionRefused) {
+        (ErrorKind::Unavailable, format!("{host} refuses the connection"))
     } else if error.is_connect() {
         (ErrorKind::Unavailable, format!("cannot connect to {host}"))
     } else if cause::<hyper::Error>(&error).is_some_and(hyper::Error::is_parse_too_large) {
@@ -175,26 +189,24 @@ impl fmt::Display for TooSlow {
 
 impl StdError for TooSlow {}
 
+/// A name without an address.
 #[derive(Debug)]
-struct TlsUnusable(String);
+struct Unresolved(io::Error);
 
-impl fmt::Display for TlsUnusable {
+impl fmt::Display for Unresolved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "https needs root certificates (package ca-certificates, or SSL_CERT_FILE): {}",
-            self.0
-        )
+        self.0.fmt(f)
     }
 }
 
-impl StdError for TlsUnusable {}
+impl StdError for Unresolved {}
 
 struct Connectors {
     policy: Arc<NetworkPolicy>,
     plain: Connector,
     below_tls: Connector,
     tls: OnceCell<HttpsConnector<Connector>>,
+    authorities: Authorities,
 }
 
 impl Connectors {
@@ -220,22 +232,12 @@ impl Connectors {
     /// Loads the root certificates once; a failure is tried again with the next connection.
     async fn tls(&self) -> Result<HttpsConnector<Connector>, BoxError> {
         let connector = self.tls.get_or_try_init(|| async {
-            let config = tokio::task::spawn_blocking(tls_config).await??;
+            let authorities = self.authorities.clone();
+            let config = tokio::task::spawn_blocking(move || tls::config(&authorities)).await??;
             Ok::<_, BoxError>(HttpsConnector::from((self.below_tls.clone(), config)))
         });
         Ok(connector.await?.clone())
     }
-}
-
-fn tls_config() -> Result<rustls::ClientConfig, BoxError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_native_roots()
-        .map_err(|error| TlsUnusable(error.to_string()))?
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
 }
 
 #[derive(Clone)]
@@ -279,7 +281,8 @@ impl Service<Name> for Resolver {
     fn call(&mut self, name: Name) -> Self::Future {
         let Self { policy, scheme } = self.clone();
         Box::pin(async move {
-            let mut found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let looked_up = tokio::net::lookup_host((name.as_str(), 0)).await;
+            let mut found: Vec<SocketAddr> = looked_up.map_err(Unresolved)?.collect();
             let resolved = !found.is_empty();
             found.retain(|address| policy.check(address.ip(), scheme).is_ok());
             if resolved && found.is_empty() {

@@ -151,7 +151,7 @@ impl HttpReader {
 
 /// Where the policy refuses an address, the code says which kind of name it had: those of the OMS reference.
 fn forbidden(uri: &Uri, error: Error) -> Error {
-    if error.kind() != ErrorKind::Forbidden {
+    if error.kind() != ErrorKind::Forbidden || error.code().is_some() {
         return error;
     }
     let host = uri.host().unwrap_or_default();

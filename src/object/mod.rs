@@ -35,7 +35,7 @@ pub type Body = UnsyncBoxBody<Bytes, Error>;
 pub type SharedStore = Arc<dyn ObjectStore>;
 
 /// One object of a listing.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Key.
     pub key: Key,

@@ -5,7 +5,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
 use http_body::Frame;
+use http_body_util::{BodyStream, StreamBody};
 use s3s::{Body, StdError};
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +24,15 @@ pub(super) enum End {
     Stall,
     /// The connection is reset through this token.
     Reset(CancellationToken),
+}
+
+/// A body after white space that comes in pieces, each after a pause.
+pub(super) fn after_white_space(inner: Body, pieces: u32, pause: Duration) -> Body {
+    let white = stream::iter(0..pieces).then(move |_| async move {
+        tokio::time::sleep(pause).await;
+        Ok(Frame::data(Bytes::from_static(b" \n")))
+    });
+    Body::http_body_unsync(StreamBody::new(white.chain(BodyStream::new(inner))))
 }
 
 /// A body that is changed on its way out.

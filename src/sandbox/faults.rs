@@ -45,6 +45,15 @@ pub enum Fault {
         /// S3 error code in the XML body.
         code: String,
     },
+    /// Sends white space before the document of the answer, as Amazon S3 does to keep a connection while it works.
+    WhiteSpace {
+        /// How often.
+        pieces: u32,
+        /// How long before each.
+        pause: Duration,
+        /// S3 error code of the document, with which nothing is done; the usual one without.
+        error: Option<String>,
+    },
     /// Announces and sends this many bytes more than there are.
     ExtraBytes(u64),
     /// Announces and sends exactly this many bytes: the body cut, or filled up with zeros.

@@ -9,8 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -23,7 +22,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use super::body::{End, FaultBody};
+use super::answer::{document, error_answer, set_request_id};
+use super::body::{End, FaultBody, after_white_space};
 use super::bucket::Store;
 use super::faults::{Fault, FaultPlan};
 use super::operation::{Call, Operation, classify};
@@ -196,6 +196,17 @@ impl Front {
                 entry.status = Some(200);
                 return Ok(error_answer(StatusCode::OK, code, None, &id));
             }
+            Some(Fault::WhiteSpace {
+                pieces,
+                pause,
+                error: Some(code),
+            }) => {
+                drain(request.body_mut()).await;
+                entry.status = Some(200);
+                let (head, body) = error_answer(StatusCode::OK, code, None, &id).into_parts();
+                let body = after_white_space(body, *pieces, *pause);
+                return Ok(HttpResponse::from_parts(head, body));
+            }
             Some(Fault::OkWithBody { content_type, body }) => {
                 drain(request.body_mut()).await;
                 entry.status = Some(200);
@@ -257,38 +268,6 @@ async fn drain(body: &mut Incoming) {
     while let Some(Ok(_)) = body.frame().await {}
 }
 
-fn set_request_id(response: &mut HttpResponse, id: &str) {
-    if let Ok(id) = HeaderValue::from_str(id) {
-        response.headers_mut().insert("x-amz-request-id", id);
-    }
-}
-
-fn error_answer(status: StatusCode, code: &str, retry_after: Option<&str>, id: &str) -> HttpResponse {
-    let code = quick_xml::escape::escape(code);
-    let document = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
-         <Error><Code>{code}</Code><Message>a planned fault</Message><RequestId>{id}</RequestId></Error>"
-    );
-    let mut response = HttpResponse::new(Body::from(document));
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
-    if let Some(Ok(value)) = retry_after.map(HeaderValue::from_str) {
-        response.headers_mut().insert(RETRY_AFTER, value);
-    }
-    set_request_id(&mut response, id);
-    response
-}
-
-fn document(content_type: &str, body: Bytes) -> HttpResponse {
-    let mut response = HttpResponse::new(Body::from(body));
-    if let Ok(value) = HeaderValue::from_str(content_type) {
-        response.headers_mut().insert(CONTENT_TYPE, value);
-    }
-    response
-}
-
 /// Applies the faults that act on the headers or the body of an answer.
 fn spoil(response: HttpResponse, fault: &Fault, reset: CancellationToken) -> HttpResponse {
     let (mut parts, body) = response.into_parts();
@@ -321,6 +300,10 @@ fn spoil(response: HttpResponse, fault: &Fault, reset: CancellationToken) -> Htt
         Fault::WrongLength(wanted) => {
             announce = Some(wanted);
             FaultBody::cut(body, wanted, End::Finish).fill(wanted.saturating_sub(length))
+        }
+        Fault::WhiteSpace { pieces, pause, .. } => {
+            parts.headers.remove(CONTENT_LENGTH);
+            return HttpResponse::from_parts(parts, after_white_space(body, pieces, pause));
         }
         Fault::CorruptBody { at } => FaultBody::new(body).flip(at.min(length.saturating_sub(1))),
         Fault::Status { .. }

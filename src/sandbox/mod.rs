@@ -4,6 +4,7 @@
 //! away. It speaks real HTTP and checks signatures; [`FaultPlan`] makes it break in the ways that networks and
 //! stores do. It keeps nothing on disk.
 
+mod answer;
 mod body;
 mod bucket;
 mod faults;

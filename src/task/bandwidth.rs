@@ -1,5 +1,9 @@
 //! Bandwidth windows: how fast a task may go at which time of the day.
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::UnixMillis;
 use crate::error::{Error, Result};
 
 const DAY: u16 = 24 * 60;
@@ -66,6 +70,13 @@ impl BandwidthPolicy {
         &self.0
     }
 
+    /// The limit at `now`, in bytes per second. The windows follow the clock on the wall of `zone`: where an hour comes
+    /// twice, so does its window; where it is left out, its window is as well.
+    #[must_use]
+    pub fn limit(&self, now: UnixMillis, zone: &TimeZone) -> Option<u64> {
+        self.limit_at(minute_of_day(now, zone))
+    }
+
     /// The limit at `minute` of the day in bytes per second; `None` outside all windows: unlimited.
     #[must_use]
     pub fn limit_at(&self, minute: u16) -> Option<u64> {
@@ -74,6 +85,13 @@ impl BandwidthPolicy {
             .find(|w| w.contains(minute))
             .map(|w| w.max_bytes_per_second)
     }
+}
+
+fn minute_of_day(now: UnixMillis, zone: &TimeZone) -> u16 {
+    let time = Timestamp::from_millisecond(now.0)
+        .unwrap_or_default()
+        .to_zoned(zone.clone());
+    u16::from(time.hour().unsigned_abs()) * 60 + u16::from(time.minute().unsigned_abs())
 }
 
 #[cfg(test)]
@@ -123,5 +141,138 @@ mod tests {
             BandwidthPolicy::new(vec![window(0, 1440)]).unwrap_err().code(),
             Some("OMS.0087")
         );
+    }
+
+    fn zone(name: &str) -> TimeZone {
+        TimeZone::get(name).unwrap()
+    }
+
+    fn moment(text: &str) -> UnixMillis {
+        UnixMillis(text.parse::<Timestamp>().unwrap().as_millisecond())
+    }
+
+    #[test]
+    fn windows_follow_the_time_zone() {
+        let noon = moment("2026-11-18T12:00:00Z");
+        assert_eq!(minute_of_day(noon, &TimeZone::UTC), 12 * 60);
+        assert_eq!(minute_of_day(noon, &zone("Asia/Shanghai")), 20 * 60);
+    }
+
+    #[test]
+    fn an_hour_that_comes_twice_or_not_at_all_has_its_window_as_often() {
+        // Zone, window from the first to the last hour, and moments with whether the window holds.
+        type Row = (&'static str, (u16, u16), &'static [(&'static str, bool)]);
+        let rows: &[Row] = &[
+            // 02:00 becomes 03:00.
+            (
+                "Europe/Berlin",
+                (2, 2),
+                &[
+                    ("2026-03-29T00:59:59Z", false),
+                    ("2026-03-29T01:00:00Z", false),
+                    ("2026-03-28T01:30:00Z", true),
+                    ("2026-03-30T00:30:00Z", true),
+                ],
+            ),
+            // 03:00 becomes 02:00 again.
+            (
+                "Europe/Berlin",
+                (2, 2),
+                &[
+                    ("2026-10-24T23:59:59Z", false),
+                    ("2026-10-25T00:00:00Z", true),
+                    ("2026-10-25T00:59:59Z", true),
+                    ("2026-10-25T01:00:00Z", true),
+                    ("2026-10-25T01:59:59Z", true),
+                    ("2026-10-25T02:00:00Z", false),
+                ],
+            ),
+            (
+                "America/New_York",
+                (1, 2),
+                &[
+                    ("2026-03-08T05:59:59Z", false),
+                    ("2026-03-08T06:00:00Z", true),
+                    ("2026-03-08T06:59:59Z", true),
+                    ("2026-03-08T07:00:00Z", false),
+                    ("2026-11-01T04:59:59Z", false),
+                    ("2026-11-01T05:00:00Z", true),
+                    ("2026-11-01T06:30:00Z", true),
+                    ("2026-11-01T07:59:59Z", true),
+                    ("2026-11-01T08:00:00Z", false),
+                ],
+            ),
+            // There is no midnight: 00:00 becomes 01:00. A window over midnight goes on.
+            (
+                "America/Sao_Paulo",
+                (23, 4),
+                &[
+                    ("2018-11-04T01:59:59Z", false),
+                    ("2018-11-04T02:00:00Z", true),
+                    ("2018-11-04T02:59:59Z", true),
+                    ("2018-11-04T03:00:00Z", true),
+                    ("2018-11-04T06:59:59Z", true),
+                    ("2018-11-04T07:00:00Z", false),
+                ],
+            ),
+            (
+                "Asia/Beirut",
+                (0, 0),
+                &[
+                    ("2022-03-26T21:59:59Z", false),
+                    ("2022-03-26T22:00:00Z", false),
+                    ("2022-03-27T20:59:59Z", false),
+                    ("2022-03-27T21:00:00Z", true),
+                    ("2022-03-27T21:59:59Z", true),
+                    ("2022-03-27T22:00:00Z", false),
+                ],
+            ),
+        ];
+        for (name, (first, last), moments) in rows {
+            let policy = BandwidthPolicy::new(vec![window(first * 60, last * 60 + 59)]).unwrap();
+            for (text, holds) in *moments {
+                let limit = policy.limit(moment(text), &zone(name));
+                assert_eq!(limit.is_some(), *holds, "{name} {first}-{last} at {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn at_every_minute_the_limit_is_that_of_the_time_on_the_wall() {
+        let windows = [(1380, 59, 1), (60, 179, 2), (180, 180, 3), (182, 1379, 4)];
+        let policy = windows.map(|(start, end, max_bytes_per_second)| BandwidthWindow {
+            start,
+            end,
+            max_bytes_per_second,
+        });
+        let policy = BandwidthPolicy::new(policy.to_vec()).unwrap();
+        for (name, day) in [
+            ("UTC", "2026-12-31T00:00:00Z"),
+            ("Europe/Berlin", "2026-03-28T12:00:00Z"),
+            ("Europe/Berlin", "2026-10-24T12:00:00Z"),
+            ("America/New_York", "2026-10-31T12:00:00Z"),
+            ("America/Sao_Paulo", "2018-11-03T12:00:00Z"),
+            ("Asia/Beirut", "2022-03-26T12:00:00Z"),
+            // By half an hour, and a zone of 45 minutes.
+            ("Australia/Lord_Howe", "2026-10-03T12:00:00Z"),
+            ("Asia/Kathmandu", "2026-01-01T00:00:00Z"),
+            // A whole day is left out.
+            ("Pacific/Apia", "2011-12-29T20:00:00Z"),
+        ] {
+            let zone = zone(name);
+            for minute in 0..2 * 24 * 60 {
+                let now = UnixMillis(moment(day).0 + minute * 60_000);
+                let wall = Timestamp::from_millisecond(now.0).unwrap();
+                let wall = wall.to_zoned(zone.clone()).strftime("%H:%M").to_string();
+                let wanted = match wall.as_str() {
+                    "03:00" => Some(3),
+                    "03:01" => None,
+                    wall if wall >= "23:00" || wall <= "00:59" => Some(1),
+                    wall if wall <= "02:59" => Some(2),
+                    _ => Some(4),
+                };
+                assert_eq!(policy.limit(now, &zone), wanted, "{name} {day} +{minute}: {wall}");
+            }
+        }
     }
 }

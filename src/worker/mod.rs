@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::{Id, JoinSet};
@@ -28,9 +27,7 @@ use crate::error::Result;
 use crate::object::Connect;
 use crate::secret::Sealer;
 use crate::store::{ClaimedTask, Ending, ShardScope, Store};
-use crate::task::{
-    BandwidthPolicy, Clock, PassInfo, PassKind, Reason, StartMode, State, Task, TaskId, UnixMillis,
-};
+use crate::task::{BandwidthPolicy, Clock, PassInfo, PassKind, Reason, StartMode, State, Task, TaskId};
 
 /// How long the probes may go on after a stop, to remove what they wrote.
 const PROBE_GRACE: Duration = Duration::from_secs(1);
@@ -222,14 +219,7 @@ async fn watch(
 }
 
 fn limit(parts: &Parts, policy: &BandwidthPolicy) -> Option<u64> {
-    policy.limit_at(minute_of_day(parts.clock.now(), &parts.zone))
-}
-
-fn minute_of_day(now: UnixMillis, zone: &TimeZone) -> u16 {
-    let time = Timestamp::from_millisecond(now.0)
-        .unwrap_or_default()
-        .to_zoned(zone.clone());
-    u16::from(time.hour().unsigned_abs()) * 60 + u16::from(time.minute().unsigned_abs())
+    policy.limit(parts.clock.now(), &parts.zone)
 }
 
 /// Probes, opens the pass, runs it, and writes the end.
@@ -353,16 +343,6 @@ fn pass_kind(mode: StartMode, last: Option<PassInfo>) -> PassKind {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn windows_follow_the_time_zone() {
-        let noon = UnixMillis(1_795_003_200_000); // 2026-11-18 12:00 UTC
-        assert_eq!(minute_of_day(noon, &TimeZone::UTC), 12 * 60);
-        assert_eq!(
-            minute_of_day(noon, &TimeZone::get("Asia/Shanghai").unwrap()),
-            20 * 60
-        );
-    }
 
     #[test]
     fn an_unfinished_pass_is_gone_on_with() {

@@ -44,6 +44,8 @@ const BOUNDARIES: &[(&str, &[&str])] = &[
     ("hyper", &["object", "net", "sandbox", "demo"]),
     ("hyper_util", &["object", "net", "sandbox", "demo"]),
     ("hyper_rustls", &["object", "net", "sandbox", "demo"]),
+    ("rustls", &["net"]),
+    ("rustls_native_certs", &["net"]),
     ("aws_sigv4", &["object"]),
     ("aws_credential_types", &["object"]),
     ("quick_xml", &["object", "sandbox"]),

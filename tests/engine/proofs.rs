@@ -41,7 +41,7 @@ fn wrong_tag() -> Fault {
 
 /// A rig that keeps objects of up to this many bytes in one piece, where that proves them.
 async fn rig(whole: u64) -> Rig {
-    Rig::quick_with(Arc::new(TempDir::new().unwrap()), whole).await
+    Rig::quick_whole(Arc::new(TempDir::new().unwrap()), whole).await
 }
 
 /// Runs a task over everything, and checks what came of it.

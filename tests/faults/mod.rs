@@ -1,7 +1,10 @@
 //! What faults leave behind: nothing wrong.
 
 mod breaker;
+mod clock;
+mod connect;
 mod crash;
+mod disk;
 mod ledger;
 mod matrix;
 mod missing;

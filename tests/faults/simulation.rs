@@ -48,7 +48,7 @@ async fn simulate(seed: u64) {
     let mut history = History::of(&stores);
     let folder = Arc::new(TempDir::new().unwrap());
     let whole = if random.random_bool(0.5) { u64::MAX } else { 0 };
-    let mut rig = Rig::quick_with(Arc::clone(&folder), whole).await;
+    let mut rig = Rig::quick_whole(Arc::clone(&folder), whole).await;
     add_faults(&stores, &mut random);
     let id = rig.create(stores.order()).await;
     for _ in 0..random.random_range(0..=EVENTS) {
@@ -57,7 +57,7 @@ async fn simulate(seed: u64) {
         match random.random_range(0..6) {
             0 | 1 => {
                 rig.kill().await;
-                rig = Rig::quick_with(Arc::clone(&folder), whole).await;
+                rig = Rig::quick_whole(Arc::clone(&folder), whole).await;
             }
             2 => {
                 let state = rig.task(id).await.state;

@@ -7,8 +7,9 @@ use std::time::Duration;
 use reqwest::Method;
 
 use crate::support::binary::{Home, oms, oms_once};
-use crate::support::rig::PATIENCE;
-use crate::support::service::Caller;
+use crate::support::rig::{PATIENCE, Stores};
+use crate::support::service::{Caller, FAILED, create_body, fill, start_body};
+use crate::support::tls::{Authority, Shows, TlsFront};
 use crate::support::tools::run;
 
 async fn may_list(caller: &Caller) -> u16 {
@@ -147,6 +148,8 @@ async fn wrong_settings_are_refused_in_one_line_that_names_them_and_shows_no_val
         ("token = ['canary-0123456789']", "token"),
         ("token = 12345678901234567", "token"),
         ("projects = ['a b']", "project"),
+        ("ca_file = 'no/such/file'", "ca_file"),
+        ("ca_file = '/dev/null'", "ca_file"),
         (
             "[[regions]]\ncloud = 'X'\nregion = 'r'\nendpoint = 'http://h'",
             "cloud",
@@ -289,4 +292,48 @@ async fn supervisors_can_ask_without_a_token() {
         status.success() && took < Duration::from_secs(3),
         "{status} after {took:?}"
     );
+}
+
+#[tokio::test]
+async fn stores_behind_certificates_of_a_private_authority_are_reached() {
+    let stores = Stores::new().await;
+    fill(&stores, 20);
+    let authority = Authority::new();
+    let source = TlsFront::before(&stores.source, &authority, Shows::Good).await;
+    let target = TlsFront::before(&stores.target, &authority, Shows::Good).await;
+    let mut order = create_body(&stores);
+    order["src_node"]["endpoint"] = source.endpoint().into();
+    order["dst_node"]["endpoint"] = target.endpoint().into();
+    let file = authority.file();
+    let home = Home::new();
+
+    let mut untold = home.serve().await;
+    let caller = untold.caller(&home.token());
+    let task = caller.create(&order).await;
+    let failed = caller.wait(task, "fail", |task| task["status"] == FAILED).await;
+    let reason = failed["error_reason"]["error_msg"].as_str().unwrap();
+    assert!(reason.contains("ca_file"), "it names the way out: {failed:#}");
+    assert!(untold.terminate().await.0.success());
+
+    // Each of the ways to set it.
+    let mut by_flag = home.command();
+    by_flag.arg("--ca-file").arg(&file);
+    let mut by_variable = home.command();
+    by_variable.env("OMS_CA_FILE", &file);
+    let mut by_config = home.command();
+    let config = home.write("oms.toml", &format!("ca_file = '{}'", file.display()));
+    by_config.args(["--config", &config]);
+    for (n, command) in [by_flag, by_variable, by_config].into_iter().enumerate() {
+        let mut serve = home.spawn(command).await;
+        let caller = serve.caller(&home.token());
+        if n == 0 {
+            caller.update(task, &start_body(&stores)).await;
+            caller.wait_until_succeeded(task).await;
+            stores.assert_same();
+        } else {
+            let again = caller.create(&order).await;
+            caller.wait_until_succeeded(again).await;
+        }
+        assert!(serve.terminate().await.0.success());
+    }
 }

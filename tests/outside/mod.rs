@@ -6,6 +6,8 @@ mod browser;
 mod clients;
 // The command line, its settings and its mistakes.
 mod command;
+// A disk that takes no more.
+mod full;
 // Requests that nobody thought of.
 mod fuzz;
 // Ends of the process at any moment, and what the next one makes of it.

@@ -6,8 +6,9 @@ use oms::sandbox::{Fault, FaultRule, Operation};
 use serde_json::Value;
 
 use crate::support::binary::{Home, Serve};
-use crate::support::rig::{SOURCE, Stores};
+use crate::support::rig::{PATIENCE, SOURCE, Stores};
 use crate::support::service::{Caller, PAUSED, RUNNING, Service, create_body, fill, slow_down, start_body};
+use crate::support::tools::run;
 
 /// Small objects; [`fill`] adds one.
 const OBJECTS: usize = 600;
@@ -144,4 +145,23 @@ async fn a_paused_task_stays_paused_over_restarts() {
     caller.update(task, &start_body(&stores)).await;
     caller.wait_until_succeeded(task).await;
     assert!(third.terminate().await.0.success());
+}
+
+#[tokio::test]
+async fn a_second_process_does_not_disturb_the_task_of_the_first() {
+    let (home, stores) = (Home::new(), Stores::new().await);
+    let (mut serve, caller, task) = under_way(&home, &stores).await;
+    let before = caller.show(task).await;
+    for _ in 0..3 {
+        let second = run(home.command(), PATIENCE).await;
+        assert_eq!(second.status.code(), Some(1), "{}", second.shown());
+        assert!(second.stderr.contains("another process"), "{}", second.shown());
+    }
+    let ended = caller.wait_until_succeeded(task).await;
+    assert_eq!(ended["start_time"], before["start_time"]);
+    assert_eq!(ended["total_num"], stores.source.keys(SOURCE).len(), "{ended:#}");
+    // One probe of two objects: nobody has taken the task up a second time.
+    assert_eq!(stores.target.requests_count(Operation::DeleteObject), 2);
+    stores.assert_same();
+    assert!(serve.terminate().await.0.success());
 }

@@ -43,6 +43,15 @@ pub struct Serve {
     err: PathBuf,
 }
 
+/// How large the files of a process may get.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Files {
+    /// As large as they like.
+    Free,
+    /// No byte may be written to any.
+    NoByte,
+}
+
 impl Home {
     /// A new one; the data folder in it does not exist yet.
     pub fn new() -> Self {
@@ -186,6 +195,21 @@ impl Serve {
             "it ended before it was killed: {status}\n{}",
             self.printed()
         );
+    }
+
+    /// Lets it write to files, or lets every such write fail, as on a disk that takes no more.
+    pub fn limit(&self, files: Files) {
+        // The soft limit alone: only a superuser may raise the hard one again.
+        let limit = match files {
+            Files::Free => "unlimited:",
+            Files::NoByte => "0:",
+        };
+        let pid = self.child.id().to_string();
+        let done = Command::new("prlimit")
+            .args(["--pid", &pid, &format!("--fsize={limit}")])
+            .status()
+            .expect("prlimit of util-linux");
+        assert!(done.success(), "prlimit --fsize={limit}: {done}");
     }
 
     /// The most memory it ever had resident, in MiB.

@@ -6,6 +6,7 @@ pub mod checker;
 pub mod ledger;
 pub mod rig;
 pub mod service;
+pub mod tls;
 pub mod tools;
 pub mod web;
 pub mod weed;

@@ -12,18 +12,16 @@ use oms::engine::layout::Sizes;
 use oms::engine::limit::Streams;
 use oms::engine::retry::Pace;
 use oms::error::ErrorKind;
-use oms::net::{HttpClient, NetworkPolicy};
+use oms::net::{Authorities, HttpClient, NetworkPolicy};
 use oms::object::clouds::{Catalogue, RequestEndpoints};
 use oms::object::s3::{S3Connector, Timeouts};
 use oms::sandbox::{Sandbox, SandboxOptions};
 use oms::secret::{Credentials, KEY_LEN, KeyPair, Sealer, Secret};
 use oms::service::{CreateTask, PlaceRequest, TaskService};
 use oms::store::Store;
-use oms::store::sqlite::SqliteStore;
+use oms::store::sqlite::{Disk, SqliteStore};
 use oms::task::spec::{Cloud, Scope};
-use oms::task::{
-    BandwidthPolicy, Clock, CopyRules, Key, ProjectId, StartMode, State, Task, TaskId, UnixMillis,
-};
+use oms::task::{BandwidthPolicy, Clock, CopyRules, Key, ProjectId, StartMode, State, Task, TaskId};
 use oms::worker;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -55,6 +53,13 @@ pub const QUICK: Tuning = Tuning {
         piece: SMALL_PIECE,
         pieces: 100,
     },
+};
+
+/// Time limits that go with [`QUICK`].
+const QUICK_TIMEOUTS: Timeouts = Timeouts {
+    answer: Duration::from_secs(1),
+    complete: Duration::from_secs(1),
+    stall: Duration::from_millis(250),
 };
 
 /// Two stores with different keys.
@@ -169,6 +174,26 @@ impl Stores {
     }
 }
 
+/// What lies around a rig.
+pub struct World {
+    /// Its clock, for everything but signatures.
+    pub clock: Clock,
+    /// That of signatures.
+    pub signing: Clock,
+    /// Whose certificates it trusts.
+    pub authorities: Authorities,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            clock: Clock::system(),
+            signing: Clock::system(),
+            authorities: Authorities::default(),
+        }
+    }
+}
+
 /// A ledger with a worker on it.
 pub struct Rig {
     /// Its folder, kept when the worker is killed.
@@ -177,6 +202,8 @@ pub struct Rig {
     pub store: Arc<dyn Store>,
     /// What callers use.
     pub service: TaskService,
+    ledger: Arc<SqliteStore>,
+    clock: Clock,
     project: ProjectId,
     worker: JoinHandle<()>,
     shutdown: CancellationToken,
@@ -200,19 +227,24 @@ impl Rig {
 
     /// The same on the ledger in `folder`.
     pub async fn quick_in(folder: Arc<TempDir>) -> Self {
-        Self::quick_with(folder, QUICK.sizes.whole).await
+        Self::quick_with(folder, World::default()).await
     }
 
     /// The same with objects of up to `whole` bytes in one piece, where that proves them.
-    pub async fn quick_with(folder: Arc<TempDir>, whole: u64) -> Self {
-        let second = Duration::from_secs(1);
-        let timeouts = Timeouts {
-            answer: second,
-            complete: second,
-            stall: second / 4,
-        };
+    pub async fn quick_whole(folder: Arc<TempDir>, whole: u64) -> Self {
         let sizes = Sizes { whole, ..QUICK.sizes };
-        Self::tuned(folder, Hooks::default(), Tuning { sizes, ..QUICK }, timeouts).await
+        Self::tuned(
+            folder,
+            Hooks::default(),
+            Tuning { sizes, ..QUICK },
+            QUICK_TIMEOUTS,
+        )
+        .await
+    }
+
+    /// The same in a world of its own.
+    pub async fn quick_with(folder: Arc<TempDir>, world: World) -> Self {
+        Self::within(folder, Hooks::default(), QUICK, QUICK_TIMEOUTS, world).await
     }
 
     /// One on the ledger in `folder` whose worker has ended, so that tasks wait.
@@ -226,8 +258,24 @@ impl Rig {
 
     /// One with its own sizes, delays and time limits.
     pub async fn tuned(folder: Arc<TempDir>, hooks: Hooks, tuning: Tuning, timeouts: Timeouts) -> Self {
-        let store: Arc<dyn Store> = Arc::new(ledger(&folder).await);
-        let clock = Clock::system();
+        Self::within(folder, hooks, tuning, timeouts, World::default()).await
+    }
+
+    /// One in a world of its own.
+    pub async fn within(
+        folder: Arc<TempDir>,
+        hooks: Hooks,
+        tuning: Tuning,
+        timeouts: Timeouts,
+        world: World,
+    ) -> Self {
+        let World {
+            clock,
+            signing,
+            authorities,
+        } = world;
+        let ledger = Arc::new(ledger(&folder).await);
+        let store: Arc<dyn Store> = Arc::clone(&ledger) as Arc<dyn Store>;
         store.recover(clock.now()).await.unwrap();
         let dispatch: Arc<dyn Dispatch> = Arc::new(LocalDispatch::default());
         let sealer = Sealer::new(&[9; KEY_LEN]);
@@ -245,9 +293,13 @@ impl Rig {
             store: Arc::clone(&store),
             dispatch,
             sealer,
-            connect: Arc::new(S3Connector::with_timeouts(HttpClient::new(loopback), timeouts)),
+            connect: Arc::new(S3Connector::with_timeouts(
+                HttpClient::trusting(loopback, authorities),
+                signing,
+                timeouts,
+            )),
             streams: Streams::new(32),
-            clock,
+            clock: clock.clone(),
             zone: jiff::tz::TimeZone::UTC,
             parallel_tasks: 5,
             tuning,
@@ -260,20 +312,34 @@ impl Rig {
             folder,
             store,
             service,
+            ledger,
+            clock,
             project,
             worker,
             shutdown,
         }
     }
 
+    /// Changes what the disk below the ledger does.
+    pub async fn set_disk(&self, disk: Disk) {
+        self.ledger.set_disk(disk).await.unwrap();
+    }
+
     /// Creates a task.
     pub async fn create(&self, order: CreateTask) -> TaskId {
-        self.service.create(&self.project, order, now()).await.unwrap().id
+        self.service
+            .create(&self.project, order, self.clock.now())
+            .await
+            .unwrap()
+            .id
     }
 
     /// Creates a task, or says why not.
     pub async fn try_create(&self, order: CreateTask) -> oms::error::Result<TaskId> {
-        let task = self.service.create(&self.project, order, now()).await?;
+        let task = self
+            .service
+            .create(&self.project, order, self.clock.now())
+            .await?;
         Ok(task.id)
     }
 
@@ -285,14 +351,14 @@ impl Rig {
         credentials: Credentials,
     ) -> oms::error::Result<()> {
         self.service
-            .start(&self.project, id, mode, credentials, now())
+            .start(&self.project, id, mode, credentials, self.clock.now())
             .await
     }
 
     /// Starts a task again.
     pub async fn start(&self, id: TaskId, mode: StartMode, credentials: Credentials) {
         self.service
-            .start(&self.project, id, mode, credentials, now())
+            .start(&self.project, id, mode, credentials, self.clock.now())
             .await
             .unwrap();
     }
@@ -300,7 +366,7 @@ impl Rig {
     /// Deletes a task, with keys for what it left open at the target.
     pub async fn delete(&self, id: TaskId, target: Option<KeyPair>) {
         self.service
-            .delete(&self.project, id, target, now())
+            .delete(&self.project, id, target, self.clock.now())
             .await
             .unwrap();
     }
@@ -309,7 +375,7 @@ impl Rig {
     pub async fn try_stop(&self, id: TaskId) {
         // Refused is as good: then it is over.
         self.service
-            .stop(&self.project, id, now())
+            .stop(&self.project, id, self.clock.now())
             .await
             .map(drop)
             .unwrap_or_default();
@@ -317,7 +383,10 @@ impl Rig {
 
     /// Stops a task and waits until it is paused.
     pub async fn pause(&self, id: TaskId) -> Task {
-        self.service.stop(&self.project, id, now()).await.unwrap();
+        self.service
+            .stop(&self.project, id, self.clock.now())
+            .await
+            .unwrap();
         self.wait(id, |task| task.state == State::Paused).await
     }
 
@@ -354,12 +423,13 @@ impl Rig {
             folder,
             store,
             service,
+            ledger,
             worker,
             ..
         } = self;
         worker.abort();
         assert!(worker.await.is_err());
-        drop(service);
+        drop((service, ledger));
         // What the worker had started goes with it, each part when the runtime comes by; the last of them closes the ledger.
         let until = Instant::now() + PATIENCE;
         while Arc::strong_count(&store) > 1 {
@@ -389,8 +459,4 @@ async fn ledger(folder: &TempDir) -> SqliteStore {
             opened => return opened.unwrap(),
         }
     }
-}
-
-fn now() -> UnixMillis {
-    Clock::system().now()
 }

@@ -9,6 +9,8 @@ mod copying;
 mod create;
 mod delete;
 mod failures;
+#[doc(hidden)]
+pub mod fuzz;
 mod info;
 mod list;
 mod listed;

@@ -167,6 +167,9 @@ pub(super) fn answered(
             None => {}
         }
     }
+    if code.as_deref() == Some("RequestTimeTooSkewed") {
+        message.push_str("; the clock of this machine and that of the store differ too much");
+    }
     let mut error = Error::new(kind, message)
         .with_request_id(headers::request_id(answer).or_else(|| failure.request_id.map(|id| clean(&id, 100))))
         .with_retry_after(retry_after(answer, now));

@@ -6,8 +6,11 @@
 //! success or an error made of its status and its error document (`errors`, `documents`).
 
 pub(super) mod body;
+mod connector;
 mod documents;
 pub(super) mod errors;
+#[doc(hidden)]
+pub mod fuzz;
 pub(super) mod headers;
 mod listing;
 mod operations;
@@ -32,18 +35,16 @@ use hyper::body::{Body as _, Incoming};
 use tokio::time::{Instant, timeout};
 
 use self::body::{Progress, Upload};
+pub use self::connector::S3Connector;
 use self::errors::Subject;
 use self::plus::Plus;
 use self::sign::{Signed, Signer};
 use self::url::{Location, Query};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::HttpClient;
-use crate::object::http::HttpReader;
-use crate::object::recent::Addresses;
-use crate::object::web::{CdnKeys, WebSource};
-use crate::object::{Body, Connect, ListVersion, SharedStore};
+use crate::object::{Body, ListVersion};
 use crate::secret::KeyPair;
-use crate::task::spec::{Cdn, Endpoint, Place};
+use crate::task::spec::Endpoint;
 use crate::task::{Clock, Key};
 
 /// Largest answer that is read into memory: a listing of 1,000 keys of 1,024 bytes, encoded, is far below it.
@@ -53,7 +54,7 @@ const MAX_ERROR: usize = 64 << 10;
 
 /// What a bare `+` in a url-encoded listing stands for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum PlusMeans {
+pub enum PlusMeans {
     /// A space.
     #[default]
     Space,
@@ -117,59 +118,6 @@ impl S3Options {
             timeouts: Timeouts::default(),
             clock: Clock::system(),
         }
-    }
-}
-
-/// Makes S3 stores that share one client.
-#[derive(Clone, Debug)]
-pub struct S3Connector {
-    http: HttpClient,
-    timeouts: Timeouts,
-}
-
-impl S3Connector {
-    /// A connector over `http`.
-    #[must_use]
-    pub fn new(http: HttpClient) -> Self {
-        Self::with_timeouts(http, Timeouts::default())
-    }
-
-    /// A connector whose stores have these time limits.
-    #[must_use]
-    pub const fn with_timeouts(http: HttpClient, timeouts: Timeouts) -> Self {
-        Self { http, timeouts }
-    }
-}
-
-impl Connect for S3Connector {
-    fn connect(&self, place: &Place, keys: &KeyPair, list: ListVersion) -> Result<SharedStore> {
-        let mut options = S3Options::new(
-            place.endpoint.clone(),
-            place.region.clone(),
-            place.bucket.clone(),
-            keys.clone(),
-            self.http.clone(),
-        );
-        options.list_version = list;
-        options.timeouts = self.timeouts;
-        Ok(Arc::new(S3Store::new(options)?))
-    }
-
-    fn urls(&self, addresses: Arc<Addresses>) -> SharedStore {
-        let reader = HttpReader::new(self.http.clone(), self.timeouts);
-        Arc::new(WebSource::urls(reader, addresses))
-    }
-
-    fn through_cdn(
-        &self,
-        store: SharedStore,
-        place: &Place,
-        cdn: &Cdn,
-        keys: CdnKeys,
-    ) -> Result<SharedStore> {
-        let reader = HttpReader::new(self.http.clone(), self.timeouts);
-        let source = WebSource::behind(reader, store, cdn, keys, &place.bucket, Clock::system())?;
-        Ok(Arc::new(source))
     }
 }
 

@@ -157,6 +157,33 @@ async fn ok_with_error() {
 }
 
 #[tokio::test]
+async fn white_space() {
+    let pause = Duration::from_millis(30);
+    for error in [None, Some("InternalError".to_owned())] {
+        let (sandbox, client) = with(Fault::WhiteSpace {
+            pieces: 3,
+            pause,
+            error: error.clone(),
+        })
+        .await;
+        let began = Instant::now();
+        let (head, data, complete) = read(&client).await;
+        let text = String::from_utf8(data).unwrap();
+        let rest = text.strip_prefix(" \n \n \n").unwrap();
+        assert!(complete && began.elapsed() >= 3 * pause);
+        assert_eq!(
+            (head.status().as_u16(), head.headers().get("content-length")),
+            (200, None)
+        );
+        match error {
+            None => assert_eq!(rest, DATA),
+            Some(code) => assert!(rest.contains(&format!("<Code>{code}</Code>")), "{rest}"),
+        }
+        is_well_again(&sandbox, &client).await;
+    }
+}
+
+#[tokio::test]
 async fn wrong_lengths() {
     for (fault, expected) in [
         (Fault::ExtraBytes(3), &b"0123456789\0\0\0"[..]),

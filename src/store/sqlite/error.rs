@@ -6,6 +6,7 @@ use crate::error::{Error, ErrorKind};
 const PRIMARY_BUSY: i64 = 5;
 const PRIMARY_LOCKED: i64 = 6;
 const PRIMARY_READONLY: i64 = 8;
+const PRIMARY_IOERR: i64 = 10;
 const PRIMARY_FULL: i64 = 13;
 const PRIMARY_CANTOPEN: i64 = 14;
 
@@ -25,7 +26,9 @@ fn classify(error: &sqlx::Error) -> (ErrorKind, &'static str) {
             match extended.map(|code| code & 0xff) {
                 Some(PRIMARY_BUSY | PRIMARY_LOCKED) => (ErrorKind::Unavailable, "the ledger is busy"),
                 Some(PRIMARY_FULL) => (ErrorKind::StorageFull, "the disk below the ledger is full"),
-                Some(PRIMARY_READONLY) => (ErrorKind::Internal, "the ledger cannot be written"),
+                // A file system that was mounted again for reading only shows as either.
+                Some(PRIMARY_READONLY) => (ErrorKind::Unavailable, "the ledger cannot be written"),
+                Some(PRIMARY_IOERR) => (ErrorKind::Unavailable, "the disk below the ledger fails"),
                 Some(PRIMARY_CANTOPEN) => (ErrorKind::Internal, "the ledger's file cannot be opened"),
                 _ if cause.is_unique_violation() => (ErrorKind::Conflict, "it is there already"),
                 // Work for a task that was deleted meanwhile.

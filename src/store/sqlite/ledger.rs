@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Sqlite, SqlitePool, Transaction};
+use sqlx::{ConnectOptions, Connection as _, Sqlite, SqlitePool, Transaction};
 
 use super::error::{io_kind, translate};
 use super::rows::Statement;
@@ -24,6 +24,27 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(30);
 /// More than the number of different statements here, so that each is prepared once per connection.
 const STATEMENTS: usize = 128;
 
+/// What the disk below a ledger does. For tests, which have no full disk at hand.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disk {
+    /// It has room.
+    Fine,
+    /// It has no room for one page more.
+    Full,
+    /// It takes no change.
+    ReadOnly,
+}
+
+/// Which connection is made anew.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Renew {
+    /// One that counts a transaction as open.
+    OutOfStep,
+    /// Whichever it is.
+    Any,
+}
+
 /// The open database.
 #[derive(Debug)]
 pub(super) struct Ledger {
@@ -32,7 +53,7 @@ pub(super) struct Ledger {
     /// Read-only connections; the writer itself where the database lives in memory.
     readers: SqlitePool,
     /// Keeps other processes out for as long as it is open.
-    _owner: Option<File>,
+    owner: Option<File>,
 }
 
 impl Ledger {
@@ -63,7 +84,7 @@ impl Ledger {
         let ledger = Self {
             writer,
             readers,
-            _owner: Some(owner),
+            owner: Some(owner),
         };
         // A crash may have left wiped credentials in the log.
         ledger.scrub().await;
@@ -77,7 +98,7 @@ impl Ledger {
         Ok(Self {
             readers: writer.clone(),
             writer,
-            _owner: None,
+            owner: None,
         })
     }
 
@@ -88,7 +109,26 @@ impl Ledger {
 
     /// Begins a change.
     pub(super) async fn begin(&self) -> Result<Tx> {
-        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(translate)
+        const BEGIN: &str = "BEGIN IMMEDIATE";
+        let begun = match self.writer.begin_with(BEGIN).await {
+            // Without a file the connection is the ledger.
+            Err(sqlx::Error::InvalidSavePointStatement) if self.owner.is_some() => {
+                self.renew(Renew::OutOfStep).await?;
+                self.writer.begin_with(BEGIN).await
+            }
+            begun => begun,
+        };
+        begun.map_err(translate)
+    }
+
+    /// Makes the writing connection anew. SQLite ends a transaction by itself when its disk fails; the rollback that follows
+    /// finds none, and sqlx goes on counting it as open: every later one would be refused for as long as the process lives.
+    async fn renew(&self, which: Renew) -> Result<()> {
+        let writer = self.writer.acquire().await.map_err(translate)?;
+        if which == Renew::Any || writer.is_in_transaction() {
+            writer.close().await.map_err(translate)?;
+        }
+        Ok(())
     }
 
     /// A change of one statement; returns how many rows it touched.
@@ -109,6 +149,21 @@ impl Ledger {
         if let Err(error) = done {
             tracing::debug!(%error, "the ledger's log could not be emptied");
         }
+    }
+
+    /// Lets SQLite refuse what such a disk would refuse. Only for a ledger in a file.
+    pub(super) async fn set_disk(&self, disk: Disk) -> Result<()> {
+        // Fewer pages than there are mean as many as there are.
+        let (pages, query_only) = match disk {
+            Disk::Fine => ("4294967294", "OFF"),
+            Disk::Full => ("1", "OFF"),
+            Disk::ReadOnly => ("4294967294", "ON"),
+        };
+        let options = SqliteConnectOptions::clone(&self.writer.connect_options())
+            .pragma("max_page_count", pages)
+            .pragma("query_only", query_only);
+        self.writer.set_connect_options(options);
+        self.renew(Renew::Any).await
     }
 
     pub(super) async fn ping(&self) -> Result<()> {

@@ -24,6 +24,8 @@ use std::path::Path;
 
 use async_trait::async_trait;
 
+#[doc(hidden)]
+pub use self::ledger::Disk;
 use self::ledger::Ledger;
 use super::{
     Change, ClaimedShard, ClaimedTask, Commit, Committed, Deleted, Ending, Failure, Holder, NewTask,
@@ -57,6 +59,15 @@ impl SqliteStore {
     /// `Internal` when SQLite fails.
     pub async fn in_memory() -> Result<Self> {
         Ledger::in_memory().await.map(Self)
+    }
+
+    /// Changes what the disk below the ledger does; for tests.
+    ///
+    /// # Errors
+    /// Those of SQLite.
+    #[doc(hidden)]
+    pub async fn set_disk(&self, disk: Disk) -> Result<()> {
+        self.0.set_disk(disk).await
     }
 }
 

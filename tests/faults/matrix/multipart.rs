@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use oms::object::clouds::Side::Target;
 use oms::sandbox::{Fault, FaultRule, Operation as O, SandboxObject};
+use oms::service::PlaceRequest;
 use oms::task::{StartMode, State};
 
 use super::row::{OWN, PARTS, Row, Times, answer, bytes, fill, run};
@@ -155,6 +156,67 @@ async fn sizes_around_parts() {
     assert_eq!(rig.end(id).await.state, State::Succeeded);
     check(&stores, &rig, id, &history).await;
     stores.assert_same();
+}
+
+/// White space for longer than the whole answer may take, with pauses that are shorter.
+fn white_space(error: Option<&str>) -> Fault {
+    Fault::WhiteSpace {
+        pieces: 12,
+        pause: Duration::from_millis(110),
+        error: error.map(str::to_owned),
+    }
+}
+
+#[tokio::test]
+async fn white_space_before_an_answer_is_neither_its_end_nor_a_success() {
+    let mut rows = Vec::new();
+    for key in [OWN, PARTS] {
+        let row = |error, times| Row::new("F16", Target, O::Complete, white_space(error), times).of(key);
+        rows.push(row(None, Times::Always));
+        rows.push(row(Some("InternalError"), Times::Some(1)));
+        rows.push(row(Some("AccessDenied"), Times::Always).fails(&[key], "AccessDenied"));
+    }
+    run(rows).await;
+}
+
+#[tokio::test]
+async fn white_space_before_the_answer_to_a_copy() {
+    // F16 within one store.
+    for (error, failed) in [(None, 0), (Some("AccessDenied"), 1)] {
+        let stores = Stores::small().await;
+        for key in ["a", "b"] {
+            stores.source.put(SOURCE, key, SandboxObject::new(key));
+        }
+        stores.source.create_bucket(TARGET);
+        let slow = FaultRule::new(O::CopyObject, white_space(error)).key("a");
+        stores.source.faults().add(slow);
+        let rig = Rig::quick().await;
+        let mut order = stores.order();
+        order.target = PlaceRequest {
+            bucket: TARGET.to_owned(),
+            ..order.source.clone()
+        };
+        order.credentials.target = order.credentials.source.clone();
+        let credentials = order.credentials.clone();
+        let id = rig.create(order).await;
+        let task = rig.end(id).await;
+        assert_eq!(
+            (task.counters.failed, task.counters.copied),
+            (failed, 2 - failed),
+            "{task:#?}"
+        );
+        for failure in failures(&rig, id).await {
+            assert_eq!(failure.code, "AccessDenied", "{failure:?}");
+            assert_eq!(stores.source.get(TARGET, "a"), None);
+            stores.source.faults().clear();
+            rig.start(id, StartMode::FailedOnly, credentials.clone()).await;
+            rig.wait(id, |task| task.state == State::Succeeded).await;
+        }
+        for key in ["a", "b"] {
+            assert_eq!(stores.source.get(TARGET, key).unwrap().data, key.as_bytes());
+        }
+        rig.shut_down().await;
+    }
 }
 
 /// Waits until the target has answered so many requests.

@@ -1,5 +1,7 @@
 //! The conformance suite on SQLite, and what is SQLite's own: the file, its owner, its log.
 
+mod disk;
+
 use std::path::Path;
 
 use proptest::prelude::*;

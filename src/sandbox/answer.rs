@@ -1,0 +1,45 @@
+//! Answers that the front gives without the S3 service.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, StatusCode};
+use s3s::{Body, HttpResponse};
+
+pub(super) fn set_request_id(response: &mut HttpResponse, id: &str) {
+    if let Ok(id) = HeaderValue::from_str(id) {
+        response.headers_mut().insert("x-amz-request-id", id);
+    }
+}
+
+/// An error document under any status.
+pub(super) fn error_answer(
+    status: StatusCode,
+    code: &str,
+    retry_after: Option<&str>,
+    id: &str,
+) -> HttpResponse {
+    let code = quick_xml::escape::escape(code);
+    let document = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <Error><Code>{code}</Code><Message>a planned fault</Message><RequestId>{id}</RequestId></Error>"
+    );
+    let mut response = HttpResponse::new(Body::from(document));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    if let Some(Ok(value)) = retry_after.map(HeaderValue::from_str) {
+        response.headers_mut().insert(RETRY_AFTER, value);
+    }
+    set_request_id(&mut response, id);
+    response
+}
+
+/// A document under status 200.
+pub(super) fn document(content_type: &str, body: Bytes) -> HttpResponse {
+    let mut response = HttpResponse::new(Body::from(body));
+    if let Ok(value) = HeaderValue::from_str(content_type) {
+        response.headers_mut().insert(CONTENT_TYPE, value);
+    }
+    response
+}

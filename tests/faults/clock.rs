@@ -1,0 +1,208 @@
+//! F23, F62: the clock of the machine jumps while a task runs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use oms::sandbox::{Fault, FaultRule, Operation as O, SandboxObject};
+use oms::task::{BandwidthPolicy, BandwidthWindow, Clock, StartMode, State, Task, UnixMillis};
+use tempfile::TempDir;
+
+use super::matrix::bytes;
+use crate::support::checker::{History, Remedy, check, converges, failures};
+use crate::support::rig::{PATIENCE, Rig, SMALL_PART, SOURCE, Stores, World};
+
+const MINUTE: i64 = 60_000;
+const HOUR: i64 = 60 * MINUTE;
+/// Small objects, of which each takes its time.
+const OBJECTS: usize = 300;
+
+/// A clock that is wrong by as much as it is told.
+#[derive(Clone, Default)]
+struct Wrong(Arc<AtomicI64>);
+
+impl Wrong {
+    fn by(&self, millis: i64) {
+        self.0.store(millis, Ordering::SeqCst);
+    }
+
+    fn clock(&self) -> Clock {
+        let (wrong, right) = (Arc::clone(&self.0), Clock::system());
+        Clock::new(move || UnixMillis(right.now().0 + wrong.load(Ordering::SeqCst)))
+    }
+
+    /// A rig with this clock for everything.
+    async fn rig(&self) -> Rig {
+        let world = World {
+            clock: self.clock(),
+            signing: self.clock(),
+            ..World::default()
+        };
+        Rig::quick_with(Arc::new(TempDir::new().unwrap()), world).await
+    }
+}
+
+async fn stores() -> Stores {
+    let stores = Stores::small().await;
+    for n in 0..OBJECTS {
+        let object = SandboxObject::new(bytes(n, 100));
+        stores.source.put(SOURCE, &format!("{n:04}"), object);
+    }
+    let large = SandboxObject::new(bytes(7, 9 * SMALL_PART));
+    stores.source.put(SOURCE, "large", large);
+    let slow = Fault::Delay(Duration::from_millis(40));
+    stores.source.faults().add(FaultRule::new(O::GetObject, slow));
+    stores
+}
+
+/// No time that is shown lies before the beginning, and none runs backwards by more than the clock did.
+fn sane(task: &Task, most: i64) {
+    assert!((0..=most).contains(&task.ran_for), "it ran for {}", task.ran_for);
+    assert!(task.started_at.is_none_or(|at| at.0 > 0), "{task:#?}");
+    assert!(task.speed >= 0, "{task:#?}");
+    let c = &task.counters;
+    assert!(c.listed >= 0 && c.copied >= 0 && c.failed >= 0, "{c:#?}");
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_to_and_fro_harms_nothing() {
+    // Stores bear fifteen minutes.
+    let stores = stores().await;
+    let history = History::of(&stores);
+    let wrong = Wrong::default();
+    let rig = wrong.rig().await;
+    let id = rig.create(stores.order()).await;
+    let until = Instant::now() + PATIENCE;
+    let mut runs = 1;
+    for jump in (0..).map(|n| [7, -7, 0, -6, 6][n % 5]) {
+        let task = rig.task(id).await;
+        // Each run may seem longer by as much as the clock jumps at most.
+        sane(&task, runs * 14 * MINUTE + 60_000);
+        if task.state == State::Succeeded {
+            break;
+        }
+        assert!(Instant::now() < until, "it hangs: {task:#?}");
+        wrong.by(jump * MINUTE);
+        if runs < 4 && task.counters.copied > 0 && task.state == State::Running && jump == 6 {
+            // It may have ended by now.
+            rig.try_stop(id).await;
+            let task = rig
+                .wait(id, |task| matches!(task.state, State::Paused | State::Succeeded))
+                .await;
+            if task.state == State::Paused {
+                runs += 1;
+                wrong.by(-7 * MINUTE);
+                rig.start(id, StartMode::Full, stores.credentials()).await;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(70)).await;
+    }
+    let task = check(&stores, &rig, id, &history).await;
+    assert_eq!(task.counters.listed, OBJECTS as i64 + 1, "{task:#?}");
+    stores.assert_same();
+    // One that is created before those that are there, by the clock.
+    wrong.by(-7 * MINUTE);
+    let earlier = rig.create(stores.order()).await;
+    assert!(earlier != id);
+    assert_eq!(rig.end(earlier).await.state, State::Succeeded);
+    rig.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_clock_that_is_wrong_by_an_hour_ends_the_task_with_that_reason() {
+    for jump in [HOUR, -HOUR] {
+        let stores = stores().await;
+        let history = History::of(&stores);
+        let wrong = Wrong::default();
+        let rig = wrong.rig().await;
+        let id = rig.create(stores.order()).await;
+        rig.wait(id, |task| task.counters.copied > 20).await;
+        wrong.by(jump);
+        let task = rig.end(id).await;
+        sane(&task, HOUR + 60_000);
+        assert_eq!(task.state, State::Failed, "{task:#?}");
+        let reason = task.reason.as_ref().unwrap();
+        assert!(["TRF.0151", "TRF.0057"].contains(&&*reason.code), "{reason:?}");
+        assert!(
+            reason.message.contains("RequestTimeTooSkewed")
+                && reason.message.contains("clock of this machine"),
+            "{reason:?}"
+        );
+        assert!(failures(&rig, id).await.is_empty(), "an object was burnt");
+        let before = check(&stores, &rig, id, &history).await;
+        assert!(before.counters.copied < OBJECTS as i64, "{before:#?}");
+
+        // As long as it is wrong the probe says the same.
+        rig.start(id, StartMode::Full, stores.credentials()).await;
+        let task = rig.wait(id, |task| task.state == State::Failed).await;
+        assert!(task.reason.unwrap().message.contains("RequestTimeTooSkewed"));
+
+        wrong.by(0);
+        let task = converges(&stores, &rig, id, &history, Remedy::Full).await;
+        assert_eq!(task.pass.unwrap().number, 1, "it went on");
+        sane(&task, 2 * HOUR + 60_000);
+        stores.assert_same();
+        rig.shut_down().await;
+    }
+}
+
+/// Waits until so many objects more have arrived, or none for a while.
+async fn arrive(stores: &Stores, more: usize) -> bool {
+    let then = stores.arrived().len();
+    let until = Instant::now() + PATIENCE;
+    let (mut last, mut since) = (then, Instant::now());
+    loop {
+        let now = stores.arrived().len();
+        if now >= then + more {
+            return true;
+        }
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+        if since.elapsed() > Duration::from_millis(1_500) {
+            return false;
+        }
+        assert!(Instant::now() < until);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn bandwidth_windows_follow_a_clock_that_jumps() {
+    let stores = stores().await;
+    let history = History::of(&stores);
+    let wrong = Wrong::default();
+    // Stores are asked under the right time, so that nothing but the window holds the task.
+    let world = World {
+        clock: wrong.clock(),
+        signing: Clock::system(),
+        ..World::default()
+    };
+    let rig = Rig::quick_with(Arc::new(TempDir::new().unwrap()), world).await;
+    // From two hours before now to two hours from now nothing is limited; the rest of the day almost nothing passes.
+    let minute = u16::try_from(Clock::system().now().0 / MINUTE % (24 * 60)).unwrap();
+    let window = BandwidthWindow {
+        start: (minute + 120) % (24 * 60),
+        end: (minute + 24 * 60 - 120) % (24 * 60),
+        max_bytes_per_second: 1,
+    };
+    let mut order = stores.order();
+    order.bandwidth = BandwidthPolicy::new(vec![window]).unwrap();
+    let id = rig.create(order).await;
+    for jump in [3 * HOUR, -3 * HOUR] {
+        assert!(
+            arrive(&stores, 20).await,
+            "nothing limits it: {:#?}",
+            rig.task(id).await
+        );
+        wrong.by(jump);
+        let all = stores.source.keys(SOURCE).len();
+        assert!(!arrive(&stores, all).await, "the window has no effect");
+        assert_eq!(rig.task(id).await.state, State::Running);
+        wrong.by(0);
+    }
+    assert_eq!(rig.end(id).await.state, State::Succeeded);
+    check(&stores, &rig, id, &history).await;
+    stores.assert_same();
+    rig.shut_down().await;
+}

@@ -1,0 +1,161 @@
+//! F10: stores that cannot be connected to. The task ends with the side's reason, in words, soon, and goes on when they can.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use oms::object::clouds::Side;
+use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
+use oms::service::CreateTask;
+use oms::task::{StartMode, State, Task};
+use tempfile::TempDir;
+
+use crate::support::checker::{History, Remedy, check, converges, failures};
+use crate::support::rig::{Rig, SOURCE, Stores, World};
+use crate::support::tls::{Authority, Shows, TlsFront};
+
+/// A reason must be known by then, with all tries.
+const SOON: Duration = Duration::from_secs(20);
+/// Connections that a certificate may be refused on: one for each request that was under way.
+const FEW: usize = 20;
+
+async fn stores(count: usize) -> Stores {
+    let stores = Stores::small().await;
+    for n in 0..count {
+        let object = SandboxObject::new(format!("object {n}"));
+        stores.source.put(SOURCE, &format!("{n:04}"), object);
+    }
+    stores
+}
+
+fn at(stores: &Stores, side: Side, endpoint: String) -> CreateTask {
+    let mut order = stores.order();
+    match side {
+        Side::Source => order.source.endpoint = Some(endpoint),
+        Side::Target => order.target.endpoint = Some(endpoint),
+    }
+    order
+}
+
+/// The task has ended because of this side, and says so in these words.
+fn says(task: &Task, side: Side, words: &str) {
+    let code = match side {
+        Side::Source => "TRF.0157",
+        Side::Target => "TRF.0061",
+    };
+    assert_eq!(task.state, State::Failed, "{task:#?}");
+    let reason = task.reason.as_ref().unwrap();
+    assert_eq!(reason.code, code, "{reason:?}");
+    assert!(reason.message.contains(words), "{reason:?}");
+}
+
+async fn trusting(authority: &Authority) -> Rig {
+    let world = World {
+        authorities: authority.trusted(),
+        ..World::default()
+    };
+    Rig::quick_with(Arc::new(TempDir::new().unwrap()), world).await
+}
+
+#[tokio::test]
+async fn names_and_ports_that_lead_nowhere_are_told() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = closed.local_addr().unwrap().port();
+    drop(closed);
+    for (endpoint, words) in [
+        (
+            "https://store.invalid".to_owned(),
+            "the name store.invalid cannot be resolved",
+        ),
+        (
+            format!("http://127.0.0.1:{port}"),
+            "127.0.0.1 refuses the connection",
+        ),
+    ] {
+        for side in [Side::Source, Side::Target] {
+            let stores = stores(3).await;
+            let rig = Rig::quick().await;
+            let began = Instant::now();
+            let id = rig.create(at(&stores, side, endpoint.clone())).await;
+            let task = rig.end(id).await;
+            says(&task, side, words);
+            assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+            check(&stores, &rig, id, &History::of(&stores)).await;
+            rig.shut_down().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_good_ends_the_task_and_says_why() {
+    let (known, unknown) = (Authority::new(), Authority::new());
+    for (authority, shows, words) in [
+        (&known, Shows::Expired, "the certificate of localhost has expired"),
+        (&known, Shows::TooEarly, "is not valid yet"),
+        (&known, Shows::OtherName, "is for another name"),
+        (&known, Shows::SelfSigned, "no known authority has signed it"),
+        (&unknown, Shows::Good, "no known authority has signed it"),
+    ] {
+        for side in [Side::Source, Side::Target] {
+            let stores = stores(5).await;
+            let history = History::of(&stores);
+            let behind = match side {
+                Side::Source => &stores.source,
+                Side::Target => &stores.target,
+            };
+            let front = TlsFront::before(behind, authority, shows).await;
+            let rig = trusting(&known).await;
+            let began = Instant::now();
+            let id = rig.create(at(&stores, side, front.endpoint())).await;
+            let task = rig.end(id).await;
+            says(&task, side, words);
+            assert!(began.elapsed() < SOON, "{shows:?}: {:?}", began.elapsed());
+            let tries = front.connections();
+            assert!((1..=FEW).contains(&tries), "{shows:?}: {tries} connections");
+            check(&stores, &rig, id, &history).await;
+
+            front.show(&known, Shows::Good);
+            rig.start(id, StartMode::Full, stores.credentials()).await;
+            rig.wait(id, |task| task.state == State::Succeeded).await;
+            check(&stores, &rig, id, &history).await;
+            stores.assert_same();
+            rig.shut_down().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_expires_meanwhile_burns_no_object() {
+    for side in [Side::Source, Side::Target] {
+        let stores = stores(300).await;
+        let history = History::of(&stores);
+        let slow = FaultRule::new(Operation::GetObject, Fault::Delay(Duration::from_millis(40)));
+        stores.source.faults().add(slow);
+        let authority = Authority::new();
+        let behind = match side {
+            Side::Source => &stores.source,
+            Side::Target => &stores.target,
+        };
+        let front = TlsFront::before(behind, &authority, Shows::Good).await;
+        let rig = trusting(&authority).await;
+        let id = rig.create(at(&stores, side, front.endpoint())).await;
+        rig.wait(id, |task| task.counters.copied > 10).await;
+        let before = front.connections();
+        front.show(&authority, Shows::Expired);
+        let task = rig.end(id).await;
+        says(&task, side, "has expired");
+        assert!(
+            failures(&rig, id).await.is_empty(),
+            "{:#?}",
+            failures(&rig, id).await
+        );
+        let tries = front.connections() - before;
+        assert!((1..=FEW).contains(&tries), "{tries} connections");
+        check(&stores, &rig, id, &history).await;
+
+        front.show(&authority, Shows::Good);
+        let task = converges(&stores, &rig, id, &history, Remedy::Full).await;
+        assert_eq!(task.pass.unwrap().number, 1, "it went on");
+        stores.assert_same();
+        rig.shut_down().await;
+    }
+}

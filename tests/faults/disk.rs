@@ -1,0 +1,108 @@
+//! F60: the ledger's disk is full, or takes no change. Nothing is counted, reported or lost by that, and the task goes on
+//! once there is room.
+
+use std::time::{Duration, Instant};
+
+use oms::sandbox::{Fault, FaultRule, Operation as O, SandboxObject};
+use oms::store::sqlite::Disk;
+use oms::task::{State, Task, TaskId};
+
+use super::matrix::answer;
+use crate::support::checker::{History, Remedy, check, converges, failures};
+use crate::support::rig::{PATIENCE, Rig, SOURCE, Stores};
+
+/// Small objects, of which each takes its time.
+const OBJECTS: usize = 200;
+/// A task that nobody can be told of is left alone for so long.
+const QUIET: Duration = Duration::from_secs(2);
+
+async fn stores() -> Stores {
+    let stores = Stores::small().await;
+    for n in 0..OBJECTS {
+        let object = SandboxObject::new(format!("object {n}"));
+        stores.source.put(SOURCE, &format!("{n:04}"), object);
+    }
+    let slow = Fault::Delay(Duration::from_millis(60));
+    stores.source.faults().add(FaultRule::new(O::GetObject, slow));
+    stores
+}
+
+/// The task as it has to be while the ledger takes nothing: as it was.
+async fn untouched(stores: &Stores, rig: &Rig, id: TaskId, history: &History) -> Task {
+    let task = check(stores, rig, id, history).await;
+    assert_eq!(task.state, State::Running, "{task:#?}");
+    assert!(task.reason.is_none(), "{task:#?}");
+    task
+}
+
+/// Waits until this has become true.
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < until, "{what} does not happen");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn failures_that_find_no_room_are_neither_counted_nor_lost() {
+    let stores = stores().await;
+    // Each failure is a row of the ledger, and together they need new pages.
+    let refused = FaultRule::new(O::PutObject, answer(400, "InvalidRequest")).key_prefix("0");
+    stores.target.faults().add(refused);
+    let history = History::of(&stores);
+    let rig = Rig::quick().await;
+    rig.set_disk(Disk::Full).await;
+    // What creating it needs is taken from the pages that are there.
+    let id = rig.create(stores.order()).await;
+    // Each time the worker takes it up again, it lists anew.
+    until("a second try", || {
+        stores.target.requests_count(O::DeleteObject) >= 6
+    })
+    .await;
+    let task = untouched(&stores, &rig, id, &history).await;
+    assert!(
+        task.counters.failed < OBJECTS as i64 && !task.pass.unwrap().finished,
+        "{task:#?}"
+    );
+
+    rig.set_disk(Disk::Fine).await;
+    let task = rig.end(id).await;
+    assert_eq!(task.reason.as_ref().unwrap().code, "TRF.0004", "{task:#?}");
+    assert_eq!(failures(&rig, id).await.len(), OBJECTS);
+    converges(&stores, &rig, id, &history, Remedy::FailedOnly).await;
+    stores.assert_same();
+    rig.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_ledger_that_takes_no_change_holds_the_task_where_it_is() {
+    let stores = stores().await;
+    let history = History::of(&stores);
+    let rig = Rig::quick().await;
+    let id = rig.create(stores.order()).await;
+    rig.wait(id, |task| task.counters.copied > 10).await;
+    rig.set_disk(Disk::ReadOnly).await;
+    // Without a ledger nothing is promised, so nothing is sent either.
+    let begun = || stores.source.requests_begun() + stores.target.requests_begun();
+    let (mut last, mut since) = (begun(), Instant::now());
+    let patience = Instant::now() + PATIENCE;
+    while since.elapsed() < QUIET {
+        assert!(Instant::now() < patience, "it goes on without a ledger");
+        if begun() != last {
+            (last, since) = (begun(), Instant::now());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let task = untouched(&stores, &rig, id, &history).await;
+    assert!(task.counters.copied < OBJECTS as i64, "{task:#?}");
+    assert!(rig.try_create(stores.order()).await.is_err());
+
+    rig.set_disk(Disk::Fine).await;
+    let task = rig.end(id).await;
+    assert_eq!(task.state, State::Succeeded, "{task:#?}");
+    assert_eq!(task.counters.listed, OBJECTS as i64, "each is counted once");
+    check(&stores, &rig, id, &history).await;
+    stores.assert_same();
+    rig.shut_down().await;
+}

@@ -1,0 +1,339 @@
+//! What has to hold for any bytes. Used by the fuzz targets, which look for bytes that break it, and by the property tests of
+//! the module beside.
+
+use std::fmt::Write as _;
+
+use oms::api::v1::fuzz::{read_create, read_update};
+use oms::config::Config;
+use oms::engine::lines::{Lines, MAX_LINE, MAX_URL, TooLong, name, url_and_name};
+use oms::error::Error;
+use oms::object::s3::PlusMeans;
+use oms::object::s3::fuzz::{Page, address, read_listing};
+use oms::task::spec::{Addressing, Endpoint, EndpointOrigin};
+use oms::task::{Key, TaskSpec};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
+
+/// A value that no message may repeat.
+pub const CANARY: &str = "canary-4f9d";
+
+/// A listing is read whole or not at all, never has more objects than the text, and means the same when it is written anew.
+pub fn listing(data: &[u8]) {
+    let Some((first, text)) = data.split_first() else {
+        return;
+    };
+    let plus = if first % 2 == 0 {
+        PlusMeans::Space
+    } else {
+        PlusMeans::Plus
+    };
+    let Ok(page) = read_listing(text, plus) else {
+        return;
+    };
+    let told = count(text, b"<Contents") + count(text, b":Contents");
+    assert!(page.entries.len() <= told, "{} of {told}", page.entries.len());
+    assert!(page.entries.iter().all(|entry| !entry.key.as_bytes().is_empty()));
+    if let Some(written) = written(&page) {
+        assert_eq!(read_listing(written.as_bytes(), plus).unwrap(), page);
+    }
+    assert!(
+        find(text, b"IsTruncated").is_some(),
+        "it does not say whether it is complete"
+    );
+    let more = [text, b"<Contents/>"].concat();
+    assert!(read_listing(&more, plus).is_err(), "there is more behind its end");
+    // Its end comes with this tag at the earliest: whatever ends before was cut off.
+    if let Some(end) = find(text, b"</ListBucketResult") {
+        for part in 0..8 {
+            assert!(
+                read_listing(&text[..end * part / 8], plus).is_err(),
+                "a part passes for the whole"
+            );
+        }
+    }
+}
+
+/// The page in the plainest form there is; `None` for a time at the very end of all, which the library for times does not have.
+fn written(page: &Page) -> Option<String> {
+    let Page {
+        entries,
+        truncated,
+        token,
+        next_marker,
+    } = page;
+    let mut text =
+        format!("<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>{truncated}</IsTruncated>");
+    let encoded = |bytes: &[u8]| percent_encode(bytes, NON_ALPHANUMERIC).to_string();
+    for entry in entries {
+        let time = jiff::Timestamp::from_millisecond(entry.last_modified.0).ok()?;
+        write!(
+            text,
+            "<Contents><Key>{}</Key><Size>{}</Size><LastModified>{time}</LastModified>",
+            encoded(entry.key.as_bytes()),
+            entry.size
+        )
+        .unwrap();
+        if let Some(tag) = &entry.etag {
+            write!(text, "<ETag>&quot;{}&quot;</ETag>", escaped(tag.as_str())).unwrap();
+        }
+        text.push_str("</Contents>");
+    }
+    if let Some(token) = token {
+        write!(
+            text,
+            "<NextContinuationToken>{}</NextContinuationToken>",
+            escaped(token)
+        )
+        .unwrap();
+    }
+    if let Some(marker) = next_marker {
+        write!(text, "<NextMarker>{}</NextMarker>", encoded(marker)).unwrap();
+    }
+    Some(text + "</ListBucketResult>")
+}
+
+fn escaped(text: &str) -> String {
+    text.chars().fold(String::new(), |mut text, c| {
+        if c.is_ascii_alphanumeric() || u32::from(c) == 0 {
+            text.push(c);
+        } else {
+            write!(text, "&#x{:x};", u32::from(c)).unwrap();
+        }
+        text
+    })
+}
+
+fn find(text: &[u8], what: &[u8]) -> Option<usize> {
+    text.windows(what.len()).position(|part| part == what)
+}
+
+fn count(text: &[u8], what: &[u8]) -> usize {
+    text.windows(what.len()).filter(|part| *part == what).count()
+}
+
+/// Every key comes back from its address as it was, and from listings and lists, whatever bytes it has.
+pub fn key(data: &[u8]) {
+    let data = &data[..data.len().min(Key::MAX_LEN)];
+    let key = Key::from(data);
+    for addressing in [Addressing::Path, Addressing::VirtualHost] {
+        let endpoint = Endpoint {
+            url: "https://store.example:9000".to_owned(),
+            addressing,
+            origin: EndpointOrigin::Request,
+        };
+        let base = match addressing {
+            Addressing::Path => "https://store.example:9000/bucket/",
+            Addressing::VirtualHost => "https://bucket.store.example:9000/",
+        };
+        let found = address(&endpoint, "bucket", &key);
+        if data.is_empty() {
+            assert!(found.is_err(), "the address of no key is that of the bucket");
+            continue;
+        }
+        let found = found.unwrap();
+        let path = found.strip_prefix(base).unwrap();
+        assert!(
+            path.bytes()
+                .all(|b| b.is_ascii_graphic() && b != b'?' && b != b'#')
+        );
+        assert_eq!(percent_decode_str(path).collect::<Vec<u8>>(), data);
+        assert_eq!(count(path.as_bytes(), b"/"), count(data, b"/"));
+    }
+    if data.is_empty() {
+        return;
+    }
+    let encoded = percent_encode(data, NON_ALPHANUMERIC).to_string();
+    // As HTML forms encode.
+    let form = encoded.replace("%20", "+");
+    for (text, plus) in [
+        (&encoded, PlusMeans::Space),
+        (&encoded, PlusMeans::Plus),
+        (&form, PlusMeans::Space),
+    ] {
+        let page = format!(
+            "<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>false</IsTruncated>\
+             <Contents><Key>{text}</Key><Size>1</Size></Contents></ListBucketResult>"
+        );
+        let page = read_listing(page.as_bytes(), plus).unwrap();
+        assert_eq!(page.entries[0].key, key, "{text}");
+    }
+    assert_eq!(name(encoded.as_bytes()), key);
+}
+
+/// A body is understood or refused with a code and a sentence, which names a field and no value, and its layout means nothing.
+pub fn wire(data: &[u8]) {
+    let Some((first, text)) = data.split_first() else {
+        return;
+    };
+    let read = |text: &[u8]| {
+        if first % 2 == 0 {
+            read_create(text).map(|order| {
+                assert!(order.threads <= TaskSpec::MAX_THREADS);
+                assert!(order.description.chars().count() <= TaskSpec::MAX_DESCRIPTION);
+                format!("{order:?}")
+            })
+        } else {
+            read_update(text)
+        }
+    };
+    let outcome = read(text);
+    let json = serde_json::from_slice::<serde_json::Value>(text).ok();
+    match &outcome {
+        Ok(shown) => assert!(!shown.contains("secret-value"), "a key is shown: {shown}"),
+        Err(error) => refused(error, json.as_ref()),
+    }
+    // What is given twice is refused, and no more seen in the value.
+    let twice = outcome
+        .as_ref()
+        .err()
+        .is_some_and(|error| error.code() == Some("OMS.0067"));
+    if let (Some(json), false) = (json, twice) {
+        let laid_out = serde_json::to_vec_pretty(&json).unwrap();
+        let again = read(&laid_out).map_err(|error| error.to_string());
+        // Which of several mistakes is told may depend on the order.
+        assert_eq!(again.is_ok(), outcome.is_ok(), "{again:?} {outcome:?}");
+    }
+}
+
+/// Fields of the bodies; what lies in them is named with its path.
+const FIELDS: [&str; 22] = [
+    "auto_restore",
+    "bandwidth_policy",
+    "consistency_check",
+    "description",
+    "dst_node",
+    "enableKMS",
+    "enable_failed_object_recording",
+    "migrate_since",
+    "migration_failed_object",
+    "minimum_proof",
+    "object_overwrite_mode",
+    "operation",
+    "smnInfo",
+    "source_ak",
+    "source_cdn",
+    "source_cdn_authentication_key",
+    "source_sk",
+    "src_node",
+    "target_ak",
+    "target_sk",
+    "task_type",
+    "thread_num",
+];
+
+/// Names that errors of bodies may begin with, besides those of fields.
+const OTHERS: [&str; 4] = ["the body", "(a field)", "the CDN", "exactly one"];
+
+fn refused(error: &Error, json: Option<&serde_json::Value>) {
+    let (code, text) = (error.code().unwrap_or_default(), error.message());
+    let digits = code.strip_prefix("OMS.").unwrap_or_default();
+    assert!(
+        digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_digit()),
+        "{error}"
+    );
+    assert!(!text.is_empty() && !text.contains('\n'), "{error}");
+    let names = json.map(names).unwrap_or_default();
+    if !names.iter().any(|name| name.contains(CANARY)) {
+        assert!(!text.contains(CANARY), "a value is repeated: {error}");
+    }
+    // What is no field of ours stands in the body.
+    let first = text.split([' ', '.', '[', ':']).next().unwrap_or_default();
+    let field = FIELDS.contains(&first) || names.contains(&first);
+    assert!(
+        field || OTHERS.iter().any(|other| text.starts_with(other)),
+        "it names no field: {error}"
+    );
+}
+
+/// All names in a value.
+fn names(json: &serde_json::Value) -> Vec<&str> {
+    match json {
+        serde_json::Value::Array(items) => items.iter().flat_map(names).collect(),
+        serde_json::Value::Object(fields) => fields
+            .iter()
+            .flat_map(|(name, value)| std::iter::once(name.as_str()).chain(names(value)))
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+type Found = Result<Vec<(u64, Vec<u8>)>, TooLong>;
+
+fn cut(text: &[u8], position: u64, pieces: usize) -> Found {
+    let mut lines = Lines::at(position);
+    let mut found = Vec::new();
+    for piece in text.chunks(pieces) {
+        lines.push(piece);
+        while let Some(line) = lines.next_line()? {
+            found.push((line.start, line.text));
+        }
+    }
+    found.extend(lines.last_line()?.map(|line| (line.start, line.text)));
+    Ok(found)
+}
+
+/// A list file has the same lines however it arrives and wherever it is taken up again, and what a line says survives being
+/// written anew.
+pub fn lines(data: &[u8]) {
+    let Some((first, text)) = data.split_first() else {
+        return;
+    };
+    let whole = cut(text, 0, text.len().max(1));
+    assert_eq!(cut(text, 0, usize::from(*first).max(1)), whole);
+    let Ok(whole) = whole else { return };
+    for (number, (start, line)) in whole.iter().enumerate() {
+        assert!(!line.is_empty() && line.len() <= MAX_LINE && !line.contains(&b'\n'));
+        assert!(number == 0 || whole[number - 1].0 < *start);
+        let at = usize::try_from(*start).unwrap();
+        let rest = &text[at..];
+        let marked = at == 0 && rest.get(3..).is_some_and(|rest| rest.starts_with(line));
+        assert!(rest.starts_with(line) || marked);
+        // A checkpoint is the position of a line.
+        assert_eq!(cut(&text[at..], *start, 4096).as_deref(), Ok(&whole[number..]));
+        let key = name(line);
+        let encoded = percent_encode(key.as_bytes(), NON_ALPHANUMERIC).to_string();
+        assert_eq!(name(encoded.as_bytes()), key);
+        if let Ok((url, target)) = url_and_name(line) {
+            assert!(url.len() <= MAX_URL && url.bytes().all(|b| b.is_ascii_graphic()));
+            let encoded = percent_encode(target.as_bytes(), NON_ALPHANUMERIC);
+            let again = format!("{url}\t{encoded}");
+            assert_eq!(url_and_name(again.as_bytes()), Ok((url, target)));
+        }
+        // Each line is looked at with all behind it; a few are as good as many.
+        if number >= 8 {
+            break;
+        }
+    }
+}
+
+/// Settings whose values may be shown: nobody takes one of them for a secret.
+const OPEN: [&str; 6] = ["data_dir", "ca_file", "time_zone", "cloud", "region", "endpoint"];
+
+/// A configuration is usable or refused in one line, and no other value than an open one is shown.
+pub fn config(data: &[u8]) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("oms.toml");
+    std::fs::write(&file, data).unwrap();
+    // It has the name of an open setting in its own.
+    let text = String::from_utf8_lossy(data).replace("request_endpoints", "");
+    let mut names = text
+        .lines()
+        .map(|line| line.split('=').next().unwrap_or_default());
+    let open = OPEN.iter().any(|open| text.contains(open)) || names.any(|name| name.contains(CANARY));
+    match Config::load(Some(&file)) {
+        Ok(config) => {
+            assert!((1..=64).contains(&config.parallel_tasks));
+            assert!((1..=4096).contains(&config.max_streams));
+            config.zone().unwrap();
+            config.catalogue().unwrap();
+            config.projects().unwrap();
+            let length = config.token().map_or(16, |token| token.expose().len());
+            assert!((16..=4096).contains(&length));
+            assert!(open || !format!("{config:?}").contains(CANARY));
+        }
+        Err(error) => {
+            let told = error.message();
+            assert!(!told.is_empty() && !told.contains('\n'), "{error}");
+            assert!(open || !told.contains(CANARY), "a value is repeated: {error}");
+        }
+    }
+}

@@ -42,7 +42,8 @@ impl Wrong {
     }
 }
 
-async fn stores() -> Stores {
+/// Reads that take so long each, eight at a time.
+async fn stores(each: Duration) -> Stores {
     let stores = Stores::small().await;
     for n in 0..OBJECTS {
         let object = SandboxObject::new(bytes(n, 100));
@@ -50,7 +51,7 @@ async fn stores() -> Stores {
     }
     let large = SandboxObject::new(bytes(7, 9 * SMALL_PART));
     stores.source.put(SOURCE, "large", large);
-    let slow = Fault::Delay(Duration::from_millis(40));
+    let slow = Fault::Delay(each);
     stores.source.faults().add(FaultRule::new(O::GetObject, slow));
     stores
 }
@@ -67,7 +68,7 @@ fn sane(task: &Task, most: i64) {
 #[tokio::test]
 async fn a_clock_that_jumps_to_and_fro_harms_nothing() {
     // Stores bear fifteen minutes.
-    let stores = stores().await;
+    let stores = stores(Duration::from_millis(40)).await;
     let history = History::of(&stores);
     let wrong = Wrong::default();
     let rig = wrong.rig().await;
@@ -111,7 +112,7 @@ async fn a_clock_that_jumps_to_and_fro_harms_nothing() {
 #[tokio::test]
 async fn a_clock_that_is_wrong_by_an_hour_ends_the_task_with_that_reason() {
     for jump in [HOUR, -HOUR] {
-        let stores = stores().await;
+        let stores = stores(Duration::from_millis(40)).await;
         let history = History::of(&stores);
         let wrong = Wrong::default();
         let rig = wrong.rig().await;
@@ -169,7 +170,8 @@ async fn arrive(stores: &Stores, more: usize) -> bool {
 
 #[tokio::test]
 async fn bandwidth_windows_follow_a_clock_that_jumps() {
-    let stores = stores().await;
+    // Slow enough that it is far from its end when a window was noticed twice, each time within a second.
+    let stores = stores(Duration::from_millis(200)).await;
     let history = History::of(&stores);
     let wrong = Wrong::default();
     // Stores are asked under the right time, so that nothing but the window holds the task.

@@ -22,7 +22,7 @@ async fn stores() -> Stores {
         let object = SandboxObject::new(format!("object {n}"));
         stores.source.put(SOURCE, &format!("{n:04}"), object);
     }
-    let slow = Fault::Delay(Duration::from_millis(60));
+    let slow = Fault::Delay(Duration::from_millis(150));
     stores.source.faults().add(FaultRule::new(O::GetObject, slow));
     stores
 }

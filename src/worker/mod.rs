@@ -354,6 +354,7 @@ mod tests {
                 number: 1,
                 kind,
                 finished,
+                opened_at: UnixMillis(1),
             })
         };
         let rows = [

@@ -141,13 +141,17 @@ fn our_own_fields_are_marked() {
     }
     let wanted = [
         "CreateTask.consistency_check",
+        "CreateTask.enable_success_and_skip_recording",
         "CreateTask.minimum_proof",
         "CreateTask.object_overwrite_mode",
         "SourceNode.endpoint",
         "TargetNode.endpoint",
         "Task.copy_rules",
+        "Task.enable_success_and_skip_recording",
         "Task.proved",
+        "Task.skip_record_error_reason",
         "Task.skipped_num",
+        "Task.success_record_error_reason",
         "TaskSource.endpoint",
         "TaskTarget.endpoint",
     ];

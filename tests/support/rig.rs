@@ -122,6 +122,7 @@ impl Stores {
             migrate_since: None,
             restore: false,
             record_failures: true,
+            record_settled: true,
             cdn: None,
             notification: None,
             rules: CopyRules::default(),

@@ -11,6 +11,7 @@ mod failures;
 mod info;
 mod list;
 mod listed;
+mod notified;
 mod place;
 mod progress;
 mod rules;

@@ -4,6 +4,7 @@
 
 mod faults;
 mod lifecycle;
+mod lists;
 pub mod model;
 mod records;
 mod work;
@@ -24,6 +25,7 @@ pub async fn all(store: &dyn Store) {
     Box::pin(lifecycle::all(store)).await;
     Box::pin(work::all(store)).await;
     Box::pin(faults::all(store)).await;
+    Box::pin(lists::all(store)).await;
 }
 
 /// A moment.
@@ -60,6 +62,7 @@ pub fn spec() -> TaskSpec {
         migrate_since: None,
         restore: false,
         record_failures: true,
+        record_settled: true,
         cdn: None,
         notification: None,
         rules: CopyRules::default(),

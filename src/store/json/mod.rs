@@ -40,6 +40,13 @@ struct SpecRow {
     /// Absent in orders that were written before these rules could be chosen.
     #[serde(default)]
     rules: RulesRow,
+    /// Absent in orders that were written before these lists were.
+    #[serde(default = "recorded")]
+    record_settled: bool,
+}
+
+const fn recorded() -> bool {
+    true
 }
 
 #[derive(Serialize, Deserialize)]
@@ -162,6 +169,7 @@ impl From<&TaskSpec> for SpecRow {
             migrate_since,
             restore,
             record_failures,
+            record_settled,
             cdn,
             notification,
             rules,
@@ -180,6 +188,7 @@ impl From<&TaskSpec> for SpecRow {
             cdn: cdn.as_ref().map(CdnRow::from),
             notification: notification.as_ref().map(NotificationRow::from),
             rules: (*rules).into(),
+            record_settled: *record_settled,
         }
     }
 }
@@ -198,6 +207,7 @@ impl TryFrom<SpecRow> for TaskSpec {
             migrate_since: row.migrate_since.map(UnixMillis),
             restore: row.restore,
             record_failures: row.record_failures,
+            record_settled: row.record_settled,
             cdn: row.cdn.map(Cdn::from),
             notification: row.notification.map(Notification::from),
             rules: row.rules.try_into()?,

@@ -79,7 +79,7 @@ fn rules() -> impl Strategy<Value = CopyRules> {
 
 fn spec() -> impl Strategy<Value = TaskSpec> {
     let places = (place(), place(), key(), scope());
-    let options = (any::<[bool; 3]>(), any::<u8>(), any::<Option<i64>>());
+    let options = (any::<[bool; 4]>(), any::<u8>(), any::<Option<i64>>());
     let rest = (
         any::<String>(),
         prop::option::of(cdn()),
@@ -88,7 +88,7 @@ fn spec() -> impl Strategy<Value = TaskSpec> {
     );
     (places, options, rest).prop_map(|(places, options, rest)| {
         let (source, target, target_prefix, scope) = places;
-        let ([kms, restore, record_failures], threads, since) = options;
+        let ([kms, restore, record_failures, record_settled], threads, since) = options;
         let (description, cdn, notification, rules) = rest;
         TaskSpec {
             source,
@@ -101,6 +101,7 @@ fn spec() -> impl Strategy<Value = TaskSpec> {
             migrate_since: since.map(UnixMillis),
             restore,
             record_failures,
+            record_settled,
             cdn,
             notification,
             rules,
@@ -135,9 +136,10 @@ fn the_written_form_is_stable() {
     let spec = spec_from_text(first).unwrap();
     assert_eq!(spec.target_prefix, Key::from(&b"\xff"[..]));
     assert_eq!(spec.scope, Scope::Objects(vec![Key::from("a"), Key::from("b/")]));
-    // The first version knew no rules.
+    // The first version knew no rules, and had no such lists to switch off.
     assert_eq!(spec.rules, CopyRules::default());
-    let rules = r#","rules":{"overwrite":"SIZE_LAST_MODIFIED_COMPARISON_OVERWRITE","consistency":"size_last_modified","minimum_proof":"size"}}"#;
+    assert!(spec.record_settled);
+    let rules = r#","rules":{"overwrite":"SIZE_LAST_MODIFIED_COMPARISON_OVERWRITE","consistency":"size_last_modified","minimum_proof":"size"},"record_settled":true}"#;
     let text = format!("{}{rules}", &first[..first.len() - 1]);
     assert_eq!(spec_to_text(&spec).unwrap(), text);
     assert_eq!(spec_from_text(&text).unwrap(), spec);

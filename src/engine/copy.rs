@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use super::breaker::Suspect;
 use super::hooks::Point;
 use super::metadata::{Tagging, describe};
+use super::plan::SkipReason;
 pub use super::proof::Proof;
 use super::proof::{gate, wants_hashes};
 use super::retry::{self, At as _, Attempt, Trouble};
@@ -47,7 +48,7 @@ pub enum Outcome {
     /// Copied.
     Copied(Copied),
     /// Left as it is.
-    Skipped,
+    Skipped(SkipReason),
     /// Deleted at the source since it was listed.
     Gone,
     /// Not copied, with the reason.
@@ -63,7 +64,7 @@ impl Outcome {
     pub fn message(&self) -> &str {
         match self {
             Self::Failed(failure) | Self::Doubtful(failure, _) => &failure.message,
-            Self::Copied(_) | Self::Skipped | Self::Gone => "",
+            Self::Copied(_) | Self::Skipped(_) | Self::Gone => "",
         }
     }
 }

@@ -306,7 +306,7 @@ async fn work(
         },
     });
     match engine::run_pass(Arc::clone(&ctx)).await {
-        PassEnd::Finished => finish::pass(parts, &ctx, attempt).await,
+        PassEnd::Finished => finish::pass(parts, &ctx, pass, attempt).await,
         PassEnd::Stopped => finish::drained(parts, id, attempt).await,
         PassEnd::Broken(reason) => finish::end(parts, id, attempt, Ending::Broken(reason)).await,
         PassEnd::Ledger(error) => Err(error),

@@ -5,5 +5,6 @@ mod copy;
 mod lists;
 mod report;
 mod rules;
+mod spool;
 mod start;
 mod urls;

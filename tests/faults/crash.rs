@@ -12,6 +12,7 @@ use oms::task::{State, TaskId};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 
+use crate::support::listed;
 use crate::support::rig::{Rig, SOURCE, Stores, TARGET};
 
 const SMALL: usize = 120;
@@ -86,6 +87,7 @@ async fn converges(folder: Arc<TempDir>, stores: &Stores, id: TaskId, what: &str
         (c.bytes_listed, c.bytes_settled),
         "{what}"
     );
+    listed::agree(stores, &task, task.pass.unwrap().opened_at);
     // What the worker wrote at the target and what it left there.
     for probe in stores
         .target

@@ -11,6 +11,7 @@ use oms::engine::hooks::Hooks;
 use oms::engine::layout::Sizes;
 use oms::engine::limit::Streams;
 use oms::engine::retry::Pace;
+use oms::engine::spool::Limits;
 use oms::error::ErrorKind;
 use oms::net::{HttpClient, NetworkPolicy};
 use oms::object::clouds::{Catalogue, RequestEndpoints};
@@ -48,6 +49,12 @@ pub const QUICK: Tuning = Tuning {
         threshold: 4 * SMALL_PART,
         smallest: SMALL_PART,
         usual: 2 * SMALL_PART,
+    },
+    lists: Limits {
+        file: 200,
+        most: 1 << 20,
+        look_every: Duration::from_millis(5),
+        refused: Duration::from_millis(20),
     },
 };
 

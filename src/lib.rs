@@ -40,10 +40,10 @@
 //! running under a new attempt. The worker opens the keys, probes both sides ([`engine::probe`]), and opens the pass: the
 //! unfinished one, or a new one. [`engine::run_pass`] claims its shards; for each, [`engine::feed`] lists the source a page ahead
 //! and joins it with the target's listing (or reads the lines of a list file and asks both sides for each), [`engine::plan::decide`] says copy, skip or refuse, and [`engine::copy::transfer`] streams
-//! a pinned read into a write with `Content-MD5`, or [`engine::multipart`] takes up the parts that the target already has, or [`engine::sequential`] reads once what has
-//! no length or no tag. Settled
-//! objects leave the shard's window in listing order into the next [`store::Store::commit`]. When all shards are closed
-//! [`store::Store::finish`] checks that the counters balance, ends the task, and wipes the keys.
+//! a pinned read into a write with `Content-MD5`, or [`engine::multipart`] takes up the parts that the target already has, or
+//! [`engine::sequential`] reads once what has no length or no tag. Settled objects leave the shard's window in listing order into
+//! the next [`store::Store::commit`], each with a line for the lists that [`engine::spool`] writes to the target. When all shards
+//! are closed [`store::Store::finish`] checks that the counters balance, ends the task, and wipes the keys.
 
 pub mod api;
 pub mod app;

@@ -191,6 +191,9 @@ async fn walk_through(client: &Client, source: &Sandbox, target: &Sandbox) -> Re
         "  compared  {} objects byte for byte and header for header",
         compared.objects
     );
+    for list in &compared.lists {
+        println!("  listed    by the task at the target: {list}");
+    }
     for difference in &compared.differences {
         println!("  DIFFERS   {difference}");
     }

@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::copy::{Copied, Outcome, target_key};
 use super::item::Item;
+use super::plan::SkipReason;
 use super::probe;
 use super::proof::{Proof, gate};
 use super::refusal::Attributes;
@@ -128,7 +129,7 @@ pub(super) async fn appeared(ctx: &Context, item: &Item, sent: &Sent) -> Attempt
     };
     let Some((proof, left_out)) = sent.proof(item, &found) else {
         tracing::debug!(task.id = %ctx.task.id, key = ?item.key(), "an object appeared at the target and is left");
-        return Ok(Outcome::Skipped);
+        return Ok(Outcome::Skipped(SkipReason::Exists));
     };
     gate(ctx, proof).at_target()?;
     Ok(Outcome::Copied(Copied {

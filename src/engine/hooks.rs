@@ -39,11 +39,13 @@ pub enum Point {
     AfterCommit,
     /// All shards are closed; the task is not ended.
     BeforeFinish,
+    /// The target has a list of objects; the ledger still holds its lines.
+    ListWritten,
 }
 
 impl Point {
     /// All points, for tests that visit each.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::TaskClaimed,
         Self::Probed,
         Self::PassOpened,
@@ -58,6 +60,7 @@ impl Point {
         Self::BeforeCommit,
         Self::AfterCommit,
         Self::BeforeFinish,
+        Self::ListWritten,
     ];
 }
 

@@ -31,12 +31,14 @@ pub mod plan;
 pub mod probe;
 pub mod progress;
 pub mod proof;
+mod record;
 mod refusal;
 pub mod report;
 pub mod retry;
 pub mod sequential;
 mod settle;
 pub mod shard;
+pub mod spool;
 mod stored;
 pub mod stream;
 pub mod survey;
@@ -144,6 +146,8 @@ pub struct Tuning {
     pub pace: retry::Pace,
     /// How objects are cut into parts.
     pub sizes: layout::Sizes,
+    /// When lists of objects are written.
+    pub lists: spool::Limits,
 }
 
 /// A shared handle on the ledger.
@@ -214,6 +218,8 @@ pub fn shards(spec: &TaskSpec) -> Vec<ShardScope> {
 /// Walks all open shards of the task's last pass.
 pub async fn run_pass(ctx: Arc<Context>) -> PassEnd {
     let _survey = AbortOnDropHandle::new(tokio::spawn(survey::run(Arc::clone(&ctx))));
+    let over = CancellationToken::new();
+    let lists = AbortOnDropHandle::new(tokio::spawn(spool::run(Arc::clone(&ctx), over.clone())));
     let mut running: JoinSet<Result<shard::ShardEnd, Halt>> = JoinSet::new();
     let mut end = PassEnd::Finished;
     let mut more = More::Maybe;
@@ -248,10 +254,14 @@ pub async fn run_pass(ctx: Arc<Context>) -> PassEnd {
         ctx.stop.cancel();
         ctx.abort.cancel();
     }
-    if matches!(end, PassEnd::Finished) && ctx.stop.is_cancelled() {
-        PassEnd::Stopped
-    } else {
-        end
+    over.cancel();
+    let listed = lists
+        .await
+        .unwrap_or_else(|panic| Err(Error::internal("writing lists ended by a defect").with_source(panic)));
+    match (end, listed) {
+        (PassEnd::Finished, Err(error)) => PassEnd::Ledger(error),
+        (PassEnd::Finished, Ok(())) if ctx.stop.is_cancelled() => PassEnd::Stopped,
+        (end, _) => end,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Context;
 use super::breaker::Suspect;
+use super::plan::SkipReason;
 use super::proof::Proof;
 use super::refusal::Attributes;
 use super::retry::Trouble;
@@ -28,7 +29,7 @@ pub enum Outcome {
     /// Copied.
     Copied(Copied),
     /// Left as it is.
-    Skipped,
+    Skipped(SkipReason),
     /// Deleted at the source since it was listed.
     Gone,
     /// Not copied, with the reason.
@@ -44,7 +45,7 @@ impl Outcome {
     pub fn message(&self) -> &str {
         match self {
             Self::Failed(failure) | Self::Doubtful(failure, _) => &failure.message,
-            Self::Copied(_) | Self::Skipped | Self::Gone => "",
+            Self::Copied(_) | Self::Skipped(_) | Self::Gone => "",
         }
     }
 }

@@ -63,6 +63,18 @@ pub enum SkipReason {
     Older,
 }
 
+impl SkipReason {
+    /// The word for it in lists.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Identical => "identical",
+            Self::Exists => "exists",
+            Self::Older => "older",
+        }
+    }
+}
+
 /// Why an object cannot be copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefuseReason {

@@ -16,6 +16,16 @@ pub enum Proof {
 }
 
 impl Proof {
+    /// The word for it in lists and counters.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ETag => "etag",
+            Self::Checksum => "checksum",
+            Self::Size => "size",
+        }
+    }
+
     /// Whether it is at least as strong as asked for.
     #[must_use]
     pub fn meets(self, minimum: MinimumProof) -> bool {

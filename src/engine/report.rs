@@ -3,10 +3,13 @@
 //!
 //! It is one PUT of a known length: the ledger is read once to measure and hash the list, and once to send it, page by
 //! page. So memory does not grow with it, the target checks it, and no upload can be left open. Where it lies and what a
-//! line holds is said in the OMS reference (failed object lists); what separates the fields is not, a TAB is ours.
+//! line holds is said in the OMS reference (failed object lists); what separates the fields is not, a TAB is ours. The lists of
+//! copied and skipped objects ([`super::spool`]) go the same way.
+
+use std::pin::pin;
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{Stream, TryStreamExt as _, stream};
 use http::HeaderMap;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http_body::Frame;
@@ -15,11 +18,12 @@ use jiff::Timestamp;
 use md5::{Digest as _, Md5};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
+use super::stored::acknowledged;
 use super::{Context, Ledger, retry};
 use crate::error::{Error, Result};
-use crate::object::{Carried, NewObject, WriteIf};
+use crate::object::{Carried, NewObject, WriteIf, Written};
 use crate::store::Failure;
-use crate::task::{FailedList, Key, TaskId, UnixMillis};
+use crate::task::{FailedList, Key, PassInfo, TaskId, UnixMillis};
 
 /// Failures read from the ledger at a time.
 const PAGE: i64 = 1000;
@@ -30,7 +34,7 @@ const NOT_STORED: &str = "OMS.0304";
 /// OMS.0305 of the reference: the list is too large.
 const TOO_LARGE: &str = "OMS.0305";
 /// What stays as it is in a URL-encoded name: unreserved characters and the slashes between folders.
-const NAME: &AsciiSet = &NON_ALPHANUMERIC
+pub(super) const NAME: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')
@@ -42,15 +46,10 @@ const NAME: &AsciiSet = &NON_ALPHANUMERIC
 ///
 /// # Errors
 /// Those of the ledger.
-pub async fn failed_list(ctx: &Context) -> Result<Option<FailedList>> {
-    let mut length = 0;
-    let mut hash = Md5::new();
-    let mut lines = Box::pin(lines(ctx.store.clone(), ctx.task.id));
-    while let Some(chunk) = lines.try_next().await? {
-        length += chunk.len() as u64;
-        hash.update(&chunk);
-    }
-    if length == 0 {
+pub async fn failed_list(ctx: &Context, pass: PassInfo) -> Result<Option<FailedList>> {
+    let body = || lines(ctx.store.clone(), ctx.task.id);
+    let size = measure(body()).await?;
+    if size.length == 0 {
         return Ok(None);
     }
     let failed = |code: &str| {
@@ -59,12 +58,13 @@ pub async fn failed_list(ctx: &Context) -> Result<Option<FailedList>> {
             error_code: Some(code.to_owned()),
         })
     };
-    if length > LARGEST {
-        tracing::warn!(task.id = %ctx.task.id, length, "the list of failed objects is too large to be written");
+    if size.length > LARGEST {
+        tracing::warn!(task.id = %ctx.task.id, size.length, "the list of failed objects is too large to be written");
         return Ok(failed(TOO_LARGE));
     }
-    let key = place(&ctx.task.name, ctx.clock.now());
-    match write(ctx, &Key::from(key.as_str()), length, hash.finalize().into()).await {
+    // The moment is the pass's, so that a repetition takes the place of what it repeats.
+    let key = place(&ctx.task.name, "failed", pass.opened_at);
+    match put(ctx, &Key::from(key.as_str()), size, body).await {
         Ok(()) => Ok(Some(FailedList {
             key: Some(key),
             error_code: None,
@@ -76,7 +76,34 @@ pub async fn failed_list(ctx: &Context) -> Result<Option<FailedList>> {
     }
 }
 
-async fn write(ctx: &Context, key: &Key, length: u64, md5: [u8; 16]) -> Result<()> {
+/// What a list comes to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size {
+    /// Bytes.
+    pub(super) length: u64,
+    md5: [u8; 16],
+}
+
+/// Reads a list to its end.
+pub(super) async fn measure(lines: impl Stream<Item = Result<Bytes>>) -> Result<Size> {
+    let mut length = 0;
+    let mut hash = Md5::new();
+    let mut lines = pin!(lines);
+    while let Some(chunk) = lines.try_next().await? {
+        length += chunk.len() as u64;
+        hash.update(&chunk);
+    }
+    Ok(Size {
+        length,
+        md5: hash.finalize().into(),
+    })
+}
+
+/// Writes a list of this size to the target, with all tries it takes.
+pub(super) async fn put<L>(ctx: &Context, key: &Key, size: Size, lines: impl Fn() -> L) -> Result<()>
+where
+    L: Stream<Item = Result<Bytes>> + Send + 'static,
+{
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("text/plain"))]);
     let new = NewObject {
         carried: Carried(headers),
@@ -86,14 +113,21 @@ async fn write(ctx: &Context, key: &Key, length: u64, md5: [u8; 16]) -> Result<(
     let mut tries = 0;
     loop {
         tries += 1;
-        let frames = lines(ctx.store.clone(), ctx.task.id).map(|chunk| chunk.map(Frame::data));
-        let body = StreamBody::new(frames).boxed_unsync();
-        match ctx
+        let body = StreamBody::new(lines().map_ok(Frame::data)).boxed_unsync();
+        let written = ctx
             .target
-            .put(key, &new, length, Some(md5), &WriteIf::Always, body)
-            .await
-        {
-            Ok(_) => return Ok(()),
+            .put(key, &new, size.length, Some(size.md5), &WriteIf::Always, body)
+            .await;
+        let stored = match written {
+            Ok(Written { etag: Some(_), .. }) => Ok(()),
+            Ok(_) => acknowledged(ctx, key, size.length)
+                .await
+                .map(drop)
+                .map_err(|trouble| trouble.error),
+            Err(error) => Err(error),
+        };
+        match stored {
+            Ok(()) => return Ok(()),
             Err(error) => match retry::delay(ctx.tuning.pace, &error, tries, rand::random()) {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => return Err(error.with_tries(tries)),
@@ -102,12 +136,12 @@ async fn write(ctx: &Context, key: &Key, length: u64, md5: [u8; 16]) -> Result<(
     }
 }
 
-/// `oms/task/{task_name}/failed_object_lists/{timestamp}.failed_list.txt`, the place of the reference.
-fn place(task: &str, now: UnixMillis) -> String {
-    let time = Timestamp::from_millisecond(now.0)
+/// `oms/task/{task_name}/{kind}_object_lists/{timestamp}.{kind}_list.txt`, the place of the reference.
+pub(super) fn place(task: &str, kind: &str, at: UnixMillis) -> String {
+    let time = Timestamp::from_millisecond(at.0)
         .unwrap_or_default()
         .strftime("%Y%m%d%H%M%S%3f");
-    format!("oms/task/{task}/failed_object_lists/{time}.failed_list.txt")
+    format!("oms/task/{task}/{kind}_object_lists/{time}.{kind}_list.txt")
 }
 
 /// All lines, a page of the ledger at a time.
@@ -183,7 +217,7 @@ mod tests {
     #[test]
     fn the_place_is_that_of_the_reference() {
         assert_eq!(
-            place("a-b-1_0", UnixMillis(1_795_003_200_123)),
+            place("a-b-1_0", "failed", UnixMillis(1_795_003_200_123)),
             "oms/task/a-b-1_0/failed_object_lists/20261118120000123.failed_list.txt"
         );
     }

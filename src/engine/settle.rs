@@ -24,7 +24,7 @@ impl Run {
                 self.window.settle(number, outcome);
                 return Ok(());
             }
-            Outcome::Skipped | Outcome::Failed(_) => {
+            Outcome::Skipped(_) | Outcome::Failed(_) => {
                 self.window.settle(number, outcome);
                 return Ok(());
             }

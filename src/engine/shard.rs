@@ -14,6 +14,7 @@ use super::copy::{Outcome, failed, transfer};
 use super::feed::{Batch, Candidate, Found, Resumable, feed, pass_kind};
 use super::hooks::Point;
 use super::plan::Decision;
+use super::record::Record;
 use super::retry::Trouble;
 use super::window::Window;
 use super::{Context, Halt};
@@ -27,8 +28,6 @@ use crate::task::spec::Scope;
 const BATCHES_AHEAD: usize = 1;
 /// How often settled work is committed.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
-/// Failures and resolutions that make a commit come early.
-const RECORDS_PER_COMMIT: usize = 1000;
 /// How long objects in flight may still settle after a stop, before they are cut off.
 const GRACE: Duration = Duration::from_millis(600);
 
@@ -63,8 +62,10 @@ pub(super) struct Run {
 pub async fn run(ctx: Arc<Context>, claim: ClaimedShard) -> Result<ShardEnd, Halt> {
     let (sender, mut batches) = mpsc::channel(BATCHES_AHEAD);
     let mut feeder = AbortOnDropHandle::new(tokio::spawn(feed(Arc::clone(&ctx), claim.clone(), sender)));
+    let recorded = ctx.task.spec.record_settled;
+    let record = recorded.then(|| Record::new(ctx.clock.clone()));
     let mut run = Run {
-        window: Window::new(pass_kind(&claim.scope)),
+        window: Window::new(pass_kind(&claim.scope), record),
         ctx,
         claim,
         waiting: VecDeque::new(),
@@ -192,12 +193,12 @@ impl Run {
                 break;
             };
             let (size, outcome) = self.outcome_without_copy(&key, counted, step);
-            if matches!(outcome, Outcome::Skipped) && self.witness.is_none() {
+            if matches!(outcome, Outcome::Skipped(_)) && self.witness.is_none() {
                 self.witness = Some(key.clone());
             }
             let number = self.window.push_at(key, position, size, counted);
             self.settle(number, Mark::default(), outcome).await?;
-            if self.window.records() >= RECORDS_PER_COMMIT {
+            if self.window.is_heavy() {
                 self.commit(Close::No).await?;
             }
         }
@@ -207,9 +208,12 @@ impl Run {
     fn outcome_without_copy(&self, key: &Key, counted: i64, step: Found) -> (u64, Outcome) {
         let counted = u64::try_from(counted).unwrap_or_default();
         match step {
-            Found::Planned(item, Decision::Skip(_) | Decision::Copy) => {
-                (item.known_bytes(), Outcome::Skipped)
-            }
+            Found::Planned(item, Decision::Skip(reason)) => (item.known_bytes(), Outcome::Skipped(reason)),
+            // Never asked; if it were, what was not copied would not count as done.
+            Found::Planned(item, Decision::Copy) => (
+                item.known_bytes(),
+                self.failure(key, "InternalError", "the object was not copied"),
+            ),
             Found::Planned(item, Decision::Refuse(reason)) => {
                 let (code, message) = reason.describe();
                 (item.known_bytes(), self.failure(key, code, message))

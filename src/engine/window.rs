@@ -6,11 +6,16 @@
 use std::collections::VecDeque;
 
 use super::copy::{Copied, Outcome, Proof};
+use super::record::Record;
 use crate::store::{Commit, Failure};
 use crate::task::{Counters, Key, PassKind};
 
 /// Most objects between the oldest one in flight and the newest: bounds memory when one large object holds the front.
 pub const MAX_OPEN: usize = 10_000;
+/// Failures and resolutions that make a commit come early.
+const RECORDS_PER_COMMIT: usize = 1000;
+/// Bytes of lines that do.
+const LINES_PER_COMMIT: usize = 2 << 20;
 
 /// Objects of a shard that are not committed yet.
 #[derive(Debug)]
@@ -20,6 +25,8 @@ pub struct Window {
     /// Number of the front object.
     first: u64,
     settled: Commit,
+    /// Makes the lines of settled objects, where they are recorded.
+    record: Option<Record>,
 }
 
 #[derive(Debug)]
@@ -35,12 +42,13 @@ struct Slot {
 
 impl Window {
     /// An empty window of a pass of this kind.
-    pub fn new(kind: PassKind) -> Self {
+    pub fn new(kind: PassKind, record: Option<Record>) -> Self {
         Self {
             kind,
             open: VecDeque::new(),
             first: 0,
             settled: Commit::default(),
+            record,
         }
     }
 
@@ -76,6 +84,7 @@ impl Window {
                 break;
             };
             self.first += 1;
+            self.note(&key, size, &outcome);
             self.count(&key, size, counted, outcome);
             self.settled.checkpoint = Some(position.unwrap_or(key));
         }
@@ -97,9 +106,17 @@ impl Window {
         self.open.is_empty()
     }
 
-    /// Number of records in the next commit, to commit early when it grows.
-    pub fn records(&self) -> usize {
-        self.settled.failures.len() + self.settled.resolved.len()
+    /// Whether the next commit has grown so much that it should not wait.
+    pub fn is_heavy(&self) -> bool {
+        let Commit {
+            failures,
+            resolved,
+            success,
+            skip,
+            ..
+        } = &self.settled;
+        failures.len() + resolved.len() >= RECORDS_PER_COMMIT
+            || success.len() + skip.len() >= LINES_PER_COMMIT
     }
 
     /// Whether there is anything to commit.
@@ -109,7 +126,25 @@ impl Window {
 
     /// Takes the next commit out.
     pub fn take(&mut self) -> Commit {
+        if let Some(record) = &mut self.record {
+            record.next_commit();
+        }
         std::mem::take(&mut self.settled)
+    }
+
+    /// Writes the line of an object that needs no more work.
+    fn note(&mut self, key: &Key, size: i64, outcome: &Outcome) {
+        let Some(record) = &mut self.record else { return };
+        let Commit { success, skip, .. } = &mut self.settled;
+        match outcome {
+            Outcome::Copied(copied) => {
+                let bytes = i64::try_from(copied.bytes).unwrap_or(i64::MAX);
+                record.line(success, key, bytes, copied.proof.name());
+            }
+            Outcome::Skipped(reason) => record.line(skip, key, size, reason.name()),
+            Outcome::Gone => record.line(skip, key, size, "gone"),
+            Outcome::Failed(_) | Outcome::Doubtful(..) => {}
+        }
     }
 
     fn count(&mut self, key: &Key, planned: i64, counted: i64, outcome: Outcome) {
@@ -156,7 +191,7 @@ impl Window {
                 };
                 true
             }
-            Outcome::Skipped => {
+            Outcome::Skipped(_) => {
                 *delta += Counters {
                     skipped: 1,
                     ..settled
@@ -182,8 +217,13 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::plan::SkipReason;
+    use crate::engine::refusal::Attributes;
+    use crate::task::Clock;
     use crate::task::UnixMillis;
     use proptest::prelude::*;
+
+    const SKIPPED: Outcome = Outcome::Skipped(SkipReason::Identical);
 
     fn failure() -> Outcome {
         Outcome::Failed(Box::new(Failure {
@@ -199,12 +239,12 @@ mod tests {
 
     #[test]
     fn a_gap_holds_the_checkpoint() {
-        let mut window = Window::new(PassKind::Full);
+        let mut window = Window::new(PassKind::Full, None);
         let numbers: Vec<u64> = ["a", "b", "c"]
             .iter()
             .map(|k| window.push_at(Key::from(*k), None, 5, 0))
             .collect();
-        window.settle(numbers[1], Outcome::Skipped);
+        window.settle(numbers[1], SKIPPED);
         assert!(!window.has_settled());
         window.settle(numbers[0], failure());
         let commit = window.take();
@@ -221,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_failed_pass_moves_counts_from_failed() {
-        let mut window = Window::new(PassKind::Failed);
+        let mut window = Window::new(PassKind::Failed, None);
         let again = window.push_at(Key::from("a"), None, 7, 5);
         let gone = window.push_at(Key::from("b"), None, 5, 5);
         window.settle(again, failure());
@@ -235,16 +275,63 @@ mod tests {
         assert_eq!(commit.resolved, [Key::from("b")]);
     }
 
+    #[test]
+    fn every_object_that_is_over_has_one_line_in_its_commit() {
+        let clock = Clock::new(|| UnixMillis(0));
+        let mut window = Window::new(PassKind::Full, Some(Record::new(clock)));
+        let numbers: Vec<u64> = ["a", "b", "c", "d", "e"]
+            .iter()
+            .map(|k| window.push_at(Key::from(*k), None, 5, 0))
+            .collect();
+        let copied = Copied {
+            bytes: 6,
+            proof: Proof::Checksum,
+            left_out: Attributes::default(),
+        };
+        // Settled first, committed when those before it are.
+        window.settle(numbers[4], Outcome::Gone);
+        window.settle(numbers[0], Outcome::Copied(copied));
+        window.settle(numbers[1], failure());
+        let commit = window.take();
+        assert_eq!(commit.success, b"1970-01-01T00:00:00Z\ta\t6\tchecksum\n");
+        assert!(commit.skip.is_empty());
+        window.settle(numbers[2], Outcome::Skipped(SkipReason::Older));
+        window.settle(numbers[3], SKIPPED);
+        let commit = window.take();
+        assert!(commit.success.is_empty());
+        let words: Vec<&str> = std::str::from_utf8(&commit.skip)
+            .unwrap()
+            .lines()
+            .map(|line| line.split_once('Z').unwrap().1)
+            .collect();
+        assert_eq!(words, ["\tc\t5\tolder", "\td\t5\tidentical", "\te\t5\tgone"]);
+    }
+
+    #[test]
+    fn many_lines_do_not_wait_for_the_second() {
+        let mut window = Window::new(PassKind::Full, Some(Record::new(Clock::new(|| UnixMillis(0)))));
+        let name = "x".repeat(1000);
+        let line = "1970-01-01T00:00:00Z\t\t5\tgone\n".len() + name.len();
+        for n in 0..2100 {
+            assert_eq!(window.is_heavy(), n * line >= LINES_PER_COMMIT, "{n}");
+            let number = window.push_at(Key::from(name.as_str()), None, 5, 0);
+            window.settle(number, Outcome::Gone);
+        }
+        assert!(window.is_heavy());
+        window.take();
+        assert!(!window.is_heavy());
+    }
+
     proptest! {
         #[test]
         fn every_object_is_counted_once_in_any_order(order in Just((0..40u64).collect::<Vec<_>>()).prop_shuffle()) {
-            let mut window = Window::new(PassKind::Full);
+            let mut window = Window::new(PassKind::Full, None);
             for number in 0..40 {
                 prop_assert_eq!(window.push_at(Key::from(format!("{number:02}").as_str()), None, 1, 0), number);
             }
             let mut total = Counters::default();
             for number in order {
-                window.settle(number, Outcome::Skipped);
+                window.settle(number, SKIPPED);
                 let commit = window.take();
                 if let Some(checkpoint) = commit.checkpoint {
                     total += commit.delta;

@@ -61,6 +61,8 @@ pub struct CreateTask {
     pub restore: bool,
     /// Record failed objects.
     pub record_failures: bool,
+    /// List copied and skipped objects.
+    pub record_settled: bool,
     /// CDN before the source.
     pub cdn: Option<Cdn>,
     /// Whom to tell.
@@ -132,6 +134,7 @@ impl TaskService {
             migrate_since: order.migrate_since,
             restore: order.restore,
             record_failures: order.record_failures,
+            record_settled: order.record_settled,
             cdn: order.cdn,
             notification: order.notification,
             rules: order.rules,

@@ -25,12 +25,12 @@ use crate::error::Result;
 use crate::object::ETag;
 use crate::secret::SealedCredentials;
 use crate::task::{
-    BandwidthPolicy, Counters, FailedList, Key, PassInfo, PassKind, ProjectId, Reason, Rejection, StartMode,
-    State, Survey, Task, TaskId, TaskSpec, UnixMillis,
+    BandwidthPolicy, Counters, FailedList, Key, ListKind, PassInfo, PassKind, ProjectId, Reason, Rejection,
+    StartMode, State, Survey, Task, TaskId, TaskSpec, UnixMillis,
 };
 
 #[expect(unused_imports, reason = "named in the documentation")]
-use crate::task::Event;
+use crate::task::{Event, ListTrouble};
 
 /// A task to insert.
 #[derive(Clone, Debug)]
@@ -138,6 +138,10 @@ pub struct Commit {
     pub resolved: Vec<Key>,
     /// Bytes per second, for show.
     pub speed: i64,
+    /// Lines of the list of copied objects; empty for none.
+    pub success: Vec<u8>,
+    /// Lines of the list of skipped objects; empty for none.
+    pub skip: Vec<u8>,
 }
 
 /// The outcome of a commit.
@@ -147,6 +151,15 @@ pub enum Committed {
     Done,
     /// Another claim has overtaken this one, the shard is closed, or the task was left; nothing was written.
     Fenced,
+}
+
+/// Lines of a list that wait to be written to the target: those of one commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListChunk {
+    /// A moment that no other chunk of the list has; ascends with the commits.
+    pub stamp: UnixMillis,
+    /// Length of the lines.
+    pub bytes: i64,
 }
 
 /// How a worker leaves a task.
@@ -244,8 +257,8 @@ pub trait Store: Send + Sync {
     /// State and bandwidth of a running task, for a worker that was told to look.
     async fn control(&self, id: TaskId) -> Result<Option<(State, BandwidthPolicy)>>;
     /// Goes on with the unfinished pass, or opens a new one of `kind` with these shards. A new full pass sets the
-    /// counters to zero and forgets the failures; the counters of a new failed pass go on from those of the last.
-    /// Errors with `Conflict` when `attempt` is not the task's last, or the task was left.
+    /// counters to zero and forgets the failures, waiting lines and what was wrong with the lists; the counters and
+    /// lists of a new failed pass go on from those of the last. Errors with `Conflict` when `attempt` is not the task's last, or the task was left.
     async fn open_pass(
         &self,
         id: TaskId,
@@ -256,7 +269,7 @@ pub trait Store: Send + Sync {
     ) -> Result<PassInfo>;
     /// Claims the next open shard of the last pass that was not claimed under this task attempt; `None` when there is
     /// no more. A shard that is not resumable (see [`Store::set_unordered`]) begins again from zero: checkpoint and
-    /// counters are reset.
+    /// counters are reset, and its waiting lines are forgotten.
     async fn claim_shard(&self, id: TaskId, attempt: i64) -> Result<Option<ClaimedShard>>;
     /// Marks a shard whose listing order is unknown: a later claim cannot trust its checkpoint, and forgets the
     /// failures that the shard recorded. Errors with `Internal` for [`ShardScope::Failures`], which has an order.
@@ -273,7 +286,23 @@ pub trait Store: Send + Sync {
     async fn set_survey(&self, id: TaskId, survey: Survey) -> Result<()>;
     /// Stores where the list of failed objects lies; nothing when the worker was overtaken.
     async fn set_failed_list(&self, id: TaskId, attempt: i64, list: &FailedList) -> Result<()>;
-    /// Ends the work on a task under `attempt`; returns the new state, or `None` when the worker was overtaken.
+    /// The oldest `limit` chunks of a list that wait to be written, in order.
+    async fn list_chunks(&self, id: TaskId, kind: ListKind, limit: i64) -> Result<Vec<ListChunk>>;
+    /// The lines of a chunk; `None` when it waits no more.
+    async fn list_lines(&self, id: TaskId, kind: ListKind, stamp: UnixMillis) -> Result<Option<Vec<u8>>>;
+    /// Forgets the chunks up to `last`, which are at the target, and that the list was not stored.
+    async fn list_written(
+        &self,
+        id: TaskId,
+        attempt: i64,
+        kind: ListKind,
+        last: UnixMillis,
+    ) -> Result<Committed>;
+    /// Remembers that the target does not take a list ([`ListTrouble::NotStored`]). When more than `most` bytes of it
+    /// wait, they are given up ([`ListTrouble::TooLarge`], which stays until a full pass is opened).
+    async fn list_refused(&self, id: TaskId, attempt: i64, kind: ListKind, most: i64) -> Result<Committed>;
+    /// Ends the work on a task under `attempt`; returns the new state, or `None` when the worker was overtaken. A task
+    /// that has succeeded forgets its waiting lines.
     async fn finish(
         &self,
         id: TaskId,

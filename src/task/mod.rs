@@ -2,6 +2,7 @@
 
 pub mod bandwidth;
 pub mod key;
+pub mod lists;
 pub mod rules;
 pub mod spec;
 pub mod state;
@@ -12,6 +13,7 @@ use std::str::FromStr;
 
 pub use bandwidth::{BandwidthPolicy, BandwidthWindow};
 pub use key::Key;
+pub use lists::{FailedList, ListKind, ListTrouble, ListTroubles};
 pub use rules::CopyRules;
 pub use spec::TaskSpec;
 pub use state::{Event, Rejection, State};
@@ -305,15 +307,8 @@ pub struct Task {
     pub ran_for: i64,
     /// The list of failed objects at the target.
     pub failed_list: FailedList,
-}
-
-/// The list of failed objects at the target, as the last pass that had some left it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FailedList {
-    /// Key of the list in the target bucket.
-    pub key: Option<String>,
-    /// Code of the OMS reference when it could not be written.
-    pub error_code: Option<String>,
+    /// What is wrong with the lists of copied and skipped objects at the target.
+    pub list_troubles: ListTroubles,
 }
 
 /// The last pass of a task.
@@ -325,6 +320,8 @@ pub struct PassInfo {
     pub kind: PassKind,
     /// Whether every shard was closed.
     pub finished: bool,
+    /// When it was opened: later than every earlier pass of the task, and than all they did.
+    pub opened_at: UnixMillis,
 }
 
 #[cfg(test)]
@@ -358,6 +355,7 @@ pub(crate) mod testing {
             migrate_since: None,
             restore: false,
             record_failures: true,
+            record_settled: true,
             cdn: None,
             notification: None,
             rules: super::CopyRules::default(),

@@ -26,6 +26,8 @@ pub struct TaskSpec {
     pub restore: bool,
     /// Whether failed objects are recorded for a failed-only start.
     pub record_failures: bool,
+    /// Whether copied and skipped objects are listed at the target.
+    pub record_settled: bool,
     /// Read the objects through this domain.
     pub cdn: Option<Cdn>,
     /// Whom to tell at the end.

@@ -6,11 +6,11 @@ use crate::engine::retry::Trouble;
 use crate::engine::{self, Context, Halt};
 use crate::error::Result;
 use crate::store::Ending;
-use crate::task::{Reason, State, TaskId};
+use crate::task::{PassInfo, Reason, State, TaskId};
 
-/// All shards are closed: gives up what is left of uploads, writes the list of failed objects, and ends the task. A list
-/// that the target refuses is told of, and keeps no task from ending.
-pub(super) async fn pass(parts: &Parts, ctx: &Context, attempt: i64) -> Result<()> {
+/// All shards are closed: gives up what is left of uploads, writes the lists of objects, and ends the task. A list that the
+/// target refuses is told of, and keeps no task from ending.
+pub(super) async fn pass(parts: &Parts, ctx: &Context, pass: PassInfo, attempt: i64) -> Result<()> {
     let id = ctx.task.id;
     parts.hooks.reach(Point::BeforeFinish).await;
     let given_up = async {
@@ -24,12 +24,16 @@ pub(super) async fn pass(parts: &Parts, ctx: &Context, attempt: i64) -> Result<(
     match aborted {
         Ok(()) => {
             let list = tokio::select! {
-                list = engine::report::failed_list(ctx) => list?,
+                list = engine::report::failed_list(ctx, pass) => list?,
                 // The pass stays open, and ends with the next start.
                 () = ctx.stop.cancelled() => return drained(parts, id, attempt).await,
             };
             if let Some(list) = list {
                 ctx.store.set_failed_list(id, attempt, &list).await?;
+            }
+            tokio::select! {
+                written = engine::spool::rest(ctx) => written?,
+                () = ctx.stop.cancelled() => return drained(parts, id, attempt).await,
             }
             end(parts, id, attempt, Ending::PassFinished).await
         }

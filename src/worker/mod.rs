@@ -313,7 +313,7 @@ async fn work(
         },
     });
     match sweep::beside(parts, &ctx, engine::run_pass(Arc::clone(&ctx))).await {
-        PassEnd::Finished => finish::pass(parts, &ctx, attempt).await,
+        PassEnd::Finished => finish::pass(parts, &ctx, pass, attempt).await,
         PassEnd::Stopped => finish::drained(parts, id, attempt).await,
         PassEnd::Broken(reason) => finish::end(parts, id, attempt, Ending::Broken(reason)).await,
         PassEnd::Ledger(error) => Err(error),
@@ -351,6 +351,7 @@ mod tests {
                 number: 1,
                 kind,
                 finished,
+                opened_at: crate::task::UnixMillis(1),
             })
         };
         let rows = [

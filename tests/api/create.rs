@@ -110,6 +110,22 @@ async fn the_whole_bucket_has_many_spellings() {
 }
 
 #[tokio::test]
+async fn lists_of_settled_objects_are_written_unless_it_is_said_otherwise() {
+    let api = TestApi::new().await;
+    let name = "enable_success_and_skip_recording";
+    for (body, recorded) in [
+        (without(create_body(), name), true),
+        (set(create_body(), name, json!(true)), true),
+        (set(create_body(), name, json!(false)), false),
+    ] {
+        let id = api.post("/task", &body).await.fine()["id"].as_i64().unwrap();
+        assert_eq!(api.ledger.get(id).unwrap().spec.record_settled, recorded);
+        let shown = api.get(&format!("/task/{id}")).await.fine();
+        assert_eq!(shown[name], recorded);
+    }
+}
+
+#[tokio::test]
 async fn what_is_optional_may_be_left_out_or_null() {
     let api = TestApi::new().await;
     let optional = [
@@ -120,6 +136,7 @@ async fn what_is_optional_may_be_left_out_or_null() {
         "bandwidth_policy",
         "task_type",
         "enable_failed_object_recording",
+        "enable_success_and_skip_recording",
         "dst_node/object_key",
         "dst_node/cloud_type",
     ];
@@ -400,6 +417,12 @@ async fn bad_orders_are_refused_with_the_field_and_create_nothing() {
             json!("no"),
             "OMS.0002",
             "enable_failed_object_recording",
+        ),
+        (
+            "enable_success_and_skip_recording",
+            json!(1),
+            "OMS.0002",
+            "enable_success_and_skip_recording",
         ),
     ];
     for character in ["<", ">", "(", ")", "\"", "'", "&"] {

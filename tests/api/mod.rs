@@ -40,6 +40,7 @@ fn failed() -> Task {
             number: 1,
             kind: PassKind::Full,
             finished: true,
+            opened_at: UnixMillis(1_795_000_001_000),
         }),
         counters: Counters {
             listed: 3,
@@ -91,7 +92,8 @@ fn create_body() -> Value {
         "auto_restore": false,
         "bandwidth_policy": [{"start": "22:00", "end": "05:59", "max_bandwidth": 50_000_000}],
         "task_type": "object",
-        "enable_failed_object_recording": true
+        "enable_failed_object_recording": true,
+        "enable_success_and_skip_recording": true
     })
 }
 

@@ -1,7 +1,9 @@
 //! `GET …/task/{task_id}`: the numbers of a task.
 
 use oms::task::spec::{Cdn, Notification};
-use oms::task::{Counters, PassInfo, PassKind, Reason, State, Survey, Task, UnixMillis};
+use oms::task::{
+    Counters, ListTrouble, ListTroubles, PassInfo, PassKind, Reason, State, Survey, Task, UnixMillis,
+};
 use serde_json::{Value, json};
 
 use super::{ID, failed, path};
@@ -21,6 +23,7 @@ fn running() -> Task {
             number: 1,
             kind: PassKind::Full,
             finished: false,
+            opened_at: UnixMillis(NOW.0 - 60_000),
         }),
         counters: Counters {
             listed: 30,
@@ -54,6 +57,20 @@ fn running() -> Task {
 }
 
 #[tokio::test]
+async fn lists_that_are_not_complete_say_why() {
+    let mut task = ledger::task(ID, PROJECT);
+    task.spec.record_settled = false;
+    task.list_troubles = ListTroubles {
+        success: Some(ListTrouble::NotStored),
+        skip: Some(ListTrouble::TooLarge),
+    };
+    let task = shown(task).await;
+    assert_eq!(task["success_record_error_reason"], "OMS.0304");
+    assert_eq!(task["skip_record_error_reason"], "OMS.0305");
+    assert_eq!(task["enable_success_and_skip_recording"], false);
+}
+
+#[tokio::test]
 async fn every_field_of_the_reference_is_there_from_the_beginning() {
     let task = shown(ledger::task(ID, PROJECT)).await;
     let expected = json!({
@@ -78,6 +95,7 @@ async fn every_field_of_the_reference_is_there_from_the_beginning() {
         "migrate_since": 0, "task_type": "object", "source_cdn": null, "auto_restore": false,
         "enable_failed_object_recording": true,
         "failed_object_record": "{\"result\":false,\"list_file_key\":\"\",\"errorCode\":\"\"}",
+        "enable_success_and_skip_recording": true,
         "bandwidth_policy": []
     });
     assert_eq!(task, expected);

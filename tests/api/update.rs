@@ -60,6 +60,7 @@ async fn a_start_of_the_failures_alone_needs_a_finished_run_with_failures() {
         number: 1,
         kind: PassKind::Full,
         finished: false,
+        opened_at: oms::task::UnixMillis(1),
     };
     api.ledger.put(Task {
         pass: Some(unfinished),

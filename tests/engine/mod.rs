@@ -6,6 +6,7 @@ mod lists;
 mod proofs;
 mod report;
 mod rules;
+mod spool;
 mod start;
 mod untold;
 mod urls;

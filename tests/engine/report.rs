@@ -1,8 +1,13 @@
 //! The list of failed objects at the target.
 
+use std::sync::Arc;
+
+use oms::engine::hooks::{Hooks, Point};
 use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
 use oms::task::spec::Scope;
 use oms::task::{Key, StartMode, State};
+use tempfile::TempDir;
+use tokio::sync::Notify;
 
 use crate::support::rig::{Rig, SOURCE, Stores, TARGET};
 
@@ -93,6 +98,39 @@ async fn a_list_that_the_target_refuses_changes_nothing_about_the_objects() {
     assert_eq!((task.counters.copied, task.counters.failed), (1, 1));
     assert_eq!(task.failed_list.error_code.as_deref(), Some("OMS.0304"));
     assert_eq!(task.failed_list.key, None);
+}
+
+#[tokio::test]
+async fn a_crash_behind_the_list_leaves_it_once() {
+    let stores = Stores::new().await;
+    for key in ["fine", "refused"] {
+        stores.source.put(SOURCE, key, SandboxObject::new("x"));
+    }
+    refuse(&stores, &["refused"]);
+    let reached = Arc::new(Notify::new());
+    let tell = Arc::clone(&reached);
+    // The other lists come behind this one.
+    let hooks = Hooks::new(move |here| {
+        if here == Point::ListWritten {
+            tell.notify_one();
+            return Box::pin(std::future::pending());
+        }
+        Box::pin(std::future::ready(()))
+    });
+    let rig = Rig::open(Arc::new(TempDir::new().unwrap()), hooks).await;
+    let id = rig.create(stores.order()).await;
+    reached.notified().await;
+    let lists = || {
+        let mut lists = stores.target.keys(TARGET);
+        lists.retain(|key| key.contains("/failed_object_lists/"));
+        lists
+    };
+    let before = lists();
+    assert_eq!(before.len(), 1);
+    let rig = Rig::open(rig.kill().await, Hooks::default()).await;
+    let task = rig.end(id).await;
+    assert_eq!(lists(), before);
+    assert_eq!(task.failed_list.key.as_ref(), before.first());
 }
 
 #[tokio::test]

@@ -82,7 +82,8 @@ async fn everything_shown(caller: &Caller, task: i64) -> String {
 
 /// Deletes a task that has an upload open, with keys that the target refuses; the sweep says so in the log.
 async fn delete_with_wrong_keys(caller: &Caller, stores: &Stores) -> String {
-    let large = SandboxObject::new(vec![7; 65 << 20]);
+    // In parts, as its source has it: in one piece it would leave no upload.
+    let large = SandboxObject::multipart(vec![7; 65 << 20], 13 << 20);
     stores.source.put(SOURCE, "large", large);
     let never = Fault::Delay(Duration::from_secs(60));
     stores

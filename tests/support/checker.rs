@@ -5,13 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use oms::sandbox::{Operation, SandboxObject};
 use oms::store::{Failure, Orphans};
 use oms::task::storage::storage_class;
-use oms::task::{Counters, StartMode, State, Task, TaskId};
+use oms::task::{Counters, ListKind, PassInfo, PassKind, StartMode, State, Task, TaskId, UnixMillis};
 
+use super::listed;
 use super::rig::{PATIENCE, Rig, SOURCE, Stores, TARGET};
 
 /// Part of the secret key of either side, wherever it is shown.
@@ -28,6 +30,8 @@ pub struct History {
     keys: Keys,
     /// What of an object may be missing at the target, by key.
     without: BTreeMap<String, BTreeSet<Left>>,
+    /// The last pass that was seen of each task, and since when its counters count: since the full pass before it.
+    counted: Arc<Mutex<BTreeMap<TaskId, (i64, UnixMillis)>>>,
 }
 
 /// What may be left out of an object where one side does not give or take it.
@@ -113,6 +117,20 @@ impl History {
         self.before.insert(key.to_owned(), object);
     }
 
+    /// Since when the counters of a task count; `None` when a pass was missed.
+    fn counted_since(&self, id: TaskId, pass: PassInfo) -> Option<UnixMillis> {
+        let mut counted = self.counted.lock().unwrap();
+        let since = match (pass.kind, counted.get(&id)) {
+            (PassKind::Full, _) => pass.opened_at,
+            (PassKind::Failed, Some((number, since))) if (pass.number - 1..=pass.number).contains(number) => {
+                *since
+            }
+            (PassKind::Failed, _) => return None,
+        };
+        counted.insert(id, (pass.number, since));
+        Some(since)
+    }
+
     /// Whether the source holds the keys that it held in the beginning, all of them and no others.
     fn is_complete(&self, stores: &Stores) -> bool {
         self.keys == Keys::Lasting && self.versions.keys().eq(keys(&stores.source, SOURCE).iter())
@@ -130,6 +148,7 @@ pub async fn check(stores: &Stores, rig: &Rig, id: TaskId, history: &History) ->
     let failures = failures(rig, id).await;
     counters(stores, history, &task, &failures);
     target(stores, history, &task, &failures);
+    lists(stores, rig, &task, history).await;
     leftovers(stores, rig, &task).await;
     secrets(rig.folder.path(), &task, &failures);
     task
@@ -195,6 +214,27 @@ fn left_out(history: &History, c: &Counters) {
     }
     let sum = lost.iter().map(|(count, _)| count).sum::<i64>();
     assert!(c.metadata_lost <= sum && c.metadata_lost <= c.copied, "{c:#?}");
+}
+
+/// The lists of a pass that is through name exactly what was counted, and once the task has succeeded, or they are
+/// written, nothing of them waits. A pass over the failures adds its lines to those of the passes before.
+async fn lists(stores: &Stores, rig: &Rig, task: &Task, history: &History) {
+    let Some(pass) = task.pass else { return };
+    let since = history.counted_since(task.id, pass);
+    if !pass.finished {
+        return;
+    }
+    if let Some(since) = since {
+        listed::agree(stores, task, since);
+    }
+    for (kind, trouble) in [
+        (ListKind::Success, task.list_troubles.success),
+        (ListKind::Skip, task.list_troubles.skip),
+    ] {
+        let waiting = rig.store.list_chunks(task.id, kind, MANY).await.unwrap();
+        let may_wait = trouble.is_some() && task.state != State::Succeeded;
+        assert!(may_wait || waiting.is_empty(), "{waiting:#?} {task:#?}");
+    }
 }
 
 /// Every object of the target is one version of the source, or what the target had before; nothing is missing.

@@ -105,6 +105,7 @@ pub fn task(id: i64, project: &str) -> Task {
         migrate_since: None,
         restore: false,
         record_failures: true,
+        record_settled: true,
         cdn: None,
         notification: None,
         rules: CopyRules::default(),
@@ -127,6 +128,7 @@ pub fn task(id: i64, project: &str) -> Task {
         running_since: None,
         ran_for: 0,
         failed_list: oms::task::FailedList::default(),
+        list_troubles: oms::task::ListTroubles::default(),
     }
 }
 
@@ -288,6 +290,18 @@ impl Store for TestLedger {
         unreachable!("no worker")
     }
     async fn set_failed_list(&self, _: TaskId, _: i64, _: &FailedList) -> Result<()> {
+        unreachable!("no worker")
+    }
+    async fn list_chunks(&self, _: TaskId, _: ListKind, _: i64) -> Result<Vec<ListChunk>> {
+        unreachable!("no worker")
+    }
+    async fn list_lines(&self, _: TaskId, _: ListKind, _: UnixMillis) -> Result<Option<Vec<u8>>> {
+        unreachable!("no worker")
+    }
+    async fn list_written(&self, _: TaskId, _: i64, _: ListKind, _: UnixMillis) -> Result<Committed> {
+        unreachable!("no worker")
+    }
+    async fn list_refused(&self, _: TaskId, _: i64, _: ListKind, _: i64) -> Result<Committed> {
         unreachable!("no worker")
     }
     async fn set_survey(&self, _: TaskId, _: Survey) -> Result<()> {

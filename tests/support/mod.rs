@@ -4,6 +4,7 @@ pub mod api;
 pub mod binary;
 pub mod checker;
 pub mod ledger;
+pub mod listed;
 pub mod rig;
 pub mod service;
 pub mod tls;

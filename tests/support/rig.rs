@@ -11,6 +11,7 @@ use oms::engine::hooks::Hooks;
 use oms::engine::layout::Sizes;
 use oms::engine::limit::Streams;
 use oms::engine::retry::Pace;
+use oms::engine::spool::Limits;
 use oms::error::ErrorKind;
 use oms::net::{Authorities, HttpClient, NetworkPolicy};
 use oms::object::clouds::{Catalogue, RequestEndpoints};
@@ -52,6 +53,12 @@ pub const QUICK: Tuning = Tuning {
         whole: 0,
         piece: SMALL_PIECE,
         pieces: 100,
+    },
+    lists: Limits {
+        file: 200,
+        most: 1 << 20,
+        look_every: Duration::from_millis(5),
+        refused: Duration::from_millis(20),
     },
 };
 
@@ -133,6 +140,7 @@ impl Stores {
             migrate_since: None,
             restore: false,
             record_failures: true,
+            record_settled: true,
             cdn: None,
             notification: None,
             rules: CopyRules::default(),

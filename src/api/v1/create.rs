@@ -151,6 +151,10 @@ pub struct CreateTask {
     task_type: Option<TaskType>,
     /// Whether failed objects are recorded, so that a start can repeat them alone; `true` when it is not given.
     enable_failed_object_recording: Option<bool>,
+    /// An extension: whether copied and skipped objects are listed in text files in the target bucket; `true` when it is not
+    /// given.
+    #[schema(extensions(("x-oms-extension" = json!(true))))]
+    enable_success_and_skip_recording: Option<bool>,
     /// An extension, from version 2 of the reference: what to do about objects of the same name at the target;
     /// `SIZE_LAST_MODIFIED_COMPARISON_OVERWRITE` when it is not given.
     object_overwrite_mode: Option<ObjectOverwriteMode>,
@@ -230,6 +234,7 @@ fn check(body: CreateTask) -> Result<service::CreateTask> {
         bandwidth_policy,
         task_type,
         enable_failed_object_recording,
+        enable_success_and_skip_recording,
         object_overwrite_mode,
         consistency_check,
         minimum_proof,
@@ -279,6 +284,7 @@ fn check(body: CreateTask) -> Result<service::CreateTask> {
         migrate_since: (since > 0).then(|| UnixMillis(since * 1000)),
         restore: false,
         record_failures: enable_failed_object_recording.unwrap_or(true),
+        record_settled: enable_success_and_skip_recording.unwrap_or(true),
         cdn,
         notification,
         rules: copying::read(Given {

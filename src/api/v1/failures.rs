@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::api::query::Query;
 use crate::error::{Error, Result};
 use crate::service::Failure;
-use crate::task::{Counters, FailedList, Key, PassInfo};
+use crate::task::{Counters, FailedList, Key, ListTrouble, PassInfo};
 
 const DEFAULT_LIMIT: i64 = 100;
 const PARAMETERS: &[(&str, &str)] = &[("after", "OMS.0064"), ("limit", "OMS.0051")];
@@ -114,6 +114,14 @@ impl From<Failure> for FailedObject {
             attempts,
             time: at.0,
         }
+    }
+}
+
+/// The reference's code for a list that is not complete: that of the failed objects has the same.
+pub const fn list_trouble_code(trouble: ListTrouble) -> &'static str {
+    match trouble {
+        ListTrouble::NotStored => "OMS.0304",
+        ListTrouble::TooLarge => "OMS.0305",
     }
 }
 

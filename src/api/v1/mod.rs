@@ -14,6 +14,7 @@ pub mod fuzz;
 mod info;
 mod list;
 mod listed;
+mod notified;
 mod place;
 mod progress;
 mod rules;

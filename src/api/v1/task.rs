@@ -7,8 +7,9 @@ use super::bandwidth::BandwidthWindow;
 use super::cloud::CloudName;
 use super::copying::{NotCarried, Proved, TaskRules};
 use super::create::TaskType;
-use super::failures::failed_object_record;
+use super::failures::{failed_object_record, list_trouble_code};
 use super::listed::ListFile;
+use super::notified::SmnResult;
 use super::progress::{Totals, done, number_of};
 use crate::task::spec::{Cdn, EndpointOrigin, Place, Scope};
 use crate::task::{BandwidthPolicy, Key, Reason, State, Task as Known, TaskSpec, UnixMillis};
@@ -128,6 +129,19 @@ pub struct Task {
         r#"{"result":true,"list_file_key":"oms/task/a-b-20261122150405123_0/failed_object_lists/20261122151500000.failed_list.txt","errorCode":""}"#
     ))]
     failed_object_record: String,
+    /// An extension: whether copied and skipped objects are listed in text files in the target bucket, in
+    /// `success_object_lists` and `skip_object_lists` below `oms/task/` and the task's name.
+    #[schema(extensions(("x-oms-extension" = json!(true))))]
+    enable_success_and_skip_recording: bool,
+    /// An extension, from version 2 of the reference: why the list of copied objects is not complete, `OMS.0304` (not
+    /// stored) or `OMS.0305` (too large); only where it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, examples("OMS.0304"), extensions(("x-oms-extension" = json!(true))))]
+    success_record_error_reason: Option<&'static str>,
+    /// An extension, from version 2 of the reference: why the list of skipped objects is not complete, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, examples("OMS.0304"), extensions(("x-oms-extension" = json!(true))))]
+    skip_record_error_reason: Option<&'static str>,
     /// Limits for parts of the day.
     bandwidth_policy: Vec<BandwidthWindow>,
 }
@@ -188,18 +202,6 @@ pub struct TaskError {
     error_msg: String,
 }
 
-/// What became of a notification. Sending is not built yet, so it is always a failure.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct SmnResult {
-    /// Whether it was sent.
-    notify_result: bool,
-    /// Code of the OMS reference when it was not.
-    notify_error_message: String,
-    /// Name of the topic; empty when it was sent.
-    topic_name: String,
-}
-
 /// The CDN that the objects are read through, without its key.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TaskCdn {
@@ -234,6 +236,7 @@ impl Task {
             running_since,
             ran_for,
             failed_list,
+            list_troubles,
         } = task;
         let TaskSpec {
             source,
@@ -246,6 +249,7 @@ impl Task {
             migrate_since,
             restore,
             record_failures,
+            record_settled,
             cdn,
             notification,
             rules,
@@ -288,6 +292,9 @@ impl Task {
             auto_restore: restore,
             enable_failed_object_recording: record_failures,
             failed_object_record: failed_object_record(record_failures, &counters, pass, failed_list),
+            enable_success_and_skip_recording: record_settled,
+            success_record_error_reason: list_troubles.success.map(list_trouble_code),
+            skip_record_error_reason: list_troubles.skip.map(list_trouble_code),
             bandwidth_policy: windows(&bandwidth),
         }
     }
@@ -346,16 +353,6 @@ fn given_endpoint(place: &Place) -> Option<String> {
     match place.endpoint.origin {
         EndpointOrigin::Request => Some(place.endpoint.url.clone()),
         EndpointOrigin::Catalogue => None,
-    }
-}
-
-impl SmnResult {
-    fn not_sent() -> Self {
-        Self {
-            notify_result: false,
-            notify_error_message: "OMS.0156".to_owned(),
-            topic_name: String::new(),
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Subject, at, counted, failure};
 use crate::error::ErrorKind;
 use crate::store::{ClaimedShard, Commit, Committed, Ending, ShardScope, Store};
-use crate::task::{Counters, Key, PassKind, StartMode, State};
+use crate::task::{Counters, Key, ListKind, PassKind, StartMode, State};
 
 pub(super) async fn all(store: &dyn Store) {
     an_overtaken_worker_writes_nothing(store).await;
@@ -23,6 +23,8 @@ fn one_object() -> Commit {
         failures: vec![failure("late")],
         resolved: vec![Key::from("kept")],
         speed: 77,
+        success: b"late\n".to_vec(),
+        skip: b"late\n".to_vec(),
     }
 }
 
@@ -30,6 +32,7 @@ fn one_object() -> Commit {
 async fn is_fenced(subject: &Subject<'_>, attempt: i64, shard: &ClaimedShard) {
     let before = subject.task().await;
     let failed = subject.failed_keys().await;
+    let waiting = subject.waiting(ListKind::Success).await;
     assert_eq!(subject.commit(shard, one_object()).await, Committed::Fenced);
     let marked = subject.store.set_unordered(subject.id, shard).await;
     assert_eq!(marked.unwrap(), Committed::Fenced);
@@ -45,6 +48,7 @@ async fn is_fenced(subject: &Subject<'_>, attempt: i64, shard: &ClaimedShard) {
     }
     assert_eq!(format!("{before:?}"), format!("{:?}", subject.task().await));
     assert_eq!(failed, subject.failed_keys().await);
+    assert_eq!(waiting, subject.waiting(ListKind::Success).await);
 }
 
 async fn an_overtaken_worker_writes_nothing(store: &dyn Store) {

@@ -4,6 +4,7 @@
 
 mod faults;
 mod lifecycle;
+mod lists;
 pub mod model;
 mod orphans;
 mod records;
@@ -26,6 +27,7 @@ pub async fn all(store: &dyn Store) {
     Box::pin(work::all(store)).await;
     Box::pin(faults::all(store)).await;
     Box::pin(orphans::all(store)).await;
+    Box::pin(lists::all(store)).await;
 }
 
 /// A moment.
@@ -62,6 +64,7 @@ pub fn spec() -> TaskSpec {
         migrate_since: None,
         restore: false,
         record_failures: true,
+        record_settled: true,
         cdn: None,
         notification: None,
         rules: CopyRules::default(),

@@ -2,7 +2,7 @@
 
 use super::{Subject, at, counted, failure, sealed};
 use crate::store::{Change, ClaimedShard, Commit, Committed, Ending, Failure, Refusal, ShardScope, Store};
-use crate::task::{Counters, Event, Key, PassKind, Reason, StartMode, State};
+use crate::task::{Counters, Event, Key, ListKind, PassKind, Reason, StartMode, State};
 
 /// One step of a walk.
 #[derive(Clone, Debug)]
@@ -80,6 +80,8 @@ struct Model {
     passes: i64,
     counters: Counters,
     failures: std::collections::BTreeMap<Key, Failure>,
+    /// Lines of copied objects that wait.
+    lines: String,
     /// Whether the holder of the last claim may still write.
     held: bool,
 }
@@ -94,6 +96,7 @@ impl Model {
             passes: 0,
             counters: Counters::default(),
             failures: std::collections::BTreeMap::new(),
+            lines: String::new(),
             held: false,
         }
     }
@@ -139,6 +142,7 @@ impl Model {
             if kind == PassKind::Full {
                 self.counters = Counters::default();
                 self.failures.clear();
+                self.lines.clear();
             }
             self.passes += 1;
             self.pass = Some(ModelPass {
@@ -163,6 +167,7 @@ impl Model {
         };
         pass.open[shard] = !commit.close;
         self.counters += commit.delta;
+        self.lines.push_str(&String::from_utf8_lossy(&commit.success));
         for failure in &commit.failures {
             self.failures.insert(failure.key.clone(), failure.clone());
         }
@@ -190,6 +195,9 @@ impl Model {
                 .filter(|pass| pass.open == [false; 2])
                 .ok_or(())?;
             pass.finished = true;
+        }
+        if state == State::Succeeded {
+            self.lines.clear();
         }
         self.go(state);
         Ok(Some(state))
@@ -314,6 +322,7 @@ async fn compare(subject: &Subject<'_>, model: &Model) {
     assert_eq!(pass, expected);
     let failures = subject.store.failures(subject.id, None, 1_000).await.unwrap();
     assert!(failures.iter().eq(model.failures.values()));
+    assert_eq!(subject.waiting(ListKind::Success).await, model.lines);
     let wanted = matches!(model.state, State::Waiting | State::Running);
     let pending = subject.store.pending().await.unwrap();
     assert_eq!(pending.contains(&subject.id), wanted);
@@ -330,6 +339,7 @@ fn commit_of(work: &Work) -> Commit {
         failures,
         close: work.close,
         speed: i64::from(work.copied),
+        success: format!("{work:?}\n").repeat(work.copied.into()).into_bytes(),
         ..Commit::default()
     }
 }

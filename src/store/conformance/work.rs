@@ -27,6 +27,7 @@ async fn a_pass_ends_with_success(store: &dyn Store) {
         number: 1,
         kind: PassKind::Full,
         finished: true,
+        opened_at: at(2_100),
     };
     assert_eq!((task.pass, task.reason), (Some(pass), None));
     assert_eq!((task.counters, task.ran_for), (counted(3, 0), 2_000));

@@ -41,6 +41,13 @@ struct SpecRow {
     /// Absent in orders that were written before these rules could be chosen.
     #[serde(default)]
     rules: RulesRow,
+    /// Absent in orders that were written before these lists were.
+    #[serde(default = "recorded")]
+    record_settled: bool,
+}
+
+const fn recorded() -> bool {
+    true
 }
 
 #[derive(Serialize, Deserialize)]
@@ -159,6 +166,7 @@ impl From<&TaskSpec> for SpecRow {
             migrate_since,
             restore,
             record_failures,
+            record_settled,
             cdn,
             notification,
             rules,
@@ -177,6 +185,7 @@ impl From<&TaskSpec> for SpecRow {
             cdn: cdn.as_ref().map(CdnRow::from),
             notification: notification.as_ref().map(NotificationRow::from),
             rules: (*rules).into(),
+            record_settled: *record_settled,
         }
     }
 }
@@ -195,6 +204,7 @@ impl TryFrom<SpecRow> for TaskSpec {
             migrate_since: row.migrate_since.map(UnixMillis),
             restore: row.restore,
             record_failures: row.record_failures,
+            record_settled: row.record_settled,
             cdn: row.cdn.map(Cdn::from),
             notification: row.notification.map(Notification::from),
             rules: row.rules.try_into()?,

@@ -87,7 +87,7 @@ fn rules() -> impl Strategy<Value = CopyRules> {
 
 fn spec() -> impl Strategy<Value = TaskSpec> {
     let places = (place(), place(), key(), scope());
-    let options = (any::<[bool; 3]>(), any::<u8>(), any::<Option<i64>>());
+    let options = (any::<[bool; 4]>(), any::<u8>(), any::<Option<i64>>());
     let rest = (
         any::<String>(),
         prop::option::of(cdn()),
@@ -96,7 +96,7 @@ fn spec() -> impl Strategy<Value = TaskSpec> {
     );
     (places, options, rest).prop_map(|(places, options, rest)| {
         let (source, target, target_prefix, scope) = places;
-        let ([kms, restore, record_failures], threads, since) = options;
+        let ([kms, restore, record_failures, record_settled], threads, since) = options;
         let (description, cdn, notification, rules) = rest;
         TaskSpec {
             source,
@@ -109,6 +109,7 @@ fn spec() -> impl Strategy<Value = TaskSpec> {
             migrate_since: since.map(UnixMillis),
             restore,
             record_failures,
+            record_settled,
             cdn,
             notification,
             rules,
@@ -143,15 +144,19 @@ fn the_written_form_is_stable() {
     let spec = spec_from_text(first).unwrap();
     assert_eq!(spec.target_prefix, Key::from(&b"\xff"[..]));
     assert_eq!(spec.scope, Scope::Objects(vec![Key::from("a"), Key::from("b/")]));
-    // The first version knew no rules.
+    // The first version knew no rules, and had no such lists to switch off.
     assert_eq!(spec.rules, CopyRules::default());
-    let with = |more: &str| {
+    assert!(spec.record_settled);
+    let with = |more: &str, end: &str| {
         let rules = r#"{"overwrite":"SIZE_LAST_MODIFIED_COMPARISON_OVERWRITE","consistency":"size_last_modified","minimum_proof":"size""#;
-        format!(r#"{},"rules":{rules}{more}}}}}"#, &first[..first.len() - 1])
+        format!(r#"{},"rules":{rules}{more}}}{end}}}"#, &first[..first.len() - 1])
     };
     // The second one knew neither storage classes nor what to do about refusals.
-    assert_eq!(spec_from_text(&with("")).unwrap(), spec);
-    let text = with(r#","storage":null,"refused_metadata":"leave_out""#);
+    assert_eq!(spec_from_text(&with("", "")).unwrap(), spec);
+    let text = with(
+        r#","storage":null,"refused_metadata":"leave_out""#,
+        r#","record_settled":true"#,
+    );
     assert_eq!(spec_to_text(&spec).unwrap(), text);
     assert_eq!(spec_from_text(&text).unwrap(), spec);
     let text = r#"[{"start":1,"end":2,"max_bytes_per_second":3}]"#;

@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use super::ledger::{Ledger, Tx, end, run};
+use super::lists;
 use super::rows::{self, Statement, add_counters};
 use crate::error::Result;
 use crate::store::{ClaimedShard, Commit, Committed, Failure};
-use crate::task::{Key, TaskId, UnixMillis};
+use crate::task::{Key, ListKind, TaskId, UnixMillis};
 
 /// The condition that a claim on a shard is the last one, made under the task's last attempt, and that the task is
 /// still being worked on: a worker that has left a task has no say in it any more.
@@ -52,6 +53,8 @@ pub(super) async fn commit(
         failures,
         resolved,
         speed,
+        success,
+        skip,
     } = commit;
     let mut tx = ledger.begin().await?;
     let statement = rows::bind_counters(sqlx::query(SHARD), delta)
@@ -71,6 +74,8 @@ pub(super) async fn commit(
     // First the resolved ones: a key that is in both has failed.
     forget(&mut tx, id, &resolved).await?;
     record(&mut tx, id, shard.number, &failures).await?;
+    let lines = [(ListKind::Success, success), (ListKind::Skip, skip)];
+    lists::keep(&mut tx, id, shard.number, lines, now).await?;
     end(tx).await?;
     Ok(Committed::Done)
 }

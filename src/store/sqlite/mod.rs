@@ -9,6 +9,7 @@ mod changes;
 mod commit;
 mod error;
 mod ledger;
+mod lists;
 mod orphans;
 mod passes;
 mod rows;
@@ -28,14 +29,14 @@ use async_trait::async_trait;
 pub use self::ledger::Disk;
 use self::ledger::Ledger;
 use super::{
-    Change, ClaimedShard, ClaimedTask, Commit, Committed, Deleted, Ending, Failure, Holder, NewTask,
-    OpenUpload, Orphan, Orphans, ShardScope, Store, Sweep, TaskFilter,
+    Change, ClaimedShard, ClaimedTask, Commit, Committed, Deleted, Ending, Failure, Holder, ListChunk,
+    NewTask, OpenUpload, Orphan, Orphans, ShardScope, Store, Sweep, TaskFilter,
 };
 use crate::error::Result;
 use crate::secret::SealedCredentials;
 use crate::task::{
-    BandwidthPolicy, FailedList, Key, PassInfo, PassKind, ProjectId, StartMode, State, Survey, Task, TaskId,
-    UnixMillis,
+    BandwidthPolicy, FailedList, Key, ListKind, PassInfo, PassKind, ProjectId, StartMode, State, Survey,
+    Task, TaskId, UnixMillis,
 };
 
 /// The ledger in SQLite.
@@ -182,6 +183,28 @@ impl Store for SqliteStore {
 
     async fn set_failed_list(&self, id: TaskId, attempt: i64, list: &FailedList) -> Result<()> {
         tasks::set_failed_list(&self.0, id, attempt, list).await
+    }
+
+    async fn list_chunks(&self, id: TaskId, kind: ListKind, limit: i64) -> Result<Vec<ListChunk>> {
+        lists::chunks(&self.0, id, kind, limit).await
+    }
+
+    async fn list_lines(&self, id: TaskId, kind: ListKind, stamp: UnixMillis) -> Result<Option<Vec<u8>>> {
+        lists::lines(&self.0, id, kind, stamp).await
+    }
+
+    async fn list_written(
+        &self,
+        id: TaskId,
+        attempt: i64,
+        kind: ListKind,
+        last: UnixMillis,
+    ) -> Result<Committed> {
+        lists::written(&self.0, id, attempt, kind, last).await
+    }
+
+    async fn list_refused(&self, id: TaskId, attempt: i64, kind: ListKind, most: i64) -> Result<Committed> {
+        lists::refused(&self.0, id, attempt, kind, most).await
     }
 
     async fn finish(

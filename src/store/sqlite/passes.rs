@@ -3,6 +3,7 @@
 use super::commit::claim_holds;
 use super::error::{misuse, translate};
 use super::ledger::{Ledger, Tx, end, run};
+use super::lists;
 use super::rows::{self, add_counters, get};
 use super::work::{Head, head};
 use crate::error::{Error, ErrorKind, Result};
@@ -29,11 +30,12 @@ pub(super) async fn open_pass(
     // The shards of the pass before are of no use to anybody any more; its row stays as history.
     let forget = sqlx::query("DELETE FROM shards WHERE task_id = ?1").bind(id.get());
     run(&mut tx, forget).await?;
+    let opened_at = lists::draw_stamp(&mut tx, id, now).await?;
     let insert = sqlx::query("INSERT INTO passes (task_id, number, kind, opened_at) VALUES (?1, ?2, ?3, ?4)")
         .bind(id.get())
         .bind(number)
         .bind(rows::pass_kind_name(kind))
-        .bind(now.0);
+        .bind(opened_at.0);
     run(&mut tx, insert).await?;
     let update = sqlx::query("UPDATE tasks SET pass = ?2, seen_at = ?3 WHERE id = ?1")
         .bind(id.get())
@@ -41,7 +43,10 @@ pub(super) async fn open_pass(
         .bind(now.0);
     run(&mut tx, update).await?;
     match kind {
-        PassKind::Full => count_anew(&mut tx, id).await?,
+        PassKind::Full => {
+            count_anew(&mut tx, id).await?;
+            lists::begin_anew(&mut tx, id).await?;
+        }
         PassKind::Failed => {}
     }
     for (shard, scope) in (0_i64..).zip(shards) {
@@ -61,6 +66,7 @@ pub(super) async fn open_pass(
         number,
         kind,
         finished: false,
+        opened_at,
     })
 }
 
@@ -153,7 +159,8 @@ async fn begin_again(tx: &mut Tx, id: TaskId, pass: PassInfo, shard: i64, settle
     let forget = sqlx::query("DELETE FROM failures WHERE task_id = ?1 AND shard = ?2")
         .bind(id.get())
         .bind(shard);
-    run(tx, forget).await.map(drop)
+    run(tx, forget).await?;
+    lists::forget_shard(tx, id, shard).await
 }
 
 pub(super) async fn set_unordered(ledger: &Ledger, id: TaskId, shard: &ClaimedShard) -> Result<Committed> {

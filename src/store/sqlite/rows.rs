@@ -5,6 +5,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Row, Sqlite};
 
 use super::error::translate;
+use super::lists;
 use crate::error::Result;
 use crate::object::ETag;
 use crate::store::json::{bandwidth_from_text, damaged, spec_from_text};
@@ -20,7 +21,10 @@ pub(super) type Statement = Query<'static, Sqlite, SqliteArguments>;
 macro_rules! select_tasks {
     ($rest:literal) => {
         concat!(
-            "SELECT t.*, s.spec, p.number AS pass_number, p.kind AS pass_kind, p.finished AS pass_finished \
+            "SELECT t.*, s.spec, p.number AS pass_number, p.kind AS pass_kind, p.finished AS pass_finished, \
+             p.opened_at AS pass_opened_at, \
+             (SELECT trouble FROM list_troubles WHERE task_id = t.id AND kind = 'success') AS success_list_trouble, \
+             (SELECT trouble FROM list_troubles WHERE task_id = t.id AND kind = 'skip') AS skip_list_trouble \
              FROM tasks t JOIN specs s ON s.task_id = t.id \
              LEFT JOIN passes p ON p.task_id = t.id AND p.number = t.pass ",
             $rest
@@ -184,6 +188,7 @@ pub(super) fn task(row: &SqliteRow) -> Result<Task> {
             key: get(row, "failed_list_key")?,
             error_code: get(row, "failed_list_error")?,
         },
+        list_troubles: lists::troubles(row)?,
     })
 }
 
@@ -197,7 +202,7 @@ pub(super) fn state(row: &SqliteRow) -> Result<State> {
     State::from_name(get(row, "state")?).ok_or_else(|| damaged("state"))
 }
 
-/// The columns `pass_number`, `pass_kind` and `pass_finished` of an outer join.
+/// The columns `pass_number`, `pass_kind`, `pass_finished` and `pass_opened_at` of an outer join.
 pub(super) fn pass(row: &SqliteRow) -> Result<Option<PassInfo>> {
     let Some(number) = get::<Option<i64>>(row, "pass_number")? else {
         return Ok(None);
@@ -206,6 +211,7 @@ pub(super) fn pass(row: &SqliteRow) -> Result<Option<PassInfo>> {
         number,
         kind: pass_kind_from_name(get(row, "pass_kind")?).ok_or_else(|| damaged("kind of pass"))?,
         finished: get(row, "pass_finished")?,
+        opened_at: UnixMillis(get(row, "pass_opened_at")?),
     }))
 }
 

@@ -7,7 +7,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::store::json::{bandwidth_from_text, bandwidth_to_text, spec_to_text};
 use crate::store::{Failure, NewTask, TaskFilter};
 use crate::task::{
-    BandwidthPolicy, Counters, FailedList, Key, ProjectId, StartMode, State, Survey, Task, TaskId, UnixMillis,
+    BandwidthPolicy, Counters, FailedList, Key, ListTroubles, ProjectId, StartMode, State, Survey, Task,
+    TaskId, UnixMillis,
 };
 
 pub(super) async fn create(ledger: &Ledger, new: NewTask, now: UnixMillis) -> Result<Task> {
@@ -60,6 +61,7 @@ pub(super) async fn create(ledger: &Ledger, new: NewTask, now: UnixMillis) -> Re
         running_since: None,
         ran_for: 0,
         failed_list: FailedList::default(),
+        list_troubles: ListTroubles::default(),
     })
 }
 

@@ -5,6 +5,7 @@ use sqlx::sqlite::SqliteRow;
 use super::changes::one_row;
 use super::error::{misuse, translate};
 use super::ledger::{Ledger, Tx, end, run};
+use super::lists;
 use super::orphans;
 use super::rows::{self, get, select_tasks};
 use crate::error::{Error, Result};
@@ -31,8 +32,8 @@ pub(super) struct Head {
 /// Reads a task inside a change.
 pub(super) async fn head(tx: &mut Tx, id: TaskId) -> Result<Option<Head>> {
     let row = sqlx::query(
-        "SELECT t.*, p.number AS pass_number, p.kind AS pass_kind, p.finished AS pass_finished \
-         FROM tasks t LEFT JOIN passes p ON p.task_id = t.id AND p.number = t.pass WHERE t.id = ?1",
+        "SELECT t.*, p.number AS pass_number, p.kind AS pass_kind, p.finished AS pass_finished, \
+         p.opened_at AS pass_opened_at FROM tasks t LEFT JOIN passes p ON p.task_id = t.id AND p.number = t.pass WHERE t.id = ?1",
     )
     .bind(id.get())
     .fetch_optional(&mut **tx)
@@ -155,6 +156,9 @@ pub(super) async fn finish(
     };
     if pass_finished {
         close_pass(&mut tx, id, &head, now).await?;
+    }
+    if new == State::Succeeded {
+        lists::forget_lines(&mut tx, id).await?;
     }
     leave(&mut tx, id, (head.state, new), Until::Now(now), reason.as_ref()).await?;
     end(tx).await?;

@@ -1,0 +1,51 @@
+//! The lists of objects that a task writes to its target: of failed, of copied and of skipped ones.
+
+/// The list of failed objects at the target, as the last pass that had some left it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FailedList {
+    /// Key of the list in the target bucket.
+    pub key: Option<String>,
+    /// Code of the OMS reference when it could not be written.
+    pub error_code: Option<String>,
+}
+
+/// A list of settled objects at the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ListKind {
+    /// Objects that were copied.
+    Success,
+    /// Objects that were left as they are, or had gone.
+    Skip,
+}
+
+impl ListKind {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Success, Self::Skip];
+
+    /// The name in the place of the list, as in the OMS reference.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Skip => "skip",
+        }
+    }
+}
+
+/// Why a list of settled objects is not complete at the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListTrouble {
+    /// The target did not take it. Its lines wait for the next try, unless the task has succeeded.
+    NotStored,
+    /// So much of it waited for the target that lines were given up.
+    TooLarge,
+}
+
+/// What is wrong with the lists since the last full pass was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListTroubles {
+    /// With that of copied objects.
+    pub success: Option<ListTrouble>,
+    /// With that of skipped objects.
+    pub skip: Option<ListTrouble>,
+}

@@ -1,0 +1,318 @@
+//! The lists of copied and skipped objects at the target.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use oms::engine::Tuning;
+use oms::engine::hooks::{Hooks, Point};
+use oms::object::s3::Timeouts;
+use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
+use oms::task::rules::OverwriteMode;
+use oms::task::{ListKind, ListTrouble, ListTroubles, StartMode, State, Task, TaskId, UnixMillis};
+use tempfile::TempDir;
+use tokio::sync::Notify;
+
+use crate::support::listed::{agree, files, lines};
+use crate::support::rig::{QUICK, Rig, SOURCE, Stores, TARGET};
+
+fn denied(prefix: &str) -> FaultRule {
+    let fault = Fault::Status {
+        status: 403,
+        code: "AccessDenied".to_owned(),
+        retry_after: None,
+    };
+    FaultRule::new(Operation::PutObject, fault).key_prefix(prefix)
+}
+
+fn opened(task: &Task) -> UnixMillis {
+    task.pass.unwrap().opened_at
+}
+
+/// Key, length and word of each line of a list since a moment.
+fn told(stores: &Stores, task: &Task, kind: ListKind, since: UnixMillis) -> BTreeMap<String, (u64, String)> {
+    let lines = lines(stores, task, kind, since).into_iter();
+    lines
+        .map(|line| (String::from_utf8(line.key).unwrap(), (line.bytes, line.word)))
+        .collect()
+}
+
+fn words<const N: usize>(wanted: [(&str, u64, &str); N]) -> BTreeMap<String, (u64, String)> {
+    let word = |(key, bytes, word): (&str, u64, &str)| (key.to_owned(), (bytes, word.to_owned()));
+    wanted.into_iter().map(word).collect()
+}
+
+async fn waiting(rig: &Rig, id: TaskId) -> usize {
+    let mut all = 0;
+    for kind in ListKind::ALL {
+        all += rig.store.list_chunks(id, kind, 100_000).await.unwrap().len();
+    }
+    all
+}
+
+#[tokio::test]
+async fn each_pass_lists_what_it_copied_and_what_it_skipped() {
+    let stores = Stores::new().await;
+    let odd = "odd\tname/ü +%\n";
+    for (key, text) in [("a", "x"), (odd, "four"), ("there", "five5"), ("refused", "no")] {
+        stores.source.put(SOURCE, key, SandboxObject::new(text));
+    }
+    let parted = SandboxObject::multipart("in parts", 5);
+    stores.source.put(SOURCE, "parts", parted);
+    stores.target.put(TARGET, "there", SandboxObject::new("five5"));
+    stores.target.faults().add(denied("refused"));
+    let rig = Rig::new().await;
+    let id = rig.create(stores.order()).await;
+    let task = rig.end(id).await;
+    let first = opened(&task);
+    agree(&stores, &task, first);
+    assert_eq!(
+        told(&stores, &task, ListKind::Success, first),
+        words([("a", 1, "etag"), (odd, 4, "etag"), ("parts", 8, "checksum")])
+    );
+    assert_eq!(
+        told(&stores, &task, ListKind::Skip, first),
+        words([("there", 5, "identical")])
+    );
+
+    // A pass over the failures adds its own.
+    stores.target.faults().clear();
+    stores.target.faults().add(denied("parts"));
+    rig.start(id, StartMode::FailedOnly, stores.credentials()).await;
+    rig.wait(id, |task| task.state == State::Succeeded).await;
+    let task = rig.end(id).await;
+    agree(&stores, &task, first);
+    assert_eq!(
+        told(&stores, &task, ListKind::Success, opened(&task)),
+        words([("refused", 2, "etag")])
+    );
+    assert!(told(&stores, &task, ListKind::Skip, opened(&task)).is_empty());
+    assert_eq!(files(&stores, &task, ListKind::Success).len(), 2);
+    assert_eq!(waiting(&rig, id).await, 0);
+    stores.assert_same();
+}
+
+#[tokio::test]
+async fn a_new_full_pass_has_lists_of_its_own() {
+    let stores = Stores::new().await;
+    for key in ["a", "gone", "later", "refused"] {
+        stores.source.put(SOURCE, key, SandboxObject::new("x"));
+    }
+    stores.target.put(TARGET, "later", SandboxObject::new("other"));
+    stores.target.faults().add(denied("refused"));
+    let rig = Rig::new().await;
+    let order = stores.order();
+    let mut keep = order.clone();
+    keep.rules.overwrite = OverwriteMode::Never;
+    let mut since = order.clone();
+    since.migrate_since = Some(UnixMillis(i64::MAX / 2));
+    let id = rig.create(order).await;
+    let first = opened(&rig.end(id).await);
+    // Everything but one is there by now, and nothing of the first lists belongs to the second.
+    rig.start(id, StartMode::Full, stores.credentials()).await;
+    rig.wait(id, |task| task.pass.unwrap().number == 2).await;
+    let task = rig.end(id).await;
+    agree(&stores, &task, opened(&task));
+    assert_eq!(lines(&stores, &task, ListKind::Success, first).len(), 3);
+    assert!(lines(&stores, &task, ListKind::Success, opened(&task)).is_empty());
+    assert_eq!(lines(&stores, &task, ListKind::Skip, opened(&task)).len(), 3);
+
+    // The other reasons to leave an object.
+    for (order, word) in [(keep, "exists"), (since, "older")] {
+        let id = rig.create(order).await;
+        let task = rig.end(id).await;
+        agree(&stores, &task, opened(&task));
+        let told = told(&stores, &task, ListKind::Skip, opened(&task));
+        assert_eq!(told["later"].1, word);
+    }
+    // Taken away between the listing and the read.
+    let gone = Fault::Status {
+        status: 404,
+        code: "NoSuchKey".to_owned(),
+        retry_after: None,
+    };
+    let reads = FaultRule::new(Operation::GetObject, gone).key("gone");
+    stores.source.faults().add(reads);
+    stores.target.remove(TARGET, "gone");
+    let id = rig.create(stores.order()).await;
+    let task = rig.end(id).await;
+    agree(&stores, &task, opened(&task));
+    let told = told(&stores, &task, ListKind::Skip, opened(&task));
+    assert_eq!(told["gone"], (1, "gone".to_owned()));
+}
+
+#[tokio::test]
+async fn lists_that_the_target_refuses_change_nothing_about_the_objects() {
+    let stores = Stores::new().await;
+    for key in ["a", "b", "refused"] {
+        stores.source.put(SOURCE, key, SandboxObject::new("x"));
+    }
+    stores.target.put(TARGET, "b", SandboxObject::new("x"));
+    stores.target.faults().add(denied("refused"));
+    stores.target.faults().add(denied("oms/task/"));
+    let rig = Rig::new().await;
+    let id = rig.create(stores.order()).await;
+    let task = rig.end(id).await;
+    let refused = ListTroubles {
+        success: Some(ListTrouble::NotStored),
+        skip: Some(ListTrouble::NotStored),
+    };
+    let c = task.counters;
+    assert_eq!((c.copied, c.skipped, c.failed), (1, 1, 1));
+    assert_eq!(task.list_troubles, refused);
+    assert_eq!(waiting(&rig, id).await, 2, "the lines wait for the next pass");
+    let first = opened(&task);
+
+    // A pass over the failures goes on with these lists.
+    stores.target.faults().clear();
+    stores.target.faults().add(denied("oms/task/").times(1));
+    rig.start(id, StartMode::FailedOnly, stores.credentials()).await;
+    let task = rig.wait(id, |task| task.state == State::Succeeded).await;
+    assert_eq!(task.list_troubles.skip, None);
+    assert_eq!(told(&stores, &task, ListKind::Skip, first).len(), 1);
+
+    // A list that is refused to the end goes with the success.
+    stores.target.faults().add(denied("oms/task/"));
+    let id = rig.create(stores.order()).await;
+    let task = rig.end(id).await;
+    assert_eq!((task.state, task.counters.skipped), (State::Succeeded, 3));
+    let skip = ListTroubles {
+        success: None,
+        ..refused
+    };
+    assert_eq!(task.list_troubles, skip);
+    assert_eq!(waiting(&rig, id).await, 0);
+}
+
+#[tokio::test]
+async fn what_is_not_asked_for_is_neither_kept_nor_written() {
+    let stores = Stores::new().await;
+    for key in ["a", "b"] {
+        stores.source.put(SOURCE, key, SandboxObject::new("x"));
+    }
+    stores.target.put(TARGET, "b", SandboxObject::new("x"));
+    let (hooks, committed) = hold_at(Point::BeforeFinish);
+    let rig = Rig::open(Arc::new(TempDir::new().unwrap()), hooks).await;
+    let mut order = stores.order();
+    order.record_settled = false;
+    let id = rig.create(order).await;
+    committed.notified().await;
+    assert_eq!(waiting(&rig, id).await, 0);
+    let rig = Rig::open(rig.kill().await, Hooks::default()).await;
+    let task = rig.end(id).await;
+    assert_eq!((task.counters.copied, task.counters.skipped), (1, 1));
+    assert_eq!(stores.target.keys(TARGET), ["a", "b"]);
+}
+
+/// Hooks that hold the worker for ever when it first reaches `point`, and tell when it did.
+fn hold_at(point: Point) -> (Hooks, Arc<Notify>) {
+    let reached = Arc::new(Notify::new());
+    let tell = Arc::clone(&reached);
+    let hooks = Hooks::new(move |here| {
+        if here == point {
+            tell.notify_one();
+            return Box::pin(std::future::pending());
+        }
+        Box::pin(std::future::ready(()))
+    });
+    (hooks, reached)
+}
+
+/// Sixty objects that are copied one after another: long enough for several commits.
+async fn many() -> Stores {
+    let stores = Stores::small().await;
+    for n in 0..60 {
+        let key = format!("folder-{}/{n:03}", n % 3);
+        stores
+            .source
+            .put(SOURCE, &key, SandboxObject::new(format!("object {n}")));
+    }
+    let slow = Fault::Delay(Duration::from_millis(50));
+    stores
+        .target
+        .faults()
+        .add(FaultRule::new(Operation::PutObject, slow).key_prefix("folder-"));
+    stores
+}
+
+async fn slow_task(rig: &Rig, stores: &Stores) -> TaskId {
+    let mut order = stores.order();
+    order.threads = 1;
+    rig.create(order).await
+}
+
+#[tokio::test]
+async fn files_are_written_while_the_pass_runs_and_a_stop_loses_no_line() {
+    let stores = many().await;
+    let rig = Rig::quick().await;
+    let id = slow_task(&rig, &stores).await;
+    // Its lines are committed about once a second.
+    rig.wait(id, |task| task.counters.copied > 0).await;
+    let running = loop {
+        let task = rig.task(id).await;
+        assert_eq!(task.state, State::Running, "no file was written before the end");
+        if !files(&stores, &task, ListKind::Success).is_empty() {
+            break task;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    };
+    let since = opened(&running);
+    stores.target.faults().add(denied("oms/task/"));
+    let paused = rig.pause(id).await;
+    assert!(paused.counters.copied < 60, "stopped too late");
+    stores.target.faults().clear();
+    rig.start(id, StartMode::Full, stores.credentials()).await;
+    let task = rig.end(id).await;
+    assert_eq!((task.state, opened(&task)), (State::Succeeded, since));
+    assert!(files(&stores, &task, ListKind::Success).len() > 1);
+    agree(&stores, &task, since);
+    assert_eq!(task.list_troubles, ListTroubles::default());
+    assert_eq!(waiting(&rig, id).await, 0);
+}
+
+#[tokio::test]
+async fn a_file_that_is_written_again_after_a_crash_holds_no_line_twice() {
+    for occurrence in 1..=3 {
+        let stores = many().await;
+        let times = AtomicUsize::new(0);
+        let reached = Arc::new(Notify::new());
+        let tell = Arc::clone(&reached);
+        let hooks = Hooks::new(move |here| {
+            if here == Point::ListWritten && times.fetch_add(1, Ordering::SeqCst) + 1 == occurrence {
+                tell.notify_one();
+                return Box::pin(std::future::pending());
+            }
+            Box::pin(std::future::ready(()))
+        });
+        let folder = Arc::new(TempDir::new().unwrap());
+        let rig = Rig::tuned(folder, hooks, QUICK, Timeouts::default()).await;
+        let id = slow_task(&rig, &stores).await;
+        reached.notified().await;
+        let rig = Rig::quick_in(rig.kill().await).await;
+        let task = rig.end(id).await;
+        assert_eq!(task.state, State::Succeeded);
+        agree(&stores, &task, opened(&task));
+    }
+}
+
+#[tokio::test]
+async fn what_waits_too_long_for_a_target_is_given_up() {
+    let stores = many().await;
+    stores.target.faults().add(denied("oms/task/"));
+    let mut tuning: Tuning = QUICK;
+    tuning.lists.most = 300;
+    let folder = Arc::new(TempDir::new().unwrap());
+    let rig = Rig::tuned(folder, Hooks::default(), tuning, Timeouts::default()).await;
+    let id = slow_task(&rig, &stores).await;
+    let lost = rig.wait(id, |task| task.list_troubles.success.is_some()).await;
+    assert_eq!(lost.list_troubles.success, Some(ListTrouble::TooLarge));
+    assert_eq!(lost.state, State::Running);
+    // It is said to be incomplete also when its rest is taken.
+    stores.target.faults().clear();
+    let task = rig.end(id).await;
+    assert_eq!((task.state, task.counters.copied), (State::Succeeded, 60));
+    assert_eq!(task.list_troubles.success, Some(ListTrouble::TooLarge));
+    let rest = lines(&stores, &task, ListKind::Success, opened(&task)).len();
+    assert!((1..60).contains(&rest), "{rest}");
+}

@@ -1,0 +1,99 @@
+//! What a task's lists of copied and skipped objects at the target hold.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use oms::task::{ListKind, Task, UnixMillis};
+use percent_encoding::percent_decode_str;
+
+use super::rig::{Stores, TARGET};
+
+/// A line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Key of the object at the source.
+    pub key: Vec<u8>,
+    /// Its length.
+    pub bytes: u64,
+    /// What proved the copy, or why there was none.
+    pub word: String,
+}
+
+/// Keys of the files of a list, in the order of their moments.
+pub fn files(stores: &Stores, task: &Task, kind: ListKind) -> Vec<String> {
+    let folder = folder(task, kind);
+    let mut keys = stores.target.keys(TARGET);
+    keys.retain(|key| key.starts_with(&folder));
+    keys.sort();
+    keys
+}
+
+/// All lines of the files that were begun since a moment.
+pub fn lines(stores: &Stores, task: &Task, kind: ListKind, since: UnixMillis) -> Vec<Line> {
+    let first = Timestamp::from_millisecond(since.0).unwrap();
+    let first = format!("{}{}", folder(task, kind), first.strftime("%Y%m%d%H%M%S%3f"));
+    let files = files(stores, task, kind);
+    files
+        .iter()
+        .filter(|file| **file >= first)
+        .flat_map(|file| {
+            let list = stores.target.get(TARGET, file).unwrap();
+            assert_eq!(list.content_type.as_deref(), Some("text/plain"));
+            let text = String::from_utf8(list.data.to_vec()).unwrap();
+            assert!(text.ends_with('\n'), "{file} ends within a line");
+            text.lines().map(line).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn folder(task: &Task, kind: ListKind) -> String {
+    format!("oms/task/{}/{}_object_lists/", task.name, kind.name())
+}
+
+fn line(text: &str) -> Line {
+    let fields: Vec<&str> = text.split('\t').collect();
+    let [time, name, bytes, word] = fields[..] else {
+        panic!("a line has other fields: {text:?}");
+    };
+    time.parse::<Timestamp>().unwrap();
+    let words = ["etag", "checksum", "size", "identical", "exists", "older", "gone"];
+    assert!(words.contains(&word), "{text:?}");
+    Line {
+        key: percent_decode_str(name).collect(),
+        bytes: bytes.parse().unwrap(),
+        word: word.to_owned(),
+    }
+}
+
+/// Asserts that the lists since a moment name exactly what the counters count since then, every key once. Of a list that
+/// could not be written, nothing is named that was not counted.
+#[track_caller]
+pub fn agree(stores: &Stores, task: &Task, since: UnixMillis) {
+    let c = &task.counters;
+    let mut seen = BTreeSet::new();
+    for (kind, counted, trouble) in [
+        (ListKind::Success, c.copied, task.list_troubles.success),
+        (ListKind::Skip, c.skipped + c.gone, task.list_troubles.skip),
+    ] {
+        let listed = lines(stores, task, kind, since);
+        let number = i64::try_from(listed.len()).unwrap();
+        assert!(
+            number == counted || (trouble.is_some() && number < counted),
+            "{kind:?}: {number} lines, but {c:#?}, {trouble:?}, {:#?}",
+            files(stores, task, kind)
+        );
+        if kind == ListKind::Success && trouble.is_none() {
+            let proved = |word: &str| listed.iter().filter(|line| line.word == word).count();
+            assert_eq!(
+                ["etag", "checksum", "size"].map(|word| i64::try_from(proved(word)).unwrap()),
+                [c.proved_etag, c.proved_checksum, c.proved_size]
+            );
+            let bytes: u64 = listed.iter().map(|line| line.bytes).sum();
+            assert_eq!(i64::try_from(bytes), Ok(c.bytes_copied));
+        }
+        for line in listed {
+            let twice = !seen.insert(line.key.clone());
+            assert!(!twice, "{:?} is listed twice", String::from_utf8_lossy(&line.key));
+        }
+    }
+}

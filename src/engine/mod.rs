@@ -132,8 +132,8 @@ pub struct Context {
     pub target_tags_opaque: AtomicBool,
     /// Set when the target's tags of parts were found to be none.
     pub target_parts_opaque: AtomicBool,
-    /// Set when the target was seen to give objects that are joined from parts the tag that S3 makes.
-    pub target_joined_proved: AtomicBool,
+    /// Set when the target was seen to give an object that was joined from parts another tag than S3 makes.
+    pub target_joined_opaque: AtomicBool,
     /// Keys of uploads that an earlier attempt left open: their objects are not proved, whatever the target has.
     pub open: HashSet<Key>,
 }

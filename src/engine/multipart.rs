@@ -68,6 +68,12 @@ pub(super) async fn copy(
     let proof = match joined.tag {
         Tag::AsSource => Proof::ETag,
         Tag::Made(first) if comparable => second_read(ctx, &job, &first).await?,
+        Tag::Other if comparable => {
+            // The tag that was to prove it proves nothing. From now on parts are hashed on their way.
+            ctx.target_joined_opaque.store(true, Ordering::Relaxed);
+            let parts = read_again(ctx, &job, joined.parts).await?;
+            proof_of_parts(ctx, &job, &parts).await?
+        }
         Tag::Made(_) | Tag::Other => proof_of_parts(ctx, &job, &joined.parts).await?,
     };
     // Only now: an upload that the ledger holds as open is an object that is not proved.
@@ -114,6 +120,10 @@ async fn second_read(ctx: &Context, job: &Upload<'_>, first: &ETag) -> Result<Pr
     // Not left for a moment longer than needed.
     ctx.target.delete(&key).await.at_target()?;
     forget(ctx, &job.entry.key).await?;
+    let job = &Upload {
+        hashing: part::hashing(ctx, job.layout, SourceTag::Opaque).at_target()?,
+        ..*job
+    };
     let again = upload_all(ctx, job).await?;
     match again.tag {
         Tag::AsSource => return Ok(Proof::ETag),
@@ -126,6 +136,30 @@ async fn second_read(ctx: &Context, job: &Upload<'_>, first: &ETag) -> Result<Pr
     ctx.target.delete(&key).await.at_target()?;
     let text = "the source sent other bytes than its tag names; what was written is removed";
     Err(Trouble::source(Error::new(ErrorKind::Integrity, text)).into())
+}
+
+/// Hashes what was sent without it, by reading the source once more, where the hashes can be compared with anything.
+async fn read_again(ctx: &Context, job: &Upload<'_>, parts: Vec<Sent>) -> Result<Vec<Sent>, Halt> {
+    let hashing = part::hashing(ctx, job.layout, SourceTag::Opaque).at_target()?;
+    if hashing == Hashing::None || job.hashing == Hashing::Md5 {
+        return Ok(parts);
+    }
+    let key = target_key(ctx, &job.entry.key);
+    // They are joined, and nothing is sent any more.
+    let upload = UploadId(String::new());
+    let hash = |sent: Sent| {
+        let job = PartJob {
+            entry: job.entry,
+            key: &key,
+            upload: &upload,
+            layout: job.layout,
+            number: sent.part.number,
+            hashing,
+        };
+        part::read_again(ctx, job, sent.part)
+    };
+    let hashed = stream::iter(parts).map(hash).buffered(PARTS_AT_ONCE);
+    Ok(hashed.try_collect().await?)
 }
 
 /// What the parts prove by themselves. Tags that look like hashes of other bytes, or like none, are found out once from the
@@ -208,8 +242,6 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, Halt> {
     // Asked for, not read from the answer: that may have been lost.
     encrypted(ctx, &key, None).await?;
     let made = told.filter(|told| joined_tag(&parts).is_some_and(|made| made.same(told)) || told.same(etag));
-    ctx.target_joined_proved
-        .fetch_or(made.is_some(), Ordering::Relaxed);
     let tag = match made {
         Some(tag) if tag.same(etag) => {
             ctx.source_joined_proved.store(true, Ordering::Relaxed);

@@ -67,7 +67,7 @@ pub(super) fn hashing(ctx: &Context, layout: Layout, tag: SourceTag) -> Result<H
         Route::ServerSide => own && wanted,
         Route::Stream => wanted || can_compare(ctx),
     };
-    let tag_decides = !own && tag == SourceTag::Md5 && ctx.target_joined_proved.load(Ordering::Relaxed);
+    let tag_decides = !own && tag == SourceTag::Md5 && !ctx.target_joined_opaque.load(Ordering::Relaxed);
     Ok(if useful && !tag_decides {
         Hashing::Md5
     } else {
@@ -153,6 +153,22 @@ pub(super) async fn send(
         match retry::delay(ctx.tuning.pace, &trouble.error, tries, rand::random()) {
             Some(wait) => tokio::time::sleep(wait).await,
             None => return Err(trouble.into()),
+        }
+    }
+}
+
+/// Reads the source of a part once more, to hash what the target has been sent.
+pub(super) async fn read_again(ctx: &Context, job: PartJob<'_>, part: Part) -> Attempt<Sent> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let trouble = match once(ctx, job, Some(part.clone())).await {
+            Ok(sent) => return Ok(sent),
+            Err(trouble) => trouble,
+        };
+        match retry::delay(ctx.tuning.pace, &trouble.error, tries, rand::random()) {
+            Some(wait) => tokio::time::sleep(wait).await,
+            None => return Err(trouble),
         }
     }
 }

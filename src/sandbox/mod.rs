@@ -88,6 +88,16 @@ impl PartTags {
     }
 }
 
+/// What a store gives as the tag of an object that is joined from parts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum JoinedTags {
+    /// The MD5 of the parts' MD5 sums, and their number.
+    #[default]
+    S3,
+    /// Something else, as many stores do that are not Amazon's.
+    Opaque,
+}
+
 /// How a sandbox behaves. The default is close to Amazon S3.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SandboxOptions {
@@ -115,8 +125,10 @@ pub struct SandboxOptions {
     pub key_encoding: KeyEncoding,
     /// Smallest size of a part other than the last.
     pub min_part_size: u64,
-    /// Tags of parts; that of the joined object is S3's all the same.
+    /// Tags of parts.
     pub part_tags: PartTags,
+    /// Tags of objects that are joined from parts.
+    pub joined_tags: JoinedTags,
 }
 
 impl Default for SandboxOptions {
@@ -135,6 +147,7 @@ impl Default for SandboxOptions {
             key_encoding: KeyEncoding::Form,
             min_part_size: 5 * 1024 * 1024,
             part_tags: PartTags::Md5,
+            joined_tags: JoinedTags::S3,
         }
     }
 }

@@ -10,11 +10,11 @@ use s3s::dto::{
 };
 use s3s::{S3Request, S3Result, s3_error};
 
-use super::SandboxOptions;
 use super::bucket::{Upload, UploadedPart};
 use super::object::{KMS, Object, SandboxObject, Segments, multipart_etag, now, visible_md5};
 use super::service::{Service, source};
 use super::write::{describe, md5_of, receive};
+use super::{JoinedTags, SandboxOptions};
 
 const PART_NUMBERS: std::ops::RangeInclusive<i32> = 1..=10_000;
 
@@ -55,7 +55,10 @@ impl Upload {
         }
         let sums: Vec<[u8; 16]> = chosen.iter().map(|part| part.md5).collect();
         let head = SandboxObject {
-            etag: multipart_etag(&sums),
+            etag: match options.joined_tags {
+                JoinedTags::S3 => multipart_etag(&sums),
+                JoinedTags::Opaque => format!("joined-{}", multipart_etag(&sums)),
+            },
             last_modified: now(),
             part_sizes: chosen.iter().map(|part| part.body.len()).collect(),
             ..self.head.clone()

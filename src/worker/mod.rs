@@ -305,7 +305,7 @@ async fn work(
         source_joined_proved: AtomicBool::new(false),
         target_tags_opaque: AtomicBool::new(false),
         target_parts_opaque: AtomicBool::new(false),
-        target_joined_proved: AtomicBool::new(false),
+        target_joined_opaque: AtomicBool::new(false),
         open,
         task: Task {
             pass: Some(pass),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use oms::engine::hooks::{Hooks, Point};
 use oms::object::s3::Timeouts;
-use oms::sandbox::{Fault, FaultRule, Operation, PartTags, SandboxObject, SandboxOptions};
+use oms::sandbox::{Fault, FaultRule, JoinedTags, Operation, PartTags, SandboxObject, SandboxOptions};
 use oms::service::CreateTask;
 use oms::task::rules::MinimumProof;
 use oms::task::{CopyRules, StartMode, State, Task};
@@ -337,4 +337,42 @@ async fn what_was_joined_and_not_yet_proved_at_a_crash_is_copied_again() {
         (0, (0, 1, 0)),
         "{task:#?}"
     );
+}
+
+#[tokio::test]
+async fn a_joined_tag_that_proves_nothing_makes_hashes_of_the_parts_decide() {
+    for damaged in [false, true] {
+        let options = |joined_tags| SandboxOptions {
+            joined_tags,
+            min_part_size: SMALL_PART,
+            ..SandboxOptions::default()
+        };
+        let stores = Stores::with(options(JoinedTags::S3), options(JoinedTags::Opaque)).await;
+        for seed in 0..2 {
+            let parted = SandboxObject::multipart(bytes(seed), 2 * SMALL_PART);
+            stores.source.put(SOURCE, &format!("k{seed}"), parted);
+        }
+        if damaged {
+            let corrupt = Fault::CorruptBody { at: 9 };
+            let rule = FaultRule::new(Operation::GetObject, corrupt).key("k0").times(1);
+            stores.source.faults().add(rule);
+        }
+        let rig = rig(0).await;
+        let history = History::of(&stores);
+        let order = CreateTask {
+            threads: 1,
+            ..stores.order()
+        };
+        let id = rig.create(order).await;
+        rig.end(id).await;
+        let task = check(&stores, &rig, id, &history).await;
+        assert_eq!(
+            (task.state, proofs(&task)),
+            (State::Succeeded, (0, 2, 0)),
+            "{task:#?}"
+        );
+        // Once to be sent and once to be hashed; what comes later is hashed on its way, also the second try of what was wrong.
+        let reads = if damaged { 4 * PARTS } else { 3 * PARTS };
+        assert_eq!(stores.source.requests_count(Operation::GetObject), reads);
+    }
 }

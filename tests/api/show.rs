@@ -86,7 +86,7 @@ async fn every_field_of_the_reference_is_there_from_the_beginning() {
         },
         "thread_num": 50, "status": 1, "progress": 0.0, "migrate_speed": 0, "enableKMS": false, "description": "",
         "error_reason": "", "total_size": 0, "complete_size": 0, "start_time": 0, "left_time": 0, "total_time": 0,
-        "success_num": 0, "fail_num": 0, "total_num": 0, "skipped_num": 0,
+        "success_num": 0, "fail_num": 0, "total_num": 0, "skipped_num": 0, "gone_num": 0,
         "copy_rules": {"object_overwrite_mode": "SIZE_LAST_MODIFIED_COMPARISON_OVERWRITE",
                        "consistency_check": "size_last_modified", "minimum_proof": "size",
                        "dst_storage_policy": null, "refused_metadata": "leave_out", "crc64_missing_num": 0},
@@ -115,6 +115,7 @@ async fn a_running_task_shows_how_far_it_is() {
         (&json!(40), &json!(16))
     );
     assert_eq!((&task["fail_num"], &task["skipped_num"]), (&json!(2), &json!(6)));
+    assert_eq!(task["gone_num"], 1);
     assert_eq!(task["migrate_speed"], 200);
     assert_eq!(task["left_time"], 12_000);
     assert_eq!(task["total_time"], 10_000);

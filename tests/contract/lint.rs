@@ -153,6 +153,7 @@ fn our_own_fields_are_marked() {
         "TargetNode.endpoint",
         "Task.copy_rules",
         "Task.enable_success_and_skip_recording",
+        "Task.gone_num",
         "Task.not_carried",
         "Task.proved",
         "Task.skip_record_error_reason",

@@ -168,6 +168,12 @@ async fn no_canary_is_found_in_answers_logs_or_files() {
     answers += &everything_shown(&caller, task).await;
     answers += &delete_with_wrong_keys(&caller, &stores).await;
     home.assert_free_of(&secrets, first_output);
+    let arguments = again.arguments();
+    assert!(arguments.contains("serve"), "{arguments}");
+    assert!(
+        !secrets.iter().any(|secret| arguments.contains(secret)),
+        "{arguments}"
+    );
     assert!(again.terminate().await.0.success());
     home.assert_free_of(&secrets, first_output);
 

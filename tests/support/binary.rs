@@ -197,6 +197,12 @@ impl Serve {
         );
     }
 
+    /// What other users of the machine can see of how it was called.
+    pub fn arguments(&self) -> String {
+        let path = format!("/proc/{}/cmdline", self.child.id());
+        String::from_utf8_lossy(&std::fs::read(path).unwrap()).replace('\0', " ")
+    }
+
     /// Lets it write to files, or lets every such write fail, as on a disk that takes no more.
     pub fn limit(&self, files: Files) {
         // The soft limit alone: only a superuser may raise the hard one again.

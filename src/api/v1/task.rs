@@ -101,6 +101,9 @@ pub struct Task {
     /// than `migrate_since`, or were deleted at the source meanwhile.
     #[schema(minimum = 0, extensions(("x-oms-extension" = json!(true))))]
     skipped_num: i64,
+    /// An extension: objects among `skipped_num` that were deleted at the source after they were listed.
+    #[schema(minimum = 0, extensions(("x-oms-extension" = json!(true))))]
+    gone_num: i64,
     /// An extension: what proved the copies.
     proved: Proved,
     /// An extension: what was left out of copies.
@@ -282,6 +285,7 @@ impl Task {
             fail_num: counters.failed,
             total_num: totals.objects,
             skipped_num: counters.skipped + counters.gone,
+            gone_num: counters.gone,
             proved: Proved::from(&counters),
             not_carried: NotCarried::from(&counters),
             copy_rules: TaskRules::new(rules, counters.listed),

@@ -54,6 +54,8 @@ pub struct Layout {
 pub enum Boundaries {
     /// Those that the source was uploaded with.
     Source,
+    /// Those that it may have been uploaded with, by the number of its parts: its store does not tell their size.
+    Guessed,
     /// Ours.
     Own,
 }
@@ -61,8 +63,8 @@ pub enum Boundaries {
 /// Largest object of one PUT or one copy inside a store (S3).
 pub const MAX_PUT: u64 = 5 << 30;
 
-/// Cuts an object of `size` bytes. `source_part` is the size of the source's first part and its number of parts, if
-/// it was uploaded in parts.
+/// Cuts an object of `size` bytes. `source_part` is the size of the source's first part, as far as its store tells it, and
+/// the number of its parts, if it was uploaded in parts.
 #[must_use]
 pub fn layout(sizes: Sizes, size: u64, source_part: Option<(u64, u32)>) -> Layout {
     if let Some((part_size, count)) = source_part
@@ -73,6 +75,16 @@ pub fn layout(sizes: Sizes, size: u64, source_part: Option<(u64, u32)>) -> Layou
             part_size,
             count,
             boundaries: Boundaries::Source,
+        };
+    }
+    if let Some((_, count)) = source_part
+        && u64::from(count) <= MAX_PARTS
+        && let Some(part_size) = guess(sizes, size, count)
+    {
+        return Layout {
+            part_size,
+            count,
+            boundaries: Boundaries::Guessed,
         };
     }
     let enough = size.div_ceil(MAX_PARTS);
@@ -87,6 +99,18 @@ pub fn layout(sizes: Sizes, size: u64, source_part: Option<(u64, u32)>) -> Layou
         count,
         boundaries: Boundaries::Own,
     }
+}
+
+/// Part sizes in MiB that uploaders use when nobody asks for another: the AWS CLI and SDKs, mc, rclone, s3cmd, s5cmd and
+/// the consoles of clouds; the common ones first.
+const USUAL: [u64; 14] = [8, 16, 5, 15, 10, 50, 64, 100, 32, 20, 128, 256, 512, 1024];
+
+/// The part size with which uploaders would have made so many parts.
+fn guess(sizes: Sizes, size: u64, count: u32) -> Option<u64> {
+    let usual = USUAL.into_iter().map(|mib| mib << 20);
+    std::iter::once(sizes.usual)
+        .chain(usual)
+        .find(|part_size| *part_size >= sizes.smallest && size.div_ceil(*part_size) == u64::from(count))
 }
 
 impl Layout {
@@ -118,11 +142,19 @@ mod tests {
             layout(100 << 20, Some((8 << 20, 13))).boundaries,
             Boundaries::Source
         );
-        for odd in [(100 << 20, 13), (1 << 20, 100), (8 << 20, 12)] {
+        for odd in [(100 << 20, 14), (1 << 20, 100), (8 << 20, 12)] {
             assert_eq!(
                 layout(100 << 20, Some(odd)).boundaries,
                 Boundaries::Own,
                 "{odd:?}"
+            );
+        }
+        // The store that knows no part numbers gives the whole size.
+        for (count, part_size) in [(13, 8), (7, 16), (20, 5), (2, 50)] {
+            let layout = layout(100 << 20, Some((100 << 20, count)));
+            assert_eq!(
+                (layout.boundaries, layout.part_size, layout.count),
+                (Boundaries::Guessed, part_size << 20, count)
             );
         }
     }

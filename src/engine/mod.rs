@@ -126,6 +126,8 @@ pub struct Context {
     pub source_tags_proved: AtomicBool,
     /// Set when the source's tags of uploads in parts were found to be none that S3 would make.
     pub source_joined_opaque: AtomicBool,
+    /// Set when the size of the source's parts was guessed wrong.
+    pub source_parts_opaque: AtomicBool,
     /// Set when an object that was joined from its source's parts had its source's tag.
     pub source_joined_proved: AtomicBool,
     /// Set when the target's tags were found to look like MD5 sums without being some.

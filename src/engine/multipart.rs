@@ -47,7 +47,13 @@ pub(super) async fn copy(
         // Parts of one version could not be told from those of another, if they were read one by one.
         return sequential::copy(ctx, &Item::Measured(entry), refusals, wrote).await;
     };
-    let layout = layout(ctx.tuning.sizes, entry.size, source_part);
+    let told = |layout: &Layout| {
+        layout.boundaries != Boundaries::Guessed || !ctx.source_parts_opaque.load(Ordering::Relaxed)
+    };
+    let sizes = ctx.tuning.sizes;
+    let layout = Some(layout(sizes, entry.size, source_part))
+        .filter(told)
+        .unwrap_or_else(|| layout(sizes, entry.size, None));
     let tag = if info.tag_is_hash() && !ctx.source_joined_opaque.load(Ordering::Relaxed) {
         SourceTag::Md5
     } else {
@@ -64,17 +70,21 @@ pub(super) async fn copy(
         hashing,
     };
     let joined = upload_all(ctx, &job).await?;
-    let comparable = layout.boundaries == Boundaries::Source && tag == SourceTag::Md5;
+    let known = layout.boundaries == Boundaries::Source && tag == SourceTag::Md5;
     let proof = match joined.tag {
         Tag::AsSource => Proof::ETag,
-        Tag::Made(first) if comparable => second_read(ctx, &job, &first).await?,
-        Tag::Other if comparable => {
+        Tag::Made(first) if known => second_read(ctx, &job, &first).await?,
+        other => {
             // The tag that was to prove it proves nothing. From now on parts are hashed on their way.
-            ctx.target_joined_opaque.store(true, Ordering::Relaxed);
+            let guessed = layout.boundaries == Boundaries::Guessed;
+            match other {
+                Tag::Made(_) if guessed => ctx.source_parts_opaque.store(true, Ordering::Relaxed),
+                Tag::Made(_) | Tag::AsSource => {}
+                Tag::Other => ctx.target_joined_opaque.store(true, Ordering::Relaxed),
+            }
             let parts = read_again(ctx, &job, joined.parts).await?;
             proof_of_parts(ctx, &job, &parts).await?
         }
-        Tag::Made(_) | Tag::Other => proof_of_parts(ctx, &job, &joined.parts).await?,
     };
     // Only now: an upload that the ledger holds as open is an object that is not proved.
     forget(ctx, &entry.key).await?;
@@ -297,7 +307,7 @@ async fn look_at_source(ctx: &Context, entry: &Entry) -> Attempt<(ObjectInfo, Op
     }
     let info = ctx.source.head(&entry.key, None).await.at_source()?;
     pinned(entry, info.etag.as_ref()).at_source()?;
-    Ok((info, None))
+    Ok((info, parts.map(|count| (entry.size, count))))
 }
 
 /// The upload that an earlier attempt left, with the parts that the target holds of it; `None` to begin anew. An

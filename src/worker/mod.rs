@@ -302,6 +302,7 @@ async fn work(
         source_tags_opaque: AtomicBool::new(false),
         source_tags_proved: AtomicBool::new(false),
         source_joined_opaque: AtomicBool::new(false),
+        source_parts_opaque: AtomicBool::new(false),
         source_joined_proved: AtomicBool::new(false),
         target_tags_opaque: AtomicBool::new(false),
         target_parts_opaque: AtomicBool::new(false),

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use oms::engine::hooks::{Hooks, Point};
 use oms::object::s3::Timeouts;
-use oms::sandbox::{Fault, FaultRule, JoinedTags, Operation, PartTags, SandboxObject, SandboxOptions};
+use oms::sandbox::{
+    Fault, FaultRule, JoinedTags, Operation, PartTags, SandboxObject, SandboxOptions, Support,
+};
 use oms::service::CreateTask;
 use oms::task::rules::MinimumProof;
 use oms::task::{CopyRules, StartMode, State, Task};
@@ -373,6 +375,45 @@ async fn a_joined_tag_that_proves_nothing_makes_hashes_of_the_parts_decide() {
         );
         // Once to be sent and once to be hashed; what comes later is hashed on its way, also the second try of what was wrong.
         let reads = if damaged { 4 * PARTS } else { 3 * PARTS };
+        assert_eq!(stores.source.requests_count(Operation::GetObject), reads);
+    }
+}
+
+#[tokio::test]
+async fn parts_whose_size_nobody_tells_are_guessed_and_a_wrong_guess_is_made_once() {
+    for (parts_of, wanted, reads) in [
+        (2 * SMALL_PART, (2, 0, 0), 2 * PARTS),
+        // As many parts, of another size: the first object is hashed by a second read, the other on its way.
+        (2 * SMALL_PART + 1000, (0, 2, 0), 3 * PARTS),
+    ] {
+        let silent = SandboxOptions {
+            part_number: Support::Ignored,
+            min_part_size: SMALL_PART,
+            ..SandboxOptions::default()
+        };
+        let small = SandboxOptions {
+            min_part_size: SMALL_PART,
+            ..SandboxOptions::default()
+        };
+        let stores = Stores::with(silent, small).await;
+        for seed in 0..2 {
+            let parted = SandboxObject::multipart(bytes(seed), parts_of);
+            stores.source.put(SOURCE, &format!("k{seed}"), parted);
+        }
+        let rig = rig(0).await;
+        let history = History::of(&stores);
+        let order = CreateTask {
+            threads: 1,
+            ..stores.order()
+        };
+        let id = rig.create(order).await;
+        rig.end(id).await;
+        let task = check(&stores, &rig, id, &history).await;
+        assert_eq!(
+            (task.state, proofs(&task)),
+            (State::Succeeded, wanted),
+            "{task:#?}"
+        );
         assert_eq!(stores.source.requests_count(Operation::GetObject), reads);
     }
 }

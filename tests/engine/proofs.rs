@@ -46,17 +46,27 @@ async fn rig(whole: u64) -> Rig {
     Rig::quick_whole(Arc::new(TempDir::new().unwrap()), whole).await
 }
 
-/// Runs a task over everything, and checks what came of it.
+/// Runs a task over everything, one object after the other, and checks what came of it.
 async fn run(stores: &Stores, rig: &Rig, minimum_proof: MinimumProof) -> Task {
     let history = History::of(stores);
     let rules = CopyRules {
         minimum_proof,
         ..CopyRules::default()
     };
-    let order = stores.order();
-    let id = rig.create(CreateTask { rules, ..order }).await;
+    let order = CreateTask {
+        threads: 1,
+        rules,
+        ..stores.order()
+    };
+    let id = rig.create(order).await;
     rig.end(id).await;
     check(stores, rig, id, &history).await
+}
+
+#[track_caller]
+fn assert_proved(task: &Task, wanted: (i64, i64, i64)) {
+    let found = (task.state, proofs(task));
+    assert_eq!(found, (State::Succeeded, wanted), "{task:#?}");
 }
 
 #[tokio::test]
@@ -66,11 +76,7 @@ async fn one_piece_is_proved_by_the_tag_and_longer_ones_by_their_parts() {
         put_large(&stores, "k", 1);
         let rig = rig(whole).await;
         let task = run(&stores, &rig, MinimumProof::Size).await;
-        assert_eq!(
-            (task.state, proofs(&task)),
-            (State::Succeeded, wanted),
-            "{task:#?}"
-        );
+        assert_proved(&task, wanted);
         assert_eq!(stores.target.requests_count(Operation::UploadPart), parts);
         stores.assert_same();
     }
@@ -100,11 +106,7 @@ async fn one_piece_that_breaks_off_or_is_too_large_goes_in_parts() {
             .add(FaultRule::new(operation, fault).key("k").times(1));
         let rig = rig(1 << 30).await;
         let task = run(&stores, &rig, MinimumProof::Size).await;
-        assert_eq!(
-            (task.state, proofs(&task)),
-            (State::Succeeded, (0, 1, 0)),
-            "{name} {task:#?}"
-        );
+        assert_proved(&task, (0, 1, 0));
         assert_eq!(
             stores.target.requests_count(Operation::UploadPart),
             PARTS,
@@ -125,15 +127,8 @@ async fn wrong_bytes_in_one_piece_are_never_sent_by_a_way_that_does_not_notice()
         .faults()
         .add(FaultRule::new(Operation::GetObject, corrupt).key("k"));
     let rig = rig(1 << 30).await;
-    let history = History::of(&stores);
-    let order = CreateTask {
-        threads: 1,
-        ..stores.order()
-    };
-    let id = rig.create(order).await;
-    rig.end(id).await;
-    let task = check(&stores, &rig, id, &history).await;
-    let found = failures(&rig, id).await;
+    let task = run(&stores, &rig, MinimumProof::Size).await;
+    let found = failures(&rig, task.id).await;
     assert_eq!((task.counters.failed, proofs(&task)), (1, (1, 0, 0)), "{task:#?}");
     assert_eq!(found[0].code, "BadDigest");
 }
@@ -146,11 +141,7 @@ async fn a_part_that_arrived_with_other_bytes_is_sent_again() {
     stores.target.faults().add(rule);
     let rig = rig(0).await;
     let task = run(&stores, &rig, MinimumProof::Size).await;
-    assert_eq!(
-        (task.state, proofs(&task)),
-        (State::Succeeded, (0, 1, 0)),
-        "{task:#?}"
-    );
+    assert_proved(&task, (0, 1, 0));
     assert_eq!(stores.target.requests_count(Operation::UploadPart), PARTS + 1);
     assert_eq!(stores.target.requests_count(Operation::GetObject), 0);
 }
@@ -173,24 +164,8 @@ async fn tags_of_parts_that_are_no_hashes_are_found_out_by_reading_back_once() {
                 put_large(&stores, &format!("k{seed}"), seed);
             }
             let rig = rig(0).await;
-            let history = History::of(&stores);
-            let rules = CopyRules {
-                minimum_proof: minimum,
-                ..CopyRules::default()
-            };
-            let order = CreateTask {
-                threads: 1,
-                rules,
-                ..stores.order()
-            };
-            let id = rig.create(order).await;
-            rig.end(id).await;
-            let task = check(&stores, &rig, id, &history).await;
-            assert_eq!(
-                (task.state, proofs(&task)),
-                (State::Succeeded, wanted),
-                "{minimum:?} {part_tags:?} {task:#?}"
-            );
+            let task = run(&stores, &rig, minimum).await;
+            assert_proved(&task, wanted);
         }
     }
 }
@@ -241,19 +216,8 @@ async fn a_source_with_keys_of_its_own_has_tags_that_are_no_hashes() {
         stores.source.faults().add(rule);
     }
     let rig = rig(0).await;
-    let history = History::of(&stores);
-    let order = CreateTask {
-        threads: 1,
-        ..stores.order()
-    };
-    let id = rig.create(order).await;
-    rig.end(id).await;
-    let task = check(&stores, &rig, id, &history).await;
-    assert_eq!(
-        (task.state, proofs(&task)),
-        (State::Succeeded, (10, 2, 0)),
-        "{task:#?}"
-    );
+    let task = run(&stores, &rig, MinimumProof::Size).await;
+    assert_proved(&task, (10, 2, 0));
 }
 
 #[tokio::test]
@@ -269,14 +233,7 @@ async fn parts_damaged_in_the_same_way_at_each_read_are_not_believed_of_an_hones
         .faults()
         .add(FaultRule::new(Operation::GetObject, corrupt).key("k1"));
     let rig = rig(0).await;
-    let history = History::of(&stores);
-    let order = CreateTask {
-        threads: 1,
-        ..stores.order()
-    };
-    let id = rig.create(order).await;
-    rig.end(id).await;
-    let task = check(&stores, &rig, id, &history).await;
+    let task = run(&stores, &rig, MinimumProof::Size).await;
     assert_eq!((task.counters.failed, proofs(&task)), (1, (1, 0, 0)), "{task:#?}");
     assert_eq!(stores.arrived(), ["k0"]);
 }
@@ -303,11 +260,7 @@ async fn a_start_in_the_middle_reads_no_proved_part_again() {
     rig.start(id, StartMode::Full, stores.credentials()).await;
     rig.end(id).await;
     let task = check(&stores, &rig, id, &history).await;
-    assert_eq!(
-        (task.state, proofs(&task)),
-        (State::Succeeded, (0, 1, 0)),
-        "{task:#?}"
-    );
+    assert_proved(&task, (0, 1, 0));
     assert_eq!(stores.source.requests_count(Operation::GetObject), 1);
 }
 
@@ -360,19 +313,8 @@ async fn a_joined_tag_that_proves_nothing_makes_hashes_of_the_parts_decide() {
             stores.source.faults().add(rule);
         }
         let rig = rig(0).await;
-        let history = History::of(&stores);
-        let order = CreateTask {
-            threads: 1,
-            ..stores.order()
-        };
-        let id = rig.create(order).await;
-        rig.end(id).await;
-        let task = check(&stores, &rig, id, &history).await;
-        assert_eq!(
-            (task.state, proofs(&task)),
-            (State::Succeeded, (0, 2, 0)),
-            "{task:#?}"
-        );
+        let task = run(&stores, &rig, MinimumProof::Size).await;
+        assert_proved(&task, (0, 2, 0));
         // Once to be sent and once to be hashed; what comes later is hashed on its way, also the second try of what was wrong.
         let reads = if damaged { 4 * PARTS } else { 3 * PARTS };
         assert_eq!(stores.source.requests_count(Operation::GetObject), reads);
@@ -401,19 +343,8 @@ async fn parts_whose_size_nobody_tells_are_guessed_and_a_wrong_guess_is_made_onc
             stores.source.put(SOURCE, &format!("k{seed}"), parted);
         }
         let rig = rig(0).await;
-        let history = History::of(&stores);
-        let order = CreateTask {
-            threads: 1,
-            ..stores.order()
-        };
-        let id = rig.create(order).await;
-        rig.end(id).await;
-        let task = check(&stores, &rig, id, &history).await;
-        assert_eq!(
-            (task.state, proofs(&task)),
-            (State::Succeeded, wanted),
-            "{task:#?}"
-        );
+        let task = run(&stores, &rig, MinimumProof::Size).await;
+        assert_proved(&task, wanted);
         assert_eq!(stores.source.requests_count(Operation::GetObject), reads);
     }
 }

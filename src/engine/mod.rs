@@ -14,6 +14,7 @@ pub mod guard;
 pub mod hooks;
 pub mod item;
 mod joining;
+mod judge;
 pub mod layout;
 pub mod limit;
 pub mod lines;

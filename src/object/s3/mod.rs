@@ -12,9 +12,10 @@ pub(super) mod errors;
 #[doc(hidden)]
 pub mod fuzz;
 pub(super) mod headers;
+mod list;
 mod listing;
+mod names;
 mod operations;
-mod plus;
 pub(super) mod request;
 mod sign;
 mod url;
@@ -24,7 +25,8 @@ mod xml;
 mod tests;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -37,7 +39,8 @@ use tokio::time::{Instant, timeout};
 use self::body::{Progress, Upload};
 pub use self::connector::S3Connector;
 use self::errors::Subject;
-use self::plus::Plus;
+use self::names::Names;
+pub use self::names::Spelling;
 use self::sign::{Signed, Signer};
 use self::url::{Location, Query};
 use crate::error::{Error, ErrorKind, Result};
@@ -47,20 +50,11 @@ use crate::secret::KeyPair;
 use crate::task::spec::Endpoint;
 use crate::task::{Clock, Key};
 
-/// Largest answer that is read into memory: a listing of 1,000 keys of 1,024 bytes, encoded, is far below it.
-const MAX_DOCUMENT: usize = 64 << 20;
+/// Largest answer that is read into memory: a list of 1,000 uploads with keys of 1,024 bytes, encoded, is below it. Pages
+/// of listings are read while they arrive ([`listing`]).
+const MAX_DOCUMENT: usize = 8 << 20;
 /// Largest error document that is read.
 const MAX_ERROR: usize = 64 << 10;
-
-/// What a bare `+` in a url-encoded listing stands for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PlusMeans {
-    /// A space.
-    #[default]
-    Space,
-    /// Itself.
-    Plus,
-}
 
 /// Time limits of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,8 +120,11 @@ pub struct S3Store {
     place: Location,
     signer: Signer,
     http: HttpClient,
-    list_version: ListVersion,
-    plus: Plus,
+    /// Whether the store knows only the first version of listings.
+    only_version_1: AtomicBool,
+    names: Names,
+    /// Set once it was seen that the store has the bucket.
+    seen_bucket: OnceLock<()>,
     timeouts: Timeouts,
 }
 
@@ -165,8 +162,9 @@ impl S3Store {
             place: Location::new(&options.endpoint, &options.bucket)?,
             signer: Signer::new(&options.keys, options.region, options.clock),
             http: options.http,
-            list_version: options.list_version,
-            plus: Plus::default(),
+            only_version_1: AtomicBool::new(options.list_version == ListVersion::V1),
+            names: Names::default(),
+            seen_bucket: OnceLock::new(),
             timeouts: options.timeouts,
         })
     }
@@ -203,6 +201,7 @@ impl S3Store {
     async fn document(&self, call: Call<'_>) -> Result<(HeaderMap, Bytes)> {
         let stall = call.patience.max(self.timeouts.stall);
         let (head, incoming) = self.send(call).await?.into_parts();
+        list::not_compressed(&head.headers)?;
         let document = body::collect(incoming, MAX_DOCUMENT, stall).await?;
         Ok((head.headers, document))
     }

@@ -3,7 +3,7 @@
 
 mod encryption;
 mod failures;
-mod plus;
+mod names;
 mod sandbox;
 mod scripted;
 
@@ -17,7 +17,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use super::*;
 use crate::error::ErrorKind;
 use crate::net::NetworkPolicy;
-use crate::object::{NewObject, Object, ObjectStore, WriteIf};
+use crate::object::{ListFrom, ListQuery, Listed, NewObject, Object, ObjectStore, PageFacts, WriteIf};
 use crate::secret::Secret;
 use crate::task::UnixMillis;
 use crate::task::spec::{Addressing, EndpointOrigin};
@@ -79,6 +79,18 @@ async fn read(object: Object) -> Result<Bytes> {
         .collect()
         .await
         .map(http_body_util::Collected::to_bytes)
+}
+
+/// A page of a listing as the store gives it, unjudged.
+async fn list(store: &S3Store, prefix: &str, from: ListFrom) -> Result<(Vec<Listed>, PageFacts)> {
+    let query = ListQuery {
+        prefix: Key::from(prefix),
+        from,
+        version: store.list_version(),
+    };
+    let mut found = Vec::new();
+    let facts = store.list(&query, &mut found).await?;
+    Ok((found, facts))
 }
 
 fn kind<T>(result: Result<T>) -> ErrorKind {

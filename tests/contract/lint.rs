@@ -159,6 +159,7 @@ fn our_own_fields_are_marked() {
         "Task.skip_record_error_reason",
         "Task.skipped_num",
         "Task.success_record_error_reason",
+        "Task.warnings",
         "TaskSource.endpoint",
         "TaskTarget.endpoint",
     ];

@@ -117,10 +117,7 @@ async fn warnings_are_shown_with_the_task_and_not_in_lists() {
     let wanted = json!([{"code": "ScopeEntryEmpty", "message": "nothing begins with it", "subject": "a/", "count": 2,
                          "first_time": 5, "last_time": 7}]);
     assert_eq!(api.get(&path()).await.fine()["warnings"], wanted);
-    let list = api
-        .get(&format!("/v1/{PROJECT}/objectstorage/task?start=0&limit=9"))
-        .await
-        .fine();
+    let list = api.get("/task?start=0&limit=9").await.fine();
     assert_eq!(list.as_array().map(Vec::len), Some(1));
     assert!(list[0].get("warnings").is_none());
 }

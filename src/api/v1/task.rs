@@ -152,7 +152,7 @@ pub struct Task {
     /// An extension: what a person should see about the last pass although it failed nothing, oldest first. Only where one
     /// task is shown, not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, max_items = 101, extensions(("x-oms-extension" = json!(true))))]
+    #[schema(nullable = false, max_items = 101)]
     warnings: Option<Vec<TaskWarning>>,
 }
 

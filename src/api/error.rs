@@ -110,6 +110,8 @@ impl From<Error> for ApiError {
         let (status, code) = meaning(error.kind());
         let known = error.code().filter(|code| code.starts_with("OMS."));
         let message = match status {
+            // One with a code of its own says what the caller can know of it.
+            StatusCode::SERVICE_UNAVAILABLE if known.is_some() => Cow::Owned(error.message().to_owned()),
             StatusCode::SERVICE_UNAVAILABLE => {
                 "the service is not available at the moment; try again later".into()
             }

@@ -290,7 +290,7 @@ pub(super) async fn feed_list(
             // What the old file settled counts no more: the next claim takes it back, and begins the new one.
             match ctx.store.set_unordered(ctx.task.id, shard).await {
                 Ok(Committed::Done) => Err(changed(file).into()),
-                Ok(Committed::Fenced) => Err(Halt::Fenced),
+                Ok(Committed::Fenced | Committed::TooManyFailures) => Err(Halt::Fenced),
                 Err(error) => Err(Halt::Ledger(error)),
             }
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
 use crate::object::clouds::Side;
+use crate::store::MOST_FAILURES;
 use crate::task::Reason;
 
 /// Tries of one request or one object, the first included.
@@ -85,6 +86,17 @@ impl Trouble {
     pub const fn target(error: Error) -> Self {
         let side = Side::Target;
         Self { side, error }
+    }
+
+    /// The task has as many failures as are recorded. A list that leaves some out would let a failed-only start lose
+    /// objects, so the task ends instead.
+    #[must_use]
+    pub fn too_many_failures() -> Self {
+        let text = format!(
+            "more than {MOST_FAILURES} objects failed to be migrated, which is as many as are recorded; find out why, and \
+             start the task again"
+        );
+        Self::source(Error::new(ErrorKind::Unsupported, text).with_code("TRF.0004"))
     }
 
     /// Whether it concerns every object alike, so that the pass must stop without recording a failure: keys that are

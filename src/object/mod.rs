@@ -7,6 +7,7 @@ pub mod cdn;
 pub mod clouds;
 mod etag;
 pub mod http;
+pub mod pace;
 pub mod recent;
 pub mod s3;
 pub mod web;

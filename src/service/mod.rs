@@ -3,22 +3,24 @@
 //! Each method is one decision and at most one change in the ledger; the dispatcher is told afterwards. Errors carry
 //! the code of the OMS reference for the rule that was broken.
 
+mod place;
 mod refusal;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Instant;
 
 use jiff::Timestamp;
 
-use self::refusal::{conflict, refused, unknown};
+use self::place::{check_cdn_key, place};
+use self::refusal::{conflict, refused, stopped_in_memory, too_many_waiting, unknown};
 use crate::dispatch::{Dispatch, Message};
-use crate::error::{Error, ErrorKind, Result};
-use crate::object::cdn::Authentication;
+use crate::error::{ErrorKind, Result};
 use crate::object::clouds::{Catalogue, Side};
 use crate::secret::{Credentials, KeyPair, Sealer};
 pub use crate::store::Failure;
 use crate::store::{Deleted, NewTask, OrphanKeys, Refusal, Store, TaskFilter};
-use crate::task::spec::{Addressing, Cdn, Cloud, Endpoint, EndpointOrigin, Notification, Place, Scope};
+use crate::task::spec::{Cdn, Cloud, Notification, Scope};
 use crate::task::{
     BandwidthPolicy, CopyRules, KeptWarning, Key, ProjectId, StartMode, State, Task, TaskId, TaskSpec,
     UnixMillis,
@@ -92,8 +94,12 @@ pub struct TaskService {
     sealer: Sealer,
     catalogue: Catalogue,
     parallel_tasks: u32,
+    most_waiting: i64,
     sequence: AtomicU8,
 }
+
+/// Most tasks of a project that may wait for a worker. Source: the most tasks that OMS lets a project create in a day.
+const MOST_WAITING: i64 = 5_000;
 
 impl TaskService {
     /// Puts the service together. `parallel_tasks` is the number of tasks that run at the same time, shown as quota.
@@ -110,18 +116,31 @@ impl TaskService {
             sealer,
             catalogue,
             parallel_tasks,
+            most_waiting: MOST_WAITING,
             sequence: AtomicU8::new(0),
         }
+    }
+
+    /// The same with another bound for waiting tasks; for tests.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn with_most_waiting(mut self, most: i64) -> Self {
+        self.most_waiting = most;
+        self
     }
 
     /// Creates a task, which begins by itself.
     ///
     /// # Errors
-    /// OMS.0079/0080 for a region or endpoint that is not known or allowed, OMS.1032 for a missing CDN key; those of
+    /// OMS.0077 when the project has [`MOST_WAITING`] tasks waiting, OMS.0079/0080 for a region or endpoint that is not known or allowed, OMS.1032 for a missing CDN key; those of
     /// [`TaskSpec::validate`].
     pub async fn create(&self, project: &ProjectId, order: CreateTask, now: UnixMillis) -> Result<Task> {
-        let source = self.place(order.source, Side::Source)?;
-        let target = self.place(order.target, Side::Target)?;
+        // Two that come at the same moment may both be the last: it is a bound for what piles up, and need not be exact.
+        if self.store.waiting(project).await? >= self.most_waiting {
+            return Err(too_many_waiting(self.most_waiting));
+        }
+        let source = place(&self.catalogue, order.source, Side::Source)?;
+        let target = place(&self.catalogue, order.target, Side::Target)?;
         let from = if source.bucket.is_empty() {
             source.cloud.name()
         } else {
@@ -255,11 +274,30 @@ impl TaskService {
     }
 
     /// Stops a task: a waiting one pauses at once, a running one when its worker has committed, within about a second.
+    /// Transfers end also when the ledger cannot be written; the worker writes the stop as soon as it can.
     ///
     /// # Errors
-    /// OMS.0066 (not in progress), OMS.0070 (succeeded), OMS.0053 (unknown task).
+    /// OMS.0066 (not in progress), OMS.0070 (succeeded), OMS.0053 (unknown task); `Unavailable` with OMS.1001 and a
+    /// message for the caller when the transfers end and the ledger cannot be told.
     pub async fn stop(&self, project: &ProjectId, id: TaskId, now: UnixMillis) -> Result<State> {
-        let state = self.store.stop(project, id, now).await?.map_err(refused)?;
+        let runs = self
+            .store
+            .task(project, id)
+            .await?
+            .is_some_and(|task| task.state == State::Running);
+        if runs {
+            // In memory at once: the ledger may be slow, or full.
+            self.dispatch.stops().ask(id, Instant::now());
+        }
+        let state = match self.store.stop(project, id, now).await {
+            Ok(Ok(state)) => state,
+            Ok(Err(refusal)) => {
+                self.dispatch.stops().forget(id);
+                return Err(refused(refusal));
+            }
+            Err(error) if runs => return Err(stopped_in_memory(error)),
+            Err(error) => return Err(error),
+        };
         tracing::info!(task.id = %id, state = state.name(), "task asked to stop");
         self.dispatch.publish(Message::Look(id)).await;
         Ok(state)
@@ -359,45 +397,6 @@ impl TaskService {
     pub async fn ping(&self) -> Result<()> {
         self.store.ping().await
     }
-
-    fn place(&self, request: PlaceRequest, side: Side) -> Result<Place> {
-        let endpoint = match request.cloud {
-            // Every address of a list says for itself where it is.
-            Cloud::UrlSource => Endpoint {
-                url: String::new(),
-                addressing: Addressing::Path,
-                origin: EndpointOrigin::Catalogue,
-            },
-            cloud => {
-                let endpoint = request.endpoint.as_deref();
-                self.catalogue.resolve(side, cloud, &request.region, endpoint)?
-            }
-        };
-        let PlaceRequest {
-            cloud,
-            region,
-            bucket,
-            endpoint: _,
-            app_id,
-        } = request;
-        Ok(Place {
-            cloud,
-            region,
-            bucket,
-            endpoint,
-            app_id,
-        })
-    }
-}
-
-/// Whether the CDN's key is there, where its authentication needs one.
-fn check_cdn_key(cdn: Option<&Cdn>, credentials: &Credentials) -> Result<()> {
-    let kind = cdn.and_then(|cdn| Authentication::from_name(&cdn.authentication_type));
-    if kind.is_some_and(Authentication::wants_key) && credentials.cdn_key.is_none() {
-        let text = "the CDN's authentication key is required for this authentication_type";
-        return Err(Error::invalid(text).with_code("OMS.1032"));
-    }
-    Ok(())
 }
 
 /// `yyyyMMddHHmmssSSS` in UTC, as in the names that OMS gives.

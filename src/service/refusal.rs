@@ -9,6 +9,25 @@ pub(super) fn conflict(message: &str, code: &str) -> Error {
     Error::new(ErrorKind::Conflict, message).with_code(code)
 }
 
+/// The project has as many tasks waiting as it may.
+pub(super) fn too_many_waiting(most: i64) -> Error {
+    let text = format!(
+        "the number of created migration tasks has exceeded the limit: {most} tasks of this project wait for their turn; \
+         create more when some of them have begun"
+    );
+    conflict(&text, "OMS.0077")
+}
+
+/// A running task was asked to stop in memory, and the ledger cannot be told.
+pub(super) fn stopped_in_memory(error: Error) -> Error {
+    let text = "the transfers of the task end now, but the ledger cannot be written, so the task is still shown as running. \
+                It becomes paused as soon as the ledger can be written; if the service ends before, the task goes on with \
+                the next one. Make room on its disk, then try again later";
+    Error::new(ErrorKind::Unavailable, text)
+        .with_code("OMS.1001")
+        .with_source(error)
+}
+
 /// There is no such task, as far as the caller may know.
 pub(super) fn unknown() -> Error {
     let text = "task_id: no such task in this project, or no permission to see it";

@@ -1,7 +1,7 @@
 //! What a caller may do with tasks. Knows the ledger and the dispatcher, no HTTP and no engine.
 //!
-//! Each method is one decision and at most one change in the ledger; the dispatcher is told afterwards. Errors carry
-//! the code of the OMS reference for the rule that was broken.
+//! Each method is one decision and at most one change in the ledger; the dispatcher is told afterwards. Errors name
+//! the [`Rule`] that was broken.
 
 mod refusal;
 
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use self::refusal::{conflict, refused, unknown};
 use crate::dispatch::{Dispatch, Message};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, Rule};
 use crate::object::cdn::Authentication;
 use crate::object::clouds::{Catalogue, Side};
 use crate::secret::{Credentials, KeyPair, Sealer};
@@ -107,7 +107,7 @@ impl TaskService {
     /// Creates a task, which begins by itself.
     ///
     /// # Errors
-    /// OMS.0079/0080 for a region or endpoint that is not known or allowed, OMS.1032 for a missing CDN key; those of
+    /// Those of [`Catalogue::resolve`], [`Rule::CdnKey`]; those of
     /// [`TaskSpec::validate`].
     pub async fn create(&self, project: &ProjectId, order: CreateTask, now: UnixMillis) -> Result<Task> {
         let source = self.place(order.source, Side::Source)?;
@@ -203,7 +203,7 @@ impl TaskService {
     /// One task.
     ///
     /// # Errors
-    /// OMS.0053 when the project has no such task.
+    /// [`Rule::UnknownTask`].
     pub async fn show(&self, project: &ProjectId, id: TaskId) -> Result<Task> {
         self.store.task(project, id).await?.ok_or_else(unknown)
     }
@@ -211,8 +211,8 @@ impl TaskService {
     /// Starts a paused or failed task with fresh keys; of many starts at once exactly one succeeds.
     ///
     /// # Errors
-    /// OMS.0065 (already started), OMS.0070 (succeeded), OMS.0167 (no failures recorded), OMS.0308 (list of failures
-    /// incomplete), OMS.0053 (unknown task), OMS.1032 (CDN key missing).
+    /// [`Rule::AlreadyStarted`], [`Rule::Complete`], [`Rule::NothingFailed`], [`Rule::FailuresIncomplete`],
+    /// [`Rule::UnknownTask`], [`Rule::CdnKey`].
     pub async fn start(
         &self,
         project: &ProjectId,
@@ -237,7 +237,7 @@ impl TaskService {
     /// Stops a task: a waiting one pauses at once, a running one when its worker has committed, within about a second.
     ///
     /// # Errors
-    /// OMS.0066 (not in progress), OMS.0070 (succeeded), OMS.0053 (unknown task).
+    /// [`Rule::NotInProgress`], [`Rule::Complete`], [`Rule::UnknownTask`].
     pub async fn stop(&self, project: &ProjectId, id: TaskId, now: UnixMillis) -> Result<State> {
         let state = self.store.stop(project, id, now).await?.map_err(refused)?;
         tracing::info!(task.id = %id, state = state.name(), "task asked to stop");
@@ -248,7 +248,7 @@ impl TaskService {
     /// Replaces the bandwidth windows; a running task follows at once.
     ///
     /// # Errors
-    /// OMS.0086 when the task has succeeded, OMS.0053 for an unknown task.
+    /// [`Rule::BandwidthFixed`], [`Rule::UnknownTask`].
     pub async fn set_bandwidth(
         &self,
         project: &ProjectId,
@@ -261,7 +261,7 @@ impl TaskService {
             .map_err(|refusal| match refusal {
                 Refusal::State(_) => conflict(
                     "the task is complete; its bandwidth_policy cannot be changed",
-                    "OMS.0086",
+                    Rule::BandwidthFixed,
                 ),
                 other => refused(other),
             })?;
@@ -273,7 +273,7 @@ impl TaskService {
     /// with `target` keys, or those that a waiting task still has; else by the next task for the same bucket.
     ///
     /// # Errors
-    /// OMS.0063 (in progress), OMS.0053 (unknown task).
+    /// [`Rule::InProgress`], [`Rule::UnknownTask`].
     pub async fn delete(
         &self,
         project: &ProjectId,
@@ -314,7 +314,7 @@ impl TaskService {
     /// Recorded failures of a task behind a key, in key order.
     ///
     /// # Errors
-    /// OMS.0053 for an unknown task.
+    /// [`Rule::UnknownTask`].
     pub async fn failures(
         &self,
         project: &ProjectId,
@@ -375,7 +375,7 @@ fn check_cdn_key(cdn: Option<&Cdn>, credentials: &Credentials) -> Result<()> {
     let kind = cdn.and_then(|cdn| Authentication::from_name(&cdn.authentication_type));
     if kind.is_some_and(Authentication::wants_key) && credentials.cdn_key.is_none() {
         let text = "the CDN's authentication key is required for this authentication_type";
-        return Err(Error::invalid(text).with_code("OMS.1032"));
+        return Err(Error::invalid(text).with_rule(Rule::CdnKey));
     }
     Ok(())
 }

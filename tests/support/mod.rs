@@ -3,6 +3,7 @@
 pub mod api;
 pub mod binary;
 pub mod checker;
+pub mod documented;
 pub mod ledger;
 pub mod listed;
 pub mod rig;

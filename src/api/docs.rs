@@ -35,7 +35,7 @@ pub const PATHS: &[&str] = &[V1_PATH];
                        details.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
-    servers((url = "/", description = "The service that serves this document.")),
+    servers((url = "..", description = "The service that serves this document.")),
     tags(
         (name = "tasks", description = "Migration tasks: create, watch, stop, start, delete."),
         (name = "service", description = "What the service is and allows.")

@@ -6,6 +6,7 @@ pub mod checker;
 pub mod documented;
 pub mod ledger;
 pub mod listed;
+pub mod nginx;
 pub mod rig;
 pub mod service;
 pub mod tls;

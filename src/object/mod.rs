@@ -309,7 +309,7 @@ pub trait Connect: Send + Sync {
     /// `store` with its objects read through a CDN.
     ///
     /// # Errors
-    /// OMS.1032 when the CDN wants a key that is not there.
+    /// [`crate::error::Rule::CdnKey`] when the CDN wants a key that is not there.
     fn through_cdn(
         &self,
         store: SharedStore,

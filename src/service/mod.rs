@@ -1,7 +1,7 @@
 //! What a caller may do with tasks. Knows the ledger and the dispatcher, no HTTP and no engine.
 //!
-//! Each method is one decision and at most one change in the ledger; the dispatcher is told afterwards. Errors carry
-//! the code of the OMS reference for the rule that was broken.
+//! Each method is one decision and at most one change in the ledger; the dispatcher is told afterwards. Errors name
+//! the [`Rule`] that was broken.
 
 mod place;
 mod refusal;
@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use self::place::{check_cdn_key, place};
 use self::refusal::{conflict, refused, stopped_in_memory, too_many_waiting, unknown};
 use crate::dispatch::{Dispatch, Message};
-use crate::error::{ErrorKind, Result};
+use crate::error::{ErrorKind, Result, Rule};
 use crate::object::clouds::{Catalogue, Side};
 use crate::secret::{Credentials, KeyPair, Sealer};
 pub use crate::store::Failure;
@@ -132,7 +132,8 @@ impl TaskService {
     /// Creates a task, which begins by itself.
     ///
     /// # Errors
-    /// OMS.0077 when the project has [`MOST_WAITING`] tasks waiting, OMS.0079/0080 for a region or endpoint that is not known or allowed, OMS.1032 for a missing CDN key; those of
+    /// [`Rule::TooManyWaiting`] when the project has [`MOST_WAITING`] tasks waiting; those of [`Catalogue::resolve`];
+    /// [`Rule::CdnKey`]; those of
     /// [`TaskSpec::validate`].
     pub async fn create(&self, project: &ProjectId, order: CreateTask, now: UnixMillis) -> Result<Task> {
         // Two that come at the same moment may both be the last: it is a bound for what piles up, and need not be exact.
@@ -232,7 +233,7 @@ impl TaskService {
     /// One task.
     ///
     /// # Errors
-    /// OMS.0053 when the project has no such task.
+    /// [`Rule::UnknownTask`].
     pub async fn show(&self, project: &ProjectId, id: TaskId) -> Result<Task> {
         self.store.task(project, id).await?.ok_or_else(unknown)
     }
@@ -250,8 +251,8 @@ impl TaskService {
     /// Starts a paused or failed task with fresh keys; of many starts at once exactly one succeeds.
     ///
     /// # Errors
-    /// OMS.0065 (already started), OMS.0070 (succeeded), OMS.0167 (no failures recorded), OMS.0308 (list of failures
-    /// incomplete), OMS.0053 (unknown task), OMS.1032 (CDN key missing).
+    /// [`Rule::AlreadyStarted`], [`Rule::Complete`], [`Rule::NothingFailed`], [`Rule::FailuresIncomplete`],
+    /// [`Rule::UnknownTask`], [`Rule::CdnKey`].
     pub async fn start(
         &self,
         project: &ProjectId,
@@ -277,8 +278,8 @@ impl TaskService {
     /// Transfers end also when the ledger cannot be written; the worker writes the stop as soon as it can.
     ///
     /// # Errors
-    /// OMS.0066 (not in progress), OMS.0070 (succeeded), OMS.0053 (unknown task); `Unavailable` with OMS.1001 and a
-    /// message for the caller when the transfers end and the ledger cannot be told.
+    /// [`Rule::NotInProgress`], [`Rule::Complete`], [`Rule::UnknownTask`]; `Unavailable` with [`Rule::StopRecorded`] when
+    /// the transfers end and the ledger cannot be written.
     pub async fn stop(&self, project: &ProjectId, id: TaskId, now: UnixMillis) -> Result<State> {
         let runs = self
             .store
@@ -306,7 +307,7 @@ impl TaskService {
     /// Replaces the bandwidth windows; a running task follows at once.
     ///
     /// # Errors
-    /// OMS.0086 when the task has succeeded, OMS.0053 for an unknown task.
+    /// [`Rule::BandwidthFixed`], [`Rule::UnknownTask`].
     pub async fn set_bandwidth(
         &self,
         project: &ProjectId,
@@ -319,7 +320,7 @@ impl TaskService {
             .map_err(|refusal| match refusal {
                 Refusal::State(_) => conflict(
                     "the task is complete; its bandwidth_policy cannot be changed",
-                    "OMS.0086",
+                    Rule::BandwidthFixed,
                 ),
                 other => refused(other),
             })?;
@@ -331,7 +332,7 @@ impl TaskService {
     /// with `target` keys, or those that a waiting task still has; else by the next task for the same bucket.
     ///
     /// # Errors
-    /// OMS.0063 (in progress), OMS.0053 (unknown task).
+    /// [`Rule::InProgress`], [`Rule::UnknownTask`].
     pub async fn delete(
         &self,
         project: &ProjectId,
@@ -372,7 +373,7 @@ impl TaskService {
     /// Recorded failures of a task behind a key, in key order.
     ///
     /// # Errors
-    /// OMS.0053 for an unknown task.
+    /// [`Rule::UnknownTask`].
     pub async fn failures(
         &self,
         project: &ProjectId,

@@ -3,6 +3,7 @@
 pub mod bandwidth;
 pub mod key;
 pub mod lists;
+pub mod reasons;
 pub mod rules;
 pub mod spec;
 pub mod state;

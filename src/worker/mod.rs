@@ -31,7 +31,9 @@ use crate::error::Result;
 use crate::object::Connect;
 use crate::secret::Sealer;
 use crate::store::{ClaimedTask, Ending, ShardScope, Store};
-use crate::task::{BandwidthPolicy, Clock, PassInfo, PassKind, Reason, StartMode, State, Task, TaskId};
+use crate::task::{
+    BandwidthPolicy, Clock, PassInfo, PassKind, Reason, StartMode, State, Task, TaskId, reasons,
+};
 
 /// How long the probes may go on after a stop, to remove what they wrote.
 const PROBE_GRACE: Duration = Duration::from_secs(1);
@@ -218,7 +220,7 @@ async fn work(
             id,
             attempt,
             Ending::Broken(Reason {
-                code: "TRF.0001".to_owned(),
+                code: reasons::SYSTEM_ERROR.to_owned(),
                 message,
             }),
         )

@@ -18,7 +18,9 @@ use crate::object::clouds::{Catalogue, Side};
 use crate::secret::{Credentials, KeyPair, Sealer};
 pub use crate::store::Failure;
 use crate::store::{Deleted, NewTask, OrphanKeys, Refusal, Store, TaskFilter};
-use crate::task::spec::{Addressing, Cdn, Cloud, Endpoint, EndpointOrigin, Notification, Place, Scope};
+use crate::task::spec::{
+    Addressing, Cdn, Cloud, Endpoint, EndpointOrigin, Notification, Payer, Place, Scope,
+};
 use crate::task::{
     BandwidthPolicy, CopyRules, Key, ProjectId, StartMode, State, Task, TaskId, TaskSpec, UnixMillis,
 };
@@ -36,6 +38,8 @@ pub struct PlaceRequest {
     pub endpoint: Option<String>,
     /// Tencent's account number.
     pub app_id: Option<String>,
+    /// Who pays for the requests.
+    pub payer: Payer,
 }
 
 /// A task to create. Lengths and forms of single fields were checked where they were read; the rest is checked here.
@@ -359,6 +363,7 @@ impl TaskService {
             bucket,
             endpoint: _,
             app_id,
+            payer,
         } = request;
         Ok(Place {
             cloud,
@@ -366,6 +371,7 @@ impl TaskService {
             bucket,
             endpoint,
             app_id,
+            payer,
         })
     }
 }

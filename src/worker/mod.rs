@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::dispatch::{Dispatch, Message};
 use crate::engine::hooks::{Hooks, Point};
 use crate::engine::limit::{Streams, Throttle};
+use crate::engine::names::Names;
 use crate::engine::progress::Progress;
 use crate::engine::{self, Context, Ledger, PassEnd, Tuning};
 use crate::error::Result;
@@ -266,6 +267,9 @@ async fn work(
         Err(trouble) => return finish::end(parts, id, attempt, Ending::Broken(trouble.reason())).await,
     };
     parts.hooks.reach(Point::Probed).await;
+    for finding in &connected.findings {
+        tracing::warn!(task.id = %id, "{}", finding.describe());
+    }
 
     let kind = pass_kind(mode, task.pass);
     let shards = match kind {
@@ -286,6 +290,8 @@ async fn work(
         source: connected.source,
         target: connected.target,
         target_order: connected.order,
+        target_listing: connected.listing,
+        names: Names::default(),
         guard: connected.guard,
         lists: connected.lists,
         addresses: connected.addresses,

@@ -11,7 +11,7 @@ use super::failures::{failed_object_record, list_trouble_code};
 use super::listed::ListFile;
 use super::notified::SmnResult;
 use super::progress::{Totals, done, number_of};
-use crate::task::spec::{Cdn, EndpointOrigin, Place, Scope};
+use crate::task::spec::{Cdn, EndpointOrigin, Payer, Place, Scope};
 use crate::task::{BandwidthPolicy, Key, Reason, State, Task as Known, TaskSpec, UnixMillis};
 
 /// Project and task.
@@ -147,6 +147,10 @@ pub struct Task {
     skip_record_error_reason: Option<&'static str>,
     /// Limits for parts of the day.
     bandwidth_policy: Vec<BandwidthWindow>,
+    /// An extension, from version 2 of the reference: whether the requests to the source are paid for by the owner of
+    /// its key (Requester Pays).
+    #[schema(extensions(("x-oms-extension" = json!(true))))]
+    enable_requester_pays: bool,
 }
 
 /// Where the objects are.
@@ -262,6 +266,7 @@ impl Task {
         let ended = matches!(state, State::Failed | State::Succeeded);
         let (task_type, object_key) = shown_scope(&scope);
         let list_file = scope.list_file().map(ListFile::from);
+        let enable_requester_pays = source.payer == Payer::Requester;
         Self {
             id: id.get(),
             name,
@@ -300,6 +305,7 @@ impl Task {
             success_record_error_reason: list_troubles.success.map(list_trouble_code),
             skip_record_error_reason: list_troubles.skip.map(list_trouble_code),
             bandwidth_policy: windows(&bandwidth),
+            enable_requester_pays,
         }
     }
 }

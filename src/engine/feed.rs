@@ -122,7 +122,7 @@ async fn feed_prefix(
                 true
             }
         });
-        let refused = names::not_kept(ctx, entries.iter().map(|entry| &entry.key)).await;
+        let refused = names::not_kept(ctx, entries.iter().map(|entry| &entry.key)).await?;
         let existing = target.find(ctx, &entries, &watch).await?;
         let planned = entries
             .into_iter()
@@ -228,11 +228,14 @@ impl Wanted {
 }
 
 /// Asks both sides for each key, several at a time, in order.
-pub(super) async fn look_up(ctx: &Context, keys: Vec<Wanted>) -> Attempt<Vec<Candidate>> {
+pub(super) async fn look_up(
+    ctx: &Context,
+    keys: Vec<Wanted>,
+) -> std::result::Result<Vec<Candidate>, Halt> {
     let listed = ctx.task.spec.scope.list_file().is_some();
     let prefix = ctx.task.spec.target_prefix.as_bytes().len();
-    let refused = names::not_kept(ctx, keys.iter().map(|wanted| &wanted.key)).await;
-    stream::iter(keys)
+    let refused = names::not_kept(ctx, keys.iter().map(|wanted| &wanted.key)).await?;
+    let found: Attempt<Vec<Candidate>> = stream::iter(keys)
         .map(|wanted| async move {
             let Wanted {
                 key,
@@ -268,7 +271,8 @@ pub(super) async fn look_up(ctx: &Context, keys: Vec<Wanted>) -> Attempt<Vec<Can
         })
         .buffered(HEADS_AT_ONCE)
         .try_collect()
-        .await
+        .await;
+    Ok(found?)
 }
 
 fn plan(ctx: &Context, item: Item, existing: Attempt<Option<Existing>>, refused: Kinds) -> Found {

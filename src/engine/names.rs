@@ -7,11 +7,11 @@
 
 use tokio::sync::OnceCell;
 
-use super::Context;
+use super::{Context, Halt};
 use super::probe::{self, again};
 use crate::error::{ErrorKind, Result};
 use crate::object::{NewObject, WriteIf};
-use crate::task::{Key, TaskId};
+use crate::task::{Key, TaskId, Warning, WarningCode};
 
 /// A kind of names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,16 @@ impl NameKind {
             Self::DoubleSlash => "the target does not keep a name with '//' as it is written",
             Self::Dot => "the target does not keep a name with a part '.' as it is written",
             Self::DotDot => "the target does not keep a name with a part '..' as it is written",
+        }
+    }
+
+    /// What is in such a name, for warnings.
+    const fn example(self) -> &'static str {
+        match self {
+            Self::LeadingSlash => "/…",
+            Self::DoubleSlash => "//",
+            Self::Dot => "/./",
+            Self::DotDot => "/../",
         }
     }
 
@@ -119,13 +129,19 @@ enum Kept {
 
 /// The kinds among the names of these keys that the target does not keep; each is tried once. Where the target cannot be
 /// asked now, the answer is the careful one, and is not remembered.
-pub(super) async fn not_kept<'a>(ctx: &Context, keys: impl Iterator<Item = &'a Key>) -> Kinds {
+///
+/// # Errors
+/// Those of [`Context::warn`].
+pub(super) async fn not_kept<'a>(
+    ctx: &Context,
+    keys: impl Iterator<Item = &'a Key>,
+) -> std::result::Result<Kinds, Halt> {
     let prefix = ctx.task.spec.target_prefix.as_bytes();
     let present = keys.fold(0, |kinds, key| kinds | Kinds::of(prefix, key.as_bytes()).0);
     let present = Kinds(present);
     let mut refused = Kinds::default();
     if present == refused {
-        return refused;
+        return Ok(refused);
     }
     for (kind, known) in NameKind::ALL.into_iter().zip(&ctx.names.0) {
         if !present.has(kind) {
@@ -134,14 +150,18 @@ pub(super) async fn not_kept<'a>(ctx: &Context, keys: impl Iterator<Item = &'a K
         let kept = known.get_or_try_init(|| try_name(ctx, kind)).await;
         match kept {
             Ok(Kept::Yes) => {}
-            Ok(Kept::No) => refused.0 |= kind.bit(),
+            Ok(Kept::No) => {
+                refused.0 |= kind.bit();
+                let warning = Warning::new(WarningCode::TargetChangesNames, kind.describe());
+                ctx.warn(warning.about(kind.example())).await?;
+            }
             Err(error) => {
                 tracing::warn!(task.id = %ctx.task.id, ?kind, %error, "the target's names could not be tried");
                 refused.0 |= kind.bit();
             }
         }
     }
-    refused
+    Ok(refused)
 }
 
 /// Writes a name of this kind and looks under which name the target has it. A target that refuses the write keeps it
@@ -170,7 +190,6 @@ async fn try_name(ctx: &Context, kind: NameKind) -> Result<Kept> {
         (Err(error), _) | (_, Err(error)) => Err(error.during("look for a name")),
     };
     if let Ok(Kept::No) = kept {
-        tracing::warn!(task.id = %ctx.task.id, "{}", kind.describe());
         probe::remove(target, pace, &folded).await;
     }
     probe::remove(target, pace, &name).await;

@@ -10,7 +10,7 @@ use super::order::{Order, OrderWatch};
 use super::retry::{self, At as _, Attempt, Pace};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::{Body, Encryption, ListFrom, NewObject, SharedStore, WriteIf};
-use crate::task::{Key, Task, TaskId, TaskSpec};
+use crate::task::{Key, Task, TaskId, TaskSpec, Warning, WarningCode};
 
 /// Names whose order tells bytewise and folder-wise listings apart.
 const NAMES: [&str; 2] = ["a!", "a/1"];
@@ -27,8 +27,8 @@ pub struct Probed {
     pub order: Option<Order>,
     /// How soon it lists what was written.
     pub listing: Listing,
-    /// What is weaker than it should be, and hinders nothing.
-    pub findings: Vec<Finding>,
+    /// What is weaker than it should be, and fails nothing.
+    pub warnings: Vec<Warning>,
 }
 
 /// How soon a target lists what was written.
@@ -39,30 +39,6 @@ pub enum Listing {
     Soon,
     /// Later: its listings say nothing about what is not there, so that it is asked for each key instead.
     Late,
-}
-
-/// Something that a person should know about a target, and that fails nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Finding {
-    /// What the probes wrote could not be removed, for this reason; the next start writes the same names.
-    CannotDelete(String),
-    /// It lists late.
-    ListsLate,
-}
-
-impl Finding {
-    /// A sentence.
-    #[must_use]
-    pub fn describe(&self) -> String {
-        match self {
-            Self::CannotDelete(reason) => format!(
-                "The target does not let the task delete, so its probe objects stay below oms/probe/: {reason}"
-            ),
-            Self::ListsLate => "The target does not list at once what was written. It is asked for each object \
-                                instead, which takes longer."
-                .to_owned(),
-        }
-    }
 }
 
 /// Whether the source can be listed.
@@ -105,7 +81,9 @@ pub async fn target(
     );
     let mut probed = found.at_target()?;
     if let Err(error) = removed.0.and(removed.1) {
-        probed.findings.push(Finding::CannotDelete(error.to_string()));
+        let text = format!("the target does not let the task delete, so its probes stay below oms/probe/: {error}");
+        let warning = Warning::new(WarningCode::TargetCannotDelete, text);
+        probed.warnings.push(warning);
     }
     Ok(probed)
 }
@@ -190,10 +168,11 @@ async fn listed(store: &SharedStore, pace: Pace, folder: &str, keys: &[Key; 2]) 
                 _ => error.during("look at the probe"),
             })?;
     }
+    let text = "the target does not list at once what was written; it is asked for each object instead";
     Ok(Probed {
         order: None,
         listing: Listing::Late,
-        findings: vec![Finding::ListsLate],
+        warnings: vec![Warning::new(WarningCode::TargetListsLate, text)],
     })
 }
 

@@ -22,7 +22,8 @@ use crate::task::spec::{
     Addressing, Cdn, Cloud, Endpoint, EndpointOrigin, Notification, Payer, Place, Scope,
 };
 use crate::task::{
-    BandwidthPolicy, CopyRules, Key, ProjectId, StartMode, State, Task, TaskId, TaskSpec, UnixMillis,
+    BandwidthPolicy, CopyRules, KeptWarning, Key, ProjectId, StartMode, State, Task, TaskId, TaskSpec,
+    UnixMillis,
 };
 
 /// A bucket as a request names it: the endpoint may be left to the region catalogue.
@@ -77,6 +78,15 @@ pub struct CreateTask {
     pub bandwidth: BandwidthPolicy,
     /// Keys of both sides.
     pub credentials: Credentials,
+}
+
+/// A task with what a list of tasks leaves out.
+#[derive(Clone, Debug)]
+pub struct TaskDetail {
+    /// The task.
+    pub task: Task,
+    /// Warnings of its last pass, oldest first.
+    pub warnings: Vec<KeptWarning>,
 }
 
 /// The tasks of all projects, as callers see them.
@@ -210,6 +220,16 @@ impl TaskService {
     /// OMS.0053 when the project has no such task.
     pub async fn show(&self, project: &ProjectId, id: TaskId) -> Result<Task> {
         self.store.task(project, id).await?.ok_or_else(unknown)
+    }
+
+    /// One task with all that is known of it.
+    ///
+    /// # Errors
+    /// OMS.0053 when the project has no such task.
+    pub async fn detail(&self, project: &ProjectId, id: TaskId) -> Result<TaskDetail> {
+        let task = self.show(project, id).await?;
+        let warnings = self.store.warnings(id).await?;
+        Ok(TaskDetail { task, warnings })
     }
 
     /// Starts a paused or failed task with fresh keys; of many starts at once exactly one succeeds.

@@ -5,15 +5,14 @@ use std::sync::Arc;
 use super::Parts;
 use crate::engine::guard::Guard;
 use crate::engine::order::Order;
-use crate::engine::probe::Finding;
 use crate::engine::retry::{At as _, Attempt};
 use crate::engine::{Route, guard, probe};
 use crate::object::recent::Addresses;
 use crate::object::web::CdnKeys;
 use crate::object::{ListVersion, SharedStore};
 use crate::secret::Credentials;
-use crate::task::Task;
 use crate::task::spec::{Place, Scope};
+use crate::task::{Task, Warning};
 
 /// How the bytes of a task travel.
 pub(super) fn route(task: &Task, credentials: &Credentials) -> Route {
@@ -35,8 +34,9 @@ pub(super) struct Connected {
     pub addresses: Arc<Addresses>,
     pub order: Option<Order>,
     pub listing: probe::Listing,
-    pub findings: Vec<Finding>,
     pub guard: Guard,
+    /// What was found that fails nothing; written once the pass is open.
+    pub warnings: Vec<Warning>,
 }
 
 /// Connects and probes both sides. A store that does not know the second version of listings is asked in the first.
@@ -119,7 +119,7 @@ pub(super) async fn connect(parts: &Parts, task: &Task, credentials: &Credential
         addresses,
         order: probed.order,
         listing: probed.listing,
-        findings: probed.findings,
+        warnings: probed.warnings,
         guard,
     })
 }

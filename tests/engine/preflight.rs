@@ -7,7 +7,7 @@ use oms::sandbox::{
 use oms::service::CreateTask;
 use oms::task::rules::{OverwriteMode, RefusedMetadata};
 use oms::task::spec::{Payer, Scope};
-use oms::task::{Key, StartMode, State, Task, TaskId};
+use oms::task::{Key, StartMode, State, Task, TaskId, WarningCode};
 
 use crate::support::rig::{Rig, SMALL_PART, SOURCE, Stores, TARGET};
 
@@ -47,6 +47,18 @@ async fn failed(rig: &Rig, id: TaskId) -> Vec<(String, String)> {
         .collect();
     found.sort();
     found
+}
+
+/// Codes and subjects of the task's warnings.
+async fn warned(rig: &Rig, id: TaskId) -> Vec<(String, String)> {
+    let warnings = rig.store.warnings(id).await.unwrap();
+    let mut found: Vec<(String, String)> = warnings.into_iter().map(|kept| (kept.code, kept.subject)).collect();
+    found.sort();
+    found
+}
+
+fn warning(code: WarningCode, subject: &str) -> (String, String) {
+    (code.name().to_owned(), subject.to_owned())
 }
 
 async fn with_target(target: SandboxOptions) -> Stores {
@@ -91,6 +103,8 @@ async fn names_that_a_target_folds_fail_before_they_overwrite_anything() {
     };
     check(&task).await;
     assert_eq!(task.counters.copied, 5);
+    let changed = ["/../", "/./", "//", "/…"].map(|kind| warning(WarningCode::TargetChangesNames, kind));
+    assert_eq!(warned(&rig, id).await, changed);
     // What lies there now under the folded name is not taken for the object either.
     for mode in [StartMode::FailedOnly, StartMode::Full] {
         rig.start(id, mode, stores.credentials()).await;
@@ -203,6 +217,7 @@ async fn a_target_that_may_not_delete_gets_its_objects_and_keeps_few_probes() {
         let (id, task) = ended(&rig, order).await;
         assert_eq!(task.state, State::Succeeded, "{task:#?}");
         assert_eq!(objects(&stores), ["a//b", "a/b"]);
+        assert_eq!(warned(&rig, id).await, [warning(WarningCode::TargetCannotDelete, "")]);
         let left = probes(&stores);
         assert!(!left.is_empty() && left.iter().all(|key| key.contains(&format!("oms/probe/{id}/"))));
 
@@ -305,6 +320,9 @@ async fn a_target_that_lists_late_gets_its_objects_once() {
         let (id, task) = ended(&rig, stores.order()).await;
         assert_eq!((task.state, task.counters.copied), (State::Succeeded, 5), "{times:?} {task:#?}");
         stores.assert_same();
+        let late = times != Some(3);
+        let wanted = late.then(|| warning(WarningCode::TargetListsLate, ""));
+        assert_eq!(warned(&rig, id).await, Vec::from_iter(wanted), "{times:?}");
         // Nothing is taken for absent because a listing leaves it out.
         let before = stores.target.requests_count(Operation::PutObject);
         let mut order = stores.order();
@@ -312,7 +330,6 @@ async fn a_target_that_lists_late_gets_its_objects_once() {
         let (_, task) = ended(&rig, order).await;
         assert_eq!((task.state, task.counters.skipped), (State::Succeeded, 5), "{times:?} {task:#?}");
         assert_eq!(stores.target.requests_count(Operation::PutObject), before + 2);
-        drop(id);
     }
 }
 

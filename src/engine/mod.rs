@@ -11,6 +11,7 @@ pub mod copy;
 mod cut;
 pub mod feed;
 pub mod guard;
+mod hash;
 pub mod hooks;
 pub mod item;
 mod joining;
@@ -24,6 +25,7 @@ mod matcher;
 mod metadata;
 mod missing;
 pub mod multipart;
+pub mod names;
 pub mod order;
 mod outcome;
 mod part;
@@ -99,6 +101,10 @@ pub struct Context {
     pub addresses: Arc<Addresses>,
     /// The order in which the target lists; `None` when it keeps none.
     pub target_order: Option<Order>,
+    /// How soon the target lists what was written.
+    pub target_listing: probe::Listing,
+    /// Which kinds of names the target keeps.
+    pub names: names::Names,
     /// How its writes are kept from overwriting.
     pub guard: Guard,
     /// How bytes travel.

@@ -247,7 +247,15 @@ impl ObjectStore for WebSource {
         read_only()
     }
 
-    async fn upload_part(&self, _: &Key, _: &UploadId, _: u32, _: u64, _: Body) -> Result<Part> {
+    async fn upload_part(
+        &self,
+        _: &Key,
+        _: &UploadId,
+        _: u32,
+        _: u64,
+        _: Option<[u8; 16]>,
+        _: Body,
+    ) -> Result<Part> {
         read_only()
     }
 

@@ -20,7 +20,7 @@ use crate::object::clouds::{Catalogue, Side};
 use crate::secret::{Credentials, KeyPair, Sealer};
 pub use crate::store::Failure;
 use crate::store::{Deleted, NewTask, OrphanKeys, Refusal, Store, TaskFilter};
-use crate::task::spec::{Cdn, Cloud, Notification, Scope};
+use crate::task::spec::{Cdn, Cloud, Notification, Payer, Scope};
 use crate::task::{
     BandwidthPolicy, CopyRules, KeptWarning, Key, ProjectId, StartMode, State, Task, TaskId, TaskSpec,
     UnixMillis,
@@ -39,6 +39,8 @@ pub struct PlaceRequest {
     pub endpoint: Option<String>,
     /// Tencent's account number.
     pub app_id: Option<String>,
+    /// Who pays for the requests.
+    pub payer: Payer,
 }
 
 /// A task to create. Lengths and forms of single fields were checked where they were read; the rest is checked here.

@@ -331,7 +331,7 @@ pub struct PassInfo {
 pub(crate) mod testing {
     //! Values for unit tests.
 
-    use super::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Place, Scope};
+    use super::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Payer, Place, Scope};
     use super::{Key, TaskSpec};
 
     /// The order of a whole bucket.
@@ -346,6 +346,7 @@ pub(crate) mod testing {
                 origin: EndpointOrigin::Request,
             },
             app_id: None,
+            payer: Payer::Owner,
         };
         TaskSpec {
             source: place("source"),

@@ -24,6 +24,7 @@ use self::slots::Motion;
 use crate::dispatch::Dispatch;
 use crate::engine::hooks::{Hooks, Point};
 use crate::engine::limit::{Streams, Throttle};
+use crate::engine::names::Names;
 use crate::engine::progress::Progress;
 use crate::engine::warnings::Said;
 use crate::engine::{self, Context, Halt, Ledger, PassEnd, Tuning};
@@ -259,6 +260,8 @@ async fn work(
         source: connected.source,
         target: connected.target,
         target_order: connected.order,
+        target_listing: connected.listing,
+        names: Names::default(),
         guard: connected.guard,
         lists: connected.lists,
         addresses: connected.addresses,

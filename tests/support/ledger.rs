@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use oms::error::{Error, ErrorKind, Result};
 use oms::secret::SealedCredentials;
 use oms::store::*;
-use oms::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Place, Scope};
+use oms::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Payer, Place, Scope};
 use oms::task::*;
 
 /// Tasks, failures, and an error that every call shall give.
@@ -99,6 +99,7 @@ pub fn task(id: i64, project: &str) -> Task {
             origin: EndpointOrigin::Request,
         },
         app_id: None,
+        payer: Payer::Owner,
     };
     let spec = TaskSpec {
         source: place("photos"),

@@ -7,7 +7,7 @@ use super::bandwidth::{self, BandwidthWindow};
 use super::copying::{
     self, ConsistencyCheck, Given, MinimumProof, ObjectOverwriteMode, RefusedMetadata, StoragePolicy,
 };
-use super::listed::Naming;
+use super::listed::{Naming, mismatch};
 use super::place::{SourceNode, TargetNode, secret};
 use super::rules;
 use crate::api::codes;
@@ -15,7 +15,7 @@ use crate::api::json::Node;
 use crate::error::{Error, Result};
 use crate::secret::{Credentials, Secret};
 use crate::service;
-use crate::task::spec::{Cdn, Notification};
+use crate::task::spec::{Cdn, Notification, Payer};
 use crate::task::{Task, TaskSpec, UnixMillis};
 
 /// Last second of the year 9999, beyond which no date has a usual spelling.
@@ -171,6 +171,10 @@ pub struct CreateTask {
     /// An extension: what becomes of an object whose tags, storage class or user metadata one side does not give or take;
     /// `leave_out` when it is not given. Content headers and encryption that are refused always fail it.
     refused_metadata: Option<RefusedMetadata>,
+    /// An extension, from version 2 of the reference: whether the source is a Requester Pays bucket, whose requests the
+    /// owner of `src_node.ak` pays for; `false` when it is not given.
+    #[schema(extensions(("x-oms-extension" = json!(true))))]
+    enable_requester_pays: Option<bool>,
 }
 
 fn example() -> serde_json::Value {
@@ -241,6 +245,7 @@ fn check(body: CreateTask) -> Result<service::CreateTask> {
         minimum_proof,
         dst_storage_policy,
         refused_metadata,
+        enable_requester_pays,
     } = body;
     let naming = match task_type.unwrap_or(TaskType::Object) {
         TaskType::Object => Naming::Objects,
@@ -248,7 +253,15 @@ fn check(body: CreateTask) -> Result<service::CreateTask> {
         TaskType::List => Naming::List,
         TaskType::UrlList => Naming::Urls,
     };
-    let (source, source_keys, scope) = src_node.check(naming)?;
+    let (mut source, source_keys, scope) = src_node.check(naming)?;
+    if enable_requester_pays == Some(true) {
+        mismatch(
+            "enable_requester_pays",
+            Some(()).filter(|()| naming == Naming::Urls).as_ref(),
+            naming,
+        )?;
+        source.payer = Payer::Requester;
+    }
     let (target, target_keys, target_prefix) = dst_node.check()?;
     let threads = rules::number(
         "thread_num",

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::secret::{KeyPair, Secret};
 use crate::service::PlaceRequest;
 use crate::task::Key;
-use crate::task::spec::{Cloud, Scope};
+use crate::task::spec::{Cloud, Payer, Scope};
 
 /// Most names in one task.
 const MAX_NAMES: usize = 10_000;
@@ -113,8 +113,8 @@ pub struct SourceNode {
     app_id: Option<String>,
     /// Whose store it is; `Aliyun` when it is not given or empty.
     cloud_type: Option<CloudName>,
-    /// An extension: address of the store, `http[s]://host[:port]`, for any S3-compatible store. Without it, the region
-    /// catalogue knows the address.
+    /// An extension: address of the store, `http[s]://host[:port][/path]`, for any S3-compatible store. Without it, the
+    /// region catalogue knows the address.
     #[schema(min_length = 1, max_length = 255, examples("https://s3.example.com"), extensions(("x-oms-extension" = json!(true))))]
     endpoint: Option<String>,
 }
@@ -147,8 +147,8 @@ pub struct TargetNode {
     bucket: String,
     /// Whose store it is; `HuaweiCloud` when it is not given or empty.
     cloud_type: Option<TargetCloud>,
-    /// An extension: address of the store, `http[s]://host[:port]`, for any S3-compatible store. Without it, the region
-    /// catalogue knows the address.
+    /// An extension: address of the store, `http[s]://host[:port][/path]`, for any S3-compatible store. Without it, the
+    /// region catalogue knows the address.
     #[schema(min_length = 1, max_length = 255, examples("https://s3.example.com"), extensions(("x-oms-extension" = json!(true))))]
     endpoint: Option<String>,
 }
@@ -216,6 +216,7 @@ impl SourceNode {
             bucket,
             endpoint,
             app_id,
+            payer: Payer::Owner,
         };
         Ok((place, keys, scope))
     }
@@ -248,6 +249,7 @@ impl TargetNode {
             bucket,
             endpoint,
             app_id: None,
+            payer: Payer::Owner,
         };
         Ok((place, keys, prefix))
     }

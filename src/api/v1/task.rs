@@ -14,7 +14,7 @@ use super::progress::{Totals, done, number_of};
 use super::warnings::TaskWarning;
 use crate::api::codes;
 use crate::service::TaskDetail;
-use crate::task::spec::{Cdn, EndpointOrigin, Place, Scope};
+use crate::task::spec::{Cdn, EndpointOrigin, Payer, Place, Scope};
 use crate::task::{BandwidthPolicy, Key, Reason, State, Task as Known, TaskSpec, UnixMillis, reasons};
 
 /// Project and task.
@@ -150,6 +150,10 @@ pub struct Task {
     skip_record_error_reason: Option<&'static str>,
     /// Limits for parts of the day.
     bandwidth_policy: Vec<BandwidthWindow>,
+    /// An extension, from version 2 of the reference: whether the requests to the source are paid for by the owner of
+    /// its key (Requester Pays).
+    #[schema(extensions(("x-oms-extension" = json!(true))))]
+    enable_requester_pays: bool,
     /// An extension: what a person should see about the last pass although it failed nothing, oldest first. Only where one
     /// task is shown, not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -280,6 +284,7 @@ impl Task {
         let ended = matches!(state, State::Failed | State::Succeeded);
         let (task_type, object_key) = shown_scope(&scope);
         let list_file = scope.list_file().map(ListFile::from);
+        let enable_requester_pays = source.payer == Payer::Requester;
         Self {
             id: id.get(),
             name,
@@ -318,6 +323,7 @@ impl Task {
             success_record_error_reason: list_troubles.success.map(list_trouble_code),
             skip_record_error_reason: list_troubles.skip.map(list_trouble_code),
             bandwidth_policy: windows(&bandwidth),
+            enable_requester_pays,
             warnings: None,
         }
     }

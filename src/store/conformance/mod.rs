@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::{ClaimedShard, ClaimedTask, Commit, Committed, Ending, Failure, NewTask, ShardScope, Store};
 use crate::secret::SealedCredentials;
-use crate::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Place, Scope};
+use crate::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Payer, Place, Scope};
 use crate::task::{
     BandwidthPolicy, CopyRules, Counters, Key, PassKind, ProjectId, StartMode, State, Task, TaskId, TaskSpec,
     UnixMillis,
@@ -56,6 +56,7 @@ pub fn spec() -> TaskSpec {
             origin: EndpointOrigin::Request,
         },
         app_id: None,
+        payer: Payer::Owner,
     };
     TaskSpec {
         source: place("from"),

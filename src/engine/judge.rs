@@ -163,14 +163,6 @@ impl Walk {
                 "the listing names {key:?}, which lies outside the prefix asked for"
             )));
         }
-        if let (0, Some(Listed { key, .. })) = (self.page.lines, piece.first())
-            && self.begins_too_early(key)
-        {
-            let asked = self.position().or(self.last.as_ref()).unwrap_or(&self.prefix);
-            return Err(wrong(format!(
-                "the listing was asked for keys behind {asked:?}, and begins with {key:?}"
-            )));
-        }
         let mut before = self.page.last.as_ref();
         for line in piece {
             if let Some(before) = before {
@@ -180,6 +172,14 @@ impl Walk {
             if matches!(line.told, Told::KeyTooLong { .. }) {
                 self.long_keys += 1;
             }
+        }
+        if let (0, Some(Listed { key, .. })) = (self.page.lines, piece.first())
+            && (self.begins_too_early(key) || self.names_where_it_begins(piece))
+        {
+            let asked = self.position().or(self.last.as_ref()).unwrap_or(&self.prefix);
+            return Err(wrong(format!(
+                "the listing was asked for keys behind {asked:?}, and begins with {key:?}"
+            )));
         }
         if self.long_keys > MAX_LONG_KEYS {
             let text = format!("the listing names more than {MAX_LONG_KEYS} keys of more than 1024 bytes");
@@ -204,11 +204,14 @@ impl Walk {
         let last = piece.last().map(|line| line.key.clone());
         let keys: Vec<Key> = piece.iter().map(|line| line.key.clone()).collect();
         if self.page.settled == 0 {
+            if self.position() == Some(&first) {
+                piece.remove(0);
+            }
             self.page.before = self.last.take();
             self.page.recent = std::mem::take(&mut self.recent);
         }
         // A page that begins too early repeats keys of the one before.
-        if self.page.before.as_ref().is_some_and(|before| !behind(before, &first)) {
+        if self.page.before.as_ref().is_some_and(|before| !self.order.behind(before, &first)) {
             let recent: HashSet<&[u8]> = self.page.recent.iter().map(Key::as_bytes).collect();
             piece.retain(|line| !recent.contains(line.key.as_bytes()));
         }
@@ -362,7 +365,10 @@ impl Walk {
 
     /// What is left to give when the listing is at its end.
     pub(super) fn rest(&mut self) -> Vec<Listed> {
-        self.skip.take().map(|skip| skip.held).unwrap_or_default()
+        match self.skip.take() {
+            Some(mut skip) => skip.held_behind(&self.order),
+            None => Vec::new(),
+        }
     }
 
     fn done(&self) -> Result<Next> {
@@ -389,14 +395,24 @@ impl Walk {
         let Some(asked) = self.position() else {
             // A token that leads back a little repeats keys, which are left out; one that leads back further may have been
             // ignored.
-            let back = self.last.as_ref().is_some_and(|last| !behind(last, key));
+            let back = self.last.as_ref().is_some_and(|last| !self.order.behind(last, key));
             return back && ordered && self.skip.is_none() && !self.recent.contains(key);
         };
-        let before_all = self.begin.as_ref().is_some_and(|begin| !behind(begin, key));
+        // Some stores begin with the key itself.
+        if key == asked {
+            return false;
+        }
+        let before_all = self.begin.as_ref().is_some_and(|begin| !self.order.behind(begin, key));
         let Some(first) = &self.first else {
             return before_all;
         };
-        before_all || key == first || self.recent.contains(key) || (ordered && !behind(asked, key))
+        before_all || key == first || self.recent.contains(key) || (ordered && !self.order.behind(asked, key))
+    }
+
+    /// Whether entries name the key that they shall be behind.
+    fn names_where_it_begins(&self, piece: &[Listed]) -> bool {
+        let asked = self.position();
+        asked.is_some_and(|asked| piece.iter().skip(1).any(|line| line.key == *asked))
     }
 
     /// How many entries make a page full.
@@ -497,16 +513,7 @@ fn stuck() -> Error {
     wrong("the listing does not move on: it repeats its position")
 }
 
-/// Whether `key` is behind `last` in at least one order that stores list in.
-fn behind(last: &Key, key: &Key) -> bool {
-    let (last, key) = (last.as_bytes(), key.as_bytes());
-    [Order::Bytes, Order::Path]
-        .into_iter()
-        .any(|order| order.compare(last, key) == Ordering::Less)
-}
-
-/// Which orders the pages of a listing have inside. Only as exact as the judge needs it: the order by path is looked at from
-/// where the order by bytes is broken.
+/// Which orders the pages of a listing have inside.
 #[derive(Debug, Default)]
 struct LineOrder {
     bytes_broken: bool,
@@ -515,16 +522,35 @@ struct LineOrder {
 
 impl LineOrder {
     fn note(&mut self, before: &[u8], key: &[u8]) {
-        if before > key {
-            self.bytes_broken = true;
-        }
-        if self.bytes_broken && Order::Path.compare(before, key) == Ordering::Greater {
-            self.path_broken = true;
+        self.bytes_broken |= before > key;
+        if !self.path_broken {
+            self.path_broken = Order::Path.compare(before, key) == Ordering::Greater;
         }
     }
 
     const fn is_broken(&self) -> bool {
         self.bytes_broken && self.path_broken
+    }
+
+    /// The orders that it may have; both where it has none that is known.
+    fn orders(&self) -> impl Iterator<Item = Order> {
+        let bytes = !self.bytes_broken || self.is_broken();
+        let path = !self.path_broken || self.is_broken();
+        [(Order::Bytes, bytes), (Order::Path, path)]
+            .into_iter()
+            .filter_map(|(order, fits)| fits.then_some(order))
+    }
+
+    /// Whether `key` is behind `last` in at least one of them.
+    fn behind(&self, last: &Key, key: &Key) -> bool {
+        self.orders()
+            .any(|order| order.compare(last.as_bytes(), key.as_bytes()) == Ordering::Less)
+    }
+
+    /// Whether it is in all of them.
+    fn surely_behind(&self, last: &Key, key: &Key) -> bool {
+        self.orders()
+            .all(|order| order.compare(last.as_bytes(), key.as_bytes()) == Ordering::Less)
     }
 }
 
@@ -532,43 +558,49 @@ impl LineOrder {
 #[derive(Debug)]
 struct Skip {
     until: Key,
-    /// Entries that are behind the key in one order and before it in the other: which one the store has is known once the key
-    /// is met, or passed.
+    /// Entries that are behind the key in one order and before it in the other: which one the store has may be known later.
     held: Vec<Listed>,
 }
 
 impl Skip {
     /// Leaves out what was given before; whether everything from here on is new.
     fn leave_out(&mut self, piece: &mut Vec<Listed>, order: &LineOrder) -> bool {
-        let until = self.until.as_bytes();
         let mut new = Vec::new();
         let mut rest = std::mem::take(piece).into_iter();
         let mut passed = false;
         for line in rest.by_ref() {
-            let key = line.key.as_bytes();
-            if key == until {
+            if line.key == self.until {
                 self.held.clear();
                 passed = true;
                 break;
             }
-            let orders = [Order::Bytes, Order::Path].map(|order| order.compare(key, until));
-            match orders {
-                [Ordering::Less, Ordering::Less] => {}
-                _ if order.is_broken() => {}
-                [Ordering::Greater, Ordering::Greater] => {
-                    new.append(&mut self.held);
-                    new.push(line);
-                    passed = true;
-                    break;
-                }
-                _ if self.held.len() < PAGE_SIZE as usize => self.held.push(line),
+            // In a listing without an order only the key itself tells.
+            if order.is_broken() || !order.behind(&self.until, &line.key) {
+                continue;
+            }
+            if order.surely_behind(&self.until, &line.key) {
+                new = self.held_behind(order);
+                new.push(line);
+                passed = true;
+                break;
+            }
+            if self.held.len() < PAGE_SIZE as usize {
+                self.held.push(line);
+            } else {
                 // Better looked at twice than never.
-                _ => new.push(line),
+                new.push(line);
             }
         }
         new.extend(rest);
         *piece = new;
         passed
+    }
+
+    /// The entries that were held and may be behind the key.
+    fn held_behind(&mut self, order: &LineOrder) -> Vec<Listed> {
+        let mut held = std::mem::take(&mut self.held);
+        held.retain(|line| order.behind(&self.until, &line.key));
+        held
     }
 }
 

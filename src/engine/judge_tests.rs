@@ -21,6 +21,8 @@ enum Quirk {
     Rewinds,
     /// The token is the last key, url-encoded, and is compared as it is.
     EncodedToken,
+    /// `start-after` and `marker` begin with the key itself.
+    Inclusive,
     /// `start-after` is ignored.
     IgnoresStartAfter,
     /// `start-after` is answered with an error.
@@ -133,6 +135,10 @@ impl Script {
             // Whoever reads version 2 as version 1 knows neither parameter.
             (ListFrom::After(_) | ListFrom::Token(_), true) if second => 0,
             (ListFrom::After(_) | ListFrom::Token(_), true) if self.has(Q::IgnoresMarker) => 0,
+            (ListFrom::After(key), _) if self.has(Q::Inclusive) => {
+                let key = std::str::from_utf8(key.as_bytes()).unwrap();
+                place(key).saturating_sub(usize::from(keys.iter().any(|other| other == key)))
+            }
             (ListFrom::After(key), _) => place(std::str::from_utf8(key.as_bytes()).unwrap()),
             (ListFrom::Token(text), true) => place(text),
             (ListFrom::Token(_), false) if self.has(Q::IgnoresTokens) => 0,
@@ -336,6 +342,7 @@ fn odd_stores_are_listed_whole_or_end_aloud() {
             &[Q::EncodedToken],
             All(3),
         ),
+        ("begins with the key itself", &few, 10, &[Q::Inclusive, Q::RefusesV2], All(5)),
         ("a token at the end", &few, 10, &[Q::TokenAtTheEnd], All(4)),
         ("empty pages", &few, 10, &[Q::EmptyPages], All(5)),
         ("version 2 refused", &few, 10, &[Q::RefusesV2], All(4)),
@@ -442,6 +449,8 @@ fn a_listing_is_resumed_behind_its_checkpoint() {
         &[Q::ByPath, Q::IgnoresStartAfter, Q::IgnoresMarker],
         &[Q::ByPath, Q::IgnoresStartAfter],
         &[Q::EmptyPages],
+        &[Q::Inclusive],
+        &[Q::Inclusive, Q::RefusesV2],
         &[Q::Rewinds, Q::IgnoresStartAfter, Q::IgnoresMarker],
     ] {
         let all = Script::new(&keys, 10, quirks).keys;
@@ -530,7 +539,7 @@ proptest! {
         page in 1_usize..12,
         piece in 1_usize..12,
         quirks in proptest::collection::vec(proptest::sample::select(vec![
-            Q::SmallPages, Q::NoIsTruncated, Q::NoToken, Q::IgnoresTokens, Q::RepeatsPages, Q::Rewinds,
+            Q::SmallPages, Q::Inclusive, Q::NoIsTruncated, Q::NoToken, Q::IgnoresTokens, Q::RepeatsPages, Q::Rewinds,
             Q::IgnoresStartAfter, Q::RefusesStartAfter, Q::IgnoresMarker, Q::MarkerIsNext, Q::RefusesV2, Q::AnswersV1,
             Q::Groups, Q::IgnoresPrefix, Q::OnePage, Q::TokenAtTheEnd, Q::ByPath, Q::EmptyPages,
         ]), 0..4),

@@ -4,6 +4,7 @@ mod cdn;
 mod copy;
 mod listing;
 mod lists;
+mod preflight;
 mod proofs;
 mod report;
 mod rules;

@@ -8,7 +8,8 @@ use oms::config::Config;
 use oms::engine::lines::{Lines, MAX_LINE, MAX_URL, TooLong, name, url_and_name};
 use oms::error::Error;
 use oms::object::Told;
-use oms::object::s3::fuzz::{Page, address, read_listing};
+use oms::object::s3::Spelling;
+use oms::object::s3::fuzz::{Page, address, read_listing, unspell};
 use oms::task::spec::{Addressing, Endpoint, EndpointOrigin};
 use oms::task::{Key, TaskSpec};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
@@ -157,17 +158,12 @@ pub fn key(data: &[u8]) {
     let encoded = percent_encode(data, NON_ALPHANUMERIC).to_string();
     // As HTML forms encode.
     let form = encoded.replace("%20", "+");
-    for (text, plus) in [
-        (&encoded, PlusMeans::Space),
-        (&encoded, PlusMeans::Plus),
-        (&form, PlusMeans::Space),
+    for (text, spelling) in [
+        (&encoded, Spelling::Form),
+        (&encoded, Spelling::Path),
+        (&form, Spelling::Form),
     ] {
-        let page = format!(
-            "<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>false</IsTruncated>\
-             <Contents><Key>{text}</Key><Size>1</Size></Contents></ListBucketResult>"
-        );
-        let page = read_listing(page.as_bytes(), plus).unwrap();
-        assert_eq!(page.entries[0].key, key, "{text}");
+        assert_eq!(unspell(text, spelling).as_deref(), Some(data), "{text}");
     }
     assert_eq!(name(encoded.as_bytes()), key);
 }

@@ -1,7 +1,7 @@
 //! Doors for the fuzz targets of `tests/fuzz`: parsers and encoders that nobody else calls from outside.
 
 use super::listing::{self, Lines};
-use super::names::Said;
+use super::names::{self, Said, Spelling};
 use super::url::{Location, Query};
 use crate::error::Result;
 use crate::object::{PageFacts, Told};
@@ -44,6 +44,13 @@ pub fn read_listing(document: &[u8], piece: usize) -> Result<Page> {
         facts: end.facts,
         encoded: end.said == Said::Url,
     })
+}
+
+/// Undoes the url-encoding of a key; `None` for a text that no encoding gives.
+#[must_use]
+pub fn unspell(text: &str, spelling: Spelling) -> Option<Vec<u8>> {
+    let mut key = Vec::new();
+    names::unspell(text.as_bytes(), spelling, &mut key).then_some(key)
 }
 
 /// The address of an object.

@@ -86,8 +86,8 @@ impl S3Store {
         }
     }
 
-    fn page_body(&self, headers: &HeaderMap, incoming: Incoming) -> Download {
-        Download::new(incoming, headers::content_length(headers), self.timeouts.stall)
+    fn page_body(&self, headers: &HeaderMap, incoming: Incoming) -> Download<Incoming> {
+        Download::new(incoming, headers::content_length(headers), self.timeouts.body())
     }
 
     fn list_call(&self, query: &ListQuery) -> Result<Call<'_>> {

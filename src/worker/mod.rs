@@ -29,7 +29,7 @@ use crate::engine::{self, Context, Ledger, PassEnd, Tuning};
 use crate::error::Result;
 use crate::object::Connect;
 use crate::secret::Sealer;
-use crate::store::{ClaimedTask, Ending, ShardScope, Store};
+use crate::store::{ClaimedTask, Ending, ShardScope, Store, Tidied};
 use crate::task::{BandwidthPolicy, Clock, PassInfo, PassKind, Reason, StartMode, State, Task, TaskId};
 
 /// How long the probes may go on after a stop, to remove what they wrote.
@@ -238,6 +238,11 @@ async fn work(
     parts.hooks.reach(Point::Probed).await;
 
     let kind = pass_kind(mode, task.pass);
+    while kind == PassKind::Full && parts.store.forget_failures(id, attempt).await? == Tidied::Some {
+        if stop.is_cancelled() {
+            return finish::drained(parts, id, attempt).await;
+        }
+    }
     let shards = match kind {
         PassKind::Full => engine::shards(&task.spec),
         PassKind::Failed => vec![ShardScope::Failures],

@@ -1,7 +1,7 @@
 //! What a caller may do with tasks. Knows the ledger and the dispatcher, no HTTP and no engine.
 //!
-//! Each method is one decision and at most one change in the ledger; the dispatcher is told afterwards. Errors carry
-//! the code of the OMS reference for the rule that was broken.
+//! Each method is one decision and at most one change in the ledger; the dispatcher is told afterwards. Errors name
+//! the [`Rule`] that was broken.
 
 mod place;
 mod refusal;
@@ -15,14 +15,15 @@ use jiff::Timestamp;
 use self::place::{check_cdn_key, place};
 use self::refusal::{conflict, refused, stopped_in_memory, too_many_waiting, unknown};
 use crate::dispatch::{Dispatch, Message};
-use crate::error::{ErrorKind, Result};
+use crate::error::{ErrorKind, Result, Rule};
 use crate::object::clouds::{Catalogue, Side};
 use crate::secret::{Credentials, KeyPair, Sealer};
 pub use crate::store::Failure;
 use crate::store::{Deleted, NewTask, OrphanKeys, Refusal, Store, TaskFilter};
-use crate::task::spec::{Cdn, Cloud, Notification, Scope};
+use crate::task::spec::{Cdn, Cloud, Notification, Payer, Scope};
 use crate::task::{
-    BandwidthPolicy, CopyRules, Key, ProjectId, StartMode, State, Task, TaskId, TaskSpec, UnixMillis,
+    BandwidthPolicy, CopyRules, KeptWarning, Key, ProjectId, StartMode, State, Task, TaskId, TaskSpec,
+    UnixMillis,
 };
 
 /// A bucket as a request names it: the endpoint may be left to the region catalogue.
@@ -38,6 +39,8 @@ pub struct PlaceRequest {
     pub endpoint: Option<String>,
     /// Tencent's account number.
     pub app_id: Option<String>,
+    /// Who pays for the requests.
+    pub payer: Payer,
 }
 
 /// A task to create. Lengths and forms of single fields were checked where they were read; the rest is checked here.
@@ -75,6 +78,15 @@ pub struct CreateTask {
     pub bandwidth: BandwidthPolicy,
     /// Keys of both sides.
     pub credentials: Credentials,
+}
+
+/// A task with what a list of tasks leaves out.
+#[derive(Clone, Debug)]
+pub struct TaskDetail {
+    /// The task.
+    pub task: Task,
+    /// Warnings of its last pass, oldest first.
+    pub warnings: Vec<KeptWarning>,
 }
 
 /// The tasks of all projects, as callers see them.
@@ -122,7 +134,8 @@ impl TaskService {
     /// Creates a task, which begins by itself.
     ///
     /// # Errors
-    /// OMS.0077 when the project has [`MOST_WAITING`] tasks waiting, OMS.0079/0080 for a region or endpoint that is not known or allowed, OMS.1032 for a missing CDN key; those of
+    /// [`Rule::TooManyWaiting`] when the project has [`MOST_WAITING`] tasks waiting; those of [`Catalogue::resolve`];
+    /// [`Rule::CdnKey`]; those of
     /// [`TaskSpec::validate`].
     pub async fn create(&self, project: &ProjectId, order: CreateTask, now: UnixMillis) -> Result<Task> {
         // Two that come at the same moment may both be the last: it is a bound for what piles up, and need not be exact.
@@ -222,16 +235,26 @@ impl TaskService {
     /// One task.
     ///
     /// # Errors
-    /// OMS.0053 when the project has no such task.
+    /// [`Rule::UnknownTask`].
     pub async fn show(&self, project: &ProjectId, id: TaskId) -> Result<Task> {
         self.store.task(project, id).await?.ok_or_else(unknown)
+    }
+
+    /// One task with all that is known of it.
+    ///
+    /// # Errors
+    /// OMS.0053 when the project has no such task.
+    pub async fn detail(&self, project: &ProjectId, id: TaskId) -> Result<TaskDetail> {
+        let task = self.show(project, id).await?;
+        let warnings = self.store.warnings(id).await?;
+        Ok(TaskDetail { task, warnings })
     }
 
     /// Starts a paused or failed task with fresh keys; of many starts at once exactly one succeeds.
     ///
     /// # Errors
-    /// OMS.0065 (already started), OMS.0070 (succeeded), OMS.0167 (no failures recorded), OMS.0308 (list of failures
-    /// incomplete), OMS.0053 (unknown task), OMS.1032 (CDN key missing).
+    /// [`Rule::AlreadyStarted`], [`Rule::Complete`], [`Rule::NothingFailed`], [`Rule::FailuresIncomplete`],
+    /// [`Rule::UnknownTask`], [`Rule::CdnKey`].
     pub async fn start(
         &self,
         project: &ProjectId,
@@ -257,8 +280,8 @@ impl TaskService {
     /// Transfers end also when the ledger cannot be written; the worker writes the stop as soon as it can.
     ///
     /// # Errors
-    /// OMS.0066 (not in progress), OMS.0070 (succeeded), OMS.0053 (unknown task); `Unavailable` with OMS.1001 and a
-    /// message for the caller when the transfers end and the ledger cannot be told.
+    /// [`Rule::NotInProgress`], [`Rule::Complete`], [`Rule::UnknownTask`]; `Unavailable` with [`Rule::StopRecorded`] when
+    /// the transfers end and the ledger cannot be written.
     pub async fn stop(&self, project: &ProjectId, id: TaskId, now: UnixMillis) -> Result<State> {
         let runs = self
             .store
@@ -286,7 +309,7 @@ impl TaskService {
     /// Replaces the bandwidth windows; a running task follows at once.
     ///
     /// # Errors
-    /// OMS.0086 when the task has succeeded, OMS.0053 for an unknown task.
+    /// [`Rule::BandwidthFixed`], [`Rule::UnknownTask`].
     pub async fn set_bandwidth(
         &self,
         project: &ProjectId,
@@ -299,7 +322,7 @@ impl TaskService {
             .map_err(|refusal| match refusal {
                 Refusal::State(_) => conflict(
                     "the task is complete; its bandwidth_policy cannot be changed",
-                    "OMS.0086",
+                    Rule::BandwidthFixed,
                 ),
                 other => refused(other),
             })?;
@@ -311,7 +334,7 @@ impl TaskService {
     /// with `target` keys, or those that a waiting task still has; else by the next task for the same bucket.
     ///
     /// # Errors
-    /// OMS.0063 (in progress), OMS.0053 (unknown task).
+    /// [`Rule::InProgress`], [`Rule::UnknownTask`].
     pub async fn delete(
         &self,
         project: &ProjectId,
@@ -352,7 +375,7 @@ impl TaskService {
     /// Recorded failures of a task behind a key, in key order.
     ///
     /// # Errors
-    /// OMS.0053 for an unknown task.
+    /// [`Rule::UnknownTask`].
     pub async fn failures(
         &self,
         project: &ProjectId,

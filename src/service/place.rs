@@ -1,7 +1,7 @@
 //! Where a request wants to go, and whether it brings what that needs.
 
 use super::PlaceRequest;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Rule};
 use crate::object::cdn::Authentication;
 use crate::object::clouds::{Catalogue, Side};
 use crate::secret::Credentials;
@@ -27,6 +27,7 @@ pub(super) fn place(catalogue: &Catalogue, request: PlaceRequest, side: Side) ->
         bucket,
         endpoint: _,
         app_id,
+        payer,
     } = request;
     Ok(Place {
         cloud,
@@ -34,6 +35,7 @@ pub(super) fn place(catalogue: &Catalogue, request: PlaceRequest, side: Side) ->
         bucket,
         endpoint,
         app_id,
+        payer,
     })
 }
 
@@ -42,7 +44,7 @@ pub(super) fn check_cdn_key(cdn: Option<&Cdn>, credentials: &Credentials) -> Res
     let kind = cdn.and_then(|cdn| Authentication::from_name(&cdn.authentication_type));
     if kind.is_some_and(Authentication::wants_key) && credentials.cdn_key.is_none() {
         let text = "the CDN's authentication key is required for this authentication_type";
-        return Err(Error::invalid(text).with_code("OMS.1032"));
+        return Err(Error::invalid(text).with_rule(Rule::CdnKey));
     }
     Ok(())
 }

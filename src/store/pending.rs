@@ -1,6 +1,6 @@
 //! Tasks that want a worker, and what becomes of one whose worker was cut short.
 
-use crate::task::{BandwidthPolicy, ProjectId, Reason, State, TaskId};
+use crate::task::{BandwidthPolicy, ProjectId, Reason, State, TaskId, reasons};
 
 /// Most projects whose waiting tasks are read at once.
 pub const PROJECTS_AT_ONCE: i64 = 16;
@@ -40,7 +40,7 @@ pub(super) const MOST_CRASHES: i64 = 90;
 /// The reason of a task that is not resumed any more.
 pub(super) fn crashed() -> Reason {
     Reason {
-        code: "TRF.0001".to_owned(),
+        code: reasons::SYSTEM_ERROR.to_owned(),
         message: "the service ended unexpectedly several times while it ran this task, and the task made no progress in \
                   between; it is not resumed by itself any more. Look at the log of the service, then start the task again"
             .to_owned(),

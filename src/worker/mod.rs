@@ -24,13 +24,17 @@ use self::slots::Motion;
 use crate::dispatch::Dispatch;
 use crate::engine::hooks::{Hooks, Point};
 use crate::engine::limit::{Streams, Throttle};
+use crate::engine::names::Names;
 use crate::engine::progress::Progress;
-use crate::engine::{self, Context, Ledger, PassEnd, Tuning};
+use crate::engine::warnings::Said;
+use crate::engine::{self, Context, Halt, Ledger, PassEnd, Tuning};
 use crate::error::Result;
 use crate::object::Connect;
 use crate::secret::Sealer;
 use crate::store::{ClaimedTask, Ending, ShardScope, Store, Tidied};
-use crate::task::{BandwidthPolicy, Clock, PassInfo, PassKind, Reason, StartMode, State, Task, TaskId};
+use crate::task::{
+    BandwidthPolicy, Clock, PassInfo, PassKind, Reason, StartMode, State, Task, TaskId, reasons,
+};
 
 /// How long the probes may go on after a stop, to remove what they wrote.
 const PROBE_GRACE: Duration = Duration::from_secs(1);
@@ -217,7 +221,7 @@ async fn work(
             id,
             attempt,
             Ending::Broken(Reason {
-                code: "TRF.0001".to_owned(),
+                code: reasons::SYSTEM_ERROR.to_owned(),
                 message,
             }),
         )
@@ -261,6 +265,8 @@ async fn work(
         source: connected.source,
         target: connected.target,
         target_order: connected.order,
+        target_listing: connected.listing,
+        names: Names::default(),
         guard: connected.guard,
         lists: connected.lists,
         addresses: connected.addresses,
@@ -282,22 +288,34 @@ async fn work(
         target_tags_opaque: AtomicBool::new(false),
         target_parts_opaque: AtomicBool::new(false),
         target_joined_opaque: AtomicBool::new(false),
+        said: Said::default(),
         open,
         task: Task {
             pass: Some(pass),
             ..task
         },
     });
+    for warning in connected.warnings {
+        match ctx.warn(warning).await {
+            Ok(()) => {}
+            Err(Halt::Ledger(error)) => return Err(error),
+            Err(Halt::Fenced | Halt::Trouble(_)) => return Ok(overtaken(id, attempt)),
+        }
+    }
     match sweep::beside(parts, &ctx, engine::run_pass(Arc::clone(&ctx))).await {
         PassEnd::Finished => finish::pass(parts, &ctx, pass, attempt).await,
         PassEnd::Stopped => finish::drained(parts, id, attempt).await,
         PassEnd::Broken(reason) => finish::end(parts, id, attempt, Ending::Broken(reason)).await,
         PassEnd::Ledger(error) => Err(error),
         PassEnd::Fenced => {
-            tracing::warn!(task.id = %id, attempt, "another worker has the task");
+            overtaken(id, attempt);
             Ok(())
         }
     }
+}
+
+fn overtaken(id: TaskId, attempt: i64) {
+    tracing::warn!(task.id = %id, attempt, "another worker has the task");
 }
 
 /// Failed-only when the user asked for it and the last pass is over; an unfinished pass is gone on with in any case.

@@ -247,10 +247,14 @@ impl ObjectStore for S3Store {
         upload: &UploadId,
         number: u32,
         length: u64,
+        md5: Option<[u8; 16]>,
         body: Body,
     ) -> Result<Part> {
         let mut call = self.call(Method::PUT, Subject::Upload, Some(key));
         call.query = Self::part_query(upload, number)?;
+        if let Some(md5) = md5 {
+            call.headers.insert(CONTENT_MD5, md5_header(md5)?);
+        }
         call.payload = payload(body, length).await?;
         let answer = self.acknowledge(call).await?;
         let etag = headers::etag(&answer).ok_or_else(|| integrity("the store gave the part no tag"))?;
@@ -367,6 +371,10 @@ impl ObjectStore for S3Store {
             }
             Err(error) => Err(error),
         }
+    }
+
+    fn demands_md5(&self) -> bool {
+        self.learnt.demands_md5()
     }
 
     fn describe(&self) -> String {

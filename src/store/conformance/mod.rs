@@ -9,13 +9,14 @@ mod lists;
 pub mod model;
 mod orphans;
 mod records;
+mod warnings;
 mod work;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::{ClaimedShard, ClaimedTask, Commit, Committed, Ending, Failure, NewTask, ShardScope, Store};
 use crate::secret::SealedCredentials;
-use crate::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Place, Scope};
+use crate::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Payer, Place, Scope};
 use crate::task::{
     BandwidthPolicy, CopyRules, Counters, Key, PassKind, ProjectId, StartMode, State, Task, TaskId, TaskSpec,
     UnixMillis,
@@ -30,6 +31,7 @@ pub async fn all(store: &dyn Store) {
     Box::pin(crashes::all(store)).await;
     Box::pin(orphans::all(store)).await;
     Box::pin(lists::all(store)).await;
+    Box::pin(warnings::all(store)).await;
 }
 
 /// A moment.
@@ -54,6 +56,7 @@ pub fn spec() -> TaskSpec {
             origin: EndpointOrigin::Request,
         },
         app_id: None,
+        payer: Payer::Owner,
     };
     TaskSpec {
         source: place("from"),

@@ -7,8 +7,8 @@ use crate::error::ErrorKind;
 use crate::object::ETag;
 use crate::store::{Commit, Committed, Control, Failure, OpenUpload, Refusal, Store, TaskFilter};
 use crate::task::{
-    BandwidthPolicy, BandwidthWindow, Counters, FailedList, Key, PassKind, ProjectId, Rejection, State,
-    Survey, TaskId,
+    BandwidthPolicy, BandwidthWindow, Counters, FailedList, Key, ListTrouble, PassKind, ProjectId, Rejection,
+    State, Survey, TaskId,
 };
 
 pub(super) async fn all(store: &dyn Store) {
@@ -160,7 +160,7 @@ async fn the_place_of_the_failed_list_is_stored_by_its_worker_only(store: &dyn S
     let attempt = subject.claim().await.attempt;
     let list = |key: &str| FailedList {
         key: Some(key.to_owned()),
-        error_code: None,
+        trouble: None,
     };
     store
         .set_failed_list(subject.id, attempt, &list("a"))
@@ -173,7 +173,7 @@ async fn the_place_of_the_failed_list_is_stored_by_its_worker_only(store: &dyn S
     assert_eq!(subject.task().await.failed_list, list("a"));
     let refused = FailedList {
         key: None,
-        error_code: Some("OMS.0304".to_owned()),
+        trouble: Some(ListTrouble::NotStored),
     };
     store
         .set_failed_list(subject.id, attempt, &refused)

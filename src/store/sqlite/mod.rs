@@ -19,6 +19,7 @@ mod rows;
 mod tasks;
 mod tidy;
 mod uploads;
+mod warnings;
 mod work;
 
 #[cfg(test)]
@@ -39,8 +40,8 @@ use super::{
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::SealedCredentials;
 use crate::task::{
-    BandwidthPolicy, FailedList, Key, ListKind, PassInfo, PassKind, ProjectId, StartMode, State, Survey,
-    Task, TaskId, UnixMillis,
+    BandwidthPolicy, FailedList, KeptWarning, Key, ListKind, PassInfo, PassKind, ProjectId, StartMode, State,
+    Survey, Task, TaskId, UnixMillis, Warning,
 };
 
 /// The ledger in SQLite.
@@ -144,6 +145,10 @@ impl Store for SqliteStore {
         tasks::failures(&self.0, id, after, limit).await
     }
 
+    async fn warnings(&self, id: TaskId) -> Result<Vec<KeptWarning>> {
+        warnings::all(&self.0, id).await
+    }
+
     async fn pending(&self, after: Option<&ProjectId>) -> Result<Vec<Pending>> {
         queue::pending(&self.0, after).await
     }
@@ -215,6 +220,16 @@ impl Store for SqliteStore {
         now: UnixMillis,
     ) -> Result<Committed> {
         commit::commit(&self.0, id, shard, commit, now).await
+    }
+
+    async fn warn(
+        &self,
+        id: TaskId,
+        attempt: i64,
+        warnings: &[Warning],
+        now: UnixMillis,
+    ) -> Result<Committed> {
+        warnings::add(&self.0, id, attempt, warnings, now).await
     }
 
     async fn set_survey(&self, id: TaskId, survey: Survey) -> Result<()> {

@@ -191,6 +191,6 @@ pub(super) async fn set_failed_list(
     .bind(id.get())
     .bind(attempt)
     .bind(list.key.as_deref())
-    .bind(list.error_code.as_deref());
+    .bind(list.trouble.map(super::lists::trouble_name));
     ledger.change(statement).await.map(drop)
 }

@@ -12,7 +12,7 @@ use super::rows::{self, get, select_tasks};
 use crate::error::{Error, Result};
 use crate::secret::SealedCredentials;
 use crate::store::{ClaimedTask, Ending};
-use crate::task::{Counters, Event, Reason, State, TaskId, UnixMillis};
+use crate::task::{Counters, Event, Reason, State, TaskId, UnixMillis, reasons};
 
 /// Up to when a run that ends is accounted.
 #[derive(Clone, Copy)]
@@ -187,9 +187,12 @@ fn verdict(counters: Counters) -> (Event, Option<Reason>) {
             "counters do not balance: {listed} listed, but {copied} copied, {skipped} skipped, {gone} gone \
              and {failed} failed"
         );
-        reason("TRF.0001", text)
+        reason(reasons::SYSTEM_ERROR, text)
     } else if failed > 0 {
-        reason("TRF.0004", format!("{failed} objects failed to be migrated"))
+        reason(
+            reasons::OBJECTS_FAILED,
+            format!("{failed} objects failed to be migrated"),
+        )
     } else {
         (Event::Succeed, None)
     }

@@ -1,6 +1,7 @@
 //! The client against real HTTP: `sandbox` and `failures` for what a store does, `scripted` for answers that no decent
 //! store gives.
 
+mod adapt;
 mod encryption;
 mod failures;
 mod pace;

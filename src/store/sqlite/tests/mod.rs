@@ -2,6 +2,7 @@
 
 mod disk;
 mod log;
+mod older;
 
 use std::path::Path;
 

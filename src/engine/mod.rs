@@ -43,6 +43,7 @@ mod stored;
 pub mod stream;
 pub mod survey;
 pub mod uploads;
+pub mod warnings;
 mod window;
 mod witness;
 
@@ -136,6 +137,8 @@ pub struct Context {
     pub target_parts_opaque: AtomicBool,
     /// Set when the target was seen to give an object that was joined from parts another tag than S3 makes.
     pub target_joined_opaque: AtomicBool,
+    /// Warnings that are written already.
+    pub said: warnings::Said,
     /// Keys of uploads that an earlier attempt left open: their objects are not proved, whatever the target has.
     pub open: HashSet<Key>,
 }
@@ -260,9 +263,15 @@ pub async fn run_pass(ctx: Arc<Context>) -> PassEnd {
     let listed = lists
         .await
         .unwrap_or_else(|panic| Err(Error::internal("writing lists ended by a defect").with_source(panic)));
-    match (end, listed) {
+    let end = match (end, listed) {
         (PassEnd::Finished, Err(error)) => PassEnd::Ledger(error),
         (PassEnd::Finished, Ok(())) if ctx.stop.is_cancelled() => PassEnd::Stopped,
+        (end, _) => end,
+    };
+    match (end, ctx.write_repeated_warnings().await) {
+        (PassEnd::Finished | PassEnd::Stopped, Err(Halt::Ledger(error))) => PassEnd::Ledger(error),
+        (PassEnd::Finished | PassEnd::Stopped, Err(Halt::Fenced)) => PassEnd::Fenced,
+        // Any other end is the first thing that went wrong, and says more than the counts of warnings.
         (end, _) => end,
     }
 }

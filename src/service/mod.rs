@@ -20,7 +20,8 @@ pub use crate::store::Failure;
 use crate::store::{Deleted, NewTask, OrphanKeys, Refusal, Store, TaskFilter};
 use crate::task::spec::{Addressing, Cdn, Cloud, Endpoint, EndpointOrigin, Notification, Place, Scope};
 use crate::task::{
-    BandwidthPolicy, CopyRules, Key, ProjectId, StartMode, State, Task, TaskId, TaskSpec, UnixMillis,
+    BandwidthPolicy, CopyRules, KeptWarning, Key, ProjectId, StartMode, State, Task, TaskId, TaskSpec,
+    UnixMillis,
 };
 
 /// A bucket as a request names it: the endpoint may be left to the region catalogue.
@@ -73,6 +74,15 @@ pub struct CreateTask {
     pub bandwidth: BandwidthPolicy,
     /// Keys of both sides.
     pub credentials: Credentials,
+}
+
+/// A task with what a list of tasks leaves out.
+#[derive(Clone, Debug)]
+pub struct TaskDetail {
+    /// The task.
+    pub task: Task,
+    /// Warnings of its last pass, oldest first.
+    pub warnings: Vec<KeptWarning>,
 }
 
 /// The tasks of all projects, as callers see them.
@@ -206,6 +216,16 @@ impl TaskService {
     /// [`Rule::UnknownTask`].
     pub async fn show(&self, project: &ProjectId, id: TaskId) -> Result<Task> {
         self.store.task(project, id).await?.ok_or_else(unknown)
+    }
+
+    /// One task with all that is known of it.
+    ///
+    /// # Errors
+    /// [`Rule::UnknownTask`].
+    pub async fn detail(&self, project: &ProjectId, id: TaskId) -> Result<TaskDetail> {
+        let task = self.show(project, id).await?;
+        let warnings = self.store.warnings(id).await?;
+        Ok(TaskDetail { task, warnings })
     }
 
     /// Starts a paused or failed task with fresh keys; of many starts at once exactly one succeeds.

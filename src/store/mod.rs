@@ -25,12 +25,12 @@ use crate::error::Result;
 use crate::object::ETag;
 use crate::secret::SealedCredentials;
 use crate::task::{
-    BandwidthPolicy, Counters, FailedList, Key, ListKind, PassInfo, PassKind, ProjectId, Reason, Rejection,
-    StartMode, State, Survey, Task, TaskId, TaskSpec, UnixMillis,
+    BandwidthPolicy, Counters, FailedList, KeptWarning, Key, ListKind, PassInfo, PassKind, ProjectId, Reason,
+    Rejection, StartMode, State, Survey, Task, TaskId, TaskSpec, UnixMillis, Warning,
 };
 
 #[expect(unused_imports, reason = "named in the documentation")]
-use crate::task::{Event, ListTrouble};
+use crate::task::{Event, ListTrouble, WarningCode};
 
 /// A task to insert.
 #[derive(Clone, Debug)]
@@ -241,6 +241,8 @@ pub trait Store: Send + Sync {
     ) -> Result<Change<Deleted>>;
     /// Recorded failures of a task behind a key, in key order.
     async fn failures(&self, id: TaskId, after: Option<&Key>, limit: i64) -> Result<Vec<Failure>>;
+    /// Warnings of the task's last pass, oldest first.
+    async fn warnings(&self, id: TaskId) -> Result<Vec<KeptWarning>>;
 
     // --- for workers ---
 
@@ -258,7 +260,7 @@ pub trait Store: Send + Sync {
     async fn control(&self, id: TaskId) -> Result<Option<(State, BandwidthPolicy)>>;
     /// Goes on with the unfinished pass, or opens a new one of `kind` with these shards. A new full pass sets the
     /// counters to zero and forgets the failures, waiting lines and what was wrong with the lists; the counters and
-    /// lists of a new failed pass go on from those of the last. Errors with `Conflict` when `attempt` is not the task's last, or the task was left.
+    /// lists of a new failed pass go on from those of the last. Every new pass forgets the warnings. Errors with `Conflict` when `attempt` is not the task's last, or the task was left.
     async fn open_pass(
         &self,
         id: TaskId,
@@ -280,6 +282,16 @@ pub trait Store: Send + Sync {
         id: TaskId,
         shard: &ClaimedShard,
         commit: Commit,
+        now: UnixMillis,
+    ) -> Result<Committed>;
+    /// Keeps warnings of the task's last pass, until the next one is opened. One with the code and subject of a kept one
+    /// is added to it. Beyond [`Warning::MOST`] different ones the others are counted as [`WarningCode::MoreWarnings`].
+    /// `Fenced` when `attempt` is not the task's last, or the task was left.
+    async fn warn(
+        &self,
+        id: TaskId,
+        attempt: i64,
+        warnings: &[Warning],
         now: UnixMillis,
     ) -> Result<Committed>;
     /// Stores how large the scope is, as far as counted.

@@ -8,6 +8,7 @@ pub mod rules;
 pub mod spec;
 pub mod state;
 pub mod storage;
+pub mod warning;
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,6 +19,7 @@ pub use lists::{FailedList, ListKind, ListTrouble, ListTroubles};
 pub use rules::CopyRules;
 pub use spec::TaskSpec;
 pub use state::{Event, Rejection, State};
+pub use warning::{KeptWarning, Warning, WarningCode};
 
 use crate::error::{Error, Result};
 

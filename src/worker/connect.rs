@@ -11,8 +11,8 @@ use crate::object::recent::Addresses;
 use crate::object::web::CdnKeys;
 use crate::object::{ListVersion, SharedStore};
 use crate::secret::Credentials;
-use crate::task::Task;
 use crate::task::spec::{Place, Scope};
+use crate::task::{Task, Warning};
 
 /// How the bytes of a task travel.
 pub(super) fn route(task: &Task, credentials: &Credentials) -> Route {
@@ -34,6 +34,8 @@ pub(super) struct Connected {
     pub addresses: Arc<Addresses>,
     pub order: Option<Order>,
     pub guard: Guard,
+    /// What was found that fails nothing; written once the pass is open.
+    pub warnings: Vec<Warning>,
 }
 
 /// Connects and probes both sides. A store that does not know the second version of listings is asked in the first.
@@ -106,6 +108,7 @@ pub(super) async fn connect(parts: &Parts, task: &Task, credentials: &Credential
         addresses,
         order,
         guard,
+        warnings: Vec::new(),
     })
 }
 

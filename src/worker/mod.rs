@@ -22,7 +22,8 @@ use crate::dispatch::{Dispatch, Message};
 use crate::engine::hooks::{Hooks, Point};
 use crate::engine::limit::{Streams, Throttle};
 use crate::engine::progress::Progress;
-use crate::engine::{self, Context, Ledger, PassEnd, Tuning};
+use crate::engine::warnings::Said;
+use crate::engine::{self, Context, Halt, Ledger, PassEnd, Tuning};
 use crate::error::Result;
 use crate::object::Connect;
 use crate::secret::Sealer;
@@ -309,22 +310,34 @@ async fn work(
         target_tags_opaque: AtomicBool::new(false),
         target_parts_opaque: AtomicBool::new(false),
         target_joined_opaque: AtomicBool::new(false),
+        said: Said::default(),
         open,
         task: Task {
             pass: Some(pass),
             ..task
         },
     });
+    for warning in connected.warnings {
+        match ctx.warn(warning).await {
+            Ok(()) => {}
+            Err(Halt::Ledger(error)) => return Err(error),
+            Err(Halt::Fenced | Halt::Trouble(_)) => return Ok(overtaken(id, attempt)),
+        }
+    }
     match sweep::beside(parts, &ctx, engine::run_pass(Arc::clone(&ctx))).await {
         PassEnd::Finished => finish::pass(parts, &ctx, pass, attempt).await,
         PassEnd::Stopped => finish::drained(parts, id, attempt).await,
         PassEnd::Broken(reason) => finish::end(parts, id, attempt, Ending::Broken(reason)).await,
         PassEnd::Ledger(error) => Err(error),
         PassEnd::Fenced => {
-            tracing::warn!(task.id = %id, attempt, "another worker has the task");
+            overtaken(id, attempt);
             Ok(())
         }
     }
+}
+
+fn overtaken(id: TaskId, attempt: i64) {
+    tracing::warn!(task.id = %id, attempt, "another worker has the task");
 }
 
 /// Failed-only when the user asked for it and the last pass is over; an unfinished pass is gone on with in any case.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Longest source file, in lines.
-const LONGEST: usize = 400;
+const LONGEST: usize = 500;
 
 /// Which modules of ours each module may name. What is missing here is a new module: decide where it stands.
 const MAY_NAME: &[(&str, &[&str])] = &[

@@ -18,6 +18,7 @@ use oms::task::*;
 pub struct TestLedger {
     tasks: Mutex<BTreeMap<TaskId, Task>>,
     failures: Mutex<Vec<Failure>>,
+    warnings: Mutex<Vec<KeptWarning>>,
     broken: Mutex<Option<ErrorKind>>,
     left_with: Mutex<Option<SealedCredentials>>,
 }
@@ -39,6 +40,11 @@ impl TestLedger {
             attempts: 3,
             at: UnixMillis(1_795_000_000_000),
         });
+    }
+
+    /// Puts a warning in.
+    pub fn put_warning(&self, warning: KeptWarning) {
+        self.warnings.lock().unwrap().push(warning);
     }
 
     /// Lets every call fail.
@@ -248,6 +254,10 @@ impl Store for TestLedger {
         Ok(failures.iter().filter(behind).take(limit).cloned().collect())
     }
 
+    async fn warnings(&self, _: TaskId) -> Result<Vec<KeptWarning>> {
+        Ok(self.warnings.lock().unwrap().clone())
+    }
+
     async fn ping(&self) -> Result<()> {
         self.check()
     }
@@ -302,6 +312,9 @@ impl Store for TestLedger {
         unreachable!("no worker")
     }
     async fn list_refused(&self, _: TaskId, _: i64, _: ListKind, _: i64) -> Result<Committed> {
+        unreachable!("no worker")
+    }
+    async fn warn(&self, _: TaskId, _: i64, _: &[Warning], _: UnixMillis) -> Result<Committed> {
         unreachable!("no worker")
     }
     async fn set_survey(&self, _: TaskId, _: Survey) -> Result<()> {

@@ -22,6 +22,7 @@ mod refusals;
 mod rules;
 mod task;
 mod update;
+mod warnings;
 
 use actix_web::dev::ServiceFactory;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -42,13 +43,14 @@ use super::query::Query;
 use super::{ApiState, auth, fallback};
 
 /// Schemas that only fields and bodies have which the reference does not have in this version.
-pub const OWN_TYPES: [&str; 6] = [
+pub const OWN_TYPES: [&str; 7] = [
     "ConsistencyCheck",
     "DeleteTask",
     "MinimumProof",
     "ObjectOverwriteMode",
     "RefusedMetadata",
     "StoragePolicy",
+    "TaskWarning",
 ];
 
 type Answer<T> = Result<web::Json<T>, ApiError>;
@@ -137,8 +139,8 @@ async fn list_tasks(
 #[get("/{project_id}/objectstorage/task/{task_id}")]
 async fn show_task(state: web::Data<ApiState>, request: HttpRequest, of: OfTask) -> Answer<Task> {
     Query::parse(request.query_string(), &[])?;
-    let task = state.service().show(&of.project, of.id).await?;
-    Ok(web::Json(Task::new(task, state.now())))
+    let detail = state.service().detail(&of.project, of.id).await?;
+    Ok(web::Json(Task::detailed(detail, state.now())))
 }
 
 /// Start or stop a task, or change its bandwidth.

@@ -11,7 +11,9 @@ use super::failures::{failed_object_record, list_trouble_code};
 use super::listed::ListFile;
 use super::notified::SmnResult;
 use super::progress::{Totals, done, number_of};
+use super::warnings::TaskWarning;
 use crate::api::codes;
+use crate::service::TaskDetail;
 use crate::task::spec::{Cdn, EndpointOrigin, Place, Scope};
 use crate::task::{BandwidthPolicy, Key, Reason, State, Task as Known, TaskSpec, UnixMillis, reasons};
 
@@ -148,6 +150,11 @@ pub struct Task {
     skip_record_error_reason: Option<&'static str>,
     /// Limits for parts of the day.
     bandwidth_policy: Vec<BandwidthWindow>,
+    /// An extension: what a person should see about the last pass although it failed nothing, oldest first. Only where one
+    /// task is shown, not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, max_items = 101)]
+    warnings: Option<Vec<TaskWarning>>,
 }
 
 /// Where the objects are.
@@ -218,6 +225,16 @@ pub struct TaskCdn {
 }
 
 impl Task {
+    /// Shows a task as it is at `now`, with what a list of tasks leaves out.
+    #[must_use]
+    pub fn detailed(detail: TaskDetail, now: UnixMillis) -> Self {
+        let TaskDetail { task, warnings } = detail;
+        Self {
+            warnings: Some(warnings.into_iter().map(TaskWarning::from).collect()),
+            ..Self::new(task, now)
+        }
+    }
+
     /// Shows a task as it is at `now`.
     #[must_use]
     pub fn new(task: Known, now: UnixMillis) -> Self {
@@ -301,6 +318,7 @@ impl Task {
             success_record_error_reason: list_troubles.success.map(list_trouble_code),
             skip_record_error_reason: list_troubles.skip.map(list_trouble_code),
             bandwidth_policy: windows(&bandwidth),
+            warnings: None,
         }
     }
 }

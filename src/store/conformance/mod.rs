@@ -8,6 +8,7 @@ mod lists;
 pub mod model;
 mod orphans;
 mod records;
+mod warnings;
 mod work;
 
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -28,6 +29,7 @@ pub async fn all(store: &dyn Store) {
     Box::pin(faults::all(store)).await;
     Box::pin(orphans::all(store)).await;
     Box::pin(lists::all(store)).await;
+    Box::pin(warnings::all(store)).await;
 }
 
 /// A moment.

@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// A transaction on the writing connection; rolled back when dropped.
 pub(super) type Tx = Transaction<'static, Sqlite>;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations/sqlite");
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("src/store/migrations/sqlite");
 
 const READERS: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

@@ -15,6 +15,7 @@ mod passes;
 mod rows;
 mod tasks;
 mod uploads;
+mod warnings;
 mod work;
 
 #[cfg(test)]
@@ -35,8 +36,8 @@ use super::{
 use crate::error::Result;
 use crate::secret::SealedCredentials;
 use crate::task::{
-    BandwidthPolicy, FailedList, Key, ListKind, PassInfo, PassKind, ProjectId, StartMode, State, Survey,
-    Task, TaskId, UnixMillis,
+    BandwidthPolicy, FailedList, KeptWarning, Key, ListKind, PassInfo, PassKind, ProjectId, StartMode, State,
+    Survey, Task, TaskId, UnixMillis, Warning,
 };
 
 /// The ledger in SQLite.
@@ -128,6 +129,10 @@ impl Store for SqliteStore {
         tasks::failures(&self.0, id, after, limit).await
     }
 
+    async fn warnings(&self, id: TaskId) -> Result<Vec<KeptWarning>> {
+        warnings::all(&self.0, id).await
+    }
+
     async fn pending(&self) -> Result<Vec<TaskId>> {
         tasks::pending(&self.0).await
     }
@@ -175,6 +180,16 @@ impl Store for SqliteStore {
         now: UnixMillis,
     ) -> Result<Committed> {
         commit::commit(&self.0, id, shard, commit, now).await
+    }
+
+    async fn warn(
+        &self,
+        id: TaskId,
+        attempt: i64,
+        warnings: &[Warning],
+        now: UnixMillis,
+    ) -> Result<Committed> {
+        warnings::add(&self.0, id, attempt, warnings, now).await
     }
 
     async fn set_survey(&self, id: TaskId, survey: Survey) -> Result<()> {

@@ -10,7 +10,7 @@ use super::order::{Order, OrderWatch};
 use super::retry::{self, At as _, Attempt, Pace};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::{Body, Encryption, ListFrom, NewObject, SharedStore, WriteIf};
-use crate::task::{Key, Task, TaskId, TaskSpec, Warning, WarningCode};
+use crate::task::{Key, Task, TaskId, TaskSpec, Warning, WarningCode, reasons};
 
 /// Names whose order tells bytewise and folder-wise listings apart.
 const NAMES: [&str; 2] = ["a!", "a/1"];
@@ -129,7 +129,7 @@ async fn written(
     {
         let text = "the source has what was just written to the target: both are one bucket, and the target lies within \
                     what is to be copied; choose another bucket, or an object_key outside the source's";
-        return Err(Error::new(ErrorKind::InvalidArgument, text).with_code("TRF.0061"));
+        return Err(Error::new(ErrorKind::InvalidArgument, text).with_code(reasons::TARGET_UNAVAILABLE));
     }
     Ok(probed)
 }
@@ -218,7 +218,7 @@ async fn encrypts(store: &SharedStore, pace: Pace, key: &Key, told: Option<Encry
         return Ok(());
     }
     let text = "enableKMS is set, but the target does not encrypt with its key management service";
-    Err(Error::new(ErrorKind::Unsupported, text).with_code("TRF.0158"))
+    Err(Error::new(ErrorKind::Unsupported, text).with_code(reasons::TARGET_ENCRYPTION))
 }
 
 /// Writes one empty object with the encryption that the task asks for, and removes it where that is allowed. Tried once:

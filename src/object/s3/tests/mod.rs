@@ -4,6 +4,7 @@
 mod adapt;
 mod encryption;
 mod failures;
+mod pace;
 mod plus;
 mod sandbox;
 mod scripted;
@@ -41,6 +42,8 @@ fn options(url: String, keys: (&str, &str)) -> S3Options {
         answer: Duration::from_millis(400),
         complete: Duration::from_millis(400),
         stall: Duration::from_millis(400),
+        drain: u32::MAX,
+        ..Timeouts::default()
     };
     options
 }

@@ -12,7 +12,7 @@ use super::list::TaskList;
 use super::task::Task;
 use crate::api::answers;
 use crate::service::{Failure, TaskDetail};
-use crate::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Place, Scope};
+use crate::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Payer, Place, Scope};
 use crate::task::{
     BandwidthPolicy, BandwidthWindow, CopyRules, Counters, FailedList, KeptWarning, Key, ListTroubles,
     PassInfo, PassKind, Reason, State, Survey, Task as Known, TaskId, TaskSpec, UnixMillis, WarningCode,
@@ -264,6 +264,7 @@ fn place(cloud: Cloud, region: &str, bucket: &str, url: &str) -> Place {
             origin: EndpointOrigin::Catalogue,
         },
         app_id: None,
+        payer: Payer::Owner,
     }
 }
 

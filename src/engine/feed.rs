@@ -242,10 +242,7 @@ impl Wanted {
 }
 
 /// Asks both sides for each key, several at a time, in order.
-pub(super) async fn look_up(
-    ctx: &Context,
-    keys: Vec<Wanted>,
-) -> std::result::Result<Vec<Candidate>, Halt> {
+pub(super) async fn look_up(ctx: &Context, keys: Vec<Wanted>) -> std::result::Result<Vec<Candidate>, Halt> {
     let listed = ctx.task.spec.scope.list_file().is_some();
     let prefix = ctx.task.spec.target_prefix.as_bytes().len();
     let refused = names::not_kept(ctx, keys.iter().map(|wanted| &wanted.key)).await?;

@@ -211,7 +211,12 @@ impl Walk {
             self.page.recent = std::mem::take(&mut self.recent);
         }
         // A page that begins too early repeats keys of the one before.
-        if self.page.before.as_ref().is_some_and(|before| !self.order.behind(before, &first)) {
+        if self
+            .page
+            .before
+            .as_ref()
+            .is_some_and(|before| !self.order.behind(before, &first))
+        {
             let recent: HashSet<&[u8]> = self.page.recent.iter().map(Key::as_bytes).collect();
             piece.retain(|line| !recent.contains(line.key.as_bytes()));
         }
@@ -395,14 +400,20 @@ impl Walk {
         let Some(asked) = self.position() else {
             // A token that leads back a little repeats keys, which are left out; one that leads back further may have been
             // ignored.
-            let back = self.last.as_ref().is_some_and(|last| !self.order.behind(last, key));
+            let back = self
+                .last
+                .as_ref()
+                .is_some_and(|last| !self.order.behind(last, key));
             return back && ordered && self.skip.is_none() && !self.recent.contains(key);
         };
         // Some stores begin with the key itself.
         if key == asked {
             return false;
         }
-        let before_all = self.begin.as_ref().is_some_and(|begin| !self.order.behind(begin, key));
+        let before_all = self
+            .begin
+            .as_ref()
+            .is_some_and(|begin| !self.order.behind(begin, key));
         let Some(first) = &self.first else {
             return before_all;
         };

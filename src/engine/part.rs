@@ -7,11 +7,11 @@ use std::sync::atomic::Ordering;
 use http_body_util::BodyExt as _;
 
 use super::copy::{Proof, copy_source};
+use super::hash::hash_first;
 use super::hooks::Point;
 use super::layout::{Boundaries, Layout};
 use super::proof::{gate, wants_hashes};
 use super::retry::{self, At as _, Attempt, Trouble};
-use super::hash::hash_first;
 use super::stream::{Hashing, metered};
 use super::{Context, Halt, Route};
 use crate::error::{Error, ErrorKind, Result};

@@ -81,7 +81,8 @@ pub async fn target(
     );
     let mut probed = found.at_target()?;
     if let Err(error) = removed.0.and(removed.1) {
-        let text = format!("the target does not let the task delete, so its probes stay below oms/probe/: {error}");
+        let text =
+            format!("the target does not let the task delete, so its probes stay below oms/probe/: {error}");
         let warning = Warning::new(WarningCode::TargetCannotDelete, text);
         probed.warnings.push(warning);
     }

@@ -276,7 +276,12 @@ mod tests {
             .unwrap();
         assert_eq!(fine.url, "http://127.0.0.1:9000");
         let below = catalogue
-            .resolve(Side::Target, Cloud::Aws, "x", Some("https://H.example/storage/v1/s3/"))
+            .resolve(
+                Side::Target,
+                Cloud::Aws,
+                "x",
+                Some("https://H.example/storage/v1/s3/"),
+            )
             .unwrap();
         assert_eq!(below.url, "https://h.example/storage/v1/s3");
         let strict = Catalogue::new(RequestEndpoints::Refused);

@@ -43,7 +43,11 @@ impl Address {
         let port = match given.get(host.len()..) {
             None | Some("") => None,
             // The HTTP types take any text as a port.
-            Some(rest) => Some(rest.strip_prefix(':').and_then(|port| port.parse::<u16>().ok()).ok_or(FORM)?),
+            Some(rest) => Some(
+                rest.strip_prefix(':')
+                    .and_then(|port| port.parse::<u16>().ok())
+                    .ok_or(FORM)?,
+            ),
         };
         let authority = match (scheme, port) {
             (_, None) | ("http", Some(80)) | ("https", Some(443)) => host.clone(),

@@ -77,7 +77,9 @@ pub(super) fn is_user_metadata(name: &HeaderName) -> bool {
 /// Whether a name survives every proxy: letters, digits and hyphens. Some drop a header with another character, such as
 /// `_` or `.`, and the store then computes a signature without it.
 pub(super) fn is_plain_name(name: &HeaderName) -> bool {
-    name.as_str().bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    name.as_str()
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
 /// Names of the user metadata whose values no signature can cover: those that are not UTF-8.
@@ -121,12 +123,21 @@ mod tests {
             ("a\tb", "a b", "a b", "a\tb"),
             ("a \t b", "a b", "a b", "a \t b"),
             ("a\u{a0}b", "a\u{a0}b", "a b", "a\u{a0}b"),
-            ("a\u{2003}\u{2003}b", "a\u{2003}\u{2003}b", "a b", "a\u{2003}\u{2003}b"),
+            (
+                "a\u{2003}\u{2003}b",
+                "a\u{2003}\u{2003}b",
+                "a b",
+                "a\u{2003}\u{2003}b",
+            ),
             ("\u{a0}a", "\u{a0}a", "a", "\u{a0}a"),
             ("gr\u{fc}n", "gr\u{fc}n", "gr\u{fc}n", "gr\u{fc}n"),
         ] {
             assert_eq!(forms(value), [ascii, unicode, spaces], "{value:?}");
-            assert_eq!(is_ambiguous(value), ascii != unicode || ascii != spaces, "{value:?}");
+            assert_eq!(
+                is_ambiguous(value),
+                ascii != unicode || ascii != spaces,
+                "{value:?}"
+            );
         }
     }
 
@@ -157,7 +168,11 @@ mod tests {
         let (odd, unsendable) = (odd(&headers), unsendable(&headers));
         for (name, _, is_odd, is_unsendable) in rows {
             assert_eq!(odd.iter().any(|found| found == name), is_odd, "{name}");
-            assert_eq!(unsendable.iter().any(|found| found == name), is_unsendable, "{name}");
+            assert_eq!(
+                unsendable.iter().any(|found| found == name),
+                is_unsendable,
+                "{name}"
+            );
         }
         assert_eq!(odd.iter().filter(|name| *name == "x-amz-meta-twice").count(), 1);
     }

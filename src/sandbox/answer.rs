@@ -27,7 +27,10 @@ pub(super) fn error_answer(
 
 /// An error document with these words.
 pub(super) fn refusal(status: StatusCode, code: &str, message: &str, id: &str) -> HttpResponse {
-    let (code, message) = (quick_xml::escape::escape(code), quick_xml::escape::escape(message));
+    let (code, message) = (
+        quick_xml::escape::escape(code),
+        quick_xml::escape::escape(message),
+    );
     let document = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
          <Error><Code>{code}</Code><Message>{message}</Message><RequestId>{id}</RequestId></Error>"

@@ -180,7 +180,12 @@ mod tests {
             ("PATCH", "/b/k", O::Other),
         ];
         for (method, uri, want) in cases {
-            let call = classify(&method.parse().unwrap(), &uri.parse().unwrap(), &HeaderMap::new(), None);
+            let call = classify(
+                &method.parse().unwrap(),
+                &uri.parse().unwrap(),
+                &HeaderMap::new(),
+                None,
+            );
             assert_eq!(call.operation, want, "{method} {uri}");
         }
         let copy = HeaderMap::from_iter([(

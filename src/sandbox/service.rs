@@ -131,7 +131,10 @@ impl S3 for Service {
         answer(self.list_uploads(req.input)?)
     }
 
-    async fn head_object(&self, mut req: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
+    async fn head_object(
+        &self,
+        mut req: S3Request<HeadObjectInput>,
+    ) -> S3Result<S3Response<HeadObjectOutput>> {
         self.keep_name(&mut req.input.key);
         self.head(&req)
     }
@@ -146,7 +149,10 @@ impl S3 for Service {
         answer(Box::pin(self.put(req)).await?)
     }
 
-    async fn copy_object(&self, mut req: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
+    async fn copy_object(
+        &self,
+        mut req: S3Request<CopyObjectInput>,
+    ) -> S3Result<S3Response<CopyObjectOutput>> {
         self.keep_name(&mut req.input.key);
         answer(Box::pin(self.copy(req)).await?)
     }
@@ -197,7 +203,10 @@ impl S3 for Service {
         answer(self.create_upload(req)?)
     }
 
-    async fn upload_part(&self, mut req: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
+    async fn upload_part(
+        &self,
+        mut req: S3Request<UploadPartInput>,
+    ) -> S3Result<S3Response<UploadPartOutput>> {
         self.keep_name(&mut req.input.key);
         answer(Box::pin(self.part(req.input)).await?)
     }

@@ -81,11 +81,9 @@ pub(super) async fn connect(parts: &Parts, task: &Task, credentials: &Credential
     };
     let target = async {
         match probe::target(&target, shown_to, pace, task).await {
-            Err(trouble) if lists_only_v1(&trouble.error) => {
-                probe::target(&old_target, shown_to, pace, task)
-                    .await
-                    .map(|probed| (old_target, probed))
-            }
+            Err(trouble) if lists_only_v1(&trouble.error) => probe::target(&old_target, shown_to, pace, task)
+                .await
+                .map(|probed| (old_target, probed)),
             other => other.map(|probed| (target, probed)),
         }
     };

@@ -1,9 +1,7 @@
 //! Stores that are different, and what is found out about them before the first object or at the first refusal.
 
 use bytes::Bytes;
-use oms::sandbox::{
-    BucketInRequests, Fault, FaultRule, Names, Operation, SandboxObject, SandboxOptions,
-};
+use oms::sandbox::{BucketInRequests, Fault, FaultRule, Names, Operation, SandboxObject, SandboxOptions};
 use oms::service::CreateTask;
 use oms::task::rules::{OverwriteMode, RefusedMetadata};
 use oms::task::spec::{Payer, Scope};
@@ -52,7 +50,10 @@ async fn failed(rig: &Rig, id: TaskId) -> Vec<(String, String)> {
 /// Codes and subjects of the task's warnings.
 async fn warned(rig: &Rig, id: TaskId) -> Vec<(String, String)> {
     let warnings = rig.store.warnings(id).await.unwrap();
-    let mut found: Vec<(String, String)> = warnings.into_iter().map(|kept| (kept.code, kept.subject)).collect();
+    let mut found: Vec<(String, String)> = warnings
+        .into_iter()
+        .map(|kept| (kept.code, kept.subject))
+        .collect();
     found.sort();
     found
 }
@@ -127,8 +128,15 @@ async fn folded_names_are_not_taken_for_objects_that_are_there() {
         let mut order = stores.order();
         order.rules.overwrite = mode;
         let (id, task) = ended(&rig, order).await;
-        assert_eq!((task.state, task.counters.skipped), (State::Failed, 0), "{mode:?}");
-        assert_eq!(failed(&rig, id).await, [("a//b".to_owned(), "NameNotKept".to_owned())]);
+        assert_eq!(
+            (task.state, task.counters.skipped),
+            (State::Failed, 0),
+            "{mode:?}"
+        );
+        assert_eq!(
+            failed(&rig, id).await,
+            [("a//b".to_owned(), "NameNotKept".to_owned())]
+        );
     }
 }
 
@@ -186,7 +194,11 @@ async fn names_that_a_target_refuses_fail_with_its_own_words() {
             message: "Object name contains unsupported characters.",
         };
         let rule = FaultRule::new(Operation::PutObject, refuse);
-        let rule = if key == "a/../b" { rule.key(key) } else { rule.key_prefix(key).skip(2) };
+        let rule = if key == "a/../b" {
+            rule.key(key)
+        } else {
+            rule.key_prefix(key).skip(2)
+        };
         stores.target.faults().add(rule);
     }
     let rig = Rig::quick().await;
@@ -217,13 +229,19 @@ async fn a_target_that_may_not_delete_gets_its_objects_and_keeps_few_probes() {
         let (id, task) = ended(&rig, order).await;
         assert_eq!(task.state, State::Succeeded, "{task:#?}");
         assert_eq!(objects(&stores), ["a//b", "a/b"]);
-        assert_eq!(warned(&rig, id).await, [warning(WarningCode::TargetCannotDelete, "")]);
+        assert_eq!(
+            warned(&rig, id).await,
+            [warning(WarningCode::TargetCannotDelete, "")]
+        );
         let left = probes(&stores);
         assert!(!left.is_empty() && left.iter().all(|key| key.contains(&format!("oms/probe/{id}/"))));
 
         // The next start writes the same names.
         fill(&stores, &["late"]);
-        stores.source.faults().add(FaultRule::new(Operation::GetObject, denied()).key("late"));
+        stores
+            .source
+            .faults()
+            .add(FaultRule::new(Operation::GetObject, denied()).key("late"));
         let mut order = stores.order();
         order.rules.overwrite = mode;
         let (id, task) = ended(&rig, order).await;
@@ -263,7 +281,9 @@ async fn one_bucket_under_two_names_is_not_copied_into_itself() {
     ] {
         let stores = with_target(small()).await;
         for n in 0..25 {
-            stores.target.put(TARGET, &format!("a/k{n}"), SandboxObject::new("x"));
+            stores
+                .target
+                .put(TARGET, &format!("a/k{n}"), SandboxObject::new("x"));
         }
         let rig = Rig::quick().await;
         let (_, task) = ended(&rig, one_bucket(&stores, host, scope.clone(), prefix)).await;
@@ -318,7 +338,11 @@ async fn a_target_that_lists_late_gets_its_objects_once() {
         });
         let rig = Rig::quick().await;
         let (id, task) = ended(&rig, stores.order()).await;
-        assert_eq!((task.state, task.counters.copied), (State::Succeeded, 5), "{times:?} {task:#?}");
+        assert_eq!(
+            (task.state, task.counters.copied),
+            (State::Succeeded, 5),
+            "{times:?} {task:#?}"
+        );
         stores.assert_same();
         let late = times != Some(3);
         let wanted = late.then(|| warning(WarningCode::TargetListsLate, ""));
@@ -328,7 +352,11 @@ async fn a_target_that_lists_late_gets_its_objects_once() {
         let mut order = stores.order();
         order.record_settled = false;
         let (_, task) = ended(&rig, order).await;
-        assert_eq!((task.state, task.counters.skipped), (State::Succeeded, 5), "{times:?} {task:#?}");
+        assert_eq!(
+            (task.state, task.counters.skipped),
+            (State::Succeeded, 5),
+            "{times:?} {task:#?}"
+        );
         assert_eq!(stores.target.requests_count(Operation::PutObject), before + 2);
     }
 }
@@ -337,12 +365,18 @@ async fn a_target_that_lists_late_gets_its_objects_once() {
 async fn a_target_that_has_nothing_of_what_it_takes_is_no_target() {
     let stores = with_target(small()).await;
     fill(&stores, &CLEAN);
-    stores.target.faults().add(FaultRule::new(Operation::ListObjects, nothing_listed()));
+    stores
+        .target
+        .faults()
+        .add(FaultRule::new(Operation::ListObjects, nothing_listed()));
     let swallow = Fault::OkWithBody {
         content_type: "text/plain".to_owned(),
         body: Bytes::new(),
     };
-    stores.target.faults().add(FaultRule::new(Operation::PutObject, swallow));
+    stores
+        .target
+        .faults()
+        .add(FaultRule::new(Operation::PutObject, swallow));
     let rig = Rig::quick().await;
     let (_, task) = ended(&rig, stores.order()).await;
     assert_eq!(task.reason.unwrap().code, "TRF.0061");
@@ -369,17 +403,29 @@ async fn a_target_with_object_lock_gets_a_hash_with_every_write() {
         object
     };
     stores.source.put(SOURCE, "empty", SandboxObject::new(""));
-    stores.source.put(SOURCE, "md5", SandboxObject::new(bytes[..500].to_vec()));
-    stores.source.put(SOURCE, "multipart tag", tagged(&format!("{}-3", "0".repeat(32))));
-    stores.source.put(SOURCE, "opaque tag", tagged("opaque"));
-    stores.source.put(SOURCE, "like a hash", tagged(&"1".repeat(32)));
-    stores.source.put(SOURCE, "large", SandboxObject::new(bytes.clone()));
     stores
         .source
-        .put(SOURCE, "large in parts", SandboxObject::multipart(bytes, 2 * SMALL_PART));
+        .put(SOURCE, "md5", SandboxObject::new(bytes[..500].to_vec()));
+    stores
+        .source
+        .put(SOURCE, "multipart tag", tagged(&format!("{}-3", "0".repeat(32))));
+    stores.source.put(SOURCE, "opaque tag", tagged("opaque"));
+    stores.source.put(SOURCE, "like a hash", tagged(&"1".repeat(32)));
+    stores
+        .source
+        .put(SOURCE, "large", SandboxObject::new(bytes.clone()));
+    stores.source.put(
+        SOURCE,
+        "large in parts",
+        SandboxObject::multipart(bytes, 2 * SMALL_PART),
+    );
     let rig = Rig::quick().await;
     let (_, task) = ended(&rig, stores.order()).await;
-    assert_eq!((task.state, task.counters.copied), (State::Succeeded, 7), "{task:#?}");
+    assert_eq!(
+        (task.state, task.counters.copied),
+        (State::Succeeded, 7),
+        "{task:#?}"
+    );
     for key in stores.source.keys(SOURCE) {
         let (a, b) = (stores.source.get(SOURCE, &key), stores.target.get(TARGET, &key));
         assert!(a.unwrap().data == b.unwrap().data, "{key}");
@@ -422,7 +468,10 @@ async fn a_copy_inside_a_store_says_who_pays_too() {
         code: "AccessDenied",
         message: "Access Denied",
     };
-    stores.source.faults().add(FaultRule::new(Operation::CopyObject, demand));
+    stores
+        .source
+        .faults()
+        .add(FaultRule::new(Operation::CopyObject, demand));
     let rig = Rig::quick().await;
     let mut order = stores.order();
     order.target = oms::service::PlaceRequest {
@@ -432,7 +481,11 @@ async fn a_copy_inside_a_store_says_who_pays_too() {
     order.credentials.target = order.credentials.source.clone();
     order.source.payer = Payer::Requester;
     let (_, task) = ended(&rig, order).await;
-    assert_eq!((task.state, task.counters.copied), (State::Succeeded, 5), "{task:#?}");
+    assert_eq!(
+        (task.state, task.counters.copied),
+        (State::Succeeded, 5),
+        "{task:#?}"
+    );
 }
 
 #[tokio::test]
@@ -492,10 +545,18 @@ async fn metadata_that_signers_read_in_different_ways_arrives_or_is_counted() {
         for (n, value) in values.iter().enumerate() {
             let key = n.to_string();
             let Some(there) = stores.target.get(TARGET, &key) else {
-                assert!(failures.iter().any(|(failed, code)| *failed == key && code == "UnsignableMetadata"));
+                assert!(
+                    failures
+                        .iter()
+                        .any(|(failed, code)| *failed == key && code == "UnsignableMetadata")
+                );
                 continue;
             };
-            assert_eq!(there.metadata.get("plain").map(String::as_str), Some("kept"), "{value:?}");
+            assert_eq!(
+                there.metadata.get("plain").map(String::as_str),
+                Some("kept"),
+                "{value:?}"
+            );
             match there.metadata.get("d") {
                 Some(found) => assert_eq!(found, value),
                 // The sandbox keeps no entry without a value.

@@ -31,7 +31,14 @@ fn client(weed: &Weed, bucket: &str) -> S3Store {
         secret_key: Secret::new(weed.secret_key.clone()),
     };
     let http = HttpClient::new(NetworkPolicy::new(vec!["127.0.0.0/8".parse().unwrap()]));
-    S3Store::new(S3Options::new(endpoint, "us-east-1".into(), bucket.into(), keys, http)).unwrap()
+    S3Store::new(S3Options::new(
+        endpoint,
+        "us-east-1".into(),
+        bucket.into(),
+        keys,
+        http,
+    ))
+    .unwrap()
 }
 
 async fn read(store: &S3Store, key: &str) -> Option<Bytes> {
@@ -63,7 +70,9 @@ async fn what_seaweed_folds_into_one_name_fails_and_overwrites_nothing() {
     let mut caller = serve.caller(&home.token());
     caller.patience = LIMIT;
     let task = caller.create(&body).await;
-    let ended = caller.wait(task, "its end", |task| task["status"].as_i64() >= Some(FAILED)).await;
+    let ended = caller
+        .wait(task, "its end", |task| task["status"].as_i64() >= Some(FAILED))
+        .await;
     let path = format!("/task/{task}/failures");
     let failures = caller.call(reqwest::Method::GET, &path, None).await.fine();
     let failed: Vec<&str> = failures["failures"]
@@ -79,7 +88,11 @@ async fn what_seaweed_folds_into_one_name_fails_and_overwrites_nothing() {
     let there = client(&target, TARGET);
     for key in keys.iter().filter(|key| !failed.contains(key)) {
         let found = read(&there, key).await;
-        assert_eq!(found, Some(Bytes::from(format!("bytes of {key}"))), "{key} {failures:#}");
+        assert_eq!(
+            found,
+            Some(Bytes::from(format!("bytes of {key}"))),
+            "{key} {failures:#}"
+        );
     }
     assert!(serve.terminate().await.0.success());
 }
@@ -135,8 +148,16 @@ async fn metadata_with_any_white_space_goes_from_seaweed_to_seaweed() {
     let there = client(&target, TARGET);
     for n in stored {
         let key = Key::from(format!("k{n}").as_str());
-        let (a, b) = (from.head(&key, None).await.unwrap(), there.head(&key, None).await.unwrap());
-        assert_eq!(a.carried.0.get("x-amz-meta-d"), b.carried.0.get("x-amz-meta-d"), "{:?}", values[n]);
+        let (a, b) = (
+            from.head(&key, None).await.unwrap(),
+            there.head(&key, None).await.unwrap(),
+        );
+        assert_eq!(
+            a.carried.0.get("x-amz-meta-d"),
+            b.carried.0.get("x-amz-meta-d"),
+            "{:?}",
+            values[n]
+        );
     }
     assert!(serve.terminate().await.0.success());
 }

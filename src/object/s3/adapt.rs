@@ -51,12 +51,9 @@ impl Learnt {
         }
         if WhiteSpace::ALL[number] == used {
             // Of two requests that were refused at the same time one counts.
-            let changed = self.white_space.compare_exchange(
-                number,
-                number + 1,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            );
+            let changed =
+                self.white_space
+                    .compare_exchange(number, number + 1, Ordering::Relaxed, Ordering::Relaxed);
             if changed.is_ok() && number + 1 == WhiteSpace::ALL.len() {
                 return Next::NoneFits;
             }
@@ -123,7 +120,9 @@ impl S3Store {
     /// Learns from a refusal; the error says whether another try would be made differently.
     pub(super) async fn learn(&self, made: Made, error: Error) -> Error {
         if made.addressing == Addressing::Path && self.before_host.is_some() && refuses_path(&error) {
-            self.learnt.path_refused.get_or_init(|| error.message().to_owned());
+            self.learnt
+                .path_refused
+                .get_or_init(|| error.message().to_owned());
             return again(error);
         }
         if made.writes == Writes::Unhashed && wants_hash(&error) {
@@ -145,7 +144,10 @@ impl S3Store {
         if !self.accepts_signatures().await {
             return error;
         }
-        let text = format!("{}; the store accepts other requests, but not this user metadata", error.message());
+        let text = format!(
+            "{}; the store accepts other requests, but not this user metadata",
+            error.message()
+        );
         Error::new(ErrorKind::InvalidArgument, text)
             .with_code(UNSIGNABLE)
             .with_request_id(error.request_id().map(str::to_owned))
@@ -160,11 +162,14 @@ impl S3Store {
         };
         let status = response.status();
         let (head, incoming) = response.into_parts();
-        let document = body::collect(incoming, MAX_ERROR, self.timeouts.stall)
+        let document = body::collect(incoming, MAX_ERROR, self.timeouts.document())
             .await
             .unwrap_or_default();
         let failure = documents::failure(&document);
-        let refused = || self.failed(status, &head.headers, failure, Subject::Bucket).kind();
+        let refused = || {
+            self.failed(status, &head.headers, failure, Subject::Bucket)
+                .kind()
+        };
         status.is_success() || refused() != ErrorKind::Unauthenticated
     }
 }
@@ -192,16 +197,33 @@ fn refuses_path(error: &Error) -> bool {
         return false;
     }
     let code = error.code().unwrap_or_default().to_ascii_lowercase();
-    let known = ["domainforbidden", "pathstyle", "pathaccess", "virtualhost", "virtualstyle"];
+    let known = [
+        "domainforbidden",
+        "pathstyle",
+        "pathaccess",
+        "virtualhost",
+        "virtualstyle",
+    ];
     if known.iter().any(|part| code.contains(part)) {
         return true;
     }
     let said: String = error
         .message()
         .chars()
-        .map(|c| if matches!(c, '-' | '_') { ' ' } else { c.to_ascii_lowercase() })
+        .map(|c| {
+            if matches!(c, '-' | '_') {
+                ' '
+            } else {
+                c.to_ascii_lowercase()
+            }
+        })
         .collect();
-    let phrases = ["path style", "virtual host", "virtual style", "third level domain"];
+    let phrases = [
+        "path style",
+        "virtual host",
+        "virtual style",
+        "third level domain",
+    ];
     phrases.iter().any(|phrase| said.contains(phrase))
 }
 
@@ -256,7 +278,11 @@ mod tests {
             (K::InvalidArgument, "InvalidPath", "no such path", false),
             (K::Unavailable, "VirtualHostDomainRequired", "", false),
         ] {
-            assert_eq!(refuses_path(&refusal(kind, code, message)), wanted, "{code}: {message}");
+            assert_eq!(
+                refuses_path(&refusal(kind, code, message)),
+                wanted,
+                "{code}: {message}"
+            );
         }
     }
 
@@ -271,11 +297,25 @@ mod tests {
                 true,
             ),
             (K::InvalidArgument, "MissingContentMD5", "", true),
-            (K::InvalidArgument, "InvalidRequest", "Missing required header: x-amz-checksum-crc32", true),
+            (
+                K::InvalidArgument,
+                "InvalidRequest",
+                "Missing required header: x-amz-checksum-crc32",
+                true,
+            ),
             (K::InvalidArgument, "InvalidRequest", "something else", false),
-            (K::Integrity, "BadDigest", "the Content-MD5 you specified did not match", false),
+            (
+                K::Integrity,
+                "BadDigest",
+                "the Content-MD5 you specified did not match",
+                false,
+            ),
         ] {
-            assert_eq!(wants_hash(&refusal(kind, code, message)), wanted, "{code}: {message}");
+            assert_eq!(
+                wants_hash(&refusal(kind, code, message)),
+                wanted,
+                "{code}: {message}"
+            );
         }
     }
 

@@ -131,8 +131,8 @@ impl Signer {
             Signed::Unsigned => SignableBody::UnsignedPayload,
         };
         let shown = shown.iter().map(|(name, form)| (*name, form.as_ref()));
-        let request = SignableRequest::new(method, url, shown, body)
-            .map_err(failed("the request cannot be signed"))?;
+        let request =
+            SignableRequest::new(method, url, shown, body).map_err(failed("the request cannot be signed"))?;
         let (instructions, _) = sign(request, &params)
             .map_err(failed("the request cannot be signed"))?
             .into_parts();
@@ -256,7 +256,12 @@ mod tests {
 
     #[test]
     fn a_content_type_with_two_readings_is_not_signed() {
-        for (value, is_signed) in [(&b"text/plain"[..], true), (b"a  b", false), (b"a\tb", false), (b"caf\xe9", false)] {
+        for (value, is_signed) in [
+            (&b"text/plain"[..], true),
+            (b"a  b", false),
+            (b"a\tb", false),
+            (b"caf\xe9", false),
+        ] {
             let mut headers = HeaderMap::new();
             headers.insert(HOST, HeaderValue::from_static("h"));
             headers.insert(CONTENT_TYPE, HeaderValue::from_bytes(value).unwrap());

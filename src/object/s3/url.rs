@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use http::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
-use crate::object::endpoint::{Address, FORM};
 use crate::error::{Error, ErrorKind, Result};
+use crate::object::endpoint::{Address, FORM};
 use crate::task::Key;
 use crate::task::spec::{Addressing, Endpoint};
 
@@ -255,7 +255,10 @@ mod tests {
             path.address(Some(&key), &Query::default()).unwrap(),
             "https://h:8443/storage/v1/s3/bucket-1///k"
         );
-        assert_eq!((path.host.to_str().unwrap(), path.name.as_str()), ("h:8443", "h/storage/v1/s3/bucket-1"));
+        assert_eq!(
+            (path.host.to_str().unwrap(), path.name.as_str()),
+            ("h:8443", "h/storage/v1/s3/bucket-1")
+        );
         let before = location("https://h/v1", Addressing::VirtualHost).unwrap();
         assert_eq!(
             before.address(None, &Query::default()).unwrap(),
@@ -287,7 +290,11 @@ mod tests {
                 addressing: Addressing::VirtualHost,
                 origin: EndpointOrigin::Catalogue,
             };
-            assert_eq!(Location::new(&endpoint, bucket).unwrap().addressing, wanted, "{url} {bucket}");
+            assert_eq!(
+                Location::new(&endpoint, bucket).unwrap().addressing,
+                wanted,
+                "{url} {bucket}"
+            );
         }
     }
 

@@ -35,7 +35,9 @@ impl Seen {
         while !head.ends_with(b"\r\n\r\n") {
             head.push(stream.read_u8().await.ok()?);
         }
-        let mut lines = head.split(|b| *b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        let mut lines = head
+            .split(|b| *b == b'\n')
+            .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
         let first = String::from_utf8(lines.next()?.to_vec()).unwrap();
         let mut words = first.split(' ').map(str::to_owned);
         let mut seen = Self {
@@ -48,7 +50,9 @@ impl Seen {
             let name = String::from_utf8(line[..colon].to_ascii_lowercase()).unwrap();
             seen.headers.push((name, line[colon + 1..].trim_ascii().to_vec()));
         }
-        let length = seen.header("content-length").map_or(0, |text| text.parse().unwrap());
+        let length = seen
+            .header("content-length")
+            .map_or(0, |text| text.parse().unwrap());
         seen.body = vec![0; length];
         stream.read_exact(&mut seen.body).await.ok()?;
         Some(seen)
@@ -65,7 +69,13 @@ impl Seen {
         let mut pairs: Vec<String> = query
             .split('&')
             .filter(|pair| !pair.is_empty())
-            .map(|pair| if pair.contains('=') { pair.to_owned() } else { format!("{pair}=") })
+            .map(|pair| {
+                if pair.contains('=') {
+                    pair.to_owned()
+                } else {
+                    format!("{pair}=")
+                }
+            })
             .collect();
         pairs.sort();
         let names = part("SignedHeaders=");
@@ -130,7 +140,11 @@ impl Server {
                     "HTTP/1.1 {status} X\r\nConnection: close\r\nETag: \"a\"\r\nContent-Length: {}\r\n\r\n",
                     document.len()
                 );
-                let body = if request.method == "HEAD" { "" } else { document.as_str() };
+                let body = if request.method == "HEAD" {
+                    ""
+                } else {
+                    document.as_str()
+                };
                 log.lock().unwrap().push(request);
                 // A client that went away has its answer.
                 let _sent = stream.write_all(format!("{head}{body}").as_bytes()).await;
@@ -154,8 +168,12 @@ impl Server {
 
 fn taken(request: &Seen) -> String {
     let root = match (request.method.as_str(), request.target.contains("uploads")) {
-        ("POST", true) => "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>",
-        ("POST", false) => "<CompleteMultipartUploadResult><ETag>\"a\"</ETag></CompleteMultipartUploadResult>",
+        ("POST", true) => {
+            "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
+        }
+        ("POST", false) => {
+            "<CompleteMultipartUploadResult><ETag>\"a\"</ETag></CompleteMultipartUploadResult>"
+        }
         ("GET", _) => {
             "<ListBucketResult><KeyCount>0</KeyCount><MaxKeys>1000</MaxKeys><EncodingType>url</EncodingType>\
              <IsTruncated>false</IsTruncated></ListBucketResult>"
@@ -171,7 +189,9 @@ fn as_go_does(value: &[u8]) -> Vec<u8> {
 }
 
 fn as_botocore_does(value: &[u8]) -> Vec<u8> {
-    let words = value.split(|b| matches!(b, b' ' | b'\t')).filter(|word| !word.is_empty());
+    let words = value
+        .split(|b| matches!(b, b' ' | b'\t'))
+        .filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join(&b' ')
 }
 
@@ -195,7 +215,9 @@ fn as_they_are(value: &[u8]) -> Vec<u8> {
 fn described(name: &'static str, value: &[u8]) -> NewObject {
     let mut new = NewObject::default();
     let name = HeaderName::from_static(name);
-    new.carried.0.insert(name, HeaderValue::from_bytes(value).unwrap());
+    new.carried
+        .0
+        .insert(name, HeaderValue::from_bytes(value).unwrap());
     new
 }
 
@@ -244,14 +266,22 @@ async fn white_space_is_signed_as_the_server_reads_it_or_the_object_is_told() {
             if refused_by.contains(&name) {
                 let error = result.unwrap_err();
                 let told = (error.kind(), error.code());
-                assert_eq!(told, (ErrorKind::InvalidArgument, Some(UNSIGNABLE)), "{name} {value:?}");
+                assert_eq!(
+                    told,
+                    (ErrorKind::InvalidArgument, Some(UNSIGNABLE)),
+                    "{name} {value:?}"
+                );
             } else {
                 assert!(result.is_ok(), "{name} {value:?}: {result:?}");
                 let seen = server.take().pop().unwrap();
                 assert_eq!(seen.header("x-amz-meta-d").unwrap(), value, "it travels as it is");
             }
             // Other objects go the same way as before.
-            assert!(written(&store, &described("x-amz-meta-d", b"plain")).await.is_ok());
+            assert!(
+                written(&store, &described("x-amz-meta-d", b"plain"))
+                    .await
+                    .is_ok()
+            );
             server.take();
         }
     }
@@ -280,7 +310,11 @@ async fn wrong_keys_stay_wrong_keys_whatever_the_metadata() {
             .await
             .unwrap_err();
         let told = (error.kind(), error.code());
-        assert_eq!(told, (ErrorKind::Unauthenticated, Some("SignatureDoesNotMatch")), "{value:?}");
+        assert_eq!(
+            told,
+            (ErrorKind::Unauthenticated, Some("SignatureDoesNotMatch")),
+            "{value:?}"
+        );
     }
 }
 
@@ -304,10 +338,18 @@ async fn a_content_type_of_any_bytes_travels() {
     }))
     .await;
     let store = S3Store::new(server.options()).unwrap();
-    for value in [&b"text/plain"[..], b"text/plain; name=caf\xe9", b"text/plain;\tname=a"] {
+    for value in [
+        &b"text/plain"[..],
+        b"text/plain; name=caf\xe9",
+        b"text/plain;\tname=a",
+    ] {
         written(&store, &described("content-type", value)).await.unwrap();
         let seen = server.take().pop().unwrap();
-        let sent = seen.headers.iter().find(|(name, _)| name == "content-type").unwrap();
+        let sent = seen
+            .headers
+            .iter()
+            .find(|(name, _)| name == "content-type")
+            .unwrap();
         assert_eq!(sent.1, value);
     }
 }
@@ -340,22 +382,35 @@ async fn a_store_that_refuses_paths_is_addressed_by_host() {
         written(&store, &NewObject::default()).await.unwrap();
         // A HEAD has no document; the GET behind it names the error.
         let store = S3Store::new(server.options()).unwrap();
-        assert_eq!(kind(store.head(&Key::from("k"), None).await), ErrorKind::Unavailable, "{code}");
+        assert_eq!(
+            kind(store.head(&Key::from("k"), None).await),
+            ErrorKind::Unavailable,
+            "{code}"
+        );
         // What the operator has configured is not changed.
         let mut options = server.options();
         options.endpoint.origin = EndpointOrigin::Catalogue;
         let store = S3Store::new(options).unwrap();
-        assert_ne!(kind(list(&store, "", ListFrom::Start).await), ErrorKind::Unavailable);
+        assert_ne!(
+            kind(list(&store, "", ListFrom::Start).await),
+            ErrorKind::Unavailable
+        );
     }
 }
 
 #[tokio::test]
 async fn the_words_of_a_store_stay_when_the_other_address_leads_nowhere() {
-    let server = Server::start(Box::new(|_| Some((403, "PathStyleDomainForbidden", "use the other")))).await;
+    let server = Server::start(Box::new(|_| {
+        Some((403, "PathStyleDomainForbidden", "use the other"))
+    }))
+    .await;
     let mut options = server.options();
     options.endpoint.url = options.endpoint.url.replace("127.0.0.1", "localhost");
     let store = S3Store::new(options).unwrap();
-    assert_eq!(kind(list(&store, "", ListFrom::Start).await), ErrorKind::Unavailable);
+    assert_eq!(
+        kind(list(&store, "", ListFrom::Start).await),
+        ErrorKind::Unavailable
+    );
     let error = list(&store, "", ListFrom::Start).await.unwrap_err();
     // Some resolvers answer for every name below `localhost`; the store then refuses with the same words.
     assert!(error.message().contains("use the other"), "{error}");
@@ -407,13 +462,19 @@ async fn a_store_that_demands_hashes_gets_one_with_every_write() {
 async fn a_requester_that_pays_says_so_in_every_request_and_signs_it() {
     let server = Server::start(Box::new(|seen| {
         let pays = seen.header("x-amz-request-payer").as_deref() == Some("requester");
-        let signed = seen.header("authorization").unwrap().contains("x-amz-request-payer");
+        let signed = seen
+            .header("authorization")
+            .unwrap()
+            .contains("x-amz-request-payer");
         (!pays || !signed || !seen.is_signed(as_go_does)).then_some((403, "AccessDenied", "m"))
     }))
     .await;
     let mut options = server.options();
     let owner = S3Store::new(options.clone()).unwrap();
-    assert_eq!(kind(list(&owner, "", ListFrom::Start).await), ErrorKind::PermissionDenied);
+    assert_eq!(
+        kind(list(&owner, "", ListFrom::Start).await),
+        ErrorKind::PermissionDenied
+    );
     options.payer = Payer::Requester;
     let store = S3Store::new(options).unwrap();
     let key = Key::from("k");
@@ -422,7 +483,11 @@ async fn a_requester_that_pays_says_so_in_every_request_and_signs_it() {
     store.get(&key, Portion::Whole, None).await.unwrap();
     store.get(&key, Portion::Part(1), None).await.err();
     written(&store, &NewObject::default()).await.unwrap();
-    let refused = server.take().iter().filter(|seen| seen.header("x-amz-request-payer").is_none()).count();
+    let refused = server
+        .take()
+        .iter()
+        .filter(|seen| seen.header("x-amz-request-payer").is_none())
+        .count();
     assert_eq!(refused, 1, "the owner's");
 }
 
@@ -440,7 +505,11 @@ async fn an_endpoint_with_a_path_is_addressed_and_signed_below_it() {
         list(&store, "a//b", ListFrom::Start).await.unwrap();
         store.delete(&Key::from("a//../b")).await.unwrap();
         written(&store, &NewObject::default()).await.unwrap();
-        assert!(store.describe().ends_with("/storage/v1/s3/bucket"), "{}", store.describe());
+        assert!(
+            store.describe().ends_with("/storage/v1/s3/bucket"),
+            "{}",
+            store.describe()
+        );
         let seen = server.take();
         assert_eq!(seen[1].target, "/storage/v1/s3/bucket/a//../b");
     }

@@ -302,7 +302,9 @@ impl Walk {
         }
         let first = self.page.first.take().map(ListFrom::After);
         let again = first.is_some_and(|first| self.beginnings.repeats(&first));
-        if again || lines > 0 && self.page.fresh == 0 && !self.page.skips && checked.is_none() {
+        let still = self.last == self.page.before;
+        let nothing_new = self.page.fresh == 0 && !self.page.skips && checked.is_none();
+        if again || lines > 0 && (still || nothing_new) {
             // What a token leads to was listed before.
             return self.another_way(stuck());
         }

@@ -286,6 +286,10 @@ impl Walk {
                     _ => self.done(),
                 };
             }
+            // What was asked for behind the last key holds nothing new.
+            if checked.is_some() && self.page.fresh == 0 {
+                return self.done();
+            }
             let need = match (facts.truncated, lines >= self.limit(&facts)) {
                 (None, _) | (_, true) => Need::Proof,
                 // It names a position, as if something followed.

@@ -101,6 +101,8 @@ enum Tokens {
 struct Check {
     lines: u64,
     need: Need,
+    /// Its `IsTruncated`.
+    truncated: Option<bool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -277,14 +279,14 @@ impl Walk {
         let checked = self.check.take();
         let position = facts.token.as_ref().or(facts.marker.as_ref()).is_some();
         if !facts.truncated.unwrap_or(position) {
+            // An empty page that does not say that it is the last one is believed where no page says so.
+            if lines == 0 && facts.truncated.is_none() && checked.is_none_or(|page| page.truncated.is_some())
+            {
+                self.check = checked;
+                return self.another_way(wrong("the listing does not say whether it is complete"));
+            }
             if lines == 0 {
-                // An empty page that does not say that it is the last one is believed where no more is expected.
-                return match (facts.truncated, checked) {
-                    (None, None) => {
-                        self.another_way(wrong("the listing does not say whether it is complete"))
-                    }
-                    _ => self.done(),
-                };
+                return self.done();
             }
             // What was asked for behind the last key holds nothing new.
             if checked.is_some() && self.page.fresh == 0 {
@@ -296,7 +298,11 @@ impl Walk {
                 (Some(_), false) if position => Need::Look,
                 (Some(_), false) => return self.done(),
             };
-            self.check = Some(Check { lines, need });
+            self.check = Some(Check {
+                lines,
+                need,
+                truncated: facts.truncated,
+            });
             return self.behind_last();
         }
         self.largest = self.largest.max(lines);

@@ -558,7 +558,17 @@ proptest! {
         let from = at.map_or(ListFrom::Start, |at| ListFrom::After(Key::from(all[at].as_str())));
         if let Ok(found) = walk(&mut script, "", from, piece) {
             let wanted = &all[at.map_or(0, |at| at + 1)..];
-            prop_assert_eq!(found.as_slice(), wanted, "{:?}", quirks);
+            let mut by_path = script.keys.clone();
+            by_path.sort_by(|a, b| Order::Path.compare(a.as_bytes(), b.as_bytes()));
+            let mut by_bytes = script.keys.clone();
+            by_bytes.sort();
+            if by_path == by_bytes {
+                prop_assert_eq!(found.as_slice(), wanted, "{:?}", quirks);
+            }
+            // Where it cannot be told which order a store has, a key may be given again rather than left out.
+            for key in wanted {
+                prop_assert!(found.contains(key), "{} {:?}", key, quirks);
+            }
         }
     }
 }

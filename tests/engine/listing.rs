@@ -226,6 +226,7 @@ async fn what_no_other_way_explains_is_said() {
         body: format!("<ListBucketResult>{inner}</ListBucketResult>").into(),
     };
     let entry = "<Contents><Key>00001</Key><Size>8</Size></Contents>";
+    let two = "<Contents><Key>00000</Key><Size>8</Size></Contents><Contents><Key>00001</Key><Size>8</Size></Contents>";
     let last = "<IsTruncated>false</IsTruncated>";
     for (name, fault, words) in [
         (
@@ -240,7 +241,7 @@ async fn what_no_other_way_explains_is_said() {
             document(&format!("{last}<KeyCount>7</KeyCount>{entry}")),
             "7 keys, and names 1",
         ),
-        ("silence", document(entry), "may not be the last one"),
+        ("silence", document(two), "may not be the last one"),
         (
             "silence about nothing",
             document(""),
@@ -248,7 +249,7 @@ async fn what_no_other_way_explains_is_said() {
         ),
         (
             "full",
-            document(&format!("{last}<MaxKeys>1</MaxKeys>{entry}")),
+            document(&format!("{last}<MaxKeys>2</MaxKeys>{two}")),
             "may not be the last one",
         ),
         (

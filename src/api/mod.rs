@@ -115,7 +115,7 @@ pub fn app(
         .split_for_parts();
     let others = [health::PATHS, docs::PATHS].concat();
     let templates = fallback::Templates::new(&document, &others);
-    let text = docs::DocumentText(docs::document_v1_json());
+    let text = docs::DocumentText::new();
     let readable = || guard::Any(guard::Get()).or(guard::Head());
     let page = |path: &'static str| web::resource(path).guard(readable());
     app.app_data(web::Data::new(state))

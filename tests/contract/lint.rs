@@ -169,7 +169,7 @@ fn our_own_fields_are_marked() {
         .into_iter()
         .filter(|(_, _, operation)| operation["x-oms-extension"] == true)
         .map(|(_, _, operation)| text(operation, "operationId").to_owned());
-    assert_eq!(ours.collect::<Vec<_>>(), ["list_failures"]);
+    assert_eq!(ours.collect::<Vec<_>>(), ["list_failures", "count_tasks"]);
 }
 
 #[test]
@@ -189,27 +189,6 @@ fn every_schema_is_used_and_every_reference_leads_somewhere() {
 }
 
 #[test]
-fn the_union_of_the_put_body_can_be_told_apart_by_clients() {
-    let document = document();
-    let union = &document["components"]["schemas"]["UpdateTask"];
-    assert_eq!(union["discriminator"]["propertyName"], "operation");
-    let mapping = union["discriminator"]["mapping"].as_object().unwrap();
-    assert_eq!(mapping.len(), union["oneOf"].as_array().unwrap().len());
-    for (word, target) in mapping {
-        let schema = document
-            .pointer(target.as_str().unwrap().trim_start_matches('#'))
-            .unwrap();
-        assert_eq!(schema["properties"]["operation"]["type"], "string");
-        assert_eq!(
-            schema["properties"]["operation"]["enum"],
-            serde_json::json!([word])
-        );
-        let required = schema["required"].as_array().unwrap();
-        assert!(required.iter().any(|name| name == "operation"));
-    }
-}
-
-#[test]
 fn the_document_has_the_version_of_the_crate_and_a_security_scheme() {
     let document = document();
     assert!(text(&document, "openapi").starts_with("3.1"));
@@ -220,5 +199,5 @@ fn the_document_has_the_version_of_the_crate_and_a_security_scheme() {
         (&"header".into(), &"X-Auth-Token".into())
     );
     assert_eq!(document["security"], serde_json::json!([{"token": []}]));
-    assert_eq!(document["servers"][0]["url"], "/");
+    assert_eq!(document["servers"][0]["url"], "..");
 }

@@ -7,6 +7,7 @@ pub mod ledger;
 pub mod listed;
 pub mod rig;
 pub mod service;
+pub mod shared;
 pub mod tls;
 pub mod tools;
 pub mod web;

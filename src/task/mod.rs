@@ -3,6 +3,7 @@
 pub mod bandwidth;
 pub mod key;
 pub mod lists;
+pub mod reasons;
 pub mod rules;
 pub mod spec;
 pub mod state;
@@ -123,7 +124,7 @@ impl FromStr for TaskId {
 }
 
 /// The tenant a task belongs to: 1–64 letters, digits, `-` or `_`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProjectId(String);
 
 impl FromStr for ProjectId {
@@ -330,7 +331,7 @@ pub struct PassInfo {
 pub(crate) mod testing {
     //! Values for unit tests.
 
-    use super::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Place, Scope};
+    use super::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Payer, Place, Scope};
     use super::{Key, TaskSpec};
 
     /// The order of a whole bucket.
@@ -345,6 +346,7 @@ pub(crate) mod testing {
                 origin: EndpointOrigin::Request,
             },
             app_id: None,
+            payer: Payer::Owner,
         };
         TaskSpec {
             source: place("source"),

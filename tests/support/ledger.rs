@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use oms::error::{Error, ErrorKind, Result};
 use oms::secret::SealedCredentials;
 use oms::store::*;
-use oms::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Place, Scope};
+use oms::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Payer, Place, Scope};
 use oms::task::*;
 
 /// Tasks, failures, and an error that every call shall give.
@@ -99,6 +99,7 @@ pub fn task(id: i64, project: &str) -> Task {
             origin: EndpointOrigin::Request,
         },
         app_id: None,
+        payer: Payer::Owner,
     };
     let spec = TaskSpec {
         source: place("photos"),
@@ -264,7 +265,30 @@ impl Store for TestLedger {
 
     async fn close(&self) {}
 
-    async fn pending(&self) -> Result<Vec<TaskId>> {
+    async fn waiting(&self, project: &ProjectId) -> Result<i64> {
+        let filter = TaskFilter {
+            project: project.clone(),
+            states: vec![State::Waiting],
+        };
+        self.count(&filter).await
+    }
+
+    async fn pending(&self, _: Option<&ProjectId>) -> Result<Vec<Pending>> {
+        unreachable!("no worker")
+    }
+    async fn pause(&self, _: TaskId) -> Result<()> {
+        unreachable!("no worker")
+    }
+    async fn at_work(&self, _: TaskId, _: i64) -> Result<()> {
+        unreachable!("no worker")
+    }
+    async fn cut_short(&self, _: TaskId) -> Result<()> {
+        unreachable!("no worker")
+    }
+    async fn at_rest(&self) -> Result<()> {
+        unreachable!("no worker")
+    }
+    async fn tidy(&self) -> Result<Tidied> {
         unreachable!("no worker")
     }
     async fn recover(&self, _: UnixMillis) -> Result<()> {
@@ -277,7 +301,7 @@ impl Store for TestLedger {
     async fn claim_task(&self, _: TaskId, _: UnixMillis) -> Result<Option<ClaimedTask>> {
         unreachable!("no worker")
     }
-    async fn control(&self, _: TaskId) -> Result<Option<(State, BandwidthPolicy)>> {
+    async fn control(&self, _: TaskId) -> Result<Option<Control>> {
         unreachable!("no worker")
     }
     async fn open_pass(

@@ -1,4 +1,4 @@
-//! The OpenAPI document and the pages that show it.
+//! The OpenAPI document.
 //!
 //! Paths and schemas come from the routes themselves; here stands what belongs to none of them.
 
@@ -6,26 +6,25 @@ mod generators;
 mod links;
 mod rendering_30;
 
-use actix_web::{App, HttpRequest, HttpResponse, http::header, web};
+use actix_web::{App, HttpRequest, HttpResponse, web};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::schema::Schema;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
+use utoipa::openapi::tag::TagBuilder;
 use utoipa::{Modify, OpenApi};
 use utoipa_actix_web::AppExt;
-use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use super::assets::Asset;
 use super::error::{ApiError, ErrorBody};
 use super::query::Query;
-use super::{auth, v1};
+use super::{answers, auth, codes, v1};
 use crate::error::Error;
 
 /// Where the v1 document is served.
 pub const V1_PATH: &str = "/openapi/v1.json";
-/// Where people read it.
-pub const SWAGGER_PATH: &str = "/swagger-ui/";
 /// Paths of this module, for [`super::fallback`].
-pub const PATHS: &[&str] = &[V1_PATH, "/", "/swagger-ui"];
+pub const PATHS: &[&str] = &[V1_PATH];
 
 /// What belongs to no single operation of v1.
 #[derive(OpenApi)]
@@ -90,9 +89,26 @@ pub fn document_v1() -> utoipa::openapi::OpenApi {
     let app = App::new().into_utoipa_app().openapi(base());
     let (_, mut document) = app.service(v1::scope()).split_for_parts();
     mark_own_types(&mut document);
-    generators::fit(&mut document);
+    v1::add_examples(&mut document);
+    answers::add_headers(&mut document);
+    add_codes(&mut document);
     links::add(&mut document);
+    generators::fit(&mut document);
     document
+}
+
+/// Adds the catalogue of codes: for programs as `x-oms-codes`, for people as the description of a tag, which Swagger UI
+/// shows although it has no operation.
+fn add_codes(document: &mut utoipa::openapi::OpenApi) {
+    let catalogue = ExtensionsBuilder::new().add("x-oms-codes", codes::catalogue());
+    document
+        .extensions
+        .get_or_insert_default()
+        .merge(catalogue.build());
+    let tag = TagBuilder::new()
+        .name("codes")
+        .description(Some(codes::catalogue_text()));
+    document.tags.get_or_insert_default().push(tag.build());
 }
 
 /// Marks the types that only fields of ours have: utoipa can mark neither an enumeration nor a reference to one.
@@ -132,25 +148,25 @@ pub fn document_v1_json(rendering: Rendering) -> String {
     text.expect("a document of strings and numbers is JSON") + "\n"
 }
 
-/// The texts of the document, made once.
-#[derive(Clone)]
-pub struct DocumentText {
-    v31: String,
-    v30: String,
+/// The document as it is served, in each version of OpenAPI, made once.
+pub struct ServedDocument {
+    v31: Asset,
+    v30: Asset,
 }
 
-impl DocumentText {
+impl ServedDocument {
     /// Makes the texts.
     #[must_use]
     pub fn new() -> Self {
+        let asset = |rendering| Asset::of_text("application/json", document_v1_json(rendering));
         Self {
-            v31: document_v1_json(Rendering::V31),
-            v30: document_v1_json(Rendering::V30),
+            v31: asset(Rendering::V31),
+            v30: asset(Rendering::V30),
         }
     }
 }
 
-impl Default for DocumentText {
+impl Default for ServedDocument {
     fn default() -> Self {
         Self::new()
     }
@@ -160,34 +176,18 @@ impl Default for DocumentText {
 ///
 /// # Errors
 /// OMS.0064 for another version, OMS.0074 for a parameter that is not known.
-pub async fn v1_json(request: HttpRequest, text: web::Data<DocumentText>) -> Result<HttpResponse, ApiError> {
-    let query = Query::parse(request.query_string(), &[("openapi", "OMS.0064")])?;
-    let text = match query.get("openapi") {
-        None | Some("3.1") => &text.v31,
-        Some("3.0") => &text.v30,
+pub async fn v1_json(
+    request: HttpRequest,
+    document: web::Data<ServedDocument>,
+) -> Result<HttpResponse, ApiError> {
+    let query = Query::parse(request.query_string(), &[("openapi", codes::INVALID_VALUE)])?;
+    let document = match query.get("openapi") {
+        None | Some("3.1") => &document.v31,
+        Some("3.0") => &document.v30,
         Some(_) => {
-            return Err(Error::invalid("openapi must be 3.0 or 3.1")
-                .with_code("OMS.0064")
-                .into());
+            let error = Error::invalid("openapi must be 3.0 or 3.1");
+            return Err(error.with_code(codes::INVALID_VALUE).into());
         }
     };
-    Ok(HttpResponse::Ok()
-        .content_type("application/json")
-        .body(text.clone()))
-}
-
-/// The Swagger UI, from files inside the binary.
-pub fn swagger_ui() -> SwaggerUi {
-    let config = Config::new([V1_PATH])
-        .persist_authorization(true)
-        .display_operation_id(true)
-        .validator_url("none");
-    SwaggerUi::new("/swagger-ui/{_:.*}").config(config)
-}
-
-/// Sends a browser to the Swagger UI.
-pub async fn to_swagger_ui() -> HttpResponse {
-    HttpResponse::Found()
-        .insert_header((header::LOCATION, SWAGGER_PATH))
-        .finish()
+    Ok(document.answer(&request))
 }

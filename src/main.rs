@@ -60,7 +60,21 @@ enum Command {
         /// Version of the API.
         #[arg(value_parser = ["v1"])]
         version: String,
+        /// Version of OpenAPI to write it in: 3.1, or 3.0 for older tools.
+        #[arg(long, value_name = "VERSION", value_enum, default_value_t = Rendering::V31)]
+        openapi: Rendering,
     },
+}
+
+/// Versions of OpenAPI.
+#[derive(Clone, Copy, ValueEnum)]
+enum Rendering {
+    /// OpenAPI 3.1.
+    #[value(name = "3.1")]
+    V31,
+    /// OpenAPI 3.0.3.
+    #[value(name = "3.0")]
+    V30,
 }
 
 #[derive(clap::Args)]
@@ -95,8 +109,12 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<ExitCode> {
-    if let Command::Openapi { version: _ } = &args.command {
-        print!("{}", api::docs::document_v1_json());
+    if let Command::Openapi { version: _, openapi } = &args.command {
+        let rendering = match openapi {
+            Rendering::V31 => api::docs::Rendering::V31,
+            Rendering::V30 => api::docs::Rendering::V30,
+        };
+        print!("{}", api::docs::document_v1_json(rendering));
         return Ok(ExitCode::SUCCESS);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -56,6 +56,8 @@ async fn tasks_are_filtered_and_counted_by_the_numbers_of_v1() {
                 .iter()
                 .all(|task| task["status"] == state)
         );
+        let count = api.get(&format!("/tasks/count?state={state}")).await.fine();
+        assert_eq!(count, json!({"taskcount": wanted}), "{state}");
         let count = api
             .get(&format!("/task?totalcount=true&state={state}"))
             .await

@@ -1,5 +1,6 @@
 //! What holds for every request: the token, paths, methods, sizes, content types, request ids.
 
+use oms::api::docs::{Rendering, document_v1_json};
 use oms::task::State;
 use reqwest::Method;
 use serde_json::json;
@@ -177,8 +178,14 @@ async fn health_and_documents_need_no_token() {
         assert_eq!(send(api.bare(Method::HEAD, path)).await.status.as_u16(), 200);
     }
     let document = send(api.bare(Method::GET, "/openapi/v1.json")).await;
-    assert_eq!(document.text, oms::api::docs::document_v1_json());
+    assert_eq!(document.text, document_v1_json(Rendering::V31));
     assert_eq!(document.header("content-type"), "application/json");
+    for (query, rendering) in [("?openapi=3.1", Rendering::V31), ("?openapi=3.0", Rendering::V30)] {
+        let document = send(api.bare(Method::GET, &format!("/openapi/v1.json{query}"))).await;
+        assert_eq!(document.text, document_v1_json(rendering), "{query}");
+    }
+    let unknown = send(api.bare(Method::GET, "/openapi/v1.json?openapi=2.0")).await;
+    assert_eq!(unknown.refused(400, "OMS.0064"), "openapi must be 3.0 or 3.1");
     for path in ["/", "/swagger-ui"] {
         let reply = send(api.bare(Method::GET, path)).await;
         assert_eq!(

@@ -45,6 +45,7 @@ fn case(operation: &'static str, status: u16, code: &'static str) -> Case {
     let (path, body) = match operation {
         "create_task" => ("/task", Body::Json(create())),
         "list_tasks" => ("/task?start=0&limit=10", Body::None),
+        "count_tasks" => ("/tasks/count", Body::None),
         "show_task" => ("/task/{id}", Body::None),
         "update_task" => ("/task/{id}", Body::Json(start())),
         "delete_task" => ("/task/{id}", Body::Json(keys())),
@@ -295,6 +296,9 @@ fn of_the_others() -> Vec<Case> {
         bad("list_tasks", "OMS.0052").path("/task?start=0&limit=10&state=6"),
         bad("list_tasks", "OMS.0064").path("/task?totalcount=yes"),
         bad("list_tasks", "OMS.0074").path("/task?start=0&limit=10&offset=0"),
+        bad("count_tasks", "OMS.0052").path("/tasks/count?state=6"),
+        spaced("count_tasks"),
+        bad("count_tasks", "OMS.0074").path("/tasks/count?start=0"),
         spaced("show_task"),
         bad("show_task", "OMS.0074").path(&format!("/task/{ID}?x=1")),
         bad("delete_task", "OMS.0002").with("/target_ak", json!(7)),

@@ -8,7 +8,7 @@ use utoipa::openapi::{OpenApi, RefOr};
 use super::create::CreatedTask;
 use super::failures::FailurePage;
 use super::info::{Quotas, Versions};
-use super::list::TaskList;
+use super::list::{TaskCount, TaskList};
 use super::task::Task;
 use crate::api::answers;
 use crate::service::{Failure, TaskDetail};
@@ -58,13 +58,8 @@ fn all() -> Vec<Shown> {
             "The task was created",
             json!(CreatedTask::from(new(0))),
         ),
-        Shown("list_tasks", "1-tasks", "The tasks, newest first", json!(list)),
-        Shown(
-            "list_tasks",
-            "2-count",
-            "With totalcount=true, their number",
-            json!(TaskList::count(2)),
-        ),
+        Shown("list_tasks", "tasks", "The tasks, newest first", json!(list)),
+        Shown("count_tasks", "count", "Two tasks", json!(TaskCount::new(2))),
         Shown("show_task", "1-new", "A new task, which waits", show(new(0))),
         Shown("show_task", "2-running", "A task that runs", show(running(0))),
         Shown(

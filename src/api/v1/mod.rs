@@ -1,4 +1,4 @@
-//! Version 1 of the API: the ten operations of the OMS reference, and one of ours.
+//! Version 1 of the API: the ten operations of the OMS reference, and two of ours.
 //!
 //! Summaries and descriptions in the document are the comments of the handlers; the rules of single fields stand on
 //! the wire types in the modules below.
@@ -20,6 +20,7 @@ mod place;
 mod progress;
 mod refusals;
 mod rules;
+mod status;
 mod task;
 mod update;
 mod warnings;
@@ -34,7 +35,7 @@ use utoipa_actix_web::scope::Scope;
 pub use self::examples::add as add_examples;
 use self::failures::{FailurePage, FailuresParameters};
 use self::info::{DomainPath, Quotas, Versions};
-use self::list::{ListParameters, ProjectPath, Selection, TaskList};
+use self::list::{CountParameters, ListParameters, ProjectPath, Selection, TaskCount, TaskList};
 use self::task::{Task, TaskPath};
 use self::update::{Change, UpdateTask};
 use super::error::ApiError;
@@ -68,6 +69,7 @@ pub fn scope() -> Scope<
     utoipa_actix_web::scope("/v1")
         .service(create_task)
         .service(list_tasks)
+        .service(count_tasks)
         .service(show_task)
         .service(update_task)
         .service(delete_task)
@@ -101,14 +103,13 @@ async fn create_task(
     Ok(web::Json(task.into()))
 }
 
-/// List tasks, or count them.
+/// List tasks.
 ///
-/// Answers the tasks from number `start` on, at most `limit`, newest first. With `totalcount=true` it answers their
-/// number instead.
+/// Answers the tasks from number `start` on, at most `limit`, newest first. `count_tasks` answers their number.
 #[utoipa::path(
     tag = "tasks",
     params(ProjectPath, ListParameters),
-    responses((status = 200, description = "The tasks, or with `totalcount=true` their number.", body = TaskList), refusals::List)
+    responses((status = 200, description = "The tasks.", body = Vec<Task>), refusals::List)
 )]
 #[get("/{project_id}/objectstorage/task")]
 async fn list_tasks(
@@ -126,6 +127,28 @@ async fn list_tasks(
         Selection::NoTasks => TaskList::tasks(Vec::new(), state.now()),
         Selection::CountOfNone => TaskList::count(0),
     }))
+}
+
+/// Count tasks.
+///
+/// An extension: answers the number of tasks, as `list_tasks` does with `totalcount=true`.
+#[utoipa::path(
+    tag = "tasks",
+    params(ProjectPath, CountParameters),
+    responses((status = 200, description = "The number of tasks.", body = TaskCount), refusals::Count),
+    extensions(("x-oms-extension" = json!(true)))
+)]
+#[get("/{project_id}/objectstorage/tasks/count")]
+async fn count_tasks(
+    state: web::Data<ApiState>,
+    request: HttpRequest,
+    InProject(project): InProject,
+) -> Answer<TaskCount> {
+    let number = match list::read_count(request.query_string())? {
+        Some(states) => state.service().count(&project, states).await?,
+        None => 0,
+    };
+    Ok(web::Json(TaskCount::new(number)))
 }
 
 /// Show a task.

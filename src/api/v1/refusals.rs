@@ -109,6 +109,13 @@ operations! {
             "a query parameter is not known; known are start, limit, state, totalcount",
         ),
     ];
+    /// Of `count_tasks`.
+    Count: [Always, Ledger], [
+        (codes::STATE, "state must be a whole number from 0 to 5"),
+        PROJECT_FORM,
+        NOT_SERVED,
+        (codes::FIELDS, "a query parameter is not known; known are state"),
+    ];
     /// Of `show_task`.
     Show: [Always, Ledger], [UNKNOWN_TASK, TASK_ID, PROJECT_FORM, NOT_SERVED, NO_PARAMETERS];
     /// Of `update_task`.

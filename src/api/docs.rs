@@ -33,7 +33,9 @@ pub const PATHS: &[&str] = &[V1_PATH, "/", "/swagger-ui"];
                        `start` brings fresh ones and goes on from the last checkpoint. Lengths are counted in \
                        characters, sizes in bytes, speeds in bytes per second, times in milliseconds unless a field \
                        says otherwise. Every answer has the header `X-Request-Id`, under which the log has the \
-                       details.",
+                       details. HEAD is answered as GET, without the body. Bytes that are no HTTP request never reach \
+                       the API: their answers, 400, 408 (the request did not come in time) and 431 (its head is too \
+                       large), have no body and no `X-Request-Id`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     servers((url = "/", description = "The service that serves this document.")),

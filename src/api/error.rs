@@ -91,6 +91,14 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "OMS.0004", text)
     }
 
+    /// 422: the key of a request stands for another request (draft-ietf-httpapi-idempotency-key-header, section 2.7).
+    #[must_use]
+    pub fn reused_key() -> Self {
+        let text = "the header Idempotency-Key was sent with another request within the last 24 hours; a new request needs \
+                    a new key";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "OMS.0064", text)
+    }
+
     fn body(&self) -> ErrorBody {
         ErrorBody {
             error_code: self.code.clone().into_owned(),
@@ -227,6 +235,16 @@ impl IntoResponses for BodyRefusals {
         let mut all = Refusals::responses();
         all.extend(more.iter().map(|(example, text)| response(example, text)));
         all
+    }
+}
+
+/// The refusal of a creation under a key that was used, for its documentation.
+pub struct KeyRefusal;
+
+impl IntoResponses for KeyRefusal {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let text = "The key of the header Idempotency-Key was sent with another request.";
+        [response(&ApiError::reused_key(), text)].into()
     }
 }
 

@@ -3,77 +3,23 @@
 //! Each method is one decision and at most one change in the ledger; the dispatcher is told afterwards. Errors carry
 //! the code of the OMS reference for the rule that was broken.
 
+mod create;
 mod refusal;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::AtomicU8;
 
-use jiff::Timestamp;
-
+pub use self::create::{CreateTask, Creation, PlaceRequest};
 use self::refusal::{conflict, refused, unknown};
 use crate::dispatch::{Dispatch, Message};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::object::cdn::Authentication;
-use crate::object::clouds::{Catalogue, Side};
+use crate::object::clouds::Catalogue;
 use crate::secret::{Credentials, KeyPair, Sealer};
 pub use crate::store::Failure;
-use crate::store::{Deleted, NewTask, OrphanKeys, Refusal, Store, TaskFilter};
-use crate::task::spec::{Addressing, Cdn, Cloud, Endpoint, EndpointOrigin, Notification, Place, Scope};
-use crate::task::{
-    BandwidthPolicy, CopyRules, Key, ProjectId, StartMode, State, Task, TaskId, TaskSpec, UnixMillis,
-};
-
-/// A bucket as a request names it: the endpoint may be left to the region catalogue.
-#[derive(Clone, Debug)]
-pub struct PlaceRequest {
-    /// Whose cloud.
-    pub cloud: Cloud,
-    /// Region name.
-    pub region: String,
-    /// Bucket name.
-    pub bucket: String,
-    /// Address of the store, where the request gives one.
-    pub endpoint: Option<String>,
-    /// Tencent's account number.
-    pub app_id: Option<String>,
-}
-
-/// A task to create. Lengths and forms of single fields were checked where they were read; the rest is checked here.
-#[derive(Clone, Debug)]
-pub struct CreateTask {
-    /// Source bucket.
-    pub source: PlaceRequest,
-    /// Target bucket.
-    pub target: PlaceRequest,
-    /// Written before each key at the target.
-    pub target_prefix: Key,
-    /// Which objects.
-    pub scope: Scope,
-    /// A sentence of the user.
-    pub description: String,
-    /// Objects at the same time; 0 for the most allowed.
-    pub threads: u8,
-    /// Encrypt at the target.
-    pub kms: bool,
-    /// Only objects modified after.
-    pub migrate_since: Option<UnixMillis>,
-    /// Restore archived objects first.
-    pub restore: bool,
-    /// Record failed objects.
-    pub record_failures: bool,
-    /// List copied and skipped objects.
-    pub record_settled: bool,
-    /// CDN before the source.
-    pub cdn: Option<Cdn>,
-    /// Whom to tell.
-    pub notification: Option<Notification>,
-    /// When to overwrite, how to compare, how much proof to ask for.
-    pub rules: CopyRules,
-    /// Bandwidth windows.
-    pub bandwidth: BandwidthPolicy,
-    /// Keys of both sides.
-    pub credentials: Credentials,
-}
+use crate::store::{Deleted, OrphanKeys, Refusal, Store, TaskFilter};
+use crate::task::spec::Cdn;
+use crate::task::{BandwidthPolicy, Key, ProjectId, StartMode, State, Task, TaskId, UnixMillis};
 
 /// The tasks of all projects, as callers see them.
 pub struct TaskService {
@@ -102,66 +48,6 @@ impl TaskService {
             parallel_tasks,
             sequence: AtomicU8::new(0),
         }
-    }
-
-    /// Creates a task, which begins by itself.
-    ///
-    /// # Errors
-    /// OMS.0079/0080 for a region or endpoint that is not known or allowed, OMS.1032 for a missing CDN key; those of
-    /// [`TaskSpec::validate`].
-    pub async fn create(&self, project: &ProjectId, order: CreateTask, now: UnixMillis) -> Result<Task> {
-        let source = self.place(order.source, Side::Source)?;
-        let target = self.place(order.target, Side::Target)?;
-        let from = if source.bucket.is_empty() {
-            source.cloud.name()
-        } else {
-            &source.bucket
-        };
-        let stem = format!("{from}-{}-{}", target.bucket, compact_time(now));
-        check_cdn_key(order.cdn.as_ref(), &order.credentials)?;
-        let spec = TaskSpec {
-            source,
-            target,
-            target_prefix: order.target_prefix,
-            scope: order.scope,
-            description: order.description,
-            threads: if order.threads == 0 {
-                TaskSpec::MAX_THREADS
-            } else {
-                order.threads
-            },
-            kms: order.kms,
-            migrate_since: order.migrate_since,
-            restore: order.restore,
-            record_failures: order.record_failures,
-            record_settled: order.record_settled,
-            cdn: order.cdn,
-            notification: order.notification,
-            rules: order.rules,
-        }
-        .validate()?;
-
-        // Two processes may make the same id in the same millisecond: the ledger refuses the second, which tries again.
-        let mut tries = 0;
-        let task = loop {
-            let sequence = self.sequence.fetch_add(1, Ordering::Relaxed) % 100;
-            let id = TaskId::at(now, sequence);
-            let new = NewTask {
-                id,
-                project: project.clone(),
-                name: format!("{stem}_{sequence}"),
-                spec: spec.clone(),
-                bandwidth: order.bandwidth.clone(),
-                credentials: self.sealer.seal(id.get(), &order.credentials)?,
-            };
-            match self.store.create(new, now).await {
-                Err(error) if error.kind() == ErrorKind::Conflict && tries < 100 => tries += 1,
-                other => break other?,
-            }
-        };
-        tracing::info!(task.id = %task.id, task.name = %task.name, "task created");
-        self.dispatch.publish(Message::Work(task.id)).await;
-        Ok(task)
     }
 
     /// Tasks of a project in the given states (empty: all), newest first.
@@ -339,35 +225,6 @@ impl TaskService {
     pub async fn ping(&self) -> Result<()> {
         self.store.ping().await
     }
-
-    fn place(&self, request: PlaceRequest, side: Side) -> Result<Place> {
-        let endpoint = match request.cloud {
-            // Every address of a list says for itself where it is.
-            Cloud::UrlSource => Endpoint {
-                url: String::new(),
-                addressing: Addressing::Path,
-                origin: EndpointOrigin::Catalogue,
-            },
-            cloud => {
-                let endpoint = request.endpoint.as_deref();
-                self.catalogue.resolve(side, cloud, &request.region, endpoint)?
-            }
-        };
-        let PlaceRequest {
-            cloud,
-            region,
-            bucket,
-            endpoint: _,
-            app_id,
-        } = request;
-        Ok(Place {
-            cloud,
-            region,
-            bucket,
-            endpoint,
-            app_id,
-        })
-    }
 }
 
 /// Whether the CDN's key is there, where its authentication needs one.
@@ -378,21 +235,4 @@ fn check_cdn_key(cdn: Option<&Cdn>, credentials: &Credentials) -> Result<()> {
         return Err(Error::invalid(text).with_code("OMS.1032"));
     }
     Ok(())
-}
-
-/// `yyyyMMddHHmmssSSS` in UTC, as in the names that OMS gives.
-fn compact_time(now: UnixMillis) -> String {
-    Timestamp::from_millisecond(now.0)
-        .map(|t| t.strftime("%Y%m%d%H%M%S%3f").to_string())
-        .unwrap_or_else(|_| now.0.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_carry_the_time_to_the_millisecond() {
-        assert_eq!(compact_time(UnixMillis(1_589_267_678_170)), "20200512071438170");
-    }
 }

@@ -13,6 +13,7 @@
 #[doc(hidden)]
 pub mod conformance;
 mod json;
+pub mod once;
 mod orphan;
 pub mod sqlite;
 
@@ -20,6 +21,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
+pub use self::once::{CreatedOnce, RequestKey};
 pub use self::orphan::{Deleted, Holder, Orphan, OrphanKeys, Orphans, Sweep};
 use crate::error::Result;
 use crate::object::ETag;
@@ -206,6 +208,9 @@ pub trait Store: Send + Sync {
 
     /// Inserts a task in [`State::Waiting`].
     async fn create(&self, new: NewTask, now: UnixMillis) -> Result<Task>;
+    /// Inserts a task as [`Store::create`] does, unless `request` was used in the project within [`once::KEY_LIFETIME`]
+    /// before `now`. The key is kept in the same transaction as the task.
+    async fn create_once(&self, new: NewTask, request: &RequestKey, now: UnixMillis) -> Result<CreatedOnce>;
     /// A task of a project.
     async fn task(&self, project: &ProjectId, id: TaskId) -> Result<Option<Task>>;
     /// Tasks of a project, newest first.

@@ -33,10 +33,12 @@ use self::info::{DomainPath, Quotas, Versions};
 use self::list::{ListParameters, ProjectPath, Selection, TaskList};
 use self::task::{Task, TaskPath};
 use self::update::{Change, UpdateTask};
-use super::error::{ApiError, BodyRefusals, Refusals};
+use super::error::{ApiError, BodyRefusals, KeyRefusal, Refusals};
 use super::extract::{InDomain, InProject, JsonBody, OfTask, OptionalJsonBody};
+use super::idempotency::IdempotencyKey;
 use super::query::Query;
-use super::{ApiState, auth, fallback};
+use super::{ApiState, auth, fallback, idempotency};
+use crate::service::Creation;
 
 /// Schemas that only fields and bodies have which the reference does not have in this version.
 pub const OWN_TYPES: [&str; 6] = [
@@ -79,9 +81,9 @@ pub fn scope() -> Scope<
 /// wrong with them shows in the task's `error_reason`.
 #[utoipa::path(
     tag = "tasks",
-    params(ProjectPath),
+    params(ProjectPath, IdempotencyKey),
     request_body(content = create::CreateTask, description = "What to copy, from where and to where."),
-    responses((status = 200, description = "The task was created.", body = create::CreatedTask), BodyRefusals)
+    responses((status = 200, description = "The task was created.", body = create::CreatedTask), BodyRefusals, KeyRefusal)
 )]
 #[post("/{project_id}/objectstorage/task")]
 async fn create_task(
@@ -91,9 +93,21 @@ async fn create_task(
     JsonBody(body): JsonBody,
 ) -> Answer<create::CreatedTask> {
     Query::parse(request.query_string(), &[])?;
+    let key = idempotency::key(request.headers())?;
+    let key = key.map(|key| (key, body.canonical()));
     let order = create::read(body)?;
-    let task = state.service().create(&project, order, state.now()).await?;
-    Ok(web::Json(task.into()))
+    let service = state.service();
+    let created = match key {
+        None => service.create(&project, order, state.now()).await?.into(),
+        Some((key, body)) => match service
+            .create_once(&project, order, key, &body, state.now())
+            .await?
+        {
+            Creation::Done { id, name } => create::CreatedTask::new(id, name),
+            Creation::KeyReused => return Err(ApiError::reused_key()),
+        },
+    };
+    Ok(web::Json(created))
 }
 
 /// List tasks, or count them.
@@ -187,7 +201,7 @@ async fn update_task(
         content = Option<delete::DeleteTask>,
         description = "An extension, and optional: keys of the target, to give up what the task left open there."
     ),
-    responses((status = 204, description = "The task was deleted."), BodyRefusals)
+    responses((status = 200, description = "The task was deleted. No body."), BodyRefusals)
 )]
 #[delete("/{project_id}/objectstorage/task/{task_id}")]
 async fn delete_task(
@@ -202,7 +216,8 @@ async fn delete_task(
         .service()
         .delete(&of.project, of.id, keys, state.now())
         .await?;
-    Ok(HttpResponse::new(StatusCode::NO_CONTENT))
+    // Not 204: the original's official Go client takes nothing but 200.
+    Ok(HttpResponse::new(StatusCode::OK))
 }
 
 /// List the failed objects of a task.

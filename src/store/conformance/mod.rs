@@ -6,6 +6,7 @@ mod faults;
 mod lifecycle;
 mod lists;
 pub mod model;
+mod once;
 mod orphans;
 mod records;
 mod work;
@@ -28,6 +29,7 @@ pub async fn all(store: &dyn Store) {
     Box::pin(faults::all(store)).await;
     Box::pin(orphans::all(store)).await;
     Box::pin(lists::all(store)).await;
+    Box::pin(once::all(store)).await;
 }
 
 /// A moment.

@@ -10,6 +10,7 @@ mod commit;
 mod error;
 mod ledger;
 mod lists;
+mod once;
 mod orphans;
 mod passes;
 mod rows;
@@ -29,8 +30,8 @@ use async_trait::async_trait;
 pub use self::ledger::Disk;
 use self::ledger::Ledger;
 use super::{
-    Change, ClaimedShard, ClaimedTask, Commit, Committed, Deleted, Ending, Failure, Holder, ListChunk,
-    NewTask, OpenUpload, Orphan, Orphans, ShardScope, Store, Sweep, TaskFilter,
+    Change, ClaimedShard, ClaimedTask, Commit, Committed, CreatedOnce, Deleted, Ending, Failure, Holder,
+    ListChunk, NewTask, OpenUpload, Orphan, Orphans, RequestKey, ShardScope, Store, Sweep, TaskFilter,
 };
 use crate::error::Result;
 use crate::secret::SealedCredentials;
@@ -76,6 +77,10 @@ impl SqliteStore {
 impl Store for SqliteStore {
     async fn create(&self, new: NewTask, now: UnixMillis) -> Result<Task> {
         tasks::create(&self.0, new, now).await
+    }
+
+    async fn create_once(&self, new: NewTask, request: &RequestKey, now: UnixMillis) -> Result<CreatedOnce> {
+        once::create_once(&self.0, new, request, now).await
     }
 
     async fn task(&self, project: &ProjectId, id: TaskId) -> Result<Option<Task>> {

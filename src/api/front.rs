@@ -1,0 +1,65 @@
+//! What HTTP asks of every path, before and behind the routes: HEAD, and errors of static files.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::web::Bytes;
+use actix_web::{Error, ResponseError as _};
+
+use super::docs::SWAGGER_PATH;
+use super::error::ApiError;
+
+/// Middleware that answers HEAD as GET, without the body (RFC 9110, section 9.3.2), and gives a static file that does not
+/// exist the answer of every unknown path.
+///
+/// # Errors
+/// Those of the service behind it.
+pub async fn complete(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let head = request.method() == Method::HEAD;
+    if head {
+        request.head_mut().method = Method::GET;
+    }
+    let mut answer = next.call(request).await?.map_into_boxed_body();
+    let missing = answer.status() == StatusCode::NOT_FOUND;
+    if missing && answer.request().path().starts_with(SWAGGER_PATH) {
+        answer = answer.into_response(ApiError::unknown_path().error_response());
+    }
+    Ok(if head { without_body(answer) } else { answer })
+}
+
+/// The answer with the length of its body, and no body.
+fn without_body(answer: ServiceResponse) -> ServiceResponse {
+    answer.map_body(|head, body| {
+        if let BodySize::Sized(length) = body.size() {
+            // actix-http leaves the body out by itself, but only while no other request was read in the meantime.
+            head.headers_mut()
+                .insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+            head.no_chunking(true);
+        }
+        BoxBody::new(NoBody)
+    })
+}
+
+/// A body without bytes that leaves a length which stands in the headers as it is.
+struct NoBody;
+
+impl MessageBody for NoBody {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        Poll::Ready(None)
+    }
+}

@@ -4,6 +4,7 @@
 //! forbidden addresses are dropped, and the connection goes to one of the rest, so no second resolution can slip in
 //! between. Redirects are not followed and no proxy is used.
 
+mod peer;
 mod policy;
 mod tls;
 
@@ -30,6 +31,7 @@ use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 use tower_service::Service;
 
+use self::peer::Peer;
 pub use self::policy::{NetworkPolicy, Refused, Scheme};
 pub use self::tls::Authorities;
 use self::tls::TlsUnusable;
@@ -113,14 +115,13 @@ impl HttpClient {
     /// of connecting.
     ///
     /// # Errors
-    /// `Forbidden` where the policy refuses the host, or its certificate is not good (never worth a retry), `Timeout` when
+    /// `Forbidden` where the policy refuses the host, its certificate is not good, or it speaks no TLS where the address says
+    /// `https` (never worth a retry), `Timeout` when
     /// connecting took too long, `Unsupported` for an answer with oversized headers, `Unavailable` otherwise. An error of the request's body is in the chain of sources.
     pub async fn request(&self, request: Request<RequestBody>) -> Result<Response<Incoming>> {
-        let authority = request.uri().authority().cloned();
-        self.client.request(request).await.map_err(|error| {
-            let host = authority.as_ref().map_or("the host", |a| a.host());
-            translate(host, error)
-        })
+        let uri = request.uri().clone();
+        let answer = self.client.request(request).await;
+        answer.map_err(|error| translate(&Peer::of(&uri), error))
     }
 }
 
@@ -144,7 +145,8 @@ fn cause<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Opti
     None
 }
 
-fn translate(host: &str, error: ClientError) -> Error {
+fn translate(peer: &Peer, error: ClientError) -> Error {
+    let host = &peer.host;
     let io_kind = cause::<io::Error>(&error).map(io::Error::kind);
     let (kind, message) = if cause::<Refused>(&error).is_some() {
         let text = format!(
@@ -158,20 +160,28 @@ fn translate(host: &str, error: ClientError) -> Error {
     } else if let Some(rustls::Error::InvalidCertificate(reason)) = cause::<rustls::Error>(&error) {
         let error = Error::new(ErrorKind::Forbidden, tls::refused(host, reason));
         return error.with_code("CertificateRefused");
+    } else if let Some(rustls::Error::InvalidMessage(_)) = cause::<rustls::Error>(&error)
+        && error.is_connect()
+    {
+        // Not a fault that passes: something else than TLS came back.
+        let error = Error::new(ErrorKind::Forbidden, peer.speaks_no_tls());
+        return error.with_code("TlsNotSpoken");
     } else if cause::<TooSlow>(&error).is_some() || io_kind == Some(io::ErrorKind::TimedOut) {
         (ErrorKind::Timeout, format!("connecting to {host} took too long"))
     } else if cause::<Unresolved>(&error).is_some() {
         let text = format!("the name {host} cannot be resolved");
         (ErrorKind::Unavailable, text)
     } else if error.is_connect() && io_kind == Some(io::ErrorKind::ConnectionRefused) {
-        (ErrorKind::Unavailable, format!("{host} refuses the connection"))
+        let text = format!("{host} refuses the connection on port {}", peer.port());
+        (ErrorKind::Unavailable, text)
     } else if error.is_connect() {
-        (ErrorKind::Unavailable, format!("cannot connect to {host}"))
+        let text = format!("cannot connect to {host} on port {}", peer.port());
+        (ErrorKind::Unavailable, text)
     } else if cause::<hyper::Error>(&error).is_some_and(hyper::Error::is_parse_too_large) {
         let text = format!("the headers of an answer of {host} are too large");
         (ErrorKind::Unsupported, text)
     } else if cause::<hyper::Error>(&error).is_some_and(hyper::Error::is_parse) {
-        (ErrorKind::Unavailable, format!("{host} did not answer in HTTP"))
+        (ErrorKind::Unavailable, peer.speaks_no_http())
     } else {
         (ErrorKind::Unavailable, format!("the connection to {host} broke"))
     };

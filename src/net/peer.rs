@@ -43,6 +43,16 @@ impl Peer {
         )
     }
 
+    /// What may be wrong when the other side ended the connection before TLS stood.
+    pub(super) fn hung_up(&self) -> String {
+        format!(
+            "{} ended the connection on port {} before TLS was agreed on; if that port speaks plain HTTP, write http:// in \
+             the endpoint, as in http://{self}",
+            self.host,
+            self.port()
+        )
+    }
+
     /// What to do when `http` was perhaps meant for a port that speaks TLS.
     pub(super) fn speaks_no_http(&self) -> String {
         let advice = match self.scheme {

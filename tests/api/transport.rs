@@ -92,6 +92,28 @@ async fn unknown_paths_are_404_and_wrong_methods_405_with_allow() {
     }
 }
 
+/// As the original's official Go client does when it shows and deletes tasks.
+#[tokio::test]
+async fn the_project_may_be_named_twice() {
+    let api = with(State::Paused).await;
+    let doubled = format!("/v1/{PROJECT}/{PROJECT}/objectstorage{}", path());
+    let plain = send(api.request(Method::GET, &task_path())).await.fine();
+    assert_eq!(send(api.request(Method::GET, &doubled)).await.fine(), plain);
+    send(api.bare(Method::GET, &doubled))
+        .await
+        .refused(401, "OMS.0068");
+    let other = format!("/v1/{PROJECT}/other/objectstorage{}", path());
+    send(api.request(Method::GET, &other))
+        .await
+        .refused(404, "OMS.1009");
+    let deleted = api
+        .request(Method::DELETE, &doubled)
+        .header("Content-Type", "application/json")
+        .header("X-Language", "en-us");
+    let reply = send(deleted).await;
+    assert_eq!((reply.status.as_u16(), reply.text.as_str()), (200, ""));
+}
+
 #[tokio::test]
 async fn bodies_are_json_and_at_most_a_mebibyte() {
     let api = with(State::Paused).await;

@@ -8,8 +8,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::path::PathItem;
 
-use super::docs::SWAGGER_PATH;
 use super::error::ApiError;
+use super::swagger;
 
 /// The path templates that exist, each with its methods.
 #[derive(Clone, Debug)]
@@ -82,7 +82,7 @@ fn matches(template: &str, path: &str) -> bool {
 pub async fn fallback(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let templates = request.app_data::<web::Data<Templates>>();
     // Only a GET of a file that does not exist comes this far; what else is wrong with a page is the method.
-    if request.path().starts_with(SWAGGER_PATH) && request.method() != Method::GET {
+    if request.path().starts_with(swagger::PATH) && request.method() != Method::GET {
         return Err(ApiError::wrong_method("GET, HEAD".to_owned()));
     }
     Err(

@@ -1,22 +1,18 @@
-//! What HTTP asks of every path, before and behind the routes: HEAD, and errors of static files.
+//! What holds for every path, before and behind the routes: HEAD, and the paths of an old client.
 
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use actix_web::Error;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::http::{Method, StatusCode, Uri};
+use actix_web::http::{Method, Uri};
 use actix_web::middleware::Next;
 use actix_web::web::Bytes;
-use actix_web::{Error, ResponseError as _};
 
-use super::docs::SWAGGER_PATH;
-use super::error::ApiError;
-
-/// Middleware that answers HEAD as GET, without the body (RFC 9110, section 9.3.2), takes the paths of an old client, and
-/// gives a static file that does not exist the answer of every unknown path.
+/// Middleware that answers HEAD as GET, without the body (RFC 9110, section 9.3.2), and takes the paths of an old client.
 ///
 /// # Errors
 /// Those of the service behind it.
@@ -32,11 +28,7 @@ pub async fn complete(
         request.match_info_mut().get_mut().update(&uri);
         request.head_mut().uri = uri;
     }
-    let mut answer = next.call(request).await?.map_into_boxed_body();
-    let missing = answer.status() == StatusCode::NOT_FOUND;
-    if missing && answer.request().path().starts_with(SWAGGER_PATH) {
-        answer = answer.into_response(ApiError::unknown_path().error_response());
-    }
+    let answer = next.call(request).await?.map_into_boxed_body();
     Ok(if head { without_body(answer) } else { answer })
 }
 

@@ -9,6 +9,7 @@ use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
+use super::codes;
 use crate::error::{Error, Result};
 
 /// Name of the header.
@@ -38,7 +39,7 @@ pub fn key(headers: &HeaderMap) -> Result<Option<String>> {
 }
 
 fn refused(what: &str) -> Error {
-    Error::invalid(format!("the header {HEADER} {what}")).with_code("OMS.0064")
+    Error::invalid(format!("the header {HEADER} {what}")).with_code(codes::INVALID_VALUE)
 }
 
 /// The header in the document.

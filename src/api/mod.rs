@@ -3,8 +3,11 @@
 //! Handlers take a request apart, make one call of [`TaskService`], and put the answer together; they decide nothing.
 //! The types of the wire stay in here.
 
+pub mod answers;
+pub mod assets;
 pub mod auth;
 pub mod closing;
+pub mod codes;
 pub mod cors;
 pub mod docs;
 pub mod error;
@@ -16,6 +19,7 @@ pub mod idempotency;
 pub mod json;
 pub mod query;
 mod server;
+pub mod swagger;
 pub mod track;
 pub mod v1;
 
@@ -123,19 +127,19 @@ pub fn app(
         .openapi(docs::base())
         .service(v1::scope())
         .split_for_parts();
-    let others = [health::PATHS, docs::PATHS].concat();
+    let others = [health::PATHS, docs::PATHS, swagger::PATHS].concat();
     let templates = fallback::Templates::new(&document, &others);
-    let text = docs::DocumentText(docs::document_v1_json());
+    let served = docs::ServedDocument::new();
     let page = |path: &'static str| web::resource(path).guard(guard::Get());
     app.app_data(web::Data::new(state))
         .app_data(web::Data::new(templates))
-        .app_data(web::Data::new(text))
+        .app_data(web::Data::new(served))
         .service(page("/livez").to(health::livez))
         .service(page("/readyz").to(health::readyz))
         .service(page(docs::V1_PATH).to(docs::v1_json))
-        .service(page("/").to(docs::to_swagger_ui))
-        .service(page("/swagger-ui").to(docs::to_swagger_ui))
-        .service(docs::swagger_ui())
+        .service(page("/").to(swagger::redirect))
+        .service(page("/swagger-ui").to(swagger::redirect))
+        .service(page(swagger::FILES).to(swagger::file))
         .default_service(web::to(fallback::fallback))
         .wrap(from_fn(front::complete))
         .wrap(from_fn(cors::cors))

@@ -4,13 +4,17 @@ use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
 
-use super::{TaskService, check_cdn_key};
+use super::TaskService;
+use super::place::{check_cdn_key, place};
+use super::refusal::too_many_waiting;
 use crate::dispatch::Message;
+#[expect(unused_imports, reason = "named in the documentation")]
+use crate::error::Rule;
 use crate::error::{ErrorKind, Result};
 use crate::object::clouds::Side;
 use crate::secret::Credentials;
 use crate::store::{CreatedOnce, NewTask, RequestKey};
-use crate::task::spec::{Addressing, Cdn, Cloud, Endpoint, EndpointOrigin, Notification, Place, Scope};
+use crate::task::spec::{Cdn, Cloud, Notification, Payer, Scope};
 use crate::task::{BandwidthPolicy, CopyRules, Key, ProjectId, Task, TaskId, TaskSpec, UnixMillis};
 
 /// A bucket as a request names it: the endpoint may be left to the region catalogue.
@@ -26,6 +30,8 @@ pub struct PlaceRequest {
     pub endpoint: Option<String>,
     /// Tencent's account number.
     pub app_id: Option<String>,
+    /// Who pays for the requests.
+    pub payer: Payer,
 }
 
 /// A task to create. Lengths and forms of single fields were checked where they were read; the rest is checked here.
@@ -95,10 +101,11 @@ impl TaskService {
     /// Creates a task, which begins by itself.
     ///
     /// # Errors
-    /// OMS.0079/0080 for a region or endpoint that is not known or allowed, OMS.1032 for a missing CDN key; those of
+    /// [`Rule::TooManyWaiting`] when too many tasks of the project wait; those of
+    /// [`Catalogue::resolve`](crate::object::clouds::Catalogue::resolve); [`Rule::CdnKey`]; those of
     /// [`TaskSpec::validate`].
     pub async fn create(&self, project: &ProjectId, order: CreateTask, now: UnixMillis) -> Result<Task> {
-        let prepared = self.prepare(order, now)?;
+        let prepared = self.prepare(project, order, now).await?;
         let mut ids = 1;
         let task = loop {
             let new = self.numbered(&prepared, project, now)?;
@@ -124,7 +131,7 @@ impl TaskService {
         body: &[u8],
         now: UnixMillis,
     ) -> Result<Creation> {
-        let prepared = self.prepare(order, now)?;
+        let prepared = self.prepare(project, order, now).await?;
         let request = RequestKey {
             key,
             fingerprint: self.sealer.fingerprint("create", body),
@@ -156,9 +163,13 @@ impl TaskService {
     }
 
     /// Checks what single fields do not say.
-    fn prepare(&self, order: CreateTask, now: UnixMillis) -> Result<Prepared> {
-        let source = self.place(order.source, Side::Source)?;
-        let target = self.place(order.target, Side::Target)?;
+    async fn prepare(&self, project: &ProjectId, order: CreateTask, now: UnixMillis) -> Result<Prepared> {
+        // Two that come at the same moment may both be the last: it is a bound for what piles up, and need not be exact.
+        if self.store.waiting(project).await? >= self.most_waiting {
+            return Err(too_many_waiting(self.most_waiting));
+        }
+        let source = place(&self.catalogue, order.source, Side::Source)?;
+        let target = place(&self.catalogue, order.target, Side::Target)?;
         let from = if source.bucket.is_empty() {
             source.cloud.name()
         } else {
@@ -206,35 +217,6 @@ impl TaskService {
             spec: prepared.spec.clone(),
             bandwidth: prepared.bandwidth.clone(),
             credentials: self.sealer.seal(id.get(), &prepared.credentials)?,
-        })
-    }
-
-    fn place(&self, request: PlaceRequest, side: Side) -> Result<Place> {
-        let endpoint = match request.cloud {
-            // Every address of a list says for itself where it is.
-            Cloud::UrlSource => Endpoint {
-                url: String::new(),
-                addressing: Addressing::Path,
-                origin: EndpointOrigin::Catalogue,
-            },
-            cloud => {
-                let endpoint = request.endpoint.as_deref();
-                self.catalogue.resolve(side, cloud, &request.region, endpoint)?
-            }
-        };
-        let PlaceRequest {
-            cloud,
-            region,
-            bucket,
-            endpoint: _,
-            app_id,
-        } = request;
-        Ok(Place {
-            cloud,
-            region,
-            bucket,
-            endpoint,
-            app_id,
         })
     }
 }

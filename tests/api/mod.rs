@@ -6,6 +6,7 @@ mod create;
 mod delete;
 mod idempotency;
 mod list;
+mod pages;
 mod secrets;
 mod show;
 mod transport;

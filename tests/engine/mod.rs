@@ -3,6 +3,7 @@
 mod cdn;
 mod copy;
 mod lists;
+mod preflight;
 mod proofs;
 mod report;
 mod rules;

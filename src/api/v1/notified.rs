@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::rules;
+use crate::api::codes;
 use crate::api::json::Node;
 use crate::error::{Error, Result};
 use crate::task::spec::Notification;
@@ -56,7 +57,7 @@ impl SmnInfo {
         rules::length("smnInfo.topicUrn", &topic_urn, 1..=255)?;
         if !(1..=2).contains(&trigger_conditions.len()) {
             let text = "smnInfo.triggerConditions must have 1 or 2 entries";
-            return Err(Error::invalid(text).with_code("OMS.0064"));
+            return Err(Error::invalid(text).with_code(codes::INVALID_VALUE));
         }
         let triggers = trigger_conditions.into_iter().map(|trigger| match trigger {
             Trigger::Success => "SUCCESS".to_owned(),
@@ -112,7 +113,7 @@ impl SmnResult {
     pub fn not_sent() -> Self {
         Self {
             notify_result: false,
-            notify_error_message: "OMS.0156".to_owned(),
+            notify_error_message: codes::NOT_NOTIFIED.to_owned(),
             topic_name: String::new(),
         }
     }

@@ -12,11 +12,12 @@ use super::cloud::{CloudName, TargetCloud};
 use super::create::optional_secret;
 use super::listed::{ListFile, Naming, mismatch, no_keys, nowhere, required};
 use super::rules;
+use crate::api::codes;
 use crate::error::{Error, Result};
 use crate::secret::{KeyPair, Secret};
 use crate::service::PlaceRequest;
 use crate::task::Key;
-use crate::task::spec::{Cloud, Scope};
+use crate::task::spec::{Cloud, Payer, Scope};
 
 /// Most names in one task.
 const MAX_NAMES: usize = 10_000;
@@ -111,8 +112,8 @@ pub struct SourceNode {
     app_id: Option<String>,
     /// Whose store it is; `Aliyun` when it is not given or empty.
     cloud_type: Option<CloudName>,
-    /// An extension: address of the store, `http[s]://host[:port]`, for any S3-compatible store. Without it, the region
-    /// catalogue knows the address.
+    /// An extension: address of the store, `http[s]://host[:port][/path]`, for any S3-compatible store. Without it, the
+    /// region catalogue knows the address.
     #[schema(min_length = 1, max_length = 255, examples("https://s3.example.com"), extensions(("x-oms-extension" = json!(true))))]
     endpoint: Option<String>,
 }
@@ -145,8 +146,8 @@ pub struct TargetNode {
     bucket: String,
     /// Whose store it is; `HuaweiCloud` when it is not given or empty.
     cloud_type: Option<TargetCloud>,
-    /// An extension: address of the store, `http[s]://host[:port]`, for any S3-compatible store. Without it, the region
-    /// catalogue knows the address.
+    /// An extension: address of the store, `http[s]://host[:port][/path]`, for any S3-compatible store. Without it, the
+    /// region catalogue knows the address.
     #[schema(min_length = 1, max_length = 255, examples("https://s3.example.com"), extensions(("x-oms-extension" = json!(true))))]
     endpoint: Option<String>,
 }
@@ -186,7 +187,7 @@ impl SourceNode {
         let ak = required("src_node.ak", ak)?;
         let sk = required("src_node.sk", sk)?;
         let bucket = required("src_node.bucket", bucket)?;
-        check_place("src_node", "OMS.0057", &region, &bucket, endpoint.as_deref())?;
+        check_place("src_node", codes::SOURCE, &region, &bucket, endpoint.as_deref())?;
         let keys = key_pair("src_node.", ["ak", "sk"], ak, sk)?;
         if let Some(app_id) = &app_id {
             rules::length("src_node.app_id", app_id, 1..=64)?;
@@ -214,6 +215,7 @@ impl SourceNode {
             bucket,
             endpoint,
             app_id,
+            payer: Payer::Owner,
         };
         Ok((place, keys, scope))
     }
@@ -234,7 +236,7 @@ impl TargetNode {
             cloud_type,
             endpoint,
         } = self;
-        check_place("dst_node", "OMS.0058", &region, &bucket, endpoint.as_deref())?;
+        check_place("dst_node", codes::TARGET, &region, &bucket, endpoint.as_deref())?;
         let keys = key_pair("dst_node.", ["ak", "sk"], ak, sk)?;
         let prefix = object_key.unwrap_or_default();
         rules::length("dst_node.object_key", &prefix, 0..=Key::MAX_LEN)?;
@@ -246,6 +248,7 @@ impl TargetNode {
             bucket,
             endpoint,
             app_id: None,
+            payer: Payer::Owner,
         };
         Ok((place, keys, prefix))
     }
@@ -312,14 +315,14 @@ fn names(given: Option<ObjectKey>) -> Result<Vec<Key>> {
         Some(ObjectKey::Keys(ObjectKeys { path, keys })) => {
             if path.is_some_and(|path| !is_whole_bucket(&path)) {
                 let text = format!("{FIELD}.path must be empty or /");
-                return Err(Error::invalid(text).with_code("OMS.0057"));
+                return Err(Error::invalid(text).with_code(codes::SOURCE));
             }
             keys
         }
     };
     if keys.is_empty() || keys.len() > MAX_NAMES {
         let text = format!("{FIELD}.keys must have 1 to {MAX_NAMES} entries");
-        return Err(Error::invalid(text).with_code("OMS.0057"));
+        return Err(Error::invalid(text).with_code(codes::SOURCE));
     }
     if let [only] = keys.as_slice()
         && is_whole_bucket(only)
@@ -343,7 +346,7 @@ fn is_whole_bucket(name: &str) -> bool {
 pub(super) fn named(field: &str, name: &str) -> Result<Key> {
     if name.len() > Key::MAX_LEN {
         let text = format!("{field} must have at most {} bytes in UTF-8", Key::MAX_LEN);
-        return Err(Error::invalid(text).with_code("OMS.0057"));
+        return Err(Error::invalid(text).with_code(codes::SOURCE));
     }
     Ok(Key::from(name))
 }

@@ -120,7 +120,7 @@ impl TaskService {
     /// One task with all that is known of it.
     ///
     /// # Errors
-    /// OMS.0053 when the project has no such task.
+    /// [`Rule::UnknownTask`].
     pub async fn detail(&self, project: &ProjectId, id: TaskId) -> Result<TaskDetail> {
         let task = self.show(project, id).await?;
         let warnings = self.store.warnings(id).await?;

@@ -529,3 +529,35 @@ fn the_start_table_is_that_of_the_readme() {
     let description = update["description"].as_str().unwrap();
     assert!(description.contains(&table.join("\n")), "{description}");
 }
+
+/// What a page offers as a request is taken as it is.
+#[tokio::test]
+async fn every_example_of_a_request_is_accepted() {
+    let document = document();
+    let mut sent = 0;
+    for (path, method, operation) in operations(&document) {
+        let Some(content) = operation
+            .get("requestBody")
+            .map(|body| &body["content"]["application/json"])
+        else {
+            continue;
+        };
+        let named = content["examples"].as_object().into_iter().flatten();
+        let schema = super::resolve(&document, &content["schema"]);
+        let unnamed = schema["examples"].as_array().into_iter().flatten();
+        for example in named.map(|(_, example)| &example["value"]).chain(unnamed) {
+            let running = example["operation"] == "stop";
+            let api = TestApi::new().await;
+            api.ledger
+                .put(in_state(if running { State::Running } else { State::Paused }));
+            let path = path
+                .replace("{project_id}", PROJECT)
+                .replace("{task_id}", &ID.to_string());
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            let reply = send(api.request(method, &path).json(example)).await;
+            assert!(reply.status.is_success(), "{example}: {reply:?}");
+            sent += 1;
+        }
+    }
+    assert!(sent >= 6, "{sent}");
+}

@@ -305,6 +305,9 @@ impl Store for TestLedger {
     async fn at_rest(&self) -> Result<()> {
         unreachable!("no worker")
     }
+    async fn forget_failures(&self, _: TaskId, _: i64) -> Result<Tidied> {
+        unreachable!("no worker")
+    }
     async fn tidy(&self) -> Result<Tidied> {
         unreachable!("no worker")
     }

@@ -92,7 +92,7 @@ pub(super) async fn start(
 async fn has_failures(tx: &mut Tx, id: TaskId) -> Result<Change<()>> {
     let row = sqlx::query(
         "SELECT EXISTS (SELECT 1 FROM passes p JOIN tasks t ON t.id = p.task_id AND t.pass = p.number \
-         WHERE t.id = ?1 AND (p.finished = 1 OR p.kind = 'failed')) AS complete, \
+         WHERE t.id = ?1 AND t.forgetting = 0 AND (p.finished = 1 OR p.kind = 'failed')) AS complete, \
          EXISTS (SELECT 1 FROM failures WHERE task_id = ?1) AS recorded",
     )
     .bind(id.get())

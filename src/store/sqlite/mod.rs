@@ -206,6 +206,10 @@ impl Store for SqliteStore {
         passes::open_pass(&self.0, id, attempt, kind, shards, now).await
     }
 
+    async fn forget_failures(&self, id: TaskId, attempt: i64) -> Result<Tidied> {
+        tidy::forget_failures(&self.0, id, attempt).await
+    }
+
     async fn claim_shard(&self, id: TaskId, attempt: i64) -> Result<Option<ClaimedShard>> {
         passes::claim_shard(&self.0, id, attempt).await
     }

@@ -19,6 +19,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use super::*;
 use crate::error::ErrorKind;
 use crate::net::NetworkPolicy;
+use crate::object::pace::MinimumRate;
 use crate::object::{NewObject, Object, ObjectStore, WriteIf};
 use crate::secret::Secret;
 use crate::task::UnixMillis;
@@ -42,6 +43,10 @@ fn options(url: String, keys: (&str, &str)) -> S3Options {
         answer: Duration::from_millis(400),
         complete: Duration::from_millis(400),
         stall: Duration::from_millis(400),
+        rate: MinimumRate {
+            bytes_per_second: 512,
+            grace: Duration::from_millis(400),
+        },
         drain: u32::MAX,
         ..Timeouts::default()
     };

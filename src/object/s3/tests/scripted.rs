@@ -327,3 +327,36 @@ async fn no_value_of_ours_breaks_a_header() {
         );
     }
 }
+
+/// Over a socket, from a store and from a plain web server: bodies and documents that drip for ever, each byte of which
+/// comes before the time limit for silence.
+#[tokio::test]
+async fn what_drips_for_ever_is_ended_everywhere() {
+    let (listener, store) = bound().await;
+    let address = format!("http://{}/object", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                head(&mut stream).await;
+                let start = "HTTP/1.1 200 OK\r\nETag: \"t\"\r\nContent-Length: 100000\r\n\r\n<";
+                let mut piece = start.as_bytes();
+                // Until the client hangs up, which it has to.
+                while stream.write_all(piece).await.is_ok() {
+                    piece = b" ";
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            });
+        }
+    });
+    let key = Key::from("k");
+    let object = store.get(&key, Portion::Whole, None).await.unwrap();
+    assert_eq!(kind(object.body.collect().await), ErrorKind::Timeout);
+    assert_eq!(kind(store.list(b"", &ListFrom::Start).await), ErrorKind::Timeout);
+    assert_eq!(kind(store.tags(&key).await), ErrorKind::Timeout);
+    let policy = NetworkPolicy::new(vec!["127.0.0.0/8".parse().unwrap()]);
+    let reader = crate::object::http::HttpReader::new(HttpClient::new(policy), store.timeouts);
+    let object = reader.get(&address, Portion::Whole, None).await.unwrap();
+    assert_eq!(kind(object.body.collect().await), ErrorKind::Timeout);
+    server.abort();
+}

@@ -13,7 +13,7 @@ use super::{
     Body, CopySource, ETag, ListFrom, ListPage, NewObject, Object, ObjectInfo, ObjectStore, Part, Portion,
     SharedStore, Tags, UploadId, WriteIf, Written,
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, counted};
 use crate::secret::{KeyPair, Secret};
 use crate::task::spec::Cdn;
 use crate::task::{Clock, Key};
@@ -138,8 +138,10 @@ impl Behind {
         let older = told > 0 && told.div_euclid(1000) < info.last_modified.0.div_euclid(1000);
         if served != size || older || other_sum {
             let text = format!(
-                "the CDN serves {served} bytes{}, the source has {size} bytes: it is stale, or changes the content",
+                "the CDN serves {}{}, the source has {}: it is stale, or changes the content",
+                counted(served, "byte", "bytes"),
                 if older { " of an older version" } else { "" },
+                counted(size, "byte", "bytes"),
             );
             return Err(Error::new(ErrorKind::Conflict, text).with_code("COMPARE_SRC_AND_CDN_FAILURE"));
         }

@@ -14,6 +14,7 @@
 pub mod conformance;
 mod failure;
 mod json;
+pub mod once;
 mod orphan;
 mod pending;
 pub mod sqlite;
@@ -23,6 +24,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 
 pub use self::failure::{Failure, MOST_FAILURES};
+pub use self::once::{CreatedOnce, RequestKey};
 pub use self::orphan::{Deleted, Holder, Orphan, OrphanKeys, Orphans, Sweep};
 pub use self::pending::{Control, PROJECTS_AT_ONCE, Pending, RUNNING_AT_ONCE, TASKS_AT_ONCE, Tidied};
 use crate::error::Result;
@@ -193,6 +195,9 @@ pub trait Store: Send + Sync {
 
     /// Inserts a task in [`State::Waiting`].
     async fn create(&self, new: NewTask, now: UnixMillis) -> Result<Task>;
+    /// Inserts a task as [`Store::create`] does, unless `request` was used in the project within [`once::KEY_LIFETIME`]
+    /// before `now`. The key is kept in the same transaction as the task.
+    async fn create_once(&self, new: NewTask, request: &RequestKey, now: UnixMillis) -> Result<CreatedOnce>;
     /// A task of a project.
     async fn task(&self, project: &ProjectId, id: TaskId) -> Result<Option<Task>>;
     /// Tasks of a project, newest first.

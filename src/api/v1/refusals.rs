@@ -71,7 +71,7 @@ macro_rules! operations {
 
 operations! {
     /// Of `create_task`.
-    Create: [Always, Ledger, Body], [
+    Create: [Always, Ledger, Key, Body], [
         (codes::INVALID_FORMAT, "thread_num must be an integer"),
         (codes::SOURCE, "src_node.bucket must consist of letters, digits, '.', '_' and '-'"),
         (codes::TARGET, "dst_node.endpoint must have the form http[s]://host[:port]"),

@@ -150,6 +150,7 @@ fn our_own_fields_are_marked() {
     let wanted = [
         "CreateTask.consistency_check",
         "CreateTask.dst_storage_policy",
+        "CreateTask.enable_requester_pays",
         "CreateTask.enable_success_and_skip_recording",
         "CreateTask.minimum_proof",
         "CreateTask.object_overwrite_mode",
@@ -157,6 +158,7 @@ fn our_own_fields_are_marked() {
         "SourceNode.endpoint",
         "TargetNode.endpoint",
         "Task.copy_rules",
+        "Task.enable_requester_pays",
         "Task.enable_success_and_skip_recording",
         "Task.gone_num",
         "Task.not_carried",

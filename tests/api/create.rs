@@ -219,6 +219,8 @@ async fn what_is_optional_may_be_left_out_or_null() {
         ("description", json!("")),
         ("description", json!("说".repeat(255))),
         ("src_node/endpoint", json!("http://127.0.0.1:9000")),
+        ("dst_node/endpoint", json!("http://127.0.0.1:9000/storage/v1/s3")),
+        ("enable_requester_pays", json!(true)),
     ] {
         api.post("/task", &set(create_body(), field, value)).await.fine();
     }
@@ -354,7 +356,7 @@ async fn bad_orders_are_refused_with_the_field_and_create_nothing() {
         ),
         (
             "dst_node/endpoint",
-            json!("http://h/path"),
+            json!("http://h/path?query"),
             "OMS.0058",
             "dst_node.endpoint",
         ),

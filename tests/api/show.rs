@@ -115,6 +115,7 @@ async fn every_field_of_the_reference_is_there_from_the_beginning() {
         "enable_failed_object_recording": true,
         "failed_object_record": "{\"result\":false,\"list_file_key\":\"\",\"errorCode\":\"\"}",
         "enable_success_and_skip_recording": true,
+        "enable_requester_pays": false,
         "bandwidth_policy": [], "warnings": []
     });
     assert_eq!(task, expected);

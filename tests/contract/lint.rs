@@ -174,6 +174,7 @@ fn our_own_fields_are_marked() {
     let wanted = [
         "CreateTask.consistency_check",
         "CreateTask.dst_storage_policy",
+        "CreateTask.enable_requester_pays",
         "CreateTask.enable_success_and_skip_recording",
         "CreateTask.minimum_proof",
         "CreateTask.object_overwrite_mode",
@@ -182,6 +183,7 @@ fn our_own_fields_are_marked() {
         "TargetNode.endpoint",
         "Task.copy_rules",
         "Task.create_time",
+        "Task.enable_requester_pays",
         "Task.enable_success_and_skip_recording",
         "Task.end_time",
         "Task.gone_num",

@@ -8,6 +8,7 @@ mod pace;
 mod plus;
 mod sandbox;
 mod scripted;
+mod server;
 
 use std::time::Duration;
 

@@ -4,8 +4,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 
-use super::PlusMeans;
-use super::listing::decode_into;
+use super::names::{Spelling, unspell};
 use super::xml::{Cursor, Element, malformed};
 use crate::error::Result;
 use crate::object::{ETag, Part, Tags, UploadId};
@@ -157,9 +156,11 @@ pub(super) fn uploads(body: &[u8], key: &[u8]) -> Result<Vec<UploadId>> {
         let mut is_key = text.as_bytes() == key;
         if encoded {
             // All keys begin with the prefix that was asked for, so that only one reading of a `+` can give the key.
-            for plus in [PlusMeans::Space, PlusMeans::Plus] {
+            for spelling in [Spelling::Form, Spelling::Path] {
                 let mut decoded = Vec::new();
-                decode_into(&text, plus, &mut decoded)?;
+                if !unspell(text.as_bytes(), spelling, &mut decoded) {
+                    return Err(malformed("a key is not url-encoded"));
+                }
                 is_key |= decoded == key;
             }
         }

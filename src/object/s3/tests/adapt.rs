@@ -194,10 +194,10 @@ async fn a_store_that_refuses_paths_is_addressed_by_host() {
         }))
         .await;
         let store = S3Store::new(server.options()).unwrap();
-        let error = store.list(b"", &ListFrom::Start).await.unwrap_err();
+        let error = list(&store, "", ListFrom::Start).await.unwrap_err();
         assert_eq!((error.kind(), error.code()), (ErrorKind::Unavailable, Some(code)));
         assert_eq!(error.retry_after(), Some(Duration::ZERO));
-        store.list(b"", &ListFrom::Start).await.unwrap();
+        list(&store, "", ListFrom::Start).await.unwrap();
         written(&store, &NewObject::default()).await.unwrap();
         assert_eq!(server.take().len(), 3, "it is learnt once");
 
@@ -216,7 +216,7 @@ async fn a_store_that_refuses_paths_is_addressed_by_host() {
         options.endpoint.origin = EndpointOrigin::Catalogue;
         let store = S3Store::new(options).unwrap();
         assert_ne!(
-            kind(store.list(b"", &ListFrom::Start).await),
+            kind(list(&store, "", ListFrom::Start).await),
             ErrorKind::Unavailable
         );
     }
@@ -232,10 +232,10 @@ async fn the_words_of_a_store_stay_when_the_other_address_leads_nowhere() {
     options.endpoint.url = options.endpoint.url.replace("127.0.0.1", "localhost");
     let store = S3Store::new(options).unwrap();
     assert_eq!(
-        kind(store.list(b"", &ListFrom::Start).await),
+        kind(list(&store, "", ListFrom::Start).await),
         ErrorKind::Unavailable
     );
-    let error = store.list(b"", &ListFrom::Start).await.unwrap_err();
+    let error = list(&store, "", ListFrom::Start).await.unwrap_err();
     // Some resolvers answer for every name below `localhost`; the store then refuses with the same words.
     assert!(error.message().contains("use the other"), "{error}");
 }
@@ -296,13 +296,13 @@ async fn a_requester_that_pays_says_so_in_every_request_and_signs_it() {
     let mut options = server.options();
     let owner = S3Store::new(options.clone()).unwrap();
     assert_eq!(
-        kind(owner.list(b"", &ListFrom::Start).await),
+        kind(list(&owner, "", ListFrom::Start).await),
         ErrorKind::PermissionDenied
     );
     options.payer = Payer::Requester;
     let store = S3Store::new(options).unwrap();
     let key = Key::from("k");
-    store.list(b"", &ListFrom::Start).await.unwrap();
+    list(&store, "", ListFrom::Start).await.unwrap();
     store.head(&key, None).await.unwrap();
     store.get(&key, Portion::Whole, None).await.unwrap();
     store.get(&key, Portion::Part(1), None).await.err();
@@ -326,7 +326,7 @@ async fn an_endpoint_with_a_path_is_addressed_and_signed_below_it() {
     for slash in ["", "/"] {
         options.endpoint.url = format!("{}/storage/v1/s3{slash}", server.url);
         let store = S3Store::new(options.clone()).unwrap();
-        store.list(b"a//b", &ListFrom::Start).await.unwrap();
+        list(&store, "a//b", ListFrom::Start).await.unwrap();
         store.delete(&Key::from("a//../b")).await.unwrap();
         written(&store, &NewObject::default()).await.unwrap();
         assert!(

@@ -4,8 +4,8 @@
 mod adapt;
 mod encryption;
 mod failures;
+mod names;
 mod pace;
-mod plus;
 mod sandbox;
 mod scripted;
 mod server;
@@ -21,7 +21,7 @@ use super::*;
 use crate::error::ErrorKind;
 use crate::net::NetworkPolicy;
 use crate::object::pace::MinimumRate;
-use crate::object::{NewObject, Object, ObjectStore, WriteIf};
+use crate::object::{ListFrom, ListQuery, Listed, NewObject, Object, ObjectStore, PageFacts, WriteIf};
 use crate::secret::Secret;
 use crate::task::UnixMillis;
 use crate::task::spec::{Addressing, EndpointOrigin};
@@ -89,6 +89,18 @@ async fn read(object: Object) -> Result<Bytes> {
         .collect()
         .await
         .map(http_body_util::Collected::to_bytes)
+}
+
+/// A page of a listing as the store gives it, unjudged.
+async fn list(store: &S3Store, prefix: &str, from: ListFrom) -> Result<(Vec<Listed>, PageFacts)> {
+    let query = ListQuery {
+        prefix: Key::from(prefix),
+        from,
+        version: store.list_version(),
+    };
+    let mut found = Vec::new();
+    let facts = store.list(&query, &mut found).await?;
+    Ok((found, facts))
 }
 
 fn kind<T>(result: Result<T>) -> ErrorKind {

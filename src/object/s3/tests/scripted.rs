@@ -354,7 +354,7 @@ async fn what_drips_for_ever_is_ended_everywhere() {
     let key = Key::from("k");
     let object = store.get(&key, Portion::Whole, None).await.unwrap();
     assert_eq!(kind(object.body.collect().await), ErrorKind::Timeout);
-    assert_eq!(kind(store.list(b"", &ListFrom::Start).await), ErrorKind::Timeout);
+    assert_eq!(kind(list(&store, "", ListFrom::Start).await), ErrorKind::Timeout);
     assert_eq!(kind(store.tags(&key).await), ErrorKind::Timeout);
     let policy = NetworkPolicy::new(vec!["127.0.0.0/8".parse().unwrap()]);
     let reader = crate::object::http::HttpReader::new(HttpClient::new(policy), store.timeouts);

@@ -93,7 +93,7 @@ impl Trouble {
     #[must_use]
     pub fn too_many_failures() -> Self {
         let text = format!(
-            "more than {MOST_FAILURES} objects failed to be migrated, which is as many as are recorded; find out why, and \
+            "more than {MOST_FAILURES} objects failed, which is as many as are recorded; find out why, and \
              start the task again"
         );
         Self::source(Error::new(ErrorKind::Unsupported, text).with_code(reasons::OBJECTS_FAILED))

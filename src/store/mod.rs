@@ -195,6 +195,13 @@ pub trait Store: Send + Sync {
 
     /// Inserts a task in [`State::Waiting`].
     async fn create(&self, new: NewTask, now: UnixMillis) -> Result<Task>;
+    /// What the key of `request` stands for at `now`; `None` when it is free.
+    async fn created_before(
+        &self,
+        project: &ProjectId,
+        request: &RequestKey,
+        now: UnixMillis,
+    ) -> Result<Option<CreatedOnce>>;
     /// Inserts a task as [`Store::create`] does, unless `request` was used in the project within [`once::KEY_LIFETIME`]
     /// before `now`. The key is kept in the same transaction as the task.
     async fn create_once(&self, new: NewTask, request: &RequestKey, now: UnixMillis) -> Result<CreatedOnce>;

@@ -4,7 +4,6 @@
 //! moment they do not, the target is asked for each key of a page instead. "Could not be read" is never "is not there":
 //! it fails the object, or ends the pass.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -21,7 +20,7 @@ use super::retry::{self, At as _, Attempt, Pace, Trouble};
 use super::{Context, Halt};
 use super::{listfile, listscan, missing};
 use crate::error::{ErrorKind, Result};
-use crate::object::{ListFrom, ObjectInfo, SharedStore};
+use crate::object::{ListFrom, Listed, ObjectInfo, SharedStore, Told};
 use crate::store::{ClaimedShard, ShardScope};
 use crate::task::spec::Scope;
 use crate::task::{Key, PassKind};
@@ -108,12 +107,7 @@ async fn feed_prefix(
     let mut target = Matcher::new(ctx, prefix, after.as_ref());
     let mut watch = OrderWatch::default();
     let mut order = Resumable::Yes;
-    let mut before: HashSet<Key> = HashSet::new();
     while let Some(mut entries) = pages.next().await.at_source()? {
-        // A page that begins too early repeats keys of the one before, which are counted already.
-        let keys = entries.iter().map(|entry| entry.key.clone()).collect();
-        let before = std::mem::replace(&mut before, keys);
-        entries.retain(|entry| !before.contains(&entry.key));
         entries.retain(|entry| match watch.next(entry.key.as_bytes()) {
             Step::Ascends => true,
             Step::Repeats => false,
@@ -124,15 +118,24 @@ async fn feed_prefix(
         });
         let refused = names::not_kept(ctx, entries.iter().map(|entry| &entry.key)).await?;
         let existing = target.find(ctx, &entries, &watch).await?;
-        let planned = entries
-            .into_iter()
-            .zip(existing)
-            .map(|(entry, existing)| Candidate {
-                key: entry.key.clone(),
+        let mut unclear = look_up_unclear(ctx, &entries).await?.into_iter();
+        let planned = entries.into_iter().zip(existing).map(|(listed, existing)| {
+            let key = listed.key.clone();
+            let step = match listed.told {
+                Told::KeyTooLong { .. } => Found::Refused(RefuseReason::KeyTooLong),
+                Told::Nothing => unclear.next().unwrap_or(Found::Missing),
+                Told::Object { .. } => match listed.entry() {
+                    Some(entry) => plan(ctx, Item::Measured(entry), existing, refused),
+                    None => Found::Missing,
+                },
+            };
+            Candidate {
+                key,
                 counted: 0,
                 position: None,
-                step: plan(ctx, Item::Measured(entry), existing, refused),
-            });
+                step,
+            }
+        });
         let batch = Batch {
             candidates: planned.collect(),
             order,
@@ -143,6 +146,17 @@ async fn feed_prefix(
         }
     }
     Ok(())
+}
+
+/// What can be found out about the objects that a listing only names, in its order.
+async fn look_up_unclear(ctx: &Context, entries: &[Listed]) -> std::result::Result<Vec<Found>, Halt> {
+    let named = entries.iter().filter(|entry| entry.told == Told::Nothing);
+    let wanted: Vec<Wanted> = named.map(|entry| Wanted::new(entry.key.clone(), 0)).collect();
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found = look_up(ctx, wanted).await?;
+    Ok(found.into_iter().map(|candidate| candidate.step).collect())
 }
 
 async fn feed_keys(ctx: &Context, after: Option<&Key>, sender: &Sender) -> std::result::Result<(), Halt> {

@@ -45,11 +45,17 @@ pub(super) struct IgnoreCondition;
 pub(super) struct IgnoreEncryption;
 
 /// Request extension by which the faults of listings reach the S3 implementation, which alone knows its tokens.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Twist {
     Rewind(usize),
     Empty,
     Reverse,
+    Last,
+    FromStart,
+    RefuseStart,
+    NoSizes,
+    EmptyIsMissing,
+    OnePage,
 }
 
 /// One request as the server saw it.
@@ -260,6 +266,24 @@ impl Front {
             Some(Fault::ReversePage) => {
                 request.extensions_mut().insert(Twist::Reverse);
             }
+            Some(Fault::LastPage) => {
+                request.extensions_mut().insert(Twist::Last);
+            }
+            Some(Fault::IgnoreStart) => {
+                request.extensions_mut().insert(Twist::FromStart);
+            }
+            Some(Fault::RefuseStart) => {
+                request.extensions_mut().insert(Twist::RefuseStart);
+            }
+            Some(Fault::NoSizes) => {
+                request.extensions_mut().insert(Twist::NoSizes);
+            }
+            Some(Fault::OnePage) => {
+                request.extensions_mut().insert(Twist::OnePage);
+            }
+            Some(Fault::EmptyIsMissing) => {
+                request.extensions_mut().insert(Twist::EmptyIsMissing);
+            }
             Some(Fault::ChangeObject { data }) => {
                 if let (Some(bucket), Some(key)) = (&entry.call.bucket, &entry.call.key) {
                     self.store.change(bucket, key, data.clone());
@@ -350,6 +374,12 @@ fn spoil(response: HttpResponse, fault: &Fault, reset: CancellationToken) -> Htt
         | Fault::RewindToken(_)
         | Fault::EmptyPage
         | Fault::ReversePage
+        | Fault::LastPage
+        | Fault::IgnoreStart
+        | Fault::RefuseStart
+        | Fault::NoSizes
+        | Fault::OnePage
+        | Fault::EmptyIsMissing
         | Fault::ChangeObject { .. } => return HttpResponse::from_parts(parts, body),
     };
     parts.headers.remove(CONTENT_LENGTH);

@@ -69,8 +69,32 @@ fn every_answer_is_described_and_every_refusal_documented() {
         if operation.get("requestBody").is_some() {
             wanted.extend(["413", "415"]);
         }
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        if parameters
+            .clone()
+            .any(|parameter| parameter["name"] == "Idempotency-Key")
+        {
+            wanted.insert("422");
+        }
         assert_eq!(codes, wanted, "{place}");
     }
+}
+
+#[test]
+fn the_key_of_a_creation_is_documented_as_ours() {
+    let document = document();
+    let creation = &document["paths"]["/v1/{project_id}/objectstorage/task"]["post"];
+    let parameters = creation["parameters"].as_array().unwrap();
+    let key = parameters
+        .iter()
+        .find(|parameter| parameter["in"] == "header")
+        .unwrap();
+    assert_eq!(
+        (&key["name"], &key["required"]),
+        (&"Idempotency-Key".into(), &false.into())
+    );
+    assert_eq!(key["x-oms-extension"], true);
+    assert!(text(key, "description").starts_with("An extension"));
 }
 
 #[test]
@@ -150,6 +174,7 @@ fn our_own_fields_are_marked() {
     let wanted = [
         "CreateTask.consistency_check",
         "CreateTask.dst_storage_policy",
+        "CreateTask.enable_requester_pays",
         "CreateTask.enable_success_and_skip_recording",
         "CreateTask.minimum_proof",
         "CreateTask.object_overwrite_mode",
@@ -157,7 +182,10 @@ fn our_own_fields_are_marked() {
         "SourceNode.endpoint",
         "TargetNode.endpoint",
         "Task.copy_rules",
+        "Task.create_time",
+        "Task.enable_requester_pays",
         "Task.enable_success_and_skip_recording",
+        "Task.end_time",
         "Task.gone_num",
         "Task.not_carried",
         "Task.proved",

@@ -2,6 +2,7 @@
 
 mod cdn;
 mod copy;
+mod listing;
 mod lists;
 mod preflight;
 mod proofs;

@@ -10,6 +10,7 @@ pub mod nginx;
 pub mod rig;
 pub mod service;
 pub mod shared;
+pub mod small_disk;
 pub mod tls;
 pub mod tools;
 pub mod web;

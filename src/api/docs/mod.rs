@@ -38,7 +38,9 @@ pub const PATHS: &[&str] = &[V1_PATH];
                        `start` brings fresh ones and goes on from the last checkpoint. Lengths are counted in \
                        characters, sizes in bytes, speeds in bytes per second, times in milliseconds unless a field \
                        says otherwise. Every answer has the header `X-Request-Id`, under which the log has the \
-                       details.\n\n\
+                       details. HEAD is answered as GET, without the body. Bytes that are no HTTP request never reach \
+                       the API: their answers, 400, 408 (the request did not come in time) and 431 (its head is too \
+                       large), have no body and no `X-Request-Id`.\n\n\
                        Compatibility: within version 1, operations, fields and values keep their names and meanings. \
                        New operations, optional fields of requests, fields of answers and values of enumerations in \
                        answers may be added, so clients should ignore what they do not know. What is going to be \

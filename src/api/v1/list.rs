@@ -115,10 +115,17 @@ pub fn read(text: &str) -> Result<Selection> {
     if count {
         return Ok(states.map_or(Selection::CountOfNone, |states| Selection::Count { states }));
     }
-    let required = |value: Option<i64>, name: &str| {
-        value.ok_or_else(|| Error::invalid(format!("{name} is required")).with_code(RANGE))
+    let (Some(start), Some(limit)) = (start, limit) else {
+        let missing = match (start, limit) {
+            (None, None) => "start and limit are",
+            (None, Some(_)) => "start is",
+            (Some(_), _) => "limit is",
+        };
+        let text = format!(
+            "{missing} required, for example ?start=0&limit=100; ?totalcount=true counts the tasks instead"
+        );
+        return Err(Error::invalid(text).with_code(RANGE));
     };
-    let (start, limit) = (required(start, "start")?, required(limit, "limit")?);
     Ok(states.map_or(Selection::NoTasks, |states| Selection::Tasks {
         states,
         start,
@@ -215,8 +222,17 @@ mod tests {
 
     #[test]
     fn start_and_limit_are_required_unless_tasks_are_counted() {
-        assert_eq!(read("limit=1").unwrap_err().message(), "start is required");
-        assert_eq!(read("start=0").unwrap_err().message(), "limit is required");
+        let example = "required, for example ?start=0&limit=100; ?totalcount=true counts the tasks instead";
+        for (query, missing) in [
+            ("", "start and limit are"),
+            ("state=5", "start and limit are"),
+            ("limit=1", "start is"),
+            ("start=0", "limit is"),
+        ] {
+            let error = read(query).unwrap_err();
+            assert_eq!(error.message(), format!("{missing} {example}"));
+            assert_eq!(error.code(), Some(RANGE));
+        }
         assert_eq!(
             read("totalcount=true").unwrap(),
             Selection::Count { states: vec![] }

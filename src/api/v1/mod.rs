@@ -40,8 +40,10 @@ use self::task::{Task, TaskPath};
 use self::update::{Change, UpdateTask};
 use super::error::ApiError;
 use super::extract::{InDomain, InProject, JsonBody, OfTask, OptionalJsonBody};
+use super::idempotency::IdempotencyKey;
 use super::query::Query;
-use super::{ApiState, auth, fallback};
+use super::{ApiState, auth, fallback, idempotency};
+use crate::service::Creation;
 
 /// Schemas that only fields and bodies have which the reference does not have in this version.
 pub const OWN_TYPES: [&str; 7] = [
@@ -86,7 +88,7 @@ pub fn scope() -> Scope<
 /// wrong with them shows in the task's `error_reason`.
 #[utoipa::path(
     tag = "tasks",
-    params(ProjectPath),
+    params(ProjectPath, IdempotencyKey),
     request_body(content = create::CreateTask, description = "What to copy, from where and to where."),
     responses((status = 200, description = "The task was created.", body = create::CreatedTask), refusals::Create)
 )]
@@ -98,9 +100,21 @@ async fn create_task(
     JsonBody(body): JsonBody,
 ) -> Answer<create::CreatedTask> {
     Query::parse(request.query_string(), &[])?;
+    let key = idempotency::key(request.headers())?;
+    let key = key.map(|key| (key, body.canonical()));
     let order = create::read(body)?;
-    let task = state.service().create(&project, order, state.now()).await?;
-    Ok(web::Json(task.into()))
+    let service = state.service();
+    let created = match key {
+        None => service.create(&project, order, state.now()).await?.into(),
+        Some((key, body)) => match service
+            .create_once(&project, order, key, &body, state.now())
+            .await?
+        {
+            Creation::Done { id, name } => create::CreatedTask::new(id, name),
+            Creation::KeyReused => return Err(ApiError::reused_key()),
+        },
+    };
+    Ok(web::Json(created))
 }
 
 /// List tasks.
@@ -228,7 +242,7 @@ async fn update_task(
             ("2-keys" = (summary = "Keys of the target", value = json!(delete::example())))
         )
     ),
-    responses((status = 204, description = "The task was deleted."), refusals::Delete)
+    responses((status = 200, description = "The task was deleted. No body."), refusals::Delete)
 )]
 #[delete("/{project_id}/objectstorage/task/{task_id}")]
 async fn delete_task(
@@ -243,7 +257,8 @@ async fn delete_task(
         .service()
         .delete(&of.project, of.id, keys, state.now())
         .await?;
-    Ok(HttpResponse::new(StatusCode::NO_CONTENT))
+    // Not 204: the original's official Go client takes nothing but 200.
+    Ok(HttpResponse::new(StatusCode::OK))
 }
 
 /// List the failed objects of a task.

@@ -89,6 +89,13 @@ pub struct Task {
     /// When the task first began to run, in milliseconds since 1970; 0 before that.
     #[schema(minimum = 0)]
     start_time: i64,
+    /// An extension: when the task was created, in milliseconds since 1970.
+    #[schema(minimum = 0, extensions(("x-oms-extension" = json!(true))))]
+    create_time: i64,
+    /// An extension: when the task ended, failed or succeeded, in milliseconds since 1970; 0 while it has not, and again
+    /// after a start.
+    #[schema(minimum = 0, extensions(("x-oms-extension" = json!(true))))]
+    end_time: i64,
     /// Estimated rest, in milliseconds; 0 when the task does not run or the rest is not known.
     #[schema(minimum = 0)]
     left_time: i64,
@@ -284,8 +291,9 @@ impl Task {
             speed,
             epoch: _,
             pass,
-            created_at: _,
+            created_at,
             started_at,
+            ended_at,
             running_since,
             ran_for,
             failed_list,
@@ -330,6 +338,8 @@ impl Task {
             total_size: totals.bytes,
             complete_size: counters.bytes_settled,
             start_time: started_at.map_or(0, |at| at.0),
+            create_time: created_at.0,
+            end_time: ended_at.map_or(0, |at| at.0),
             left_time: totals.left_time(&counters, speed),
             total_time: ran_for + running_since.map_or(0, |since| now.since(since)),
             success_num: done(&counters),

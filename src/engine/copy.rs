@@ -18,7 +18,7 @@ use super::refusal::{Refusals, Verdict};
 use super::retry::{self, At as _, Attempt, Trouble};
 use super::stored::{acknowledged, encrypted, holds_bytes, read_back};
 use super::stream::{Hashing, metered};
-use super::{Context, Halt, Route, feed, guard, missing, multipart, sequential};
+use super::{Context, Halt, Route, feed, guard, lookup, multipart, sequential};
 use crate::error::{Error, ErrorKind};
 use crate::object::clouds::Side;
 use crate::object::{CopySource, ETag, Entry, Portion, untold_length};
@@ -27,7 +27,7 @@ use crate::task::Key;
 /// Copies one object with all tries it takes.
 ///
 /// # Errors
-/// A trouble that concerns every object alike ([`Trouble::is_fatal`]), `Cancelled`, or a ledger that fails.
+/// `Cancelled`, or a ledger that fails. Whatever else goes wrong is the outcome of this object.
 pub async fn transfer(ctx: &Context, mut item: Item) -> Result<Outcome, Halt> {
     let mut tries = 0;
     let mut refreshed = None;
@@ -51,17 +51,14 @@ pub async fn transfer(ctx: &Context, mut item: Item) -> Result<Outcome, Halt> {
             Err(halt) => return Err(halt),
         };
         let mut trouble = match (trouble.side, trouble.error.kind()) {
-            (Side::Source, ErrorKind::NotFound) if missing::is_told(&trouble.error) => {
-                return Ok(Outcome::Gone);
-            }
-            (Side::Source, ErrorKind::NotFound) => match missing::confirm(ctx, item.key()).await {
-                Ok(()) => return Ok(Outcome::Gone),
+            (Side::Source, ErrorKind::NotFound) => match lookup::confirm(ctx, item.key()).await {
+                Ok(()) => return Ok(missing(ctx, &item, &trouble, tries)),
                 Err(trouble) => trouble,
             },
             _ => trouble,
         };
         let kind = trouble.error.kind();
-        if trouble.is_fatal() || kind == ErrorKind::Cancelled {
+        if kind == ErrorKind::Cancelled {
             return Err(trouble.into());
         }
         if cut == Cut::Whole && item.known_bytes() > ctx.tuning.sizes.threshold && parts_may_help(&trouble) {
@@ -74,14 +71,16 @@ pub async fn transfer(ctx: &Context, mut item: Item) -> Result<Outcome, Halt> {
             (Side::Source, ErrorKind::PreconditionFailed) if refreshed.is_none() => {
                 // Changed since it was listed: take the version that is there now, once.
                 match feed::find(ctx, item.key()).await {
-                    Ok(None) => return Ok(Outcome::Gone),
+                    Ok(None) => {
+                        let trouble = Trouble::source(lookup::no_such_key());
+                        return Ok(missing(ctx, &item, &trouble, tries));
+                    }
                     Ok(Some(now)) => {
                         item = now;
                         refreshed = Some(());
                         sent = Sent::default();
                         continue;
                     }
-                    Err(trouble) if trouble.is_fatal() => return Err(trouble.into()),
                     Err(trouble) => {
                         return Ok(failed(ctx, item.key(), item.known_bytes(), &trouble, tries));
                     }
@@ -90,7 +89,6 @@ pub async fn transfer(ctx: &Context, mut item: Item) -> Result<Outcome, Halt> {
             (Side::Target, ErrorKind::PreconditionFailed) if ctx.guard != Guard::None => {
                 match guard::appeared(ctx, &item, &sent).await {
                     Ok(outcome) => return Ok(outcome),
-                    Err(other) if other.is_fatal() => return Err(other.into()),
                     Err(other) => trouble = other,
                 }
             }
@@ -118,6 +116,15 @@ pub async fn transfer(ctx: &Context, mut item: Item) -> Result<Outcome, Halt> {
         };
         tracing::debug!(task.id = %ctx.task.id, key = ?item.key(), error = %trouble.error, tries, "object is tried again");
         tokio::time::sleep(wait).await;
+    }
+}
+
+/// The end of an object that is confirmed to be missing.
+fn missing(ctx: &Context, item: &Item, trouble: &Trouble, tries: u32) -> Outcome {
+    if lookup::is_named(&ctx.task.spec, item.key()) {
+        failed(ctx, item.key(), item.known_bytes(), trouble, tries)
+    } else {
+        Outcome::Gone
     }
 }
 

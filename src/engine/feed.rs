@@ -18,7 +18,7 @@ use super::order::{OrderWatch, Step};
 use super::plan::{Decision, Existing, RefuseReason, SkipReason, decide};
 use super::retry::{self, At as _, Attempt, Pace, Trouble};
 use super::{Context, Halt};
-use super::{listfile, listscan, missing};
+use super::{listfile, listscan, lookup};
 use crate::error::{ErrorKind, Result};
 use crate::object::{ListFrom, ObjectInfo, SharedStore};
 use crate::store::{ClaimedShard, ShardScope};
@@ -253,15 +253,12 @@ pub(super) async fn look_up(ctx: &Context, keys: Vec<Wanted>) -> Attempt<Vec<Can
                 }
                 Err(trouble) => Found::Unknown(trouble),
             };
-            match step {
-                Found::Unknown(trouble) if trouble.is_fatal() => Err(trouble),
-                step => Ok(Candidate {
-                    key,
-                    counted,
-                    position,
-                    step,
-                }),
-            }
+            Ok(Candidate {
+                key,
+                counted,
+                position,
+                step,
+            })
         })
         .buffered(HEADS_AT_ONCE)
         .try_collect()
@@ -294,7 +291,7 @@ fn same_tag(item: &Item, existing: Option<&Existing>) -> bool {
 /// What the source has under a key; `None` when it really has nothing.
 pub(super) async fn find(ctx: &Context, key: &Key) -> Attempt<Option<Item>> {
     let Some(info) = head(ctx.tuning.pace, &ctx.source, key).await.at_source()? else {
-        missing::confirm(ctx, key).await?;
+        lookup::confirm(ctx, key).await?;
         return Ok(None);
     };
     Item::of(key.clone(), info, &ctx.task.spec).map(Some).at_source()

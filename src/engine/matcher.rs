@@ -128,13 +128,7 @@ impl Matcher {
                     .buffered(HEADS_AT_ONCE)
                     .collect()
                     .await;
-                found
-                    .into_iter()
-                    .map(|one| match one {
-                        Err(trouble) if trouble.is_fatal() => Err(trouble),
-                        other => Ok(other),
-                    })
-                    .collect()
+                Ok(found)
             }
         }
     }

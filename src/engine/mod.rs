@@ -7,6 +7,7 @@
 //! already identical at the target is skipped.
 
 pub mod breaker;
+mod canary;
 pub mod copy;
 mod cut;
 pub mod feed;
@@ -20,9 +21,9 @@ pub mod lines;
 pub mod list;
 mod listfile;
 mod listscan;
+mod lookup;
 mod matcher;
 mod metadata;
-mod missing;
 pub mod multipart;
 pub mod order;
 mod outcome;
@@ -44,7 +45,6 @@ pub mod stream;
 pub mod survey;
 pub mod uploads;
 mod window;
-mod witness;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -176,8 +176,17 @@ pub enum Halt {
     Trouble(Trouble),
     /// The ledger cannot be read or written: nothing can be promised, so nothing is reported.
     Ledger(Error),
+    /// A defect of this program: the same would happen again, so the task ends with it as its reason.
+    Defect(Error),
     /// Another worker has the task.
     Fenced,
+}
+
+/// The reason of a task that a defect of this program ended.
+#[must_use]
+pub fn defect(error: &Error) -> Reason {
+    tracing::error!(%error, cause = ?std::error::Error::source(error), "a defect ended the pass");
+    Trouble::source(Error::internal(error.message())).reason()
 }
 
 impl From<Trouble> for Halt {
@@ -243,12 +252,13 @@ pub async fn run_pass(ctx: Arc<Context>) -> PassEnd {
             None => break,
             Some(Ok(Ok(shard::ShardEnd::Done | shard::ShardEnd::Stopped))) => continue,
             Some(Ok(Err(halt))) => halt,
-            Some(Err(panic)) => Halt::Ledger(Error::internal("a shard ended by a defect").with_source(panic)),
+            Some(Err(panic)) => Halt::Defect(Error::internal("working on the task panicked").with_source(panic)),
         };
         if matches!(end, PassEnd::Finished) {
             end = match halt {
                 Halt::Trouble(trouble) => PassEnd::Broken(trouble.reason()),
                 Halt::Ledger(error) => PassEnd::Ledger(error),
+                Halt::Defect(error) => PassEnd::Broken(defect(&error)),
                 Halt::Fenced => PassEnd::Fenced,
             };
         }
@@ -257,12 +267,14 @@ pub async fn run_pass(ctx: Arc<Context>) -> PassEnd {
         ctx.abort.cancel();
     }
     over.cancel();
-    let listed = lists
-        .await
-        .unwrap_or_else(|panic| Err(Error::internal("writing lists ended by a defect").with_source(panic)));
+    let listed = lists.await;
     match (end, listed) {
-        (PassEnd::Finished, Err(error)) => PassEnd::Ledger(error),
-        (PassEnd::Finished, Ok(())) if ctx.stop.is_cancelled() => PassEnd::Stopped,
+        (PassEnd::Finished, Err(panic)) => {
+            let error = Error::internal("writing the lists of objects panicked");
+            PassEnd::Broken(defect(&error.with_source(panic)))
+        }
+        (PassEnd::Finished, Ok(Err(error))) => PassEnd::Ledger(error),
+        (PassEnd::Finished, Ok(Ok(()))) if ctx.stop.is_cancelled() => PassEnd::Stopped,
         (end, _) => end,
     }
 }

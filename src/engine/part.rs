@@ -152,7 +152,7 @@ pub(super) async fn send(
         };
         match retry::delay(ctx.tuning.pace, &trouble.error, tries, rand::random()) {
             Some(wait) => tokio::time::sleep(wait).await,
-            None => return Err(trouble.into()),
+            None => return Err(trouble.after(tries).into()),
         }
     }
 }
@@ -168,7 +168,7 @@ pub(super) async fn read_again(ctx: &Context, job: PartJob<'_>, part: Part) -> A
         };
         match retry::delay(ctx.tuning.pace, &trouble.error, tries, rand::random()) {
             Some(wait) => tokio::time::sleep(wait).await,
-            None => return Err(trouble),
+            None => return Err(trouble.after(tries)),
         }
     }
 }

@@ -4,6 +4,11 @@
 //! The target is asked by writing: two empty objects below `oms/probe/`, removed at once. A store may answer reads and
 //! refuse every write, and only the write tells.
 
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use md5::{Digest as _, Md5};
+
+use super::Context;
 use super::order::{Order, OrderWatch};
 use super::retry::{self, At as _, Attempt, Pace};
 use crate::error::{Error, ErrorKind, Result};
@@ -103,25 +108,30 @@ async fn encrypts(store: &SharedStore, pace: Pace, key: &Key, told: Option<Encry
     Err(Error::new(ErrorKind::Unsupported, text).with_code("TRF.0158"))
 }
 
-/// Writes one empty object with the encryption that the task asks for, and removes it. Tried once: the caller has tried
-/// enough.
+/// Writes one object of `length` zeros below `oms/probe/` with the encryption that the task asks for, and removes it. The
+/// name is the same each time, so that a target that may not delete keeps one object at most. Tried once: whether to try
+/// again is the caller's to say.
 ///
 /// # Errors
-/// That of the write.
-pub(super) async fn write_once(store: &SharedStore, pace: Pace, kms: bool) -> Result<()> {
-    let key = Key::from(format!("oms/probe/{:016x}/w", rand::random::<u64>()).as_str());
+/// That of the write. What is left behind is no trouble of the write.
+pub(super) async fn write_once(ctx: &Context, length: u64) -> Result<()> {
+    let key = Key::from(format!("oms/probe/{}/canary", ctx.task.id).as_str());
     let new = NewObject {
-        kms,
+        kms: ctx.task.spec.kms,
         ..NewObject::default()
     };
-    let written = store.put(&key, &new, 0, None, &WriteIf::Always, empty()).await;
+    let data = Bytes::from(vec![0; usize::try_from(length).unwrap_or_default()]);
+    let md5 = Some(Md5::digest(&data).into());
+    let body = Full::new(data).map_err(|never| match never {}).boxed_unsync();
+    let written = ctx.target.put(&key, &new, length, md5, &WriteIf::Always, body).await;
     // Also after an error: an answer may have been lost behind the effect.
-    let removed = again(pace, || store.delete(&key)).await;
-    written.map(drop).and(removed)
+    if let Err(error) = again(ctx.tuning.pace, || ctx.target.delete(&key)).await {
+        tracing::debug!(task.id = %ctx.task.id, %error, "the canary object cannot be removed");
+    }
+    written.map(drop)
 }
 
 pub(super) fn empty() -> Body {
-    use http_body_util::BodyExt as _;
     http_body_util::Empty::new()
         .map_err(|never| match never {})
         .boxed_unsync()

@@ -240,7 +240,7 @@ async fn send(ctx: &Context, key: &Key, upload: &UploadId, number: u32, piece: &
             Ok(part) => return Ok(Part { size: length, ..part }),
             Err(error) => match retry::delay(ctx.tuning.pace, &error, tries, rand::random()) {
                 Some(wait) => tokio::time::sleep(wait).await,
-                None => return Err(forget_if_gone(Trouble::target(error).into(), upload)),
+                None => return Err(forget_if_gone(Trouble::target(error.with_tries(tries)).into(), upload)),
             },
         }
     }

@@ -80,7 +80,7 @@ pub async fn until_gone(
             Err(error) if error.kind() == ErrorKind::UploadNotFound => return Ok(()),
             Err(error) => match retry::delay(pace, &error, tries, rand::random()) {
                 Some(wait) => tokio::time::sleep(wait).await,
-                None => return Err(error),
+                None => return Err(error.with_tries(tries)),
             },
             Ok(()) => {}
         }

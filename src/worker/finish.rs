@@ -46,6 +46,7 @@ pub(super) async fn pass(parts: &Parts, ctx: &Context, pass: PassInfo, attempt: 
             end(parts, id, attempt, Ending::Broken(trouble.reason())).await
         }
         Err(Halt::Ledger(error)) => Err(error),
+        Err(Halt::Defect(error)) => end(parts, id, attempt, Ending::Broken(engine::defect(&error))).await,
         Err(Halt::Fenced) => Ok(()),
     }
 }

@@ -143,7 +143,6 @@ pub(super) async fn appeared(ctx: &Context, item: &Item, sent: &Sent) -> Attempt
 mod tests {
     use super::*;
     use crate::object::{Carried, ETag, Entry};
-    use crate::task::UnixMillis;
 
     const A: &str = "0cc175b9c0f1b6a831c399e269772661";
     const B: &str = "92eb5ffee6ae2fec3ad71c777531578f";
@@ -152,7 +151,7 @@ mod tests {
         ObjectInfo {
             size: Some(size),
             etag: Some(ETag::new(etag)),
-            last_modified: UnixMillis(0),
+            last_modified: None,
             carried: Carried::default(),
             tag_count: 0,
             parts_count: None,
@@ -168,7 +167,7 @@ mod tests {
             key: Key::from("k"),
             size: 1,
             etag: Some(ETag::new(etag)),
-            last_modified: UnixMillis(0),
+            last_modified: None,
         };
         let md5 = ETag::new(B).md5();
         let left_out = Attributes {

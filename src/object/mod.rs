@@ -7,6 +7,7 @@ pub mod cdn;
 pub mod clouds;
 mod etag;
 pub mod http;
+mod modified;
 pub mod recent;
 pub mod s3;
 pub mod web;
@@ -21,6 +22,7 @@ use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 
 pub use self::etag::ETag;
+pub use self::modified::known_time;
 pub use self::written::{Encryption, Written};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -43,8 +45,8 @@ pub struct Entry {
     pub size: u64,
     /// Entity tag; some stores leave it out of listings.
     pub etag: Option<ETag>,
-    /// When it was last written.
-    pub last_modified: UnixMillis,
+    /// When it was last written; `None` where the store does not say, or says nothing that could be ([`known_time`]).
+    pub last_modified: Option<UnixMillis>,
 }
 
 /// Where a listing begins.
@@ -80,8 +82,8 @@ pub struct ObjectInfo {
     pub size: Option<u64>,
     /// Entity tag.
     pub etag: Option<ETag>,
-    /// When it was last written; 1970 when the store does not say.
-    pub last_modified: UnixMillis,
+    /// As [`Entry::last_modified`].
+    pub last_modified: Option<UnixMillis>,
     /// Headers to carry over.
     pub carried: Carried,
     /// Number of tags.

@@ -16,7 +16,7 @@ use super::{
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::{KeyPair, Secret};
 use crate::task::spec::Cdn;
-use crate::task::{Clock, Key};
+use crate::task::{Clock, Key, UnixMillis};
 
 /// The unreserved characters of RFC 3986 and the slash stay, as in addresses of objects.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
@@ -134,8 +134,11 @@ impl Behind {
         let size = info.told_size()?;
         let other_sum = matches!((info.md5(), object.info.md5()), (Some(a), Some(b)) if a != b);
         // Moments of HTTP have whole seconds. A CDN that gives none tells nothing of its age.
-        let told = object.info.last_modified.0;
-        let older = told > 0 && told.div_euclid(1000) < info.last_modified.0.div_euclid(1000);
+        let seconds = |time: Option<UnixMillis>| time.map(|time| time.0.div_euclid(1000));
+        let older = matches!(
+            (seconds(object.info.last_modified), seconds(info.last_modified)),
+            (Some(served), Some(at_source)) if served < at_source
+        );
         if served != size || older || other_sum {
             let text = format!(
                 "the CDN serves {served} bytes{}, the source has {size} bytes: it is stale, or changes the content",

@@ -64,14 +64,17 @@ fn written(page: &Page) -> Option<String> {
         format!("<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>{truncated}</IsTruncated>");
     let encoded = |bytes: &[u8]| percent_encode(bytes, NON_ALPHANUMERIC).to_string();
     for entry in entries {
-        let time = jiff::Timestamp::from_millisecond(entry.last_modified.0).ok()?;
         write!(
             text,
-            "<Contents><Key>{}</Key><Size>{}</Size><LastModified>{time}</LastModified>",
+            "<Contents><Key>{}</Key><Size>{}</Size>",
             encoded(entry.key.as_bytes()),
             entry.size
         )
         .unwrap();
+        if let Some(modified) = entry.last_modified {
+            let time = jiff::Timestamp::from_millisecond(modified.0).ok()?;
+            write!(text, "<LastModified>{time}</LastModified>").unwrap();
+        }
         if let Some(tag) = &entry.etag {
             write!(text, "<ETag>&quot;{}&quot;</ETag>", escaped(tag.as_str())).unwrap();
         }

@@ -7,7 +7,7 @@ use percent_encoding::percent_decode;
 use super::PlusMeans;
 use super::xml::{Cursor, Element, malformed};
 use crate::error::Result;
-use crate::object::{ETag, Entry};
+use crate::object::{ETag, Entry, known_time};
 use crate::task::{Key, UnixMillis};
 
 /// One answer to a listing request.
@@ -56,7 +56,7 @@ struct Raw<'a> {
     key: Cow<'a, str>,
     size: u64,
     etag: Option<ETag>,
-    last_modified: UnixMillis,
+    last_modified: Option<UnixMillis>,
 }
 
 /// Reads a listing.
@@ -127,13 +127,13 @@ pub(super) fn read(body: &[u8], plus: PlusMeans) -> Result<Listing> {
 }
 
 fn entry<'a>(cursor: &mut Cursor<'a>) -> Result<Raw<'a>> {
-    let (mut key, mut size, mut etag, mut last_modified) = (None, None, None, UnixMillis(0));
+    let (mut key, mut size, mut etag, mut last_modified) = (None, None, None, None);
     while let Some(tag) = cursor.child()? {
         match tag {
             Element::Key => key = Some(cursor.text()?),
             Element::Size => size = Some(cursor.number()?),
             Element::ETag => etag = Some(ETag::new(&cursor.text()?)).filter(|tag| !tag.as_str().is_empty()),
-            Element::LastModified => last_modified = time(cursor.text()?.trim())?,
+            Element::LastModified => last_modified = time(cursor.text()?.trim()),
             _ => cursor.skip()?,
         }
     }
@@ -172,14 +172,16 @@ pub(super) fn decode_into(text: &str, plus: PlusMeans, out: &mut Vec<u8>) -> Res
     Ok(())
 }
 
-/// Reads a time stamp; `YYYY-MM-DDTHH:MM:SS[.fraction]Z` without a library.
-fn time(text: &str) -> Result<UnixMillis> {
-    if let Some(millis) = plain_time(text.as_bytes()) {
-        return Ok(UnixMillis(millis));
-    }
-    text.parse::<jiff::Timestamp>()
-        .map(|time| UnixMillis(time.as_millisecond()))
-        .map_err(|error| malformed("a time that cannot be read").with_source(error))
+/// Reads a time stamp; `YYYY-MM-DDTHH:MM:SS[.fraction]Z` without a library. A text that is no moment, or that names no
+/// time zone, tells nothing: an odd time of one object does not stop a bucket.
+fn time(text: &str) -> Option<UnixMillis> {
+    let given = plain_time(text.as_bytes()).map(UnixMillis).or_else(|| {
+        let library = text.parse::<jiff::Timestamp>().ok();
+        library
+            .map(|time| UnixMillis(time.as_millisecond()))
+            .or_else(|| httpdate::parse_http_date(text).ok().map(UnixMillis::from_system))
+    });
+    given.and_then(known_time)
 }
 
 fn plain_time(text: &[u8]) -> Option<i64> {
@@ -244,12 +246,12 @@ mod tests {
         };
         assert_eq!((first.key.clone(), first.size), (Key::from("a b"), 12));
         assert_eq!(first.etag, Some(ETag::new("abc")));
-        assert_eq!(first.last_modified, UnixMillis(1_709_210_096_789));
+        assert_eq!(first.last_modified, Some(UnixMillis(1_709_210_096_789)));
         assert_eq!(
             (second.key.clone(), second.etag.clone()),
             (Key::from("<&\n"), None)
         );
-        assert_eq!(second.last_modified, UnixMillis(1_704_063_600_000));
+        assert_eq!(second.last_modified, Some(UnixMillis(1_704_063_600_000)));
         assert!(!page.truncated && page.token.is_none() && !page.version_1);
     }
 
@@ -300,7 +302,6 @@ mod tests {
             "<Contents><Key>k</Key></Contents>",
             "<Contents><Key/><Size>1</Size></Contents>",
             "<Contents><Key>k</Key><Size>-1</Size></Contents>",
-            "<Contents><Key>k</Key><Size>1</Size><LastModified>yesterday</LastModified></Contents>",
             "<Contents><Key>k<b/></Key><Size>1</Size></Contents>",
         ] {
             assert!(listed(&format!("{wrong}{END}")).is_err(), "{wrong}");
@@ -350,8 +351,30 @@ mod tests {
             assert_eq!(plain_time(text.as_bytes()), None, "{text}");
         }
         assert_eq!(
-            time("2024-01-01T00:00:00.123456Z").unwrap(),
-            UnixMillis(1_704_067_200_123)
+            time("2024-01-01T00:00:00.123456Z"),
+            Some(UnixMillis(1_704_067_200_123))
         );
+    }
+
+    #[test]
+    fn a_time_is_told_or_untold_and_never_an_error() {
+        let known = Some(UnixMillis(1_704_067_200_000));
+        for (name, text, wanted) in [
+            ("S3", "2024-01-01T00:00:00.000Z", known),
+            ("nanoseconds", "2024-01-01T00:00:00.000000000Z", known),
+            ("offset", "2024-01-01T01:00:00+01:00", known),
+            ("offset without a colon", "2024-01-01T01:00:00+0100", known),
+            ("RFC 1123", "Mon, 01 Jan 2024 00:00:00 GMT", known),
+            ("no zone", "2024-01-01T00:00:00", None),
+            ("blank and no zone", "2024-01-01 00:00:00", None),
+            ("empty", "", None),
+            ("a word", "yesterday", None),
+            ("the epoch", "1970-01-01T00:00:00.000Z", None),
+            ("year 1", "0001-01-01T00:00:00Z", None),
+            ("year 52047", "52047-01-01T00:00:00.000Z", None),
+            ("no such day", "2024-13-45T00:00:00Z", None),
+        ] {
+            assert_eq!(time(text), wanted, "{name}");
+        }
     }
 }

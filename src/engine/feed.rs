@@ -18,7 +18,8 @@ use super::order::{OrderWatch, Step};
 use super::plan::{Decision, Existing, RefuseReason, SkipReason, decide};
 use super::retry::{self, At as _, Attempt, Pace, Trouble};
 use super::{Context, Halt};
-use super::{listfile, listscan, lookup};
+use super::copy::one_source;
+use super::{listfile, listscan, lookup, opaque_tags};
 use crate::error::{ErrorKind, Result};
 use crate::object::{ListFrom, ObjectInfo, SharedStore};
 use crate::store::{ClaimedShard, ShardScope};
@@ -122,19 +123,25 @@ async fn feed_prefix(
             }
         });
         let existing = target.find(ctx, &entries, &watch).await?;
-        let planned = entries
-            .into_iter()
-            .zip(existing)
-            .map(|(entry, existing)| Candidate {
-                key: entry.key.clone(),
+        let mut doubtful = Vec::new();
+        let planned = entries.into_iter().zip(existing).enumerate();
+        let planned = planned.map(|(index, (entry, existing))| {
+            let item = Item::Measured(entry);
+            if only_tags_differ(ctx, &item, &existing) {
+                doubtful.push(index);
+            }
+            Candidate {
+                key: item.key().clone(),
                 counted: 0,
                 position: None,
-                step: plan(ctx, Item::Measured(entry), existing),
-            });
-        let batch = Batch {
-            candidates: planned.collect(),
-            order,
-        };
+                step: plan(ctx, item, existing),
+            }
+        });
+        let mut candidates: Vec<Candidate> = planned.collect();
+        if !doubtful.is_empty() {
+            opaque_tags::leave(ctx, &mut candidates, &doubtful).await;
+        }
+        let batch = Batch { candidates, order };
         ctx.hooks.reach(Point::PageJoined).await;
         if sender.send(Ok(batch)).await.is_err() {
             return Ok(());
@@ -249,7 +256,13 @@ pub(super) async fn look_up(ctx: &Context, keys: Vec<Wanted>) -> Attempt<Vec<Can
                 Ok(None) => Found::Missing,
                 Ok(Some(item)) => {
                     let existing = existing_at_target(ctx, &key).await;
-                    plan(ctx, item, existing)
+                    let doubtful = only_tags_differ(ctx, &item, &existing);
+                    let step = plan(ctx, item, existing);
+                    if doubtful {
+                        opaque_tags::left(ctx, &key, step).await
+                    } else {
+                        step
+                    }
                 }
                 Err(trouble) => Found::Unknown(trouble),
             };
@@ -263,6 +276,14 @@ pub(super) async fn look_up(ctx: &Context, keys: Vec<Wanted>) -> Attempt<Vec<Can
         .buffered(HEADS_AT_ONCE)
         .try_collect()
         .await
+}
+
+/// Whether an object would be copied only because its tag differs from the target's.
+fn only_tags_differ(ctx: &Context, item: &Item, existing: &Attempt<Option<Existing>>) -> bool {
+    let (Item::Measured(entry), Ok(Some(existing))) = (item, existing) else {
+        return false;
+    };
+    one_source(ctx) && super::plan::only_tags_differ(entry, existing, &ctx.task.spec)
 }
 
 fn plan(ctx: &Context, item: Item, existing: Attempt<Option<Existing>>) -> Found {
@@ -316,7 +337,12 @@ pub(super) async fn head(pace: Pace, store: &SharedStore, key: &Key) -> Result<O
     loop {
         tries += 1;
         match store.head(key, None).await {
-            Ok(info) => return Ok(Some(info)),
+            Ok(info) if info.size.is_some() => return Ok(Some(info)),
+            // The listing tells what this answer does not. Where there is none, nobody tells.
+            Ok(info) => {
+                let listed = lookup::listed(store, key).await.unwrap_or_default();
+                return Ok(Some(lookup::completed(info, listed)));
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => match retry::delay(pace, &error, tries, rand::random()) {
                 Some(wait) => tokio::time::sleep(wait).await,

@@ -6,8 +6,8 @@
 use super::copy::one_source;
 use super::retry::{At as _, Attempt, Trouble};
 use super::{Context, list};
-use crate::error::{Error, ErrorKind};
-use crate::object::ListFrom;
+use crate::error::{Error, ErrorKind, Result};
+use crate::object::{Entry, ListFrom, ObjectInfo, SharedStore};
 use crate::task::spec::Scope;
 use crate::task::{Key, TaskSpec};
 
@@ -110,6 +110,30 @@ impl<'a> Search<'a> {
         } else {
             Found::NotYet
         }
+    }
+}
+
+/// What a listing of just this key says of it.
+///
+/// # Errors
+/// Those of the listing, which is asked for once.
+pub(super) async fn listed(store: &SharedStore, key: &Key) -> Result<Option<Entry>> {
+    let page = store.list(key.as_bytes(), &ListFrom::Start).await?;
+    Ok(page.entries.into_iter().find(|entry| entry.key == *key))
+}
+
+/// The answer to a HEAD that told no length, with what a listing tells of the same version.
+pub(super) fn completed(info: ObjectInfo, listed: Option<Entry>) -> ObjectInfo {
+    let same = |entry: &Entry| match (&entry.etag, &info.etag) {
+        (Some(listed), Some(now)) => listed.same(now),
+        _ => false,
+    };
+    match listed.filter(same) {
+        Some(entry) => ObjectInfo {
+            size: Some(entry.size),
+            ..info
+        },
+        None => info,
     }
 }
 

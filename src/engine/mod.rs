@@ -25,18 +25,22 @@ mod lookup;
 mod matcher;
 mod metadata;
 pub mod multipart;
+mod opaque_tags;
 pub mod order;
 mod outcome;
 mod part;
+mod pinned_read;
 pub mod plan;
 pub mod probe;
 pub mod progress;
 pub mod proof;
+pub mod quirks;
 mod record;
 mod refusal;
 pub mod report;
 pub mod retry;
 pub mod sequential;
+mod server_side;
 mod settle;
 pub mod shard;
 pub mod spool;
@@ -65,6 +69,7 @@ use hooks::{Hooks, Point};
 use limit::{Streams, Throttle};
 use order::Order;
 use progress::Progress;
+use quirks::Quirks;
 use retry::Trouble;
 
 /// Shards of one task that are walked at the same time.
@@ -136,6 +141,8 @@ pub struct Context {
     pub target_parts_opaque: AtomicBool,
     /// Set when the target was seen to give an object that was joined from parts another tag than S3 makes.
     pub target_joined_opaque: AtomicBool,
+    /// What was found out about the stores.
+    pub quirks: Quirks,
     /// Keys of uploads that an earlier attempt left open: their objects are not proved, whatever the target has.
     pub open: HashSet<Key>,
 }
@@ -186,7 +193,10 @@ pub enum Halt {
 #[must_use]
 pub fn defect(error: &Error) -> Reason {
     tracing::error!(%error, cause = ?std::error::Error::source(error), "a defect ended the pass");
-    Trouble::source(Error::internal(error.message())).reason()
+    Reason {
+        code: "TRF.0001".to_owned(),
+        message: error.message().to_owned(),
+    }
 }
 
 impl From<Trouble> for Halt {

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use http::{HeaderMap, HeaderName};
 
 use super::retry::Trouble;
+use super::{Context, Route};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::NewObject;
 use crate::object::clouds::Side;
@@ -40,7 +41,16 @@ pub struct Attributes {
     pub storage_class: bool,
     /// User metadata, or some of it.
     pub user_metadata: bool,
+    /// Where a website sends whoever asks for the object.
+    pub website_redirect: bool,
+    /// A retention or a legal hold.
+    pub object_lock: bool,
+    /// Something else, of a header that is not known.
+    pub other: bool,
 }
+
+/// The header of a website redirect.
+pub(super) const WEBSITE_REDIRECT: HeaderName = HeaderName::from_static("x-amz-website-redirect-location");
 
 impl Attributes {
     /// Tags alone.
@@ -49,12 +59,20 @@ impl Attributes {
     const STORAGE_CLASS: Self = Self::new(false, true, false);
     /// User metadata alone.
     const USER_METADATA: Self = Self::new(false, false, true);
+    /// The website redirect alone.
+    const REDIRECT: Self = Self {
+        website_redirect: true,
+        ..Self::new(false, false, false)
+    };
 
     const fn new(tags: bool, storage_class: bool, user_metadata: bool) -> Self {
         Self {
             tags,
             storage_class,
             user_metadata,
+            website_redirect: false,
+            object_lock: false,
+            other: false,
         }
     }
 
@@ -70,6 +88,9 @@ impl Attributes {
             tags: new.tagging.is_some(),
             storage_class: new.storage_class.is_some(),
             user_metadata: user_metadata(&new.carried.0).next().is_some(),
+            website_redirect: new.carried.0.contains_key(WEBSITE_REDIRECT),
+            object_lock: false,
+            other: false,
         }
     }
 
@@ -79,6 +100,9 @@ impl Attributes {
             tags: self.tags && other.tags,
             storage_class: self.storage_class && other.storage_class,
             user_metadata: self.user_metadata && other.user_metadata,
+            website_redirect: self.website_redirect && other.website_redirect,
+            object_lock: self.object_lock && other.object_lock,
+            other: self.other && other.other,
         }
     }
 
@@ -88,15 +112,20 @@ impl Attributes {
             tags: self.tags || other.tags,
             storage_class: self.storage_class || other.storage_class,
             user_metadata: self.user_metadata || other.user_metadata,
+            website_redirect: self.website_redirect || other.website_redirect,
+            object_lock: self.object_lock || other.object_lock,
+            other: self.other || other.other,
         }
     }
 
-    /// The one to leave out first: tags, then the storage class.
+    /// The one to leave out first: tags, then the storage class, then the website redirect.
     const fn first(self) -> Self {
         if self.tags {
             Self::TAGS
         } else if self.storage_class {
             Self::STORAGE_CLASS
+        } else if self.website_redirect {
+            Self::REDIRECT
         } else {
             self
         }
@@ -109,6 +138,9 @@ impl fmt::Display for Attributes {
             (self.tags, "tags"),
             (self.storage_class, "storage class"),
             (self.user_metadata, "user metadata"),
+            (self.website_redirect, "website redirect"),
+            (self.object_lock, "object lock"),
+            (self.other, "unknown headers"),
         ];
         let names: Vec<&str> = names
             .iter()
@@ -120,7 +152,8 @@ impl fmt::Display for Attributes {
 }
 
 /// What a refusal may be about, of what was `sent`; empty where leaving out would not help. The code decides where it
-/// names something. Otherwise it may be the tags or the storage class; user metadata is to blame only when it is named.
+/// names something. Otherwise it may be the tags, the storage class or the website redirect; user metadata is to blame only
+/// when it is named.
 ///
 /// Source of the codes: the error responses of Amazon S3, MinIO, StorageGRID and OBS (`InvalidTag`, `InvalidStorageClass`,
 /// `MetadataTooLarge`), and variations of them.
@@ -139,10 +172,14 @@ fn blame(error: &Error, sent: Attributes) -> Attributes {
         Attributes::USER_METADATA
     } else if code.contains("Tag") && !code.contains("ETag") {
         Attributes::TAGS
+    } else if code.contains("RedirectLocation") {
+        Attributes::REDIRECT
     } else if OTHER_CAUSES.contains(&code) || code.contains("KMS") || code.contains("Encryption") {
         Attributes::default()
     } else {
-        Attributes::TAGS.or(Attributes::STORAGE_CLASS)
+        Attributes::TAGS
+            .or(Attributes::STORAGE_CLASS)
+            .or(Attributes::REDIRECT)
     };
     suspects.and(sent)
 }
@@ -169,6 +206,29 @@ struct Learnt {
     /// Whether one was repeated as it was.
     repeated: bool,
     left_out: Attributes,
+    /// What became of a copy inside the store.
+    inside: Inside,
+}
+
+/// What became of the copy of one object inside its store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Inside {
+    /// It was not refused.
+    #[default]
+    Usable,
+    /// It was refused just now.
+    Refused(Cause),
+    /// The object is read and written instead.
+    Streamed(Cause),
+}
+
+/// Why a copy inside a store is not used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// The store does not do that.
+    Store,
+    /// It said that the request is wrong: about copies in general, or about this object.
+    Unclear,
 }
 
 impl Refusals {
@@ -189,6 +249,43 @@ impl Refusals {
             Err(_) => Attributes::of(new),
         };
         answer
+    }
+
+    /// A copy inside the store was refused or went wrong: the object is read and written instead, and so are all others of the
+    /// pass, unless it is not clear yet whether the refusal was about this object.
+    pub(super) fn refuse_copy(&self, ctx: &Context, error: &Error) {
+        let cause = if error.kind() == ErrorKind::InvalidArgument {
+            Cause::Unclear
+        } else {
+            ctx.quirks.note_unusable_copies();
+            Cause::Store
+        };
+        self.learnt().inside = Inside::Refused(cause);
+    }
+
+    /// Whether a copy inside the store was refused since this was asked last.
+    pub(super) fn take_copy_refusal(&self) -> bool {
+        let mut learnt = self.learnt();
+        let Inside::Refused(cause) = learnt.inside else {
+            return false;
+        };
+        learnt.inside = Inside::Streamed(cause);
+        true
+    }
+
+    /// How the bytes of this object travel.
+    pub(super) fn route(&self, ctx: &Context) -> Route {
+        match self.learnt().inside {
+            Inside::Usable => ctx.current_route(),
+            Inside::Refused(_) | Inside::Streamed(_) => Route::Stream,
+        }
+    }
+
+    /// The object is copied. What the store refused to copy inside itself, and takes as a write, it refused because of that.
+    pub(super) fn was_streamed(&self, ctx: &Context) {
+        if self.learnt().inside == Inside::Streamed(Cause::Unclear) {
+            ctx.quirks.note_unusable_copies();
+        }
     }
 
     /// Decides what a trouble means for the next try.

@@ -89,6 +89,14 @@ pub enum Fault {
         /// Which byte.
         at: u64,
     },
+    /// Answers 412 to every request with `If-Match`, whatever tag that names: a store that compares it with its quotes.
+    RefuseCondition,
+    /// Takes the object away just before the request is served: somebody else deleted it.
+    RemoveObject,
+    /// Copies no bytes (CopyObject, UploadPartCopy) and answers as if all was well.
+    CopyNothing,
+    /// The same, without a document in the answer.
+    CopyNothingSilently,
     /// Gives the object these bytes just before the request is served: somebody else wrote it.
     ChangeObject {
         /// The new bytes.

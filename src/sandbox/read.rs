@@ -124,6 +124,12 @@ fn raw_headers<T>(response: &mut S3Response<T>, object: &Object, with_expires: b
     if let Some(Ok(expires)) = expires.map(|expires| HeaderValue::from_bytes(expires.as_bytes())) {
         response.headers.insert(EXPIRES, expires);
     }
+    let redirect = object.head.website_redirect.as_deref().map(HeaderValue::from_str);
+    if let Some(Ok(redirect)) = redirect {
+        response
+            .headers
+            .insert("x-amz-website-redirect-location", redirect);
+    }
     let missing = object
         .head
         .metadata

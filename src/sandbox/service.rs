@@ -191,7 +191,7 @@ impl S3 for Service {
         &self,
         req: S3Request<UploadPartCopyInput>,
     ) -> S3Result<S3Response<UploadPartCopyOutput>> {
-        answer(Box::pin(self.part_copy(req.input)).await?)
+        answer(Box::pin(self.part_copy(req)).await?)
     }
 
     async fn list_parts(&self, req: S3Request<ListPartsInput>) -> S3Result<S3Response<ListPartsOutput>> {

@@ -8,10 +8,12 @@ mod finish;
 mod sweep;
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use jiff::tz::TimeZone;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::{Id, JoinSet};
@@ -22,6 +24,7 @@ use crate::dispatch::{Dispatch, Message};
 use crate::engine::hooks::{Hooks, Point};
 use crate::engine::limit::{Streams, Throttle};
 use crate::engine::progress::Progress;
+use crate::engine::quirks::Quirks;
 use crate::engine::{self, Context, Ledger, PassEnd, Tuning};
 use crate::error::Result;
 use crate::object::Connect;
@@ -173,7 +176,11 @@ async fn take_up(parts: Arc<Parts>, id: TaskId, look: Arc<Notify>, stop: Cancell
         abort.clone(),
     );
     let written = tokio::select! {
-        written = work => written,
+        worked = AssertUnwindSafe(work).catch_unwind() => match worked {
+            Ok(written) => written,
+            // The same would happen again, so the task ends with it as its reason.
+            Err(_) => finish::panicked(&parts, id, attempt).await,
+        },
         () = watch(&parts, id, policy, &throttle, &look, &stop, &abort) => Ok(()),
     };
     match written {
@@ -307,6 +314,7 @@ async fn work(
         target_tags_opaque: AtomicBool::new(false),
         target_parts_opaque: AtomicBool::new(false),
         target_joined_opaque: AtomicBool::new(false),
+        quirks: Quirks::default(),
         open,
         task: Task {
             pass: Some(pass),

@@ -3,9 +3,12 @@
 mod cdn;
 mod copy;
 mod lists;
+mod not_carried;
+mod odd_reads;
 mod proofs;
 mod report;
 mod rules;
+mod second_pass;
 mod spool;
 mod start;
 mod untold;

@@ -12,6 +12,7 @@ pub(super) mod errors;
 #[doc(hidden)]
 pub mod fuzz;
 pub(super) mod headers;
+mod known_headers;
 mod listing;
 mod operations;
 mod plus;

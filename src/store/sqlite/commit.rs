@@ -42,10 +42,10 @@ pub(super) async fn commit(
     now: UnixMillis,
 ) -> Result<Committed> {
     const SHARD: &str = concat!(
-        add_counters!("shards", ", checkpoint = coalesce(?19, checkpoint), closed = ?20"),
-        claim_holds!("?16", "?17", "?18")
+        add_counters!("shards", ", checkpoint = coalesce(?22, checkpoint), closed = ?23"),
+        claim_holds!("?19", "?20", "?21")
     );
-    const TASK: &str = add_counters!("tasks", ", speed = ?17, seen_at = ?18 WHERE id = ?16");
+    const TASK: &str = add_counters!("tasks", ", speed = ?20, seen_at = ?21 WHERE id = ?19");
     let Commit {
         checkpoint,
         close,

@@ -167,14 +167,7 @@ mod tests {
     fn an_answer_clears_only_what_it_disproves() {
         use Ailment as A;
         use ErrorKind as K;
-        let all = [
-            A::Credentials,
-            A::Bucket,
-            A::Full,
-            A::Blocked,
-            A::Denied,
-            A::Down,
-        ];
+        let all = [A::Credentials, A::Bucket, A::Full, A::Blocked, A::Denied, A::Down];
         for (answer, cleared) in [
             (None, all.to_vec()),
             (Some(K::NotFound), vec![A::Credentials]),

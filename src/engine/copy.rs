@@ -88,7 +88,9 @@ pub async fn transfer(ctx: &Context, mut item: Item) -> Result<Outcome, Halt> {
                 // source takes no condition for true.
                 match feed::find(ctx, item.key()).await {
                     Ok(Some(Item::Measured(now)))
-                        if item.measured().is_some_and(|before| pinned_read::is_same_version(before, &now))
+                        if item
+                            .measured()
+                            .is_some_and(|before| pinned_read::is_same_version(before, &now))
                             && !ctx.quirks.conditions_are_broken() =>
                     {
                         tracing::warn!(

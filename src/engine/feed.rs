@@ -10,6 +10,7 @@ use std::sync::Arc;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::mpsc;
 
+use super::copy::one_source;
 use super::hooks::Point;
 use super::item::Item;
 use super::list::Pages;
@@ -18,7 +19,6 @@ use super::order::{OrderWatch, Step};
 use super::plan::{Decision, Existing, RefuseReason, SkipReason, decide};
 use super::retry::{self, At as _, Attempt, Pace, Trouble};
 use super::{Context, Halt};
-use super::copy::one_source;
 use super::{listfile, listscan, lookup, opaque_tags};
 use crate::error::{ErrorKind, Result};
 use crate::object::{ListFrom, ObjectInfo, SharedStore};

@@ -6,6 +6,7 @@
 //! without a gap ([`shard`]). Whatever lies behind the last commit is simply looked at again after a crash: what is
 //! already identical at the target is skipped.
 
+mod attributes;
 pub mod breaker;
 mod canary;
 pub mod copy;
@@ -47,6 +48,7 @@ pub mod spool;
 mod stored;
 pub mod stream;
 pub mod survey;
+mod suspect;
 pub mod uploads;
 mod window;
 
@@ -262,7 +264,9 @@ pub async fn run_pass(ctx: Arc<Context>) -> PassEnd {
             None => break,
             Some(Ok(Ok(shard::ShardEnd::Done | shard::ShardEnd::Stopped))) => continue,
             Some(Ok(Err(halt))) => halt,
-            Some(Err(panic)) => Halt::Defect(Error::internal("working on the task panicked").with_source(panic)),
+            Some(Err(panic)) => {
+                Halt::Defect(Error::internal("working on the task panicked").with_source(panic))
+            }
         };
         if matches!(end, PassEnd::Finished) {
             end = match halt {

@@ -20,10 +20,9 @@ use super::refusal::Refusals;
 use super::retry::{At as _, Attempt, Trouble};
 use super::stored::{Mark, Removal, changed, encrypted, read_back_parts, remove_written};
 use super::stream::Hashing;
-use super::uploads::{abort, abort_unknown, forget, strangers};
-use super::{Context, Halt, Route, feed, guard, sequential, server_side};
+use super::uploads::{abort, abort_unknown, begin, forget, forget_if_gone};
+use super::{Context, Halt, Route, guard, sequential, server_side};
 use crate::error::{Error, ErrorKind};
-use crate::object::clouds::Side;
 use crate::object::{ETag, Entry, NewObject, ObjectInfo, Part, UploadId, Written};
 use crate::store::OpenUpload;
 use crate::task::Key;
@@ -93,7 +92,7 @@ pub(super) async fn copy(
             proof_of_parts(ctx, &job, &parts, told.as_ref()).await?
         }
     };
-    if proof == Proof::Size && route == Route::ServerSide && !is_as_long(ctx, &entry).await? {
+    if proof == Proof::Size && route == Route::ServerSide && !server_side::is_as_long(ctx, &entry).await? {
         return Err(wrong_copy(ctx, &job, told).await?.into());
     }
     // Only now: an upload that the ledger holds as open is an object that is not proved.
@@ -115,13 +114,6 @@ struct Upload<'a> {
     layout: Layout,
     hashing: Hashing,
     route: Route,
-}
-
-/// Whether the target has an object of the source's length, where nothing else proves what was copied inside the store.
-async fn is_as_long(ctx: &Context, entry: &Entry) -> Attempt<bool> {
-    let key = target_key(ctx, &entry.key);
-    let found = feed::head(ctx.tuning.pace, &ctx.target, &key).await.at_target()?;
-    Ok(found.is_some_and(|info| info.size == Some(entry.size)))
 }
 
 /// An object whose parts the store copied wrongly: it is removed, and its bytes are read and written.
@@ -236,12 +228,6 @@ async fn proof_of_parts(
     Ok(read_back_parts(ctx, &key, spans.zip(hashes), told).await?)
 }
 
-/// Writes down what is about to be begun at the target, or was.
-async fn note(ctx: &Context, upload: &OpenUpload) -> Result<(), Halt> {
-    let written = ctx.store.put_upload(ctx.task.id, upload).await;
-    written.map_err(Halt::Ledger)
-}
-
 /// Uploads what is missing, and joins it. The ledger holds the upload as open also afterwards.
 async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, Halt> {
     let &Upload {
@@ -306,7 +292,9 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, Halt> {
         encryption: None,
     };
     encrypted(ctx, &key, &answer).await?;
-    let made = told.clone().filter(|told| joined_tag(&parts).is_some_and(|made| made.same(told)) || told.same(etag));
+    let made = told
+        .clone()
+        .filter(|told| joined_tag(&parts).is_some_and(|made| made.same(told)) || told.same(etag));
     let tag = match made {
         Some(tag) if tag.same(etag) => {
             ctx.source_joined_proved.store(true, Ordering::Relaxed);
@@ -320,34 +308,6 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, Halt> {
         tag,
         parts: sent,
     })
-}
-
-/// Begins an upload. The intent stands in the ledger before it is asked for, with the uploads that others have open under the
-/// key, and its id before it gets a part, so that a crash leaves none that is not known.
-pub(super) async fn begin(
-    ctx: &Context,
-    key: &Key,
-    intent: OpenUpload,
-    new: &NewObject,
-    refusals: &Refusals,
-) -> Result<UploadId, Halt> {
-    note(ctx, &intent).await?;
-    let intent = OpenUpload {
-        strangers: strangers(ctx, key).await,
-        ..intent
-    };
-    note(ctx, &intent).await?;
-    let answer = ctx.target.create_upload(key, new).await;
-    let upload = refusals.heard(new, answer).at_target()?;
-    ctx.hooks.reach(Point::UploadCreated).await;
-    let record = OpenUpload {
-        upload_id: Some(upload.0.clone()),
-        strangers: None,
-        ..intent
-    };
-    note(ctx, &record).await?;
-    ctx.hooks.reach(Point::UploadRecorded).await;
-    Ok(upload)
 }
 
 /// Headers of the source, and its part boundaries where it has some.
@@ -420,19 +380,5 @@ async fn resume(
             Ok(None)
         }
         Err(error) => Err(Trouble::target(error).into()),
-    }
-}
-
-/// An upload that vanished while its parts were sent is begun again by the next try of the object.
-pub(super) fn forget_if_gone(halt: Halt, upload: &UploadId) -> Halt {
-    match halt {
-        Halt::Trouble(Trouble {
-            side: Side::Target,
-            error,
-        }) if error.kind() == ErrorKind::UploadNotFound => {
-            let text = format!("the upload {} is gone", upload.0);
-            Trouble::target(Error::new(ErrorKind::Unavailable, text)).into()
-        }
-        other => other,
     }
 }

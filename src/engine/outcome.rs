@@ -51,6 +51,15 @@ impl Outcome {
         }
     }
 
+    /// The code of why it was not copied; empty when it was.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Failed(failure) | Self::Doubtful(failure, _) => &failure.code,
+            Self::Copied(_) | Self::Skipped(_) | Self::Gone => "",
+        }
+    }
+
     /// Why it was not copied; empty when it was.
     #[must_use]
     pub fn message(&self) -> &str {

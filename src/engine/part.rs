@@ -206,18 +206,17 @@ async fn once(ctx: &Context, job: PartJob<'_>, had: Option<Part>) -> Attempt<Sen
         let from = server_side::copy_source(ctx, entry);
         let answer = ctx.target.copy_part(&from, range, key, upload, number).await;
         let answer = answer.and_then(|part| server_side::check_part(length, &part.etag).map(|()| part));
-        let part = answer
-            .map_err(|error| {
-                let wrong = error.code() == Some("WrongCopy");
-                if wrong || server_side::is_refusal(&error) {
-                    refusals.refuse_copy(ctx, &error);
-                }
-                let changed = error.kind() == ErrorKind::PreconditionFailed;
-                Trouble {
-                    side: if changed { Side::Source } else { Side::Target },
-                    error,
-                }
-            })?;
+        let part = answer.map_err(|error| {
+            let wrong = error.code() == Some("WrongCopy");
+            if wrong || server_side::is_refusal(&error) {
+                refusals.refuse_copy(ctx, &error);
+            }
+            let changed = error.kind() == ErrorKind::PreconditionFailed;
+            Trouble {
+                side: if changed { Side::Source } else { Side::Target },
+                error,
+            }
+        })?;
         ctx.progress.add(length);
         let part = Part { size: length, ..part };
         return Ok(Sent { part, hash: None });

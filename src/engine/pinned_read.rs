@@ -15,12 +15,7 @@ use crate::task::Key;
 ///
 /// # Errors
 /// The source's; `PreconditionFailed` for another version.
-pub(super) async fn open(
-    ctx: &Context,
-    key: &Key,
-    portion: Portion,
-    etag: Option<&ETag>,
-) -> Attempt<Object> {
+pub(super) async fn open(ctx: &Context, key: &Key, portion: Portion, etag: Option<&ETag>) -> Attempt<Object> {
     if !ctx.quirks.conditions_are_broken() {
         return ctx.source.get(key, portion, etag).await.at_source();
     }

@@ -123,7 +123,10 @@ pub(super) async fn write_once(ctx: &Context, length: u64) -> Result<()> {
     let data = Bytes::from(vec![0; usize::try_from(length).unwrap_or_default()]);
     let md5 = Some(Md5::digest(&data).into());
     let body = Full::new(data).map_err(|never| match never {}).boxed_unsync();
-    let written = ctx.target.put(&key, &new, length, md5, &WriteIf::Always, body).await;
+    let written = ctx
+        .target
+        .put(&key, &new, length, md5, &WriteIf::Always, body)
+        .await;
     // Also after an error: an answer may have been lost behind the effect.
     if let Err(error) = again(ctx.tuning.pace, || ctx.target.delete(&key)).await {
         tracing::debug!(task.id = %ctx.task.id, %error, "the canary object cannot be removed");

@@ -17,13 +17,12 @@ use super::hooks::Point;
 use super::item::Item;
 use super::joining::complete;
 use super::metadata::describe;
-use super::multipart::{begin, forget_if_gone};
 use super::proof::{gate, wants_hashes};
 use super::refusal::Refusals;
 use super::retry::{self, At as _, Attempt, Trouble};
 use super::stored::{acknowledged, encrypted, holds_bytes, read_back};
 use super::stream::{Hashing, metered};
-use super::uploads::{self, forget};
+use super::uploads::{self, begin, forget, forget_if_gone};
 use super::{Context, Halt, pinned_read};
 use crate::error::{Error, ErrorKind};
 use crate::object::{Body, ETag, Entry, NewObject, Part, Portion, UploadId};
@@ -247,7 +246,12 @@ async fn send(ctx: &Context, key: &Key, upload: &UploadId, number: u32, piece: &
             Ok(part) => return Ok(Part { size: length, ..part }),
             Err(error) => match retry::delay(ctx.tuning.pace, &error, tries, rand::random()) {
                 Some(wait) => tokio::time::sleep(wait).await,
-                None => return Err(forget_if_gone(Trouble::target(error.with_tries(tries)).into(), upload)),
+                None => {
+                    return Err(forget_if_gone(
+                        Trouble::target(error.with_tries(tries)).into(),
+                        upload,
+                    ));
+                }
             },
         }
     }

@@ -90,6 +90,13 @@ async fn stored(
     Ok(found.and_then(|info| source.judge_stored(size, written, &info)))
 }
 
+/// Whether the target has an object of the source's length, where nothing else proves what was copied inside the store.
+pub(super) async fn is_as_long(ctx: &Context, entry: &Entry) -> Attempt<bool> {
+    let key = target_key(ctx, &entry.key);
+    let found = feed::head(ctx.tuning.pace, &ctx.target, &key).await.at_target()?;
+    Ok(found.is_some_and(|info| info.size == Some(entry.size)))
+}
+
 /// Removes a wrong copy, where it is ours, and has the object read and written.
 pub(super) async fn wrong(ctx: &Context, key: &Key, written: &Written, refusals: &Refusals) -> Trouble {
     let text = "the store acknowledged a copy inside itself and stored something else";
@@ -271,7 +278,11 @@ mod tests {
             (5, NONE, false),
             (0, NONE, true),
         ] {
-            assert_eq!(check_part(length, &ETag::new(etag)).is_ok(), fine, "{length} {etag}");
+            assert_eq!(
+                check_part(length, &ETag::new(etag)).is_ok(),
+                fine,
+                "{length} {etag}"
+            );
         }
     }
 }

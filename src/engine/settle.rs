@@ -2,9 +2,9 @@
 
 use super::Halt;
 use super::breaker::{Held, Mark, Next, Suspect};
+use super::canary::{self, Question, Verdict};
 use super::copy::Outcome;
 use super::shard::Run;
-use super::canary::{self, Question, Verdict};
 
 impl Run {
     /// Settles an object that was begun at `begun`, or holds its failure back until it is known whether it is the object's own.
@@ -65,8 +65,9 @@ impl Run {
                 Ok(())
             }
             Verdict::Fails => {
-                let last = judged.last().map_or("", |held| held.item.1.message());
-                Err(Halt::Trouble(suspect.trouble(last)))
+                let last = judged.last().map(|held| &held.item.1);
+                let (message, code) = last.map_or(("", ""), |outcome| (outcome.message(), outcome.code()));
+                Err(Halt::Trouble(suspect.trouble(message, code)))
             }
         }
     }

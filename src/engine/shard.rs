@@ -277,7 +277,8 @@ impl Run {
             // The text of a panic may hold anything, so it is not shown; the process's log has it.
             let outcome = outcome.unwrap_or_else(|_| {
                 tracing::error!(task.id = %ctx.task.id, ?key, "copying the object panicked");
-                let text = "copying the object panicked, which is a defect of this program; its log says where";
+                let text =
+                    "copying the object panicked, which is a defect of this program; its log says where";
                 let error = Error::internal(text).with_code("InternalError");
                 Ok(failed(&ctx, &key, size, &Trouble::source(error), 1))
             });

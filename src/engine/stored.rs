@@ -271,7 +271,11 @@ mod tests {
         };
         let tagless = mark(None, Some(7), Some(3));
         for (mine, found, same) in [
-            (mark(Some("a"), None, None), mark(Some("A"), Some(9), Some(1)), true),
+            (
+                mark(Some("a"), None, None),
+                mark(Some("A"), Some(9), Some(1)),
+                true,
+            ),
             (mark(Some("a"), None, None), mark(Some("b"), None, None), false),
             (mark(Some("a"), None, None), tagless.clone(), false),
             (mark(None, None, None), mark(Some("a"), None, None), false),

@@ -1,4 +1,4 @@
-//! Aborting uploads: again and again until the target knows them no more, and never somebody else's.
+//! Beginning uploads, and aborting them: again and again until the target knows them no more, and never somebody else's.
 //!
 //! The id of an upload is in the ledger before its first part is sent. A crash between the answer of the target and that
 //! entry leaves an upload whose id nobody knows. It is found by what was written down before it was asked for: the uploads
@@ -8,10 +8,14 @@
 //! yet, and ours was never begun.
 
 use super::copy::target_key;
+use super::hooks::Point;
+use super::probe::again;
+use super::refusal::Refusals;
 use super::retry::{self, At as _, Pace, Trouble};
 use super::{Context, Halt};
 use crate::error::{Error, ErrorKind, Result};
-use crate::object::{SharedStore, UploadId};
+use crate::object::clouds::Side;
+use crate::object::{NewObject, SharedStore, UploadId};
 use crate::store::{Holder, OpenUpload};
 use crate::task::Key;
 
@@ -20,13 +24,62 @@ const MAX_STRANGERS: usize = 100;
 
 /// The uploads that others have open under a key, before one of ours is asked for; `None` where the target does not tell.
 pub(super) async fn strangers(ctx: &Context, key: &Key) -> Option<Vec<String>> {
-    match ctx.target.list_uploads(key).await {
+    let found = again(ctx.tuning.pace, || ctx.target.list_uploads(key)).await;
+    match found {
         Ok(found) if found.len() <= MAX_STRANGERS => Some(found.into_iter().map(|id| id.0).collect()),
         Ok(_) => None,
         Err(error) => {
             tracing::debug!(task.id = %ctx.task.id, ?key, %error, "the open uploads of the key cannot be listed");
             None
         }
+    }
+}
+
+/// Writes down what is about to be begun at the target, or was.
+async fn note(ctx: &Context, upload: &OpenUpload) -> Result<(), Halt> {
+    let written = ctx.store.put_upload(ctx.task.id, upload).await;
+    written.map_err(Halt::Ledger)
+}
+
+/// Begins an upload. The intent stands in the ledger before it is asked for, with the uploads that others have open under the
+/// key, and its id before it gets a part, so that a crash leaves none that is not known.
+pub(super) async fn begin(
+    ctx: &Context,
+    key: &Key,
+    intent: OpenUpload,
+    new: &NewObject,
+    refusals: &Refusals,
+) -> Result<UploadId, Halt> {
+    note(ctx, &intent).await?;
+    let intent = OpenUpload {
+        strangers: strangers(ctx, key).await,
+        ..intent
+    };
+    note(ctx, &intent).await?;
+    let answer = ctx.target.create_upload(key, new).await;
+    let upload = refusals.heard(new, answer).at_target()?;
+    ctx.hooks.reach(Point::UploadCreated).await;
+    let record = OpenUpload {
+        upload_id: Some(upload.0.clone()),
+        strangers: None,
+        ..intent
+    };
+    note(ctx, &record).await?;
+    ctx.hooks.reach(Point::UploadRecorded).await;
+    Ok(upload)
+}
+
+/// An upload that vanished while its parts were sent is begun again by the next try of the object.
+pub(super) fn forget_if_gone(halt: Halt, upload: &UploadId) -> Halt {
+    match halt {
+        Halt::Trouble(Trouble {
+            side: Side::Target,
+            error,
+        }) if error.kind() == ErrorKind::UploadNotFound => {
+            let text = format!("the upload {} is gone", upload.0);
+            Trouble::target(Error::new(ErrorKind::Unavailable, text)).into()
+        }
+        other => other,
     }
 }
 

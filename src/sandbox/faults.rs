@@ -104,6 +104,31 @@ pub enum Fault {
     },
 }
 
+/// Request extension by which [`Fault::IgnoreRange`] reaches the S3 implementation: taking the header away would
+/// break the signature.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct IgnoreRange;
+
+/// Request extension by which [`Fault::IgnoreCondition`] reaches the S3 implementation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct IgnoreCondition;
+
+/// Request extension by which [`Fault::IgnoreEncryption`] reaches the S3 implementation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct IgnoreEncryption;
+
+/// Request extension by which [`Fault::CopyNothing`] reaches the S3 implementation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CopyNothing;
+
+/// Request extension by which the faults of listings reach the S3 implementation, which alone knows its tokens.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Twist {
+    Rewind(usize),
+    Empty,
+    Reverse,
+}
+
 /// Which keys a rule is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum KeyMatch {

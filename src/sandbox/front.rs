@@ -25,36 +25,11 @@ use tokio_util::sync::CancellationToken;
 use super::answer::{document, error_answer, set_request_id};
 use super::body::{End, FaultBody, after_white_space};
 use super::bucket::{Conditions, Store};
-use super::faults::{Fault, FaultPlan};
+use super::faults::{CopyNothing, Fault, FaultPlan, IgnoreCondition, IgnoreEncryption, IgnoreRange, Twist};
 use super::operation::{Call, Operation, classify};
 
 /// How many requests the log keeps.
 const LOG_SIZE: usize = 10_000;
-
-/// Request extension by which [`Fault::IgnoreRange`] reaches the S3 implementation: taking the header away would
-/// break the signature.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct IgnoreRange;
-
-/// Request extension by which [`Fault::IgnoreCondition`] reaches the S3 implementation.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct IgnoreCondition;
-
-/// Request extension by which [`Fault::IgnoreEncryption`] reaches the S3 implementation.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct IgnoreEncryption;
-
-/// Request extension by which [`Fault::CopyNothing`] reaches the S3 implementation.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct CopyNothing;
-
-/// Request extension by which the faults of listings reach the S3 implementation, which alone knows its tokens.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Twist {
-    Rewind(usize),
-    Empty,
-    Reverse,
-}
 
 /// One request as the server saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,7 +8,12 @@ use crate::support::checker::{History, Left, check, failures};
 use crate::support::rig::{Rig, SMALL_PART, SOURCE, Stores, TARGET};
 
 fn lost(c: &Counters) -> [i64; 4] {
-    [c.metadata_lost, c.lost_website_redirect, c.lost_object_lock, c.lost_other]
+    [
+        c.metadata_lost,
+        c.lost_website_redirect,
+        c.lost_object_lock,
+        c.lost_other,
+    ]
 }
 
 fn redirecting(data: Vec<u8>) -> SandboxObject {
@@ -41,13 +46,21 @@ async fn a_website_redirect_comes_along() {
     assert_eq!((task.state, lost(&task.counters)), (State::Succeeded, [0; 4]));
     for key in KEYS {
         let found = stores.target.get(TARGET, key).unwrap();
-        assert_eq!(found.website_redirect.as_deref(), Some("https://example.org/new"), "{key}");
+        assert_eq!(
+            found.website_redirect.as_deref(),
+            Some("https://example.org/new"),
+            "{key}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_redirect_that_the_target_refuses_is_counted_or_fails_the_object() {
-    for (status, code) in [(400, "InvalidRedirectLocation"), (501, "NotImplemented"), (400, "InvalidArgument")] {
+    for (status, code) in [
+        (400, "InvalidRedirectLocation"),
+        (501, "NotImplemented"),
+        (400, "InvalidArgument"),
+    ] {
         for rule in [RefusedMetadata::LeaveOut, RefusedMetadata::Fail] {
             let stores = Stores::small().await;
             stores.source.put(SOURCE, "small", redirecting(vec![7; 100]));
@@ -87,7 +100,11 @@ async fn a_redirect_that_the_target_refuses_is_counted_or_fails_the_object() {
 async fn locks_and_unknown_headers_are_counted() {
     let rows = [
         ("x-amz-object-lock-mode", "GOVERNANCE", [1, 0, 1, 0]),
-        ("x-amz-object-lock-retain-until-date", "2030-01-01T00:00:00Z", [1, 0, 1, 0]),
+        (
+            "x-amz-object-lock-retain-until-date",
+            "2030-01-01T00:00:00Z",
+            [1, 0, 1, 0],
+        ),
         ("x-amz-object-lock-legal-hold", "ON", [1, 0, 1, 0]),
         ("x-amz-object-lock-legal-hold", "OFF", [0; 4]),
         ("x-amz-something-new", "1", [1, 0, 0, 1]),
@@ -106,7 +123,11 @@ async fn locks_and_unknown_headers_are_counted() {
         let rig = Rig::quick().await;
         let id = rig.create(stores.order()).await;
         let task = rig.end(id).await;
-        assert_eq!((task.state, lost(&task.counters)), (State::Succeeded, wanted), "{name}: {value}");
+        assert_eq!(
+            (task.state, lost(&task.counters)),
+            (State::Succeeded, wanted),
+            "{name}: {value}"
+        );
         rig.shut_down().await;
     }
 }

@@ -22,7 +22,10 @@ async fn stores() -> Stores {
     }
     put("joined", SandboxObject::multipart(bytes(20, 40), 20));
     put("large", SandboxObject::new(bytes(21, 5 * SMALL_PART + 7)));
-    put("large-joined", SandboxObject::multipart(bytes(22, 5 * SMALL_PART), 2 * SMALL_PART));
+    put(
+        "large-joined",
+        SandboxObject::multipart(bytes(22, 5 * SMALL_PART), 2 * SMALL_PART),
+    );
     stores
 }
 
@@ -40,9 +43,18 @@ async fn a_source_to_which_no_condition_is_true_is_read_without() {
     let id = rig.create(order).await;
     rig.end(id).await;
     let task = check(&stores, &rig, id, &history).await;
-    assert_eq!(task.state, State::Succeeded, "{task:#?} {:#?}", failures(&rig, id).await);
+    assert_eq!(
+        task.state,
+        State::Succeeded,
+        "{task:#?} {:#?}",
+        failures(&rig, id).await
+    );
     stores.assert_same();
-    let refused = stores.source.requests().into_iter().filter(|r| r.status == Some(412));
+    let refused = stores
+        .source
+        .requests()
+        .into_iter()
+        .filter(|r| r.status == Some(412));
     assert_eq!(refused.count(), 1, "it is found out once");
 }
 
@@ -56,7 +68,12 @@ async fn without_conditions_a_change_is_still_noticed() {
         let change = Fault::ChangeObject {
             data: bytes(99, 5 * SMALL_PART).into(),
         };
-        faults.add(FaultRule::new(O::GetObject, change).key(key).skip(u64::from(key == "large")).times(1));
+        faults.add(
+            FaultRule::new(O::GetObject, change)
+                .key(key)
+                .skip(u64::from(key == "large"))
+                .times(1),
+        );
     }
     let mut history = History::of(&stores);
     let rig = Rig::quick().await;
@@ -66,7 +83,12 @@ async fn without_conditions_a_change_is_still_noticed() {
     rig.end(id).await;
     history.observe(&stores);
     let task = check(&stores, &rig, id, &history).await;
-    assert_eq!(task.state, State::Succeeded, "{task:#?} {:#?}", failures(&rig, id).await);
+    assert_eq!(
+        task.state,
+        State::Succeeded,
+        "{task:#?} {:#?}",
+        failures(&rig, id).await
+    );
     stores.assert_same();
 }
 
@@ -92,7 +114,12 @@ async fn copies_inside_a_store_without_conditions_are_read_and_written() {
     order.record_settled = false;
     let id = rig.create(order).await;
     let task = rig.end(id).await;
-    assert_eq!(task.state, State::Succeeded, "{task:#?} {:#?}", failures(&rig, id).await);
+    assert_eq!(
+        task.state,
+        State::Succeeded,
+        "{task:#?} {:#?}",
+        failures(&rig, id).await
+    );
     for key in stores.source.keys(SOURCE) {
         let (a, b) = (stores.source.get(SOURCE, &key), stores.source.get(TARGET, &key));
         assert!(a.unwrap().data == b.unwrap().data, "{key}");
@@ -103,17 +130,19 @@ async fn copies_inside_a_store_without_conditions_are_read_and_written() {
 async fn bodies_without_a_length_are_streamed_to_the_listed_one() {
     let stores = stores().await;
     let whole = Fault::EarlyClose { after: u64::MAX };
-    stores
-        .source
-        .faults()
-        .add(FaultRule::new(O::GetObject, whole));
+    stores.source.faults().add(FaultRule::new(O::GetObject, whole));
     let history = History::of(&stores);
     let rig = Rig::quick().await;
     let id = rig.create(stores.order()).await;
     rig.end(id).await;
     let task = check(&stores, &rig, id, &history).await;
     let c = task.counters;
-    assert_eq!(task.state, State::Succeeded, "{task:#?} {:#?}", failures(&rig, id).await);
+    assert_eq!(
+        task.state,
+        State::Succeeded,
+        "{task:#?} {:#?}",
+        failures(&rig, id).await
+    );
     assert_eq!(c.proved_size, 0, "{c:#?}");
     stores.assert_same();
 }
@@ -158,6 +187,11 @@ async fn a_head_without_a_length_is_completed_by_the_listing() {
     order.scope = Scope::Objects(keys.iter().map(|key| Key::from(key.as_str())).collect());
     let id = rig.create(order).await;
     let task = rig.end(id).await;
-    assert_eq!(task.state, State::Succeeded, "{task:#?} {:#?}", failures(&rig, id).await);
+    assert_eq!(
+        task.state,
+        State::Succeeded,
+        "{task:#?} {:#?}",
+        failures(&rig, id).await
+    );
     stores.assert_same();
 }

@@ -36,17 +36,31 @@ async fn tags_of_a_key_management_service_are_no_reason_to_copy_again() {
     assert_eq!(run(&stores, &rig).await.counters.copied, 10);
     stores.source.clear_requests();
     let task = run(&stores, &rig).await;
-    assert_eq!((task.counters.skipped, task.counters.copied), (10, 0), "{task:#?}");
+    assert_eq!(
+        (task.counters.skipped, task.counters.copied),
+        (10, 0),
+        "{task:#?}"
+    );
     assert_eq!(stores.source.requests_count(O::GetObject), 0);
-    assert_eq!(stores.source.requests_count(O::HeadObject), 5, "only of those whose tags differ");
+    assert_eq!(
+        stores.source.requests_count(O::HeadObject),
+        5,
+        "only of those whose tags differ"
+    );
 
     // A newer version is copied, of the same length too.
-    stores.source.put(SOURCE, "sealed-1", SandboxObject {
-        last_modified: SystemTime::now() + Duration::from_secs(60),
-        ..SandboxObject::new("OBJECT 1").sealed()
-    });
+    stores.source.put(
+        SOURCE,
+        "sealed-1",
+        SandboxObject {
+            last_modified: SystemTime::now() + Duration::from_secs(60),
+            ..SandboxObject::new("OBJECT 1").sealed()
+        },
+    );
     // An honest hash that differs is a change, whatever the times are.
-    stores.source.put(SOURCE, "plain-1", old(SandboxObject::new("OBJECT 1")));
+    stores
+        .source
+        .put(SOURCE, "plain-1", old(SandboxObject::new("OBJECT 1")));
     let task = run(&stores, &rig).await;
     assert_eq!((task.counters.skipped, task.counters.copied), (8, 2), "{task:#?}");
     for key in ["sealed-1", "plain-1"] {
@@ -60,10 +74,14 @@ async fn a_target_that_encrypts_by_itself_is_not_filled_again_and_again() {
     for n in 0..5 {
         let object = old(SandboxObject::new(format!("object {n}")));
         stores.source.put(SOURCE, &format!("{n}"), object.clone());
-        stores.target.put(TARGET, &format!("{n}"), SandboxObject {
-            last_modified: SystemTime::now(),
-            ..object.sealed()
-        });
+        stores.target.put(
+            TARGET,
+            &format!("{n}"),
+            SandboxObject {
+                last_modified: SystemTime::now(),
+                ..object.sealed()
+            },
+        );
     }
     let rig = Rig::quick().await;
     let task = run(&stores, &rig).await;
@@ -87,6 +105,10 @@ async fn an_untold_time_proves_nothing() {
         assert_eq!(run(&stores, &rig).await.counters.copied, 1, "{name}");
         stores.source.put(SOURCE, "a", object("NEW content"));
         assert_eq!(run(&stores, &rig).await.counters.copied, 1, "{name}");
-        assert_eq!(stores.target.get(TARGET, "a").unwrap().data, "NEW content", "{name}");
+        assert_eq!(
+            stores.target.get(TARGET, "a").unwrap().data,
+            "NEW content",
+            "{name}"
+        );
     }
 }

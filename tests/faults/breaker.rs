@@ -210,7 +210,11 @@ async fn a_grave_answer_to_one_object_is_that_objects_failure() {
         let task = rig.end(id).await;
         let c = task.counters;
         let what = format!("{code} {operation:?} {key}");
-        assert_eq!((reason(&task), c.failed, c.copied), ("TRF.0004", 1, 39), "{what} {task:#?}");
+        assert_eq!(
+            (reason(&task), c.failed, c.copied),
+            ("TRF.0004", 1, 39),
+            "{what} {task:#?}"
+        );
         let failures = rig.store.failures(id, None, 10).await.unwrap();
         assert_eq!(failures[0].code, code, "{what}");
         // The next start gets past it, too.
@@ -218,7 +222,11 @@ async fn a_grave_answer_to_one_object_is_that_objects_failure() {
         rig.wait(id, |task| task.pass.unwrap().number == 2).await;
         let task = rig.end(id).await;
         let c = task.counters;
-        assert_eq!((reason(&task), c.failed, c.skipped), ("TRF.0004", 1, 39), "{what} {task:#?}");
+        assert_eq!(
+            (reason(&task), c.failed, c.skipped),
+            ("TRF.0004", 1, 39),
+            "{what} {task:#?}"
+        );
         faulty.faults().clear();
         rig.start(id, StartMode::FailedOnly, stores.credentials()).await;
         rig.wait(id, |task| task.pass.unwrap().number == 3).await;
@@ -240,7 +248,11 @@ async fn the_only_object_of_a_bucket_fails_for_itself_when_the_listing_shows_goo
     let rig = Rig::quick().await;
     let id = rig.create(stores.order()).await;
     let task = rig.end(id).await;
-    assert_eq!((reason(&task), task.counters.failed), ("TRF.0004", 1), "{task:#?}");
+    assert_eq!(
+        (reason(&task), task.counters.failed),
+        ("TRF.0004", 1),
+        "{task:#?}"
+    );
 }
 
 #[tokio::test]
@@ -257,7 +269,11 @@ async fn many_odd_objects_do_not_double_the_requests() {
     let id = rig.create(stores.order()).await;
     let task = rig.end(id).await;
     let c = task.counters;
-    assert_eq!((reason(&task), c.failed, c.copied), ("TRF.0004", 100, 100), "{task:#?}");
+    assert_eq!(
+        (reason(&task), c.failed, c.copied),
+        ("TRF.0004", 100, 100),
+        "{task:#?}"
+    );
     let canaries = stores.target.requests().into_iter().filter(|request| {
         let key = request.key.as_deref().unwrap_or_default();
         request.operation == Operation::PutObject && key.ends_with("/canary")
@@ -265,7 +281,11 @@ async fn many_odd_objects_do_not_double_the_requests() {
     // 1 + 2 + 4 + 8 + 16, then one for each 20, and one for what is left at the end.
     assert!((1..=10).contains(&canaries.count()));
     assert!(
-        stores.target.keys(crate::support::rig::TARGET).iter().all(|key| !key.contains("canary")),
+        stores
+            .target
+            .keys(crate::support::rig::TARGET)
+            .iter()
+            .all(|key| !key.contains("canary")),
         "the canary is removed"
     );
 }

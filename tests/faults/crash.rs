@@ -129,7 +129,11 @@ async fn a_panic_of_the_feed_ends_the_task_with_a_reason() {
     let id = rig.create(stores.order()).await;
     let task = rig.end(id).await;
     let reason = task.reason.clone().unwrap();
-    assert_eq!((task.state, reason.code.as_str()), (State::Failed, "TRF.0001"), "{task:#?}");
+    assert_eq!(
+        (task.state, reason.code.as_str()),
+        (State::Failed, "TRF.0001"),
+        "{task:#?}"
+    );
     assert_eq!(task.counters.failed, 0, "{task:#?}");
     rig.start(id, StartMode::Full, stores.credentials()).await;
     rig.wait(id, |task| task.state != State::Failed).await;

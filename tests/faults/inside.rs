@@ -19,7 +19,10 @@ async fn stores() -> Stores {
     }
     put("joined", SandboxObject::multipart(bytes(4, 40), 20));
     put("large", SandboxObject::new(bytes(5, 5 * SMALL_PART + 7)));
-    put("large joined", SandboxObject::multipart(bytes(6, 5 * SMALL_PART), 2 * SMALL_PART));
+    put(
+        "large joined",
+        SandboxObject::multipart(bytes(6, 5 * SMALL_PART), 2 * SMALL_PART),
+    );
     stores.source.create_bucket(TARGET);
     stores
 }
@@ -50,7 +53,12 @@ async fn a_store_that_copies_stays_unread() {
     let rig = Rig::quick().await;
     let id = rig.create(order(&stores)).await;
     let task = rig.end(id).await;
-    assert_eq!(task.state, State::Succeeded, "{task:#?} {:#?}", failures(&rig, id).await);
+    assert_eq!(
+        task.state,
+        State::Succeeded,
+        "{task:#?} {:#?}",
+        failures(&rig, id).await
+    );
     assert_arrived(&stores, "well");
     assert_eq!(stores.source.requests_count(O::GetObject), 0);
 }
@@ -74,7 +82,9 @@ async fn what_the_store_does_not_copy_is_read_and_written() {
         for operation in [O::CopyObject, O::UploadPartCopy] {
             let stores = stores().await;
             // Something older under the same key, of the same length: it must not be taken for the copy.
-            stores.source.put(TARGET, "joined", SandboxObject::new(bytes(9, 40)));
+            stores
+                .source
+                .put(TARGET, "joined", SandboxObject::new(bytes(9, 40)));
             stores
                 .source
                 .faults()

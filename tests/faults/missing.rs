@@ -72,7 +72,11 @@ async fn what_is_listed_and_cannot_be_read_fails_in_every_pass() {
         ("GET, version", vec![Operation::GetObject], "NoSuchVersion"),
         ("GET, foreign", vec![Operation::GetObject], "NotFound"),
         ("HEAD", vec![Operation::HeadObject], "NoSuchKey"),
-        ("both", vec![Operation::GetObject, Operation::HeadObject], "NoSuchKey"),
+        (
+            "both",
+            vec![Operation::GetObject, Operation::HeadObject],
+            "NoSuchKey",
+        ),
     ];
     for (name, operations, code) in rows {
         let (stores, history) = stores().await;
@@ -130,7 +134,11 @@ async fn a_name_that_does_not_exist_fails_in_every_pass() {
         let wanted = [names[1], names[2]].map(|name| (name.to_owned(), "NoSuchKey".to_owned()));
         assert_eq!(found, wanted, "pass {pass}: {task:#?}");
         let c = task.counters;
-        assert_eq!((task.state, c.copied, c.gone), (State::Failed, 1, 0), "pass {pass}");
+        assert_eq!(
+            (task.state, c.copied, c.gone),
+            (State::Failed, 1, 0),
+            "pass {pass}"
+        );
         assert!(c.balanced(), "{c:#?}");
         if pass < 3 {
             rig.start(id, StartMode::FailedOnly, stores.credentials()).await;
@@ -146,14 +154,20 @@ async fn a_name_that_does_not_exist_fails_in_every_pass() {
     rig.start(id, StartMode::FailedOnly, stores.credentials()).await;
     rig.wait(id, |task| task.pass.unwrap().number == 4).await;
     let task = rig.end(id).await;
-    assert_eq!((task.state, task.counters.copied), (State::Succeeded, 3), "{task:#?}");
+    assert_eq!(
+        (task.state, task.counters.copied),
+        (State::Succeeded, 3),
+        "{task:#?}"
+    );
 }
 
 #[tokio::test]
 async fn a_key_with_many_others_below_it_is_missing_without_reading_them_all() {
     let stores = Stores::small().await;
     for n in 0..300 {
-        stores.source.put(SOURCE, &format!("dir/{n:04}"), SandboxObject::new("x"));
+        stores
+            .source
+            .put(SOURCE, &format!("dir/{n:04}"), SandboxObject::new("x"));
     }
     stores.source.put(SOURCE, "dir", SandboxObject::new("x"));
     let rule = FaultRule::new(Operation::GetObject, Fault::RemoveObject).key("dir");
@@ -162,5 +176,9 @@ async fn a_key_with_many_others_below_it_is_missing_without_reading_them_all() {
     let id = rig.create(stores.order()).await;
     let task = rig.end(id).await;
     let c = task.counters;
-    assert_eq!((task.state, c.gone, c.copied), (State::Succeeded, 1, 300), "{task:#?}");
+    assert_eq!(
+        (task.state, c.gone, c.copied),
+        (State::Succeeded, 1, 300),
+        "{task:#?}"
+    );
 }

@@ -86,7 +86,11 @@ async fn assert_resumes(stores: &Stores, rig: &Rig, id: TaskId) {
     rig.start(id, StartMode::Full, stores.credentials()).await;
     rig.wait(id, |task| task.state != State::Paused).await;
     assert_eq!(rig.end(id).await.state, State::Succeeded);
-    assert_eq!(stores.target.requests_count(O::CreateUpload), 0, "its upload is gone");
+    assert_eq!(
+        stores.target.requests_count(O::CreateUpload),
+        0,
+        "its upload is gone"
+    );
 }
 
 #[tokio::test]
@@ -143,12 +147,18 @@ fn foreign_tag() -> Fault {
 async fn a_newer_object_of_others_is_not_deleted() {
     // Written by others before it is read back, or right before it is deleted.
     let rows = [
-        ("one piece, read back", vec![(O::PutObject, foreign_tag()), (O::GetObject, theirs())], "small"),
+        (
+            "one piece, read back",
+            vec![(O::PutObject, foreign_tag()), (O::GetObject, theirs())],
+            "small",
+        ),
         ("parts, deleted", vec![(O::DeleteObject, theirs())], "joined"),
     ];
     for (name, faults, key) in rows {
         let stores = Stores::small().await;
-        stores.source.put(SOURCE, "small", SandboxObject::new(bytes(1, 500)));
+        stores
+            .source
+            .put(SOURCE, "small", SandboxObject::new(bytes(1, 500)));
         let joined = SandboxObject::multipart(bytes(2, 5 * SMALL_PART), 2 * SMALL_PART);
         stores.source.put(SOURCE, "joined", joined);
         for (operation, fault) in faults {
@@ -167,7 +177,11 @@ async fn a_newer_object_of_others_is_not_deleted() {
         let task = rig.end(id).await;
         assert!(stores.target.faults().fired() > 0, "{name}");
         let failed = failures(&rig, id).await;
-        assert_eq!((failed.len(), failed[0].code.as_str()), (1, "TargetChanged"), "{name} {task:#?}");
+        assert_eq!(
+            (failed.len(), failed[0].code.as_str()),
+            (1, "TargetChanged"),
+            "{name} {task:#?}"
+        );
         let found = stores.target.get(TARGET, key).unwrap();
         assert_eq!(found.data, "written by somebody else", "{name}");
         rig.shut_down().await;

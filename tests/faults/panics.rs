@@ -49,7 +49,11 @@ async fn a_panic_fails_the_object_or_the_task_with_a_reason() {
         let id = rig.create(stores.order()).await;
         let task = rig.end(id).await;
         let reason = task.reason.clone().unwrap();
-        assert_eq!((task.state, reason.code.as_str()), (State::Failed, code), "{point:?} {task:#?}");
+        assert_eq!(
+            (task.state, reason.code.as_str()),
+            (State::Failed, code),
+            "{point:?} {task:#?}"
+        );
         assert!(!reason.message.contains("on purpose"), "{reason:?}");
         for failure in failures(&rig, id).await {
             assert_eq!(failure.code, "InternalError", "{point:?} {failure:?}");

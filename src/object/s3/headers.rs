@@ -5,7 +5,6 @@ use http::header::{
     CONTENT_TYPE, ETAG, EXPIRES, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED,
 };
 
-
 use super::known_headers::{self, Fate};
 use crate::object::{Carried, ETag, Encryption, ObjectInfo, Uncarried, Written, known_time};
 use crate::task::UnixMillis;

@@ -33,9 +33,9 @@ pub(super) fn fate(name: &HeaderName) -> Fate {
         | "x-amz-mp-parts-count"
         | "x-amz-server-side-encryption"
         | "x-amz-delete-marker" => Fate::Used,
-        "x-amz-object-lock-mode"
-        | "x-amz-object-lock-retain-until-date"
-        | "x-amz-object-lock-legal-hold" => Fate::Lock,
+        "x-amz-object-lock-mode" | "x-amz-object-lock-retain-until-date" | "x-amz-object-lock-legal-hold" => {
+            Fate::Lock
+        }
         // Of the request and its connection.
         "x-amz-request-id"
         | "x-amz-id-2"
@@ -123,10 +123,7 @@ mod tests {
             "x-amz-server-side-encryption-customer-algorithm",
             Fate::Meaningless,
         ),
-        (
-            "x-amz-server-side-encryption-customer-key-md5",
-            Fate::Meaningless,
-        ),
+        ("x-amz-server-side-encryption-customer-key-md5", Fate::Meaningless),
         ("x-amz-version-id", Fate::Meaningless),
         // Common to all answers.
         ("x-amz-request-id", Fate::Meaningless),
@@ -142,7 +139,11 @@ mod tests {
             answer.insert(header.clone(), "1".parse().unwrap());
             let info = object_info(&answer, None);
             assert_eq!(is_carried(&header), *wanted == Fate::Carried, "{name}");
-            assert_eq!(info.carried.0.contains_key(*name), *wanted == Fate::Carried, "{name}");
+            assert_eq!(
+                info.carried.0.contains_key(*name),
+                *wanted == Fate::Carried,
+                "{name}"
+            );
             assert_eq!(info.uncarried.lock, *wanted == Fate::Lock, "{name}");
             let unknown = info.uncarried.unknown.contains(&header);
             assert_eq!(unknown, *wanted == Fate::Unknown, "{name}");

@@ -8,7 +8,8 @@ use http_body_util::BodyExt;
 use super::body::Download;
 use super::errors::Subject;
 use super::request::{
-    CONTENT_MD5, add_condition, announced, described, integrity, md5_header, payload, quoted, span, value, whole_size,
+    CONTENT_MD5, add_condition, announced, described, integrity, md5_header, payload, quoted, span, value,
+    whole_size,
 };
 use super::url::{Query, copy_source};
 use super::xml::Element;

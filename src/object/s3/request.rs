@@ -191,7 +191,11 @@ mod tests {
                 answer.insert("content-range", range.parse().unwrap());
             }
             let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(announced(status, &answer), wanted, "{status} {length:?} {range:?}");
+            assert_eq!(
+                announced(status, &answer),
+                wanted,
+                "{status} {length:?} {range:?}"
+            );
         }
     }
 

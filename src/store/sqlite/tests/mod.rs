@@ -318,7 +318,9 @@ async fn a_ledger_that_knew_nothing_of_strangers_opens() {
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("oms.db");
-    let created = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let created = SqliteConnectOptions::new()
+        .filename(&path)
+        .create_if_missing(true);
     let pool = SqlitePool::connect_with(created).await.unwrap();
     let all = sqlx::migrate!("src/store/migrations/sqlite");
     let earlier: Vec<_> = all.iter().filter(|one| one.version <= 6).cloned().collect();

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use super::cut::{Cut, cut, longest_whole, parts_may_help};
 use super::guard::{Guard, Sent};
+use super::hash::hash_first;
 use super::hooks::Point;
 use super::item::{Item, takes_untold, untold};
 use super::metadata::describe;
@@ -222,14 +223,25 @@ async fn stream_once(
     sent: &Sent,
 ) -> Attempt<Copied> {
     let _permit = ctx.streams.enter().await.at_source()?;
-    let object = pinned_read::open(ctx, &entry.key, Portion::Whole, entry.etag.as_ref()).await?;
-    check_length(ctx, entry.size, entry.etag.as_ref(), object.length).at_source()?;
+    let open = async || {
+        let object = pinned_read::open(ctx, &entry.key, Portion::Whole, entry.etag.as_ref()).await?;
+        check_length(ctx, entry.size, entry.etag.as_ref(), object.length).at_source()?;
+        Ok(object)
+    };
+    let mut object = open().await?;
     ctx.hooks.reach(Point::ObjectOpened).await;
 
     let source_md5 = object.info.md5();
     let md5 = source_md5.filter(|_| tag == SourceTag::Md5);
+    let mut announced = md5;
     if md5.is_none() {
         gate(ctx, Proof::Checksum).at_source()?;
+        if ctx.target.demands_md5() {
+            // One read at a time.
+            drop(object);
+            announced = hash_first(ctx, entry, Portion::Whole, entry.size).await?;
+            object = open().await?;
+        }
     }
     let (new, left_out) = describe(ctx, &entry.key, object.info, refusals).await?;
     let hashing = if md5.is_some() {
@@ -245,7 +257,7 @@ async fn stream_once(
     let condition = ctx.guard.condition();
     let answer = ctx
         .target
-        .put(&key, &new, entry.size, md5, &condition, body)
+        .put(&key, &new, entry.size, announced, &condition, body)
         .await;
     let written = match refusals.heard(&new, answer) {
         Ok(written) => written,

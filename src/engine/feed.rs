@@ -15,6 +15,7 @@ use super::hooks::Point;
 use super::item::Item;
 use super::list::Pages;
 use super::matcher::Matcher;
+use super::names::{self, Kinds, NameKind};
 use super::order::{OrderWatch, Step};
 use super::plan::{Decision, Existing, RefuseReason, SkipReason, decide};
 use super::retry::{self, At as _, Attempt, Pace, Trouble};
@@ -122,6 +123,7 @@ async fn feed_prefix(
                 true
             }
         });
+        let refused = names::not_kept(ctx, entries.iter().map(|entry| &entry.key)).await?;
         let existing = target.find(ctx, &entries, &watch).await?;
         let mut doubtful = Vec::new();
         let planned = entries.into_iter().zip(existing).enumerate();
@@ -134,7 +136,7 @@ async fn feed_prefix(
                 key: item.key().clone(),
                 counted: 0,
                 position: None,
-                step: plan(ctx, item, existing),
+                step: plan(ctx, item, existing, refused),
             }
         });
         let mut candidates: Vec<Candidate> = planned.collect();
@@ -233,10 +235,11 @@ impl Wanted {
 }
 
 /// Asks both sides for each key, several at a time, in order.
-pub(super) async fn look_up(ctx: &Context, keys: Vec<Wanted>) -> Attempt<Vec<Candidate>> {
+pub(super) async fn look_up(ctx: &Context, keys: Vec<Wanted>) -> std::result::Result<Vec<Candidate>, Halt> {
     let listed = ctx.task.spec.scope.list_file().is_some();
     let prefix = ctx.task.spec.target_prefix.as_bytes().len();
-    stream::iter(keys)
+    let refused = names::not_kept(ctx, keys.iter().map(|wanted| &wanted.key)).await?;
+    let found: Attempt<Vec<Candidate>> = stream::iter(keys)
         .map(|wanted| async move {
             let Wanted {
                 key,
@@ -257,7 +260,7 @@ pub(super) async fn look_up(ctx: &Context, keys: Vec<Wanted>) -> Attempt<Vec<Can
                 Ok(Some(item)) => {
                     let existing = existing_at_target(ctx, &key).await;
                     let doubtful = only_tags_differ(ctx, &item, &existing);
-                    let step = plan(ctx, item, existing);
+                    let step = plan(ctx, item, existing, refused);
                     if doubtful {
                         opaque_tags::left(ctx, &key, step).await
                     } else {
@@ -275,7 +278,8 @@ pub(super) async fn look_up(ctx: &Context, keys: Vec<Wanted>) -> Attempt<Vec<Can
         })
         .buffered(HEADS_AT_ONCE)
         .try_collect()
-        .await
+        .await;
+    Ok(found?)
 }
 
 /// Whether an object would be copied only because its tag differs from the target's.
@@ -286,7 +290,7 @@ fn only_tags_differ(ctx: &Context, item: &Item, existing: &Attempt<Option<Existi
     one_source(ctx) && super::plan::only_tags_differ(entry, existing, &ctx.task.spec)
 }
 
-fn plan(ctx: &Context, item: Item, existing: Attempt<Option<Existing>>) -> Found {
+fn plan(ctx: &Context, item: Item, existing: Attempt<Option<Existing>>, refused: Kinds) -> Found {
     match existing {
         Ok(existing) => {
             let decision = match decide(&item, existing.as_ref(), &ctx.task.spec) {
@@ -298,10 +302,24 @@ fn plan(ctx: &Context, item: Item, existing: Attempt<Option<Existing>>) -> Found
                 }
                 decision => decision,
             };
+            let decision = match name_not_kept(ctx, item.key(), refused) {
+                // What the target has under such a name may be another object.
+                Some(kind) if decision != Decision::Skip(SkipReason::Older) => {
+                    Decision::Refuse(RefuseReason::NameNotKept(kind))
+                }
+                _ => decision,
+            };
             Found::Planned(item, decision)
         }
         Err(trouble) => Found::Unknown(trouble),
     }
+}
+
+fn name_not_kept(ctx: &Context, key: &Key, refused: Kinds) -> Option<NameKind> {
+    if refused == Kinds::default() {
+        return None;
+    }
+    Kinds::of(ctx.task.spec.target_prefix.as_bytes(), key.as_bytes()).first_in(refused)
 }
 
 fn same_tag(item: &Item, existing: Option<&Existing>) -> bool {

@@ -53,18 +53,17 @@ pub async fn find(store: &SharedStore, pace: Pace, task: TaskId, spec: &TaskSpec
     }
     let key = Key::from(format!("oms/probe/{task}/c").as_str());
     let found = twice(store, pace, &key).await;
-    let removed = probe::again(pace, || store.delete(&key)).await;
-    let guard = found
+    probe::remove(store, pace, &key).await;
+    found
         .map_err(|e| e.during("probe conditional writes"))
-        .at_target()?;
-    removed.map_err(|e| e.during("delete the probe")).at_target()?;
-    Ok(guard)
+        .at_target()
 }
 
 async fn twice(store: &SharedStore, pace: Pace, key: &Key) -> Result<Guard> {
     let new = NewObject::default();
+    let md5 = Some(probe::EMPTY_MD5);
     let write = async |condition: WriteIf| {
-        probe::again(pace, || store.put(key, &new, 0, None, &condition, probe::empty())).await
+        probe::again(pace, || store.put(key, &new, 0, md5, &condition, probe::empty())).await
     };
     write(WriteIf::Always).await?;
     match write(WriteIf::Absent).await {

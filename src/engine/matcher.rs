@@ -9,6 +9,7 @@ use super::feed::{HEADS_AT_ONCE, existing_at_target};
 use super::list::Cursor;
 use super::order::{Order, OrderWatch};
 use super::plan::Existing;
+use super::probe::Listing;
 use super::retry::{At as _, Attempt};
 use crate::error::Result;
 use crate::object::Entry;
@@ -45,6 +46,9 @@ pub(super) enum Begun {
 impl Matcher {
     /// For a shard below `prefix` that begins behind `after`.
     pub(super) fn new(ctx: &Context, prefix: &Key, after: Option<&Key>) -> Self {
+        if ctx.target_listing == Listing::Late {
+            return Self::Heads;
+        }
         // Without a known order the listing only tells whether there is anything at all.
         let order = ctx.target_order.unwrap_or(Order::Bytes);
         if ctx.target_order.is_none() && after.is_some() {

@@ -13,6 +13,7 @@ pub mod copy;
 mod cut;
 pub mod feed;
 pub mod guard;
+mod hash;
 pub mod hooks;
 pub mod item;
 mod joining;
@@ -26,6 +27,7 @@ mod lookup;
 mod matcher;
 mod metadata;
 pub mod multipart;
+pub mod names;
 mod opaque_tags;
 pub mod order;
 mod outcome;
@@ -44,17 +46,20 @@ pub mod sequential;
 mod server_side;
 mod settle;
 pub mod shard;
+pub mod share;
 pub mod spool;
 mod stored;
 pub mod stream;
 pub mod survey;
 mod suspect;
 pub mod uploads;
+pub mod warnings;
 mod window;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -68,7 +73,7 @@ use crate::store::{ShardScope, Store};
 use crate::task::{Clock, Key, Reason, Task, TaskSpec};
 use guard::Guard;
 use hooks::{Hooks, Point};
-use limit::{Streams, Throttle};
+use limit::{TaskStreams, Throttle};
 use order::Order;
 use progress::Progress;
 use quirks::Quirks;
@@ -103,14 +108,18 @@ pub struct Context {
     pub addresses: Arc<Addresses>,
     /// The order in which the target lists; `None` when it keeps none.
     pub target_order: Option<Order>,
+    /// How soon the target lists what was written.
+    pub target_listing: probe::Listing,
+    /// Which kinds of names the target keeps.
+    pub names: names::Names,
     /// How its writes are kept from overwriting.
     pub guard: Guard,
     /// How bytes travel.
     pub route: Route,
     /// The ledger.
     pub store: Ledger,
-    /// Streams of the whole process.
-    pub streams: Streams,
+    /// The task's share of the streams of the process.
+    pub streams: TaskStreams,
     /// Objects of this task at the same time.
     pub objects: Arc<Semaphore>,
     /// Bandwidth of this task.
@@ -145,6 +154,8 @@ pub struct Context {
     pub target_joined_opaque: AtomicBool,
     /// What was found out about the stores.
     pub quirks: Quirks,
+    /// Warnings that are written already.
+    pub said: warnings::Said,
     /// Keys of uploads that an earlier attempt left open: their objects are not proved, whatever the target has.
     pub open: HashSet<Key>,
 }
@@ -159,6 +170,19 @@ pub struct Tuning {
     pub sizes: layout::Sizes,
     /// When lists of objects are written.
     pub lists: spool::Limits,
+    /// From when on a crash of the process counts fully against a task that it was working on.
+    pub settled_in: SettledIn,
+}
+
+/// How long a worker is at a task until a crash of the process counts fully against it. Whoever ends processes by hand in
+/// quick succession does so before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SettledIn(pub Duration);
+
+impl Default for SettledIn {
+    fn default() -> Self {
+        Self(Duration::from_secs(1))
+    }
 }
 
 /// A shared handle on the ledger.
@@ -281,14 +305,19 @@ pub async fn run_pass(ctx: Arc<Context>) -> PassEnd {
         ctx.abort.cancel();
     }
     over.cancel();
-    let listed = lists.await;
-    match (end, listed) {
+    let end = match (end, lists.await) {
         (PassEnd::Finished, Err(panic)) => {
             let error = Error::internal("writing the lists of objects panicked");
             PassEnd::Broken(defect(&error.with_source(panic)))
         }
         (PassEnd::Finished, Ok(Err(error))) => PassEnd::Ledger(error),
         (PassEnd::Finished, Ok(Ok(()))) if ctx.stop.is_cancelled() => PassEnd::Stopped,
+        (end, _) => end,
+    };
+    match (end, ctx.write_repeated_warnings().await) {
+        (PassEnd::Finished | PassEnd::Stopped, Err(Halt::Ledger(error))) => PassEnd::Ledger(error),
+        (PassEnd::Finished | PassEnd::Stopped, Err(Halt::Fenced)) => PassEnd::Fenced,
+        // Any other end is the first thing that went wrong, and says more than the counts of warnings.
         (end, _) => end,
     }
 }

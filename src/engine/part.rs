@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use http_body_util::BodyExt as _;
 
 use super::copy::Proof;
+use super::hash::hash_first;
 use super::hooks::Point;
 use super::layout::{Boundaries, Layout};
 use super::proof::{gate, wants_hashes};
@@ -222,6 +223,10 @@ async fn once(ctx: &Context, job: PartJob<'_>, had: Option<Part>) -> Attempt<Sen
         return Ok(Sent { part, hash: None });
     }
     let _permit = ctx.streams.enter().await.at_source()?;
+    let md5 = match had {
+        None => hash_first(ctx, entry, range, length).await?,
+        Some(_) => None,
+    };
     let object = pinned_read::open(ctx, &entry.key, range, entry.etag.as_ref()).await?;
     if object.length != Some(length) {
         let announced = object
@@ -238,7 +243,8 @@ async fn once(ctx: &Context, job: PartJob<'_>, had: Option<Part>) -> Attempt<Sen
         let hash = watch.take_md5();
         return Ok(Sent { part, hash });
     }
-    match ctx.target.upload_part(key, upload, number, length, body).await {
+    let sent = ctx.target.upload_part(key, upload, number, length, md5, body);
+    match sent.await {
         Ok(part) => Ok(Sent {
             part: Part { size: length, ..part },
             hash: watch.take_md5(),

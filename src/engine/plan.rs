@@ -23,6 +23,7 @@
 //! refused.
 
 use super::item::Item;
+use super::names::NameKind;
 use crate::object::{ETag, Entry};
 use crate::task::rules::{ConsistencyCheck, MinimumProof, OverwriteMode};
 use crate::task::{Key, TaskSpec, UnixMillis};
@@ -82,6 +83,8 @@ pub enum RefuseReason {
     KeyTooLong,
     /// Larger than [`MAX_OBJECT`].
     TooLarge,
+    /// The target would store it under another name.
+    NameNotKept(NameKind),
 }
 
 impl RefuseReason {
@@ -97,6 +100,7 @@ impl RefuseReason {
                 "EntityTooLarge",
                 "the object is larger than 10,000 parts of 5 GiB",
             ),
+            Self::NameNotKept(kind) => ("NameNotKept", kind.describe()),
         }
     }
 }

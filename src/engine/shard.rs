@@ -82,7 +82,7 @@ pub async fn run(ctx: Arc<Context>, claim: ClaimedShard) -> Result<ShardEnd, Hal
     feeder.abort();
     match walked {
         Ok(Walked::ToTheEnd) => {
-            if !run.window.is_empty() {
+            if !run.window.is_settled() {
                 return Err(Halt::Defect(Error::internal(
                     "a shard ended with objects that are not settled",
                 )));
@@ -316,7 +316,7 @@ impl Run {
                 .map_err(Halt::Ledger)?
             {
                 Committed::Done => {}
-                Committed::Fenced => return Err(Halt::Fenced),
+                Committed::Fenced | Committed::TooManyFailures => return Err(Halt::Fenced),
             }
         }
         Ok(())
@@ -332,15 +332,28 @@ impl Run {
         Ok(())
     }
 
+    /// Commits everything that is settled, in as many commits as that takes.
     async fn commit(&mut self, close: Close) -> Result<(), Halt> {
         if close == Close::No && !self.window.has_settled() && self.speed == 0 {
             return Ok(());
         }
+        loop {
+            let commit = self.window.take();
+            let last = !self.window.has_settled();
+            let now = if last { close } else { Close::No };
+            self.write(commit, now).await?;
+            if last {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn write(&mut self, commit: Commit, close: Close) -> Result<(), Halt> {
         self.ctx.hooks.reach(Point::BeforeCommit).await;
         let commit = Commit {
             close: close == Close::Yes,
             speed: self.speed,
-            ..self.window.take()
+            ..commit
         };
         let commit = if self.ctx.task.spec.record_failures {
             commit
@@ -360,6 +373,7 @@ impl Run {
         match written.map_err(Halt::Ledger)? {
             Committed::Done => Ok(()),
             Committed::Fenced => Err(Halt::Fenced),
+            Committed::TooManyFailures => Err(Trouble::too_many_failures().into()),
         }
     }
 

@@ -5,11 +5,14 @@
 
 pub mod cdn;
 pub mod clouds;
+mod endpoint;
 mod etag;
 pub mod http;
 mod modified;
+pub mod pace;
 pub mod recent;
 pub mod s3;
+pub mod signable;
 pub mod web;
 mod written;
 
@@ -250,13 +253,14 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
     /// Begins a multipart upload.
     async fn create_upload(&self, key: &Key, new: &NewObject) -> Result<UploadId>;
 
-    /// Uploads a part of exactly `length` bytes.
+    /// Uploads a part of exactly `length` bytes; `md5` as for [`Self::put`].
     async fn upload_part(
         &self,
         key: &Key,
         upload: &UploadId,
         number: u32,
         length: u64,
+        md5: Option<[u8; 16]>,
         body: Body,
     ) -> Result<Part>;
 
@@ -298,6 +302,12 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
     /// Tags of an object.
     async fn tags(&self, key: &Key) -> Result<Tags>;
 
+    /// Whether the store was seen to refuse a write without a hash of its body, as buckets with Object Lock do. Every
+    /// write to it then needs `md5`.
+    fn demands_md5(&self) -> bool {
+        false
+    }
+
     /// Host and bucket, for messages.
     fn describe(&self) -> String;
 }
@@ -326,7 +336,7 @@ pub trait Connect: Send + Sync {
     /// `store` with its objects read through a CDN.
     ///
     /// # Errors
-    /// OMS.1032 when the CDN wants a key that is not there.
+    /// [`crate::error::Rule::CdnKey`] when the CDN wants a key that is not there.
     fn through_cdn(
         &self,
         store: SharedStore,

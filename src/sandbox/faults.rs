@@ -65,6 +65,17 @@ pub enum Fault {
         /// The document.
         body: Bytes,
     },
+    /// Refuses a request that has none of these headers.
+    DemandHeader {
+        /// Their names.
+        names: &'static [&'static str],
+        /// HTTP status.
+        status: u16,
+        /// S3 error code in the XML body.
+        code: &'static str,
+        /// Its message.
+        message: &'static str,
+    },
     /// Gives the answer another header, or takes it away.
     Header {
         /// Its name.

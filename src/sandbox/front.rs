@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, IF_MATCH};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HOST, IF_MATCH};
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -22,7 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use super::answer::{document, error_answer, set_request_id};
+use super::answer::{document, error_answer, refusal, set_request_id};
 use super::body::{End, FaultBody, after_white_space};
 use super::bucket::{Conditions, Store};
 use super::faults::{CopyNothing, Fault, FaultPlan, IgnoreCondition, IgnoreEncryption, IgnoreRange, Twist};
@@ -111,8 +111,18 @@ impl Drop for Entry {
     }
 }
 
+/// For a store whose requests name the bucket before the host.
+#[derive(Debug)]
+pub(super) struct BeforeHost {
+    /// What follows the bucket in `Host`.
+    pub(super) suffix: String,
+    /// How others are refused.
+    pub(super) code: &'static str,
+}
+
 /// What all connections share.
 pub(super) struct Front {
+    pub(super) before_host: Option<BeforeHost>,
     pub(super) s3: S3Service,
     pub(super) store: Arc<Store>,
     pub(super) faults: FaultPlan,
@@ -149,7 +159,11 @@ impl Front {
         mut request: Request<Incoming>,
         reset: CancellationToken,
     ) -> Result<HttpResponse, HttpError> {
-        let call = classify(request.method(), request.uri(), request.headers());
+        let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+        let before_host = self.before_host.as_ref();
+        let bucket = before_host.and_then(|before| host?.strip_suffix(&before.suffix));
+        let call = classify(request.method(), request.uri(), request.headers(), bucket);
+        let misaddressed = before_host.filter(|_| bucket.is_none());
         let id = format!("{:016X}", self.served.fetch_add(1, Ordering::Relaxed));
         let fault = self.faults.draw(&call);
         let mut entry = Entry {
@@ -157,7 +171,23 @@ impl Front {
             call,
             status: None,
         };
+        if let Some(BeforeHost { code, .. }) = misaddressed {
+            drain(request.body_mut()).await;
+            entry.status = Some(403);
+            return Ok(error_answer(StatusCode::FORBIDDEN, code, None, &id));
+        }
         match &fault {
+            Some(Fault::DemandHeader {
+                names,
+                status,
+                code,
+                message,
+            }) if !names.iter().any(|name| request.headers().contains_key(*name)) => {
+                let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST);
+                drain(request.body_mut()).await;
+                entry.status = Some(status.as_u16());
+                return Ok(refusal(status, code, message, &id));
+            }
             Some(Fault::Delay(time)) => tokio::time::sleep(*time).await,
             Some(Fault::ResetBefore) => return lose(&reset).await,
             Some(Fault::Status {
@@ -310,6 +340,7 @@ fn spoil(response: HttpResponse, fault: &Fault, reset: CancellationToken) -> Htt
         | Fault::ResetAfterEffect
         | Fault::OkWithError { .. }
         | Fault::OkWithBody { .. }
+        | Fault::DemandHeader { .. }
         | Fault::Header { .. }
         | Fault::IgnoreRange
         | Fault::IgnoreCondition

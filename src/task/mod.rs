@@ -3,10 +3,12 @@
 pub mod bandwidth;
 pub mod key;
 pub mod lists;
+pub mod reasons;
 pub mod rules;
 pub mod spec;
 pub mod state;
 pub mod storage;
+pub mod warning;
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,6 +19,7 @@ pub use lists::{FailedList, ListKind, ListTrouble, ListTroubles};
 pub use rules::CopyRules;
 pub use spec::TaskSpec;
 pub use state::{Event, Rejection, State};
+pub use warning::{KeptWarning, Warning, WarningCode};
 
 use crate::error::{Error, Result};
 
@@ -121,7 +124,7 @@ impl FromStr for TaskId {
 }
 
 /// The tenant a task belongs to: 1–64 letters, digits, `-` or `_`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProjectId(String);
 
 impl FromStr for ProjectId {
@@ -340,7 +343,7 @@ pub struct PassInfo {
 pub(crate) mod testing {
     //! Values for unit tests.
 
-    use super::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Place, Scope};
+    use super::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Payer, Place, Scope};
     use super::{Key, TaskSpec};
 
     /// The order of a whole bucket.
@@ -355,6 +358,7 @@ pub(crate) mod testing {
                 origin: EndpointOrigin::Request,
             },
             app_id: None,
+            payer: Payer::Owner,
         };
         TaskSpec {
             source: place("source"),

@@ -1,7 +1,7 @@
 //! What a task shall do: valid once constructed, so nothing behind it checks again.
 
 use super::{CopyRules, Key, UnixMillis};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Rule};
 
 /// The whole order of a task, without credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,42 +46,59 @@ impl TaskSpec {
     /// Checks what concerns more than one field or has a rule of its own.
     ///
     /// # Errors
-    /// OMS.0078 for characters in the description, OMS.0059 for the number of threads, OMS.0064 for lengths.
+    /// [`Rule::DescriptionCharacters`], [`Rule::Threads`], [`Rule::Length`] or [`Rule::Target`].
     pub fn validate(self) -> Result<Self> {
         if self.description.contains(Self::FORBIDDEN_IN_DESCRIPTION) {
             let text = "description must not contain any of < > ( ) \" ' &";
-            return Err(Error::invalid(text).with_code("OMS.0078"));
+            return Err(Error::invalid(text).with_rule(Rule::DescriptionCharacters));
         }
         if self.description.chars().count() > Self::MAX_DESCRIPTION {
-            return Err(Error::invalid("description must have at most 255 characters").with_code("OMS.0064"));
+            return Err(
+                Error::invalid("description must have at most 255 characters").with_rule(Rule::Length)
+            );
         }
         if !(1..=Self::MAX_THREADS).contains(&self.threads) {
-            return Err(Error::invalid("thread_num must lie between 0 and 50").with_code("OMS.0059"));
+            return Err(Error::invalid("thread_num must lie between 0 and 50").with_rule(Rule::Threads));
         }
         if self.target_prefix.as_bytes().len() > Key::MAX_LEN {
             return Err(
-                Error::invalid("dst_node.object_key must have at most 1024 bytes").with_code("OMS.0058")
+                Error::invalid("dst_node.object_key must have at most 1024 bytes").with_rule(Rule::Target)
             );
         }
-        if self.copies_into_itself() {
+        if self.names_one_bucket() && self.copies_into_scope() {
             let text = "dst_node: the target lies within what is to be copied from the same bucket; \
                         choose another bucket, or an object_key outside the source's";
-            return Err(Error::invalid(text).with_code("OMS.0058"));
+            return Err(Error::invalid(text).with_rule(Rule::Target));
         }
         Ok(self)
     }
 
-    /// Whether copies would fall into the scope, within one bucket: the listing would find them, and copy them again.
-    fn copies_into_itself(&self) -> bool {
-        let one_bucket =
-            self.source.endpoint.url == self.target.endpoint.url && self.source.bucket == self.target.bucket;
+    /// Whether both sides are written as one and the same bucket. One bucket may have several names.
+    #[must_use]
+    pub fn names_one_bucket(&self) -> bool {
+        self.source.endpoint.url == self.target.endpoint.url && self.source.bucket == self.target.bucket
+    }
+
+    /// Whether copies would fall into the scope if both sides were one bucket: the listing would find them, and copy them
+    /// again. That is so when the target's prefix before a prefix of the scope gives a name within another prefix, or one that
+    /// another prefix or a key begins with, and when before a key it gives a key or a name within a prefix. A list of objects or
+    /// URLs is not looked at: it is read once, and does not grow.
+    #[must_use]
+    pub fn copies_into_scope(&self) -> bool {
         let prefixes = self.scope.prefixes();
         let keys = self.scope.single_keys();
-        let falls_in = |key: &Key| {
-            let copy = key.with_prefix(self.target_prefix.as_bytes());
-            prefixes.iter().any(|p| copy.as_bytes().starts_with(p.as_bytes())) || keys.contains(&copy)
+        let copy_of = |key: &Key| key.with_prefix(self.target_prefix.as_bytes());
+        let begins = |name: &Key, with: &Key| name.as_bytes().starts_with(with.as_bytes());
+        let key_falls_in = |key: &Key| {
+            let copy = copy_of(key);
+            prefixes.iter().any(|prefix| begins(&copy, prefix)) || keys.contains(&copy)
         };
-        one_bucket && (prefixes.iter().any(falls_in) || keys.iter().any(falls_in))
+        let prefix_falls_in = |prefix: &Key| {
+            let copies = copy_of(prefix);
+            let other = |other: &Key| begins(&copies, other) || begins(other, &copies);
+            prefixes.iter().any(other) || keys.iter().any(|key| begins(key, &copies))
+        };
+        prefixes.iter().any(prefix_falls_in) || keys.iter().any(key_falls_in)
     }
 }
 
@@ -98,12 +115,24 @@ pub struct Place {
     pub endpoint: Endpoint,
     /// Account number that Tencent puts into bucket names; kept as given.
     pub app_id: Option<String>,
+    /// Who pays for the requests to the bucket.
+    pub payer: Payer,
 }
 
-/// Address of a store: `http[s]://host[:port]`.
+/// Who pays for the requests to a bucket and for what is read from it. Source: Requester Pays buckets of Amazon S3.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Payer {
+    /// Whoever owns the bucket.
+    #[default]
+    Owner,
+    /// Whoever sends the request, and says so in each of them.
+    Requester,
+}
+
+/// Address of a store: `http[s]://host[:port][/path]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
-    /// Scheme, host and port, without a path.
+    /// Scheme, host, port and path, without a slash at the end.
     pub url: String,
     /// Where the bucket name stands in requests.
     pub addressing: Addressing,
@@ -297,12 +326,16 @@ mod tests {
         };
         let prefixes = |names: &[&str]| Scope::Prefixes(keys(names));
         assert_eq!(
-            check("source", "", prefixes(&[""])).unwrap_err().code(),
-            Some("OMS.0058")
+            check("source", "", prefixes(&[""])).unwrap_err().rule(),
+            Some(Rule::Target)
         );
         assert!(check("source", "copy/", prefixes(&[""])).is_err());
         assert!(check("source", "a/copy/", prefixes(&["a/"])).is_err());
         assert!(check("source", "", Scope::Objects(keys(&["k"]))).is_err());
+        assert!(check("source", "z", prefixes(&["x", "zx1"])).is_err());
+        assert!(check("source", "z", prefixes(&["x", "zy"])).is_ok());
+        let named = Scope::Objects(keys(&["a/", "z/a/b"]));
+        assert!(check("source", "z/", named).is_err());
         assert!(check("source", "copy/", prefixes(&["a/"])).is_ok());
         assert!(check("source", "copy/", Scope::Objects(keys(&["k"]))).is_ok());
         assert!(check("other", "", prefixes(&[""])).is_ok());

@@ -54,7 +54,7 @@ pub(super) async fn pass(parts: &Parts, ctx: &Context, pass: PassInfo, attempt: 
 /// After a stop: paused if a user asked for it; otherwise the process is going down, and the task stays running.
 pub(super) async fn drained(parts: &Parts, id: TaskId, attempt: i64) -> Result<()> {
     match parts.store.control(id).await? {
-        Some((State::Pausing, _)) => end(parts, id, attempt, Ending::Drained).await,
+        Some(control) if control.state == State::Pausing => end(parts, id, attempt, Ending::Drained).await,
         _ => Ok(()),
     }
 }

@@ -2,7 +2,8 @@
 
 use oms::task::spec::{Cdn, Notification};
 use oms::task::{
-    Counters, ListTrouble, ListTroubles, PassInfo, PassKind, Reason, State, Survey, Task, UnixMillis,
+    Counters, KeptWarning, ListTrouble, ListTroubles, PassInfo, PassKind, Reason, State, Survey, Task,
+    UnixMillis,
 };
 use serde_json::{Value, json};
 
@@ -100,9 +101,29 @@ async fn every_field_of_the_reference_is_there_from_the_beginning() {
         "enable_failed_object_recording": true,
         "failed_object_record": "{\"result\":false,\"list_file_key\":\"\",\"errorCode\":\"\"}",
         "enable_success_and_skip_recording": true,
-        "bandwidth_policy": []
+        "bandwidth_policy": [], "warnings": []
     });
     assert_eq!(task, expected);
+}
+
+#[tokio::test]
+async fn warnings_are_shown_with_the_task_and_not_in_lists() {
+    let api = TestApi::new().await;
+    api.ledger.put(ledger::task(ID, PROJECT));
+    api.ledger.put_warning(KeptWarning {
+        code: "ScopeEntryEmpty".to_owned(),
+        subject: "a/".to_owned(),
+        message: "nothing begins with it".to_owned(),
+        count: 2,
+        first_at: UnixMillis(5),
+        last_at: UnixMillis(7),
+    });
+    let wanted = json!([{"code": "ScopeEntryEmpty", "message": "nothing begins with it", "subject": "a/", "count": 2,
+                         "first_time": 5, "last_time": 7}]);
+    assert_eq!(api.get(&path()).await.fine()["warnings"], wanted);
+    let list = api.get("/task?start=0&limit=9").await.fine();
+    assert_eq!(list.as_array().map(Vec::len), Some(1));
+    assert!(list[0].get("warnings").is_none());
 }
 
 #[tokio::test]

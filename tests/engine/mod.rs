@@ -5,6 +5,7 @@ mod copy;
 mod lists;
 mod not_carried;
 mod odd_reads;
+mod preflight;
 mod proofs;
 mod report;
 mod rules;

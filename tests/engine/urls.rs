@@ -1,7 +1,7 @@
 //! Lists of URLs: what a server may do, and what it may not.
 
 use oms::service::{CreateTask, PlaceRequest};
-use oms::task::spec::{Cloud, Scope};
+use oms::task::spec::{Cloud, Payer, Scope};
 use oms::task::{Key, StartMode, State};
 
 use super::lists::{file, put_list};
@@ -17,6 +17,7 @@ pub fn order(stores: &Stores) -> CreateTask {
         bucket: String::new(),
         endpoint: None,
         app_id: None,
+        payer: Payer::Owner,
     };
     order.scope = Scope::Urls(file());
     order

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use oms::error::{Error, ErrorKind, Result};
 use oms::secret::SealedCredentials;
 use oms::store::*;
-use oms::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Place, Scope};
+use oms::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Payer, Place, Scope};
 use oms::task::*;
 
 /// Tasks, failures, and an error that every call shall give.
@@ -18,6 +18,7 @@ use oms::task::*;
 pub struct TestLedger {
     tasks: Mutex<BTreeMap<TaskId, Task>>,
     failures: Mutex<Vec<Failure>>,
+    warnings: Mutex<Vec<KeptWarning>>,
     broken: Mutex<Option<ErrorKind>>,
     left_with: Mutex<Option<SealedCredentials>>,
 }
@@ -39,6 +40,11 @@ impl TestLedger {
             attempts: 3,
             at: UnixMillis(1_795_000_000_000),
         });
+    }
+
+    /// Puts a warning in.
+    pub fn put_warning(&self, warning: KeptWarning) {
+        self.warnings.lock().unwrap().push(warning);
     }
 
     /// Lets every call fail.
@@ -93,6 +99,7 @@ pub fn task(id: i64, project: &str) -> Task {
             origin: EndpointOrigin::Request,
         },
         app_id: None,
+        payer: Payer::Owner,
     };
     let spec = TaskSpec {
         source: place("photos"),
@@ -248,13 +255,40 @@ impl Store for TestLedger {
         Ok(failures.iter().filter(behind).take(limit).cloned().collect())
     }
 
+    async fn warnings(&self, _: TaskId) -> Result<Vec<KeptWarning>> {
+        Ok(self.warnings.lock().unwrap().clone())
+    }
+
     async fn ping(&self) -> Result<()> {
         self.check()
     }
 
     async fn close(&self) {}
 
-    async fn pending(&self) -> Result<Vec<TaskId>> {
+    async fn waiting(&self, project: &ProjectId) -> Result<i64> {
+        let filter = TaskFilter {
+            project: project.clone(),
+            states: vec![State::Waiting],
+        };
+        self.count(&filter).await
+    }
+
+    async fn pending(&self, _: Option<&ProjectId>) -> Result<Vec<Pending>> {
+        unreachable!("no worker")
+    }
+    async fn pause(&self, _: TaskId) -> Result<()> {
+        unreachable!("no worker")
+    }
+    async fn at_work(&self, _: TaskId, _: i64) -> Result<()> {
+        unreachable!("no worker")
+    }
+    async fn cut_short(&self, _: TaskId) -> Result<()> {
+        unreachable!("no worker")
+    }
+    async fn at_rest(&self) -> Result<()> {
+        unreachable!("no worker")
+    }
+    async fn tidy(&self) -> Result<Tidied> {
         unreachable!("no worker")
     }
     async fn recover(&self, _: UnixMillis) -> Result<()> {
@@ -267,7 +301,7 @@ impl Store for TestLedger {
     async fn claim_task(&self, _: TaskId, _: UnixMillis) -> Result<Option<ClaimedTask>> {
         unreachable!("no worker")
     }
-    async fn control(&self, _: TaskId) -> Result<Option<(State, BandwidthPolicy)>> {
+    async fn control(&self, _: TaskId) -> Result<Option<Control>> {
         unreachable!("no worker")
     }
     async fn open_pass(
@@ -302,6 +336,9 @@ impl Store for TestLedger {
         unreachable!("no worker")
     }
     async fn list_refused(&self, _: TaskId, _: i64, _: ListKind, _: i64) -> Result<Committed> {
+        unreachable!("no worker")
+    }
+    async fn warn(&self, _: TaskId, _: i64, _: &[Warning], _: UnixMillis) -> Result<Committed> {
         unreachable!("no worker")
     }
     async fn set_survey(&self, _: TaskId, _: Survey) -> Result<()> {

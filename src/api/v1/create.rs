@@ -7,14 +7,15 @@ use super::bandwidth::{self, BandwidthWindow};
 use super::copying::{
     self, ConsistencyCheck, Given, MinimumProof, ObjectOverwriteMode, RefusedMetadata, StoragePolicy,
 };
-use super::listed::Naming;
+use super::listed::{Naming, mismatch};
 use super::place::{SourceNode, TargetNode, secret};
 use super::rules;
+use crate::api::codes;
 use crate::api::json::Node;
 use crate::error::{Error, Result};
 use crate::secret::{Credentials, Secret};
 use crate::service;
-use crate::task::spec::{Cdn, Notification};
+use crate::task::spec::{Cdn, Notification, Payer};
 use crate::task::{Task, TaskSpec, UnixMillis};
 
 /// Last second of the year 9999, beyond which no date has a usual spelling.
@@ -170,6 +171,10 @@ pub struct CreateTask {
     /// An extension: what becomes of an object whose tags, storage class or user metadata one side does not give or take;
     /// `leave_out` when it is not given. Content headers and encryption that are refused always fail it.
     refused_metadata: Option<RefusedMetadata>,
+    /// An extension, from version 2 of the reference: whether the source is a Requester Pays bucket, whose requests the
+    /// owner of `src_node.ak` pays for; `false` when it is not given.
+    #[schema(extensions(("x-oms-extension" = json!(true))))]
+    enable_requester_pays: Option<bool>,
 }
 
 fn example() -> serde_json::Value {
@@ -240,6 +245,7 @@ fn check(body: CreateTask) -> Result<service::CreateTask> {
         minimum_proof,
         dst_storage_policy,
         refused_metadata,
+        enable_requester_pays,
     } = body;
     let naming = match task_type.unwrap_or(TaskType::Object) {
         TaskType::Object => Naming::Objects,
@@ -247,13 +253,21 @@ fn check(body: CreateTask) -> Result<service::CreateTask> {
         TaskType::List => Naming::List,
         TaskType::UrlList => Naming::Urls,
     };
-    let (source, source_keys, scope) = src_node.check(naming)?;
+    let (mut source, source_keys, scope) = src_node.check(naming)?;
+    if enable_requester_pays == Some(true) {
+        mismatch(
+            "enable_requester_pays",
+            Some(()).filter(|()| naming == Naming::Urls).as_ref(),
+            naming,
+        )?;
+        source.payer = Payer::Requester;
+    }
     let (target, target_keys, target_prefix) = dst_node.check()?;
     let threads = rules::number(
         "thread_num",
         thread_num,
         0..=i64::from(TaskSpec::MAX_THREADS),
-        "OMS.0059",
+        codes::THREADS,
     )?;
     let description = description.unwrap_or_default();
     rules::length("description", &description, 0..=TaskSpec::MAX_DESCRIPTION)?;
@@ -261,13 +275,13 @@ fn check(body: CreateTask) -> Result<service::CreateTask> {
         "migrate_since",
         migrate_since.unwrap_or(0),
         0..=LAST_SECOND,
-        "OMS.0064",
+        codes::INVALID_VALUE,
     )?;
     let notification = smn_info.map(check_notification).transpose()?;
     let bandwidth = bandwidth::policy(bandwidth_policy.unwrap_or_default())?;
     if source_cdn.is_some() && naming == Naming::Urls {
         let text = "source_cdn does not go with task_type url_list";
-        return Err(Error::invalid(text).with_code("OMS.0061"));
+        return Err(Error::invalid(text).with_code(codes::UNSUPPORTED));
     }
     let (cdn, cdn_key) = source_cdn.map(check_cdn).transpose()?.unzip();
     if auto_restore == Some(true) {
@@ -315,7 +329,7 @@ fn check_cdn(cdn: SourceCdn) -> Result<(Cdn, Option<Secret>)> {
     let (host, port) = domain.split_once(':').unwrap_or((&domain, "443"));
     if !domain.bytes().all(plain) || host.is_empty() || port.parse::<u16>().is_err() {
         let text = "source_cdn.domain must be a host name, with a port where it needs one";
-        return Err(Error::invalid(text).with_code("OMS.0081"));
+        return Err(Error::invalid(text).with_code(codes::CDN_DOMAIN));
     }
     let key = authentication_key.filter(|key| !key.expose().is_empty());
     let text = key.as_ref().map_or("", Secret::expose);
@@ -349,7 +363,7 @@ fn check_notification(info: SmnInfo) -> Result<Notification> {
     rules::length("smnInfo.topicUrn", &topic_urn, 1..=255)?;
     if !(1..=2).contains(&trigger_conditions.len()) {
         let text = "smnInfo.triggerConditions must have 1 or 2 entries";
-        return Err(Error::invalid(text).with_code("OMS.0064"));
+        return Err(Error::invalid(text).with_code(codes::INVALID_VALUE));
     }
     let triggers = trigger_conditions.into_iter().map(|trigger| match trigger {
         Trigger::Success => "SUCCESS".to_owned(),

@@ -12,11 +12,12 @@ use super::cloud::{CloudName, TargetCloud};
 use super::create::optional_secret;
 use super::listed::{ListFile, Naming, mismatch, no_keys, nowhere, required};
 use super::rules;
+use crate::api::codes;
 use crate::error::{Error, Result};
 use crate::secret::{KeyPair, Secret};
 use crate::service::PlaceRequest;
 use crate::task::Key;
-use crate::task::spec::{Cloud, Scope};
+use crate::task::spec::{Cloud, Payer, Scope};
 
 /// Most names in one task.
 const MAX_NAMES: usize = 10_000;
@@ -112,8 +113,8 @@ pub struct SourceNode {
     app_id: Option<String>,
     /// Whose store it is; `Aliyun` when it is not given or empty.
     cloud_type: Option<CloudName>,
-    /// An extension: address of the store, `http[s]://host[:port]`, for any S3-compatible store. Without it, the region
-    /// catalogue knows the address.
+    /// An extension: address of the store, `http[s]://host[:port][/path]`, for any S3-compatible store. Without it, the
+    /// region catalogue knows the address.
     #[schema(min_length = 1, max_length = 255, examples("https://s3.example.com"), extensions(("x-oms-extension" = json!(true))))]
     endpoint: Option<String>,
 }
@@ -146,8 +147,8 @@ pub struct TargetNode {
     bucket: String,
     /// Whose store it is; `HuaweiCloud` when it is not given or empty.
     cloud_type: Option<TargetCloud>,
-    /// An extension: address of the store, `http[s]://host[:port]`, for any S3-compatible store. Without it, the region
-    /// catalogue knows the address.
+    /// An extension: address of the store, `http[s]://host[:port][/path]`, for any S3-compatible store. Without it, the
+    /// region catalogue knows the address.
     #[schema(min_length = 1, max_length = 255, examples("https://s3.example.com"), extensions(("x-oms-extension" = json!(true))))]
     endpoint: Option<String>,
 }
@@ -187,7 +188,7 @@ impl SourceNode {
         let ak = required("src_node.ak", ak)?;
         let sk = required("src_node.sk", sk)?;
         let bucket = required("src_node.bucket", bucket)?;
-        check_place("src_node", "OMS.0057", &region, &bucket, endpoint.as_deref())?;
+        check_place("src_node", codes::SOURCE, &region, &bucket, endpoint.as_deref())?;
         let keys = key_pair("src_node.", ["ak", "sk"], ak, sk)?;
         if let Some(app_id) = &app_id {
             rules::length("src_node.app_id", app_id, 1..=64)?;
@@ -215,6 +216,7 @@ impl SourceNode {
             bucket,
             endpoint,
             app_id,
+            payer: Payer::Owner,
         };
         Ok((place, keys, scope))
     }
@@ -235,7 +237,7 @@ impl TargetNode {
             cloud_type,
             endpoint,
         } = self;
-        check_place("dst_node", "OMS.0058", &region, &bucket, endpoint.as_deref())?;
+        check_place("dst_node", codes::TARGET, &region, &bucket, endpoint.as_deref())?;
         let keys = key_pair("dst_node.", ["ak", "sk"], ak, sk)?;
         let prefix = object_key.unwrap_or_default();
         rules::length("dst_node.object_key", &prefix, 0..=Key::MAX_LEN)?;
@@ -247,6 +249,7 @@ impl TargetNode {
             bucket,
             endpoint,
             app_id: None,
+            payer: Payer::Owner,
         };
         Ok((place, keys, prefix))
     }
@@ -310,14 +313,14 @@ fn names(given: Option<ObjectKey>) -> Result<Vec<Key>> {
         Some(ObjectKey::Keys(ObjectKeys { path, keys })) => {
             if path.is_some_and(|path| !path.is_empty()) {
                 let text = format!("{FIELD}.path must be empty");
-                return Err(Error::invalid(text).with_code("OMS.0057"));
+                return Err(Error::invalid(text).with_code(codes::SOURCE));
             }
             keys
         }
     };
     if keys.is_empty() || keys.len() > MAX_NAMES {
         let text = format!("{FIELD}.keys must have 1 to {MAX_NAMES} entries");
-        return Err(Error::invalid(text).with_code("OMS.0057"));
+        return Err(Error::invalid(text).with_code(codes::SOURCE));
     }
     let mut names = Vec::with_capacity(keys.len());
     for (index, key) in keys.iter().enumerate() {
@@ -331,7 +334,7 @@ fn names(given: Option<ObjectKey>) -> Result<Vec<Key>> {
 pub(super) fn named(field: &str, name: &str) -> Result<Key> {
     if name.len() > Key::MAX_LEN {
         let text = format!("{field} must have at most {} bytes in UTF-8", Key::MAX_LEN);
-        return Err(Error::invalid(text).with_code("OMS.0057"));
+        return Err(Error::invalid(text).with_code(codes::SOURCE));
     }
     Ok(Key::from(name))
 }

@@ -11,8 +11,11 @@ use super::failures::{failed_object_record, list_trouble_code};
 use super::listed::ListFile;
 use super::notified::SmnResult;
 use super::progress::{Totals, done, number_of};
-use crate::task::spec::{Cdn, EndpointOrigin, Place, Scope};
-use crate::task::{BandwidthPolicy, Key, Reason, State, Task as Known, TaskSpec, UnixMillis};
+use super::warnings::TaskWarning;
+use crate::api::codes;
+use crate::service::TaskDetail;
+use crate::task::spec::{Cdn, EndpointOrigin, Payer, Place, Scope};
+use crate::task::{BandwidthPolicy, Key, Reason, State, Task as Known, TaskSpec, UnixMillis, reasons};
 
 /// Project and task.
 #[derive(IntoParams)]
@@ -139,14 +142,23 @@ pub struct Task {
     /// An extension, from version 2 of the reference: why the list of copied objects is not complete, `OMS.0304` (not
     /// stored) or `OMS.0305` (too large); only where it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, examples("OMS.0304"), extensions(("x-oms-extension" = json!(true))))]
+    #[schema(nullable = false, examples(json!(codes::LIST_NOT_STORED)), extensions(("x-oms-extension" = json!(true))))]
     success_record_error_reason: Option<&'static str>,
     /// An extension, from version 2 of the reference: why the list of skipped objects is not complete, likewise.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, examples("OMS.0304"), extensions(("x-oms-extension" = json!(true))))]
+    #[schema(nullable = false, examples(json!(codes::LIST_NOT_STORED)), extensions(("x-oms-extension" = json!(true))))]
     skip_record_error_reason: Option<&'static str>,
     /// Limits for parts of the day.
     bandwidth_policy: Vec<BandwidthWindow>,
+    /// An extension, from version 2 of the reference: whether the requests to the source are paid for by the owner of
+    /// its key (Requester Pays).
+    #[schema(extensions(("x-oms-extension" = json!(true))))]
+    enable_requester_pays: bool,
+    /// An extension: what a person should see about the last pass although it failed nothing, oldest first. Only where one
+    /// task is shown, not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, max_items = 101)]
+    warnings: Option<Vec<TaskWarning>>,
 }
 
 /// Where the objects are.
@@ -199,7 +211,7 @@ pub enum ErrorReason {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TaskError {
     /// A TRF code of the OMS reference.
-    #[schema(examples("TRF.0151"))]
+    #[schema(examples(json!(reasons::SOURCE_CREDENTIALS)))]
     error_code: String,
     /// A sentence.
     error_msg: String,
@@ -217,6 +229,16 @@ pub struct TaskCdn {
 }
 
 impl Task {
+    /// Shows a task as it is at `now`, with what a list of tasks leaves out.
+    #[must_use]
+    pub fn detailed(detail: TaskDetail, now: UnixMillis) -> Self {
+        let TaskDetail { task, warnings } = detail;
+        Self {
+            warnings: Some(warnings.into_iter().map(TaskWarning::from).collect()),
+            ..Self::new(task, now)
+        }
+    }
+
     /// Shows a task as it is at `now`.
     #[must_use]
     pub fn new(task: Known, now: UnixMillis) -> Self {
@@ -262,6 +284,7 @@ impl Task {
         let ended = matches!(state, State::Failed | State::Succeeded);
         let (task_type, object_key) = shown_scope(&scope);
         let list_file = scope.list_file().map(ListFile::from);
+        let enable_requester_pays = source.payer == Payer::Requester;
         Self {
             id: id.get(),
             name,
@@ -300,6 +323,8 @@ impl Task {
             success_record_error_reason: list_troubles.success.map(list_trouble_code),
             skip_record_error_reason: list_troubles.skip.map(list_trouble_code),
             bandwidth_policy: windows(&bandwidth),
+            enable_requester_pays,
+            warnings: None,
         }
     }
 }

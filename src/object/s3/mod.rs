@@ -5,6 +5,7 @@
 //! addressed (`url`), signed (`sign`), sent through the guarded client of [`crate::net`], and its answer is either a
 //! success or an error made of its status and its error document (`errors`, `documents`).
 
+mod adapt;
 pub(super) mod body;
 mod connector;
 mod documents;
@@ -18,6 +19,7 @@ mod operations;
 mod plus;
 pub(super) mod request;
 mod sign;
+mod timeouts;
 mod url;
 mod xml;
 
@@ -33,19 +35,23 @@ use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, HeaderMap, HeaderValue
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::{Body as _, Incoming};
+use md5::{Digest as _, Md5};
 use tokio::time::{Instant, timeout};
 
+use self::adapt::{Learnt, Made, Writes};
 use self::body::{Progress, Upload};
 pub use self::connector::S3Connector;
 use self::errors::Subject;
 use self::plus::Plus;
+use self::request::{CONTENT_MD5, md5_header};
 use self::sign::{Signed, Signer};
+pub use self::timeouts::Timeouts;
 use self::url::{Location, Query};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::HttpClient;
 use crate::object::{Body, ListVersion};
 use crate::secret::KeyPair;
-use crate::task::spec::Endpoint;
+use crate::task::spec::{Addressing, Endpoint, EndpointOrigin, Payer};
 use crate::task::{Clock, Key};
 
 /// Largest answer that is read into memory: a listing of 1,000 keys of 1,024 bytes, encoded, is far below it.
@@ -61,27 +67,6 @@ pub enum PlusMeans {
     Space,
     /// Itself.
     Plus,
-}
-
-/// Time limits of requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// From the last byte of a request to the head of its answer, and without progress within an upload.
-    pub answer: Duration,
-    /// The same for the completion of a multipart upload, which may join thousands of parts.
-    pub complete: Duration,
-    /// Without a byte of an answer's body.
-    pub stall: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            answer: Duration::from_secs(60),
-            complete: Duration::from_secs(300),
-            stall: Duration::from_secs(60),
-        }
-    }
 }
 
 /// All that makes a store.
@@ -103,6 +88,8 @@ pub struct S3Options {
     pub timeouts: Timeouts,
     /// Tells the time for signatures.
     pub clock: Clock,
+    /// Who pays for the requests.
+    pub payer: Payer,
 }
 
 impl S3Options {
@@ -118,6 +105,7 @@ impl S3Options {
             list_version: ListVersion::default(),
             timeouts: Timeouts::default(),
             clock: Clock::system(),
+            payer: Payer::default(),
         }
     }
 }
@@ -125,6 +113,10 @@ impl S3Options {
 /// A bucket of an S3-compatible store.
 pub struct S3Store {
     place: Location,
+    /// The same bucket with its name before the host, where that may be tried.
+    before_host: Option<Location>,
+    learnt: Learnt,
+    payer: Payer,
     signer: Signer,
     http: HttpClient,
     list_version: ListVersion,
@@ -146,8 +138,16 @@ struct Call<'a> {
     query: Query,
     headers: HeaderMap,
     payload: Payload,
-    /// Limit for the answer.
-    patience: Duration,
+    answer: Answer,
+}
+
+/// What a store does before it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    /// Little.
+    AtOnce,
+    /// It copies or joins; meanwhile it may send a blank from time to time.
+    AfterWork,
 }
 
 enum Payload {
@@ -162,8 +162,21 @@ impl S3Store {
     /// # Errors
     /// `InvalidArgument` when endpoint or bucket cannot be part of an address.
     pub fn new(options: S3Options) -> Result<Self> {
+        let Endpoint {
+            addressing, origin, ..
+        } = options.endpoint;
+        // The catalogue knows how its stores are addressed; of an endpoint in a request nobody says it.
+        let before_host = match (addressing, origin) {
+            (Addressing::Path, EndpointOrigin::Request) => {
+                Location::addressed(&options.endpoint, &options.bucket, Addressing::VirtualHost).ok()
+            }
+            _ => None,
+        };
         Ok(Self {
             place: Location::new(&options.endpoint, &options.bucket)?,
+            before_host,
+            learnt: Learnt::default(),
+            payer: options.payer,
             signer: Signer::new(&options.keys, options.region, options.clock),
             http: options.http,
             list_version: options.list_version,
@@ -180,31 +193,36 @@ impl S3Store {
             query: Query::default(),
             headers: HeaderMap::new(),
             payload: Payload::None,
-            patience: self.timeouts.answer,
+            answer: Answer::AtOnce,
         }
     }
 
     /// Sends a request; an answer that is no success becomes an error.
     async fn send(&self, call: Call<'_>) -> Result<Response<Incoming>> {
         let subject = call.subject;
-        let response = self.exchange(call).await?;
+        let (response, made) = self.exchange(call).await.map_err(|e| self.unanswered(e))?;
+        self.answered(made);
         if response.status().is_success() {
             return Ok(response);
         }
         let (head, incoming) = response.into_parts();
         // The status is the error; its document is read as far as it comes.
-        let document = body::collect(incoming, MAX_ERROR, self.timeouts.stall)
+        let document = body::collect(incoming, MAX_ERROR, self.timeouts.document())
             .await
             .unwrap_or_default();
         let failure = documents::failure(&document);
-        Err(self.failed(head.status, &head.headers, failure, subject))
+        let error = self.failed(head.status, &head.headers, failure, subject);
+        Err(self.learn(made, error).await)
     }
 
     /// Sends a request and reads the document of its answer.
     async fn document(&self, call: Call<'_>) -> Result<(HeaderMap, Bytes)> {
-        let stall = call.patience.max(self.timeouts.stall);
+        let limits = match call.answer {
+            Answer::AtOnce => self.timeouts.document(),
+            Answer::AfterWork => self.timeouts.work(),
+        };
         let (head, incoming) = self.send(call).await?.into_parts();
-        let document = body::collect(incoming, MAX_DOCUMENT, stall).await?;
+        let document = body::collect(incoming, MAX_DOCUMENT, limits).await?;
         Ok((head.headers, document))
     }
 
@@ -213,7 +231,7 @@ impl S3Store {
         let subject = call.subject;
         let (head, incoming) = self.send(call).await?.into_parts();
         if !incoming.is_end_stream() {
-            let document = body::collect(incoming, MAX_ERROR, self.timeouts.stall).await?;
+            let document = body::collect(incoming, MAX_ERROR, self.timeouts.document()).await?;
             let failure = documents::failure(&document);
             if failure.code.is_some() {
                 return Err(self.failed(head.status, &head.headers, failure, subject));
@@ -233,18 +251,28 @@ impl S3Store {
         errors::answered(status, headers, failure, subject, self.signer.now())
     }
 
-    async fn exchange(&self, call: Call<'_>) -> Result<Response<Incoming>> {
+    /// Sends a request, whatever the answer; tells also how it was made.
+    async fn exchange(&self, call: Call<'_>) -> Result<(Response<Incoming>, Made)> {
         let Call {
             method,
             key,
             query,
             mut headers,
             payload,
-            patience,
+            answer,
             ..
         } = call;
-        let address = self.place.address(key, &query)?;
-        headers.insert(HOST, self.place.host.clone());
+        let patience = match answer {
+            Answer::AtOnce => self.timeouts.answer,
+            Answer::AfterWork => self.timeouts.complete,
+        };
+        let place = self.place();
+        let address = place.address(key, &query)?;
+        headers.insert(HOST, place.host.clone());
+        if self.payer == Payer::Requester {
+            headers.insert("x-amz-request-payer", HeaderValue::from_static("requester"));
+        }
+        let writes = self.hashed(&method, &mut headers, &payload)?;
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(
             USER_AGENT,
@@ -255,8 +283,15 @@ impl S3Store {
             Payload::Bytes(bytes) => Signed::Bytes(bytes),
             Payload::Stream { .. } => Signed::Unsigned,
         };
-        self.signer
-            .sign(method.as_str(), &address, &mut headers, signed)?;
+        let rule = self.learnt.rule();
+        let readings = self
+            .signer
+            .sign(method.as_str(), &address, &mut headers, signed, rule)?;
+        let made = Made {
+            addressing: place.addressing,
+            writes,
+            readings,
+        };
         let (body, progress) = match payload {
             Payload::None => {
                 if matches!(method, Method::PUT | Method::POST) {
@@ -273,8 +308,9 @@ impl S3Store {
             }
             Payload::Stream { body, length } => {
                 headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-                let (upload, progress) = Upload::new(body, length);
-                (upload.boxed_unsync(), Some(progress))
+                let (upload, progress) = Upload::new(body, length, self.timeouts.upload());
+                let patience = self.timeouts.after_body(length);
+                (upload.boxed_unsync(), Some((progress, patience)))
             }
         };
         let uri = Uri::from_maybe_shared(Bytes::from(address))
@@ -283,16 +319,37 @@ impl S3Store {
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
-        match progress {
+        let answer = match progress {
             None => timeout(patience, self.http.request(request))
                 .await
                 .unwrap_or_else(|_| Err(no_answer(patience))),
-            Some(progress) => self.upload(request, &progress, patience).await,
-        }
+            Some((progress, patience)) => self.upload(request, &progress, patience).await,
+        };
+        answer.map(|response| (response, made))
     }
 
-    /// Sends a request with a streamed body. The limit runs from the last frame that the store took, and not while the
-    /// source of the body is what is waited for.
+    /// Whether a write has a hash of its body with it. Where the store demands one, bodies that are at hand get one.
+    fn hashed(&self, method: &Method, headers: &mut HeaderMap, payload: &Payload) -> Result<Writes> {
+        if !matches!(*method, Method::PUT | Method::POST) {
+            return Ok(Writes::Nothing);
+        }
+        if headers.contains_key(CONTENT_MD5) || headers.contains_key("x-amz-copy-source") {
+            return Ok(Writes::Hashed);
+        }
+        if !self.learnt.demands_md5() {
+            return Ok(Writes::Unhashed);
+        }
+        let bytes: &[u8] = match payload {
+            Payload::None => b"",
+            Payload::Bytes(bytes) => bytes,
+            Payload::Stream { .. } => return Ok(Writes::Unhashed),
+        };
+        headers.insert(CONTENT_MD5, md5_header(Md5::digest(bytes).into())?);
+        Ok(Writes::Hashed)
+    }
+
+    /// Sends a request with a streamed body. The limits count the time in which the store takes no bytes, and not that in
+    /// which the source of the body is what is waited for. From the last byte to its answer the store has `patience`.
     async fn upload(
         &self,
         request: Request<Body>,
@@ -302,19 +359,13 @@ impl S3Store {
         let _guard = AbandonOnDrop(progress);
         let exchange = self.http.request(request);
         tokio::pin!(exchange);
-        let mut due = Instant::now() + patience;
         let answer = loop {
+            let due = progress.due(Instant::now(), patience);
             if let Ok(answer) = tokio::time::timeout_at(due, exchange.as_mut()).await {
                 break answer;
             }
-            let since = if progress.waits_for_source() {
-                Instant::now()
-            } else {
-                progress.last()
-            };
-            due = since + patience;
-            if due <= Instant::now() {
-                break Err(no_answer(patience));
+            if progress.due(due, patience) <= due {
+                break Err(progress.overdue(patience));
             }
         };
         match answer {

@@ -13,7 +13,7 @@ use super::request::{
 };
 use super::url::{Query, copy_source};
 use super::xml::Element;
-use super::{Call, Payload, S3Store, documents, headers, listing};
+use super::{Answer, Call, Payload, S3Store, documents, headers, listing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::{
     Body, CopySource, ETag, ListFrom, ListPage, ListVersion, NewObject, Object, ObjectInfo, ObjectStore,
@@ -205,7 +205,7 @@ impl ObjectStore for S3Store {
         Ok(Object {
             info,
             length,
-            body: Download::new(incoming, length, self.timeouts.stall).boxed_unsync(),
+            body: Download::new(incoming, length, self.timeouts.body()).boxed_unsync(),
         })
     }
 
@@ -231,7 +231,7 @@ impl ObjectStore for S3Store {
 
     async fn copy(&self, from: &CopySource, key: &Key, new: &NewObject) -> Result<Written> {
         let mut call = self.call(Method::PUT, Subject::Object, Some(key));
-        call.patience = self.timeouts.complete;
+        call.answer = Answer::AfterWork;
         call.headers = described(new)?;
         Self::add_copy_source(&mut call, from)?;
         // What the caller gives replaces what the source has, as in a copy through here.
@@ -256,10 +256,14 @@ impl ObjectStore for S3Store {
         upload: &UploadId,
         number: u32,
         length: u64,
+        md5: Option<[u8; 16]>,
         body: Body,
     ) -> Result<Part> {
         let mut call = self.call(Method::PUT, Subject::Upload, Some(key));
         call.query = Self::part_query(upload, number)?;
+        if let Some(md5) = md5 {
+            call.headers.insert(CONTENT_MD5, md5_header(md5)?);
+        }
         call.payload = payload(body, length).await?;
         let answer = self.acknowledge(call).await?;
         let etag = headers::etag(&answer).ok_or_else(|| integrity("the store gave the part no tag"))?;
@@ -279,7 +283,7 @@ impl ObjectStore for S3Store {
         number: u32,
     ) -> Result<Part> {
         let mut call = self.call(Method::PUT, Subject::Upload, Some(key));
-        call.patience = self.timeouts.complete;
+        call.answer = Answer::AfterWork;
         call.query = Self::part_query(upload, number)?;
         Self::add_copy_source(&mut call, from)?;
         let size = match range {
@@ -342,7 +346,7 @@ impl ObjectStore for S3Store {
         condition: &WriteIf,
     ) -> Result<Option<ETag>> {
         let mut call = self.call(Method::POST, Subject::Upload, Some(key));
-        call.patience = self.timeouts.complete;
+        call.answer = Answer::AfterWork;
         call.query = Query::default().with("uploadId", upload.0.as_bytes())?;
         call.headers
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
@@ -385,6 +389,10 @@ impl ObjectStore for S3Store {
             }
             Err(error) => Err(error),
         }
+    }
+
+    fn demands_md5(&self) -> bool {
+        self.learnt.demands_md5()
     }
 
     fn describe(&self) -> String {

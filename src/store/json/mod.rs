@@ -12,7 +12,7 @@ pub(super) use self::bandwidth::{bandwidth_from_text, bandwidth_to_text};
 use self::rules::RulesRow;
 use crate::error::{Error, Result};
 use crate::task::spec::{
-    Addressing, Cdn, Cloud, Endpoint, EndpointOrigin, ListFile, Notification, Place, Scope, TaskSpec,
+    Addressing, Cdn, Cloud, Endpoint, EndpointOrigin, ListFile, Notification, Payer, Place, Scope, TaskSpec,
 };
 use crate::task::{Key, UnixMillis};
 
@@ -59,6 +59,17 @@ struct PlaceRow {
     addressing: AddressingRow,
     origin: OriginRow,
     app_id: Option<String>,
+    /// Absent in orders that were written before requesters could pay.
+    #[serde(default)]
+    payer: PayerRow,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum PayerRow {
+    #[default]
+    Owner,
+    Requester,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -225,6 +236,7 @@ impl From<&Place> for PlaceRow {
                     origin,
                 },
             app_id,
+            payer,
         } = place;
         Self {
             cloud: cloud.name().to_owned(),
@@ -240,6 +252,10 @@ impl From<&Place> for PlaceRow {
                 EndpointOrigin::Catalogue => OriginRow::Catalogue,
             },
             app_id: app_id.clone(),
+            payer: match payer {
+                Payer::Owner => PayerRow::Owner,
+                Payer::Requester => PayerRow::Requester,
+            },
         }
     }
 }
@@ -263,6 +279,10 @@ impl TryFrom<PlaceRow> for Place {
                 },
             },
             app_id: row.app_id,
+            payer: match row.payer {
+                PayerRow::Owner => Payer::Owner,
+                PayerRow::Requester => Payer::Requester,
+            },
         })
     }
 }

@@ -5,6 +5,7 @@ use super::error::{misuse, translate};
 use super::ledger::{Ledger, Tx, end, run};
 use super::lists;
 use super::rows::{self, add_counters, get};
+use super::warnings;
 use super::work::{Head, head};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{ClaimedShard, Committed, ShardScope};
@@ -42,6 +43,7 @@ pub(super) async fn open_pass(
         .bind(number)
         .bind(now.0);
     run(&mut tx, update).await?;
+    warnings::forget(&mut tx, id).await?;
     match kind {
         PassKind::Full => {
             count_anew(&mut tx, id).await?;

@@ -1,8 +1,10 @@
 //! The client against real HTTP: `sandbox` and `failures` for what a store does, `scripted` for answers that no decent
 //! store gives.
 
+mod adapt;
 mod encryption;
 mod failures;
+mod pace;
 mod plus;
 mod sandbox;
 mod scripted;
@@ -40,6 +42,8 @@ fn options(url: String, keys: (&str, &str)) -> S3Options {
         answer: Duration::from_millis(400),
         complete: Duration::from_millis(400),
         stall: Duration::from_millis(400),
+        drain: u32::MAX,
+        ..Timeouts::default()
     };
     options
 }

@@ -180,7 +180,7 @@ async fn what_describes_an_object_travels_with_it() {
     store.copy(&copy, &Key::from("copied"), &new).await.unwrap();
     let upload = store.create_upload(&Key::from("parts"), &new).await.unwrap();
     let part = store
-        .upload_part(&Key::from("parts"), &upload, 1, 5, body("12345"))
+        .upload_part(&Key::from("parts"), &upload, 1, 5, None, body("12345"))
         .await
         .unwrap();
     store
@@ -330,7 +330,7 @@ async fn uploads_in_parts_are_joined_listed_and_given_up() {
         let length = text.len() as u64;
         parts.push(
             store
-                .upload_part(&key, &upload, number, length, body(text))
+                .upload_part(&key, &upload, number, length, None, body(text))
                 .await
                 .unwrap(),
         );
@@ -361,7 +361,7 @@ async fn uploads_in_parts_are_joined_listed_and_given_up() {
             kind(store.list_parts(&key, upload).await),
             ErrorKind::UploadNotFound
         );
-        let part = store.upload_part(&key, upload, 1, 1, body("x")).await;
+        let part = store.upload_part(&key, upload, 1, 1, None, body("x")).await;
         assert_eq!(kind(part), ErrorKind::UploadNotFound);
         let done = store
             .complete_upload(&key, upload, &parts, &WriteIf::Always)
@@ -369,7 +369,7 @@ async fn uploads_in_parts_are_joined_listed_and_given_up() {
         assert_eq!(kind(done), ErrorKind::UploadNotFound);
     }
     assert_eq!(
-        kind(store.upload_part(&key, &gone, 0, 1, body("x")).await),
+        kind(store.upload_part(&key, &gone, 0, 1, None, body("x")).await),
         ErrorKind::InvalidArgument
     );
 }

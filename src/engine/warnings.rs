@@ -1,0 +1,124 @@
+//! Warnings of a pass on their way to the ledger.
+//!
+//! The first of its kind is written at once, before the work that follows it is committed. What is said again is counted
+//! in memory and written when the pass ends, so that a warning that every object repeats costs one transaction.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use super::{Context, Halt};
+use crate::store::Committed;
+use crate::task::{Warning, WarningCode};
+
+/// Different warnings that are remembered; more than the ledger keeps.
+const REMEMBERED: usize = 2 * Warning::MOST;
+
+/// Warnings that this attempt has written already, with those that came again since.
+#[derive(Debug, Default)]
+pub struct Said(Mutex<HashMap<(WarningCode, String), Option<Warning>>>);
+
+impl Said {
+    /// The warning, if it has to be written now; else it is counted. What is not remembered for lack of room is counted
+    /// as [`WarningCode::MoreWarnings`].
+    fn first(&self, warning: Warning) -> Option<Warning> {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (warning.code(), warning.subject().to_owned());
+        let full = said.len() >= REMEMBERED;
+        if let Some(again) = said.get_mut(&key) {
+            *again = Some(match again.take() {
+                None => warning,
+                Some(before) => warning.times(before.count().saturating_add(1)),
+            });
+            return None;
+        }
+        if full && warning.code() != WarningCode::MoreWarnings {
+            drop(said);
+            return self.first(Warning::new(
+                WarningCode::MoreWarnings,
+                "more different warnings occurred than are kept",
+            ));
+        }
+        said.insert(key, None);
+        Some(warning)
+    }
+
+    /// Takes out what came again.
+    fn again(&self) -> Vec<Warning> {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        said.values_mut().filter_map(Option::take).collect()
+    }
+}
+
+impl Context {
+    /// Lets a person see something that fails nothing.
+    ///
+    /// # Errors
+    /// [`Halt::Ledger`] when it cannot be written, [`Halt::Fenced`] when another worker has the task.
+    pub async fn warn(&self, warning: Warning) -> Result<(), Halt> {
+        match self.said.first(warning) {
+            Some(warning) => self.write_warnings(&[warning]).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Writes how often warnings came again since they were written.
+    ///
+    /// # Errors
+    /// Those of [`Context::warn`].
+    pub async fn write_repeated_warnings(&self) -> Result<(), Halt> {
+        let again = self.said.again();
+        if again.is_empty() {
+            return Ok(());
+        }
+        self.write_warnings(&again).await
+    }
+
+    async fn write_warnings(&self, warnings: &[Warning]) -> Result<(), Halt> {
+        for warning in warnings {
+            let (code, subject, message) = (warning.code().name(), warning.subject(), warning.message());
+            tracing::warn!(task.id = %self.task.id, code, subject, "{message}");
+        }
+        let now = self.clock.now();
+        let written = self.store.warn(self.task.id, self.attempt, warnings, now).await;
+        match written.map_err(Halt::Ledger)? {
+            Committed::Done => Ok(()),
+            Committed::Fenced | Committed::TooManyFailures => Err(Halt::Fenced),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn warning(subject: &str) -> Warning {
+        Warning::new(WarningCode::ScopeEntryEmpty, "m").about(subject)
+    }
+
+    #[test]
+    fn the_first_is_written_and_the_others_are_counted() {
+        let said = Said::default();
+        assert_eq!(said.first(warning("a")), Some(warning("a")));
+        for _ in 0..3 {
+            assert_eq!(said.first(warning("a")), None);
+        }
+        assert_eq!(said.first(warning("b")), Some(warning("b")));
+        assert_eq!(said.again(), [warning("a").times(3)]);
+        assert_eq!(said.again(), []);
+        assert_eq!(said.first(warning("a")), None);
+        assert_eq!(said.again(), [warning("a")]);
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let said = Said::default();
+        let written: Vec<_> = (0..10_000)
+            .filter_map(|n| said.first(warning(&n.to_string())))
+            .collect();
+        assert_eq!(written.len(), REMEMBERED + 1);
+        assert_eq!(written[REMEMBERED].code(), WarningCode::MoreWarnings);
+        let again = said.again();
+        assert_eq!(again.len(), 1);
+        assert_eq!(again[0].count() as usize, 10_000 - REMEMBERED - 1);
+    }
+}

@@ -1,0 +1,90 @@
+//! Ledgers that earlier versions wrote.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _};
+
+use super::file;
+use crate::store::conformance::{self, Subject, at, counted};
+use crate::store::json::{bandwidth_to_text, spec_to_text};
+use crate::store::sqlite::ledger::MIGRATIONS;
+use crate::store::{Commit, Committed, Ending, Store};
+use crate::task::{BandwidthPolicy, Key, State, TaskId, Warning, WarningCode};
+
+/// The last migration of the version that all users have at least.
+const RELEASED: i64 = 6;
+
+/// Writes a ledger as it was after migration `version`, with one task that was running its first pass.
+async fn written(path: &Path, version: i64) {
+    let mut connection = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .connect()
+        .await
+        .unwrap();
+    let then = MIGRATIONS.iter().filter(|migration| migration.version <= version);
+    let migrator = Migrator {
+        migrations: Cow::Owned(then.cloned().collect()),
+        ..Migrator::DEFAULT
+    };
+    migrator.run(&mut connection).await.unwrap();
+    let rows = "INSERT INTO tasks (id, project, name, bandwidth, state, epoch, mode, attempt, shard_attempt, pass, listed, \
+                copied, bytes_listed, bytes_copied, bytes_settled, proved_etag, created_at, started_at, running_since, \
+                seen_at) VALUES (7, 'p', 'n', ?1, 'running', 1, 'full', 1, 1, 1, 2, 2, 20, 20, 20, 2, 1, 1, 1, 1); \
+                INSERT INTO specs (task_id, spec) VALUES (7, ?2); \
+                INSERT INTO credentials (task_id, sealed) VALUES (7, x'00'); \
+                INSERT INTO passes (task_id, number, kind, opened_at) VALUES (7, 1, 'full', 1); \
+                INSERT INTO shards (task_id, pass, number, scope, prefix, checkpoint, attempt, task_attempt, listed, \
+                copied, bytes_listed, bytes_copied, bytes_settled, proved_etag) \
+                VALUES (7, 1, 0, 'prefix', x'', x'62', 1, 1, 2, 2, 20, 20, 20, 2)";
+    let (bandwidth, spec) = (
+        bandwidth_to_text(&BandwidthPolicy::default()).unwrap(),
+        spec_to_text(&conformance::spec()).unwrap(),
+    );
+    for (number, row) in rows.split("; ").enumerate() {
+        let statement = sqlx::query(sqlx::AssertSqlSafe(row.to_owned()));
+        let statement = match number {
+            0 => statement.bind(bandwidth.clone()),
+            1 => statement.bind("").bind(spec.clone()),
+            _ => statement,
+        };
+        statement.execute(&mut connection).await.unwrap();
+    }
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_task_of_every_earlier_ledger_comes_to_its_end() {
+    let versions: Vec<i64> = MIGRATIONS.iter().map(|migration| migration.version).collect();
+    assert!(versions.contains(&RELEASED));
+    for version in versions.into_iter().filter(|version| *version >= RELEASED) {
+        let folder = tempfile::tempdir().unwrap();
+        written(&folder.path().join("oms.db"), version).await;
+        let store = file(folder.path()).await;
+        let subject = Subject {
+            store: &store,
+            project: "p".parse().unwrap(),
+            id: TaskId::new(7).unwrap(),
+        };
+        assert_eq!(subject.task().await.counters, counted(2, 0), "{version}");
+        let claimed = subject.claim().await;
+        let shard = subject.shard(claimed.attempt).await.unwrap();
+        assert_eq!(shard.checkpoint, Some(Key::from("b")));
+        let warning = Warning::new(WarningCode::ScopeEntryEmpty, "m");
+        let warned = store.warn(subject.id, claimed.attempt, &[warning], at(5)).await;
+        assert_eq!(warned.unwrap(), Committed::Done);
+        let commit = Commit {
+            delta: counted(1, 0),
+            close: true,
+            ..Commit::default()
+        };
+        assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
+        let end = subject.finish(claimed.attempt, Ending::PassFinished).await;
+        assert_eq!(end, Some(State::Succeeded), "{version}");
+        assert_eq!(subject.task().await.counters, counted(3, 0), "{version}");
+        assert_eq!(store.warnings(subject.id).await.unwrap().len(), 1);
+    }
+}

@@ -20,7 +20,7 @@ use super::retry::{self, At as _, Attempt, Trouble};
 use super::stored::{Mark, acknowledged, discard, encrypted, holds_bytes, read_back};
 use super::stream::{Hashing, metered};
 use super::{Context, Halt, Route, feed, guard, lookup, multipart, pinned_read, sequential, server_side};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, counted};
 use crate::object::clouds::Side;
 use crate::object::{ETag, Entry, Portion, untold_length};
 use crate::task::Key;
@@ -346,7 +346,8 @@ pub(super) fn check_length(
     if got == listed {
         return Ok(());
     }
-    let text = format!("the object has {got} bytes, the listing said {listed}");
+    let has = counted(got, "byte", "bytes");
+    let text = format!("the object has {has}, the listing said {listed}");
     // Under the listed tag it is the same version, so one of the two lengths is wrong; without one it may have changed.
     let kind = if etag.is_some() {
         ErrorKind::Integrity

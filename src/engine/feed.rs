@@ -4,7 +4,6 @@
 //! moment they do not, the target is asked for each key of a page instead. "Could not be read" is never "is not there":
 //! it fails the object, or ends the pass.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -22,7 +21,7 @@ use super::retry::{self, At as _, Attempt, Pace, Trouble};
 use super::{Context, Halt};
 use super::{listfile, listscan, lookup, opaque_tags};
 use crate::error::{ErrorKind, Result};
-use crate::object::{ListFrom, ObjectInfo, SharedStore};
+use crate::object::{ListFrom, Listed, ObjectInfo, SharedStore, Told};
 use crate::store::{ClaimedShard, ShardScope};
 use crate::task::spec::Scope;
 use crate::task::{Key, PassKind};
@@ -109,12 +108,7 @@ async fn feed_prefix(
     let mut target = Matcher::new(ctx, prefix, after.as_ref());
     let mut watch = OrderWatch::default();
     let mut order = Resumable::Yes;
-    let mut before: HashSet<Key> = HashSet::new();
     while let Some(mut entries) = pages.next().await.at_source()? {
-        // A page that begins too early repeats keys of the one before, which are counted already.
-        let keys = entries.iter().map(|entry| entry.key.clone()).collect();
-        let before = std::mem::replace(&mut before, keys);
-        entries.retain(|entry| !before.contains(&entry.key));
         entries.retain(|entry| match watch.next(entry.key.as_bytes()) {
             Step::Ascends => true,
             Step::Repeats => false,
@@ -125,18 +119,30 @@ async fn feed_prefix(
         });
         let refused = names::not_kept(ctx, entries.iter().map(|entry| &entry.key)).await?;
         let existing = target.find(ctx, &entries, &watch).await?;
+        let mut unclear = look_up_unclear(ctx, &entries).await?.into_iter();
         let mut doubtful = Vec::new();
         let planned = entries.into_iter().zip(existing).enumerate();
-        let planned = planned.map(|(index, (entry, existing))| {
-            let item = Item::Measured(entry);
-            if only_tags_differ(ctx, &item, &existing) {
-                doubtful.push(index);
-            }
+        let planned = planned.map(|(index, (listed, existing))| {
+            let key = listed.key.clone();
+            let step = match listed.told {
+                Told::KeyTooLong { .. } => Found::Refused(RefuseReason::KeyTooLong),
+                Told::Nothing => unclear.next().unwrap_or(Found::Missing),
+                Told::Object { .. } => match listed.entry() {
+                    Some(entry) => {
+                        let item = Item::Measured(entry);
+                        if only_tags_differ(ctx, &item, &existing) {
+                            doubtful.push(index);
+                        }
+                        plan(ctx, item, existing, refused)
+                    }
+                    None => Found::Missing,
+                },
+            };
             Candidate {
-                key: item.key().clone(),
+                key,
                 counted: 0,
                 position: None,
-                step: plan(ctx, item, existing, refused),
+                step,
             }
         });
         let mut candidates: Vec<Candidate> = planned.collect();
@@ -150,6 +156,17 @@ async fn feed_prefix(
         }
     }
     Ok(())
+}
+
+/// What can be found out about the objects that a listing only names, in its order.
+async fn look_up_unclear(ctx: &Context, entries: &[Listed]) -> std::result::Result<Vec<Found>, Halt> {
+    let named = entries.iter().filter(|entry| entry.told == Told::Nothing);
+    let wanted: Vec<Wanted> = named.map(|entry| Wanted::new(entry.key.clone(), 0)).collect();
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found = look_up(ctx, wanted).await?;
+    Ok(found.into_iter().map(|candidate| candidate.step).collect())
 }
 
 async fn feed_keys(ctx: &Context, after: Option<&Key>, sender: &Sender) -> std::result::Result<(), Halt> {
@@ -358,7 +375,7 @@ pub(super) async fn head(pace: Pace, store: &SharedStore, key: &Key) -> Result<O
             Ok(info) if info.size.is_some() => return Ok(Some(info)),
             // The listing tells what this answer does not. Where there is none, nobody tells.
             Ok(info) => {
-                let listed = lookup::listed(store, key).await.unwrap_or_default();
+                let listed = lookup::listed(store, pace, key).await.unwrap_or_default();
                 return Ok(Some(lookup::completed(info, listed)));
             }
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),

@@ -3,11 +3,14 @@
 //! A 404 alone proves nothing, whatever code it has: stores list objects that they cannot read, and whatever stands in for a
 //! store answers 404 too. Before an object counts as missing, a fresh listing of just its key must not name it.
 
+use std::sync::Arc;
+
 use super::copy::one_source;
-use super::retry::{At as _, Attempt, Trouble};
+use super::list::Pages;
+use super::retry::{At as _, Attempt, Pace, Trouble};
 use super::{Context, list};
 use crate::error::{Error, ErrorKind, Result};
-use crate::object::{Entry, ListFrom, ObjectInfo, SharedStore};
+use crate::object::{Entry, ListFrom, Listed, ObjectInfo, SharedStore};
 use crate::task::spec::Scope;
 use crate::task::{Key, TaskSpec};
 
@@ -46,12 +49,13 @@ fn before_encoded(key: &Key) -> Option<Key> {
 
 async fn confirm_below(ctx: &Context, prefix: &Key, key: &Key) -> Attempt<()> {
     let mut search = Search::new(key);
-    let mut from = ListFrom::Start;
+    let source = Arc::clone(&ctx.source);
+    let mut pages = Pages::new(source, ctx.tuning.pace, prefix.clone(), ListFrom::Start);
     for _ in 0..MAX_PAGES {
-        let page = list::page(&ctx.source, ctx.tuning.pace, prefix, &from)
-            .await
-            .at_source()?;
-        match search.page(page.entries.iter().map(|entry| &entry.key)) {
+        let Some(page) = pages.next().await.at_source()? else {
+            return Ok(());
+        };
+        match search.page(page.iter().map(|listed| &listed.key)) {
             Found::Listed => {
                 let text = "the source lists the object and says that it is not there";
                 let error = Error::new(ErrorKind::Unavailable, text).with_code("ListedButMissing");
@@ -59,10 +63,6 @@ async fn confirm_below(ctx: &Context, prefix: &Key, key: &Key) -> Attempt<()> {
             }
             Found::Absent => return Ok(()),
             Found::NotYet => {}
-        }
-        match page.next {
-            Some(token) => from = ListFrom::Token(token),
-            None => return Ok(()),
         }
     }
     let text = "the source says that the object is not there, and its listing is too long to confirm that";
@@ -116,10 +116,11 @@ impl<'a> Search<'a> {
 /// What a listing of just this key says of it.
 ///
 /// # Errors
-/// Those of the listing, which is asked for once.
-pub(super) async fn listed(store: &SharedStore, key: &Key) -> Result<Option<Entry>> {
-    let page = store.list(key.as_bytes(), &ListFrom::Start).await?;
-    Ok(page.entries.into_iter().find(|entry| entry.key == *key))
+/// Those of the listing.
+pub(super) async fn listed(store: &SharedStore, pace: Pace, key: &Key) -> Result<Option<Entry>> {
+    let page = list::page(store, pace, key, &ListFrom::Start).await?;
+    let found = page.entries.into_iter().find(|listed| listed.key == *key);
+    Ok(found.and_then(Listed::entry))
 }
 
 /// The answer to a HEAD that told no length, with what a listing tells of the same version.

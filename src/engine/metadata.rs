@@ -11,7 +11,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::Context;
 use super::refusal::{Attributes, Metadata, Refusals, WEBSITE_REDIRECT, user_metadata};
 use super::retry::{At as _, Attempt};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, counted};
 use crate::object::{NewObject, ObjectInfo, signable};
 use crate::task::Key;
 use crate::task::rules::RefusedMetadata;
@@ -58,10 +58,12 @@ pub(super) async fn describe(
         }
     }
     if info.missing_metadata > 0 {
-        let text = format!(
-            "{} entries of its user metadata are not given",
-            info.missing_metadata
+        let missing = counted(
+            info.missing_metadata,
+            "entry of its user metadata is",
+            "entries of its user metadata are",
         );
+        let text = format!("{missing} not given");
         let error = Error::new(ErrorKind::Unsupported, text).with_code("MissingMetadata");
         ungiven(error, &mut lost.user_metadata)?;
     }

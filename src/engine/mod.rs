@@ -17,6 +17,7 @@ mod hash;
 pub mod hooks;
 pub mod item;
 mod joining;
+mod judge;
 pub mod layout;
 pub mod limit;
 pub mod lines;

@@ -15,7 +15,7 @@ use super::refusal::Refusals;
 use super::retry::{self, At as _, Attempt, Trouble};
 use super::stream::{Hashing, metered};
 use super::{Context, Halt, Route, pinned_read, server_side};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, counted};
 use crate::object::clouds::Side;
 use crate::object::{Entry, Part, Portion, UploadId};
 use crate::task::Key;
@@ -232,7 +232,8 @@ async fn once(ctx: &Context, job: PartJob<'_>, had: Option<Part>) -> Attempt<Sen
         let announced = object
             .length
             .map_or_else(|| "nothing".to_owned(), |n| n.to_string());
-        let text = format!("asked for {length} bytes from {offset} on, the source announced {announced}");
+        let asked = counted(length, "byte", "bytes");
+        let text = format!("asked for {asked} from {offset} on, the source announced {announced}");
         return Err(Error::new(ErrorKind::Integrity, text)).at_source();
     }
     let (mut body, watch) = metered(object.body, length, &ctx.throttle, &ctx.progress, hashing);

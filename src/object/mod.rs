@@ -8,6 +8,7 @@ pub mod clouds;
 mod endpoint;
 mod etag;
 pub mod http;
+mod listed;
 mod modified;
 pub mod pace;
 pub mod recent;
@@ -25,6 +26,9 @@ use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 
 pub use self::etag::ETag;
+pub use self::listed::{
+    ListFrom, ListQuery, ListVersion, Listed, PAGE_SIZE, PageFacts, PageSink, Told, is_encoding_of,
+};
 pub use self::modified::known_time;
 pub use self::written::{Encryption, Written};
 
@@ -50,26 +54,6 @@ pub struct Entry {
     pub etag: Option<ETag>,
     /// When it was last written; `None` where the store does not say, or says nothing that could be ([`known_time`]).
     pub last_modified: Option<UnixMillis>,
-}
-
-/// Where a listing begins.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ListFrom {
-    /// At the first key.
-    Start,
-    /// Behind this key, in the store's own order.
-    After(Key),
-    /// Where the page that gave this token ended.
-    Token(String),
-}
-
-/// One page of a listing.
-#[derive(Clone, Debug, Default)]
-pub struct ListPage {
-    /// Objects, in the store's order.
-    pub entries: Vec<Entry>,
-    /// Token of the next page; `None` when this is the last one.
-    pub next: Option<String>,
 }
 
 /// The headers that travel with an object: `Content-Type`, `-Encoding`, `-Language`, `-Disposition`,
@@ -222,8 +206,17 @@ pub type Tags = Vec<(String, String)>;
 /// Dropping a future ends its request.
 #[async_trait]
 pub trait ObjectStore: Send + Sync + fmt::Debug {
-    /// Lists up to 1,000 objects whose keys begin with `prefix`. Keys are exact: they were asked for url-encoded.
-    async fn list(&self, prefix: &[u8], from: &ListFrom) -> Result<ListPage>;
+    /// Asks for a page of a listing of at most [`PAGE_SIZE`] objects, gives its objects to `sink` as the page has them, and
+    /// returns what the page says of itself. Nothing of it is judged: a page may be longer than asked, and untrue. Keys
+    /// are exact: they are asked for url-encoded, and where one could be read in two ways, the store is asked which one
+    /// it means.
+    async fn list(&self, query: &ListQuery, sink: &mut dyn PageSink) -> Result<PageFacts>;
+
+    /// The operation to begin listings with.
+    fn list_version(&self) -> ListVersion;
+
+    /// Begins listings with this operation from now on, because the store refused the other.
+    fn set_list_version(&self, version: ListVersion);
 
     /// Asks for everything but the bytes; `part` asks for the size and number of parts ([`ObjectInfo::size`] is then
     /// the size of that part).
@@ -310,16 +303,6 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
 
     /// Host and bucket, for messages.
     fn describe(&self) -> String;
-}
-
-/// Which listing operation a store understands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ListVersion {
-    /// `ListObjectsV2`, with tokens.
-    #[default]
-    V2,
-    /// `ListObjects`, with markers.
-    V1,
 }
 
 /// Makes stores from places and keys.

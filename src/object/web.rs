@@ -10,10 +10,10 @@ use super::cdn::{Authentication, Signing, sign};
 use super::http::HttpReader;
 use super::recent::Addresses;
 use super::{
-    Body, CopySource, ETag, ListFrom, ListPage, NewObject, Object, ObjectInfo, ObjectStore, Part, Portion,
-    SharedStore, Tags, UploadId, WriteIf, Written,
+    Body, CopySource, ETag, ListQuery, ListVersion, NewObject, Object, ObjectInfo, ObjectStore, PageFacts,
+    PageSink, Part, Portion, SharedStore, Tags, UploadId, WriteIf, Written,
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, counted};
 use crate::secret::{KeyPair, Secret};
 use crate::task::spec::Cdn;
 use crate::task::{Clock, Key, UnixMillis};
@@ -141,8 +141,10 @@ impl Behind {
         );
         if served != size || older || other_sum {
             let text = format!(
-                "the CDN serves {served} bytes{}, the source has {size} bytes: it is stale, or changes the content",
+                "the CDN serves {}{}, the source has {}: it is stale, or changes the content",
+                counted(served, "byte", "bytes"),
                 if older { " of an older version" } else { "" },
+                counted(size, "byte", "bytes"),
             );
             return Err(Error::new(ErrorKind::Conflict, text).with_code("COMPARE_SRC_AND_CDN_FAILURE"));
         }
@@ -201,10 +203,23 @@ impl fmt::Debug for WebSource {
 
 #[async_trait]
 impl ObjectStore for WebSource {
-    async fn list(&self, prefix: &[u8], from: &ListFrom) -> Result<ListPage> {
+    async fn list(&self, query: &ListQuery, sink: &mut dyn PageSink) -> Result<PageFacts> {
         match &self.via {
-            Via::Cdn(behind) => behind.store.list(prefix, from).await,
+            Via::Cdn(behind) => behind.store.list(query, sink).await,
             Via::Urls(_) => read_only(),
+        }
+    }
+
+    fn list_version(&self) -> ListVersion {
+        match &self.via {
+            Via::Cdn(behind) => behind.store.list_version(),
+            Via::Urls(_) => ListVersion::default(),
+        }
+    }
+
+    fn set_list_version(&self, version: ListVersion) {
+        if let Via::Cdn(behind) = &self.via {
+            behind.store.set_list_version(version);
         }
     }
 

@@ -95,6 +95,18 @@ pub enum Fault {
     EmptyPage,
     /// Lists the page, version 2, from its last entry to its first.
     ReversePage,
+    /// Lists the page, and says that it is the last one.
+    LastPage,
+    /// Lists from the first key on, whatever `start-after` or `marker` say.
+    IgnoreStart,
+    /// Answers 500 to a listing, version 2, that has a `start-after`.
+    RefuseStart,
+    /// Lists the page without the sizes of its objects.
+    NoSizes,
+    /// Lists all that there is from the first key on in one page, whatever is asked for.
+    OnePage,
+    /// Answers 404 `NoSuchKey` to a listing that is empty.
+    EmptyIsMissing,
     /// Flips all bits of one byte of the body; the last one if there are not as many.
     CorruptBody {
         /// Which byte.
@@ -133,11 +145,17 @@ pub(super) struct IgnoreEncryption;
 pub(super) struct CopyNothing;
 
 /// Request extension by which the faults of listings reach the S3 implementation, which alone knows its tokens.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Twist {
     Rewind(usize),
     Empty,
     Reverse,
+    Last,
+    FromStart,
+    RefuseStart,
+    NoSizes,
+    EmptyIsMissing,
+    OnePage,
 }
 
 /// Which keys a rule is about.

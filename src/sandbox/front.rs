@@ -254,6 +254,24 @@ impl Front {
             Some(Fault::ReversePage) => {
                 request.extensions_mut().insert(Twist::Reverse);
             }
+            Some(Fault::LastPage) => {
+                request.extensions_mut().insert(Twist::Last);
+            }
+            Some(Fault::IgnoreStart) => {
+                request.extensions_mut().insert(Twist::FromStart);
+            }
+            Some(Fault::RefuseStart) => {
+                request.extensions_mut().insert(Twist::RefuseStart);
+            }
+            Some(Fault::NoSizes) => {
+                request.extensions_mut().insert(Twist::NoSizes);
+            }
+            Some(Fault::OnePage) => {
+                request.extensions_mut().insert(Twist::OnePage);
+            }
+            Some(Fault::EmptyIsMissing) => {
+                request.extensions_mut().insert(Twist::EmptyIsMissing);
+            }
             Some(Fault::ChangeObject { data }) => {
                 if let (Some(bucket), Some(key)) = (&entry.call.bucket, &entry.call.key) {
                     self.store.change(bucket, key, data.clone());
@@ -351,6 +369,12 @@ fn spoil(response: HttpResponse, fault: &Fault, reset: CancellationToken) -> Htt
         | Fault::RewindToken(_)
         | Fault::EmptyPage
         | Fault::ReversePage
+        | Fault::LastPage
+        | Fault::IgnoreStart
+        | Fault::RefuseStart
+        | Fault::NoSizes
+        | Fault::OnePage
+        | Fault::EmptyIsMissing
         | Fault::ChangeObject { .. } => return HttpResponse::from_parts(parts, body),
     };
     parts.headers.remove(CONTENT_LENGTH);

@@ -103,6 +103,12 @@ pub enum KeyEncoding {
     Percent,
     /// `%20` and `+`, as in paths.
     Path,
+    /// As [`Self::Form`], without saying that anything is encoded.
+    Unsaid,
+    /// Keys as they are, but it says that they are encoded.
+    SaidPlain,
+    /// As [`Self::SaidPlain`], and `&` and `<` are escaped twice.
+    EscapedTwice,
 }
 
 /// What a store gives as the tag of a part.

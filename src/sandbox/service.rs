@@ -112,7 +112,8 @@ impl S3 for Service {
         &self,
         req: S3Request<ListObjectsInput>,
     ) -> S3Result<S3Response<ListObjectsOutput>> {
-        answer(self.list_v1(req.input)?)
+        let twist = req.extensions.get().copied();
+        answer(self.list_v1(req.input, twist)?)
     }
 
     async fn list_objects_v2(

@@ -316,6 +316,8 @@ pub struct Task {
     pub created_at: UnixMillis,
     /// When it first began to run.
     pub started_at: Option<UnixMillis>,
+    /// When it ended, failed or succeeded; only while it is in such a state.
+    pub ended_at: Option<UnixMillis>,
     /// Since when it has been running; only while it is.
     pub running_since: Option<UnixMillis>,
     /// Time spent running before `running_since`, in milliseconds.

@@ -34,7 +34,7 @@ use crate::engine::{self, Context, Halt, Ledger, PassEnd, Tuning};
 use crate::error::Result;
 use crate::object::Connect;
 use crate::secret::Sealer;
-use crate::store::{ClaimedTask, Ending, ShardScope, Store};
+use crate::store::{ClaimedTask, Ending, ShardScope, Store, Tidied};
 use crate::task::{
     BandwidthPolicy, Clock, PassInfo, PassKind, Reason, StartMode, State, Task, TaskId, reasons,
 };
@@ -249,6 +249,11 @@ async fn work(
     parts.hooks.reach(Point::Probed).await;
 
     let kind = pass_kind(mode, task.pass);
+    while kind == PassKind::Full && parts.store.forget_failures(id, attempt).await? == Tidied::Some {
+        if stop.is_cancelled() {
+            return finish::drained(parts, id, attempt).await;
+        }
+    }
     let shards = match kind {
         PassKind::Full => engine::shards(&task.spec),
         PassKind::Failed => vec![ShardScope::Failures],

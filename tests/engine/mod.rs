@@ -2,6 +2,7 @@
 
 mod cdn;
 mod copy;
+mod listing;
 mod lists;
 mod not_carried;
 mod odd_reads;

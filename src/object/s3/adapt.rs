@@ -162,7 +162,7 @@ impl S3Store {
         };
         let status = response.status();
         let (head, incoming) = response.into_parts();
-        let document = body::collect(incoming, MAX_ERROR, self.timeouts.stall)
+        let document = body::collect(incoming, MAX_ERROR, self.timeouts.document())
             .await
             .unwrap_or_default();
         let failure = documents::failure(&document);

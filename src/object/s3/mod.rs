@@ -14,9 +14,10 @@ pub(super) mod errors;
 pub mod fuzz;
 pub(super) mod headers;
 mod known_headers;
+mod list;
 mod listing;
+mod names;
 mod operations;
-mod plus;
 pub(super) mod request;
 mod sign;
 mod timeouts;
@@ -27,7 +28,8 @@ mod xml;
 mod tests;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -42,7 +44,8 @@ use self::adapt::{Learnt, Made, Writes};
 use self::body::{Progress, Upload};
 pub use self::connector::S3Connector;
 use self::errors::Subject;
-use self::plus::Plus;
+use self::names::Names;
+pub use self::names::Spelling;
 use self::request::{CONTENT_MD5, md5_header};
 use self::sign::{Signed, Signer};
 pub use self::timeouts::Timeouts;
@@ -54,20 +57,11 @@ use crate::secret::KeyPair;
 use crate::task::spec::{Addressing, Endpoint, EndpointOrigin, Payer};
 use crate::task::{Clock, Key};
 
-/// Largest answer that is read into memory: a listing of 1,000 keys of 1,024 bytes, encoded, is far below it.
-const MAX_DOCUMENT: usize = 64 << 20;
+/// Largest answer that is read into memory: a list of 1,000 uploads with keys of 1,024 bytes, encoded, is below it. Pages
+/// of listings are read while they arrive ([`listing`]).
+const MAX_DOCUMENT: usize = 8 << 20;
 /// Largest error document that is read.
 const MAX_ERROR: usize = 64 << 10;
-
-/// What a bare `+` in a url-encoded listing stands for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PlusMeans {
-    /// A space.
-    #[default]
-    Space,
-    /// Itself.
-    Plus,
-}
 
 /// All that makes a store.
 #[derive(Clone)]
@@ -119,8 +113,11 @@ pub struct S3Store {
     payer: Payer,
     signer: Signer,
     http: HttpClient,
-    list_version: ListVersion,
-    plus: Plus,
+    /// Whether the store knows only the first version of listings.
+    only_version_1: AtomicBool,
+    names: Names,
+    /// Set once it was seen that the store has the bucket.
+    seen_bucket: OnceLock<()>,
     timeouts: Timeouts,
 }
 
@@ -179,8 +176,9 @@ impl S3Store {
             payer: options.payer,
             signer: Signer::new(&options.keys, options.region, options.clock),
             http: options.http,
-            list_version: options.list_version,
-            plus: Plus::default(),
+            only_version_1: AtomicBool::new(options.list_version == ListVersion::V1),
+            names: Names::default(),
+            seen_bucket: OnceLock::new(),
             timeouts: options.timeouts,
         })
     }
@@ -222,6 +220,7 @@ impl S3Store {
             Answer::AfterWork => self.timeouts.work(),
         };
         let (head, incoming) = self.send(call).await?.into_parts();
+        list::not_compressed(&head.headers)?;
         let document = body::collect(incoming, MAX_DOCUMENT, limits).await?;
         Ok((head.headers, document))
     }

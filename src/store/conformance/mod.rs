@@ -7,6 +7,7 @@ mod faults;
 mod lifecycle;
 mod lists;
 pub mod model;
+mod once;
 mod orphans;
 mod records;
 mod warnings;
@@ -31,6 +32,7 @@ pub async fn all(store: &dyn Store) {
     Box::pin(crashes::all(store)).await;
     Box::pin(orphans::all(store)).await;
     Box::pin(lists::all(store)).await;
+    Box::pin(once::all(store)).await;
     Box::pin(warnings::all(store)).await;
 }
 

@@ -60,7 +60,7 @@ struct PlaceRow {
     origin: OriginRow,
     app_id: Option<String>,
     /// Absent in orders that were written before requesters could pay.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "PayerRow::is_default")]
     payer: PayerRow,
 }
 
@@ -70,6 +70,13 @@ enum PayerRow {
     #[default]
     Owner,
     Requester,
+}
+
+impl PayerRow {
+    /// Whether earlier versions mean the same by leaving it out.
+    const fn is_default(&self) -> bool {
+        matches!(self, Self::Owner)
+    }
 }
 
 #[derive(Serialize, Deserialize)]

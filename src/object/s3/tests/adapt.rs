@@ -1,187 +1,11 @@
 //! What is learnt from refusals, against a server that computes signatures by itself in the ways that servers do.
 
-use std::sync::{Arc, Mutex};
-
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{HeaderName, HeaderValue};
-use sha2::{Digest as _, Sha256};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_util::task::AbortOnDropHandle;
 
+use super::server::Server;
 use super::*;
 use crate::object::signable::UNSIGNABLE;
 use crate::object::{ListFrom, Part, Portion, UploadId};
-
-const SECRET: &str = "secret";
-
-/// A request as it stood on the wire.
-#[derive(Clone, Debug, Default)]
-struct Seen {
-    method: String,
-    target: String,
-    headers: Vec<(String, Vec<u8>)>,
-    body: Vec<u8>,
-}
-
-impl Seen {
-    fn header(&self, name: &str) -> Option<String> {
-        let found = self.headers.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| String::from_utf8_lossy(value).into_owned())
-    }
-
-    async fn read(stream: &mut TcpStream) -> Option<Self> {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(stream.read_u8().await.ok()?);
-        }
-        let mut lines = head
-            .split(|b| *b == b'\n')
-            .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-        let first = String::from_utf8(lines.next()?.to_vec()).unwrap();
-        let mut words = first.split(' ').map(str::to_owned);
-        let mut seen = Self {
-            method: words.next()?,
-            target: words.next()?,
-            ..Self::default()
-        };
-        for line in lines.filter(|line| !line.is_empty()) {
-            let colon = line.iter().position(|b| *b == b':')?;
-            let name = String::from_utf8(line[..colon].to_ascii_lowercase()).unwrap();
-            seen.headers.push((name, line[colon + 1..].trim_ascii().to_vec()));
-        }
-        let length = seen
-            .header("content-length")
-            .map_or(0, |text| text.parse().unwrap());
-        seen.body = vec![0; length];
-        stream.read_exact(&mut seen.body).await.ok()?;
-        Some(seen)
-    }
-
-    /// Whether the signature is right for a server that reads header values in this way.
-    fn is_signed(&self, read: fn(&[u8]) -> Vec<u8>) -> bool {
-        let authorization = self.header("authorization").unwrap();
-        let part = |name: &str| {
-            let rest = authorization.split_once(name).unwrap().1;
-            rest.split([',', ' ']).next().unwrap().to_owned()
-        };
-        let (path, query) = self.target.split_once('?').unwrap_or((&self.target, ""));
-        let mut pairs: Vec<String> = query
-            .split('&')
-            .filter(|pair| !pair.is_empty())
-            .map(|pair| {
-                if pair.contains('=') {
-                    pair.to_owned()
-                } else {
-                    format!("{pair}=")
-                }
-            })
-            .collect();
-        pairs.sort();
-        let names = part("SignedHeaders=");
-        let mut canonical = format!("{}\n{path}\n{}\n", self.method, pairs.join("&")).into_bytes();
-        for name in names.split(';') {
-            let values = self.headers.iter().filter(|(known, _)| known == name);
-            let values: Vec<Vec<u8>> = values.map(|(_, value)| read(value)).collect();
-            canonical.extend_from_slice(name.as_bytes());
-            canonical.push(b':');
-            canonical.extend_from_slice(&values.join(&b','));
-            canonical.push(b'\n');
-        }
-        let hash = self.header("x-amz-content-sha256").unwrap();
-        canonical.extend_from_slice(format!("\n{names}\n{hash}").as_bytes());
-        let scope = part("Credential=").split_once('/').unwrap().1.to_owned();
-        let to_sign = format!(
-            "AWS4-HMAC-SHA256\n{}\n{scope}\n{}",
-            self.header("x-amz-date").unwrap(),
-            hex::encode(Sha256::digest(&canonical))
-        );
-        let mac = |key: &[u8], text: &str| {
-            let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
-            mac.update(text.as_bytes());
-            mac.finalize().into_bytes().to_vec()
-        };
-        let key = scope
-            .split('/')
-            .fold(format!("AWS4{SECRET}").into_bytes(), |key, text| mac(&key, text));
-        hex::encode(mac(&key, &to_sign)) == part("Signature=")
-    }
-}
-
-type Judge = Box<dyn Fn(&Seen) -> Option<(u16, &'static str, &'static str)> + Send + Sync>;
-
-/// A server that refuses what the judge says, with status, code and message, and takes everything else.
-struct Server {
-    url: String,
-    seen: Arc<Mutex<Vec<Seen>>>,
-    _serving: AbortOnDropHandle<()>,
-}
-
-impl Server {
-    async fn start(judge: Judge) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let log = Arc::clone(&seen);
-        let serving = tokio::spawn(async move {
-            loop {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let Some(request) = Seen::read(&mut stream).await else {
-                    continue;
-                };
-                let (status, document) = match judge(&request) {
-                    Some((status, code, message)) => (
-                        status,
-                        format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>"),
-                    ),
-                    None => (200, taken(&request)),
-                };
-                let head = format!(
-                    "HTTP/1.1 {status} X\r\nConnection: close\r\nETag: \"a\"\r\nContent-Length: {}\r\n\r\n",
-                    document.len()
-                );
-                let body = if request.method == "HEAD" {
-                    ""
-                } else {
-                    document.as_str()
-                };
-                log.lock().unwrap().push(request);
-                // A client that went away has its answer.
-                let _sent = stream.write_all(format!("{head}{body}").as_bytes()).await;
-            }
-        });
-        Self {
-            url,
-            seen,
-            _serving: AbortOnDropHandle::new(serving),
-        }
-    }
-
-    fn options(&self) -> S3Options {
-        options(self.url.clone(), ("ACCESSKEY", SECRET))
-    }
-
-    fn take(&self) -> Vec<Seen> {
-        std::mem::take(&mut *self.seen.lock().unwrap())
-    }
-}
-
-fn taken(request: &Seen) -> String {
-    let root = match (request.method.as_str(), request.target.contains("uploads")) {
-        ("POST", true) => {
-            "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
-        }
-        ("POST", false) => {
-            "<CompleteMultipartUploadResult><ETag>\"a\"</ETag></CompleteMultipartUploadResult>"
-        }
-        ("GET", _) => {
-            "<ListBucketResult><KeyCount>0</KeyCount><MaxKeys>1000</MaxKeys><EncodingType>url</EncodingType>\
-             <IsTruncated>false</IsTruncated></ListBucketResult>"
-        }
-        _ => "",
-    };
-    root.to_owned()
-}
 
 fn as_go_does(value: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(value);
@@ -370,10 +194,10 @@ async fn a_store_that_refuses_paths_is_addressed_by_host() {
         }))
         .await;
         let store = S3Store::new(server.options()).unwrap();
-        let error = store.list(b"", &ListFrom::Start).await.unwrap_err();
+        let error = list(&store, "", ListFrom::Start).await.unwrap_err();
         assert_eq!((error.kind(), error.code()), (ErrorKind::Unavailable, Some(code)));
         assert_eq!(error.retry_after(), Some(Duration::ZERO));
-        store.list(b"", &ListFrom::Start).await.unwrap();
+        list(&store, "", ListFrom::Start).await.unwrap();
         written(&store, &NewObject::default()).await.unwrap();
         assert_eq!(server.take().len(), 3, "it is learnt once");
 
@@ -392,7 +216,7 @@ async fn a_store_that_refuses_paths_is_addressed_by_host() {
         options.endpoint.origin = EndpointOrigin::Catalogue;
         let store = S3Store::new(options).unwrap();
         assert_ne!(
-            kind(store.list(b"", &ListFrom::Start).await),
+            kind(list(&store, "", ListFrom::Start).await),
             ErrorKind::Unavailable
         );
     }
@@ -408,10 +232,10 @@ async fn the_words_of_a_store_stay_when_the_other_address_leads_nowhere() {
     options.endpoint.url = options.endpoint.url.replace("127.0.0.1", "localhost");
     let store = S3Store::new(options).unwrap();
     assert_eq!(
-        kind(store.list(b"", &ListFrom::Start).await),
+        kind(list(&store, "", ListFrom::Start).await),
         ErrorKind::Unavailable
     );
-    let error = store.list(b"", &ListFrom::Start).await.unwrap_err();
+    let error = list(&store, "", ListFrom::Start).await.unwrap_err();
     // Some resolvers answer for every name below `localhost`; the store then refuses with the same words.
     assert!(error.message().contains("use the other"), "{error}");
 }
@@ -472,13 +296,13 @@ async fn a_requester_that_pays_says_so_in_every_request_and_signs_it() {
     let mut options = server.options();
     let owner = S3Store::new(options.clone()).unwrap();
     assert_eq!(
-        kind(owner.list(b"", &ListFrom::Start).await),
+        kind(list(&owner, "", ListFrom::Start).await),
         ErrorKind::PermissionDenied
     );
     options.payer = Payer::Requester;
     let store = S3Store::new(options).unwrap();
     let key = Key::from("k");
-    store.list(b"", &ListFrom::Start).await.unwrap();
+    list(&store, "", ListFrom::Start).await.unwrap();
     store.head(&key, None).await.unwrap();
     store.get(&key, Portion::Whole, None).await.unwrap();
     store.get(&key, Portion::Part(1), None).await.err();
@@ -502,7 +326,7 @@ async fn an_endpoint_with_a_path_is_addressed_and_signed_below_it() {
     for slash in ["", "/"] {
         options.endpoint.url = format!("{}/storage/v1/s3{slash}", server.url);
         let store = S3Store::new(options.clone()).unwrap();
-        store.list(b"a//b", &ListFrom::Start).await.unwrap();
+        list(&store, "a//b", ListFrom::Start).await.unwrap();
         store.delete(&Key::from("a//../b")).await.unwrap();
         written(&store, &NewObject::default()).await.unwrap();
         assert!(

@@ -177,6 +177,9 @@ pub struct OpenUpload {
     pub source_etag: Option<ETag>,
     /// Its length, as far as it is known: 0 without a tag.
     pub size: i64,
+    /// Ids of the uploads that others had open under the same key at the target before this one was asked for; `None` where
+    /// the target did not tell. By them an upload whose id was lost is told from those of others.
+    pub strangers: Option<Vec<String>>,
 }
 
 /// Which tasks to list.

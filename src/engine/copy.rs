@@ -12,6 +12,7 @@ use super::item::{Item, takes_untold, untold};
 use super::metadata::describe;
 pub use super::outcome::{Copied, Outcome, failed, one_source};
 use super::part::SourceTag;
+use super::progress::WHOLE;
 pub use super::proof::Proof;
 use super::proof::{gate, wants_hashes};
 use super::refusal::{Refusals, Verdict};
@@ -202,7 +203,13 @@ async fn stream_once(
     } else {
         Hashing::Md5
     };
-    let (body, watch) = metered(object.body, entry.size, &ctx.throttle, &ctx.progress, hashing);
+    let (body, watch) = metered(
+        object.body,
+        entry.size,
+        &ctx.throttle,
+        ctx.progress.flow(&entry.key, WHOLE),
+        hashing,
+    );
     let key = target_key(ctx, &entry.key);
     if ctx.guard == Guard::Look {
         guard::look(ctx, &key).await?;

@@ -8,6 +8,7 @@
 
 pub mod breaker;
 pub mod copy;
+mod counted;
 mod cut;
 pub mod feed;
 pub mod guard;
@@ -35,6 +36,7 @@ mod record;
 mod refusal;
 pub mod report;
 pub mod retry;
+pub mod scope;
 pub mod sequential;
 mod settle;
 pub mod shard;
@@ -214,7 +216,8 @@ pub fn shards(spec: &TaskSpec) -> Vec<ShardScope> {
         .into_iter()
         .map(ShardScope::Prefix)
         .collect();
-    if spec.scope.list_file().is_some() || !spec.scope.single_keys().is_empty() {
+    let scope = &spec.scope;
+    if scope.list_file().is_some() || !scope.single_keys().is_empty() || !scope.covered_keys().is_empty() {
         shards.push(ShardScope::Keys);
     }
     shards

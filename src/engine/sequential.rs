@@ -18,6 +18,7 @@ use super::item::Item;
 use super::joining::complete;
 use super::metadata::describe;
 use super::multipart::{begin, forget_if_gone};
+use super::progress::WHOLE;
 use super::proof::{gate, wants_hashes};
 use super::refusal::Refusals;
 use super::retry::{self, At as _, Attempt, Trouble};
@@ -55,7 +56,13 @@ pub(super) async fn copy(
     }
     let length = object.length.or(item.size());
     let (new, left_out) = describe(ctx, key, object.info, refusals).await?;
-    let (body, _) = metered(object.body, length, &ctx.throttle, &ctx.progress, Hashing::None);
+    let (body, _) = metered(
+        object.body,
+        length,
+        &ctx.throttle,
+        ctx.progress.flow(key, WHOLE),
+        Hashing::None,
+    );
     let mut pieces = Pieces::new(body, ctx.tuning.sizes.piece);
     let first = pieces.next().await.at_source()?;
     let target = target_key(ctx, key);

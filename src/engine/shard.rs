@@ -11,12 +11,14 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::breaker::{Breaker, Mark};
 use super::copy::{Outcome, failed, transfer};
+use super::counted::{Counted, NO_SUCH_KEY};
 use super::feed::{Batch, Candidate, Found, Resumable, feed, pass_kind};
 use super::hooks::Point;
+use super::item::Item;
 use super::plan::Decision;
 use super::record::Record;
 use super::retry::Trouble;
-use super::window::Window;
+use super::window::{Under, Window};
 use super::{Context, Halt};
 use crate::error::{Error, ErrorKind};
 use crate::object::clouds::Side;
@@ -30,6 +32,8 @@ const BATCHES_AHEAD: usize = 1;
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
 /// How long objects in flight may still settle after a stop, before they are cut off.
 const GRACE: Duration = Duration::from_millis(600);
+/// Objects above this size are shown while they are under way. Smaller ones are over before anybody looks twice.
+const WATCHED: u64 = 1 << 20;
 
 /// How a shard ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +52,10 @@ pub(super) struct Run {
     flight: JoinSet<(u64, Mark, Result<Outcome, Halt>)>,
     speed: i64,
     resumable: Resumable,
+    /// Bytes under way as the ledger has them, for the next commit to change.
+    in_flight: i64,
+    /// Those that the attempt before left, until this one knows better.
+    carried: i64,
     /// Failures that may concern every object, with their numbers.
     pub(super) breaker: Breaker<(u64, Outcome)>,
     /// An object that went well, to ask about when many do not.
@@ -64,6 +72,7 @@ pub async fn run(ctx: Arc<Context>, claim: ClaimedShard) -> Result<ShardEnd, Hal
     let mut feeder = AbortOnDropHandle::new(tokio::spawn(feed(Arc::clone(&ctx), claim.clone(), sender)));
     let recorded = ctx.task.spec.record_settled;
     let record = recorded.then(|| Record::new(ctx.clock.clone()));
+    let claim_in_flight = claim.bytes_in_flight;
     let mut run = Run {
         window: Window::new(pass_kind(&claim.scope), record),
         ctx,
@@ -72,6 +81,8 @@ pub async fn run(ctx: Arc<Context>, claim: ClaimedShard) -> Result<ShardEnd, Hal
         flight: JoinSet::new(),
         speed: 0,
         resumable: Resumable::Yes,
+        in_flight: claim_in_flight,
+        carried: claim_in_flight,
         breaker: Breaker::default(),
         witness: None,
     };
@@ -86,18 +97,18 @@ pub async fn run(ctx: Arc<Context>, claim: ClaimedShard) -> Result<ShardEnd, Hal
                     "a shard ended with objects that are not settled",
                 )));
             }
-            run.commit(Close::Yes).await?;
+            run.commit(Close::Yes, Under::Way).await?;
             Ok(ShardEnd::Done)
         }
         Ok(Walked::UntilStopped) => {
             run.drain().await?;
-            run.commit(Close::No).await?;
+            run.commit(Close::No, Under::Upload).await?;
             Ok(ShardEnd::Stopped)
         }
         Err(Halt::Trouble(trouble)) => {
             // The trouble decides; a ledger that fails on top of it is reported by the next one to use it.
             run.flight.shutdown().await;
-            run.commit(Close::No).await?;
+            run.commit(Close::No, Under::Upload).await?;
             Err(Halt::Trouble(trouble))
         }
         Err(other) => Err(other),
@@ -199,14 +210,14 @@ impl Run {
             let number = self.window.push_at(key, position, size, counted);
             self.settle(number, Mark::default(), outcome).await?;
             if self.window.is_heavy() {
-                self.commit(Close::No).await?;
+                self.commit(Close::No, Under::Way).await?;
             }
         }
         Ok(())
     }
 
-    fn outcome_without_copy(&self, key: &Key, counted: i64, step: Found) -> (u64, Outcome) {
-        let counted = u64::try_from(counted).unwrap_or_default();
+    fn outcome_without_copy(&self, key: &Key, counted: Counted, step: Found) -> (u64, Outcome) {
+        let counted = u64::try_from(counted.bytes).unwrap_or_default();
         match step {
             Found::Planned(item, Decision::Skip(reason)) => (item.known_bytes(), Outcome::Skipped(reason)),
             // Never asked; if it were, what was not copied would not count as done.
@@ -234,7 +245,7 @@ impl Run {
             }
             Found::Missing => (
                 0,
-                self.failure(key, "NoSuchKey", "source: the object does not exist"),
+                self.failure(key, NO_SUCH_KEY, "source: the object does not exist"),
             ),
             Found::Unknown(trouble) => (counted, failed(&self.ctx, key, counted, &trouble, 1)),
         }
@@ -263,7 +274,13 @@ impl Run {
         else {
             return;
         };
+        let watched = self
+            .is_watched(&item)
+            .then(|| (key.clone(), self.ctx.progress.watch(&key)));
         let number = self.window.push_at(key, position, item.known_bytes(), counted);
+        if let Some((_, meter)) = &watched {
+            self.window.measure(number, Arc::clone(meter));
+        }
         let begun = self.breaker.mark();
         let ctx = Arc::clone(&self.ctx);
         self.flight.spawn(async move {
@@ -272,9 +289,18 @@ impl Run {
                 outcome = transfer(&ctx, item) => outcome,
                 () = abort.cancelled() => Err(cancelled().into()),
             };
+            if let Some((key, meter)) = watched {
+                ctx.progress.unwatch(&key, &meter);
+            }
             drop(permit);
             (number, begun, outcome)
         });
+    }
+
+    /// Whether an object takes so long that people want to see how far it is.
+    fn is_watched(&self, item: &Item) -> bool {
+        let least = WATCHED.min(self.ctx.tuning.sizes.threshold);
+        item.size().is_none_or(|size| size > least)
     }
 
     fn landed(
@@ -315,23 +341,39 @@ impl Run {
     /// Commits what is settled, or at least the speed when it changed.
     async fn report(&mut self) -> Result<(), Halt> {
         let speed = self.ctx.progress.speed(Instant::now());
-        if self.window.has_settled() || speed != self.speed {
+        if self.window.has_settled() || speed != self.speed || self.under(Under::Way) != self.in_flight {
             self.speed = speed;
-            self.commit(Close::No).await?;
+            self.commit(Close::No, Under::Way).await?;
         }
         Ok(())
     }
 
-    async fn commit(&mut self, close: Close) -> Result<(), Halt> {
-        if close == Close::No && !self.window.has_settled() && self.speed == 0 {
+    /// Bytes under way. What the attempt before has left of large objects counts until this one has come to them.
+    fn under(&mut self, which: Under) -> i64 {
+        let bytes = self.window.bytes(which);
+        if bytes > 0 || self.window.has_settled() {
+            self.carried = 0;
+        }
+        bytes.max(self.carried)
+    }
+
+    async fn commit(&mut self, close: Close, under: Under) -> Result<(), Halt> {
+        let in_flight = match close {
+            Close::Yes => 0,
+            Close::No => self.under(under),
+        };
+        let changed = in_flight - self.in_flight;
+        if close == Close::No && !self.window.has_settled() && self.speed == 0 && changed == 0 {
             return Ok(());
         }
+        self.in_flight = in_flight;
         self.ctx.hooks.reach(Point::BeforeCommit).await;
-        let commit = Commit {
+        let mut commit = Commit {
             close: close == Close::Yes,
             speed: self.speed,
             ..self.window.take()
         };
+        commit.delta.bytes_in_flight = changed;
         let commit = if self.ctx.task.spec.record_failures {
             commit
         } else {

@@ -1,5 +1,6 @@
 //! What a task shall do: valid once constructed, so nothing behind it checks again.
 
+use super::cover::{Cover, first_below};
 use super::{CopyRules, Key, UnixMillis};
 use crate::error::{Error, Result};
 
@@ -75,13 +76,22 @@ impl TaskSpec {
     fn copies_into_itself(&self) -> bool {
         let one_bucket =
             self.source.endpoint.url == self.target.endpoint.url && self.source.bucket == self.target.bucket;
-        let prefixes = self.scope.prefixes();
+        if !one_bucket {
+            return false;
+        }
+        let cover = self.scope.cover();
         let keys = self.scope.single_keys();
-        let falls_in = |key: &Key| {
-            let copy = key.with_prefix(self.target_prefix.as_bytes());
-            prefixes.iter().any(|p| copy.as_bytes().starts_with(p.as_bytes())) || keys.contains(&copy)
+        let copy = |key: &Key| key.with_prefix(self.target_prefix.as_bytes());
+        // The copies of a prefix are a prefix themselves, which may also lie above a part of the scope.
+        let prefix_falls_in = |prefix: &Key| {
+            let copies = copy(prefix);
+            cover.covers(&copies) || cover.reaches_below(&copies) || first_below(&keys, &copies)
         };
-        one_bucket && (prefixes.iter().any(falls_in) || keys.iter().any(falls_in))
+        let key_falls_in = |key: &Key| {
+            let copy = copy(key);
+            cover.covers(&copy) || keys.binary_search(&copy).is_ok()
+        };
+        cover.prefixes().iter().any(prefix_falls_in) || keys.iter().any(key_falls_in)
     }
 }
 
@@ -224,14 +234,26 @@ impl Scope {
     /// The prefixes to list, without those that another one covers, in byte order.
     #[must_use]
     pub fn prefixes(&self) -> Vec<Key> {
-        let mut found: Vec<Key> = match self {
+        self.cover().into_prefixes()
+    }
+
+    fn cover(&self) -> Cover {
+        Cover::new(match self {
             Self::Prefixes(prefixes) => prefixes.clone(),
             Self::Objects(names) => names.iter().filter(|name| is_folder(name)).cloned().collect(),
             Self::List(_) | Self::Urls(_) => Vec::new(),
-        };
-        found.sort();
-        found.dedup_by(|next, kept| next.as_bytes().starts_with(kept.as_bytes()));
-        found
+        })
+    }
+
+    /// Whether the scope is the whole bucket: then it is no error when it holds nothing.
+    #[must_use]
+    pub fn is_whole_bucket(&self) -> bool {
+        match self {
+            Self::Prefixes(names) | Self::Objects(names) => {
+                names.iter().any(|name| name.as_bytes().is_empty())
+            }
+            Self::List(_) | Self::Urls(_) => false,
+        }
     }
 
     /// The single objects to copy that no listed prefix covers, in byte order, each once.
@@ -240,17 +262,32 @@ impl Scope {
         let Self::Objects(names) = self else {
             return Vec::new();
         };
-        let prefixes = self.prefixes();
-        let covered = |name: &Key| prefixes.iter().any(|p| name.as_bytes().starts_with(p.as_bytes()));
-        let mut found: Vec<Key> = names
-            .iter()
-            .filter(|name| !is_folder(name) && !covered(name))
-            .cloned()
-            .collect();
-        found.sort();
-        found.dedup();
-        found
+        let cover = self.cover();
+        in_order(
+            names
+                .iter()
+                .filter(|name| !is_folder(name) && !cover.covers(name)),
+        )
     }
+
+    /// The single objects that a listed prefix covers although the user names them, in byte order, each once. They are
+    /// copied with their prefix; only that they exist has to be made sure of.
+    #[must_use]
+    pub fn covered_keys(&self) -> Vec<Key> {
+        let Self::Objects(names) = self else {
+            return Vec::new();
+        };
+        let cover = self.cover();
+        in_order(names.iter().filter(|name| !is_folder(name) && cover.covers(name)))
+    }
+}
+
+/// Each name once, in byte order.
+fn in_order<'a>(names: impl Iterator<Item = &'a Key>) -> Vec<Key> {
+    let mut found: Vec<Key> = names.cloned().collect();
+    found.sort();
+    found.dedup();
+    found
 }
 
 fn is_folder(name: &Key) -> bool {
@@ -303,6 +340,14 @@ mod tests {
         assert!(check("source", "copy/", prefixes(&[""])).is_err());
         assert!(check("source", "a/copy/", prefixes(&["a/"])).is_err());
         assert!(check("source", "", Scope::Objects(keys(&["k"]))).is_err());
+        assert!(
+            check("source", "b", prefixes(&["a", "ba/x"])).is_err(),
+            "above a prefix"
+        );
+        assert!(
+            check("source", "b", Scope::Objects(keys(&["a/", "ba/x"]))).is_err(),
+            "above a key"
+        );
         assert!(check("source", "copy/", prefixes(&["a/"])).is_ok());
         assert!(check("source", "copy/", Scope::Objects(keys(&["k"]))).is_ok());
         assert!(check("other", "", prefixes(&[""])).is_ok());
@@ -313,13 +358,15 @@ mod tests {
         let scope = Scope::Objects(keys(&["b/c", "b/", "a", "b/d/", "a", "z"]));
         assert_eq!(scope.prefixes(), keys(&["b/"]));
         assert_eq!(scope.single_keys(), keys(&["a", "z"]));
+        assert_eq!(scope.covered_keys(), keys(&["b/c"]));
+        assert!(!scope.is_whole_bucket());
     }
 
     #[test]
     fn the_empty_name_is_the_whole_bucket() {
         let scope = Scope::Objects(keys(&["x", ""]));
         assert_eq!(scope.prefixes(), keys(&[""]));
-        assert!(scope.single_keys().is_empty());
+        assert!(scope.single_keys().is_empty() && scope.is_whole_bucket());
         assert_eq!(
             Scope::Prefixes(keys(&["ab", "a", "b"])).prefixes(),
             keys(&["a", "b"])

@@ -28,7 +28,7 @@ use crate::error::Result;
 use crate::object::Connect;
 use crate::secret::Sealer;
 use crate::store::{ClaimedTask, Ending, ShardScope, Store};
-use crate::task::{BandwidthPolicy, Clock, PassInfo, PassKind, Reason, StartMode, State, Task, TaskId};
+use crate::task::{BandwidthPolicy, Clock, PassInfo, PassKind, Reason, StartMode, State, TaskId};
 
 /// How long the probes may go on after a stop, to remove what they wrote.
 const PROBE_GRACE: Duration = Duration::from_secs(1);
@@ -310,10 +310,7 @@ async fn work(
         target_joined_opaque: AtomicBool::new(false),
         said: Said::default(),
         open,
-        task: Task {
-            pass: Some(pass),
-            ..task
-        },
+        task: task.in_pass(pass),
     });
     for warning in connected.warnings {
         match ctx.warn(warning).await {

@@ -3,9 +3,11 @@
 mod cdn;
 mod copy;
 mod lists;
+mod progress;
 mod proofs;
 mod report;
 mod rules;
+mod scope;
 mod spool;
 mod start;
 mod untold;

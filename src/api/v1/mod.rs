@@ -8,6 +8,7 @@ mod cloud;
 mod copying;
 mod create;
 mod delete;
+mod entries;
 mod failures;
 #[doc(hidden)]
 pub mod fuzz;
@@ -40,12 +41,13 @@ use super::query::Query;
 use super::{ApiState, auth, fallback};
 
 /// Schemas that only fields and bodies have which the reference does not have in this version.
-pub const OWN_TYPES: [&str; 7] = [
+pub const OWN_TYPES: [&str; 8] = [
     "ConsistencyCheck",
     "DeleteTask",
     "MinimumProof",
     "ObjectOverwriteMode",
     "RefusedMetadata",
+    "ScopeEntry",
     "StoragePolicy",
     "TaskWarning",
 ];

@@ -8,6 +8,7 @@ mod lists;
 pub mod model;
 mod orphans;
 mod records;
+mod scope;
 mod warnings;
 mod work;
 
@@ -30,6 +31,7 @@ pub async fn all(store: &dyn Store) {
     Box::pin(orphans::all(store)).await;
     Box::pin(lists::all(store)).await;
     Box::pin(warnings::all(store)).await;
+    Box::pin(scope::all(store)).await;
 }
 
 /// A moment.

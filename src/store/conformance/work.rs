@@ -166,6 +166,8 @@ async fn a_commit_moves_checkpoint_counters_and_speed(store: &dyn Store) {
         lost_tags: 12,
         lost_storage_class: 13,
         lost_user_metadata: 14,
+        not_found: 15,
+        bytes_in_flight: 16,
     };
     let commit = Commit {
         checkpoint: Some(Key::from(&b"k\xfe"[..])),

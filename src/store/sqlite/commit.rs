@@ -42,10 +42,10 @@ pub(super) async fn commit(
     now: UnixMillis,
 ) -> Result<Committed> {
     const SHARD: &str = concat!(
-        add_counters!("shards", ", checkpoint = coalesce(?19, checkpoint), closed = ?20"),
-        claim_holds!("?16", "?17", "?18")
+        add_counters!("shards", ", checkpoint = coalesce(?21, checkpoint), closed = ?22"),
+        claim_holds!("?18", "?19", "?20")
     );
-    const TASK: &str = add_counters!("tasks", ", speed = ?17, seen_at = ?18 WHERE id = ?16");
+    const TASK: &str = add_counters!("tasks", ", speed = ?19, seen_at = ?20 WHERE id = ?18");
     let Commit {
         checkpoint,
         close,

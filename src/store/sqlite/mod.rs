@@ -13,6 +13,8 @@ mod lists;
 mod orphans;
 mod passes;
 mod rows;
+mod scope;
+mod taken;
 mod tasks;
 mod uploads;
 mod warnings;
@@ -30,8 +32,8 @@ use async_trait::async_trait;
 pub use self::ledger::Disk;
 use self::ledger::Ledger;
 use super::{
-    Change, ClaimedShard, ClaimedTask, Commit, Committed, Deleted, Ending, Failure, Holder, ListChunk,
-    NewTask, OpenUpload, Orphan, Orphans, ShardScope, Store, Sweep, TaskFilter,
+    Change, ClaimedShard, ClaimedTask, Commit, Committed, Deleted, Ending, Failure, FoundScope, Holder,
+    ListChunk, NewTask, OpenUpload, Orphan, Orphans, ShardScope, Store, Sweep, TaskFilter,
 };
 use crate::error::Result;
 use crate::secret::SealedCredentials;
@@ -129,6 +131,14 @@ impl Store for SqliteStore {
         tasks::failures(&self.0, id, after, limit).await
     }
 
+    async fn found_scope(&self, id: TaskId, limit: i64) -> Result<FoundScope> {
+        scope::found(&self.0, id, limit).await
+    }
+
+    async fn empty_prefixes(&self, id: TaskId, limit: i64) -> Result<Vec<Key>> {
+        scope::empty_prefixes(&self.0, id, limit).await
+    }
+
     async fn warnings(&self, id: TaskId) -> Result<Vec<KeptWarning>> {
         warnings::all(&self.0, id).await
     }
@@ -190,6 +200,14 @@ impl Store for SqliteStore {
         now: UnixMillis,
     ) -> Result<Committed> {
         warnings::add(&self.0, id, attempt, warnings, now).await
+    }
+
+    async fn take_failures(&self, id: TaskId, attempt: i64, keys: &[Key]) -> Result<Vec<Failure>> {
+        taken::take(&self.0, id, attempt, keys).await
+    }
+
+    async fn untaken_failures(&self, id: TaskId, after: Option<&Key>, limit: i64) -> Result<Vec<Failure>> {
+        taken::untaken(&self.0, id, after, limit).await
     }
 
     async fn set_survey(&self, id: TaskId, survey: Survey) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Rows of the ledger as values of the domain, and the fifteen counters as columns.
+//! Rows of the ledger as values of the domain, and the seventeen counters as columns.
 
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -33,7 +33,7 @@ macro_rules! select_tasks {
 }
 pub(super) use select_tasks;
 
-/// Adds the counters ?1 to ?15 to those of a row of a table; the condition follows, from ?16 on.
+/// Adds the counters ?1 to ?17 to those of a row of a table; the condition follows, from ?18 on.
 macro_rules! add_counters {
     ($table:literal, $rest:literal) => {
         concat!(
@@ -44,7 +44,8 @@ macro_rules! add_counters {
              bytes_settled = bytes_settled + ?8, proved_etag = proved_etag + ?9, \
              proved_checksum = proved_checksum + ?10, proved_size = proved_size + ?11, \
              metadata_lost = metadata_lost + ?12, lost_tags = lost_tags + ?13, \
-             lost_storage_class = lost_storage_class + ?14, lost_user_metadata = lost_user_metadata + ?15 ",
+             lost_storage_class = lost_storage_class + ?14, lost_user_metadata = lost_user_metadata + ?15, \
+             not_found = not_found + ?16, bytes_in_flight = bytes_in_flight + ?17 ",
             $rest
         )
     };
@@ -59,7 +60,7 @@ where
     row.try_get(column).map_err(translate)
 }
 
-/// Binds the counters as ?1 to ?15 of [`add_counters`].
+/// Binds the counters as ?1 to ?17 of [`add_counters`].
 pub(super) fn bind_counters(statement: Statement, counters: Counters) -> Statement {
     let Counters {
         listed,
@@ -77,6 +78,8 @@ pub(super) fn bind_counters(statement: Statement, counters: Counters) -> Stateme
         lost_tags,
         lost_storage_class,
         lost_user_metadata,
+        not_found,
+        bytes_in_flight,
     } = counters;
     statement
         .bind(listed)
@@ -94,6 +97,8 @@ pub(super) fn bind_counters(statement: Statement, counters: Counters) -> Stateme
         .bind(lost_tags)
         .bind(lost_storage_class)
         .bind(lost_user_metadata)
+        .bind(not_found)
+        .bind(bytes_in_flight)
 }
 
 /// The counters of a row of tasks or shards.
@@ -114,6 +119,8 @@ pub(super) fn counters(row: &SqliteRow) -> Result<Counters> {
         lost_tags: get(row, "lost_tags")?,
         lost_storage_class: get(row, "lost_storage_class")?,
         lost_user_metadata: get(row, "lost_user_metadata")?,
+        not_found: get(row, "not_found")?,
+        bytes_in_flight: get(row, "bytes_in_flight")?,
     })
 }
 
@@ -135,6 +142,8 @@ pub(super) fn taken_back(counters: Counters) -> Counters {
         lost_tags,
         lost_storage_class,
         lost_user_metadata,
+        not_found,
+        bytes_in_flight,
     } = counters;
     Counters {
         listed: -listed,
@@ -152,6 +161,8 @@ pub(super) fn taken_back(counters: Counters) -> Counters {
         lost_tags: -lost_tags,
         lost_storage_class: -lost_storage_class,
         lost_user_metadata: -lost_user_metadata,
+        not_found: -not_found,
+        bytes_in_flight: -bytes_in_flight,
     }
 }
 

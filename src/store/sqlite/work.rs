@@ -145,11 +145,15 @@ pub(super) async fn finish(
     let Some(head) = head(&mut tx, id).await?.filter(|head| head.attempt == attempt) else {
         return Ok(None);
     };
-    let pass_finished = ending == Ending::PassFinished;
+    let pass_finished = matches!(ending, Ending::PassFinished | Ending::PassFailed(_));
     let (event, reason) = match ending {
         Ending::Drained => (Event::Drain, None),
         Ending::Broken(reason) => (Event::Fail, Some(reason)),
         Ending::PassFinished => verdict(head.counters()?),
+        Ending::PassFailed(reason) => match verdict(head.counters()?) {
+            (Event::Fail, Some(defect)) if defect.code == UNBALANCED => (Event::Fail, Some(defect)),
+            _ => (Event::Fail, Some(reason)),
+        },
     };
     let Ok(new) = head.state.apply(event) else {
         return Ok(None);
@@ -165,6 +169,9 @@ pub(super) async fn finish(
     ledger.scrub().await;
     Ok(Some(new))
 }
+
+/// Code of a task whose counters do not balance.
+const UNBALANCED: &str = "TRF.0001";
 
 /// How a pass ends whose shards are all closed.
 fn verdict(counters: Counters) -> (Event, Option<Reason>) {
@@ -185,7 +192,7 @@ fn verdict(counters: Counters) -> (Event, Option<Reason>) {
             "counters do not balance: {listed} listed, but {copied} copied, {skipped} skipped, {gone} gone \
              and {failed} failed"
         );
-        reason("TRF.0001", text)
+        reason(UNBALANCED, text)
     } else if failed > 0 {
         reason("TRF.0004", format!("{failed} objects failed to be migrated"))
     } else {

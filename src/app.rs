@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
@@ -22,8 +23,8 @@ use crate::net::{HttpClient, NetworkPolicy};
 use crate::object::s3::S3Connector;
 use crate::secret::{KEY_LEN, Sealer, Secret};
 use crate::service::TaskService;
-use crate::store::Store;
 use crate::store::sqlite::SqliteStore;
+use crate::store::{Store, Tidied};
 use crate::task::Clock;
 use crate::worker;
 
@@ -32,6 +33,8 @@ pub struct App {
     token: Secret,
     token_origin: TokenOrigin,
     store: Arc<dyn Store>,
+    /// Whether the ledger knows that a new process has begun.
+    recovered: bool,
     api: ApiState,
     worker: Arc<worker::Parts>,
 }
@@ -63,7 +66,15 @@ impl App {
             None => read_or_make_token(&config.data_dir.join("token"))?,
         };
         let sealer = Sealer::new(&*read_or_make_key(&config.data_dir.join("seal.key"))?);
-        store.recover(clock.now()).await?;
+        let recovered = match store.recover(clock.now()).await {
+            Ok(()) => true,
+            // What can be read and deleted on a full disk is served; nothing is worked on before the ledger was told.
+            Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::Unavailable) => {
+                tracing::error!(%error, "the ledger cannot be written: tasks can be shown and deleted, and none is worked on");
+                false
+            }
+            Err(error) => return Err(error),
+        };
 
         let dispatch: Arc<dyn Dispatch> = Arc::new(LocalDispatch::default());
         let policy = NetworkPolicy {
@@ -98,6 +109,7 @@ impl App {
             token,
             token_origin,
             store,
+            recovered,
             api,
             worker,
         })
@@ -121,7 +133,12 @@ impl App {
     /// `Unavailable` when the listener cannot be used.
     pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) -> Result<()> {
         let api = api::serve(self.api, listener, shutdown.clone());
-        let worker = worker::run(self.worker, shutdown.clone());
+        let (recovered, parts) = (self.recovered, self.worker);
+        let worker = async {
+            if recovered || recover(&parts, &shutdown).await {
+                worker::run(parts, shutdown.clone()).await;
+            }
+        };
         let api = async {
             let served = api.await;
             // A server that cannot serve takes the worker down with it.
@@ -131,6 +148,23 @@ impl App {
         let (served, ()) = tokio::join!(api, worker);
         self.store.close().await;
         served
+    }
+}
+
+/// Tells the ledger that a new process has begun, as soon as it can be written; false when `shutdown` comes first.
+async fn recover(parts: &worker::Parts, shutdown: &CancellationToken) -> bool {
+    const EVERY: Duration = Duration::from_secs(1);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return false,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+        match parts.store.recover(parts.clock.now()).await {
+            Ok(()) => return true,
+            Err(error) => tracing::debug!(%error, "the ledger still cannot be written"),
+        }
+        // Deletions go on meanwhile, bit by bit: they make the room that is missing.
+        while matches!(parts.store.tidy().await, Ok(Tidied::Some)) && !shutdown.is_cancelled() {}
     }
 }
 

@@ -1,25 +1,24 @@
-//! The OpenAPI document and the pages that show it.
+//! The OpenAPI document.
 //!
 //! Paths and schemas come from the routes themselves; here stands what belongs to none of them.
 
-use actix_web::{App, HttpResponse, http::header, web};
+use actix_web::{App, HttpRequest, HttpResponse, web};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::schema::Schema;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
+use utoipa::openapi::tag::TagBuilder;
 use utoipa::{Modify, OpenApi};
 use utoipa_actix_web::AppExt;
-use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use super::assets::Asset;
 use super::error::ErrorBody;
-use super::{auth, v1};
+use super::{answers, auth, codes, v1};
 
 /// Where the v1 document is served.
 pub const V1_PATH: &str = "/openapi/v1.json";
-/// Where people read it.
-pub const SWAGGER_PATH: &str = "/swagger-ui/";
 /// Paths of this module, for [`super::fallback`].
-pub const PATHS: &[&str] = &[V1_PATH, "/", "/swagger-ui"];
+pub const PATHS: &[&str] = &[V1_PATH];
 
 /// What belongs to no single operation of v1.
 #[derive(OpenApi)]
@@ -36,7 +35,7 @@ pub const PATHS: &[&str] = &[V1_PATH, "/", "/swagger-ui"];
                        details.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
-    servers((url = "/", description = "The service that serves this document.")),
+    servers((url = "..", description = "The service that serves this document.")),
     tags(
         (name = "tasks", description = "Migration tasks: create, watch, stop, start, delete."),
         (name = "service", description = "What the service is and allows.")
@@ -75,6 +74,9 @@ pub fn document_v1() -> utoipa::openapi::OpenApi {
     let (_, mut document) = app.service(v1::scope()).split_for_parts();
     mark_own_types(&mut document);
     leave_out_null_bodies(&mut document);
+    v1::add_examples(&mut document);
+    answers::add_headers(&mut document);
+    add_codes(&mut document);
     document
 }
 
@@ -95,6 +97,20 @@ fn leave_out_null_bodies(document: &mut utoipa::openapi::OpenApi) {
             content.schema = Some(reference.clone());
         }
     }
+}
+
+/// Adds the catalogue of codes: for programs as `x-oms-codes`, for people as the description of a tag, which Swagger UI
+/// shows although it has no operation.
+fn add_codes(document: &mut utoipa::openapi::OpenApi) {
+    let catalogue = ExtensionsBuilder::new().add("x-oms-codes", codes::catalogue());
+    document
+        .extensions
+        .get_or_insert_default()
+        .merge(catalogue.build());
+    let tag = TagBuilder::new()
+        .name("codes")
+        .description(Some(codes::catalogue_text()));
+    document.tags.get_or_insert_default().push(tag.build());
 }
 
 /// Marks the types that only fields of ours have: utoipa can mark neither an enumeration nor a reference to one.
@@ -120,29 +136,24 @@ pub fn document_v1_json() -> String {
     text.expect("a document of strings and numbers is JSON") + "\n"
 }
 
-/// The text of the document, made once.
-#[derive(Clone)]
-pub struct DocumentText(pub String);
+/// The document as it is served, made once.
+pub struct ServedDocument(Asset);
+
+impl ServedDocument {
+    /// Makes the text.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Asset::of_text("application/json", document_v1_json()))
+    }
+}
+
+impl Default for ServedDocument {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 /// `GET /openapi/v1.json`.
-pub async fn v1_json(text: web::Data<DocumentText>) -> HttpResponse {
-    HttpResponse::Ok()
-        .content_type("application/json")
-        .body(text.0.clone())
-}
-
-/// The Swagger UI, from files inside the binary.
-pub fn swagger_ui() -> SwaggerUi {
-    let config = Config::new([V1_PATH])
-        .persist_authorization(true)
-        .display_operation_id(true)
-        .validator_url("none");
-    SwaggerUi::new("/swagger-ui/{_:.*}").config(config)
-}
-
-/// Sends a browser to the Swagger UI.
-pub async fn to_swagger_ui() -> HttpResponse {
-    HttpResponse::Found()
-        .insert_header((header::LOCATION, SWAGGER_PATH))
-        .finish()
+pub async fn v1_json(request: HttpRequest, document: web::Data<ServedDocument>) -> HttpResponse {
+    document.0.answer(&request)
 }

@@ -4,23 +4,26 @@
 //! the caller's.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
-use utoipa::openapi::{ContentBuilder, HeaderBuilder, Ref, RefOr, Response, ResponseBuilder};
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::ToSchema;
 
+use super::codes;
 use crate::error::{Error, ErrorKind};
+
+/// Seconds after which a caller may try again what the service could not answer, where nothing better is known.
+pub const RETRY_AFTER_SECONDS: u64 = 5;
 
 /// What went wrong.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(examples(json!({"error_code": "OMS.0065", "error_msg": "the task has already started"})))]
+#[schema(examples(json!({"error_code": codes::ALREADY_STARTED, "error_msg": "the task has already started"})))]
 pub struct ErrorBody {
     /// Code of the OMS reference.
-    #[schema(pattern = r"^OMS\.[0-9]{4}$", examples("OMS.0065"))]
+    #[schema(pattern = r"^OMS\.[0-9]{4}$", examples(json!(codes::ALREADY_STARTED)))]
     pub error_code: String,
     /// A sentence that names the field and what it should be. It never repeats a value of the request.
     #[schema(examples("source_ak must have 1 to 100 characters"))]
@@ -38,6 +41,9 @@ pub struct ApiError {
 }
 
 impl ApiError {
+    /// The value of `WWW-Authenticate`: which header is wanted.
+    pub const WANTED_HEADER: &str = "X-Auth-Token realm=\"oms\"";
+
     fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             status,
@@ -52,13 +58,13 @@ impl ApiError {
     #[must_use]
     pub fn unauthenticated() -> Self {
         let text = "token authentication failed: the header X-Auth-Token must hold the service's token";
-        Self::new(StatusCode::UNAUTHORIZED, "OMS.0068", text)
+        Self::new(StatusCode::UNAUTHORIZED, codes::TOKEN, text)
     }
 
     /// 404: no template of the document matches the path.
     #[must_use]
     pub fn unknown_path() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "OMS.1009", "no such path")
+        Self::new(StatusCode::NOT_FOUND, codes::UNKNOWN_PATH, "no such path")
     }
 
     /// 405: the path exists, with the methods `allow`.
@@ -67,7 +73,7 @@ impl ApiError {
         let text = format!("this path takes {allow} only");
         Self {
             allow: Some(allow),
-            ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "OMS.0005", text)
+            ..Self::new(StatusCode::METHOD_NOT_ALLOWED, codes::WRONG_METHOD, text)
         }
     }
 
@@ -75,23 +81,55 @@ impl ApiError {
     #[must_use]
     pub fn too_large(limit: usize) -> Self {
         let text = format!("the body must have at most {limit} bytes");
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "OMS.0004", text)
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, codes::INVALID_REQUEST, text)
     }
 
     /// 415: the body is not announced as plain JSON.
     #[must_use]
     pub fn wrong_media_type() -> Self {
         let text = "Content-Type must be application/json, in UTF-8 and without a Content-Encoding";
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "OMS.0004", text)
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, codes::INVALID_REQUEST, text)
     }
 
     /// 400: the request did not arrive as HTTP wants it.
     #[must_use]
     pub fn broken_request(text: &'static str) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "OMS.0004", text)
+        Self::new(StatusCode::BAD_REQUEST, codes::INVALID_REQUEST, text)
     }
 
-    fn body(&self) -> ErrorBody {
+    /// 400: the body ended before its end.
+    #[must_use]
+    pub fn incomplete_body() -> Self {
+        Self::broken_request("the body did not arrive completely")
+    }
+
+    /// 400: the request breaks the rule that has this code.
+    #[must_use]
+    pub fn refused(code: &'static str, message: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    /// 500: a defect of the service.
+    #[must_use]
+    pub fn defect() -> Self {
+        Self::from(Error::internal(""))
+    }
+
+    /// 503: the service cannot answer at the moment.
+    #[must_use]
+    pub fn unavailable() -> Self {
+        Self::from(Error::new(ErrorKind::Unavailable, ""))
+    }
+
+    /// The status of the answer.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The body of the answer.
+    #[must_use]
+    pub fn body(&self) -> ErrorBody {
         ErrorBody {
             error_code: self.code.clone().into_owned(),
             error_msg: self.message.clone().into_owned(),
@@ -108,8 +146,11 @@ impl ApiError {
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         let (status, code) = meaning(error.kind());
-        let known = error.code().filter(|code| code.starts_with("OMS."));
+        // A code of the API is more exact than the rule, and a code of a store means nothing to the caller.
+        let own = error.code().filter(|code| code.starts_with("OMS."));
         let message = match status {
+            // One that names a rule says what the caller may know of it.
+            StatusCode::SERVICE_UNAVAILABLE if error.rule().is_some() => Cow::Owned(error.message().to_owned()),
             StatusCode::SERVICE_UNAVAILABLE => {
                 "the service is not available at the moment; try again later".into()
             }
@@ -120,7 +161,11 @@ impl From<Error> for ApiError {
         };
         Self {
             status,
-            code: known.map_or(Cow::Borrowed(code), |code| Cow::Owned(code.to_owned())),
+            code: match (own, error.rule()) {
+                (Some(own), _) => Cow::Owned(own.to_owned()),
+                (None, Some(rule)) => Cow::Borrowed(codes::of_rule(rule)),
+                (None, None) => Cow::Borrowed(code),
+            },
             message,
             allow: None,
             cause: Some(error),
@@ -136,18 +181,26 @@ const fn meaning(kind: ErrorKind) -> (StatusCode, &'static str) {
         | ErrorKind::Conflict
         | ErrorKind::PreconditionFailed
         | ErrorKind::BucketNotFound
-        | ErrorKind::UploadNotFound => (StatusCode::BAD_REQUEST, "OMS.0064"),
-        ErrorKind::NotFound => (StatusCode::BAD_REQUEST, "OMS.0053"),
-        ErrorKind::PermissionDenied | ErrorKind::Forbidden => (StatusCode::BAD_REQUEST, "OMS.0072"),
-        ErrorKind::Unsupported | ErrorKind::Archived => (StatusCode::BAD_REQUEST, "OMS.0061"),
-        ErrorKind::Unauthenticated => (StatusCode::UNAUTHORIZED, "OMS.0068"),
+        | ErrorKind::UploadNotFound => (StatusCode::BAD_REQUEST, codes::INVALID_VALUE),
+        ErrorKind::NotFound => (StatusCode::BAD_REQUEST, codes::UNKNOWN_TASK),
+        ErrorKind::PermissionDenied | ErrorKind::Forbidden => (StatusCode::BAD_REQUEST, codes::PERMISSION),
+        ErrorKind::Unsupported | ErrorKind::Archived => (StatusCode::BAD_REQUEST, codes::UNSUPPORTED),
+        ErrorKind::Unauthenticated => (StatusCode::UNAUTHORIZED, codes::TOKEN),
         ErrorKind::StorageFull
         | ErrorKind::RateLimited
         | ErrorKind::Unavailable
         | ErrorKind::Timeout
-        | ErrorKind::Cancelled => (StatusCode::SERVICE_UNAVAILABLE, "OMS.1001"),
-        ErrorKind::Integrity | ErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "OMS.1001"),
+        | ErrorKind::Cancelled => (StatusCode::SERVICE_UNAVAILABLE, codes::UNAVAILABLE),
+        ErrorKind::Integrity | ErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, codes::UNAVAILABLE),
     }
+}
+
+/// How long to wait, for `Retry-After`: whole seconds, rounded up, at least one.
+fn seconds(asked: Option<Duration>) -> u64 {
+    asked.map_or(RETRY_AFTER_SECONDS, |asked| {
+        let more = u64::from(asked.subsec_nanos() > 0);
+        (asked.as_secs() + more).max(1)
+    })
 }
 
 impl fmt::Display for ApiError {
@@ -167,90 +220,20 @@ impl ResponseError for ApiError {
             answer.insert_header((header::ALLOW, allow.as_str()));
         }
         if self.status == StatusCode::UNAUTHORIZED {
-            answer.insert_header((header::WWW_AUTHENTICATE, "X-Auth-Token realm=\"oms\""));
+            answer.insert_header((header::WWW_AUTHENTICATE, Self::WANTED_HEADER));
+        }
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            let asked = self.cause.as_ref().and_then(Error::retry_after);
+            answer.insert_header((header::RETRY_AFTER, seconds(asked)));
         }
         answer.json(self.body())
     }
 }
 
-/// The refusals of an operation without a request body, for its documentation.
-pub struct Refusals;
-
-impl IntoResponses for Refusals {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        let unavailable = Error::new(ErrorKind::Unavailable, "");
-        let taken = Error::new(ErrorKind::Conflict, "the task has already started").with_code("OMS.0065");
-        let all = [
-            (
-                ApiError::from(taken),
-                "The request breaks a rule, or the state of the task does not allow it. The code says which rule, the \
-                 message names the field.",
-            ),
-            (
-                ApiError::unauthenticated(),
-                "The header X-Auth-Token is missing or wrong.",
-            ),
-            (
-                ApiError::unknown_path(),
-                "The path does not exist. An unknown task is a 400 with OMS.0053.",
-            ),
-            (
-                ApiError::from(Error::internal("")),
-                "A defect of the service. The log has the details under the request id.",
-            ),
-            (
-                ApiError::from(unavailable),
-                "The service cannot answer at the moment, for example because its disk is full.",
-            ),
-        ];
-        all.iter()
-            .map(|(example, text)| response(example, text))
-            .collect()
-    }
-}
-
-/// The refusals of an operation with a request body, for its documentation.
-pub struct BodyRefusals;
-
-impl IntoResponses for BodyRefusals {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        let more = [
-            (
-                ApiError::too_large(super::extract::BODY_LIMIT),
-                "The body is larger than 1 MiB.",
-            ),
-            (
-                ApiError::wrong_media_type(),
-                "The Content-Type is not application/json in UTF-8.",
-            ),
-        ];
-        let mut all = Refusals::responses();
-        all.extend(more.iter().map(|(example, text)| response(example, text)));
-        all
-    }
-}
-
-/// The documentation of a status: what it means, and an answer as the service itself would give it.
-fn response(example: &ApiError, text: &str) -> (String, RefOr<Response>) {
-    let content = ContentBuilder::new()
-        .schema(Some(Ref::from_schema_name("ErrorBody")))
-        .example(serde_json::to_value(example.body()).ok())
-        .build();
-    let mut response = ResponseBuilder::new()
-        .description(text)
-        .content("application/json", content);
-    if example.status == StatusCode::UNAUTHORIZED {
-        let header = HeaderBuilder::new()
-            .schema(Some(<String as utoipa::PartialSchema>::schema()))
-            .description(Some("The header that is wanted."));
-        response = response.header("WWW-Authenticate", header.build());
-    }
-    (example.status.as_u16().to_string(), RefOr::T(response.build()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Rule;
 
     #[test]
     fn an_oms_code_of_the_error_wins_and_others_stay_inside() {
@@ -258,6 +241,30 @@ mod tests {
         assert_eq!((own.status.as_u16(), &*own.code), (400, "OMS.0054"));
         let foreign = ApiError::from(Error::invalid("x").with_code("NoSuchBucket"));
         assert_eq!((foreign.status.as_u16(), &*foreign.code), (400, "OMS.0064"));
+    }
+
+    #[test]
+    fn a_rule_has_a_code_and_a_code_of_the_api_is_more_exact() {
+        let rule = || Error::new(ErrorKind::Conflict, "no").with_rule(Rule::AlreadyStarted);
+        assert_eq!(&*ApiError::from(rule()).code, "OMS.0065");
+        assert_eq!(&*ApiError::from(rule().with_code("OMS.0054")).code, "OMS.0054");
+        assert_eq!(
+            &*ApiError::from(rule().with_code("NoSuchBucket")).code,
+            "OMS.0065"
+        );
+    }
+
+    #[test]
+    fn a_wait_is_told_in_whole_seconds() {
+        for (asked, wanted) in [
+            (None, 5),
+            (Some(0), 1),
+            (Some(1), 1),
+            (Some(2_000), 2),
+            (Some(2_001), 3),
+        ] {
+            assert_eq!(seconds(asked.map(Duration::from_millis)), wanted, "{asked:?}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::StreamExt;
 
 use super::ApiState;
+use super::codes;
 use super::error::ApiError;
 use super::json::Node;
 use crate::error::{Error, ErrorKind, Result};
@@ -66,7 +67,7 @@ impl FromRequest for OfTask {
         let read = || {
             let project = project(request, "project_id")?;
             let id: Result<TaskId> = request.match_info().query("task_id").parse();
-            let id = id.map_err(|error| error.with_code("OMS.0054"))?;
+            let id = id.map_err(|error| error.with_code(codes::TASK_ID))?;
             Ok(Self { project, id })
         };
         ready(read().map_err(|error: Error| ApiError::from(error)))
@@ -76,7 +77,7 @@ impl FromRequest for OfTask {
 fn identifier(request: &HttpRequest, name: &str) -> Result<ProjectId> {
     request.match_info().query(name).parse().map_err(|_| {
         let text = format!("{name} must have 1 to 64 letters, digits, '-' or '_'");
-        Error::invalid(text).with_code("OMS.0064")
+        Error::invalid(text).with_code(codes::INVALID_VALUE)
     })
 }
 
@@ -87,7 +88,7 @@ fn project(request: &HttpRequest, name: &str) -> Result<ProjectId> {
         Ok(project)
     } else {
         let text = format!("{name}: this service does not serve the project");
-        Err(Error::new(ErrorKind::PermissionDenied, text).with_code("OMS.0072"))
+        Err(Error::new(ErrorKind::PermissionDenied, text).with_code(codes::PERMISSION))
     }
 }
 
@@ -154,7 +155,7 @@ async fn collect(mut payload: Payload) -> Result<Vec<u8>, ApiError> {
     let mut body = Vec::new();
     let mut length = 0_usize;
     while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_| ApiError::broken_request("the body did not arrive completely"))?;
+        let chunk = chunk.map_err(|_| ApiError::incomplete_body())?;
         length += chunk.len();
         if length > DRAIN_LIMIT {
             break;

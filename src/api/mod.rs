@@ -3,7 +3,10 @@
 //! Handlers take a request apart, make one call of [`TaskService`], and put the answer together; they decide nothing.
 //! The types of the wire stay in here.
 
+pub mod answers;
+pub mod assets;
 pub mod auth;
+pub mod codes;
 pub mod docs;
 pub mod error;
 pub mod extract;
@@ -11,6 +14,7 @@ pub mod fallback;
 pub mod health;
 pub mod json;
 pub mod query;
+pub mod swagger;
 pub mod track;
 pub mod v1;
 
@@ -113,20 +117,20 @@ pub fn app(
         .openapi(docs::base())
         .service(v1::scope())
         .split_for_parts();
-    let others = [health::PATHS, docs::PATHS].concat();
+    let others = [health::PATHS, docs::PATHS, swagger::PATHS].concat();
     let templates = fallback::Templates::new(&document, &others);
-    let text = docs::DocumentText(docs::document_v1_json());
+    let served = docs::ServedDocument::new();
     let readable = || guard::Any(guard::Get()).or(guard::Head());
     let page = |path: &'static str| web::resource(path).guard(readable());
     app.app_data(web::Data::new(state))
         .app_data(web::Data::new(templates))
-        .app_data(web::Data::new(text))
+        .app_data(web::Data::new(served))
         .service(page("/livez").to(health::livez))
         .service(page("/readyz").to(health::readyz))
         .service(page(docs::V1_PATH).to(docs::v1_json))
-        .service(page("/").to(docs::to_swagger_ui))
-        .service(page("/swagger-ui").to(docs::to_swagger_ui))
-        .service(docs::swagger_ui())
+        .service(page("/").to(swagger::redirect))
+        .service(page("/swagger-ui").to(swagger::redirect))
+        .service(web::resource(swagger::FILES).guard(readable()).to(swagger::file))
         .default_service(web::to(fallback::fallback))
         .wrap(from_fn(track::track))
 }

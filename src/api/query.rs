@@ -2,6 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 
+use super::codes;
 use crate::error::{Error, Result};
 
 /// The parameters of a request, each at most once.
@@ -23,7 +24,7 @@ impl Query {
                     [] => "this path takes no query parameters".to_owned(),
                     names => format!("a query parameter is not known; known are {}", names.join(", ")),
                 };
-                return Err(Error::invalid(text).with_code("OMS.0074"));
+                return Err(Error::invalid(text).with_code(codes::FIELDS));
             };
             if found.iter().any(|(earlier, _)| *earlier == name) {
                 return Err(Error::invalid(format!("{name} is given twice")).with_code(*code));
@@ -67,7 +68,9 @@ fn decode(text: &str) -> Result<String> {
     percent_decode_str(&plain)
         .decode_utf8()
         .map(std::borrow::Cow::into_owned)
-        .map_err(|_| Error::invalid("the query string must be percent-encoded UTF-8").with_code("OMS.0064"))
+        .map_err(|_| {
+            Error::invalid("the query string must be percent-encoded UTF-8").with_code(codes::INVALID_VALUE)
+        })
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ pub async fn track(
     });
 
     let secured = answer.request().path().starts_with("/v1");
-    let page = answer.request().path().starts_with(super::docs::SWAGGER_PATH);
+    let page = answer.request().path().starts_with(super::swagger::PATH);
     let headers = answer.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, id);

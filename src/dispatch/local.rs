@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use tokio::sync::{Mutex, mpsc};
 
-use super::{Dispatch, Message};
+use super::{Dispatch, Message, Stops};
 
 /// Messages that may wait; more are dropped, and found again by the sweep.
 const CAPACITY: usize = 1024;
@@ -13,6 +13,7 @@ const CAPACITY: usize = 1024;
 pub struct LocalDispatch {
     sender: mpsc::Sender<Message>,
     receiver: Mutex<mpsc::Receiver<Message>>,
+    stops: Stops,
 }
 
 impl Default for LocalDispatch {
@@ -21,6 +22,7 @@ impl Default for LocalDispatch {
         Self {
             sender,
             receiver: Mutex::new(receiver),
+            stops: Stops::default(),
         }
     }
 }
@@ -38,5 +40,9 @@ impl Dispatch for LocalDispatch {
 
     async fn next(&self) -> Option<Message> {
         self.receiver.lock().await.recv().await
+    }
+
+    fn stops(&self) -> &Stops {
+        &self.stops
     }
 }

@@ -4,9 +4,11 @@
 //! says is pending. A full queue drops the message for the same reason.
 
 pub mod local;
+mod stops;
 
 use async_trait::async_trait;
 
+pub use self::stops::Stops;
 use crate::task::TaskId;
 
 /// What a worker is told.
@@ -27,4 +29,6 @@ pub trait Dispatch: Send + Sync {
     async fn publish(&self, message: Message);
     /// The next message; `None` when the dispatcher is closed.
     async fn next(&self) -> Option<Message>;
+    /// Stops that take effect at once, whatever becomes of messages and of the ledger.
+    fn stops(&self) -> &Stops;
 }

@@ -1,11 +1,9 @@
-//! How fast and how much at once: a bandwidth throttle and stream permits.
+//! How fast: a bandwidth throttle. How much at once is decided by [`super::share`].
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use crate::error::{Error, ErrorKind, Result};
+pub use super::share::{Streams, TaskStreams};
 
 /// How far a transfer may run ahead of its rate: one frame of a body must not stop the next for long.
 const BURST: Duration = Duration::from_millis(250);
@@ -66,69 +64,9 @@ impl Throttle {
     }
 }
 
-/// Sequential copies at the same time, in the whole process. Each holds one piece of its object in memory: 32 MiB in all.
-const SEQUENTIAL: usize = 4;
-
-/// Bounds the number of body streams in the whole process, and with it the memory of buffers.
-#[derive(Clone, Debug)]
-pub struct Streams {
-    places: Arc<Semaphore>,
-    pieces: Arc<Semaphore>,
-}
-
-impl Streams {
-    /// At most `count` streams at the same time.
-    #[must_use]
-    pub fn new(count: usize) -> Self {
-        Self {
-            places: Arc::new(Semaphore::new(count.max(1))),
-            pieces: Arc::new(Semaphore::new(SEQUENTIAL)),
-        }
-    }
-
-    /// Waits for a free place, in order of asking.
-    ///
-    /// # Errors
-    /// `Cancelled` when the process is shutting down.
-    pub async fn enter(&self) -> Result<OwnedSemaphorePermit> {
-        take(&self.places).await
-    }
-
-    /// Waits for a free place together with the right to hold one piece of an object in memory.
-    ///
-    /// # Errors
-    /// Those of [`Self::enter`].
-    pub async fn enter_with_piece(&self) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
-        // In this order: who waits for a piece must not keep a place from those who need no piece.
-        let piece = take(&self.pieces).await?;
-        Ok((piece, take(&self.places).await?))
-    }
-}
-
-async fn take(semaphore: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit> {
-    let closed = |_| Error::new(ErrorKind::Cancelled, "shutting down");
-    Arc::clone(semaphore).acquire_owned().await.map_err(closed)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test]
-    async fn no_more_pieces_are_held_than_there_is_memory_for() {
-        let streams = Streams::new(100);
-        let mut held = Vec::new();
-        for _ in 0..SEQUENTIAL {
-            held.push(streams.enter_with_piece().await.unwrap());
-        }
-        let waiting = streams.enter_with_piece();
-        tokio::pin!(waiting);
-        assert!(futures_util::poll!(&mut waiting).is_pending());
-        // Who needs no piece does not wait.
-        drop(streams.enter().await.unwrap());
-        held.pop();
-        assert!(futures_util::poll!(&mut waiting).is_ready());
-    }
 
     #[test]
     fn the_rate_is_kept_over_time() {

@@ -21,8 +21,8 @@ use crate::object::clouds::Side;
 use crate::object::recent::Recent;
 use crate::object::{ETag, Portion, SharedStore};
 use crate::store::{ClaimedShard, Committed};
-use crate::task::Key;
 use crate::task::spec::{ListFile, Scope};
+use crate::task::{Key, reasons};
 
 /// Bytes of the file that are read at once.
 const RANGE: u64 = 1 << 20;
@@ -72,8 +72,8 @@ fn unreadable(file: &ListFile, error: Error) -> Trouble {
         | ErrorKind::BucketNotFound
         | ErrorKind::PermissionDenied
         | ErrorKind::InvalidArgument
-        | ErrorKind::Unsupported => "TRF.0013",
-        ErrorKind::Archived => "TRF.0301",
+        | ErrorKind::Unsupported => reasons::LIST_FILE_UNREADABLE,
+        ErrorKind::Archived => reasons::LIST_FILE_ARCHIVED,
         _ => {
             let error = error.during(&shown(file));
             return Trouble {
@@ -90,7 +90,7 @@ pub(super) fn changed(file: &ListFile) -> Trouble {
         "{} was changed or removed while it was read; a start begins it again",
         shown(file)
     );
-    refused("TRF.0013", text)
+    refused(reasons::LIST_FILE_UNREADABLE, text)
 }
 
 impl<'a> Reader<'a> {
@@ -109,14 +109,14 @@ impl<'a> Reader<'a> {
             .is_some_and(|dot| name[dot..].eq_ignore_ascii_case(b".txt"));
         if !is_text {
             let text = format!("{} must have a name that ends with .txt", shown(file));
-            return Err(refused("TRF.0014", text).into());
+            return Err(refused(reasons::LIST_FILE_FORM, text).into());
         }
         let info = match feed::head(pace, store, &file.key).await {
             Ok(Some(info)) => info,
             Ok(None) if begun.is_some() => return Err(Stuck::Changed),
             Ok(None) => {
                 let text = format!("{} does not exist", shown(file));
-                return Err(refused("TRF.0013", text).into());
+                return Err(refused(reasons::LIST_FILE_UNREADABLE, text).into());
             }
             Err(error) => return Err(unreadable(file, error).into()),
         };
@@ -126,7 +126,7 @@ impl<'a> Reader<'a> {
                 "{} has no tag, so a change of it would not be noticed",
                 shown(file)
             );
-            return Err(refused("TRF.0013", text).into());
+            return Err(refused(reasons::LIST_FILE_UNREADABLE, text).into());
         };
         if let Some((_, pinned)) = &begun
             && !pinned.same(&tag)
@@ -135,17 +135,17 @@ impl<'a> Reader<'a> {
         }
         if size > MAX_FILE {
             let text = format!("{} is larger than 1024 MiB", shown(file));
-            return Err(refused("TRF.0014", text).into());
+            return Err(refused(reasons::LIST_FILE_FORM, text).into());
         }
         let header = |name| info.carried.0.get(name).and_then(|value| value.to_str().ok());
         let kind = header("content-type").and_then(|kind| kind.split(';').next());
         if !kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/plain")) {
             let text = format!("{} must have the Content-Type text/plain", shown(file));
-            return Err(refused("TRF.0019", text).into());
+            return Err(refused(reasons::LIST_FILE_TYPE, text).into());
         }
         if header("content-encoding").is_some_and(|coding| !coding.trim().is_empty()) {
             let text = format!("{} must have no Content-Encoding", shown(file));
-            return Err(refused("TRF.0019", text).into());
+            return Err(refused(reasons::LIST_FILE_TYPE, text).into());
         }
         let start = begun.map(|(start, _)| start);
         let at = start.unwrap_or(0);
@@ -190,7 +190,7 @@ impl<'a> Reader<'a> {
             shown(self.file),
             line.start
         );
-        refused("TRF.0018", text).into()
+        refused(reasons::LIST_LINE_TOO_LONG, text).into()
     }
 
     async fn piece(&self) -> std::result::Result<Vec<u8>, Stuck> {
@@ -273,7 +273,7 @@ fn take(ctx: &Context, file: &ListFile, line: &lines::Line, seen: &mut Recent<()
             lines::BadLine::Url => "has a URL that is not encoded, or is too long",
         };
         let text = format!("{}: the line at byte {} {why}", shown(file), line.start);
-        refused("TRF.0016", text)
+        refused(reasons::URL_LIST_LINE, text)
     })?;
     if seen.get(&name).is_some() {
         if ctx.addresses.get(&name).as_deref() == Some(url) {
@@ -284,7 +284,7 @@ fn take(ctx: &Context, file: &ListFile, line: &lines::Line, seen: &mut Recent<()
             shown(file),
             line.start
         );
-        return Err(refused("TRF.0016", text));
+        return Err(refused(reasons::URL_LIST_LINE, text));
     }
     seen.add(name.clone(), ());
     ctx.addresses.add(name.clone(), url);
@@ -305,7 +305,7 @@ pub(super) async fn feed_list(
             // What the old file settled counts no more: the next claim takes it back, and begins the new one.
             match ctx.store.set_unordered(ctx.task.id, shard).await {
                 Ok(Committed::Done) => Err(changed(file).into()),
-                Ok(Committed::Fenced) => Err(Halt::Fenced),
+                Ok(Committed::Fenced | Committed::TooManyFailures) => Err(Halt::Fenced),
                 Err(error) => Err(Halt::Ledger(error)),
             }
         }
@@ -351,7 +351,7 @@ async fn feed_lines(
             }
         }
         if ended && empty {
-            return Err(refused("TRF.0017", format!("{} is empty", shown(file))).into());
+            return Err(refused(reasons::LIST_FILE_EMPTY, format!("{} is empty", shown(file))).into());
         }
         if ended {
             return Ok(());

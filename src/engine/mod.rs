@@ -40,6 +40,7 @@ pub mod scope;
 pub mod sequential;
 mod settle;
 pub mod shard;
+pub mod share;
 pub mod spool;
 mod stored;
 pub mod stream;
@@ -52,6 +53,7 @@ mod witness;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -65,7 +67,7 @@ use crate::store::{ShardScope, Store};
 use crate::task::{Clock, Key, Reason, Task, TaskSpec};
 use guard::Guard;
 use hooks::{Hooks, Point};
-use limit::{Streams, Throttle};
+use limit::{TaskStreams, Throttle};
 use order::Order;
 use progress::Progress;
 use retry::Trouble;
@@ -105,8 +107,8 @@ pub struct Context {
     pub route: Route,
     /// The ledger.
     pub store: Ledger,
-    /// Streams of the whole process.
-    pub streams: Streams,
+    /// The task's share of the streams of the process.
+    pub streams: TaskStreams,
     /// Objects of this task at the same time.
     pub objects: Arc<Semaphore>,
     /// Bandwidth of this task.
@@ -155,6 +157,19 @@ pub struct Tuning {
     pub sizes: layout::Sizes,
     /// When lists of objects are written.
     pub lists: spool::Limits,
+    /// From when on a crash of the process counts fully against a task that it was working on.
+    pub settled_in: SettledIn,
+}
+
+/// How long a worker is at a task until a crash of the process counts fully against it. Whoever ends processes by hand in
+/// quick succession does so before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SettledIn(pub Duration);
+
+impl Default for SettledIn {
+    fn default() -> Self {
+        Self(Duration::from_secs(1))
+    }
 }
 
 /// A shared handle on the ledger.

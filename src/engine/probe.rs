@@ -8,7 +8,7 @@ use super::order::{Order, OrderWatch};
 use super::retry::{self, At as _, Attempt, Pace};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::{Body, Encryption, ListFrom, NewObject, SharedStore, WriteIf};
-use crate::task::{Key, Task, TaskSpec};
+use crate::task::{Key, Task, TaskSpec, reasons};
 
 /// Names whose order tells bytewise and folder-wise listings apart.
 const NAMES: [&str; 2] = ["a!", "a/1"];
@@ -100,7 +100,7 @@ async fn encrypts(store: &SharedStore, pace: Pace, key: &Key, told: Option<Encry
         return Ok(());
     }
     let text = "enableKMS is set, but the target does not encrypt with its key management service";
-    Err(Error::new(ErrorKind::Unsupported, text).with_code("TRF.0158"))
+    Err(Error::new(ErrorKind::Unsupported, text).with_code(reasons::TARGET_ENCRYPTION))
 }
 
 /// Writes one empty object with the encryption that the task asks for, and removes it. Tried once: the caller has tried

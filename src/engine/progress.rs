@@ -28,7 +28,7 @@ impl Progress {
     }
 
     /// Bytes so far.
-    #[cfg(test)]
+    #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }

@@ -23,16 +23,12 @@ use super::{Context, Ledger, retry};
 use crate::error::{Error, Result};
 use crate::object::{Carried, NewObject, WriteIf, Written};
 use crate::store::Failure;
-use crate::task::{FailedList, Key, PassInfo, TaskId, UnixMillis};
+use crate::task::{FailedList, Key, ListTrouble, PassInfo, TaskId, UnixMillis};
 
 /// Failures read from the ledger at a time.
 const PAGE: i64 = 1000;
 /// Largest object of one PUT (S3).
 const LARGEST: u64 = 5 << 30;
-/// OMS.0304 of the reference: the list could not be stored.
-const NOT_STORED: &str = "OMS.0304";
-/// OMS.0305 of the reference: the list is too large.
-const TOO_LARGE: &str = "OMS.0305";
 /// What stays as it is in a URL-encoded name: unreserved characters and the slashes between folders.
 pub(super) const NAME: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -52,26 +48,26 @@ pub async fn failed_list(ctx: &Context, pass: PassInfo) -> Result<Option<FailedL
     if size.length == 0 {
         return Ok(None);
     }
-    let failed = |code: &str| {
+    let failed = |trouble: ListTrouble| {
         Some(FailedList {
             key: None,
-            error_code: Some(code.to_owned()),
+            trouble: Some(trouble),
         })
     };
     if size.length > LARGEST {
         tracing::warn!(task.id = %ctx.task.id, size.length, "the list of failed objects is too large to be written");
-        return Ok(failed(TOO_LARGE));
+        return Ok(failed(ListTrouble::TooLarge));
     }
     // The moment is the pass's, so that a repetition takes the place of what it repeats.
     let key = place(&ctx.task.name, "failed", pass.opened_at);
     match put(ctx, &Key::from(key.as_str()), size, body).await {
         Ok(()) => Ok(Some(FailedList {
             key: Some(key),
-            error_code: None,
+            trouble: None,
         })),
         Err(error) => {
             tracing::warn!(task.id = %ctx.task.id, %error, "the list of failed objects cannot be written");
-            Ok(failed(NOT_STORED))
+            Ok(failed(ListTrouble::NotStored))
         }
     }
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
 use crate::object::clouds::Side;
-use crate::task::Reason;
+use crate::store::MOST_FAILURES;
+use crate::task::{Reason, reasons};
 
 /// Tries of one request or one object, the first included.
 pub const MAX_TRIES: u32 = 6;
@@ -87,6 +88,17 @@ impl Trouble {
         Self { side, error }
     }
 
+    /// The task has as many failures as are recorded. A list that leaves some out would let a failed-only start lose
+    /// objects, so the task ends instead.
+    #[must_use]
+    pub fn too_many_failures() -> Self {
+        let text = format!(
+            "more than {MOST_FAILURES} objects failed to be migrated, which is as many as are recorded; find out why, and \
+             start the task again"
+        );
+        Self::source(Error::new(ErrorKind::Unsupported, text).with_code(reasons::OBJECTS_FAILED))
+    }
+
     /// Whether it concerns every object alike, so that the pass must stop without recording a failure: keys that are
     /// not accepted, a bucket that is not there, a target that is full, a network that is not allowed.
     #[must_use]
@@ -124,19 +136,19 @@ impl Trouble {
             };
         }
         let code = match (self.side, self.error.kind()) {
-            (_, ErrorKind::Internal) => "TRF.0001",
-            (Side::Source, ErrorKind::Unauthenticated) => "TRF.0151",
-            (Side::Source, ErrorKind::PermissionDenied) => "TRF.0152",
-            (Side::Source, ErrorKind::BucketNotFound) => "TRF.0155",
-            (Side::Source, ErrorKind::NotFound) => "TRF.0156",
-            (Side::Source, ErrorKind::RateLimited) => "TRF.0159",
-            (Side::Source, ErrorKind::Archived) => "TRF.0160",
-            (Side::Source, _) => "TRF.0157",
-            (Side::Target, ErrorKind::PermissionDenied) => "TRF.0051",
-            (Side::Target, ErrorKind::StorageFull) => "TRF.0055",
-            (Side::Target, ErrorKind::Unauthenticated) => "TRF.0057",
-            (Side::Target, ErrorKind::BucketNotFound) => "TRF.0058",
-            (Side::Target, _) => "TRF.0061",
+            (_, ErrorKind::Internal) => reasons::SYSTEM_ERROR,
+            (Side::Source, ErrorKind::Unauthenticated) => reasons::SOURCE_CREDENTIALS,
+            (Side::Source, ErrorKind::PermissionDenied) => reasons::SOURCE_PERMISSION,
+            (Side::Source, ErrorKind::BucketNotFound) => reasons::SOURCE_BUCKET,
+            (Side::Source, ErrorKind::NotFound) => reasons::SOURCE_OBJECT,
+            (Side::Source, ErrorKind::RateLimited) => reasons::SOURCE_THROTTLED,
+            (Side::Source, ErrorKind::Archived) => reasons::SOURCE_ARCHIVED,
+            (Side::Source, _) => reasons::SOURCE_UNAVAILABLE,
+            (Side::Target, ErrorKind::PermissionDenied) => reasons::TARGET_PERMISSION,
+            (Side::Target, ErrorKind::StorageFull) => reasons::TARGET_FULL,
+            (Side::Target, ErrorKind::Unauthenticated) => reasons::TARGET_CREDENTIALS,
+            (Side::Target, ErrorKind::BucketNotFound) => reasons::TARGET_BUCKET,
+            (Side::Target, _) => reasons::TARGET_UNAVAILABLE,
         };
         let side = match self.side {
             Side::Source => "source",

@@ -1,10 +1,7 @@
 //! Whether a task's scope matches anything, judged when its pass is through. Pure.
 
 use crate::store::{FoundScope, ShardScope};
-use crate::task::{Key, Reason, TaskSpec, Warning, WarningCode};
-
-/// Code of the OMS reference: there are no source objects.
-const NO_SOURCE_OBJECTS: &str = "TRF.0011";
+use crate::task::{Key, Reason, TaskSpec, Warning, WarningCode, reasons};
 
 /// What is to be said of a scope.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -35,7 +32,7 @@ pub fn judge(spec: &TaskSpec, found: &FoundScope, empty: &[Key]) -> Judgement {
             (false, _) => "no object begins with a prefix of the task",
         };
         judgement.reason = Some(Reason {
-            code: NO_SOURCE_OBJECTS.to_owned(),
+            code: reasons::NO_SOURCE_OBJECTS.to_owned(),
             message: format!("source: {what}"),
         });
     }

@@ -92,7 +92,7 @@ pub async fn run(ctx: Arc<Context>, claim: ClaimedShard) -> Result<ShardEnd, Hal
     match walked {
         Ok(Walked::ToTheEnd) => {
             run.release_all();
-            if !run.window.is_empty() {
+            if !run.window.is_settled() {
                 return Err(Halt::Ledger(Error::internal(
                     "a shard ended with objects that are not settled",
                 )));
@@ -240,9 +240,8 @@ impl Run {
                 };
                 (counted, self.failure(key, code, message))
             }
-            Found::Missing if self.claim.scope == crate::store::ShardScope::Failures => {
-                (counted, Outcome::Gone)
-            }
+            // A key that the user named and that does not exist is a failure in every pass.
+            Found::Missing if !self.ctx.task.spec.scope.names(key) => (counted, Outcome::Gone),
             Found::Missing => (
                 0,
                 self.failure(key, NO_SUCH_KEY, "source: the object does not exist"),
@@ -332,7 +331,7 @@ impl Run {
                 .map_err(Halt::Ledger)?
             {
                 Committed::Done => {}
-                Committed::Fenced => return Err(Halt::Fenced),
+                Committed::Fenced | Committed::TooManyFailures => return Err(Halt::Fenced),
             }
         }
         Ok(())
@@ -357,23 +356,37 @@ impl Run {
         bytes.max(self.carried)
     }
 
+    /// Commits everything that is settled, in as many commits as that takes.
     async fn commit(&mut self, close: Close, under: Under) -> Result<(), Halt> {
-        let in_flight = match close {
-            Close::Yes => 0,
-            Close::No => self.under(under),
-        };
-        let changed = in_flight - self.in_flight;
-        if close == Close::No && !self.window.has_settled() && self.speed == 0 && changed == 0 {
+        let unchanged = self.under(under) == self.in_flight;
+        if close == Close::No && !self.window.has_settled() && self.speed == 0 && unchanged {
             return Ok(());
         }
-        self.in_flight = in_flight;
+        loop {
+            let mut commit = self.window.take();
+            let last = !self.window.has_settled();
+            let now = if last { close } else { Close::No };
+            // What this commit counts is under way no more.
+            let in_flight = match now {
+                Close::Yes => 0,
+                Close::No => self.under(under),
+            };
+            commit.delta.bytes_in_flight = in_flight - self.in_flight;
+            self.in_flight = in_flight;
+            self.write(commit, now).await?;
+            if last {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn write(&mut self, commit: Commit, close: Close) -> Result<(), Halt> {
         self.ctx.hooks.reach(Point::BeforeCommit).await;
-        let mut commit = Commit {
+        let commit = Commit {
             close: close == Close::Yes,
             speed: self.speed,
-            ..self.window.take()
+            ..commit
         };
-        commit.delta.bytes_in_flight = changed;
         let commit = if self.ctx.task.spec.record_failures {
             commit
         } else {
@@ -392,6 +405,7 @@ impl Run {
         match written.map_err(Halt::Ledger)? {
             Committed::Done => Ok(()),
             Committed::Fenced => Err(Halt::Fenced),
+            Committed::TooManyFailures => Err(Trouble::too_many_failures().into()),
         }
     }
 

@@ -164,7 +164,7 @@ async fn write(ctx: &Context, file: &File) -> Result<Written> {
     match ctx.store.list_written(id, ctx.attempt, file.kind, last).await? {
         Committed::Done => Ok(Written::Yes),
         // Whoever has the task now writes it again.
-        Committed::Fenced => Ok(Written::No),
+        Committed::Fenced | Committed::TooManyFailures => Ok(Written::No),
     }
 }
 

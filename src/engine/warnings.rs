@@ -82,7 +82,7 @@ impl Context {
         let written = self.store.warn(self.task.id, self.attempt, warnings, now).await;
         match written.map_err(Halt::Ledger)? {
             Committed::Done => Ok(()),
-            Committed::Fenced => Err(Halt::Fenced),
+            Committed::Fenced | Committed::TooManyFailures => Err(Halt::Fenced),
         }
     }
 }

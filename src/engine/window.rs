@@ -87,7 +87,15 @@ impl Window {
         if let Some(slot) = self.open.get_mut(index) {
             slot.outcome = Some(outcome);
         }
-        while let Some(Slot { outcome: Some(_), .. }) = self.open.front() {
+        self.advance();
+    }
+
+    /// Moves what is settled without a gap into the next commit, until that has grown heavy: what lies behind waits for
+    /// the one after it. So no commit holds more than it should, however many objects one large one has kept waiting.
+    fn advance(&mut self) {
+        while !self.is_heavy()
+            && let Some(Slot { outcome: Some(_), .. }) = self.open.front()
+        {
             let Some(Slot {
                 key,
                 position,
@@ -140,8 +148,8 @@ impl Window {
     }
 
     /// Whether every object that was appended is settled.
-    pub fn is_empty(&self) -> bool {
-        self.open.is_empty()
+    pub fn is_settled(&self) -> bool {
+        self.open.iter().all(|slot| slot.outcome.is_some())
     }
 
     /// Whether the next commit has grown so much that it should not wait.
@@ -167,7 +175,9 @@ impl Window {
         if let Some(record) = &mut self.record {
             record.next_commit();
         }
-        std::mem::take(&mut self.settled)
+        let commit = std::mem::take(&mut self.settled);
+        self.advance();
+        commit
     }
 
     /// Writes the line of an object that needs no more work.
@@ -244,7 +254,7 @@ impl Window {
             Outcome::Failed(failure) | Outcome::Doubtful(failure, _) => {
                 delta.failed += 1;
                 delta.not_found += not_found(&failure);
-                self.settled.failures.push(Failure { size, ..*failure });
+                self.settled.failures.push(Failure { size, ..*failure }.bounded());
                 false
             }
         };
@@ -398,6 +408,30 @@ mod tests {
             .map(|line| line.split_once('Z').unwrap().1)
             .collect();
         assert_eq!(words, ["\tc\t5\tolder", "\td\t5\tidentical", "\te\t5\tgone"]);
+    }
+
+    #[test]
+    fn a_commit_holds_a_bounded_number_of_failures() {
+        let mut window = Window::new(PassKind::Full, None);
+        let numbers: Vec<u64> = (0..2_500)
+            .map(|n| window.push_at(Key::from(format!("{n:05}").as_str()), None, 1, 0))
+            .collect();
+        // All but the first, which keeps the others waiting.
+        for number in numbers.iter().skip(1) {
+            window.settle(*number, failure());
+        }
+        assert!(!window.has_settled());
+        window.settle(numbers[0], failure());
+        let mut commits = Vec::new();
+        while window.has_settled() {
+            let commit = window.take();
+            let checkpoint = commit.checkpoint.unwrap().lossy().into_owned();
+            commits.push((commit.failures.len(), commit.delta.failed, checkpoint));
+        }
+        let wanted = [(1_000, "00999"), (1_000, "01999"), (500, "02499")];
+        let wanted = wanted.map(|(count, last)| (count, count as i64, last.to_owned()));
+        assert_eq!(commits, wanted);
+        assert!(window.is_settled());
     }
 
     #[test]

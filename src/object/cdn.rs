@@ -14,7 +14,7 @@ use md5::{Digest as _, Md5};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sha1::Sha1;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Rule};
 use crate::secret::{KeyPair, Secret};
 use crate::task::UnixMillis;
 
@@ -137,7 +137,7 @@ pub fn sign(
     let key = || {
         key.map(Secret::expose)
             .filter(|key| !key.is_empty())
-            .ok_or_else(|| Error::invalid("the CDN wants an authentication key").with_code("OMS.1032"))
+            .ok_or_else(|| Error::invalid("the CDN wants an authentication key").with_rule(Rule::CdnKey))
     };
     let (access, secret) = (source.access_key.expose(), source.secret_key.expose());
     Ok(match kind {

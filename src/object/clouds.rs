@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, Rule};
 use crate::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin};
 
 /// Regions of Amazon Web Services (`https://s3.<region>.amazonaws.com`).
@@ -86,11 +86,19 @@ pub enum Side {
 }
 
 impl Side {
-    /// The OMS code for a region that is not known: 0079 for the source, 0080 for the target.
-    const fn unknown_region(self) -> &'static str {
+    /// The rule that a region that is not known breaks.
+    const fn unknown_region(self) -> Rule {
         match self {
-            Self::Source => "OMS.0079",
-            Self::Target => "OMS.0080",
+            Self::Source => Rule::SourceRegion,
+            Self::Target => Rule::TargetRegion,
+        }
+    }
+
+    /// The rule that an address that is malformed or not allowed breaks.
+    const fn wrong_address(self) -> Rule {
+        match self {
+            Self::Source => Rule::Source,
+            Self::Target => Rule::Target,
         }
     }
 
@@ -169,7 +177,8 @@ impl Catalogue {
     /// The address of a place: the one the request names, else the catalogue's.
     ///
     /// # Errors
-    /// OMS.0079 or OMS.0080 for an unknown region; OMS.0057 or OMS.0058 for a malformed or refused endpoint.
+    /// [`Rule::SourceRegion`] or [`Rule::TargetRegion`]; [`Rule::Source`] or [`Rule::Target`] for a malformed or refused
+    /// endpoint.
     pub fn resolve(
         &self,
         side: Side,
@@ -179,17 +188,13 @@ impl Catalogue {
     ) -> Result<Endpoint> {
         let field = side.field();
         if let Some(url) = requested {
-            let code = if side == Side::Source {
-                "OMS.0057"
-            } else {
-                "OMS.0058"
-            };
+            let rule = side.wrong_address();
             if self.request_endpoints == RequestEndpoints::Refused {
                 let text = format!("{field}.endpoint: the operator allows catalogue regions only");
-                return Err(Error::new(ErrorKind::Forbidden, text).with_code(code));
+                return Err(Error::new(ErrorKind::Forbidden, text).with_rule(rule));
             }
             let url = check_url(url)
-                .map_err(|text| Error::invalid(format!("{field}.endpoint {text}")).with_code(code))?;
+                .map_err(|text| Error::invalid(format!("{field}.endpoint {text}")).with_rule(rule))?;
             return Ok(Endpoint {
                 url,
                 addressing: Addressing::Path,
@@ -206,7 +211,7 @@ impl Catalogue {
                     if side == Side::Source { "from" } else { "to" },
                     cloud.name()
                 );
-                Error::invalid(text).with_code(side.unknown_region())
+                Error::invalid(text).with_rule(side.unknown_region())
             })
     }
 }
@@ -262,11 +267,11 @@ mod tests {
             "https://s3.cn-north-1.amazonaws.com.cn"
         );
         assert_eq!(
-            at(Cloud::Aliyun, "oss-cn-x").unwrap_err().code(),
-            Some("OMS.0079")
+            at(Cloud::Aliyun, "oss-cn-x").unwrap_err().rule(),
+            Some(Rule::SourceRegion)
         );
         let target = catalogue.resolve(Side::Target, Cloud::HuaweiCloud, "mars", None);
-        assert_eq!(target.unwrap_err().code(), Some("OMS.0080"));
+        assert_eq!(target.unwrap_err().rule(), Some(Rule::TargetRegion));
     }
 
     #[test]
@@ -283,7 +288,7 @@ mod tests {
             "http://h:x",
         ] {
             let got = catalogue.resolve(Side::Source, Cloud::Aws, "x", Some(bad));
-            assert_eq!(got.unwrap_err().code(), Some("OMS.0057"), "{bad}");
+            assert_eq!(got.unwrap_err().rule(), Some(Rule::Source), "{bad}");
         }
         let fine = catalogue
             .resolve(Side::Target, Cloud::Aws, "x", Some("http://127.0.0.1:9000/"))

@@ -105,7 +105,7 @@ impl HttpReader {
         Ok(Object {
             info,
             length,
-            body: Download::new(incoming, length, self.timeouts.stall).boxed_unsync(),
+            body: Download::new(incoming, length, self.timeouts.body()).boxed_unsync(),
         })
     }
 

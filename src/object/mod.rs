@@ -7,6 +7,7 @@ pub mod cdn;
 pub mod clouds;
 mod etag;
 pub mod http;
+pub mod pace;
 pub mod recent;
 pub mod s3;
 pub mod web;
@@ -308,7 +309,7 @@ pub trait Connect: Send + Sync {
     /// `store` with its objects read through a CDN.
     ///
     /// # Errors
-    /// OMS.1032 when the CDN wants a key that is not there.
+    /// [`crate::error::Rule::CdnKey`] when the CDN wants a key that is not there.
     fn through_cdn(
         &self,
         store: SharedStore,

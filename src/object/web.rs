@@ -70,7 +70,7 @@ impl WebSource {
     /// A bucket whose objects are listed and described by `store` and read through `cdn`.
     ///
     /// # Errors
-    /// OMS.1032 when the CDN's key is missing; `InvalidArgument` for a type that is not known.
+    /// [`crate::error::Rule::CdnKey`] when the CDN's key is missing; `InvalidArgument` for a type that is not known.
     pub fn behind(
         reader: HttpReader,
         store: SharedStore,

@@ -1,24 +1,26 @@
 //! What a caller may do with tasks. Knows the ledger and the dispatcher, no HTTP and no engine.
 //!
-//! Each method is one decision and at most one change in the ledger; the dispatcher is told afterwards. Errors carry
-//! the code of the OMS reference for the rule that was broken.
+//! Each method is one decision and at most one change in the ledger; the dispatcher is told afterwards. Errors name
+//! the [`Rule`] that was broken.
 
+mod place;
 mod refusal;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Instant;
 
 use jiff::Timestamp;
 
-use self::refusal::{conflict, refused, unknown};
+use self::place::{check_cdn_key, place};
+use self::refusal::{conflict, refused, stopped_in_memory, too_many_waiting, unknown};
 use crate::dispatch::{Dispatch, Message};
-use crate::error::{Error, ErrorKind, Result};
-use crate::object::cdn::Authentication;
+use crate::error::{ErrorKind, Result, Rule};
 use crate::object::clouds::{Catalogue, Side};
 use crate::secret::{Credentials, KeyPair, Sealer};
 use crate::store::{Deleted, NewTask, OrphanKeys, Refusal, Store, TaskFilter};
 pub use crate::store::{Failure, FoundEntry, FoundScope, ShardScope};
-use crate::task::spec::{Addressing, Cdn, Cloud, Endpoint, EndpointOrigin, Notification, Place, Scope};
+use crate::task::spec::{Cdn, Cloud, Notification, Scope};
 use crate::task::{
     BandwidthPolicy, CopyRules, KeptWarning, Key, ProjectId, StartMode, State, Task, TaskId, TaskSpec,
     UnixMillis,
@@ -97,8 +99,12 @@ pub struct TaskService {
     sealer: Sealer,
     catalogue: Catalogue,
     parallel_tasks: u32,
+    most_waiting: i64,
     sequence: AtomicU8,
 }
+
+/// Most tasks of a project that may wait for a worker. Source: the most tasks that OMS lets a project create in a day.
+const MOST_WAITING: i64 = 5_000;
 
 impl TaskService {
     /// Puts the service together. `parallel_tasks` is the number of tasks that run at the same time, shown as quota.
@@ -115,18 +121,32 @@ impl TaskService {
             sealer,
             catalogue,
             parallel_tasks,
+            most_waiting: MOST_WAITING,
             sequence: AtomicU8::new(0),
         }
+    }
+
+    /// The same with another bound for waiting tasks; for tests.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn with_most_waiting(mut self, most: i64) -> Self {
+        self.most_waiting = most;
+        self
     }
 
     /// Creates a task, which begins by itself.
     ///
     /// # Errors
-    /// OMS.0079/0080 for a region or endpoint that is not known or allowed, OMS.1032 for a missing CDN key; those of
+    /// [`Rule::TooManyWaiting`] when the project has [`MOST_WAITING`] tasks waiting; those of [`Catalogue::resolve`];
+    /// [`Rule::CdnKey`]; those of
     /// [`TaskSpec::validate`].
     pub async fn create(&self, project: &ProjectId, order: CreateTask, now: UnixMillis) -> Result<Task> {
-        let source = self.place(order.source, Side::Source)?;
-        let target = self.place(order.target, Side::Target)?;
+        // Two that come at the same moment may both be the last: it is a bound for what piles up, and need not be exact.
+        if self.store.waiting(project).await? >= self.most_waiting {
+            return Err(too_many_waiting(self.most_waiting));
+        }
+        let source = place(&self.catalogue, order.source, Side::Source)?;
+        let target = place(&self.catalogue, order.target, Side::Target)?;
         let from = if source.bucket.is_empty() {
             source.cloud.name()
         } else {
@@ -218,7 +238,7 @@ impl TaskService {
     /// One task.
     ///
     /// # Errors
-    /// OMS.0053 when the project has no such task.
+    /// [`Rule::UnknownTask`].
     pub async fn show(&self, project: &ProjectId, id: TaskId) -> Result<Task> {
         self.store.task(project, id).await?.ok_or_else(unknown)
     }
@@ -241,8 +261,8 @@ impl TaskService {
     /// Starts a paused or failed task with fresh keys; of many starts at once exactly one succeeds.
     ///
     /// # Errors
-    /// OMS.0065 (already started), OMS.0070 (succeeded), OMS.0167 (no failures recorded), OMS.0308 (list of failures
-    /// incomplete), OMS.0053 (unknown task), OMS.1032 (CDN key missing).
+    /// [`Rule::AlreadyStarted`], [`Rule::Complete`], [`Rule::NothingFailed`], [`Rule::FailuresIncomplete`],
+    /// [`Rule::UnknownTask`], [`Rule::CdnKey`].
     pub async fn start(
         &self,
         project: &ProjectId,
@@ -265,11 +285,30 @@ impl TaskService {
     }
 
     /// Stops a task: a waiting one pauses at once, a running one when its worker has committed, within about a second.
+    /// Transfers end also when the ledger cannot be written; the worker writes the stop as soon as it can.
     ///
     /// # Errors
-    /// OMS.0066 (not in progress), OMS.0070 (succeeded), OMS.0053 (unknown task).
+    /// [`Rule::NotInProgress`], [`Rule::Complete`], [`Rule::UnknownTask`]; `Unavailable` with [`Rule::StopRecorded`] when
+    /// the transfers end and the ledger cannot be written.
     pub async fn stop(&self, project: &ProjectId, id: TaskId, now: UnixMillis) -> Result<State> {
-        let state = self.store.stop(project, id, now).await?.map_err(refused)?;
+        let runs = self
+            .store
+            .task(project, id)
+            .await?
+            .is_some_and(|task| task.state == State::Running);
+        if runs {
+            // In memory at once: the ledger may be slow, or full.
+            self.dispatch.stops().ask(id, Instant::now());
+        }
+        let state = match self.store.stop(project, id, now).await {
+            Ok(Ok(state)) => state,
+            Ok(Err(refusal)) => {
+                self.dispatch.stops().forget(id);
+                return Err(refused(refusal));
+            }
+            Err(error) if runs => return Err(stopped_in_memory(error)),
+            Err(error) => return Err(error),
+        };
         tracing::info!(task.id = %id, state = state.name(), "task asked to stop");
         self.dispatch.publish(Message::Look(id)).await;
         Ok(state)
@@ -278,7 +317,7 @@ impl TaskService {
     /// Replaces the bandwidth windows; a running task follows at once.
     ///
     /// # Errors
-    /// OMS.0086 when the task has succeeded, OMS.0053 for an unknown task.
+    /// [`Rule::BandwidthFixed`], [`Rule::UnknownTask`].
     pub async fn set_bandwidth(
         &self,
         project: &ProjectId,
@@ -291,7 +330,7 @@ impl TaskService {
             .map_err(|refusal| match refusal {
                 Refusal::State(_) => conflict(
                     "the task is complete; its bandwidth_policy cannot be changed",
-                    "OMS.0086",
+                    Rule::BandwidthFixed,
                 ),
                 other => refused(other),
             })?;
@@ -303,7 +342,7 @@ impl TaskService {
     /// with `target` keys, or those that a waiting task still has; else by the next task for the same bucket.
     ///
     /// # Errors
-    /// OMS.0063 (in progress), OMS.0053 (unknown task).
+    /// [`Rule::InProgress`], [`Rule::UnknownTask`].
     pub async fn delete(
         &self,
         project: &ProjectId,
@@ -344,7 +383,7 @@ impl TaskService {
     /// Recorded failures of a task behind a key, in key order.
     ///
     /// # Errors
-    /// OMS.0053 for an unknown task.
+    /// [`Rule::UnknownTask`].
     pub async fn failures(
         &self,
         project: &ProjectId,
@@ -369,45 +408,6 @@ impl TaskService {
     pub async fn ping(&self) -> Result<()> {
         self.store.ping().await
     }
-
-    fn place(&self, request: PlaceRequest, side: Side) -> Result<Place> {
-        let endpoint = match request.cloud {
-            // Every address of a list says for itself where it is.
-            Cloud::UrlSource => Endpoint {
-                url: String::new(),
-                addressing: Addressing::Path,
-                origin: EndpointOrigin::Catalogue,
-            },
-            cloud => {
-                let endpoint = request.endpoint.as_deref();
-                self.catalogue.resolve(side, cloud, &request.region, endpoint)?
-            }
-        };
-        let PlaceRequest {
-            cloud,
-            region,
-            bucket,
-            endpoint: _,
-            app_id,
-        } = request;
-        Ok(Place {
-            cloud,
-            region,
-            bucket,
-            endpoint,
-            app_id,
-        })
-    }
-}
-
-/// Whether the CDN's key is there, where its authentication needs one.
-fn check_cdn_key(cdn: Option<&Cdn>, credentials: &Credentials) -> Result<()> {
-    let kind = cdn.and_then(|cdn| Authentication::from_name(&cdn.authentication_type));
-    if kind.is_some_and(Authentication::wants_key) && credentials.cdn_key.is_none() {
-        let text = "the CDN's authentication key is required for this authentication_type";
-        return Err(Error::invalid(text).with_code("OMS.1032"));
-    }
-    Ok(())
 }
 
 /// `yyyyMMddHHmmssSSS` in UTC, as in the names that OMS gives.

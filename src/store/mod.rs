@@ -12,8 +12,10 @@
 #[cfg(test)]
 #[doc(hidden)]
 pub mod conformance;
+mod failure;
 mod json;
 mod orphan;
+mod pending;
 mod scope;
 pub mod sqlite;
 
@@ -21,7 +23,9 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
+pub use self::failure::{Failure, MOST_FAILURES};
 pub use self::orphan::{Deleted, Holder, Orphan, OrphanKeys, Orphans, Sweep};
+pub use self::pending::{Control, PROJECTS_AT_ONCE, Pending, TASKS_AT_ONCE, Tidied};
 pub use self::scope::{FoundEntry, FoundScope};
 use crate::error::Result;
 use crate::object::ETag;
@@ -108,25 +112,6 @@ pub struct ClaimedShard {
     pub attempt: i64,
 }
 
-/// An object that could not be copied.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// Source key.
-    pub key: Key,
-    /// Length in bytes, as listed.
-    pub size: i64,
-    /// The store's code, or one of the engine's.
-    pub code: String,
-    /// A sentence.
-    pub message: String,
-    /// Request id of the store that refused.
-    pub request_id: Option<String>,
-    /// How often it was tried in the last pass.
-    pub attempts: i64,
-    /// When it failed last.
-    pub at: UnixMillis,
-}
-
 /// What a shard has settled since its last commit.
 #[derive(Clone, Debug, Default)]
 pub struct Commit {
@@ -155,6 +140,8 @@ pub enum Committed {
     Done,
     /// Another claim has overtaken this one, the shard is closed, or the task was left; nothing was written.
     Fenced,
+    /// The task would have more than [`MOST_FAILURES`] failures; nothing was written, and the task is to be ended.
+    TooManyFailures,
 }
 
 /// Lines of a list that wait to be written to the target: those of one commit.
@@ -236,7 +223,8 @@ pub trait Store: Send + Sync {
         id: TaskId,
         policy: BandwidthPolicy,
     ) -> Result<Change<()>>;
-    /// Deletes a task with everything that belongs to it. Uploads that it has open at the target become orphans; for
+    /// Deletes a task with everything that belongs to it: at once it is gone for everybody, and its rows go bit by bit with
+    /// [`Store::tidy`], so that no other change waits for many of them. Uploads that it has open at the target become orphans; for
     /// them, and only if there are some, `keys` are kept, sealed for this task, or those that the task still has.
     async fn delete(
         &self,
@@ -257,18 +245,35 @@ pub trait Store: Send + Sync {
 
     // --- for workers ---
 
-    /// Tasks that want a worker: waiting and running ones, oldest first. A pausing task whose worker is gone becomes
-    /// paused when `recover` asks for it, which only a process that has no worker running may do, or `release`.
-    async fn pending(&self) -> Result<Vec<TaskId>>;
+    /// Tasks that want a worker, a bounded number: the oldest running ones ([`TASKS_AT_ONCE`]), then the oldest waiting
+    /// ones of each project, project by project in the order of their names, beginning behind `after` and going round
+    /// ([`PROJECTS_AT_ONCE`], [`TASKS_AT_ONCE`] of each). What it costs does not depend on how many tasks wait. A pausing
+    /// task whose worker is gone becomes paused when `recover` asks for it, which only a process that has no worker running
+    /// may do, or `release`.
+    async fn pending(&self, after: Option<&ProjectId>) -> Result<Vec<Pending>>;
+    /// Number of waiting tasks of a project.
+    async fn waiting(&self, project: &ProjectId) -> Result<i64>;
     /// For the start of the only process: pausing tasks become paused and lose their credentials. What a crash cut
     /// short, here and at the next claim of a running task, counts as run time up to the last commit, not up to `now`.
+    /// A running task that a worker held was cut short by a crash: after three crashes without progress in between (or
+    /// thirty, where the worker had only just claimed it) it becomes failed with TRF.0001 and loses its credentials.
+    /// Progress is a commit that settles something, or a part of a large object; a start and [`Store::at_rest`] count too.
     async fn recover(&self, now: UnixMillis) -> Result<()>;
     /// Says that nobody works on a task: when it is pausing, it becomes paused, as by `recover`; else nothing happens.
     async fn release(&self, id: TaskId) -> Result<()>;
+    /// Stops a task that nobody works on: running or pausing → paused; else nothing happens. For a stop that could not be
+    /// written when it was asked for.
+    async fn pause(&self, id: TaskId) -> Result<()>;
+    /// Says that the worker with this claim has been at the task for a while: from now on a crash counts fully.
+    async fn at_work(&self, id: TaskId, attempt: i64) -> Result<()>;
+    /// Says that a worker was cut short by a defect in this process, which counts like a crash.
+    async fn cut_short(&self, id: TaskId) -> Result<()>;
+    /// For the orderly end of the process: what runs in the ledger was not cut short.
+    async fn at_rest(&self) -> Result<()>;
     /// Takes a task: waiting or running → running. `None` when it does not want a worker.
     async fn claim_task(&self, id: TaskId, now: UnixMillis) -> Result<Option<ClaimedTask>>;
-    /// State and bandwidth of a running task, for a worker that was told to look.
-    async fn control(&self, id: TaskId) -> Result<Option<(State, BandwidthPolicy)>>;
+    /// State, bandwidth and progress of a task, for a worker that looks after it.
+    async fn control(&self, id: TaskId) -> Result<Option<Control>>;
     /// Goes on with the unfinished pass, or opens a new one of `kind` with these shards. A new full pass sets the
     /// counters to zero and forgets the failures, waiting lines and what was wrong with the lists; the counters and
     /// lists of a new failed pass go on from those of the last. Every new pass forgets the warnings. Errors with `Conflict` when `attempt` is not the task's last, or the task was left.
@@ -287,7 +292,7 @@ pub trait Store: Send + Sync {
     /// Marks a shard whose listing order is unknown: a later claim cannot trust its checkpoint, and forgets the
     /// failures that the shard recorded. Errors with `Internal` for [`ShardScope::Failures`], which has an order.
     async fn set_unordered(&self, id: TaskId, shard: &ClaimedShard) -> Result<Committed>;
-    /// Writes what a shard has settled.
+    /// Writes what a shard has settled. Texts of failures are cut ([`Failure::bounded`]).
     async fn commit(
         &self,
         id: TaskId,
@@ -365,6 +370,9 @@ pub trait Store: Send + Sync {
     /// of them said so in the ledger before.
     async fn holder(&self, target_key: &Key, upload_id: &str) -> Result<Holder>;
 
+    /// Does a bounded part of what is left to do behind the scenes: deletes rows of deleted tasks, and empties the log of
+    /// credentials that were wiped. Goes on where a crash has cut it short.
+    async fn tidy(&self) -> Result<Tidied>;
     /// Proves that the ledger can be written (for `/readyz`).
     async fn ping(&self) -> Result<()>;
     /// Closes the ledger cleanly.

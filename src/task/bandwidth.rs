@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::UnixMillis;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Rule};
 
 const DAY: u16 = 24 * 60;
 
@@ -43,22 +43,22 @@ impl BandwidthPolicy {
     /// Checks number, times and overlap.
     ///
     /// # Errors
-    /// OMS.0083 for too many windows, OMS.0087 for a time outside the day, OMS.0085 for windows that overlap.
+    /// [`Rule::WindowCount`], [`Rule::WindowTime`] for a time outside the day, [`Rule::WindowOverlap`].
     pub fn new(windows: Vec<BandwidthWindow>) -> Result<Self> {
         if windows.len() > Self::MAX_WINDOWS {
             let text = format!("bandwidth_policy must have at most {} windows", Self::MAX_WINDOWS);
-            return Err(Error::invalid(text).with_code("OMS.0083"));
+            return Err(Error::invalid(text).with_rule(Rule::WindowCount));
         }
         if let Some(index) = windows.iter().position(|w| w.start >= DAY || w.end >= DAY) {
             let text = format!("bandwidth_policy[{index}]: start and end must lie between 00:00 and 23:59");
-            return Err(Error::invalid(text).with_code("OMS.0087"));
+            return Err(Error::invalid(text).with_rule(Rule::WindowTime));
         }
         for (index, window) in windows.iter().enumerate() {
             let overlaps =
                 |other: &BandwidthWindow| other.contains(window.start) || window.contains(other.start);
             if let Some(other) = windows[..index].iter().position(overlaps) {
                 let text = format!("bandwidth_policy[{index}] overlaps bandwidth_policy[{other}]");
-                return Err(Error::invalid(text).with_code("OMS.0085"));
+                return Err(Error::invalid(text).with_rule(Rule::WindowOverlap));
             }
         }
         Ok(Self(windows))
@@ -122,7 +122,11 @@ mod tests {
             ((5, 5), (5, 5)),
         ] {
             let policy = BandwidthPolicy::new(vec![window(a.0, a.1), window(b.0, b.1)]);
-            assert_eq!(policy.unwrap_err().code(), Some("OMS.0085"), "{a:?} {b:?}");
+            assert_eq!(
+                policy.unwrap_err().rule(),
+                Some(Rule::WindowOverlap),
+                "{a:?} {b:?}"
+            );
         }
         assert!(BandwidthPolicy::new(vec![window(0, 9), window(10, 20), window(1300, 1439)]).is_ok());
     }
@@ -136,10 +140,13 @@ mod tests {
     #[test]
     fn number_and_times_are_limited() {
         let six = (0..6).map(|n| window(n * 10, n * 10 + 5)).collect();
-        assert_eq!(BandwidthPolicy::new(six).unwrap_err().code(), Some("OMS.0083"));
         assert_eq!(
-            BandwidthPolicy::new(vec![window(0, 1440)]).unwrap_err().code(),
-            Some("OMS.0087")
+            BandwidthPolicy::new(six).unwrap_err().rule(),
+            Some(Rule::WindowCount)
+        );
+        assert_eq!(
+            BandwidthPolicy::new(vec![window(0, 1440)]).unwrap_err().rule(),
+            Some(Rule::WindowTime)
         );
     }
 

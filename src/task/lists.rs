@@ -5,8 +5,8 @@
 pub struct FailedList {
     /// Key of the list in the target bucket.
     pub key: Option<String>,
-    /// Code of the OMS reference when it could not be written.
-    pub error_code: Option<String>,
+    /// Why it could not be written; `None` when it was, or when there was nothing to write.
+    pub trouble: Option<ListTrouble>,
 }
 
 /// A list of settled objects at the target.
@@ -32,12 +32,12 @@ impl ListKind {
     }
 }
 
-/// Why a list of settled objects is not complete at the target.
+/// Why a list is not complete at the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListTrouble {
-    /// The target did not take it. Its lines wait for the next try, unless the task has succeeded.
+    /// The target did not take it. Lines of settled objects wait for the next try, unless the task has succeeded.
     NotStored,
-    /// So much of it waited for the target that lines were given up.
+    /// It is larger than an object may be, or so much of it waited for the target that lines were dropped.
     TooLarge,
 }
 

@@ -4,6 +4,7 @@ pub mod bandwidth;
 mod cover;
 pub mod key;
 pub mod lists;
+pub mod reasons;
 pub mod rules;
 pub mod spec;
 pub mod state;
@@ -124,7 +125,7 @@ impl FromStr for TaskId {
 }
 
 /// The tenant a task belongs to: 1–64 letters, digits, `-` or `_`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProjectId(String);
 
 impl FromStr for ProjectId {

@@ -2,7 +2,7 @@
 
 use super::cover::{Cover, first_below};
 use super::{CopyRules, Key, UnixMillis};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Rule};
 
 /// The whole order of a task, without credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,27 +47,29 @@ impl TaskSpec {
     /// Checks what concerns more than one field or has a rule of its own.
     ///
     /// # Errors
-    /// OMS.0078 for characters in the description, OMS.0059 for the number of threads, OMS.0064 for lengths.
+    /// [`Rule::DescriptionCharacters`], [`Rule::Threads`], [`Rule::Length`] or [`Rule::Target`].
     pub fn validate(self) -> Result<Self> {
         if self.description.contains(Self::FORBIDDEN_IN_DESCRIPTION) {
             let text = "description must not contain any of < > ( ) \" ' &";
-            return Err(Error::invalid(text).with_code("OMS.0078"));
+            return Err(Error::invalid(text).with_rule(Rule::DescriptionCharacters));
         }
         if self.description.chars().count() > Self::MAX_DESCRIPTION {
-            return Err(Error::invalid("description must have at most 255 characters").with_code("OMS.0064"));
+            return Err(
+                Error::invalid("description must have at most 255 characters").with_rule(Rule::Length)
+            );
         }
         if !(1..=Self::MAX_THREADS).contains(&self.threads) {
-            return Err(Error::invalid("thread_num must lie between 0 and 50").with_code("OMS.0059"));
+            return Err(Error::invalid("thread_num must lie between 0 and 50").with_rule(Rule::Threads));
         }
         if self.target_prefix.as_bytes().len() > Key::MAX_LEN {
             return Err(
-                Error::invalid("dst_node.object_key must have at most 1024 bytes").with_code("OMS.0058")
+                Error::invalid("dst_node.object_key must have at most 1024 bytes").with_rule(Rule::Target)
             );
         }
         if self.copies_into_itself() {
             let text = "dst_node: the target lies within what is to be copied from the same bucket; \
                         choose another bucket, or an object_key outside the source's";
-            return Err(Error::invalid(text).with_code("OMS.0058"));
+            return Err(Error::invalid(text).with_rule(Rule::Target));
         }
         Ok(self)
     }
@@ -245,6 +247,16 @@ impl Scope {
         })
     }
 
+    /// Whether the user names this key, rather than a prefix that it lies in.
+    #[must_use]
+    pub fn names(&self, key: &Key) -> bool {
+        match self {
+            Self::List(_) | Self::Urls(_) => true,
+            Self::Objects(names) => !is_folder(key) && names.contains(key),
+            Self::Prefixes(_) => false,
+        }
+    }
+
     /// Whether the scope is the whole bucket: then it is no error when it holds nothing.
     #[must_use]
     pub fn is_whole_bucket(&self) -> bool {
@@ -334,8 +346,8 @@ mod tests {
         };
         let prefixes = |names: &[&str]| Scope::Prefixes(keys(names));
         assert_eq!(
-            check("source", "", prefixes(&[""])).unwrap_err().code(),
-            Some("OMS.0058")
+            check("source", "", prefixes(&[""])).unwrap_err().rule(),
+            Some(Rule::Target)
         );
         assert!(check("source", "copy/", prefixes(&[""])).is_err());
         assert!(check("source", "a/copy/", prefixes(&["a/"])).is_err());

@@ -51,13 +51,13 @@ pub enum Event {
 /// Why an event does not fit a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rejection {
-    /// Start of a task that waits, runs or is about to pause (OMS.0065).
+    /// Start of a task that waits, runs or is about to pause.
     AlreadyStarted,
-    /// Stop of a task that does not run (OMS.0066).
+    /// Stop of a task that does not run.
     NotInProgress,
-    /// Start or stop of a task that succeeded (OMS.0070).
+    /// Start or stop of a task that succeeded.
     Complete,
-    /// Delete of a task that runs (OMS.0063).
+    /// Delete of a task that runs.
     InProgress,
     /// A worker reports on a task that is not its own any more.
     Stale,

@@ -75,7 +75,7 @@ async fn judge_scope(ctx: &Context) -> std::result::Result<Ending, Halt> {
 /// After a stop: paused if a user asked for it; otherwise the process is going down, and the task stays running.
 pub(super) async fn drained(parts: &Parts, id: TaskId, attempt: i64) -> Result<()> {
     match parts.store.control(id).await? {
-        Some((State::Pausing, _)) => end(parts, id, attempt, Ending::Drained).await,
+        Some(control) if control.state == State::Pausing => end(parts, id, attempt, Ending::Drained).await,
         _ => Ok(()),
     }
 }

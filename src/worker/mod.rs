@@ -1,24 +1,27 @@
 //! The worker: takes tasks that want one, runs their pass, writes how it ended.
 //!
 //! It owns everything it starts: when it is dropped, every transfer ends with it. What it does not get to write is
-//! found again by the sweep, or by the next process.
+//! found again by the sweep, or by the next process. [`schedule`] decides what is taken and when, [`slots`] who comes first.
 
 mod connect;
 mod finish;
+mod housekeeping;
+mod schedule;
+mod slots;
 mod sweep;
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use tokio::sync::{Notify, Semaphore};
-use tokio::task::{Id, JoinSet};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
-use crate::dispatch::{Dispatch, Message};
+pub use self::schedule::run;
+use self::slots::Motion;
+use crate::dispatch::Dispatch;
 use crate::engine::hooks::{Hooks, Point};
 use crate::engine::limit::{Streams, Throttle};
 use crate::engine::progress::Progress;
@@ -28,12 +31,12 @@ use crate::error::Result;
 use crate::object::Connect;
 use crate::secret::Sealer;
 use crate::store::{ClaimedTask, Ending, ShardScope, Store};
-use crate::task::{BandwidthPolicy, Clock, PassInfo, PassKind, Reason, StartMode, State, TaskId};
+use crate::task::{
+    BandwidthPolicy, Clock, PassInfo, PassKind, Reason, StartMode, State, TaskId, reasons,
+};
 
 /// How long the probes may go on after a stop, to remove what they wrote.
 const PROBE_GRACE: Duration = Duration::from_secs(1);
-/// How often the ledger is asked for tasks that nobody told us of.
-const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// How often a running task looks at the clock for its bandwidth window.
 const CLOCK_EVERY: Duration = Duration::from_secs(1);
 /// How many of those go by until it looks at the ledger, should a message have been lost.
@@ -63,95 +66,29 @@ pub struct Parts {
     pub hooks: Hooks,
 }
 
-/// Runs until `shutdown`, then lets running tasks commit; they stay running in the ledger and go on at the next start.
-pub async fn run(parts: Arc<Parts>, shutdown: CancellationToken) {
-    let mut running: JoinSet<Left> = JoinSet::new();
-    let mut ids: HashMap<Id, TaskId> = HashMap::new();
-    let mut looks: HashMap<TaskId, Arc<Notify>> = HashMap::new();
-    let left_open = Arc::new(Notify::new());
-    let mut sweeper = JoinSet::new();
-    sweeper.spawn(sweep::run(
-        Arc::clone(&parts),
-        Arc::clone(&left_open),
-        shutdown.clone(),
-    ));
-    let mut sweep = interval(SWEEP_EVERY);
-    sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        let mut wanted = Vec::new();
-        tokio::select! {
-            () = shutdown.cancelled() => break,
-            Some(ended) = running.join_next_with_id(), if !running.is_empty() => {
-                let (id, left) = match ended {
-                    Ok(ended) => ended,
-                    Err(panic) => {
-                        tracing::error!(error = %panic, "a task ended by a defect; it will be taken up again");
-                        (panic.id(), Left::Unsaid)
-                    }
-                };
-                if let Some(task) = ids.remove(&id) {
-                    looks.remove(&task);
-                    // It may have ended by a defect, or without the ledger, while a stop was on its way.
-                    release(&parts, task).await;
-                }
-                // What could not be written down would fail again at once; the sweep takes it up a moment later.
-                if left == Left::Said {
-                    wanted = pending(&parts).await;
-                }
-            }
-            message = parts.dispatch.next() => match message {
-                None => break,
-                Some(Message::Work(task)) => wanted.push(task),
-                Some(Message::Look(task)) => match looks.get(&task) {
-                    Some(look) => look.notify_one(),
-                    // A running task that nobody has taken up since this process began.
-                    None => release(&parts, task).await,
-                },
-                Some(Message::Sweep) => left_open.notify_one(),
-            },
-            _ = sweep.tick() => wanted = pending(&parts).await,
-        }
-        for task in wanted {
-            if looks.len() >= parts.parallel_tasks {
-                break;
-            }
-            if let std::collections::hash_map::Entry::Vacant(place) = looks.entry(task) {
-                let look = Arc::new(Notify::new());
-                place.insert(Arc::clone(&look));
-                let one = take_up(Arc::clone(&parts), task, look, shutdown.child_token());
-                ids.insert(running.spawn(one).id(), task);
-            }
-        }
-    }
-    while running.join_next().await.is_some() {}
-    while sweeper.join_next().await.is_some() {}
-}
-
 /// Whether the ledger knows how a task was left.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Left {
     Said,
     Unsaid,
+    /// It ended by a defect.
+    Defect,
 }
 
-async fn pending(parts: &Parts) -> Vec<TaskId> {
-    match parts.store.pending().await {
-        Ok(tasks) => tasks,
-        Err(error) => {
-            tracing::error!(%error, "the ledger cannot be asked for pending tasks");
-            Vec::new()
-        }
+/// A task that is worked on, as the scheduler sees it.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    /// Woken to look at the ledger.
+    look: Arc<Notify>,
+    /// Set while the task neither settles objects nor moves bytes worth speaking of.
+    stalled: Arc<AtomicBool>,
+}
+
+async fn take_up(parts: Arc<Parts>, id: TaskId, seen: Seen, stop: CancellationToken) -> Left {
+    let asked = parts.dispatch.stops().token(id);
+    if asked.is_cancelled() {
+        return Left::Said;
     }
-}
-
-/// Lets a stop take effect on a task that nobody works on.
-async fn release(parts: &Parts, id: TaskId) {
-    if let Err(error) = parts.store.release(id).await {
-        tracing::error!(task.id = %id, %error, "the task cannot be released");
-    }
-}
-
-async fn take_up(parts: Arc<Parts>, id: TaskId, look: Arc<Notify>, stop: CancellationToken) -> Left {
     let claimed = match parts.store.claim_task(id, parts.clock.now()).await {
         Ok(Some(claimed)) => claimed,
         Ok(None) => return Left::Said,
@@ -163,19 +100,24 @@ async fn take_up(parts: Arc<Parts>, id: TaskId, look: Arc<Notify>, stop: Cancell
     parts.hooks.reach(Point::TaskClaimed).await;
     tracing::info!(task.id = %id, attempt = claimed.attempt, "task taken up");
     let throttle = Arc::new(Throttle::new(limit(&parts, &claimed.task.bandwidth)));
+    let progress = Arc::new(Progress::default());
     let abort = CancellationToken::new();
     let attempt = claimed.attempt;
-    let policy = claimed.task.bandwidth.clone();
-    let work = work(
-        &parts,
-        claimed,
-        Arc::clone(&throttle),
-        stop.clone(),
-        abort.clone(),
-    );
+    let watched = Watched {
+        id,
+        attempt,
+        policy: claimed.task.bandwidth.clone(),
+        throttle: Arc::clone(&throttle),
+        progress: Arc::clone(&progress),
+        seen,
+        asked,
+        stop: stop.clone(),
+        abort: abort.clone(),
+    };
+    let work = work(&parts, claimed, (throttle, progress), stop, abort);
     let written = tokio::select! {
         written = work => written,
-        () = watch(&parts, id, policy, &throttle, &look, &stop, &abort) => Ok(()),
+        () = watch(&parts, watched) => Ok(()),
     };
     match written {
         Ok(()) => Left::Said,
@@ -186,36 +128,66 @@ async fn take_up(parts: Arc<Parts>, id: TaskId, look: Arc<Notify>, stop: Cancell
     }
 }
 
-/// Follows stop, deletion and bandwidth of a running task; never ends by itself.
-async fn watch(
-    parts: &Parts,
+/// What [`watch`] looks after.
+struct Watched {
     id: TaskId,
-    mut policy: BandwidthPolicy,
-    throttle: &Throttle,
-    look: &Notify,
-    stop: &CancellationToken,
-    abort: &CancellationToken,
-) {
+    attempt: i64,
+    policy: BandwidthPolicy,
+    throttle: Arc<Throttle>,
+    progress: Arc<Progress>,
+    seen: Seen,
+    asked: CancellationToken,
+    stop: CancellationToken,
+    abort: CancellationToken,
+}
+
+/// Follows stop, deletion and bandwidth of a running task, and whether it moves; never ends by itself.
+async fn watch(parts: &Parts, mut watched: Watched) {
+    let id = watched.id;
+    let began = Instant::now();
     let mut tick = interval(CLOCK_EVERY);
     let mut ticks = 0_u32;
+    let mut new = true;
+    let mut motion = Motion::new(began);
     loop {
         let told = tokio::select! {
-            () = look.notified() => true,
+            () = watched.seen.look.notified() => true,
+            // The ledger may not know of it yet, and may be in no state to.
+            () = watched.asked.cancelled(), if !watched.stop.is_cancelled() => {
+                watched.stop.cancel();
+                true
+            }
             _ = tick.tick() => false,
         };
         ticks = ticks.wrapping_add(1);
+        let now = Instant::now();
         if told || ticks.is_multiple_of(LOOK_EVERY) {
             match parts.store.control(id).await {
-                Ok(Some((State::Running, now))) => policy = now,
-                Ok(Some(_)) => stop.cancel(),
+                Ok(Some(control)) => {
+                    if control.state != State::Running {
+                        watched.stop.cancel();
+                    }
+                    watched.policy = control.bandwidth;
+                    motion.look(now, control.settled, watched.progress.bytes());
+                    watched
+                        .seen
+                        .stalled
+                        .store(motion.is_stalled(now), Ordering::Relaxed);
+                }
                 Ok(None) => {
-                    stop.cancel();
-                    abort.cancel();
+                    watched.stop.cancel();
+                    watched.abort.cancel();
                 }
                 Err(error) => tracing::warn!(task.id = %id, %error, "the ledger cannot be asked for a stop"),
             }
         }
-        throttle.set(limit(parts, &policy));
+        if new && now.duration_since(began) >= parts.tuning.settled_in.0 {
+            new = false;
+            if let Err(error) = parts.store.at_work(id, watched.attempt).await {
+                tracing::warn!(task.id = %id, %error, "the ledger cannot be told that the task is worked on");
+            }
+        }
+        watched.throttle.set(limit(parts, &watched.policy));
     }
 }
 
@@ -227,7 +199,7 @@ fn limit(parts: &Parts, policy: &BandwidthPolicy) -> Option<u64> {
 async fn work(
     parts: &Parts,
     claimed: ClaimedTask,
-    throttle: Arc<Throttle>,
+    (throttle, progress): (Arc<Throttle>, Arc<Progress>),
     stop: CancellationToken,
     abort: CancellationToken,
 ) -> Result<()> {
@@ -248,7 +220,7 @@ async fn work(
             id,
             attempt,
             Ending::Broken(Reason {
-                code: "TRF.0001".to_owned(),
+                code: reasons::SYSTEM_ERROR.to_owned(),
                 message,
             }),
         )
@@ -291,10 +263,10 @@ async fn work(
         lists: connected.lists,
         addresses: connected.addresses,
         store: Ledger(Arc::clone(&parts.store)),
-        streams: parts.streams.clone(),
+        streams: parts.streams.of_task(),
         objects: Arc::new(Semaphore::new(usize::from(task.spec.threads))),
         throttle,
-        progress: Arc::new(Progress::default()),
+        progress,
         stop,
         abort,
         clock: parts.clock.clone(),

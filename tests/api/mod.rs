@@ -3,6 +3,7 @@
 mod create;
 mod delete;
 mod list;
+mod pages;
 mod secrets;
 mod show;
 mod transport;

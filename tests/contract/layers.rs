@@ -54,15 +54,15 @@ const BOUNDARIES: &[(&str, &[&str])] = &[
     ("clap", &["main", "cli", "config", "telemetry"]),
 ];
 
-struct Source {
+pub(super) struct Source {
     module: String,
-    path: PathBuf,
-    text: String,
+    pub(super) path: PathBuf,
+    pub(super) text: String,
 }
 
 impl Source {
     /// Unit tests with a file of their own stand outside the layers: they may use the sandbox, for example.
-    fn is_test(&self) -> bool {
+    pub(super) fn is_test(&self) -> bool {
         self.path.iter().any(|part| part == "tests" || part == "tests.rs")
     }
 }
@@ -71,7 +71,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-fn sources() -> Vec<Source> {
+pub(super) fn sources() -> Vec<Source> {
     let root = root();
     let mut folders = vec![root.clone()];
     let mut found = Vec::new();
@@ -93,7 +93,7 @@ fn sources() -> Vec<Source> {
 }
 
 /// The code without comments.
-fn code(text: &str) -> String {
+pub(super) fn code(text: &str) -> String {
     let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
     lines.collect::<Vec<_>>().join("\n")
 }

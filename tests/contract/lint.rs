@@ -61,7 +61,11 @@ fn every_answer_is_described_and_every_refusal_documented() {
             .map(String::as_str)
             .filter(|code| !code.starts_with('2'))
             .collect();
-        let mut wanted = BTreeSet::from(["400", "401", "404", "500", "503"]);
+        let mut wanted = BTreeSet::from(["400", "401", "404"]);
+        // These two ask no ledger, so that nothing of theirs can fail.
+        if !["show_quotas", "show_version"].contains(&text(operation, "operationId")) {
+            wanted.extend(["500", "503"]);
+        }
         if operation.get("requestBody").is_some() {
             wanted.extend(["413", "415"]);
         }
@@ -222,5 +226,6 @@ fn the_document_has_the_version_of_the_crate_and_a_security_scheme() {
         (&"header".into(), &"X-Auth-Token".into())
     );
     assert_eq!(document["security"], serde_json::json!([{"token": []}]));
-    assert_eq!(document["servers"][0]["url"], "/");
+    // Relative to the document, so that a prefix before every path does no harm.
+    assert_eq!(document["servers"][0]["url"], "..");
 }

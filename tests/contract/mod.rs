@@ -1,5 +1,7 @@
 //! The document is right, stays right, and is kept; and the code keeps its layers.
 
+mod answers;
+mod codes;
 mod compat;
 mod conformance;
 mod layers;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use oms::engine::hooks::{Hooks, Point};
 use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
 use oms::task::spec::Scope;
-use oms::task::{Key, StartMode, State};
+use oms::task::{Key, ListTrouble, StartMode, State};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 
@@ -96,7 +96,7 @@ async fn a_list_that_the_target_refuses_changes_nothing_about_the_objects() {
     let id = rig.create(stores.order()).await;
     let task = rig.end(id).await;
     assert_eq!((task.counters.copied, task.counters.failed), (1, 1));
-    assert_eq!(task.failed_list.error_code.as_deref(), Some("OMS.0304"));
+    assert_eq!(task.failed_list.trouble, Some(ListTrouble::NotStored));
     assert_eq!(task.failed_list.key, None);
 }
 

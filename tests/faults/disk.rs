@@ -1,15 +1,20 @@
 //! F60: the ledger's disk is full, or takes no change. Nothing is counted, reported or lost by that, and the task goes on
 //! once there is room.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use oms::engine::hooks::Hooks;
+use oms::error::ErrorKind;
+use oms::object::s3::Timeouts;
 use oms::sandbox::{Fault, FaultRule, Operation as O, SandboxObject};
 use oms::store::sqlite::Disk;
-use oms::task::{State, Task, TaskId};
+use oms::task::{StartMode, State, Task, TaskId};
+use tempfile::TempDir;
 
 use super::matrix::answer;
 use crate::support::checker::{History, Remedy, check, converges, failures};
-use crate::support::rig::{PATIENCE, Rig, SOURCE, Stores};
+use crate::support::rig::{PATIENCE, QUICK, Rig, SOURCE, Stores};
 
 /// Small objects, of which each takes its time.
 const OBJECTS: usize = 200;
@@ -103,6 +108,52 @@ async fn a_ledger_that_takes_no_change_holds_the_task_where_it_is() {
     assert_eq!(task.state, State::Succeeded, "{task:#?}");
     assert_eq!(task.counters.listed, OBJECTS as i64, "each is counted once");
     check(&stores, &rig, id, &history).await;
+    stores.assert_same();
+    rig.shut_down().await;
+}
+
+/// Transfers that hang settle nothing, so nothing of theirs meets the ledger: only the stop itself can end them.
+#[tokio::test]
+async fn a_stop_ends_transfers_also_when_the_ledger_cannot_be_told() {
+    let stores = Stores::small().await;
+    for n in 0..8 {
+        let object = SandboxObject::new(format!("object {n}"));
+        stores.source.put(SOURCE, &format!("{n:04}"), object);
+    }
+    let hangs = Fault::Delay(Duration::from_secs(600));
+    stores.source.faults().add(FaultRule::new(O::GetObject, hangs));
+    let folder = Arc::new(TempDir::new().unwrap());
+    // With usual time limits: that requests time out must not be what ends them.
+    let rig = Rig::tuned(folder, Hooks::default(), QUICK, Timeouts::default()).await;
+    let id = rig.create(stores.order()).await;
+    until("every transfer", || stores.source.requests_begun() > 0).await;
+    rig.wait(id, |task| task.state == State::Running).await;
+    until("a transfer", || stores.source.faults().fired() > 0).await;
+    rig.set_disk(Disk::ReadOnly).await;
+
+    let refused = rig.stop(id).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    assert_eq!(refused.code(), Some("OMS.1001"));
+    assert!(
+        refused.message().contains("transfers of the task end now"),
+        "{refused}"
+    );
+    // The ledger still says that it runs, and nobody takes it up again because of that.
+    assert_eq!(rig.task(id).await.state, State::Running);
+    until("the end of the run", || !rig.runs(id)).await;
+    let begun = stores.source.requests_begun();
+
+    rig.set_disk(Disk::Fine).await;
+    let task = rig.wait(id, |task| task.state != State::Running).await;
+    assert_eq!(task.state, State::Paused, "{task:#?}");
+    assert_eq!(
+        stores.source.requests_begun(),
+        begun,
+        "a request left after the stop"
+    );
+    stores.source.faults().clear();
+    rig.start(id, StartMode::Full, stores.credentials()).await;
+    assert_eq!(rig.end(id).await.state, State::Succeeded);
     stores.assert_same();
     rig.shut_down().await;
 }

@@ -5,6 +5,7 @@ mod clock;
 mod connect;
 mod crash;
 mod disk;
+mod fair;
 mod ledger;
 mod matrix;
 mod missing;

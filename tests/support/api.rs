@@ -13,6 +13,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::documented;
 use super::ledger::TestLedger;
 
 /// The token of the service.
@@ -157,14 +158,19 @@ impl TestApi {
     }
 }
 
-/// Sends a request and reads the answer.
+/// Sends a request and reads the answer. A refusal that the document does not list fails the test, whatever it tests.
 pub async fn send(request: reqwest::RequestBuilder) -> Reply {
-    let answer = request.send().await.unwrap();
-    Reply {
+    let (client, request) = request.build_split();
+    let request = request.unwrap();
+    let (method, path) = (request.method().clone(), request.url().path().to_owned());
+    let answer = client.execute(request).await.unwrap();
+    let reply = Reply {
         status: answer.status(),
         headers: answer.headers().clone(),
         text: answer.text().await.unwrap(),
-    }
+    };
+    documented::check(&method, &path, &reply);
+    reply
 }
 
 fn below(path: &str) -> String {

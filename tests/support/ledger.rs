@@ -274,7 +274,30 @@ impl Store for TestLedger {
 
     async fn close(&self) {}
 
-    async fn pending(&self) -> Result<Vec<TaskId>> {
+    async fn waiting(&self, project: &ProjectId) -> Result<i64> {
+        let filter = TaskFilter {
+            project: project.clone(),
+            states: vec![State::Waiting],
+        };
+        self.count(&filter).await
+    }
+
+    async fn pending(&self, _: Option<&ProjectId>) -> Result<Vec<Pending>> {
+        unreachable!("no worker")
+    }
+    async fn pause(&self, _: TaskId) -> Result<()> {
+        unreachable!("no worker")
+    }
+    async fn at_work(&self, _: TaskId, _: i64) -> Result<()> {
+        unreachable!("no worker")
+    }
+    async fn cut_short(&self, _: TaskId) -> Result<()> {
+        unreachable!("no worker")
+    }
+    async fn at_rest(&self) -> Result<()> {
+        unreachable!("no worker")
+    }
+    async fn tidy(&self) -> Result<Tidied> {
         unreachable!("no worker")
     }
     async fn recover(&self, _: UnixMillis) -> Result<()> {
@@ -287,7 +310,7 @@ impl Store for TestLedger {
     async fn claim_task(&self, _: TaskId, _: UnixMillis) -> Result<Option<ClaimedTask>> {
         unreachable!("no worker")
     }
-    async fn control(&self, _: TaskId) -> Result<Option<(State, BandwidthPolicy)>> {
+    async fn control(&self, _: TaskId) -> Result<Option<Control>> {
         unreachable!("no worker")
     }
     async fn open_pass(

@@ -3,8 +3,10 @@
 pub mod api;
 pub mod binary;
 pub mod checker;
+pub mod documented;
 pub mod ledger;
 pub mod listed;
+pub mod nginx;
 pub mod rig;
 pub mod service;
 pub mod tls;

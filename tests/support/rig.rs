@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 
 use oms::dispatch::Dispatch;
 use oms::dispatch::local::LocalDispatch;
-use oms::engine::Tuning;
 use oms::engine::hooks::Hooks;
 use oms::engine::layout::Sizes;
 use oms::engine::limit::Streams;
 use oms::engine::retry::Pace;
 use oms::engine::spool::Limits;
+use oms::engine::{SettledIn, Tuning};
 use oms::error::ErrorKind;
 use oms::net::{Authorities, HttpClient, NetworkPolicy};
 use oms::object::clouds::{Catalogue, RequestEndpoints};
+use oms::object::pace::MinimumRate;
 use oms::object::s3::{S3Connector, Timeouts};
 use oms::sandbox::{Sandbox, SandboxOptions};
 use oms::secret::{Credentials, KEY_LEN, KeyPair, Sealer, Secret};
@@ -60,6 +61,8 @@ pub const QUICK: Tuning = Tuning {
         look_every: Duration::from_millis(5),
         refused: Duration::from_millis(20),
     },
+    // Longer than any test: crashes are quick here, however slow the machine is.
+    settled_in: SettledIn(Duration::from_secs(600)),
 };
 
 /// Time limits that go with [`QUICK`].
@@ -67,6 +70,13 @@ const QUICK_TIMEOUTS: Timeouts = Timeouts {
     answer: Duration::from_secs(1),
     complete: Duration::from_secs(1),
     stall: Duration::from_millis(250),
+    rate: MinimumRate {
+        bytes_per_second: 512,
+        grace: Duration::from_secs(2),
+    },
+    drain: u32::MAX,
+    document: Duration::from_secs(10),
+    work: Duration::from_secs(10),
 };
 
 /// Two stores with different keys.
@@ -211,6 +221,7 @@ pub struct Rig {
     /// What callers use.
     pub service: TaskService,
     ledger: Arc<SqliteStore>,
+    dispatch: Arc<dyn Dispatch>,
     clock: Clock,
     project: ProjectId,
     worker: JoinHandle<()>,
@@ -299,7 +310,7 @@ impl Rig {
         );
         let parts = worker::Parts {
             store: Arc::clone(&store),
-            dispatch,
+            dispatch: Arc::clone(&dispatch),
             sealer,
             connect: Arc::new(S3Connector::with_timeouts(
                 HttpClient::trusting(loopback, authorities),
@@ -321,6 +332,7 @@ impl Rig {
             store,
             service,
             ledger,
+            dispatch,
             clock,
             project,
             worker,
@@ -340,6 +352,31 @@ impl Rig {
             .await
             .unwrap()
             .id
+    }
+
+    /// Creates a task of another project.
+    pub async fn create_in(&self, project: &ProjectId, order: CreateTask) -> TaskId {
+        let created = self.service.create(project, order, self.clock.now()).await;
+        created.unwrap().id
+    }
+
+    /// Waits until a task of another project has ended.
+    pub async fn end_in(&self, project: &ProjectId, id: TaskId) -> Task {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let task = self.service.show(project, id).await.unwrap();
+            if matches!(task.state, State::Succeeded | State::Failed) {
+                return task;
+            }
+            assert!(Instant::now() < until, "waited too long: {task:#?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Lets so many tasks of a project wait.
+    pub fn with_most_waiting(mut self, most: i64) -> Self {
+        self.service = self.service.with_most_waiting(most);
+        self
     }
 
     /// Creates a task, or says why not.
@@ -377,6 +414,16 @@ impl Rig {
             .delete(&self.project, id, target, self.clock.now())
             .await
             .unwrap();
+    }
+
+    /// Stops a task, or says why not.
+    pub async fn stop(&self, id: TaskId) -> oms::error::Result<State> {
+        self.service.stop(&self.project, id, self.clock.now()).await
+    }
+
+    /// Whether the worker is at the task.
+    pub fn runs(&self, id: TaskId) -> bool {
+        self.dispatch.stops().runs(id)
     }
 
     /// Stops a task that may have ended by now.

@@ -16,6 +16,8 @@ pub enum Need {
     Npm,
     /// Chromium.
     Browser,
+    /// nginx.
+    Nginx,
 }
 
 /// The tools that a test asked for.
@@ -73,14 +75,24 @@ fn missing(need: Need, folder: &Path) -> Option<String> {
             let browser = std::env::var("CHROMIUM").unwrap_or_else(|_| "chromium".to_owned());
             (on_path(&browser), format!("the browser {browser}"))
         }
+        Need::Nginx => (on_path("nginx"), "nginx".to_owned()),
     };
     (!there).then_some(what)
 }
 
 fn on_path(program: &str) -> bool {
-    // Joining an absolute path replaces the folder, so that CHROMIUM may be one.
+    find(program).is_some()
+}
+
+/// Where a program is.
+pub fn find(program: &str) -> Option<PathBuf> {
+    // Servers are in a folder that only a superuser has on its PATH.
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into()]);
+    // Joining an absolute path replaces the folder, so that CHROMIUM may be one.
+    folders
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
 }
 
 impl Tools {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::de::{Expected, Unexpected};
 
+use crate::api::codes;
 use crate::error::Error;
 
 /// What is wrong with a field, without what was found there.
@@ -33,25 +34,23 @@ impl Fault {
             }
         };
         match self {
-            Self::Type(wanted) => {
-                Error::invalid(format!("{} must be {wanted}", place("the body"))).with_code("OMS.0002")
-            }
+            Self::Type(wanted) => Error::invalid(format!("{} must be {wanted}", place("the body")))
+                .with_code(codes::INVALID_FORMAT),
             Self::Missing(field) => {
-                Error::invalid(format!("{} is required", join(path, field))).with_code("OMS.0074")
+                Error::invalid(format!("{} is required", join(path, field))).with_code(codes::FIELDS)
             }
             Self::Unknown(field) => {
                 let above = path.strip_suffix(field.as_str()).unwrap_or(path);
                 let name = join(above.trim_end_matches('.'), shown(&field));
-                Error::invalid(format!("{name} is not a known field")).with_code("OMS.0074")
+                Error::invalid(format!("{name} is not a known field")).with_code(codes::FIELDS)
             }
             Self::OneOf(texts) => {
                 let texts: Vec<_> = texts.iter().filter(|text| !text.is_empty()).copied().collect();
                 let text = format!("{} must be one of {}", place("the body"), texts.join(", "));
-                Error::invalid(text).with_code("OMS.0064")
+                Error::invalid(text).with_code(codes::INVALID_VALUE)
             }
-            Self::Other => {
-                Error::invalid(format!("{} has an invalid value", place("the body"))).with_code("OMS.0002")
-            }
+            Self::Other => Error::invalid(format!("{} has an invalid value", place("the body")))
+                .with_code(codes::INVALID_FORMAT),
         }
     }
 }

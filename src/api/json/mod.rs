@@ -13,6 +13,7 @@ use std::collections::HashSet;
 use serde::de::DeserializeOwned;
 
 use self::fault::{join, shown};
+use crate::api::codes;
 use crate::error::{Error, Result};
 
 /// A JSON value that keeps the order and the repetition of names.
@@ -40,7 +41,7 @@ impl Node {
     /// # Errors
     /// OMS.0067 for what is not JSON, and for objects that have a name twice.
     pub fn parse(body: &[u8]) -> Result<Self> {
-        let refused = |text: String| Error::invalid(text).with_code("OMS.0067");
+        let refused = |text: String| Error::invalid(text).with_code(codes::NOT_JSON);
         let node: Self = serde_json::from_slice(body).map_err(|error| {
             let (line, column) = (error.line(), error.column());
             refused(format!(

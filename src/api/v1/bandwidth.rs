@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::rules;
+use crate::api::codes;
 use crate::error::{Error, Result};
 use crate::task::{BandwidthPolicy, BandwidthWindow as Window};
 
@@ -75,7 +76,7 @@ pub fn policy(windows: Vec<BandwidthWindow>) -> Result<BandwidthPolicy> {
                 &at("max_bandwidth"),
                 max_bandwidth,
                 LEAST..=MOST,
-                "OMS.0084",
+                codes::WINDOW_LIMIT,
             )?,
         });
     }
@@ -93,7 +94,7 @@ fn minute(field: &str, text: &str) -> Result<u16> {
     };
     read().ok_or_else(|| {
         let text = format!("{field} must be a time of the day from 00:00 to 23:59");
-        Error::invalid(text).with_code("OMS.0087")
+        Error::invalid(text).with_code(codes::WINDOW_TIME)
     })
 }
 

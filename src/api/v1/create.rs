@@ -10,6 +10,7 @@ use super::copying::{
 use super::listed::Naming;
 use super::place::{SourceNode, TargetNode, secret};
 use super::rules;
+use crate::api::codes;
 use crate::api::json::Node;
 use crate::error::{Error, Result};
 use crate::secret::{Credentials, Secret};
@@ -253,7 +254,7 @@ fn check(body: CreateTask) -> Result<service::CreateTask> {
         "thread_num",
         thread_num,
         0..=i64::from(TaskSpec::MAX_THREADS),
-        "OMS.0059",
+        codes::THREADS,
     )?;
     let description = description.unwrap_or_default();
     rules::length("description", &description, 0..=TaskSpec::MAX_DESCRIPTION)?;
@@ -261,13 +262,13 @@ fn check(body: CreateTask) -> Result<service::CreateTask> {
         "migrate_since",
         migrate_since.unwrap_or(0),
         0..=LAST_SECOND,
-        "OMS.0064",
+        codes::INVALID_VALUE,
     )?;
     let notification = smn_info.map(check_notification).transpose()?;
     let bandwidth = bandwidth::policy(bandwidth_policy.unwrap_or_default())?;
     if source_cdn.is_some() && naming == Naming::Urls {
         let text = "source_cdn does not go with task_type url_list";
-        return Err(Error::invalid(text).with_code("OMS.0061"));
+        return Err(Error::invalid(text).with_code(codes::UNSUPPORTED));
     }
     let (cdn, cdn_key) = source_cdn.map(check_cdn).transpose()?.unzip();
     if auto_restore == Some(true) {
@@ -315,7 +316,7 @@ fn check_cdn(cdn: SourceCdn) -> Result<(Cdn, Option<Secret>)> {
     let (host, port) = domain.split_once(':').unwrap_or((&domain, "443"));
     if !domain.bytes().all(plain) || host.is_empty() || port.parse::<u16>().is_err() {
         let text = "source_cdn.domain must be a host name, with a port where it needs one";
-        return Err(Error::invalid(text).with_code("OMS.0081"));
+        return Err(Error::invalid(text).with_code(codes::CDN_DOMAIN));
     }
     let key = authentication_key.filter(|key| !key.expose().is_empty());
     let text = key.as_ref().map_or("", Secret::expose);
@@ -349,7 +350,7 @@ fn check_notification(info: SmnInfo) -> Result<Notification> {
     rules::length("smnInfo.topicUrn", &topic_urn, 1..=255)?;
     if !(1..=2).contains(&trigger_conditions.len()) {
         let text = "smnInfo.triggerConditions must have 1 or 2 entries";
-        return Err(Error::invalid(text).with_code("OMS.0064"));
+        return Err(Error::invalid(text).with_code(codes::INVALID_VALUE));
     }
     let triggers = trigger_conditions.into_iter().map(|trigger| match trigger {
         Trigger::Success => "SUCCESS".to_owned(),

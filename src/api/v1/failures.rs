@@ -5,13 +5,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
+use crate::api::codes;
 use crate::api::query::Query;
 use crate::error::{Error, Result};
 use crate::service::Failure;
 use crate::task::{Counters, FailedList, Key, ListTrouble, PassInfo};
 
 const DEFAULT_LIMIT: i64 = 100;
-const PARAMETERS: &[(&str, &str)] = &[("after", "OMS.0064"), ("limit", "OMS.0051")];
+const PARAMETERS: &[(&str, &str)] = &[("after", codes::INVALID_VALUE), ("limit", codes::RANGE)];
 
 /// Which failed objects.
 #[derive(IntoParams)]
@@ -67,13 +68,14 @@ pub struct FailedObject {
 pub fn read(text: &str) -> Result<(Option<Key>, i64)> {
     let query = Query::parse(text, PARAMETERS)?;
     let limit = query
-        .integer("limit", 1, 1000, "OMS.0051")?
+        .integer("limit", 1, 1000, codes::RANGE)?
         .unwrap_or(DEFAULT_LIMIT);
     let after = query.get("after").map(|text| {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok();
         let fine = bytes.filter(|bytes| (1..=Key::MAX_LEN).contains(&bytes.len()));
-        fine.map(Key::from)
-            .ok_or_else(|| Error::invalid("after must be the next of an earlier page").with_code("OMS.0064"))
+        fine.map(Key::from).ok_or_else(|| {
+            Error::invalid("after must be the next of an earlier page").with_code(codes::INVALID_VALUE)
+        })
     });
     Ok((after.transpose()?, limit))
 }
@@ -120,8 +122,8 @@ impl From<Failure> for FailedObject {
 /// The reference's code for a list that is not complete: that of the failed objects has the same.
 pub const fn list_trouble_code(trouble: ListTrouble) -> &'static str {
     match trouble {
-        ListTrouble::NotStored => "OMS.0304",
-        ListTrouble::TooLarge => "OMS.0305",
+        ListTrouble::NotStored => codes::LIST_NOT_STORED,
+        ListTrouble::TooLarge => codes::LIST_TOO_LARGE,
     }
 }
 
@@ -135,7 +137,7 @@ pub fn failed_object_record(
     let result = recorded && counters.failed > 0 && pass.is_some_and(|pass| pass.finished);
     // Both are made of letters, digits and a few signs; the macro quotes whatever else they might come to hold.
     let key = serde_json::json!(list.key.unwrap_or_default());
-    let code = serde_json::json!(list.error_code.unwrap_or_default());
+    let code = serde_json::json!(list.trouble.map_or("", list_trouble_code));
     format!(r#"{{"result":{result},"list_file_key":{key},"errorCode":{code}}}"#)
 }
 

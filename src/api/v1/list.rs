@@ -4,17 +4,18 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::task::Task;
+use crate::api::codes;
 use crate::api::query::Query;
 use crate::error::{Error, Result};
 use crate::task::{State, Task as Known, UnixMillis};
 
-const RANGE: &str = "OMS.0051";
-const STATE: &str = "OMS.0052";
+const RANGE: &str = codes::RANGE;
+const STATE: &str = codes::STATE;
 const PARAMETERS: &[(&str, &str)] = &[
     ("start", RANGE),
     ("limit", RANGE),
     ("state", STATE),
-    ("totalcount", "OMS.0064"),
+    ("totalcount", codes::INVALID_VALUE),
 ];
 
 /// The project.
@@ -88,7 +89,9 @@ pub fn read(text: &str) -> Result<Selection> {
     let count = match query.get("totalcount") {
         None | Some("false") => false,
         Some("true") => true,
-        Some(_) => return Err(Error::invalid("totalcount must be true or false").with_code("OMS.0064")),
+        Some(_) => {
+            return Err(Error::invalid("totalcount must be true or false").with_code(codes::INVALID_VALUE));
+        }
     };
     if count {
         return Ok(states.map_or(Selection::CountOfNone, |states| Selection::Count { states }));

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::place::{check_bucket, named};
 use super::rules;
+use crate::api::codes;
 use crate::error::{Error, Result};
 use crate::secret::{KeyPair, Secret};
 use crate::service::PlaceRequest;
@@ -31,7 +32,7 @@ impl ListFile {
     /// OMS.0064 for lengths, OMS.0057 for other rules.
     pub fn check(self) -> Result<spec::ListFile> {
         rules::length("src_node.list_file.obs_bucket", &self.obs_bucket, 1..=63)?;
-        check_bucket("src_node.list_file.obs_bucket", "OMS.0057", &self.obs_bucket)?;
+        check_bucket("src_node.list_file.obs_bucket", codes::SOURCE, &self.obs_bucket)?;
         let field = "src_node.list_file.list_file_key";
         rules::length(field, &self.list_file_key, 1..=Key::MAX_LEN)?;
         Ok(spec::ListFile {
@@ -79,7 +80,7 @@ impl Naming {
 /// # Errors
 /// OMS.0074 when it is not there.
 pub fn required<T>(field: &str, value: Option<T>) -> Result<T> {
-    value.ok_or_else(|| Error::invalid(format!("{field} is required")).with_code("OMS.0074"))
+    value.ok_or_else(|| Error::invalid(format!("{field} is required")).with_code(codes::FIELDS))
 }
 
 /// Refuses a field, where `given`, that the task type has no use for. In the reference the task type does not match the
@@ -90,7 +91,7 @@ pub fn required<T>(field: &str, value: Option<T>) -> Result<T> {
 pub fn mismatch<T>(field: &str, given: Option<&T>, naming: Naming) -> Result<()> {
     if given.is_some() {
         let text = format!("{field} does not go with task_type {}", naming.task_type());
-        return Err(Error::invalid(text).with_code("OMS.0061"));
+        return Err(Error::invalid(text).with_code(codes::UNSUPPORTED));
     }
     Ok(())
 }

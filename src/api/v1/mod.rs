@@ -9,6 +9,7 @@ mod copying;
 mod create;
 mod delete;
 mod entries;
+mod examples;
 mod failures;
 #[doc(hidden)]
 pub mod fuzz;
@@ -18,6 +19,7 @@ mod listed;
 mod notified;
 mod place;
 mod progress;
+mod refusals;
 mod rules;
 mod task;
 mod update;
@@ -30,12 +32,13 @@ use actix_web::middleware::from_fn;
 use actix_web::{HttpRequest, HttpResponse, delete, get, post, put, web};
 use utoipa_actix_web::scope::Scope;
 
+pub use self::examples::add as add_examples;
 use self::failures::{FailurePage, FailuresParameters};
 use self::info::{DomainPath, Quotas, Versions};
 use self::list::{ListParameters, ProjectPath, Selection, TaskList};
 use self::task::{Task, TaskPath};
 use self::update::{Change, UpdateTask};
-use super::error::{ApiError, BodyRefusals, Refusals};
+use super::error::ApiError;
 use super::extract::{InDomain, InProject, JsonBody, OfTask, OptionalJsonBody};
 use super::query::Query;
 use super::{ApiState, auth, fallback};
@@ -85,7 +88,7 @@ pub fn scope() -> Scope<
     tag = "tasks",
     params(ProjectPath),
     request_body(content = create::CreateTask, description = "What to copy, from where and to where."),
-    responses((status = 200, description = "The task was created.", body = create::CreatedTask), BodyRefusals)
+    responses((status = 200, description = "The task was created.", body = create::CreatedTask), refusals::Create)
 )]
 #[post("/{project_id}/objectstorage/task")]
 async fn create_task(
@@ -107,7 +110,7 @@ async fn create_task(
 #[utoipa::path(
     tag = "tasks",
     params(ProjectPath, ListParameters),
-    responses((status = 200, description = "The tasks, or with `totalcount=true` their number.", body = TaskList), Refusals)
+    responses((status = 200, description = "The tasks, or with `totalcount=true` their number.", body = TaskList), refusals::List)
 )]
 #[get("/{project_id}/objectstorage/task")]
 async fn list_tasks(
@@ -133,7 +136,7 @@ async fn list_tasks(
 #[utoipa::path(
     tag = "tasks",
     params(TaskPath),
-    responses((status = 200, description = "The task.", body = Task), Refusals)
+    responses((status = 200, description = "The task.", body = Task), refusals::Show)
 )]
 #[get("/{project_id}/objectstorage/task/{task_id}")]
 async fn show_task(state: web::Data<ApiState>, request: HttpRequest, of: OfTask) -> Answer<Task> {
@@ -146,6 +149,15 @@ async fn show_task(state: web::Data<ApiState>, request: HttpRequest, of: OfTask)
 ///
 /// `operation` says which: `start` starts a paused or failed task with fresh keys, `stop` pauses a running one,
 /// `change_bandwidthpolicy` replaces the bandwidth windows of a task that has not succeeded.
+///
+/// | start of a task that … | `migration_failed_object` false, null or absent | true |
+/// |---|---|---|
+/// | was paused, or could not go on | goes on from its checkpoints | `OMS.0308`: the list of failures is incomplete, unless it was a failed-only run, which goes on |
+/// | ended with failures | a new pass over everything; what is identical at the target is skipped | only the failed objects |
+/// | waits, runs or is about to pause | `OMS.0065` | `OMS.0065` |
+/// | succeeded | `OMS.0070` | `OMS.0070` |
+///
+/// A start that is refused changes nothing.
 #[utoipa::path(
     tag = "tasks",
     params(TaskPath),
@@ -161,7 +173,7 @@ async fn show_task(state: web::Data<ApiState>, request: HttpRequest, of: OfTask)
             ))
         )
     ),
-    responses((status = 200, description = "Done, or begun: the task shows the progress. No body."), BodyRefusals)
+    responses((status = 200, description = "Done, or begun: the task shows the progress. No body."), refusals::Update)
 )]
 #[put("/{project_id}/objectstorage/task/{task_id}")]
 async fn update_task(
@@ -189,9 +201,13 @@ async fn update_task(
     params(TaskPath),
     request_body(
         content = Option<delete::DeleteTask>,
-        description = "An extension, and optional: keys of the target, to give up what the task left open there."
+        description = "An extension, and optional: keys of the target, to give up what the task left open there.",
+        examples(
+            ("1-none" = (summary = "No keys: the same as no body", value = json!({}))),
+            ("2-keys" = (summary = "Keys of the target", value = json!(delete::example())))
+        )
     ),
-    responses((status = 204, description = "The task was deleted."), BodyRefusals)
+    responses((status = 204, description = "The task was deleted."), refusals::Delete)
 )]
 #[delete("/{project_id}/objectstorage/task/{task_id}")]
 async fn delete_task(
@@ -216,7 +232,7 @@ async fn delete_task(
 #[utoipa::path(
     tag = "tasks",
     params(TaskPath, FailuresParameters),
-    responses((status = 200, description = "A page of failed objects.", body = FailurePage), Refusals),
+    responses((status = 200, description = "A page of failed objects.", body = FailurePage), refusals::Failures),
     extensions(("x-oms-extension" = json!(true)))
 )]
 #[get("/{project_id}/objectstorage/task/{task_id}/failures")]
@@ -236,7 +252,7 @@ async fn list_failures(state: web::Data<ApiState>, request: HttpRequest, of: OfT
 #[utoipa::path(
     tag = "service",
     params(DomainPath),
-    responses((status = 200, description = "The quotas.", body = Quotas), Refusals)
+    responses((status = 200, description = "The quotas.", body = Quotas), refusals::Quotas)
 )]
 #[get("/{domain_id}/objectstorage/quotas")]
 async fn show_quotas(state: web::Data<ApiState>, request: HttpRequest, _: InDomain) -> Answer<Quotas> {
@@ -250,7 +266,7 @@ async fn show_quotas(state: web::Data<ApiState>, request: HttpRequest, _: InDoma
 #[utoipa::path(
     tag = "service",
     params(ProjectPath),
-    responses((status = 200, description = "The versions.", body = Versions), Refusals)
+    responses((status = 200, description = "The versions.", body = Versions), refusals::Version)
 )]
 #[get("/{project_id}/objectstorage/version")]
 async fn show_version(request: HttpRequest, _: InProject) -> Answer<Versions> {

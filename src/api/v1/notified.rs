@@ -3,6 +3,8 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::api::codes;
+
 /// What became of a notification. Sending is not built yet, so it is always a failure.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -20,7 +22,7 @@ impl SmnResult {
     pub fn not_sent() -> Self {
         Self {
             notify_result: false,
-            notify_error_message: "OMS.0156".to_owned(),
+            notify_error_message: codes::NOT_NOTIFIED.to_owned(),
             topic_name: String::new(),
         }
     }

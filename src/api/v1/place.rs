@@ -12,6 +12,7 @@ use super::cloud::{CloudName, TargetCloud};
 use super::create::optional_secret;
 use super::listed::{ListFile, Naming, mismatch, no_keys, nowhere, required};
 use super::rules;
+use crate::api::codes;
 use crate::error::{Error, Result};
 use crate::secret::{KeyPair, Secret};
 use crate::service::PlaceRequest;
@@ -187,7 +188,7 @@ impl SourceNode {
         let ak = required("src_node.ak", ak)?;
         let sk = required("src_node.sk", sk)?;
         let bucket = required("src_node.bucket", bucket)?;
-        check_place("src_node", "OMS.0057", &region, &bucket, endpoint.as_deref())?;
+        check_place("src_node", codes::SOURCE, &region, &bucket, endpoint.as_deref())?;
         let keys = key_pair("src_node.", ["ak", "sk"], ak, sk)?;
         if let Some(app_id) = &app_id {
             rules::length("src_node.app_id", app_id, 1..=64)?;
@@ -235,7 +236,7 @@ impl TargetNode {
             cloud_type,
             endpoint,
         } = self;
-        check_place("dst_node", "OMS.0058", &region, &bucket, endpoint.as_deref())?;
+        check_place("dst_node", codes::TARGET, &region, &bucket, endpoint.as_deref())?;
         let keys = key_pair("dst_node.", ["ak", "sk"], ak, sk)?;
         let prefix = object_key.unwrap_or_default();
         rules::length("dst_node.object_key", &prefix, 0..=Key::MAX_LEN)?;
@@ -310,14 +311,14 @@ fn names(given: Option<ObjectKey>) -> Result<Vec<Key>> {
         Some(ObjectKey::Keys(ObjectKeys { path, keys })) => {
             if path.is_some_and(|path| !path.is_empty()) {
                 let text = format!("{FIELD}.path must be empty");
-                return Err(Error::invalid(text).with_code("OMS.0057"));
+                return Err(Error::invalid(text).with_code(codes::SOURCE));
             }
             keys
         }
     };
     if keys.is_empty() || keys.len() > MAX_NAMES {
         let text = format!("{FIELD}.keys must have 1 to {MAX_NAMES} entries");
-        return Err(Error::invalid(text).with_code("OMS.0057"));
+        return Err(Error::invalid(text).with_code(codes::SOURCE));
     }
     let mut names = Vec::with_capacity(keys.len());
     for (index, key) in keys.iter().enumerate() {
@@ -331,7 +332,7 @@ fn names(given: Option<ObjectKey>) -> Result<Vec<Key>> {
 pub(super) fn named(field: &str, name: &str) -> Result<Key> {
     if name.len() > Key::MAX_LEN {
         let text = format!("{field} must have at most {} bytes in UTF-8", Key::MAX_LEN);
-        return Err(Error::invalid(text).with_code("OMS.0057"));
+        return Err(Error::invalid(text).with_code(codes::SOURCE));
     }
     Ok(Key::from(name))
 }

@@ -2,10 +2,11 @@
 
 use std::ops::RangeInclusive;
 
+use crate::api::codes;
 use crate::error::{Error, Result};
 
 /// Code for a text that is too short or too long.
-pub const LENGTH: &str = "OMS.0064";
+pub const LENGTH: &str = codes::INVALID_VALUE;
 
 /// Checks the number of characters.
 ///
@@ -52,5 +53,5 @@ pub fn number<T: TryFrom<i64>>(
 /// # Errors
 /// OMS.0061, always.
 pub fn unsupported<T>(what: &str) -> Result<T> {
-    Err(Error::invalid(format!("{what} is not supported yet")).with_code("OMS.0061"))
+    Err(Error::invalid(format!("{what} is not supported yet")).with_code(codes::UNSUPPORTED))
 }

@@ -13,9 +13,10 @@ use super::listed::ListFile;
 use super::notified::SmnResult;
 use super::progress::{Totals, done, number_of};
 use super::warnings::TaskWarning;
+use crate::api::codes;
 use crate::service::TaskDetail;
 use crate::task::spec::{Cdn, EndpointOrigin, Place, Scope};
-use crate::task::{BandwidthPolicy, Key, Reason, State, Task as Known, TaskSpec, UnixMillis};
+use crate::task::{BandwidthPolicy, Key, Reason, State, Task as Known, TaskSpec, UnixMillis, reasons};
 
 /// Project and task.
 #[derive(IntoParams)]
@@ -146,11 +147,11 @@ pub struct Task {
     /// An extension, from version 2 of the reference: why the list of copied objects is not complete, `OMS.0304` (not
     /// stored) or `OMS.0305` (too large); only where it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, examples("OMS.0304"), extensions(("x-oms-extension" = json!(true))))]
+    #[schema(nullable = false, examples(json!(codes::LIST_NOT_STORED)), extensions(("x-oms-extension" = json!(true))))]
     success_record_error_reason: Option<&'static str>,
     /// An extension, from version 2 of the reference: why the list of skipped objects is not complete, likewise.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, examples("OMS.0304"), extensions(("x-oms-extension" = json!(true))))]
+    #[schema(nullable = false, examples(json!(codes::LIST_NOT_STORED)), extensions(("x-oms-extension" = json!(true))))]
     skip_record_error_reason: Option<&'static str>,
     /// Limits for parts of the day.
     bandwidth_policy: Vec<BandwidthWindow>,
@@ -216,7 +217,7 @@ pub enum ErrorReason {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TaskError {
     /// A TRF code of the OMS reference.
-    #[schema(examples("TRF.0151"))]
+    #[schema(examples(json!(reasons::SOURCE_CREDENTIALS)))]
     error_code: String,
     /// A sentence.
     error_msg: String,

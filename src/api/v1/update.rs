@@ -67,7 +67,7 @@ pub enum BandwidthOperation {
 /// at the target already.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(examples(json!(start_example())))]
+#[schema(title = "StartTask", examples(json!(start_example())))]
 pub struct StartTask {
     /// Must be `start`.
     #[serde(rename = "operation")]
@@ -101,7 +101,7 @@ pub struct StartTask {
 /// Pauses a waiting or running task, within about a second.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(examples(json!({"operation": "stop"})))]
+#[schema(title = "StopTask", examples(json!({"operation": "stop"})))]
 pub struct StopTask {
     /// Must be `stop`.
     #[serde(rename = "operation")]
@@ -112,7 +112,7 @@ pub struct StopTask {
 /// Replaces the bandwidth windows of a task that has not succeeded; a running task follows at once.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(examples(json!(bandwidth_example())))]
+#[schema(title = "ChangeBandwidthPolicy", examples(json!(bandwidth_example())))]
 pub struct ChangeBandwidthPolicy {
     /// Must be `change_bandwidthpolicy`.
     #[serde(rename = "operation")]

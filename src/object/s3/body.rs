@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -17,23 +17,25 @@ use tokio::time::{Instant, Sleep};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::Body;
+use crate::object::pace::{Limits, Meter};
 
-/// The body of an answer: exactly `left` more bytes, or all until its end, with a limit on the time between two frames.
-pub(in crate::object) struct Download {
-    inner: Incoming,
+/// The body of an answer: exactly `left` more bytes, or all until its end, with limits on the time that is waited for
+/// them.
+pub(in crate::object) struct Download<B = Incoming> {
+    inner: B,
     left: Option<u64>,
-    stall: Duration,
+    meter: Meter,
     /// Since when the consumer waits in vain. Time in which nobody asks for bytes does not count.
     waiting_since: Option<Instant>,
     alarm: Option<Pin<Box<Sleep>>>,
 }
 
-impl Download {
-    pub fn new(inner: Incoming, length: Option<u64>, stall: Duration) -> Self {
+impl<B> Download<B> {
+    pub fn new(inner: B, length: Option<u64>, limits: Limits) -> Self {
         Self {
             inner,
             left: length,
-            stall,
+            meter: Meter::new(limits),
             waiting_since: None,
             alarm: None,
         }
@@ -42,22 +44,34 @@ impl Download {
     /// Waits for the alarm, which is set again rather than made anew: timers cost more than looking at the clock.
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
-        let due = since + self.stall;
+        let due = since + self.meter.allowed();
         let alarm = self
             .alarm
             .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
         loop {
             ready!(alarm.as_mut().poll(cx));
             if alarm.deadline() >= due {
-                let text = format!("no bytes from the store for {} s", self.stall.as_secs());
-                return Poll::Ready(Error::new(ErrorKind::Timeout, text));
+                return Poll::Ready(self.meter.ended(BODY));
             }
             alarm.as_mut().reset(due);
         }
     }
+
+    /// Notes that the wait is over, if there was one.
+    fn arrived(&mut self) {
+        if let Some(since) = self.waiting_since.take() {
+            self.meter.waited(since.elapsed());
+        }
+    }
 }
 
-impl HttpBody for Download {
+/// What is waited for, in errors.
+const BODY: &str = "the body from the store";
+
+impl<B> HttpBody for Download<B>
+where
+    B: HttpBody<Data = Bytes, Error = hyper::Error> + Unpin,
+{
     type Data = Bytes;
     type Error = Error;
 
@@ -67,7 +81,7 @@ impl HttpBody for Download {
                 Poll::Pending => return self.poll_alarm(cx).map(|error| Some(Err(error))),
                 Poll::Ready(frame) => frame,
             };
-            self.waiting_since = None;
+            self.arrived();
             return Poll::Ready(match frame {
                 None if self.left.is_none_or(|left| left == 0) => None,
                 None => Some(Err(truncated())),
@@ -77,6 +91,7 @@ impl HttpBody for Download {
                         Some(None) => Some(Err(overlong())),
                         left => {
                             self.left = left.flatten();
+                            self.meter.moved(data.len() as u64);
                             Some(Ok(Frame::data(data)))
                         }
                     },
@@ -119,9 +134,12 @@ fn broken(error: hyper::Error) -> Error {
 /// Reads an answer into memory.
 ///
 /// # Errors
-/// `Integrity` when it has more than `limit` bytes, `Timeout` when nothing comes for `stall`, `Unavailable` when the
-/// connection breaks.
-pub(super) async fn collect(mut body: Incoming, limit: usize, stall: Duration) -> Result<Bytes> {
+/// `Integrity` when it has more than `limit` bytes, `Timeout` when it comes slower than `limits` allow, `Unavailable` when
+/// the connection breaks.
+pub(super) async fn collect<B>(mut body: B, limit: usize, limits: Limits) -> Result<Bytes>
+where
+    B: HttpBody<Data = Bytes, Error = hyper::Error> + Unpin,
+{
     let announced = body.size_hint().exact().unwrap_or(0);
     let too_long = || Error::new(ErrorKind::Integrity, "the store's answer is too long");
     let announced = usize::try_from(announced).map_err(|_| too_long())?;
@@ -129,17 +147,20 @@ pub(super) async fn collect(mut body: Incoming, limit: usize, stall: Duration) -
         return Err(too_long());
     }
     let mut all = BytesMut::new();
+    let mut meter = Meter::new(limits);
     loop {
-        let frame = tokio::time::timeout(stall, body.frame()).await.map_err(|_| {
-            let text = format!("no bytes from the store for {} s", stall.as_secs());
-            Error::new(ErrorKind::Timeout, text)
-        })?;
+        let since = Instant::now();
+        let frame = tokio::time::timeout(meter.allowed(), body.frame())
+            .await
+            .map_err(|_| meter.ended("the store's answer"))?;
+        meter.waited(since.elapsed());
         let Some(frame) = frame else {
             return Ok(all.freeze());
         };
         let Ok(data) = frame.map_err(broken)?.into_data() else {
             continue;
         };
+        meter.moved(data.len() as u64);
         if all.len() + data.len() > limit {
             return Err(too_long());
         }
@@ -157,25 +178,78 @@ pub(super) async fn collect(mut body: Incoming, limit: usize, stall: Duration) -
 /// connection pulls.
 #[derive(Debug)]
 pub(super) struct Progress {
-    start: Instant,
-    /// Milliseconds after `start` of the last frame.
-    last: AtomicU64,
-    waits_for_source: AtomicBool,
+    flow: Mutex<Flow>,
     complete: AtomicBool,
     abandoned: AtomicBool,
     waker: AtomicWaker,
     error: Mutex<Option<Error>>,
 }
 
+/// Who is waited for.
+#[derive(Debug)]
+struct Flow {
+    waiting: Waiting,
+    /// Since when the store is waited for.
+    since: Instant,
+    meter: Meter,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waiting {
+    /// The store, which has bytes to take.
+    Store,
+    /// The source of the body: a bandwidth limit, or the other side of the copy.
+    Source,
+    /// The store, which has been given all bytes.
+    Answer,
+}
+
 impl Progress {
-    /// When the last frame was handed over.
-    pub fn last(&self) -> Instant {
-        self.start + Duration::from_millis(self.last.load(Ordering::Relaxed))
+    fn flow(&self) -> MutexGuard<'_, Flow> {
+        self.flow.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the connection would take more bytes, but the source has none yet.
-    pub fn waits_for_source(&self) -> bool {
-        self.waits_for_source.load(Ordering::Relaxed)
+    /// When the store must have gone on, as things stand at `now`: it has `answer` from the last byte to its answer.
+    pub fn due(&self, now: Instant, answer: Duration) -> Instant {
+        let flow = self.flow();
+        match flow.waiting {
+            Waiting::Source => now + answer,
+            Waiting::Store => flow.since + flow.meter.allowed(),
+            Waiting::Answer => flow.since + answer,
+        }
+    }
+
+    /// The error of a store that has not gone on by then.
+    pub fn overdue(&self, answer: Duration) -> Error {
+        let flow = self.flow();
+        match flow.waiting {
+            Waiting::Store => flow.meter.ended("the store does not take the body"),
+            Waiting::Source | Waiting::Answer => {
+                let text = format!("no answer from the store for {} s", answer.as_secs());
+                Error::new(ErrorKind::Timeout, text)
+            }
+        }
+    }
+
+    /// The connection asks for more: what it had it has passed on.
+    fn asked(&self) {
+        let mut flow = self.flow();
+        if flow.waiting == Waiting::Store {
+            let waited = flow.since.elapsed();
+            flow.meter.waited(waited);
+            flow.since += waited;
+        }
+    }
+
+    fn waits_for_source(&self) {
+        self.flow().waiting = Waiting::Source;
+    }
+
+    fn handed_over(&self, bytes: usize, then: Waiting) {
+        let mut flow = self.flow();
+        flow.meter.moved(bytes as u64);
+        flow.waiting = then;
+        flow.since = Instant::now();
     }
 
     /// Whether all bytes were handed over.
@@ -205,11 +279,18 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    pub fn new(inner: Body, length: u64) -> (Self, Arc<Progress>) {
+    /// `limits` are those for the time in which the store takes no bytes.
+    pub fn new(inner: Body, length: u64, limits: Limits) -> (Self, Arc<Progress>) {
         let progress = Arc::new(Progress {
-            start: Instant::now(),
-            last: AtomicU64::new(0),
-            waits_for_source: AtomicBool::new(false),
+            flow: Mutex::new(Flow {
+                waiting: if length == 0 {
+                    Waiting::Answer
+                } else {
+                    Waiting::Store
+                },
+                since: Instant::now(),
+                meter: Meter::new(limits),
+            }),
             complete: AtomicBool::new(length == 0),
             abandoned: AtomicBool::new(false),
             waker: AtomicWaker::new(),
@@ -225,10 +306,11 @@ impl Upload {
     }
 
     fn hand_over(&self, data: Bytes) -> Frame<Bytes> {
-        let millis = u64::try_from(self.progress.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.progress.last.store(millis, Ordering::Relaxed);
         if self.left == 0 {
+            self.progress.handed_over(data.len(), Waiting::Answer);
             self.progress.complete.store(true, Ordering::Release);
+        } else {
+            self.progress.handed_over(data.len(), Waiting::Store);
         }
         Frame::data(data)
     }
@@ -246,11 +328,12 @@ impl HttpBody for Upload {
     type Error = Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
+        self.progress.asked();
         loop {
             let frame = match Pin::new(&mut self.inner).poll_frame(cx) {
                 Poll::Ready(frame) => frame,
                 Poll::Pending => {
-                    self.progress.waits_for_source.store(true, Ordering::Relaxed);
+                    self.progress.waits_for_source();
                     self.progress.waker.register(cx.waker());
                     if self.progress.abandoned.load(Ordering::Acquire) {
                         let error = Error::new(ErrorKind::Cancelled, "the upload was given up");
@@ -259,7 +342,6 @@ impl HttpBody for Upload {
                     return Poll::Pending;
                 }
             };
-            self.progress.waits_for_source.store(false, Ordering::Relaxed);
             if self.progress.abandoned.load(Ordering::Acquire) {
                 let error = Error::new(ErrorKind::Cancelled, "the upload was given up");
                 return Poll::Ready(Some(Err(error)));

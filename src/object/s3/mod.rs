@@ -17,6 +17,7 @@ mod operations;
 mod plus;
 pub(super) mod request;
 mod sign;
+mod timeouts;
 mod url;
 mod xml;
 
@@ -39,6 +40,7 @@ pub use self::connector::S3Connector;
 use self::errors::Subject;
 use self::plus::Plus;
 use self::sign::{Signed, Signer};
+pub use self::timeouts::Timeouts;
 use self::url::{Location, Query};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::HttpClient;
@@ -60,27 +62,6 @@ pub enum PlusMeans {
     Space,
     /// Itself.
     Plus,
-}
-
-/// Time limits of requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// From the last byte of a request to the head of its answer, and without progress within an upload.
-    pub answer: Duration,
-    /// The same for the completion of a multipart upload, which may join thousands of parts.
-    pub complete: Duration,
-    /// Without a byte of an answer's body.
-    pub stall: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            answer: Duration::from_secs(60),
-            complete: Duration::from_secs(300),
-            stall: Duration::from_secs(60),
-        }
-    }
 }
 
 /// All that makes a store.
@@ -145,8 +126,16 @@ struct Call<'a> {
     query: Query,
     headers: HeaderMap,
     payload: Payload,
-    /// Limit for the answer.
-    patience: Duration,
+    answer: Answer,
+}
+
+/// What a store does before it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    /// Little.
+    AtOnce,
+    /// It copies or joins; meanwhile it may send a blank from time to time.
+    AfterWork,
 }
 
 enum Payload {
@@ -179,7 +168,7 @@ impl S3Store {
             query: Query::default(),
             headers: HeaderMap::new(),
             payload: Payload::None,
-            patience: self.timeouts.answer,
+            answer: Answer::AtOnce,
         }
     }
 
@@ -192,7 +181,7 @@ impl S3Store {
         }
         let (head, incoming) = response.into_parts();
         // The status is the error; its document is read as far as it comes.
-        let document = body::collect(incoming, MAX_ERROR, self.timeouts.stall)
+        let document = body::collect(incoming, MAX_ERROR, self.timeouts.document())
             .await
             .unwrap_or_default();
         let failure = documents::failure(&document);
@@ -201,9 +190,12 @@ impl S3Store {
 
     /// Sends a request and reads the document of its answer.
     async fn document(&self, call: Call<'_>) -> Result<(HeaderMap, Bytes)> {
-        let stall = call.patience.max(self.timeouts.stall);
+        let limits = match call.answer {
+            Answer::AtOnce => self.timeouts.document(),
+            Answer::AfterWork => self.timeouts.work(),
+        };
         let (head, incoming) = self.send(call).await?.into_parts();
-        let document = body::collect(incoming, MAX_DOCUMENT, stall).await?;
+        let document = body::collect(incoming, MAX_DOCUMENT, limits).await?;
         Ok((head.headers, document))
     }
 
@@ -212,7 +204,7 @@ impl S3Store {
         let subject = call.subject;
         let (head, incoming) = self.send(call).await?.into_parts();
         if !incoming.is_end_stream() {
-            let document = body::collect(incoming, MAX_ERROR, self.timeouts.stall).await?;
+            let document = body::collect(incoming, MAX_ERROR, self.timeouts.document()).await?;
             let failure = documents::failure(&document);
             if failure.code.is_some() {
                 return Err(self.failed(head.status, &head.headers, failure, subject));
@@ -239,9 +231,13 @@ impl S3Store {
             query,
             mut headers,
             payload,
-            patience,
+            answer,
             ..
         } = call;
+        let patience = match answer {
+            Answer::AtOnce => self.timeouts.answer,
+            Answer::AfterWork => self.timeouts.complete,
+        };
         let address = self.place.address(key, &query)?;
         headers.insert(HOST, self.place.host.clone());
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -272,8 +268,9 @@ impl S3Store {
             }
             Payload::Stream { body, length } => {
                 headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-                let (upload, progress) = Upload::new(body, length);
-                (upload.boxed_unsync(), Some(progress))
+                let (upload, progress) = Upload::new(body, length, self.timeouts.upload());
+                let patience = self.timeouts.after_body(length);
+                (upload.boxed_unsync(), Some((progress, patience)))
             }
         };
         let uri = Uri::from_maybe_shared(Bytes::from(address))
@@ -286,12 +283,12 @@ impl S3Store {
             None => timeout(patience, self.http.request(request))
                 .await
                 .unwrap_or_else(|_| Err(no_answer(patience))),
-            Some(progress) => self.upload(request, &progress, patience).await,
+            Some((progress, patience)) => self.upload(request, &progress, patience).await,
         }
     }
 
-    /// Sends a request with a streamed body. The limit runs from the last frame that the store took, and not while the
-    /// source of the body is what is waited for.
+    /// Sends a request with a streamed body. The limits count the time in which the store takes no bytes, and not that in
+    /// which the source of the body is what is waited for. From the last byte to its answer the store has `patience`.
     async fn upload(
         &self,
         request: Request<Body>,
@@ -301,19 +298,13 @@ impl S3Store {
         let _guard = AbandonOnDrop(progress);
         let exchange = self.http.request(request);
         tokio::pin!(exchange);
-        let mut due = Instant::now() + patience;
         let answer = loop {
+            let due = progress.due(Instant::now(), patience);
             if let Ok(answer) = tokio::time::timeout_at(due, exchange.as_mut()).await {
                 break answer;
             }
-            let since = if progress.waits_for_source() {
-                Instant::now()
-            } else {
-                progress.last()
-            };
-            due = since + patience;
-            if due <= Instant::now() {
-                break Err(no_answer(patience));
+            if progress.due(due, patience) <= due {
+                break Err(progress.overdue(patience));
             }
         };
         match answer {

@@ -12,7 +12,7 @@ use super::request::{
 };
 use super::url::{Query, copy_source};
 use super::xml::Element;
-use super::{Call, Payload, S3Store, documents, headers, listing};
+use super::{Answer, Call, Payload, S3Store, documents, headers, listing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::{
     Body, CopySource, ETag, ListFrom, ListPage, ListVersion, NewObject, Object, ObjectInfo, ObjectStore,
@@ -196,7 +196,7 @@ impl ObjectStore for S3Store {
         Ok(Object {
             info,
             length: Some(length),
-            body: Download::new(incoming, Some(length), self.timeouts.stall).boxed_unsync(),
+            body: Download::new(incoming, Some(length), self.timeouts.body()).boxed_unsync(),
         })
     }
 
@@ -222,7 +222,7 @@ impl ObjectStore for S3Store {
 
     async fn copy(&self, from: &CopySource, key: &Key, new: &NewObject) -> Result<Written> {
         let mut call = self.call(Method::PUT, Subject::Object, Some(key));
-        call.patience = self.timeouts.complete;
+        call.answer = Answer::AfterWork;
         call.headers = described(new)?;
         Self::add_copy_source(&mut call, from)?;
         // What the caller gives replaces what the source has, as in a copy through here.
@@ -270,7 +270,7 @@ impl ObjectStore for S3Store {
         number: u32,
     ) -> Result<Part> {
         let mut call = self.call(Method::PUT, Subject::Upload, Some(key));
-        call.patience = self.timeouts.complete;
+        call.answer = Answer::AfterWork;
         call.query = Self::part_query(upload, number)?;
         Self::add_copy_source(&mut call, from)?;
         let size = match range {
@@ -333,7 +333,7 @@ impl ObjectStore for S3Store {
         condition: &WriteIf,
     ) -> Result<Option<ETag>> {
         let mut call = self.call(Method::POST, Subject::Upload, Some(key));
-        call.patience = self.timeouts.complete;
+        call.answer = Answer::AfterWork;
         call.query = Query::default().with("uploadId", upload.0.as_bytes())?;
         call.headers
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));

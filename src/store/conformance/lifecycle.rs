@@ -20,7 +20,7 @@ async fn a_waiting_task_pauses_at_once(store: &dyn Store) {
     let refused = Err(Refusal::State(Rejection::NotInProgress));
     assert_eq!(subject.stop().await, refused);
     assert!(store.claim_task(subject.id, at(2)).await.unwrap().is_none());
-    assert!(!store.pending().await.unwrap().contains(&subject.id));
+    assert!(!subject.is_pending().await);
     assert_eq!(subject.task().await.ran_for, 0);
 }
 
@@ -30,16 +30,16 @@ async fn a_running_task_drains(store: &dyn Store) {
     let task = subject.task().await;
     assert_eq!((task.state, task.started_at), (State::Running, Some(at(2_000))));
     assert_eq!(task.running_since, Some(at(2_000)));
-    assert!(store.pending().await.unwrap().contains(&subject.id));
+    assert!(subject.is_pending().await);
     assert_eq!(subject.finish(claimed.attempt, Ending::Drained).await, None);
     assert_eq!(subject.stop().await, Ok(State::Pausing));
     let control = store.control(subject.id).await.unwrap().unwrap();
-    assert_eq!(control.0, State::Pausing);
+    assert_eq!(control.state, State::Pausing);
     assert_eq!(
         subject.stop().await,
         Err(Refusal::State(Rejection::NotInProgress))
     );
-    assert!(!store.pending().await.unwrap().contains(&subject.id));
+    assert!(!subject.is_pending().await);
     assert!(store.claim_task(subject.id, at(2)).await.unwrap().is_none());
     let end = subject.finish(claimed.attempt, Ending::Drained).await;
     assert_eq!(end, Some(State::Paused));

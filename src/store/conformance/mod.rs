@@ -2,6 +2,7 @@
 //!
 //! Every function makes its own tasks in its own project, so they may share one ledger, one after another.
 
+mod crashes;
 mod faults;
 mod lifecycle;
 mod lists;
@@ -28,6 +29,7 @@ pub async fn all(store: &dyn Store) {
     Box::pin(lifecycle::all(store)).await;
     Box::pin(work::all(store)).await;
     Box::pin(faults::all(store)).await;
+    Box::pin(crashes::all(store)).await;
     Box::pin(orphans::all(store)).await;
     Box::pin(lists::all(store)).await;
     Box::pin(warnings::all(store)).await;
@@ -122,7 +124,7 @@ impl<'a> Subject<'a> {
     /// Creates a task at moment 1000 with the credentials `first`.
     pub async fn new(store: &'a dyn Store) -> Self {
         let number = fresh();
-        let project: ProjectId = format!("project-{number}").parse().unwrap();
+        let project: ProjectId = format!("project-{number:08}").parse().unwrap();
         let id = TaskId::new(number).unwrap();
         store.create(new_task(&project, id), at(1_000)).await.unwrap();
         Self { store, project, id }
@@ -131,6 +133,13 @@ impl<'a> Subject<'a> {
     /// The task as it stands.
     pub async fn task(&self) -> Task {
         self.store.task(&self.project, self.id).await.unwrap().unwrap()
+    }
+
+    /// Whether it wants a worker. Other subjects of the ledger may want one too.
+    pub async fn is_pending(&self) -> bool {
+        let before = format!("project-{:08}z", self.id.get() - 1).parse().unwrap();
+        let pending = self.store.pending(Some(&before)).await.unwrap();
+        pending.iter().any(|task| task.id == self.id)
     }
 
     /// Its state.

@@ -324,8 +324,7 @@ async fn compare(subject: &Subject<'_>, model: &Model) {
     assert!(failures.iter().eq(model.failures.values()));
     assert_eq!(subject.waiting(ListKind::Success).await, model.lines);
     let wanted = matches!(model.state, State::Waiting | State::Running);
-    let pending = subject.store.pending().await.unwrap();
-    assert_eq!(pending.contains(&subject.id), wanted);
+    assert_eq!(subject.is_pending().await, wanted);
 }
 
 fn commit_of(work: &Work) -> Commit {

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use super::{Subject, at, counted, failure, fresh, new_task};
 use crate::error::ErrorKind;
 use crate::object::ETag;
-use crate::store::{Commit, Committed, Failure, OpenUpload, Refusal, Store, TaskFilter};
+use crate::store::{Commit, Committed, Control, Failure, OpenUpload, Refusal, Store, TaskFilter};
 use crate::task::{
-    BandwidthPolicy, BandwidthWindow, Counters, FailedList, Key, PassKind, ProjectId, Rejection, State,
-    Survey, TaskId,
+    BandwidthPolicy, BandwidthWindow, Counters, FailedList, Key, ListTrouble, PassKind, ProjectId, Rejection,
+    State, Survey, TaskId,
 };
 
 pub(super) async fn all(store: &dyn Store) {
@@ -41,7 +41,12 @@ async fn a_created_task_is_read_back(store: &dyn Store) {
         (Counters::default(), Survey::default())
     );
     assert!(read.reason.is_none() && read.pass.is_none() && read.started_at.is_none());
-    assert!(store.pending().await.unwrap().contains(&new.id));
+    let pending = store.pending(None).await.unwrap();
+    assert!(
+        pending
+            .iter()
+            .any(|task| task.id == new.id && task.project == new.project)
+    );
 }
 
 async fn an_id_is_taken_once(store: &dyn Store) {
@@ -121,7 +126,12 @@ async fn bandwidth_is_replaced_until_the_end(store: &dyn Store) {
     subject.claim().await;
     assert_eq!(set(5).await.unwrap(), Ok(()));
     let control = store.control(subject.id).await.unwrap();
-    assert_eq!(control, Some((State::Running, policy(5))));
+    let wanted = Control {
+        state: State::Running,
+        bandwidth: policy(5),
+        settled: 0,
+    };
+    assert_eq!(control, Some(wanted));
     assert_eq!(subject.full_pass(1, &[]).await, Some(State::Succeeded));
     let late = set(6).await.unwrap();
     assert_eq!(late, Err(Refusal::State(Rejection::Complete)));
@@ -150,7 +160,7 @@ async fn the_place_of_the_failed_list_is_stored_by_its_worker_only(store: &dyn S
     let attempt = subject.claim().await.attempt;
     let list = |key: &str| FailedList {
         key: Some(key.to_owned()),
-        error_code: None,
+        trouble: None,
     };
     store
         .set_failed_list(subject.id, attempt, &list("a"))
@@ -163,7 +173,7 @@ async fn the_place_of_the_failed_list_is_stored_by_its_worker_only(store: &dyn S
     assert_eq!(subject.task().await.failed_list, list("a"));
     let refused = FailedList {
         key: None,
-        error_code: Some("OMS.0304".to_owned()),
+        trouble: Some(ListTrouble::NotStored),
     };
     store
         .set_failed_list(subject.id, attempt, &refused)

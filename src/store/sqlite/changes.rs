@@ -5,7 +5,7 @@ use sqlx::Row;
 use super::error::translate;
 use super::ledger::{Ledger, Tx, end, run};
 use super::work::{Until, leave};
-use super::{orphans, rows};
+use super::{orphans, rows, tidy};
 use crate::error::{Error, Result};
 use crate::secret::SealedCredentials;
 use crate::store::json::bandwidth_to_text;
@@ -68,7 +68,7 @@ pub(super) async fn start(
     }
     // The attempt grows here too, so that nobody who held the task before can still report on it.
     let update = sqlx::query(
-        "UPDATE tasks SET state = ?3, mode = ?4, epoch = epoch + 1, attempt = attempt + 1, \
+        "UPDATE tasks SET state = ?3, mode = ?4, epoch = epoch + 1, attempt = attempt + 1, crashes = 0, \
          reason_code = NULL, reason_message = NULL WHERE id = ?1 AND state = ?2",
     )
     .bind(id.get())
@@ -168,10 +168,7 @@ pub(super) async fn delete(
         Err(refusal) => return Ok(Err(refusal)),
     };
     let left = orphans::leave(&mut tx, id, keys, now).await?;
-    let delete = sqlx::query("DELETE FROM tasks WHERE id = ?1 AND state = ?2")
-        .bind(id.get())
-        .bind(old.name());
-    one_row(run(&mut tx, delete).await?)?;
+    tidy::bury(&mut tx, id, old).await?;
     end(tx).await?;
     if old.keeps_credentials() {
         ledger.scrub().await;

@@ -7,7 +7,7 @@ use super::ledger::{Ledger, Tx, end, run};
 use super::lists;
 use super::rows::{self, Statement, add_counters};
 use crate::error::Result;
-use crate::store::{ClaimedShard, Commit, Committed, Failure};
+use crate::store::{ClaimedShard, Commit, Committed, Failure, MOST_FAILURES};
 use crate::task::{Key, ListKind, TaskId, UnixMillis};
 
 /// The condition that a claim on a shard is the last one, made under the task's last attempt, and that the task is
@@ -45,7 +45,12 @@ pub(super) async fn commit(
         add_counters!("shards", ", checkpoint = coalesce(?21, checkpoint), closed = ?22"),
         claim_holds!("?18", "?19", "?20")
     );
-    const TASK: &str = add_counters!("tasks", ", speed = ?19, seen_at = ?20 WHERE id = ?18");
+    // What settles something is progress; so is the number of crashes forgotten without a statement of its own.
+    const TASK: &str = add_counters!(
+        "tasks",
+        ", speed = ?19, seen_at = ?20, crashes = iif(?21, 0, crashes) \
+         WHERE id = ?18 AND (?5 <= 0 OR failed + ?5 <= ?22)"
+    );
     let Commit {
         checkpoint,
         close,
@@ -56,6 +61,7 @@ pub(super) async fn commit(
         success,
         skip,
     } = commit;
+    let progress = checkpoint.is_some() || close;
     let mut tx = ledger.begin().await?;
     let statement = rows::bind_counters(sqlx::query(SHARD), delta)
         .bind(id.get())
@@ -69,10 +75,15 @@ pub(super) async fn commit(
     let statement = rows::bind_counters(sqlx::query(TASK), delta)
         .bind(id.get())
         .bind(speed)
-        .bind(now.0);
-    run(&mut tx, statement).await?;
+        .bind(now.0)
+        .bind(progress)
+        .bind(MOST_FAILURES);
+    if run(&mut tx, statement).await? == 0 {
+        return Ok(Committed::TooManyFailures);
+    }
     // First the resolved ones: a key that is in both has failed.
     forget(&mut tx, id, &resolved).await?;
+    let failures: Vec<Failure> = failures.into_iter().map(Failure::bounded).collect();
     record(&mut tx, id, shard.number, &failures).await?;
     let lines = [(ListKind::Success, success), (ListKind::Skip, skip)];
     lists::keep(&mut tx, id, shard.number, lines, now).await?;

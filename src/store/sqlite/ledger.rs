@@ -2,13 +2,15 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection as _, Sqlite, SqlitePool, Transaction};
+use sqlx::{ConnectOptions, Connection as _, Row as _, Sqlite, SqlitePool, Transaction};
 
 use super::error::{io_kind, translate};
+use super::reserve::Reserve;
 use super::rows::Statement;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -52,6 +54,12 @@ pub(super) struct Ledger {
     writer: SqlitePool,
     /// Read-only connections; the writer itself where the database lives in memory.
     readers: SqlitePool,
+    /// Empties the log, and never waits for anybody; `None` where the database lives in memory, which has no log.
+    keeper: Option<SqlitePool>,
+    /// Whether the log may hold credentials that were wiped.
+    unclean: AtomicBool,
+    /// Room that is kept for a full disk.
+    reserve: Option<Reserve>,
     /// Keeps other processes out for as long as it is open.
     owner: Option<File>,
 }
@@ -64,8 +72,20 @@ impl Ledger {
         }
         let owner = own(path)?;
         private_file(path).map_err(|e| unusable(path, e))?;
-        let opened = Self::connect(path, owner).await;
-        opened.map_err(|e| e.during(&format!("open the ledger {}", path.display())))
+        let reserve = Reserve::beside(path);
+        let mut opened = Self::connect(path, owner.try_clone().map_err(|e| unusable(path, e))?).await;
+        // A full disk has no room for the log either, without which nothing can be read or deleted.
+        if opened.as_ref().is_err_and(out_of_room) && reserve.release() {
+            tracing::warn!(
+                "the disk is full: the room that was kept for this is used, so that tasks can be deleted"
+            );
+            opened = Self::connect(path, owner).await;
+        }
+        let ledger = opened.map_err(|e| e.during(&format!("open the ledger {}", path.display())))?;
+        Ok(Self {
+            reserve: Some(reserve),
+            ..ledger
+        })
     }
 
     async fn connect(path: &Path, owner: File) -> Result<Self> {
@@ -80,10 +100,14 @@ impl Ledger {
             .map_err(translate)?;
         migrate(&writer).await?;
         // Connected when first needed: from here on the log and its index exist, as a read-only connection requires.
+        let keeper = options.clone().busy_timeout(Duration::ZERO);
         let readers = pool(READERS).connect_lazy_with(options.read_only(true));
         let ledger = Self {
             writer,
             readers,
+            keeper: Some(pool(1).connect_lazy_with(keeper)),
+            unclean: AtomicBool::new(false),
+            reserve: None,
             owner: Some(owner),
         };
         // A crash may have left wiped credentials in the log.
@@ -98,6 +122,9 @@ impl Ledger {
         Ok(Self {
             readers: writer.clone(),
             writer,
+            keeper: None,
+            unclean: AtomicBool::new(false),
+            reserve: None,
             owner: None,
         })
     }
@@ -140,14 +167,47 @@ impl Ledger {
     }
 
     /// Moves the log into the database and empties it, so that what was wiped from the one is not kept by the other.
-    /// To be called after credentials were deleted. Not essential for that change, which is committed: when a reader
-    /// is in the way, the next checkpoint does it.
+    /// To be called after credentials were deleted. Not essential for that change, which is committed: when somebody is
+    /// in the way, [`Self::scrub_again`] does it later.
     pub(super) async fn scrub(&self) {
+        self.unclean.store(true, Ordering::Release);
+        self.scrub_again().await;
+    }
+
+    /// Empties the log if [`Self::scrub`] could not. It waits for nobody: neither for a reader, which may stay for long,
+    /// nor while it holds the writing connection. Returns whether the log is clean.
+    pub(super) async fn scrub_again(&self) -> bool {
+        let Some(keeper) = &self.keeper else { return true };
+        // Before the attempt: what is wiped meanwhile marks the log again.
+        if !self.unclean.swap(false, Ordering::AcqRel) {
+            return true;
+        }
         let done = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-            .execute(&self.writer)
+            .fetch_one(keeper)
             .await;
-        if let Err(error) = done {
-            tracing::debug!(%error, "the ledger's log could not be emptied");
+        // The first column is 1 when somebody was in the way.
+        let clean = match done {
+            Ok(row) => row.try_get::<i64, _>(0).is_ok_and(|busy| busy == 0),
+            Err(error) => {
+                tracing::debug!(%error, "the ledger's log could not be emptied");
+                false
+            }
+        };
+        if !clean {
+            self.unclean.store(true, Ordering::Release);
+        }
+        clean
+    }
+
+    /// Gives up the room that was kept for a full disk; returns whether there was some.
+    pub(super) fn make_room(&self) -> bool {
+        self.reserve.as_ref().is_some_and(Reserve::release)
+    }
+
+    /// Keeps room for a full disk again, where it was given up and there is some.
+    pub(super) fn keep_room(&self) {
+        if let Some(reserve) = &self.reserve {
+            reserve.keep();
         }
     }
 
@@ -174,6 +234,9 @@ impl Ledger {
     pub(super) async fn close(&self) {
         // Readers first: the last connection to go writes the log back and removes it.
         self.readers.close().await;
+        if let Some(keeper) = &self.keeper {
+            keeper.close().await;
+        }
         self.writer.close().await;
     }
 }
@@ -247,6 +310,15 @@ fn private_file(path: &Path) -> std::io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
+}
+
+/// Whether an error may be one of a disk without room: SQLite says so only where it writes, and speaks of input and output,
+/// or of a file that cannot be opened, where it makes its log.
+fn out_of_room(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::Unavailable | ErrorKind::Internal
+    )
 }
 
 fn unusable(path: &Path, error: std::io::Error) -> Error {

@@ -11,20 +11,28 @@ use crate::store::json::damaged;
 use crate::store::{Committed, ListChunk};
 use crate::task::{ListKind, ListTrouble, ListTroubles, TaskId, UnixMillis};
 
-const fn trouble_name(trouble: ListTrouble) -> &'static str {
+pub(super) const fn trouble_name(trouble: ListTrouble) -> &'static str {
     match trouble {
         ListTrouble::NotStored => "not_stored",
         ListTrouble::TooLarge => "too_large",
     }
 }
 
-fn trouble(row: &SqliteRow, column: &str) -> Result<Option<ListTrouble>> {
+const fn earlier_name(trouble: ListTrouble) -> &'static str {
+    match trouble {
+        ListTrouble::NotStored => "OMS.0304",
+        ListTrouble::TooLarge => "OMS.0305",
+    }
+}
+
+/// The trouble of a list in `column`. Ledgers of earlier versions have a code of the reference for the list of failed objects.
+pub(super) fn trouble(row: &SqliteRow, column: &str) -> Result<Option<ListTrouble>> {
     let Some(name) = get::<Option<&str>>(row, column)? else {
         return Ok(None);
     };
     [ListTrouble::NotStored, ListTrouble::TooLarge]
         .into_iter()
-        .find(|trouble| trouble_name(*trouble) == name)
+        .find(|trouble| trouble_name(*trouble) == name || earlier_name(*trouble) == name)
         .map(Some)
         .ok_or_else(|| damaged("trouble of a list"))
 }

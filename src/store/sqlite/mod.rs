@@ -7,15 +7,19 @@
 
 mod changes;
 mod commit;
+mod crashes;
 mod error;
 mod ledger;
 mod lists;
 mod orphans;
 mod passes;
+mod queue;
+mod reserve;
 mod rows;
 mod scope;
 mod taken;
 mod tasks;
+mod tidy;
 mod uploads;
 mod warnings;
 mod work;
@@ -32,10 +36,10 @@ use async_trait::async_trait;
 pub use self::ledger::Disk;
 use self::ledger::Ledger;
 use super::{
-    Change, ClaimedShard, ClaimedTask, Commit, Committed, Deleted, Ending, Failure, FoundScope, Holder,
-    ListChunk, NewTask, OpenUpload, Orphan, Orphans, ShardScope, Store, Sweep, TaskFilter,
+    Change, ClaimedShard, ClaimedTask, Commit, Committed, Control, Deleted, Ending, Failure, FoundScope, Holder,
+    ListChunk, NewTask, OpenUpload, Orphan, Orphans, Pending, ShardScope, Store, Sweep, TaskFilter, Tidied,
 };
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::secret::SealedCredentials;
 use crate::task::{
     BandwidthPolicy, FailedList, KeptWarning, Key, ListKind, PassInfo, PassKind, ProjectId, StartMode, State,
@@ -63,6 +67,12 @@ impl SqliteStore {
     /// `Internal` when SQLite fails.
     pub async fn in_memory() -> Result<Self> {
         Ledger::in_memory().await.map(Self)
+    }
+
+    /// Gives up the room that was kept for a full disk, where that may help. Stops and deletions are worth it: they are
+    /// what makes room.
+    fn makes_room(&self, error: &Error) -> bool {
+        matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::Unavailable) && self.0.make_room()
     }
 
     /// Changes what the disk below the ledger does; for tests.
@@ -105,7 +115,10 @@ impl Store for SqliteStore {
     }
 
     async fn stop(&self, project: &ProjectId, id: TaskId, now: UnixMillis) -> Result<Change<State>> {
-        changes::stop(&self.0, project, id, now).await
+        match changes::stop(&self.0, project, id, now).await {
+            Err(error) if self.makes_room(&error) => changes::stop(&self.0, project, id, now).await,
+            stopped => stopped,
+        }
     }
 
     async fn set_bandwidth(
@@ -124,7 +137,10 @@ impl Store for SqliteStore {
         keys: Option<SealedCredentials>,
         now: UnixMillis,
     ) -> Result<Change<Deleted>> {
-        changes::delete(&self.0, project, id, keys, now).await
+        match changes::delete(&self.0, project, id, keys.clone(), now).await {
+            Err(error) if self.makes_room(&error) => changes::delete(&self.0, project, id, keys, now).await,
+            deleted => deleted,
+        }
     }
 
     async fn failures(&self, id: TaskId, after: Option<&Key>, limit: i64) -> Result<Vec<Failure>> {
@@ -143,8 +159,12 @@ impl Store for SqliteStore {
         warnings::all(&self.0, id).await
     }
 
-    async fn pending(&self) -> Result<Vec<TaskId>> {
-        tasks::pending(&self.0).await
+    async fn pending(&self, after: Option<&ProjectId>) -> Result<Vec<Pending>> {
+        queue::pending(&self.0, after).await
+    }
+
+    async fn waiting(&self, project: &ProjectId) -> Result<i64> {
+        queue::waiting(&self.0, project).await
     }
 
     async fn recover(&self, _now: UnixMillis) -> Result<()> {
@@ -155,11 +175,27 @@ impl Store for SqliteStore {
         work::release(&self.0, id).await
     }
 
+    async fn pause(&self, id: TaskId) -> Result<()> {
+        work::pause(&self.0, id).await
+    }
+
+    async fn at_work(&self, id: TaskId, attempt: i64) -> Result<()> {
+        crashes::at_work(&self.0, id, attempt).await
+    }
+
+    async fn cut_short(&self, id: TaskId) -> Result<()> {
+        crashes::cut_short(&self.0, id).await
+    }
+
+    async fn at_rest(&self) -> Result<()> {
+        crashes::at_rest(&self.0).await
+    }
+
     async fn claim_task(&self, id: TaskId, now: UnixMillis) -> Result<Option<ClaimedTask>> {
         work::claim_task(&self.0, id, now).await
     }
 
-    async fn control(&self, id: TaskId) -> Result<Option<(State, BandwidthPolicy)>> {
+    async fn control(&self, id: TaskId) -> Result<Option<Control>> {
         tasks::control(&self.0, id).await
     }
 
@@ -292,6 +328,10 @@ impl Store for SqliteStore {
 
     async fn holder(&self, target_key: &Key, upload_id: &str) -> Result<Holder> {
         orphans::holder(&self.0, target_key, upload_id).await
+    }
+
+    async fn tidy(&self) -> Result<Tidied> {
+        tidy::tidy(&self.0).await
     }
 
     async fn ping(&self) -> Result<()> {

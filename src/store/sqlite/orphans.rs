@@ -160,7 +160,8 @@ pub(super) async fn wipe(ledger: &Ledger, task: TaskId) -> Result<()> {
 pub(super) async fn holder(ledger: &Ledger, key: &Key, upload_id: &str) -> Result<Holder> {
     // A key at the target ends with the source key; which prefix stands before it does not matter here.
     let row = sqlx::query(
-        "SELECT EXISTS (SELECT 1 FROM uploads WHERE upload_id = ?2) AS known, \
+        "SELECT EXISTS (SELECT 1 FROM uploads u JOIN tasks t ON t.id = u.task_id AND t.project <> '' \
+         WHERE u.upload_id = ?2) AS known, \
          EXISTS (SELECT 1 FROM uploads u JOIN tasks t ON t.id = u.task_id WHERE u.upload_id IS NULL \
          AND t.state IN ('running', 'pausing') AND substr(?1, -length(u.key)) = u.key) AS asked",
     )

@@ -197,7 +197,7 @@ pub(super) fn task(row: &SqliteRow) -> Result<Task> {
         ran_for: get(row, "ran_for")?,
         failed_list: FailedList {
             key: get(row, "failed_list_key")?,
-            error_code: get(row, "failed_list_error")?,
+            trouble: lists::trouble(row, "failed_list_error")?,
         },
         list_troubles: lists::troubles(row)?,
     })

@@ -5,10 +5,9 @@ use super::ledger::{Ledger, end, run};
 use super::rows::{self, get, select_tasks};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::json::{bandwidth_from_text, bandwidth_to_text, spec_to_text};
-use crate::store::{Failure, NewTask, TaskFilter};
+use crate::store::{Control, Failure, NewTask, TaskFilter};
 use crate::task::{
-    BandwidthPolicy, Counters, FailedList, Key, ListTroubles, ProjectId, StartMode, State, Survey, Task,
-    TaskId, UnixMillis,
+    Counters, FailedList, Key, ListTroubles, ProjectId, StartMode, State, Survey, Task, TaskId, UnixMillis,
 };
 
 pub(super) async fn create(ledger: &Ledger, new: NewTask, now: UnixMillis) -> Result<Task> {
@@ -130,9 +129,10 @@ pub(super) async fn failures(
     limit: i64,
 ) -> Result<Vec<Failure>> {
     // Two statements, because «all keys, if none is given» would keep SQLite from seeking to the key.
-    const FIRST: &str = "SELECT * FROM failures WHERE task_id = ?1 ORDER BY key LIMIT max(?2, 0)";
-    const BEHIND: &str =
-        "SELECT * FROM failures WHERE task_id = ?1 AND key > ?3 ORDER BY key LIMIT max(?2, 0)";
+    const FIRST: &str = "SELECT * FROM failures WHERE task_id = (SELECT id FROM tasks WHERE id = ?1 AND project <> '') \
+         ORDER BY key LIMIT max(?2, 0)";
+    const BEHIND: &str = "SELECT * FROM failures WHERE task_id = (SELECT id FROM tasks WHERE id = ?1 AND project <> '') \
+         AND key > ?3 ORDER BY key LIMIT max(?2, 0)";
     let statement = match after {
         None => sqlx::query(FIRST).bind(id.get()).bind(limit),
         Some(key) => sqlx::query(BEHIND)
@@ -149,25 +149,23 @@ pub(super) async fn failures(
         .collect()
 }
 
-pub(super) async fn pending(ledger: &Ledger) -> Result<Vec<TaskId>> {
-    // Written out as in the partial index, so that it serves.
-    sqlx::query("SELECT id FROM tasks WHERE state IN ('waiting', 'running') ORDER BY id")
-        .fetch_all(ledger.readers())
-        .await
-        .map_err(translate)?
-        .iter()
-        .map(rows::task_id)
-        .collect()
-}
-
-pub(super) async fn control(ledger: &Ledger, id: TaskId) -> Result<Option<(State, BandwidthPolicy)>> {
-    let row = sqlx::query("SELECT state, bandwidth FROM tasks WHERE id = ?1")
-        .bind(id.get())
-        .fetch_optional(ledger.readers())
-        .await
-        .map_err(translate)?;
-    row.map(|row| Ok((rows::state(&row)?, bandwidth_from_text(get(&row, "bandwidth")?)?)))
-        .transpose()
+pub(super) async fn control(ledger: &Ledger, id: TaskId) -> Result<Option<Control>> {
+    let row = sqlx::query(
+        "SELECT state, bandwidth, copied + skipped + gone + failed AS settled FROM tasks \
+         WHERE id = ?1 AND project <> ''",
+    )
+    .bind(id.get())
+    .fetch_optional(ledger.readers())
+    .await
+    .map_err(translate)?;
+    row.map(|row| {
+        Ok(Control {
+            state: rows::state(&row)?,
+            bandwidth: bandwidth_from_text(get(&row, "bandwidth")?)?,
+            settled: get(&row, "settled")?,
+        })
+    })
+    .transpose()
 }
 
 pub(super) async fn set_survey(ledger: &Ledger, id: TaskId, survey: Survey) -> Result<()> {
@@ -193,6 +191,6 @@ pub(super) async fn set_failed_list(
     .bind(id.get())
     .bind(attempt)
     .bind(list.key.as_deref())
-    .bind(list.error_code.as_deref());
+    .bind(list.trouble.map(super::lists::trouble_name));
     ledger.change(statement).await.map(drop)
 }

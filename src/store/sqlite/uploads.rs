@@ -77,7 +77,12 @@ pub(super) async fn put_hash(
     .bind(key.as_bytes())
     .bind(number)
     .bind(md5.to_vec());
-    ledger.change(statement).await.map(drop)
+    // A part is progress. Where no crash was counted, the statement finds no row and writes nothing.
+    let progress = sqlx::query("UPDATE tasks SET crashes = 0 WHERE id = ?1 AND crashes > 0").bind(id.get());
+    let mut tx = ledger.begin().await?;
+    run(&mut tx, statement).await?;
+    run(&mut tx, progress).await?;
+    end(tx).await
 }
 
 pub(super) async fn hashes(ledger: &Ledger, id: TaskId, key: &Key) -> Result<BTreeMap<u32, [u8; 16]>> {

@@ -3,6 +3,7 @@
 use sqlx::sqlite::SqliteRow;
 
 use super::changes::one_row;
+use super::crashes;
 use super::error::{misuse, translate};
 use super::ledger::{Ledger, Tx, end, run};
 use super::lists;
@@ -11,7 +12,7 @@ use super::rows::{self, get, select_tasks};
 use crate::error::{Error, Result};
 use crate::secret::SealedCredentials;
 use crate::store::{ClaimedTask, Ending};
-use crate::task::{Counters, Event, Reason, State, TaskId, UnixMillis};
+use crate::task::{Counters, Event, Reason, State, TaskId, UnixMillis, reasons};
 
 /// Up to when a run that ends is accounted.
 #[derive(Clone, Copy)]
@@ -33,7 +34,8 @@ pub(super) struct Head {
 pub(super) async fn head(tx: &mut Tx, id: TaskId) -> Result<Option<Head>> {
     let row = sqlx::query(
         "SELECT t.*, p.number AS pass_number, p.kind AS pass_kind, p.finished AS pass_finished, \
-         p.opened_at AS pass_opened_at FROM tasks t LEFT JOIN passes p ON p.task_id = t.id AND p.number = t.pass WHERE t.id = ?1",
+         p.opened_at AS pass_opened_at FROM tasks t LEFT JOIN passes p ON p.task_id = t.id AND p.number = t.pass \
+         WHERE t.id = ?1 AND t.project <> ''",
     )
     .bind(id.get())
     .fetch_optional(&mut **tx)
@@ -79,7 +81,7 @@ pub(super) async fn leave(
     };
     let update = sqlx::query(
         "UPDATE tasks SET state = ?3, reason_code = ?4, reason_message = ?5, speed = 0, running_since = NULL, \
-         ran_for = ran_for + coalesce(max(coalesce(?6, seen_at) - running_since, 0), 0) \
+         held = 0, crashes = 0, ran_for = ran_for + coalesce(max(coalesce(?6, seen_at) - running_since, 0), 0) \
          WHERE id = ?1 AND state = ?2",
     )
     .bind(id.get())
@@ -105,7 +107,7 @@ pub(super) async fn claim_task(ledger: &Ledger, id: TaskId, now: UnixMillis) -> 
     let update = sqlx::query(
         "UPDATE tasks SET state = ?3, attempt = attempt + 1, started_at = coalesce(started_at, ?4), \
          ran_for = ran_for + coalesce(max(seen_at - running_since, 0), 0), \
-         running_since = ?4, seen_at = ?4, speed = 0 WHERE id = ?1 AND state = ?2",
+         running_since = ?4, seen_at = ?4, speed = 0, held = 1 WHERE id = ?1 AND state = ?2",
     )
     .bind(id.get())
     .bind(head.state.name())
@@ -151,7 +153,7 @@ pub(super) async fn finish(
         Ending::Broken(reason) => (Event::Fail, Some(reason)),
         Ending::PassFinished => verdict(head.counters()?),
         Ending::PassFailed(reason) => match verdict(head.counters()?) {
-            (Event::Fail, Some(defect)) if defect.code == UNBALANCED => (Event::Fail, Some(defect)),
+            (Event::Fail, Some(defect)) if defect.code == reasons::SYSTEM_ERROR => (Event::Fail, Some(defect)),
             _ => (Event::Fail, Some(reason)),
         },
     };
@@ -169,9 +171,6 @@ pub(super) async fn finish(
     ledger.scrub().await;
     Ok(Some(new))
 }
-
-/// Code of a task whose counters do not balance.
-const UNBALANCED: &str = "TRF.0001";
 
 /// How a pass ends whose shards are all closed.
 fn verdict(counters: Counters) -> (Event, Option<Reason>) {
@@ -192,9 +191,12 @@ fn verdict(counters: Counters) -> (Event, Option<Reason>) {
             "counters do not balance: {listed} listed, but {copied} copied, {skipped} skipped, {gone} gone \
              and {failed} failed"
         );
-        reason(UNBALANCED, text)
+        reason(reasons::SYSTEM_ERROR, text)
     } else if failed > 0 {
-        reason("TRF.0004", format!("{failed} objects failed to be migrated"))
+        reason(
+            reasons::OBJECTS_FAILED,
+            format!("{failed} objects failed to be migrated"),
+        )
     } else {
         (Event::Succeed, None)
     }
@@ -236,9 +238,10 @@ pub(super) async fn recover(ledger: &Ledger) -> Result<()> {
         let states = (State::Pausing, paused);
         leave(&mut tx, rows::task_id(row)?, states, Until::LastSeen, None).await?;
     }
+    let ended = crashes::count_all(&mut tx).await?;
     orphans::recover(&mut tx).await?;
     end(tx).await?;
-    if !pausing.is_empty() {
+    if !pausing.is_empty() || ended > 0 {
         ledger.scrub().await;
     }
     Ok(())
@@ -250,6 +253,24 @@ pub(super) async fn release(ledger: &Ledger, id: TaskId) -> Result<()> {
         return Ok(());
     };
     let Ok(paused) = head.state.apply(Event::Drain) else {
+        return Ok(());
+    };
+    leave(&mut tx, id, (head.state, paused), Until::LastSeen, None).await?;
+    end(tx).await?;
+    ledger.scrub().await;
+    Ok(())
+}
+
+pub(super) async fn pause(ledger: &Ledger, id: TaskId) -> Result<()> {
+    let mut tx = ledger.begin().await?;
+    let Some(head) = head(&mut tx, id).await? else {
+        return Ok(());
+    };
+    let asked = match head.state {
+        State::Running => head.state.apply(Event::Stop),
+        state => Ok(state),
+    };
+    let Ok(paused) = asked.and_then(|asked| asked.apply(Event::Drain)) else {
         return Ok(());
     };
     leave(&mut tx, id, (head.state, paused), Until::LastSeen, None).await?;

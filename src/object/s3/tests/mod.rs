@@ -3,6 +3,7 @@
 
 mod encryption;
 mod failures;
+mod pace;
 mod plus;
 mod sandbox;
 mod scripted;
@@ -40,6 +41,8 @@ fn options(url: String, keys: (&str, &str)) -> S3Options {
         answer: Duration::from_millis(400),
         complete: Duration::from_millis(400),
         stall: Duration::from_millis(400),
+        drain: u32::MAX,
+        ..Timeouts::default()
     };
     options
 }

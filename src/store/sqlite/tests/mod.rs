@@ -2,6 +2,7 @@
 
 mod disk;
 mod older;
+mod log;
 
 use std::path::Path;
 

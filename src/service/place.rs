@@ -1,0 +1,48 @@
+//! Where a request wants to go, and whether it brings what that needs.
+
+use super::PlaceRequest;
+use crate::error::{Error, Result, Rule};
+use crate::object::cdn::Authentication;
+use crate::object::clouds::{Catalogue, Side};
+use crate::secret::Credentials;
+use crate::task::spec::{Addressing, Cdn, Cloud, Endpoint, EndpointOrigin, Place};
+
+/// The bucket of a request, with its endpoint from the catalogue where the request gives none.
+pub(super) fn place(catalogue: &Catalogue, request: PlaceRequest, side: Side) -> Result<Place> {
+    let endpoint = match request.cloud {
+        // Every address of a list says for itself where it is.
+        Cloud::UrlSource => Endpoint {
+            url: String::new(),
+            addressing: Addressing::Path,
+            origin: EndpointOrigin::Catalogue,
+        },
+        cloud => {
+            let endpoint = request.endpoint.as_deref();
+            catalogue.resolve(side, cloud, &request.region, endpoint)?
+        }
+    };
+    let PlaceRequest {
+        cloud,
+        region,
+        bucket,
+        endpoint: _,
+        app_id,
+    } = request;
+    Ok(Place {
+        cloud,
+        region,
+        bucket,
+        endpoint,
+        app_id,
+    })
+}
+
+/// Whether the CDN's key is there, where its authentication needs one.
+pub(super) fn check_cdn_key(cdn: Option<&Cdn>, credentials: &Credentials) -> Result<()> {
+    let kind = cdn.and_then(|cdn| Authentication::from_name(&cdn.authentication_type));
+    if kind.is_some_and(Authentication::wants_key) && credentials.cdn_key.is_none() {
+        let text = "the CDN's authentication key is required for this authentication_type";
+        return Err(Error::invalid(text).with_rule(Rule::CdnKey));
+    }
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! Room that is kept beside the ledger for a full disk: a file that is removed when there is no room for anything else.
+//!
+//! SQLite needs room for its log even to read, and to delete. Without a reserve a process could not start on a full disk,
+//! and so nobody could delete the tasks that fill it.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Bytes that are kept: enough for the log of some hundred changes.
+const BYTES: usize = 1 << 20;
+/// Once it was released, so many chances to keep room again go by: what was just made is needed.
+const CHANCES: u32 = 60;
+
+/// The file.
+#[derive(Debug)]
+pub(super) struct Reserve {
+    path: PathBuf,
+    /// Chances that are still to go by.
+    skip: AtomicU32,
+}
+
+impl Reserve {
+    /// That of the ledger at `path`.
+    pub(super) fn beside(path: &Path) -> Self {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".reserve");
+        Self {
+            path: PathBuf::from(name),
+            skip: AtomicU32::new(0),
+        }
+    }
+
+    /// Removes it; returns whether that has made room.
+    pub(super) fn release(&self) -> bool {
+        self.skip.store(CHANCES, Ordering::Relaxed);
+        let had = fs::metadata(&self.path).is_ok_and(|file| file.len() > 0);
+        had && fs::remove_file(&self.path).is_ok()
+    }
+
+    /// Makes it where it is not there and there is room for twice as much. It is no error when that does not work: the next
+    /// time it may.
+    pub(super) fn keep(&self) {
+        let skip = self.skip.load(Ordering::Relaxed);
+        self.skip.store(skip.saturating_sub(1), Ordering::Relaxed);
+        if skip > 0 || self.path.exists() {
+            return;
+        }
+        if let Err(error) = self.make() {
+            tracing::debug!(%error, "no room can be kept for a full disk");
+            // What was written of it takes room that others need.
+            fs::remove_file(&self.path).unwrap_or_default();
+            self.skip.store(CHANCES, Ordering::Relaxed);
+        }
+    }
+
+    fn make(&self) -> std::io::Result<()> {
+        let mut file = File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&self.path)?;
+        // Written rather than left out: a hole keeps no room. Twice, so that the last room is not taken for it.
+        file.write_all(&vec![0x5a; 2 * BYTES])?;
+        file.set_len(BYTES as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_takes_room_until_it_is_released() {
+        let folder = tempfile::tempdir().unwrap();
+        let reserve = Reserve::beside(&folder.path().join("oms.db"));
+        assert!(!reserve.release());
+        reserve.keep();
+        reserve.keep();
+        let file = folder.path().join("oms.db.reserve");
+        assert_eq!(fs::metadata(&file).unwrap().len(), BYTES as u64);
+        assert!(reserve.release() && !file.exists());
+        assert!(!reserve.release());
+        // What was made is left to others for a while.
+        for _ in 0..CHANCES {
+            reserve.keep();
+            assert!(!file.exists());
+        }
+        reserve.keep();
+        assert!(file.exists());
+    }
+}

@@ -1,0 +1,234 @@
+//! Takes tasks that want a worker, as far as there are slots, and follows up on what became of them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio::sync::Notify;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::slots::{self, Running};
+use super::{Left, Parts, Seen, housekeeping, sweep, take_up};
+use crate::dispatch::Message;
+use crate::task::{ProjectId, State, TaskId};
+
+/// How often the ledger is asked for tasks that nobody told us of.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+/// How often stops are looked after that the ledger does not know yet.
+const STOPS_EVERY: Duration = Duration::from_secs(1);
+/// How long a stop is left to whoever asked for it, before the worker writes it in its place.
+const GRACE: Duration = Duration::from_secs(2);
+/// Most messages that are read at once, before tasks are taken.
+const MESSAGES: usize = 1024;
+
+/// Runs until `shutdown`, then lets running tasks commit; they stay running in the ledger and go on at the next start.
+pub async fn run(parts: Arc<Parts>, shutdown: CancellationToken) {
+    let left_open = Arc::new(Notify::new());
+    let mut beside = JoinSet::new();
+    beside.spawn(sweep::run(
+        Arc::clone(&parts),
+        Arc::clone(&left_open),
+        shutdown.clone(),
+    ));
+    beside.spawn(housekeeping::run(Arc::clone(&parts), shutdown.clone()));
+    let mut desk = Desk {
+        parts: Arc::clone(&parts),
+        shutdown: shutdown.clone(),
+        left_open,
+        running: JoinSet::new(),
+        ids: HashMap::new(),
+        at_work: HashMap::new(),
+        last: None,
+    };
+    let mut sweep = interval(SWEEP_EVERY);
+    sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut stops = interval(STOPS_EVERY);
+    stops.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let more = tokio::select! {
+            () = shutdown.cancelled() => break,
+            Some(ended) = desk.running.join_next_with_id(), if !desk.running.is_empty() => desk.ended(ended).await,
+            message = parts.dispatch.next() => match message {
+                None => break,
+                Some(message) => desk.heard(message).await,
+            },
+            _ = stops.tick() => desk.look_after_stops().await,
+            _ = sweep.tick() => true,
+        };
+        if more {
+            desk.take_more().await;
+        }
+    }
+    desk.leave().await;
+    while beside.join_next().await.is_some() {}
+}
+
+struct Desk {
+    parts: Arc<Parts>,
+    shutdown: CancellationToken,
+    left_open: Arc<Notify>,
+    running: JoinSet<Left>,
+    ids: HashMap<Id, TaskId>,
+    at_work: HashMap<TaskId, (ProjectId, Seen)>,
+    /// The project that was served last.
+    last: Option<ProjectId>,
+}
+
+impl Desk {
+    /// Follows up on a task that is worked on no more; returns whether to take others.
+    async fn ended(&mut self, ended: Result<(Id, Left), JoinError>) -> bool {
+        let (id, left) = ended.unwrap_or_else(|panic| {
+            tracing::error!(error = %panic, "a task ended by a defect; it will be taken up again");
+            (panic.id(), Left::Defect)
+        });
+        if let Some(task) = self.ids.remove(&id) {
+            self.at_work.remove(&task);
+            self.parts.dispatch.stops().ended(task);
+            if left == Left::Defect
+                && let Err(error) = self.parts.store.cut_short(task).await
+            {
+                tracing::error!(task.id = %task, %error, "the defect cannot be counted");
+            }
+            // It may have ended by a defect, or without the ledger, while a stop was on its way.
+            self.release(task).await;
+            self.look_after_stop(task).await;
+        }
+        // What could not be written down would fail again at once; the sweep takes it up a moment later.
+        left == Left::Said
+    }
+
+    /// Follows a message, and all others that are there by now; returns whether to take tasks.
+    async fn heard(&mut self, first: Message) -> bool {
+        let mut more = false;
+        let mut next = Some(first);
+        let mut heard = 0;
+        while let Some(message) = next {
+            match message {
+                // Whose turn it is is decided over all tasks that wait.
+                Message::Work(_) => more = true,
+                Message::Look(task) => match self.at_work.get(&task) {
+                    Some((_, seen)) => seen.look.notify_one(),
+                    // A running task that nobody has taken up since this process began.
+                    None => {
+                        self.release(task).await;
+                        more |= self.look_after_stop(task).await;
+                    }
+                },
+                Message::Sweep => self.left_open.notify_one(),
+            }
+            heard += 1;
+            next = if heard < MESSAGES {
+                self.parts.dispatch.next().now_or_never().flatten()
+            } else {
+                None
+            };
+        }
+        more
+    }
+
+    /// Lets a stop take effect on a task that nobody works on.
+    async fn release(&self, id: TaskId) {
+        if let Err(error) = self.parts.store.release(id).await {
+            tracing::error!(task.id = %id, %error, "the task cannot be released");
+        }
+    }
+
+    /// Looks after all stops of tasks that nobody works on; returns whether to take tasks.
+    async fn look_after_stops(&self) -> bool {
+        let mut more = false;
+        for task in self.parts.dispatch.stops().all_asked() {
+            if !self.at_work.contains_key(&task) {
+                more |= self.look_after_stop(task).await;
+            }
+        }
+        more
+    }
+
+    /// Forgets the stop of a task that nobody works on once the ledger knows of it, and writes it if nobody else does.
+    /// Returns whether it is forgotten.
+    async fn look_after_stop(&self, task: TaskId) -> bool {
+        let stops = self.parts.dispatch.stops();
+        let Some(asked) = stops.asked(task) else {
+            stops.forget(task);
+            return false;
+        };
+        let known = match self.parts.store.control(task).await {
+            Ok(Some(control)) => match control.state {
+                State::Running if asked.elapsed() < GRACE => return false,
+                State::Running | State::Pausing => self.parts.store.pause(task).await,
+                State::Waiting | State::Paused | State::Failed | State::Succeeded => Ok(()),
+            },
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        match known {
+            Ok(()) => {
+                stops.forget(task);
+                true
+            }
+            Err(error) => {
+                tracing::warn!(task.id = %task, %error, "the task has stopped, but the ledger cannot be told");
+                false
+            }
+        }
+    }
+
+    /// Takes as many tasks as there are slots for, in the order of [`slots::choose`].
+    async fn take_more(&mut self) {
+        let slots = self.parts.parallel_tasks;
+        if self.at_work.len() >= slots::most(slots) {
+            return;
+        }
+        let mut pending = match self.parts.store.pending(self.last.as_ref()).await {
+            Ok(pending) => pending,
+            Err(error) => {
+                tracing::error!(%error, "the ledger cannot be asked for pending tasks");
+                return;
+            }
+        };
+        let stops = self.parts.dispatch.stops();
+        pending.retain(|task| !self.at_work.contains_key(&task.id) && stops.asked(task.id).is_none());
+        let projects: HashMap<TaskId, ProjectId> = pending
+            .iter()
+            .map(|task| (task.id, task.project.clone()))
+            .collect();
+        let running: Vec<Running> = self
+            .at_work
+            .values()
+            .map(|(project, seen)| Running {
+                project: project.clone(),
+                stalled: seen.stalled.load(Ordering::Relaxed),
+            })
+            .collect();
+        for task in slots::choose(slots, &running, pending, self.last.as_ref()) {
+            let Some(project) = projects.get(&task) else {
+                continue;
+            };
+            let seen = Seen::default();
+            self.last = Some(project.clone());
+            self.at_work.insert(task, (project.clone(), seen.clone()));
+            let one = take_up(Arc::clone(&self.parts), task, seen, self.shutdown.child_token());
+            self.ids.insert(self.running.spawn(one).id(), task);
+        }
+    }
+
+    /// Lets what runs commit, and says in the ledger that it was not cut short.
+    async fn leave(mut self) {
+        while let Some(ended) = self.running.join_next_with_id().await {
+            self.ended(ended).await;
+        }
+        let store = &self.parts.store;
+        for task in self.parts.dispatch.stops().all_asked() {
+            if let Err(error) = store.pause(task).await {
+                tracing::error!(task.id = %task, %error, "the task has stopped, but the ledger cannot be told; it goes on");
+            }
+        }
+        if let Err(error) = store.at_rest().await {
+            tracing::warn!(%error, "the ledger cannot be told that the process ends in order");
+        }
+    }
+}

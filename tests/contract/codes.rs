@@ -1,0 +1,165 @@
+//! One table has every code: the source makes no other, and each of the table is made.
+
+use std::collections::BTreeSet;
+
+use oms::api::codes;
+
+use super::document;
+use super::layers::{code, sources};
+
+/// The files that hold the two parts of the table.
+const TABLES: [&str; 2] = ["api/codes.rs", "task/reasons.rs"];
+/// Reads what ledgers of earlier versions hold.
+const OLD_LEDGERS: &str = "store/sqlite/lists.rs";
+
+/// Every `OMS.0000` and `TRF.0000` in a text.
+fn mentioned(text: &str) -> BTreeSet<&str> {
+    let places = ["OMS.", "TRF."]
+        .into_iter()
+        .flat_map(|prefix| text.match_indices(prefix));
+    places
+        .filter_map(|(at, _)| text.get(at..at + 8))
+        .filter(|code| code[4..].bytes().all(|b| b.is_ascii_digit()))
+        .collect()
+}
+
+/// The code of a file without comments and without its unit tests.
+fn productive(text: &str) -> String {
+    let end = ["mod tests {", "pub(crate) mod testing {"]
+        .into_iter()
+        .filter_map(|module| text.find(&format!("#[cfg(test)]\n{module}")))
+        .min();
+    code(&text[..end.unwrap_or(text.len())])
+}
+
+/// Path, productive code and whole text of everything that is not only a test.
+fn files() -> Vec<(String, String, String)> {
+    sources()
+        .into_iter()
+        .filter(|source| !source.is_test() && !source.path.iter().any(|part| part == "conformance"))
+        .map(|source| {
+            let path = source.path.to_str().unwrap().to_owned();
+            (path, productive(&source.text), source.text)
+        })
+        .collect()
+}
+
+#[test]
+fn no_code_is_spelled_out_beside_the_table() {
+    let known: BTreeSet<&str> = codes::all().map(|entry| entry.code).collect();
+    for (path, code, text) in files() {
+        let unknown: Vec<_> = mentioned(&text)
+            .into_iter()
+            .filter(|code| !known.contains(code))
+            .collect();
+        assert!(
+            unknown.is_empty(),
+            "{path}: {unknown:?} are missing in the tables {TABLES:?}"
+        );
+        if TABLES
+            .iter()
+            .chain([&OLD_LEDGERS])
+            .any(|table| path.ends_with(table))
+        {
+            continue;
+        }
+        let spelled: Vec<_> = mentioned(&code)
+            .into_iter()
+            .filter(|found| code.contains(&format!("\"{found}\"")))
+            .collect();
+        assert!(
+            spelled.is_empty(),
+            "{path}: take the constants of {TABLES:?} instead of {spelled:?}"
+        );
+    }
+}
+
+#[test]
+fn every_code_of_the_table_is_made_somewhere() {
+    let files = files();
+    for table in TABLES {
+        let (_, text, _) = files.iter().find(|(path, _, _)| path.ends_with(table)).unwrap();
+        let names: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.trim().split_once(" = \"")?.0.into())
+            .filter(|name| name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'))
+            .collect();
+        assert!(names.len() >= 20, "{names:?}");
+        let room = table.split(['/', '.']).nth(1).unwrap();
+        for name in names {
+            let rule = format!("=> {name},");
+            let elsewhere = format!("{room}::{name}");
+            let made = files.iter().any(|(path, code, _)| {
+                let own = path.ends_with(table);
+                if own {
+                    code.contains(&rule)
+                } else {
+                    names_word(code, &elsewhere)
+                }
+            });
+            assert!(made, "{table}: nothing makes {name}");
+        }
+    }
+}
+
+/// Whether `word` stands in the code, and not as the beginning of a longer one.
+fn names_word(code: &str, word: &str) -> bool {
+    code.match_indices(word).any(|(at, _)| {
+        let next = code[at + word.len()..].chars().next();
+        !next.is_some_and(|next| next.is_alphanumeric() || next == '_')
+    })
+}
+
+/// A rule has a code, so that a rule that nothing names would hide a code that nothing makes.
+#[test]
+fn every_rule_is_broken_somewhere() {
+    let files = files();
+    let (_, text, _) = files
+        .iter()
+        .find(|(path, _, _)| path.ends_with("src/error.rs"))
+        .unwrap();
+    let body = text
+        .split("pub enum Rule {")
+        .nth(1)
+        .unwrap()
+        .split('}')
+        .next()
+        .unwrap();
+    let names: Vec<&str> = body
+        .lines()
+        .map(|line| line.trim().trim_end_matches(','))
+        .filter(|n| !n.is_empty())
+        .collect();
+    assert!(names.len() > 10, "{names:?}");
+    for name in names {
+        let word = format!("Rule::{name}");
+        let broken = files
+            .iter()
+            .any(|(path, code, _)| !path.ends_with("api/codes.rs") && names_word(code, &word));
+        assert!(broken, "nothing breaks {word}");
+    }
+}
+
+#[test]
+fn the_document_has_the_catalogue_for_programs_and_for_people() {
+    let document = document();
+    let tags = document["tags"].as_array().unwrap();
+    let tag = tags.iter().find(|tag| tag["name"] == "codes").unwrap();
+    let text = tag["description"].as_str().unwrap();
+    let listed = document["x-oms-codes"].as_array().unwrap();
+    assert_eq!(listed.len(), codes::all().count());
+    for (entry, listed) in codes::all().zip(listed) {
+        assert_eq!(listed["code"], entry.code);
+        assert_eq!(listed["meaning"], entry.meaning);
+        assert_eq!(listed["action"], entry.action);
+        assert!(text.contains(&format!("| {} |", entry.code)), "{}", entry.code);
+    }
+    // What operations answer is in the catalogue.
+    let known: BTreeSet<&str> = codes::all().map(|entry| entry.code).collect();
+    let all = document.to_string();
+    let unknown: Vec<_> = mentioned(&all)
+        .into_iter()
+        .filter(|code| !known.contains(code))
+        .collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+}

@@ -150,7 +150,9 @@ impl From<Error> for ApiError {
         let own = error.code().filter(|code| code.starts_with("OMS."));
         let message = match status {
             // One that names a rule says what the caller may know of it.
-            StatusCode::SERVICE_UNAVAILABLE if error.rule().is_some() => Cow::Owned(error.message().to_owned()),
+            StatusCode::SERVICE_UNAVAILABLE if error.rule().is_some() => {
+                Cow::Owned(error.message().to_owned())
+            }
             StatusCode::SERVICE_UNAVAILABLE => {
                 "the service is not available at the moment; try again later".into()
             }

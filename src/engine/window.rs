@@ -414,7 +414,7 @@ mod tests {
     fn a_commit_holds_a_bounded_number_of_failures() {
         let mut window = Window::new(PassKind::Full, None);
         let numbers: Vec<u64> = (0..2_500)
-            .map(|n| window.push_at(Key::from(format!("{n:05}").as_str()), None, 1, 0))
+            .map(|n| window.push_at(Key::from(format!("{n:05}").as_str()), None, 1, Counted::default()))
             .collect();
         // All but the first, which keeps the others waiting.
         for number in numbers.iter().skip(1) {

@@ -31,9 +31,7 @@ use crate::error::Result;
 use crate::object::Connect;
 use crate::secret::Sealer;
 use crate::store::{ClaimedTask, Ending, ShardScope, Store};
-use crate::task::{
-    BandwidthPolicy, Clock, PassInfo, PassKind, Reason, StartMode, State, TaskId, reasons,
-};
+use crate::task::{BandwidthPolicy, Clock, PassInfo, PassKind, Reason, StartMode, State, TaskId, reasons};
 
 /// How long the probes may go on after a stop, to remove what they wrote.
 const PROBE_GRACE: Duration = Duration::from_secs(1);

@@ -36,8 +36,9 @@ use async_trait::async_trait;
 pub use self::ledger::Disk;
 use self::ledger::Ledger;
 use super::{
-    Change, ClaimedShard, ClaimedTask, Commit, Committed, Control, Deleted, Ending, Failure, FoundScope, Holder,
-    ListChunk, NewTask, OpenUpload, Orphan, Orphans, Pending, ShardScope, Store, Sweep, TaskFilter, Tidied,
+    Change, ClaimedShard, ClaimedTask, Commit, Committed, Control, Deleted, Ending, Failure, FoundScope,
+    Holder, ListChunk, NewTask, OpenUpload, Orphan, Orphans, Pending, ShardScope, Store, Sweep, TaskFilter,
+    Tidied,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::SealedCredentials;

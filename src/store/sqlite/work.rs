@@ -153,7 +153,9 @@ pub(super) async fn finish(
         Ending::Broken(reason) => (Event::Fail, Some(reason)),
         Ending::PassFinished => verdict(head.counters()?),
         Ending::PassFailed(reason) => match verdict(head.counters()?) {
-            (Event::Fail, Some(defect)) if defect.code == reasons::SYSTEM_ERROR => (Event::Fail, Some(defect)),
+            (Event::Fail, Some(defect)) if defect.code == reasons::SYSTEM_ERROR => {
+                (Event::Fail, Some(defect))
+            }
             _ => (Event::Fail, Some(reason)),
         },
     };

@@ -14,6 +14,12 @@ CREATE TABLE warnings (
 -- Objects among the failed ones that the task names and the source does not have.
 ALTER TABLE tasks ADD COLUMN not_found INTEGER NOT NULL DEFAULT 0 CHECK (not_found >= 0);
 ALTER TABLE shards ADD COLUMN not_found INTEGER NOT NULL DEFAULT 0;
+UPDATE tasks SET not_found =
+    (SELECT count(*) FROM failures f WHERE f.task_id = tasks.id AND f.code = 'NoSuchKey');
+UPDATE shards SET not_found =
+    (SELECT count(*) FROM failures f
+     WHERE f.task_id = shards.task_id AND f.shard = shards.number AND f.code = 'NoSuchKey')
+    WHERE pass = (SELECT pass FROM tasks WHERE id = shards.task_id);
 -- Bytes at the target, or on their way, of objects that are not counted yet.
 ALTER TABLE tasks ADD COLUMN bytes_in_flight INTEGER NOT NULL DEFAULT 0 CHECK (bytes_in_flight >= 0);
 ALTER TABLE shards ADD COLUMN bytes_in_flight INTEGER NOT NULL DEFAULT 0;

@@ -1,8 +1,8 @@
 //! The conformance suite on SQLite, and what is SQLite's own: the file, its owner, its log.
 
 mod disk;
-mod older;
 mod log;
+mod older;
 
 use std::path::Path;
 

@@ -30,6 +30,8 @@
 //! * A worker that was overtaken writes nothing: each commit carries the attempt of its claim.
 //! * A checkpoint is a key before which everything is settled, in the order in which the store lists.
 //! * "Could not be read" is never "is not there".
+//! * Every exchange with a store has limits ([`object::s3::Timeouts`] has the numbers), slots go round between projects
+//!   ([`worker`]), streams between tasks ([`engine::share`]): a store that is slow on purpose costs its own task alone.
 //! * Time, randomness and cancellation are arguments where a decision depends on them.
 //!
 //! # From the call to the copied object

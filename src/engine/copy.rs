@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use super::cut::{Cut, cut, longest_whole, parts_may_help};
 use super::guard::{Guard, Sent};
+use super::hash::hash_first;
 use super::hooks::Point;
 use super::item::{Item, takes_untold, untold};
 use super::metadata::describe;
@@ -20,7 +21,7 @@ use super::retry::{self, At as _, Attempt, Trouble};
 use super::stored::{acknowledged, encrypted, holds_bytes, read_back};
 use super::stream::{Hashing, metered};
 use super::{Context, Halt, Route, feed, guard, missing, multipart, sequential};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, counted};
 use crate::object::clouds::Side;
 use crate::object::{CopySource, ETag, Entry, Portion, untold_length};
 use crate::task::Key;
@@ -184,18 +185,26 @@ async fn stream_once(
     sent: &Sent,
 ) -> Attempt<Copied> {
     let _permit = ctx.streams.enter().await.at_source()?;
-    let object = ctx
-        .source
-        .get(&entry.key, Portion::Whole, entry.etag.as_ref())
-        .await
-        .at_source()?;
-    check_length(ctx, entry.size, entry.etag.as_ref(), object.length).at_source()?;
+    let open = async || {
+        let read = ctx.source.get(&entry.key, Portion::Whole, entry.etag.as_ref());
+        let object = read.await.at_source()?;
+        check_length(ctx, entry.size, entry.etag.as_ref(), object.length).at_source()?;
+        Ok(object)
+    };
+    let mut object = open().await?;
     ctx.hooks.reach(Point::ObjectOpened).await;
 
     let source_md5 = object.info.md5();
     let md5 = source_md5.filter(|_| tag == SourceTag::Md5);
+    let mut announced = md5;
     if md5.is_none() {
         gate(ctx, Proof::Checksum).at_source()?;
+        if ctx.target.demands_md5() {
+            // One read at a time.
+            drop(object);
+            announced = hash_first(ctx, entry, Portion::Whole, entry.size).await?;
+            object = open().await?;
+        }
     }
     let (new, left_out) = describe(ctx, &entry.key, object.info, refusals).await?;
     let hashing = if md5.is_some() {
@@ -217,7 +226,7 @@ async fn stream_once(
     let condition = ctx.guard.condition();
     let answer = ctx
         .target
-        .put(&key, &new, entry.size, md5, &condition, body)
+        .put(&key, &new, entry.size, announced, &condition, body)
         .await;
     let written = match refusals.heard(&new, answer) {
         Ok(written) => written,
@@ -336,7 +345,8 @@ pub(super) fn check_length(
     if got == listed {
         return Ok(());
     }
-    let text = format!("the object has {got} bytes, the listing said {listed}");
+    let has = counted(got, "byte", "bytes");
+    let text = format!("the object has {has}, the listing said {listed}");
     // Under the listed tag it is the same version, so one of the two lengths is wrong; without one it may have changed.
     let kind = if etag.is_some() {
         ErrorKind::Integrity

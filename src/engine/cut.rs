@@ -58,7 +58,7 @@ mod tests {
     use super::*;
     use crate::error::Error;
     use crate::object::ETag;
-    use crate::task::{Key, UnixMillis};
+    use crate::task::Key;
 
     const MD5: &str = "0cc175b9c0f1b6a831c399e269772661";
 
@@ -83,7 +83,7 @@ mod tests {
                 key: Key::from("k"),
                 size,
                 etag: etag.map(ETag::new),
-                last_modified: UnixMillis(0),
+                last_modified: None,
             };
             assert_eq!(cut(10, &entry, tag, longest), wanted, "{size} {etag:?} {tag:?}");
         }

@@ -4,7 +4,6 @@
 //! moment they do not, the target is asked for each key of a page instead. "Could not be read" is never "is not there":
 //! it fails the object, or ends the pass.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -15,13 +14,14 @@ use super::hooks::Point;
 use super::item::Item;
 use super::list::Pages;
 use super::matcher::Matcher;
+use super::names::{self, Kinds, NameKind};
 use super::order::{OrderWatch, Step};
 use super::plan::{Decision, Existing, RefuseReason, SkipReason, decide};
 use super::retry::{self, At as _, Attempt, Pace, Trouble};
 use super::{Context, Halt};
 use super::{listfile, listscan, missing};
 use crate::error::{ErrorKind, Result};
-use crate::object::{ListFrom, ObjectInfo, SharedStore};
+use crate::object::{ListFrom, Listed, ObjectInfo, SharedStore, Told};
 use crate::store::{ClaimedShard, ShardScope};
 use crate::task::spec::Scope;
 use crate::task::{Key, PassKind};
@@ -115,12 +115,7 @@ async fn feed_prefix(
     let mut target = Matcher::new(ctx, prefix, after.as_ref());
     let mut watch = OrderWatch::default();
     let mut order = Resumable::Yes;
-    let mut before: HashSet<Key> = HashSet::new();
     while let Some(mut entries) = pages.next().await.at_source()? {
-        // A page that begins too early repeats keys of the one before, which are counted already.
-        let keys = entries.iter().map(|entry| entry.key.clone()).collect();
-        let before = std::mem::replace(&mut before, keys);
-        entries.retain(|entry| !before.contains(&entry.key));
         entries.retain(|entry| match watch.next(entry.key.as_bytes()) {
             Step::Ascends => true,
             Step::Repeats => false,
@@ -129,16 +124,26 @@ async fn feed_prefix(
                 true
             }
         });
+        let refused = names::not_kept(ctx, entries.iter().map(|entry| &entry.key)).await?;
         let existing = target.find(ctx, &entries, &watch).await?;
-        let planned = entries
-            .into_iter()
-            .zip(existing)
-            .map(|(entry, existing)| Candidate {
-                key: entry.key.clone(),
+        let mut unclear = look_up_unclear(ctx, &entries).await?.into_iter();
+        let planned = entries.into_iter().zip(existing).map(|(listed, existing)| {
+            let key = listed.key.clone();
+            let step = match listed.told {
+                Told::KeyTooLong { .. } => Found::Refused(RefuseReason::KeyTooLong),
+                Told::Nothing => unclear.next().unwrap_or(Found::Missing),
+                Told::Object { .. } => match listed.entry() {
+                    Some(entry) => plan(ctx, Item::Measured(entry), existing, refused),
+                    None => Found::Missing,
+                },
+            };
+            Candidate {
+                key,
                 counted: Counted::default(),
                 position: None,
-                step: plan(ctx, Item::Measured(entry), existing),
-            });
+                step,
+            }
+        });
         let batch = Batch {
             candidates: planned.collect(),
             order,
@@ -149,6 +154,17 @@ async fn feed_prefix(
         }
     }
     Ok(())
+}
+
+/// What can be found out about the objects that a listing only names, in its order.
+async fn look_up_unclear(ctx: &Context, entries: &[Listed]) -> std::result::Result<Vec<Found>, Halt> {
+    let named = entries.iter().filter(|entry| entry.told == Told::Nothing);
+    let wanted: Vec<Wanted> = named.map(|entry| Wanted::new(entry.key.clone(), Counted::default())).collect();
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found = look_up(ctx, wanted).await?;
+    Ok(found.into_iter().map(|candidate| candidate.step).collect())
 }
 
 async fn feed_keys(ctx: &Context, after: Option<&Key>, sender: &Sender) -> std::result::Result<(), Halt> {
@@ -235,10 +251,11 @@ impl Wanted {
 }
 
 /// Asks both sides for each key, several at a time, in order.
-pub(super) async fn look_up(ctx: &Context, keys: Vec<Wanted>) -> Attempt<Vec<Candidate>> {
+pub(super) async fn look_up(ctx: &Context, keys: Vec<Wanted>) -> std::result::Result<Vec<Candidate>, Halt> {
     let listed = ctx.task.spec.scope.list_file().is_some();
     let prefix = ctx.task.spec.target_prefix.as_bytes().len();
-    stream::iter(keys)
+    let refused = names::not_kept(ctx, keys.iter().map(|wanted| &wanted.key)).await?;
+    let found: Attempt<Vec<Candidate>> = stream::iter(keys)
         .map(|wanted| async move {
             let Wanted {
                 key,
@@ -258,7 +275,7 @@ pub(super) async fn look_up(ctx: &Context, keys: Vec<Wanted>) -> Attempt<Vec<Can
                 Ok(None) => Found::Missing,
                 Ok(Some(item)) => {
                     let existing = existing_at_target(ctx, &key).await;
-                    plan(ctx, item, existing)
+                    plan(ctx, item, existing, refused)
                 }
                 Err(trouble) => Found::Unknown(trouble),
             };
@@ -274,10 +291,11 @@ pub(super) async fn look_up(ctx: &Context, keys: Vec<Wanted>) -> Attempt<Vec<Can
         })
         .buffered(HEADS_AT_ONCE)
         .try_collect()
-        .await
+        .await;
+    Ok(found?)
 }
 
-fn plan(ctx: &Context, item: Item, existing: Attempt<Option<Existing>>) -> Found {
+fn plan(ctx: &Context, item: Item, existing: Attempt<Option<Existing>>, refused: Kinds) -> Found {
     match existing {
         Ok(existing) => {
             let decision = match decide(&item, existing.as_ref(), &ctx.task.spec) {
@@ -289,10 +307,24 @@ fn plan(ctx: &Context, item: Item, existing: Attempt<Option<Existing>>) -> Found
                 }
                 decision => decision,
             };
+            let decision = match name_not_kept(ctx, item.key(), refused) {
+                // What the target has under such a name may be another object.
+                Some(kind) if decision != Decision::Skip(SkipReason::Older) => {
+                    Decision::Refuse(RefuseReason::NameNotKept(kind))
+                }
+                _ => decision,
+            };
             Found::Planned(item, decision)
         }
         Err(trouble) => Found::Unknown(trouble),
     }
+}
+
+fn name_not_kept(ctx: &Context, key: &Key, refused: Kinds) -> Option<NameKind> {
+    if refused == Kinds::default() {
+        return None;
+    }
+    Kinds::of(ctx.task.spec.target_prefix.as_bytes(), key.as_bytes()).first_in(refused)
 }
 
 fn same_tag(item: &Item, existing: Option<&Existing>) -> bool {

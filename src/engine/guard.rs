@@ -53,18 +53,17 @@ pub async fn find(store: &SharedStore, pace: Pace, task: TaskId, spec: &TaskSpec
     }
     let key = Key::from(format!("oms/probe/{task}/c").as_str());
     let found = twice(store, pace, &key).await;
-    let removed = probe::again(pace, || store.delete(&key)).await;
-    let guard = found
+    probe::remove(store, pace, &key).await;
+    found
         .map_err(|e| e.during("probe conditional writes"))
-        .at_target()?;
-    removed.map_err(|e| e.during("delete the probe")).at_target()?;
-    Ok(guard)
+        .at_target()
 }
 
 async fn twice(store: &SharedStore, pace: Pace, key: &Key) -> Result<Guard> {
     let new = NewObject::default();
+    let md5 = Some(probe::EMPTY_MD5);
     let write = async |condition: WriteIf| {
-        probe::again(pace, || store.put(key, &new, 0, None, &condition, probe::empty())).await
+        probe::again(pace, || store.put(key, &new, 0, md5, &condition, probe::empty())).await
     };
     write(WriteIf::Always).await?;
     match write(WriteIf::Absent).await {
@@ -143,7 +142,6 @@ pub(super) async fn appeared(ctx: &Context, item: &Item, sent: &Sent) -> Attempt
 mod tests {
     use super::*;
     use crate::object::{Carried, ETag, Entry};
-    use crate::task::UnixMillis;
 
     const A: &str = "0cc175b9c0f1b6a831c399e269772661";
     const B: &str = "92eb5ffee6ae2fec3ad71c777531578f";
@@ -152,7 +150,7 @@ mod tests {
         ObjectInfo {
             size: Some(size),
             etag: Some(ETag::new(etag)),
-            last_modified: UnixMillis(0),
+            last_modified: None,
             carried: Carried::default(),
             tag_count: 0,
             parts_count: None,
@@ -168,7 +166,7 @@ mod tests {
             key: Key::from("k"),
             size: 1,
             etag: Some(ETag::new(etag)),
-            last_modified: UnixMillis(0),
+            last_modified: None,
         };
         let md5 = ETag::new(B).md5();
         let left_out = Attributes {

@@ -15,8 +15,8 @@ pub enum Item {
     Unmeasured {
         /// Name that the list gives it.
         key: Key,
-        /// When it was last written; 1970 when the server does not say.
-        last_modified: UnixMillis,
+        /// When it was last written, where the server says so.
+        last_modified: Option<UnixMillis>,
     },
 }
 
@@ -66,9 +66,9 @@ impl Item {
         }
     }
 
-    /// When it was last written.
+    /// When it was last written, where the source says so.
     #[must_use]
-    pub const fn last_modified(&self) -> UnixMillis {
+    pub const fn last_modified(&self) -> Option<UnixMillis> {
         match self {
             Self::Measured(entry) => entry.last_modified,
             Self::Unmeasured { last_modified, .. } => *last_modified,

@@ -1,25 +1,25 @@
-//! Listings as a stream of pages: one request ahead of its reader, retried, bounded.
+//! Listings as a stream of entries: one request ahead of its reader, judged page by page, retried, bounded.
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::judge::{Next, Walk};
 use super::retry::{self, MAX_TRIES, Pace};
 use crate::error::{Error, ErrorKind, Result};
-use crate::object::{Entry, ListFrom, ListPage, SharedStore};
+use crate::object::{ListFrom, ListVersion, Listed, PAGE_SIZE, PageSink, SharedStore};
 use crate::task::Key;
 
-/// Pages waiting for their reader; with the one being fetched this bounds a listing to three pages in memory.
+/// Pieces of pages waiting for their reader; with the two being read this bounds a listing to four pieces of at most
+/// [`PAGE_SIZE`] entries in memory.
 const AHEAD: usize = 2;
 
-/// Empty pages in a row that a store may send while it claims that there is more.
-const MAX_EMPTY_PAGES: u32 = 1000;
-
-/// The pages of one listing. Dropping it ends the requests.
+/// The entries of one listing. Dropping it ends the requests.
 #[derive(Debug)]
 pub struct Pages {
-    receiver: mpsc::Receiver<Result<Vec<Entry>>>,
+    receiver: mpsc::Receiver<Result<Vec<Listed>>>,
     /// Until its end was looked at.
     lister: Option<AbortOnDropHandle<()>>,
 }
@@ -30,7 +30,7 @@ impl Pages {
     pub fn new(store: SharedStore, pace: Pace, prefix: Key, from: ListFrom) -> Self {
         let (sender, receiver) = mpsc::channel(AHEAD);
         let lister = tokio::spawn(async move {
-            let end = produce(&store, pace, &prefix, from, &sender).await;
+            let end = produce(&store, pace, prefix, from, &sender).await;
             if let Err(error) = end {
                 // The reader is gone when this fails, and with it whoever would care.
                 sender.send(Err(error)).await.unwrap_or_default();
@@ -42,13 +42,14 @@ impl Pages {
         }
     }
 
-    /// The next page that is not empty; `None` at the end of the listing.
+    /// The next entries, at least one and at most [`PAGE_SIZE`]; `None` at the end of the listing.
     ///
     /// # Errors
-    /// Those of the store, when retries did not help; `Integrity` for a listing that does not move on.
-    pub async fn next(&mut self) -> Result<Option<Vec<Entry>>> {
-        if let Some(page) = self.receiver.recv().await {
-            return page.map(Some);
+    /// Those of the store, when neither retries nor another way to ask helped; `Integrity` for a listing that its requests do
+    /// not explain.
+    pub async fn next(&mut self) -> Result<Option<Vec<Listed>>> {
+        if let Some(piece) = self.receiver.recv().await {
+            return piece.map(Some);
         }
         // A lister that fell over has not come to the end of the listing.
         if let Some(lister) = self.lister.take() {
@@ -63,83 +64,170 @@ impl Pages {
 async fn produce(
     store: &SharedStore,
     pace: Pace,
-    prefix: &Key,
-    mut from: ListFrom,
-    sender: &mpsc::Sender<Result<Vec<Entry>>>,
+    prefix: Key,
+    from: ListFrom,
+    sender: &mpsc::Sender<Result<Vec<Listed>>>,
 ) -> Result<()> {
-    let mut empty = 0;
-    let mut seen = Positions::default();
-    loop {
-        let ListPage { entries, next } = page(store, pace, prefix, &from).await?;
-        if let Some(stray) = entries
-            .iter()
-            .find(|e| !e.key.as_bytes().starts_with(prefix.as_bytes()))
-        {
-            let text = format!(
-                "the listing names {:?}, which lies outside the prefix asked for",
-                stray.key
-            );
-            return Err(Error::new(ErrorKind::Integrity, text));
-        }
-        empty = if entries.is_empty() { empty + 1 } else { 0 };
-        let token = next.map(ListFrom::Token);
-        let again = token.as_ref().is_some_and(|token| seen.repeats(token));
-        if again || token.as_ref() == Some(&from) || empty > MAX_EMPTY_PAGES {
-            return Err(Error::new(
-                ErrorKind::Integrity,
-                "the listing does not move on: it repeats its position",
-            ));
-        }
-        if !entries.is_empty() && sender.send(Ok(entries)).await.is_err() {
+    let mut walk = Walk::new(prefix, from, store.list_version());
+    let mut reader = Reader { sender };
+    while fetch(store, pace, &mut walk, &mut reader).await? == Next::Page {}
+    let rest = walk.rest();
+    if !rest.is_empty() {
+        reader.take(rest).await?;
+    }
+    Ok(())
+}
+
+/// Whoever reads the pages.
+struct Reader<'a> {
+    sender: &'a mpsc::Sender<Result<Vec<Listed>>>,
+}
+
+#[async_trait]
+impl PageSink for Reader<'_> {
+    async fn take(&mut self, piece: Vec<Listed>) -> Result<()> {
+        let sent = self.sender.send(Ok(piece)).await;
+        sent.map_err(|_| Error::new(ErrorKind::Cancelled, "nobody reads the listing any more"))
+    }
+}
+
+/// Shows the judge a page while it arrives, one piece behind it: of a page that comes in one piece, as almost all do, nothing
+/// is given away before the page is at its end and was judged.
+struct Judged<'a> {
+    walk: &'a mut Walk,
+    sink: &'a mut dyn PageSink,
+    pending: Option<Vec<Listed>>,
+    end: End,
+}
+
+/// What ended the reading of a page early.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    None,
+    Doubt,
+    Reader,
+}
+
+impl Judged<'_> {
+    async fn give(&mut self, mut piece: Vec<Listed>) -> Result<()> {
+        self.walk.settle(&mut piece);
+        if piece.is_empty() {
             return Ok(());
         }
-        match token {
-            Some(token) => from = token,
-            None => return Ok(()),
+        let taken = self.sink.take(piece).await;
+        if taken.is_err() {
+            self.end = End::Reader;
+        }
+        taken
+    }
+}
+
+#[async_trait]
+impl PageSink for Judged<'_> {
+    async fn take(&mut self, piece: Vec<Listed>) -> Result<()> {
+        if let Err(why) = self.walk.look_at(&piece) {
+            self.end = End::Doubt;
+            return Err(why);
+        }
+        match self.pending.replace(piece) {
+            Some(before) => self.give(before).await,
+            None => Ok(()),
         }
     }
 }
 
-/// Finds out that a listing goes round in circles, by remembering one position at a time and for twice as long each time
-/// (Brent). Pure.
-#[derive(Debug, Default)]
-struct Positions {
-    kept: Option<ListFrom>,
-    age: u64,
-    keep_for: u64,
-}
-
-impl Positions {
-    /// Whether `position` was seen before; a circle is found within a few rounds.
-    fn repeats(&mut self, position: &ListFrom) -> bool {
-        if self.kept.as_ref() == Some(position) {
-            return true;
-        }
-        self.age += 1;
-        if self.age >= self.keep_for {
-            self.kept = Some(position.clone());
-            self.age = 0;
-            self.keep_for = (self.keep_for * 2).max(1);
-        }
-        false
-    }
-}
-
-/// One page, tried again while that may help.
-pub(super) async fn page(store: &SharedStore, pace: Pace, prefix: &Key, from: &ListFrom) -> Result<ListPage> {
+/// Asks for the next page of `walk`, gives its entries to `sink`, and says what follows. Tried again while that may help, and
+/// in another way where the page is not what was asked for.
+async fn fetch(store: &SharedStore, pace: Pace, walk: &mut Walk, sink: &mut dyn PageSink) -> Result<Next> {
     let mut tries = 0;
+    let mut refused = ListVersion::V1;
     loop {
-        tries += 1;
-        match store.list(prefix.as_bytes(), from).await {
-            Ok(page) => return Ok(page),
-            Err(error) => match retry::delay(pace, &error, tries, rand::random()) {
-                Some(wait) => {
-                    tracing::debug!(store = %store.describe(), %error, tries, "listing is tried again");
-                    tokio::time::sleep(wait).await;
+        let query = walk.query();
+        let mut judged = Judged {
+            walk,
+            sink,
+            pending: None,
+            end: End::None,
+        };
+        let answer = store.list(&query, &mut judged).await;
+        let next = match answer {
+            Ok(facts) => match judged.walk.weigh(&facts) {
+                Ok(()) => {
+                    if let Some(piece) = judged.pending.take() {
+                        judged.give(piece).await?;
+                    }
+                    if walk.is_old(&facts) || refused == ListVersion::V2 {
+                        store.set_list_version(ListVersion::V1);
+                    }
+                    return walk.next(facts);
                 }
-                None => return Err(error.during("list").with_tries(tries.min(MAX_TRIES))),
+                Err(why) => walk.doubted(why)?,
             },
+            Err(error) => match judged.end {
+                End::Reader => return Err(error),
+                End::Doubt => walk.doubted(error)?,
+                End::None => {
+                    tries += 1;
+                    if let Some(wait) = retry::delay(pace, &error, tries, rand::random()) {
+                        tracing::debug!(store = %store.describe(), %error, tries, "listing is tried again");
+                        tokio::time::sleep(wait).await;
+                        walk.interrupted();
+                        continue;
+                    }
+                    if query.version == ListVersion::V2 && query.from == ListFrom::Start {
+                        refused = ListVersion::V2;
+                    }
+                    walk.refused(error.during("list").with_tries(tries.min(MAX_TRIES)))?
+                }
+            },
+        };
+        if next == Next::Done {
+            return Ok(Next::Done);
         }
+        tries = 0;
+    }
+}
+
+/// The beginning of a listing.
+#[derive(Debug, Default)]
+pub(super) struct FirstPage {
+    /// Its first entries, at most [`PAGE_SIZE`] and one piece.
+    pub entries: Vec<Listed>,
+    end: FirstEnd,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+enum FirstEnd {
+    #[default]
+    Open,
+    Enough,
+}
+
+#[async_trait]
+impl PageSink for FirstPage {
+    async fn take(&mut self, mut piece: Vec<Listed>) -> Result<()> {
+        if self.entries.len() >= PAGE_SIZE as usize {
+            self.end = FirstEnd::Enough;
+            return Err(Error::new(ErrorKind::Cancelled, "the first entries are enough"));
+        }
+        self.entries.append(&mut piece);
+        Ok(())
+    }
+}
+
+/// The first page of a listing, tried again while that may help.
+pub(super) async fn page(
+    store: &SharedStore,
+    pace: Pace,
+    prefix: &Key,
+    from: &ListFrom,
+) -> Result<FirstPage> {
+    let mut walk = Walk::new(prefix.clone(), from.clone(), store.list_version());
+    let mut first = FirstPage::default();
+    match fetch(store, pace, &mut walk, &mut first).await {
+        Ok(_) => Ok(first),
+        Err(_) if first.end == FirstEnd::Enough => Ok(first),
+        Err(error) => Err(error),
     }
 }
 
@@ -147,7 +235,7 @@ pub(super) async fn page(store: &SharedStore, pace: Pace, prefix: &Key, from: &L
 #[derive(Debug)]
 pub struct Cursor {
     pages: Pages,
-    page: std::vec::IntoIter<Entry>,
+    page: std::vec::IntoIter<Listed>,
     cut: usize,
 }
 
@@ -176,7 +264,7 @@ impl Cursor {
     ///
     /// # Errors
     /// Those of [`Pages::next`].
-    pub async fn next(&mut self) -> Result<Option<(Entry, usize)>> {
+    pub async fn next(&mut self) -> Result<Option<(Listed, usize)>> {
         loop {
             if let Some(entry) = self.page.next() {
                 return Ok(Some((entry, self.cut)));
@@ -186,26 +274,5 @@ impl Cursor {
                 None => return Ok(None),
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn circles_of_any_length_are_found_and_progress_is_not_one() {
-        let at = |n: u64| ListFrom::Token(n.to_string());
-        for (lead, length) in [(0, 1), (0, 2), (5, 3), (100, 17)] {
-            let mut positions = Positions::default();
-            let mut walk = (0..lead).chain((lead..lead + length).cycle());
-            let pages = walk.position(|n| positions.repeats(&at(n)));
-            assert!(
-                pages.is_some_and(|pages| pages as u64 <= 4 * (lead + length)),
-                "{lead} {length}"
-            );
-        }
-        let mut positions = Positions::default();
-        assert!((0..10_000).all(|n| !positions.repeats(&at(n))));
     }
 }

@@ -44,12 +44,19 @@ pub(super) struct Reader<'a> {
 pub(super) enum Stuck {
     /// It is not the file any more that was begun with.
     Changed,
-    Trouble(Trouble),
+    /// The pass cannot go on.
+    Halt(Halt),
+}
+
+impl From<Halt> for Stuck {
+    fn from(halt: Halt) -> Self {
+        Self::Halt(halt)
+    }
 }
 
 impl From<Trouble> for Stuck {
     fn from(trouble: Trouble) -> Self {
-        Self::Trouble(trouble)
+        Self::Halt(trouble.into())
     }
 }
 
@@ -300,7 +307,7 @@ pub(super) async fn feed_list(
 ) -> std::result::Result<(), Halt> {
     match feed_lines(ctx, file, shard.checkpoint.as_ref(), sender).await {
         Ok(()) => Ok(()),
-        Err(Stuck::Trouble(trouble)) => Err(trouble.into()),
+        Err(Stuck::Halt(halt)) => Err(halt),
         Err(Stuck::Changed) => {
             // What the old file settled counts no more: the next claim takes it back, and begins the new one.
             match ctx.store.set_unordered(ctx.task.id, shard).await {

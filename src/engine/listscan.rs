@@ -193,7 +193,7 @@ pub(super) async fn count(ctx: &Context, file: &ListFile) -> std::result::Result
 
 fn halt(stuck: Stuck, file: &ListFile) -> Halt {
     match stuck {
-        Stuck::Trouble(trouble) => trouble.into(),
+        Stuck::Halt(halt) => halt,
         Stuck::Changed => changed(file).into(),
     }
 }

@@ -9,9 +9,10 @@ use super::feed::{HEADS_AT_ONCE, existing_at_target};
 use super::list::Cursor;
 use super::order::{Order, OrderWatch};
 use super::plan::Existing;
+use super::probe::Listing;
 use super::retry::{At as _, Attempt};
 use crate::error::Result;
-use crate::object::Entry;
+use crate::object::{Listed, Told};
 use crate::task::Key;
 
 /// Finds the keys of source pages in the target.
@@ -23,7 +24,7 @@ pub(super) enum Matcher {
     Merge {
         cursor: Box<Cursor>,
         order: Order,
-        held: Option<(Entry, usize)>,
+        held: Option<(Listed, usize)>,
         watch: OrderWatch,
         begun: Begun,
     },
@@ -45,6 +46,9 @@ pub(super) enum Begun {
 impl Matcher {
     /// For a shard below `prefix` that begins behind `after`.
     pub(super) fn new(ctx: &Context, prefix: &Key, after: Option<&Key>) -> Self {
+        if ctx.target_listing == Listing::Late {
+            return Self::Heads;
+        }
         // Without a known order the listing only tells whether there is anything at all.
         let order = ctx.target_order.unwrap_or(Order::Bytes);
         if ctx.target_order.is_none() && after.is_some() {
@@ -75,7 +79,7 @@ impl Matcher {
     pub(super) async fn find(
         &mut self,
         ctx: &Context,
-        entries: &[Entry],
+        entries: &[Listed],
         source: &OrderWatch,
     ) -> Attempt<Vec<Attempt<Option<Existing>>>> {
         if let Self::Merge {
@@ -112,7 +116,7 @@ impl Matcher {
         } = self
         {
             match merge(cursor, *order, held, watch, entries).await.at_target()? {
-                Some(found) => return Ok(found.into_iter().map(Ok).collect()),
+                Some(found) => return complete(ctx, found, entries).await,
                 None => {
                     tracing::warn!(task.id = %ctx.task.id, "the target's listing is not in order; asking for each key");
                     *self = Self::Heads;
@@ -122,46 +126,87 @@ impl Matcher {
         match self {
             Self::Empty => Ok(entries.iter().map(|_| Ok(None)).collect()),
             Self::Merge { .. } | Self::Heads => {
-                let keys: Vec<Key> = entries.iter().map(|entry| entry.key.clone()).collect();
-                let found: Vec<_> = stream::iter(keys)
-                    .map(|key| async move { existing_at_target(ctx, &key).await })
-                    .buffered(HEADS_AT_ONCE)
-                    .collect()
-                    .await;
-                found
-                    .into_iter()
-                    .map(|one| match one {
-                        Err(trouble) if trouble.is_fatal() => Err(trouble),
-                        other => Ok(other),
-                    })
-                    .collect()
+                let found = entries.iter().map(|_| Match::Unclear).collect();
+                complete(ctx, found, entries).await
             }
         }
     }
+}
+
+/// Asks the target for what its listing leaves unclear.
+async fn complete(
+    ctx: &Context,
+    found: Vec<Match>,
+    entries: &[Listed],
+) -> Attempt<Vec<Attempt<Option<Existing>>>> {
+    if !found.iter().any(|one| matches!(one, Match::Unclear)) {
+        let told = found.into_iter().map(|one| match one {
+            Match::Told(existing) => Ok(Some(existing)),
+            Match::None | Match::Unclear => Ok(None),
+        });
+        return Ok(told.collect());
+    }
+    let keys: Vec<Key> = entries.iter().map(|entry| entry.key.clone()).collect();
+    let found: Vec<_> = stream::iter(found.into_iter().zip(keys))
+        .map(|(one, key)| async move {
+            match one {
+                Match::None => Ok(None),
+                Match::Told(existing) => Ok(Some(existing)),
+                Match::Unclear => existing_at_target(ctx, &key).await,
+            }
+        })
+        .buffered(HEADS_AT_ONCE)
+        .collect()
+        .await;
+    found
+        .into_iter()
+        .map(|one| match one {
+            Err(trouble) if trouble.is_fatal() => Err(trouble),
+            other => Ok(other),
+        })
+        .collect()
+}
+
+/// What the target's listing says of a key.
+#[derive(Debug)]
+enum Match {
+    /// It does not name it.
+    None,
+    /// It names it, and tells its length.
+    Told(Existing),
+    /// It names it, and tells nothing more.
+    Unclear,
 }
 
 /// Walks the target's cursor along a page of the source; `None` when the target does not keep its order.
 async fn merge(
     cursor: &mut Cursor,
     order: Order,
-    held: &mut Option<(Entry, usize)>,
+    held: &mut Option<(Listed, usize)>,
     watch: &mut OrderWatch,
-    entries: &[Entry],
-) -> Result<Option<Vec<Option<Existing>>>> {
+    entries: &[Listed],
+) -> Result<Option<Vec<Match>>> {
     let mut found = Vec::with_capacity(entries.len());
     for entry in entries {
         let existing = loop {
             let Some((at_target, cut)) = held.as_ref() else {
-                break None;
+                break Match::None;
             };
             match order.compare(&at_target.key.as_bytes()[*cut..], entry.key.as_bytes()) {
-                Ordering::Greater => break None,
+                Ordering::Greater => break Match::None,
                 Ordering::Equal => {
-                    break Some(Existing {
-                        size: at_target.size,
-                        etag: at_target.etag.clone(),
-                        last_modified: at_target.last_modified,
-                    });
+                    break match &at_target.told {
+                        Told::Object {
+                            size,
+                            etag,
+                            last_modified,
+                        } => Match::Told(Existing {
+                            size: *size,
+                            etag: etag.clone(),
+                            last_modified: *last_modified,
+                        }),
+                        Told::Nothing | Told::KeyTooLong { .. } => Match::Unclear,
+                    };
                 }
                 Ordering::Less => {
                     *held = cursor.next().await?;

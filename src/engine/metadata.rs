@@ -8,10 +8,10 @@ use http::HeaderName;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Context;
-use super::refusal::{Attributes, Refusals, user_metadata};
+use super::refusal::{Attributes, Metadata, Refusals, user_metadata};
 use super::retry::{At as _, Attempt};
-use crate::error::{Error, ErrorKind};
-use crate::object::{NewObject, ObjectInfo};
+use crate::error::{Error, ErrorKind, counted};
+use crate::object::{NewObject, ObjectInfo, signable};
 use crate::task::Key;
 use crate::task::rules::RefusedMetadata;
 use crate::task::storage::storage_class;
@@ -27,7 +27,7 @@ pub(super) async fn describe(
     let refused = refusals.left_out();
     let ungiven = |error: Error, left_out: &mut bool| match rules.refused_metadata {
         RefusedMetadata::LeaveOut => {
-            tracing::debug!(task.id = %ctx.task.id, ?key, %error, "left out, for the source does not give it");
+            tracing::debug!(task.id = %ctx.task.id, ?key, %error, "left out, because one side does not give or take it");
             *left_out = true;
             Ok(())
         }
@@ -57,12 +57,28 @@ pub(super) async fn describe(
         }
     }
     if info.missing_metadata > 0 {
-        let text = format!(
-            "{} entries of its user metadata are not given",
-            info.missing_metadata
+        let missing = counted(
+            info.missing_metadata,
+            "entry of its user metadata is",
+            "entries of its user metadata are",
         );
+        let text = format!("{missing} not given");
         let error = Error::new(ErrorKind::Unsupported, text).with_code("MissingMetadata");
         ungiven(error, &mut lost.user_metadata)?;
+    }
+    let unsendable = signable::unsendable(&new.carried.0);
+    if !unsendable.is_empty() {
+        let text = format!("the value of {} is not UTF-8 and cannot be signed", unsendable[0]);
+        let error = Error::new(ErrorKind::Unsupported, text).with_code(signable::UNSIGNABLE);
+        ungiven(error, &mut lost.user_metadata)?;
+    }
+    let odd = match refusals.metadata() {
+        Metadata::All => Vec::new(),
+        Metadata::Plain => signable::odd(&new.carried.0),
+    };
+    lost.user_metadata |= !odd.is_empty();
+    for name in unsendable.into_iter().chain(odd) {
+        new.carried.0.remove(name);
     }
     lost = lost.or(refused.and(Attributes::of(&new)));
     if refused.storage_class {

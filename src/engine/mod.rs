@@ -12,9 +12,11 @@ mod counted;
 mod cut;
 pub mod feed;
 pub mod guard;
+mod hash;
 pub mod hooks;
 pub mod item;
 mod joining;
+mod judge;
 pub mod layout;
 pub mod limit;
 pub mod lines;
@@ -25,6 +27,7 @@ mod matcher;
 mod metadata;
 mod missing;
 pub mod multipart;
+pub mod names;
 pub mod order;
 mod outcome;
 mod part;
@@ -101,6 +104,10 @@ pub struct Context {
     pub addresses: Arc<Addresses>,
     /// The order in which the target lists; `None` when it keeps none.
     pub target_order: Option<Order>,
+    /// How soon the target lists what was written.
+    pub target_listing: probe::Listing,
+    /// Which kinds of names the target keeps.
+    pub names: names::Names,
     /// How its writes are kept from overwriting.
     pub guard: Guard,
     /// How bytes travel.

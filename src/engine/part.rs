@@ -7,13 +7,14 @@ use std::sync::atomic::Ordering;
 use http_body_util::BodyExt as _;
 
 use super::copy::{Proof, copy_source};
+use super::hash::hash_first;
 use super::hooks::Point;
 use super::layout::{Boundaries, Layout};
 use super::proof::{gate, wants_hashes};
 use super::retry::{self, At as _, Attempt, Trouble};
 use super::stream::{Hashing, metered};
 use super::{Context, Halt, Route};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, counted};
 use crate::object::clouds::Side;
 use crate::object::{Entry, Part, Portion, UploadId};
 use crate::task::Key;
@@ -213,6 +214,10 @@ async fn once(ctx: &Context, job: PartJob<'_>, had: Option<Part>) -> Attempt<Sen
         return Ok(Sent { part, hash: None });
     }
     let _permit = ctx.streams.enter().await.at_source()?;
+    let md5 = match had {
+        None => hash_first(ctx, entry, range, length).await?,
+        Some(_) => None,
+    };
     let object = ctx
         .source
         .get(&entry.key, range, entry.etag.as_ref())
@@ -222,7 +227,8 @@ async fn once(ctx: &Context, job: PartJob<'_>, had: Option<Part>) -> Attempt<Sen
         let announced = object
             .length
             .map_or_else(|| "nothing".to_owned(), |n| n.to_string());
-        let text = format!("asked for {length} bytes from {offset} on, the source announced {announced}");
+        let asked = counted(length, "byte", "bytes");
+        let text = format!("asked for {asked} from {offset} on, the source announced {announced}");
         return Err(Error::new(ErrorKind::Integrity, text)).at_source();
     }
     let flow = match had {
@@ -237,7 +243,8 @@ async fn once(ctx: &Context, job: PartJob<'_>, had: Option<Part>) -> Attempt<Sen
         let hash = watch.take_md5();
         return Ok(Sent { part, hash });
     }
-    match ctx.target.upload_part(key, upload, number, length, body).await {
+    let sent = ctx.target.upload_part(key, upload, number, length, md5, body);
+    match sent.await {
         Ok(part) => Ok(Sent {
             part: Part { size: length, ..part },
             hash: watch.take_md5(),

@@ -23,6 +23,7 @@
 //! refused.
 
 use super::item::Item;
+use super::names::NameKind;
 use crate::object::{ETag, Entry};
 use crate::task::rules::{ConsistencyCheck, MinimumProof, OverwriteMode};
 use crate::task::{Key, TaskSpec, UnixMillis};
@@ -37,8 +38,8 @@ pub struct Existing {
     pub size: u64,
     /// Tag.
     pub etag: Option<ETag>,
-    /// When it was written.
-    pub last_modified: UnixMillis,
+    /// When it was written, where the target says so.
+    pub last_modified: Option<UnixMillis>,
 }
 
 /// What to do.
@@ -82,6 +83,8 @@ pub enum RefuseReason {
     KeyTooLong,
     /// Larger than [`MAX_OBJECT`].
     TooLarge,
+    /// The target would store it under another name.
+    NameNotKept(NameKind),
 }
 
 impl RefuseReason {
@@ -97,6 +100,7 @@ impl RefuseReason {
                 "EntityTooLarge",
                 "the object is larger than 10,000 parts of 5 GiB",
             ),
+            Self::NameNotKept(kind) => ("NameNotKept", kind.describe()),
         }
     }
 }
@@ -104,9 +108,9 @@ impl RefuseReason {
 /// Decides about one object.
 #[must_use]
 pub fn decide(item: &Item, existing: Option<&Existing>, spec: &TaskSpec) -> Decision {
-    if spec
-        .migrate_since
-        .is_some_and(|since| item.last_modified() <= since)
+    // A time that nobody told is no reason to leave an object out.
+    if let (Some(since), Some(modified)) = (spec.migrate_since, item.last_modified())
+        && modified <= since
     {
         return Decision::Skip(SkipReason::Older);
     }
@@ -137,7 +141,8 @@ fn identical(entry: &Entry, existing: &Existing, spec: &TaskSpec) -> bool {
     }
     let not_older = match spec.rules.consistency {
         ConsistencyCheck::SizeLastModified | ConsistencyCheck::Crc64 | ConsistencyCheck::NoCheck => {
-            existing.last_modified >= entry.last_modified
+            // A time that one side does not tell proves nothing about age.
+            entry.last_modified.is_some() && existing.last_modified >= entry.last_modified
         }
     } && spec.rules.minimum_proof == MinimumProof::Size;
     let (Some(source), Some(target)) = (&entry.etag, &existing.etag) else {
@@ -153,8 +158,11 @@ fn identical(entry: &Entry, existing: &Existing, spec: &TaskSpec) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::known_time;
     use crate::task::testing::spec;
 
+    /// Times of these tests are days of 1970.
+    const DAY: i64 = 86_400_000;
     const A: &str = "0cc175b9c0f1b6a831c399e269772661";
     const B: &str = "92eb5ffee6ae2fec3ad71c777531578f";
     const M: &str = "0cc175b9c0f1b6a831c399e269772661-2";
@@ -165,7 +173,7 @@ mod tests {
             key: Key::from("k"),
             size,
             etag: etag.map(ETag::new),
-            last_modified: UnixMillis(modified),
+            last_modified: known_time(UnixMillis(modified * DAY)),
         })
     }
 
@@ -173,7 +181,7 @@ mod tests {
         Existing {
             size,
             etag: etag.map(ETag::new),
-            last_modified: UnixMillis(modified),
+            last_modified: known_time(UnixMillis(modified * DAY)),
         }
     }
 
@@ -195,6 +203,7 @@ mod tests {
             ("multipart, older", Some(existing(1, Some(M), 4)), Decision::Copy),
             ("no tag, newer", Some(existing(1, None, 9)), skip),
             ("no tag, older", Some(existing(1, None, 4)), Decision::Copy),
+            ("no tag, no time", Some(existing(1, None, 0)), Decision::Copy),
         ];
         for (name, target, wanted) in rows {
             assert_eq!(
@@ -249,7 +258,7 @@ mod tests {
     fn nothing_is_the_same_as_what_nobody_told_the_length_of() {
         let unmeasured = Item::Unmeasured {
             key: Key::from("k"),
-            last_modified: UnixMillis(5),
+            last_modified: known_time(UnixMillis(5 * DAY)),
         };
         for overwrite in OverwriteMode::ALL {
             let mut spec = spec();
@@ -262,7 +271,7 @@ mod tests {
                 assert_eq!(decide(&unmeasured, Some(&target), &spec), wanted, "{overwrite:?}");
             }
             assert_eq!(decide(&unmeasured, None, &spec), Decision::Copy, "{overwrite:?}");
-            spec.migrate_since = Some(UnixMillis(5));
+            spec.migrate_since = Some(UnixMillis(5 * DAY));
             let older = Decision::Skip(SkipReason::Older);
             assert_eq!(decide(&unmeasured, None, &spec), older, "{overwrite:?}");
         }
@@ -313,11 +322,12 @@ mod tests {
             Decision::Refuse(RefuseReason::TooLarge)
         );
         let mut since = spec();
-        since.migrate_since = Some(UnixMillis(5));
+        since.migrate_since = Some(UnixMillis(5 * DAY));
         assert_eq!(
             decide(&entry(1, None, 5), None, &since),
             Decision::Skip(SkipReason::Older)
         );
         assert_eq!(decide(&entry(1, None, 6), None, &since), Decision::Copy);
+        assert_eq!(decide(&entry(1, None, 0), None, &since), Decision::Copy);
     }
 }

@@ -7,8 +7,8 @@ use http::{HeaderMap, HeaderName};
 
 use super::retry::Trouble;
 use crate::error::{Error, ErrorKind, Result};
-use crate::object::NewObject;
 use crate::object::clouds::Side;
+use crate::object::{NewObject, signable};
 use crate::task::rules::RefusedMetadata;
 
 /// Codes that say what a refusal is about, and that it is nothing that could be left out.
@@ -169,6 +169,17 @@ struct Learnt {
     /// Whether one was repeated as it was.
     repeated: bool,
     left_out: Attributes,
+    metadata: Metadata,
+}
+
+/// Which user metadata goes with an object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Metadata {
+    /// All of it.
+    #[default]
+    All,
+    /// What every signer reads alike ([`signable::odd`]).
+    Plain,
 }
 
 impl Refusals {
@@ -179,6 +190,11 @@ impl Refusals {
     /// What is left out of the next try.
     pub(super) fn left_out(&self) -> Attributes {
         self.learnt().left_out
+    }
+
+    /// Which user metadata goes with the next try.
+    pub(super) fn metadata(&self) -> Metadata {
+        self.learnt().metadata
     }
 
     /// Passes on the answer to the request that brings `new` to the target. Refusals of other requests, for parts say, are
@@ -195,6 +211,15 @@ impl Refusals {
     pub(super) fn judge(&self, trouble: Trouble, rule: RefusedMetadata) -> Verdict {
         let mut learnt = self.learnt();
         let sent = std::mem::take(&mut learnt.sent);
+        // The store has found out that it is about this object's metadata, so that nothing is tried as it was.
+        let unsignable = trouble.side == Side::Target && trouble.error.code() == Some(signable::UNSIGNABLE);
+        if unsignable && rule == RefusedMetadata::Fail {
+            return Verdict::Fail(trouble);
+        }
+        if unsignable && sent.user_metadata && learnt.metadata == Metadata::All {
+            learnt.metadata = Metadata::Plain;
+            return Verdict::Again(trouble);
+        }
         let suspects = blame(&trouble.error, sent);
         if trouble.side != Side::Target || suspects.is_empty() {
             return Verdict::Unrelated(trouble);
@@ -342,6 +367,24 @@ mod tests {
         );
         assert_eq!(learnt(leave, &["KeyTooLong"]), [None]);
         assert_eq!(learnt(RefusedMetadata::Fail, &["Odd", "Odd"]), [Some(none), None]);
+    }
+
+    #[test]
+    fn metadata_that_cannot_be_signed_is_left_out_at_once() {
+        let unsignable = || Trouble {
+            side: Side::Target,
+            error: Error::new(ErrorKind::InvalidArgument, "no").with_code(signable::UNSIGNABLE),
+        };
+        for (rule, again) in [(RefusedMetadata::LeaveOut, true), (RefusedMetadata::Fail, false)] {
+            let refusals = Refusals::default();
+            let answer = refusals.heard(&sent(ALL), Err::<(), _>(unsignable().error));
+            assert!(answer.is_err() && refusals.metadata() == Metadata::All);
+            let verdict = refusals.judge(unsignable(), rule);
+            assert_eq!(matches!(verdict, Verdict::Again(_)), again, "{verdict:?}");
+            assert_eq!(matches!(verdict, Verdict::Fail(_)), !again, "{verdict:?}");
+            assert_eq!(refusals.metadata() == Metadata::Plain, again);
+            assert!(refusals.left_out().is_empty());
+        }
     }
 
     #[test]

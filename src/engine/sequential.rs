@@ -242,7 +242,10 @@ async fn send(ctx: &Context, key: &Key, upload: &UploadId, number: u32, piece: &
     let mut tries = 0;
     loop {
         tries += 1;
-        let sent = ctx.target.upload_part(key, upload, number, length, piece.body());
+        let md5 = ctx.target.demands_md5().then_some(piece.md5);
+        let sent = ctx
+            .target
+            .upload_part(key, upload, number, length, md5, piece.body());
         match sent.await {
             Ok(part) => return Ok(Part { size: length, ..part }),
             Err(error) => match retry::delay(ctx.tuning.pace, &error, tries, rand::random()) {

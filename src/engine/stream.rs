@@ -14,7 +14,7 @@ use tokio::time::Sleep;
 
 use super::limit::Throttle;
 use super::progress::Flow;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, counted};
 use crate::object::Body;
 
 /// Whether to hash what passes.
@@ -122,7 +122,7 @@ impl http_body::Body for Metered {
         let frame = match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
             None => {
                 if let Some(left) = this.left.filter(|left| *left > 0) {
-                    let text = format!("the source ended {left} bytes early");
+                    let text = format!("the source ended {} early", counted(left, "byte", "bytes"));
                     return this.fail(Error::new(ErrorKind::Integrity, text));
                 }
                 this.hand_over_hash();

@@ -10,7 +10,7 @@ use super::Context;
 use super::list::Pages;
 use super::listscan;
 use crate::error::Result;
-use crate::object::ListFrom;
+use crate::object::{ListFrom, Listed};
 use crate::task::{PassKind, Survey};
 
 const BEGIN_AFTER: Duration = Duration::from_millis(500);
@@ -48,7 +48,7 @@ async fn count(ctx: &Context) -> Result<()> {
         let mut pages = Pages::new(Arc::clone(&ctx.source), ctx.tuning.pace, prefix, ListFrom::Start);
         while let Some(page) = pages.next().await? {
             survey.objects += i64::try_from(page.len()).unwrap_or(i64::MAX);
-            let bytes: u64 = page.iter().map(|entry| entry.size).sum();
+            let bytes: u64 = page.iter().map(Listed::size).sum();
             survey.bytes = survey.bytes.saturating_add_unsigned(bytes);
             if stored.elapsed() >= STORE_EVERY {
                 stored = Instant::now();

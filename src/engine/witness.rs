@@ -28,10 +28,12 @@ pub(super) async fn ask(ctx: &Context, suspect: Suspect, known: Vec<Key>, held: 
     match (suspect.side, suspect.ailment) {
         // To ask a store that wants fewer requests would say nothing, and throttling passes by itself.
         (_, Ailment::Throttled) => Verdict::Fails,
-        (Side::Target, _) => match probe::write_once(&ctx.target, ctx.tuning.pace, ctx.task.spec.kms).await {
-            Ok(()) => Verdict::Works,
-            Err(_) => Verdict::Fails,
-        },
+        (Side::Target, _) => {
+            match probe::write_once(&ctx.target, ctx.tuning.pace, ctx.task.id, ctx.task.spec.kms).await {
+                Ok(()) => Verdict::Works,
+                Err(_) => Verdict::Fails,
+            }
+        }
         (Side::Source, _) => {
             for key in known {
                 if reads(ctx, &key).await {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::endpoint::Address;
 use crate::error::{Error, ErrorKind, Result, Rule};
 use crate::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin};
 
@@ -216,30 +217,9 @@ impl Catalogue {
     }
 }
 
-/// `http[s]://host[:port]`, nothing more: no user, no path, no query.
+/// An endpoint in its one spelling.
 fn check_url(url: &str) -> std::result::Result<String, &'static str> {
-    const WANTED: &str = "must have the form http[s]://host[:port]";
-    let uri: http::Uri = url.trim_end_matches('/').parse().map_err(|_| WANTED)?;
-    let scheme = uri.scheme_str().ok_or(WANTED)?;
-    let authority = uri.authority().ok_or(WANTED)?;
-    let bare = uri
-        .path_and_query()
-        .is_none_or(|p| p.as_str() == "/" || p.as_str().is_empty());
-    let fine = matches!(scheme, "http" | "https")
-        && bare
-        && url.len() <= 255
-        && !authority.as_str().contains('@')
-        && !authority.host().is_empty()
-        && (authority.port_u16().is_some()
-            || !authority
-                .as_str()
-                .trim_start_matches(authority.host())
-                .contains(':'));
-    if fine {
-        Ok(format!("{scheme}://{authority}"))
-    } else {
-        Err(WANTED)
-    }
+    Address::parse(url).map(|address| address.url())
 }
 
 #[cfg(test)]
@@ -283,7 +263,8 @@ mod tests {
             "ftp://h",
             "http://",
             "http://u:p@h",
-            "http://h/path",
+            "http://h/path?x=1",
+            "http://h/path#x",
             "http://h?x=1",
             "http://h:x",
         ] {
@@ -294,6 +275,15 @@ mod tests {
             .resolve(Side::Target, Cloud::Aws, "x", Some("http://127.0.0.1:9000/"))
             .unwrap();
         assert_eq!(fine.url, "http://127.0.0.1:9000");
+        let below = catalogue
+            .resolve(
+                Side::Target,
+                Cloud::Aws,
+                "x",
+                Some("https://H.example/storage/v1/s3/"),
+            )
+            .unwrap();
+        assert_eq!(below.url, "https://h.example/storage/v1/s3");
         let strict = Catalogue::new(RequestEndpoints::Refused);
         let refused = strict.resolve(Side::Target, Cloud::Aws, "eu-west-1", Some("https://h"));
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::Forbidden);

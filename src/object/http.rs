@@ -6,9 +6,7 @@
 
 use std::time::SystemTime;
 
-use ::http::header::{
-    ACCEPT_ENCODING, ETAG, HeaderMap, HeaderValue, LAST_MODIFIED, LOCATION, RANGE, USER_AGENT,
-};
+use ::http::header::{ACCEPT_ENCODING, ETAG, HeaderMap, HeaderValue, LOCATION, RANGE, USER_AGENT};
 use ::http::uri::Scheme;
 use ::http::{Method, Request, Response, StatusCode, Uri};
 use bytes::Bytes;
@@ -233,9 +231,9 @@ fn info(answer: &HeaderMap, size: Option<u64>) -> ObjectInfo {
     found.tag_count = 0;
     if let Some(size) = size
         && !answer.contains_key(ETAG)
-        && answer.contains_key(LAST_MODIFIED)
+        && let Some(modified) = found.last_modified
     {
-        let tag = format!("modified-{}-{size}", found.last_modified.0);
+        let tag = format!("modified-{}-{size}", modified.0);
         found.etag = Some(ETag::new(&tag));
     }
     found

@@ -5,11 +5,15 @@
 
 pub mod cdn;
 pub mod clouds;
+mod endpoint;
 mod etag;
 pub mod http;
+mod listed;
+mod modified;
 pub mod pace;
 pub mod recent;
 pub mod s3;
+pub mod signable;
 pub mod web;
 mod written;
 
@@ -22,6 +26,10 @@ use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 
 pub use self::etag::ETag;
+pub use self::listed::{
+    ListFrom, ListQuery, ListVersion, Listed, PAGE_SIZE, PageFacts, PageSink, Told, is_encoding_of,
+};
+pub use self::modified::known_time;
 pub use self::written::{Encryption, Written};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -44,28 +52,8 @@ pub struct Entry {
     pub size: u64,
     /// Entity tag; some stores leave it out of listings.
     pub etag: Option<ETag>,
-    /// When it was last written.
-    pub last_modified: UnixMillis,
-}
-
-/// Where a listing begins.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ListFrom {
-    /// At the first key.
-    Start,
-    /// Behind this key, in the store's own order.
-    After(Key),
-    /// Where the page that gave this token ended.
-    Token(String),
-}
-
-/// One page of a listing.
-#[derive(Clone, Debug, Default)]
-pub struct ListPage {
-    /// Objects, in the store's order.
-    pub entries: Vec<Entry>,
-    /// Token of the next page; `None` when this is the last one.
-    pub next: Option<String>,
+    /// When it was last written; `None` where the store does not say, or says nothing that could be ([`known_time`]).
+    pub last_modified: Option<UnixMillis>,
 }
 
 /// The headers that travel with an object: `Content-Type`, `-Encoding`, `-Language`, `-Disposition`,
@@ -81,8 +69,8 @@ pub struct ObjectInfo {
     pub size: Option<u64>,
     /// Entity tag.
     pub etag: Option<ETag>,
-    /// When it was last written; 1970 when the store does not say.
-    pub last_modified: UnixMillis,
+    /// As [`Entry::last_modified`].
+    pub last_modified: Option<UnixMillis>,
     /// Headers to carry over.
     pub carried: Carried,
     /// Number of tags.
@@ -207,8 +195,17 @@ pub type Tags = Vec<(String, String)>;
 /// Dropping a future ends its request.
 #[async_trait]
 pub trait ObjectStore: Send + Sync + fmt::Debug {
-    /// Lists up to 1,000 objects whose keys begin with `prefix`. Keys are exact: they were asked for url-encoded.
-    async fn list(&self, prefix: &[u8], from: &ListFrom) -> Result<ListPage>;
+    /// Asks for a page of a listing of at most [`PAGE_SIZE`] objects, gives its objects to `sink` as the page has them, and
+    /// returns what the page says of itself. Nothing of it is judged: a page may be longer than asked, and untrue. Keys
+    /// are exact: they are asked for url-encoded, and where one could be read in two ways, the store is asked which one
+    /// it means.
+    async fn list(&self, query: &ListQuery, sink: &mut dyn PageSink) -> Result<PageFacts>;
+
+    /// The operation to begin listings with.
+    fn list_version(&self) -> ListVersion;
+
+    /// Begins listings with this operation from now on, because the store refused the other.
+    fn set_list_version(&self, version: ListVersion);
 
     /// Asks for everything but the bytes; `part` asks for the size and number of parts ([`ObjectInfo::size`] is then
     /// the size of that part).
@@ -237,13 +234,14 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
     /// Begins a multipart upload.
     async fn create_upload(&self, key: &Key, new: &NewObject) -> Result<UploadId>;
 
-    /// Uploads a part of exactly `length` bytes.
+    /// Uploads a part of exactly `length` bytes; `md5` as for [`Self::put`].
     async fn upload_part(
         &self,
         key: &Key,
         upload: &UploadId,
         number: u32,
         length: u64,
+        md5: Option<[u8; 16]>,
         body: Body,
     ) -> Result<Part>;
 
@@ -281,18 +279,14 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
     /// Tags of an object.
     async fn tags(&self, key: &Key) -> Result<Tags>;
 
+    /// Whether the store was seen to refuse a write without a hash of its body, as buckets with Object Lock do. Every
+    /// write to it then needs `md5`.
+    fn demands_md5(&self) -> bool {
+        false
+    }
+
     /// Host and bucket, for messages.
     fn describe(&self) -> String;
-}
-
-/// Which listing operation a store understands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ListVersion {
-    /// `ListObjectsV2`, with tokens.
-    #[default]
-    V2,
-    /// `ListObjects`, with markers.
-    V1,
 }
 
 /// Makes stores from places and keys.

@@ -141,7 +141,7 @@ mod tests {
             (5 * SECOND, 1, Some(13)),
             (SECOND, 1, Some(61)),
             // Half the rate lasts twice the grace.
-            (SECOND, 256, Some(119)),
+            (SECOND, 256, Some(120)),
             // The rate itself, in large and small steps.
             (SECOND, 512, None),
             (50 * SECOND, 50 * 512, None),

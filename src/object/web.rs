@@ -10,13 +10,13 @@ use super::cdn::{Authentication, Signing, sign};
 use super::http::HttpReader;
 use super::recent::Addresses;
 use super::{
-    Body, CopySource, ETag, ListFrom, ListPage, NewObject, Object, ObjectInfo, ObjectStore, Part, Portion,
-    SharedStore, Tags, UploadId, WriteIf, Written,
+    Body, CopySource, ETag, ListQuery, ListVersion, NewObject, Object, ObjectInfo, ObjectStore, PageFacts,
+    PageSink, Part, Portion, SharedStore, Tags, UploadId, WriteIf, Written,
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, counted};
 use crate::secret::{KeyPair, Secret};
 use crate::task::spec::Cdn;
-use crate::task::{Clock, Key};
+use crate::task::{Clock, Key, UnixMillis};
 
 /// The unreserved characters of RFC 3986 and the slash stay, as in addresses of objects.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
@@ -134,12 +134,17 @@ impl Behind {
         let size = info.told_size()?;
         let other_sum = matches!((info.md5(), object.info.md5()), (Some(a), Some(b)) if a != b);
         // Moments of HTTP have whole seconds. A CDN that gives none tells nothing of its age.
-        let told = object.info.last_modified.0;
-        let older = told > 0 && told.div_euclid(1000) < info.last_modified.0.div_euclid(1000);
+        let seconds = |time: Option<UnixMillis>| time.map(|time| time.0.div_euclid(1000));
+        let older = matches!(
+            (seconds(object.info.last_modified), seconds(info.last_modified)),
+            (Some(served), Some(at_source)) if served < at_source
+        );
         if served != size || older || other_sum {
             let text = format!(
-                "the CDN serves {served} bytes{}, the source has {size} bytes: it is stale, or changes the content",
+                "the CDN serves {}{}, the source has {}: it is stale, or changes the content",
+                counted(served, "byte", "bytes"),
                 if older { " of an older version" } else { "" },
+                counted(size, "byte", "bytes"),
             );
             return Err(Error::new(ErrorKind::Conflict, text).with_code("COMPARE_SRC_AND_CDN_FAILURE"));
         }
@@ -198,10 +203,23 @@ impl fmt::Debug for WebSource {
 
 #[async_trait]
 impl ObjectStore for WebSource {
-    async fn list(&self, prefix: &[u8], from: &ListFrom) -> Result<ListPage> {
+    async fn list(&self, query: &ListQuery, sink: &mut dyn PageSink) -> Result<PageFacts> {
         match &self.via {
-            Via::Cdn(behind) => behind.store.list(prefix, from).await,
+            Via::Cdn(behind) => behind.store.list(query, sink).await,
             Via::Urls(_) => read_only(),
+        }
+    }
+
+    fn list_version(&self) -> ListVersion {
+        match &self.via {
+            Via::Cdn(behind) => behind.store.list_version(),
+            Via::Urls(_) => ListVersion::default(),
+        }
+    }
+
+    fn set_list_version(&self, version: ListVersion) {
+        if let Via::Cdn(behind) = &self.via {
+            behind.store.set_list_version(version);
         }
     }
 
@@ -247,7 +265,15 @@ impl ObjectStore for WebSource {
         read_only()
     }
 
-    async fn upload_part(&self, _: &Key, _: &UploadId, _: u32, _: u64, _: Body) -> Result<Part> {
+    async fn upload_part(
+        &self,
+        _: &Key,
+        _: &UploadId,
+        _: u32,
+        _: u64,
+        _: Option<[u8; 16]>,
+        _: Body,
+    ) -> Result<Part> {
         read_only()
     }
 

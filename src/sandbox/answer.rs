@@ -18,19 +18,28 @@ pub(super) fn error_answer(
     retry_after: Option<&str>,
     id: &str,
 ) -> HttpResponse {
-    let code = quick_xml::escape::escape(code);
+    let mut response = refusal(status, code, "a planned fault", id);
+    if let Some(Ok(value)) = retry_after.map(HeaderValue::from_str) {
+        response.headers_mut().insert(RETRY_AFTER, value);
+    }
+    response
+}
+
+/// An error document with these words.
+pub(super) fn refusal(status: StatusCode, code: &str, message: &str, id: &str) -> HttpResponse {
+    let (code, message) = (
+        quick_xml::escape::escape(code),
+        quick_xml::escape::escape(message),
+    );
     let document = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
-         <Error><Code>{code}</Code><Message>a planned fault</Message><RequestId>{id}</RequestId></Error>"
+         <Error><Code>{code}</Code><Message>{message}</Message><RequestId>{id}</RequestId></Error>"
     );
     let mut response = HttpResponse::new(Body::from(document));
     *response.status_mut() = status;
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
-    if let Some(Ok(value)) = retry_after.map(HeaderValue::from_str) {
-        response.headers_mut().insert(RETRY_AFTER, value);
-    }
     set_request_id(&mut response, id);
     response
 }

@@ -65,6 +65,17 @@ pub enum Fault {
         /// The document.
         body: Bytes,
     },
+    /// Refuses a request that has none of these headers.
+    DemandHeader {
+        /// Their names.
+        names: &'static [&'static str],
+        /// HTTP status.
+        status: u16,
+        /// S3 error code in the XML body.
+        code: &'static str,
+        /// Its message.
+        message: &'static str,
+    },
     /// Gives the answer another header, or takes it away.
     Header {
         /// Its name.
@@ -84,6 +95,18 @@ pub enum Fault {
     EmptyPage,
     /// Lists the page, version 2, from its last entry to its first.
     ReversePage,
+    /// Lists the page, and says that it is the last one.
+    LastPage,
+    /// Lists from the first key on, whatever `start-after` or `marker` say.
+    IgnoreStart,
+    /// Answers 500 to a listing, version 2, that has a `start-after`.
+    RefuseStart,
+    /// Lists the page without the sizes of its objects.
+    NoSizes,
+    /// Lists all that there is from the first key on in one page, whatever is asked for.
+    OnePage,
+    /// Answers 404 `NoSuchKey` to a listing that is empty.
+    EmptyIsMissing,
     /// Flips all bits of one byte of the body; the last one if there are not as many.
     CorruptBody {
         /// Which byte.

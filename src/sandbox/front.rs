@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HOST};
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -22,7 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use super::answer::{document, error_answer, set_request_id};
+use super::answer::{document, error_answer, refusal, set_request_id};
 use super::body::{End, FaultBody, after_white_space};
 use super::bucket::Store;
 use super::faults::{Fault, FaultPlan};
@@ -45,11 +45,17 @@ pub(super) struct IgnoreCondition;
 pub(super) struct IgnoreEncryption;
 
 /// Request extension by which the faults of listings reach the S3 implementation, which alone knows its tokens.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Twist {
     Rewind(usize),
     Empty,
     Reverse,
+    Last,
+    FromStart,
+    RefuseStart,
+    NoSizes,
+    EmptyIsMissing,
+    OnePage,
 }
 
 /// One request as the server saw it.
@@ -132,8 +138,18 @@ impl Drop for Entry {
     }
 }
 
+/// For a store whose requests name the bucket before the host.
+#[derive(Debug)]
+pub(super) struct BeforeHost {
+    /// What follows the bucket in `Host`.
+    pub(super) suffix: String,
+    /// How others are refused.
+    pub(super) code: &'static str,
+}
+
 /// What all connections share.
 pub(super) struct Front {
+    pub(super) before_host: Option<BeforeHost>,
     pub(super) s3: S3Service,
     pub(super) store: Arc<Store>,
     pub(super) faults: FaultPlan,
@@ -170,7 +186,11 @@ impl Front {
         mut request: Request<Incoming>,
         reset: CancellationToken,
     ) -> Result<HttpResponse, HttpError> {
-        let call = classify(request.method(), request.uri(), request.headers());
+        let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+        let before_host = self.before_host.as_ref();
+        let bucket = before_host.and_then(|before| host?.strip_suffix(&before.suffix));
+        let call = classify(request.method(), request.uri(), request.headers(), bucket);
+        let misaddressed = before_host.filter(|_| bucket.is_none());
         let id = format!("{:016X}", self.served.fetch_add(1, Ordering::Relaxed));
         let fault = self.faults.draw(&call);
         let mut entry = Entry {
@@ -178,7 +198,23 @@ impl Front {
             call,
             status: None,
         };
+        if let Some(BeforeHost { code, .. }) = misaddressed {
+            drain(request.body_mut()).await;
+            entry.status = Some(403);
+            return Ok(error_answer(StatusCode::FORBIDDEN, code, None, &id));
+        }
         match &fault {
+            Some(Fault::DemandHeader {
+                names,
+                status,
+                code,
+                message,
+            }) if !names.iter().any(|name| request.headers().contains_key(*name)) => {
+                let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST);
+                drain(request.body_mut()).await;
+                entry.status = Some(status.as_u16());
+                return Ok(refusal(status, code, message, &id));
+            }
             Some(Fault::Delay(time)) => tokio::time::sleep(*time).await,
             Some(Fault::ResetBefore) => return lose(&reset).await,
             Some(Fault::Status {
@@ -229,6 +265,24 @@ impl Front {
             }
             Some(Fault::ReversePage) => {
                 request.extensions_mut().insert(Twist::Reverse);
+            }
+            Some(Fault::LastPage) => {
+                request.extensions_mut().insert(Twist::Last);
+            }
+            Some(Fault::IgnoreStart) => {
+                request.extensions_mut().insert(Twist::FromStart);
+            }
+            Some(Fault::RefuseStart) => {
+                request.extensions_mut().insert(Twist::RefuseStart);
+            }
+            Some(Fault::NoSizes) => {
+                request.extensions_mut().insert(Twist::NoSizes);
+            }
+            Some(Fault::OnePage) => {
+                request.extensions_mut().insert(Twist::OnePage);
+            }
+            Some(Fault::EmptyIsMissing) => {
+                request.extensions_mut().insert(Twist::EmptyIsMissing);
             }
             Some(Fault::ChangeObject { data }) => {
                 if let (Some(bucket), Some(key)) = (&entry.call.bucket, &entry.call.key) {
@@ -312,6 +366,7 @@ fn spoil(response: HttpResponse, fault: &Fault, reset: CancellationToken) -> Htt
         | Fault::ResetAfterEffect
         | Fault::OkWithError { .. }
         | Fault::OkWithBody { .. }
+        | Fault::DemandHeader { .. }
         | Fault::Header { .. }
         | Fault::IgnoreRange
         | Fault::IgnoreCondition
@@ -319,6 +374,12 @@ fn spoil(response: HttpResponse, fault: &Fault, reset: CancellationToken) -> Htt
         | Fault::RewindToken(_)
         | Fault::EmptyPage
         | Fault::ReversePage
+        | Fault::LastPage
+        | Fault::IgnoreStart
+        | Fault::RefuseStart
+        | Fault::NoSizes
+        | Fault::OnePage
+        | Fault::EmptyIsMissing
         | Fault::ChangeObject { .. } => return HttpResponse::from_parts(parts, body),
     };
     parts.headers.remove(CONTENT_LENGTH);

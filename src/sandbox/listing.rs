@@ -46,14 +46,21 @@ impl Text {
         match self {
             Self::Plain => text.to_owned(),
             Self::Url(KeyEncoding::Percent) => escaped(),
-            Self::Url(KeyEncoding::Form) => escaped().replace("%20", "+"),
+            Self::Url(KeyEncoding::Form | KeyEncoding::Unsaid) => escaped().replace("%20", "+"),
+            Self::Url(KeyEncoding::SaidPlain) => text.to_owned(),
+            Self::Url(KeyEncoding::EscapedTwice) => text.replace('&', "&amp;").replace('<', "&lt;"),
             Self::Url(KeyEncoding::Path) => escaped().replace("%2B", "+"),
         }
     }
 }
 
+/// What a listing says of its encoding.
+fn said(service: &Service, asked: Option<EncodingType>) -> Option<EncodingType> {
+    asked.filter(|_| service.options.key_encoding != KeyEncoding::Unsaid)
+}
+
 impl Page {
-    fn split(self, text: &Text) -> (Vec<dto::Object>, Vec<CommonPrefix>) {
+    fn split(self, text: &Text, twist: Option<Twist>) -> (Vec<dto::Object>, Vec<CommonPrefix>) {
         let mut objects = Vec::new();
         let mut prefixes = Vec::new();
         for entry in self.entries {
@@ -62,7 +69,9 @@ impl Page {
                     e_tag: Some(ETag::Strong(object.head.etag.clone())),
                     key: Some(text.write(&key)),
                     last_modified: Some(object.head.last_modified.into()),
-                    size: i64::try_from(object.body.len()).ok(),
+                    size: i64::try_from(object.body.len())
+                        .ok()
+                        .filter(|_| twist != Some(Twist::NoSizes)),
                     storage_class: Some(ObjectStorageClass::from(
                         object
                             .head
@@ -92,22 +101,35 @@ impl Service {
     }
 
     /// ListObjects, the first version. As with S3 there is a NextMarker only with a delimiter.
-    pub(super) fn list_v1(&self, input: ListObjectsInput) -> S3Result<ListObjectsOutput> {
+    pub(super) fn list_v1(
+        &self,
+        input: ListObjectsInput,
+        twist: Option<Twist>,
+    ) -> S3Result<ListObjectsOutput> {
         let text = Text::new(self, input.encoding_type.as_ref())?;
-        let max = self.page_limit(input.max_keys, "max-keys")?;
+        let max = match twist {
+            Some(Twist::OnePage) => usize::MAX,
+            _ => self.page_limit(input.max_keys, "max-keys")?,
+        };
         let prefix = input.prefix.unwrap_or_default();
-        let marker = input.marker.unwrap_or_default();
+        let marker = input
+            .marker
+            .filter(|_| !matches!(twist, Some(Twist::FromStart | Twist::OnePage)))
+            .unwrap_or_default();
         let delimiter = input.delimiter.filter(|delimiter| !delimiter.is_empty());
         let order = self.store.order;
         let page = self.store.with(&input.bucket, |bucket| {
             Ok(page(bucket, order, &prefix, delimiter.as_deref(), &marker, max))
         })?;
-        let truncated = page.truncated;
+        if twist == Some(Twist::EmptyIsMissing) && page.is_empty() {
+            return Err(s3_error!(NoSuchKey));
+        }
+        let truncated = page.truncated && twist != Some(Twist::Last);
         let next_marker = page
             .last()
             .filter(|_| truncated && delimiter.is_some())
             .map(|key| text.write(key));
-        let (contents, common_prefixes) = page.split(&text);
+        let (contents, common_prefixes) = page.split(&text, twist);
         Ok(ListObjectsOutput {
             name: Some(input.bucket),
             prefix: Some(text.write(&prefix)),
@@ -118,7 +140,7 @@ impl Service {
             common_prefixes: Some(common_prefixes),
             delimiter: delimiter.map(|delimiter| text.write(&delimiter)),
             next_marker,
-            encoding_type: input.encoding_type,
+            encoding_type: said(self, input.encoding_type),
             ..ListObjectsOutput::default()
         })
     }
@@ -130,7 +152,10 @@ impl Service {
         twist: Option<Twist>,
     ) -> S3Result<ListObjectsV2Output> {
         let text = Text::new(self, input.encoding_type.as_ref())?;
-        let max = self.page_limit(input.max_keys, "max-keys")?;
+        let max = match twist {
+            Some(Twist::OnePage) => usize::MAX,
+            _ => self.page_limit(input.max_keys, "max-keys")?,
+        };
         let prefix = input.prefix.unwrap_or_default();
         let delimiter = input.delimiter.filter(|delimiter| !delimiter.is_empty());
         let after = match &input.continuation_token {
@@ -140,16 +165,29 @@ impl Service {
                 .and_then(|bytes| String::from_utf8(bytes).ok())
                 .filter(|after| !after.is_empty())
                 .ok_or_else(|| s3_error!(InvalidArgument, "The continuation token provided is incorrect"))?,
-            None => input.start_after.clone().unwrap_or_default(),
+            None if twist == Some(Twist::RefuseStart) && input.start_after.is_some() => {
+                return Err(s3_error!(
+                    InternalError,
+                    "The continuation token provided is incorrect"
+                ));
+            }
+            None => input
+                .start_after
+                .clone()
+                .filter(|_| !matches!(twist, Some(Twist::FromStart | Twist::OnePage)))
+                .unwrap_or_default(),
         };
         let order = self.store.order;
         let mut page = self.store.with(&input.bucket, |bucket| {
             Ok(page(bucket, order, &prefix, delimiter.as_deref(), &after, max))
         })?;
+        if twist == Some(Twist::EmptyIsMissing) && page.is_empty() {
+            return Err(s3_error!(NoSuchKey));
+        }
         let next = page.next(&after, twist);
         let truncated = page.truncated;
         let next = next.map(|key| URL_SAFE_NO_PAD.encode(key));
-        let (contents, common_prefixes) = page.split(&text);
+        let (contents, common_prefixes) = page.split(&text, twist);
         Ok(ListObjectsV2Output {
             name: Some(input.bucket),
             prefix: Some(text.write(&prefix)),
@@ -161,7 +199,7 @@ impl Service {
             contents: Some(contents),
             common_prefixes: Some(common_prefixes),
             delimiter: delimiter.map(|delimiter| text.write(&delimiter)),
-            encoding_type: input.encoding_type,
+            encoding_type: said(self, input.encoding_type),
             start_after: input.start_after.map(|after| text.write(&after)),
             ..ListObjectsV2Output::default()
         })

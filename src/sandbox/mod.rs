@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use s3s::host::SingleDomain;
 use s3s::service::S3ServiceBuilder;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -41,7 +42,7 @@ pub use self::object::SandboxObject;
 pub use self::operation::Operation;
 
 use self::bucket::Store;
-use self::front::{Front, RequestLog};
+use self::front::{BeforeHost, Front, RequestLog};
 use self::service::{KeyPair, Service};
 
 /// Whether a store does what an optional part of a request asks for.
@@ -54,6 +55,44 @@ pub enum Support {
     Ignored,
 }
 
+/// Under which names a store keeps its objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Names {
+    /// Exactly as they are written.
+    #[default]
+    Exact,
+    /// As paths of files: without empty parts and `.`, and without what `..` takes back, as file-backed stores do.
+    Folded,
+}
+
+impl Names {
+    pub(super) fn keep(self, key: String) -> String {
+        if self == Self::Exact {
+            return key;
+        }
+        let mut parts: Vec<&str> = Vec::new();
+        for part in key.split('/') {
+            match part {
+                "" | "." => {}
+                ".." => drop(parts.pop()),
+                part => parts.push(part),
+            }
+        }
+        let folder = if key.ends_with('/') { "/" } else { "" };
+        parts.join("/") + folder
+    }
+}
+
+/// Where requests may name the bucket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BucketInRequests {
+    /// In the path.
+    #[default]
+    Path,
+    /// Before the host alone; a path is refused with this code.
+    Host(&'static str),
+}
+
 /// How a url-encoded listing writes a space and a plus.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KeyEncoding {
@@ -64,6 +103,12 @@ pub enum KeyEncoding {
     Percent,
     /// `%20` and `+`, as in paths.
     Path,
+    /// As [`Self::Form`], without saying that anything is encoded.
+    Unsaid,
+    /// Keys as they are, but it says that they are encoded.
+    SaidPlain,
+    /// As [`Self::SaidPlain`], and `&` and `<` are escaped twice.
+    EscapedTwice,
 }
 
 /// What a store gives as the tag of a part.
@@ -129,6 +174,10 @@ pub struct SandboxOptions {
     pub part_tags: PartTags,
     /// Tags of objects that are joined from parts.
     pub joined_tags: JoinedTags,
+    /// Under which names objects are kept.
+    pub names: Names,
+    /// Where requests name the bucket.
+    pub bucket_in_requests: BucketInRequests,
 }
 
 impl Default for SandboxOptions {
@@ -148,6 +197,8 @@ impl Default for SandboxOptions {
             min_part_size: 5 * 1024 * 1024,
             part_tags: PartTags::Md5,
             joined_tags: JoinedTags::S3,
+            names: Names::Exact,
+            bucket_in_requests: BucketInRequests::Path,
         }
     }
 }
@@ -191,7 +242,22 @@ impl Sandbox {
             access_key: options.access_key.clone(),
             secret_key: options.secret_key.clone(),
         });
+        let before_host = match options.bucket_in_requests {
+            BucketInRequests::Path => None,
+            BucketInRequests::Host(code) => {
+                let domain = address.to_string();
+                let host = SingleDomain::new(&domain).map_err(|error| {
+                    Error::internal(format!("{domain} cannot stand behind a bucket")).with_source(error)
+                })?;
+                builder.set_host(host);
+                Some(BeforeHost {
+                    suffix: format!(".{domain}"),
+                    code,
+                })
+            }
+        };
         let front = Arc::new(Front {
+            before_host,
             s3: builder.build(),
             store,
             faults: FaultPlan::default(),

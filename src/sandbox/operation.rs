@@ -80,12 +80,15 @@ pub(super) struct Call {
     pub(super) key: Option<String>,
 }
 
-/// Names the operation of a path-style request.
-pub(super) fn classify(method: &Method, uri: &Uri, headers: &HeaderMap) -> Call {
+/// Names the operation of a request: path-style, or to the `bucket` that its host names.
+pub(super) fn classify(method: &Method, uri: &Uri, headers: &HeaderMap, bucket: Option<&str>) -> Call {
     let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let path = uri.path().strip_prefix('/').unwrap_or_default();
     // S3 decodes first and splits then; a bucket name has nothing to decode, so the order makes no difference.
-    let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+    let (bucket, key) = match bucket {
+        Some(bucket) => (bucket, path),
+        None => path.split_once('/').unwrap_or((path, "")),
+    };
     let has = |name: &str| {
         let mut pairs = uri.query().unwrap_or_default().split('&');
         pairs.any(|pair| pair.split_once('=').map_or(pair, |(name, _)| name) == name)
@@ -177,7 +180,12 @@ mod tests {
             ("PATCH", "/b/k", O::Other),
         ];
         for (method, uri, want) in cases {
-            let call = classify(&method.parse().unwrap(), &uri.parse().unwrap(), &HeaderMap::new());
+            let call = classify(
+                &method.parse().unwrap(),
+                &uri.parse().unwrap(),
+                &HeaderMap::new(),
+                None,
+            );
             assert_eq!(call.operation, want, "{method} {uri}");
         }
         let copy = HeaderMap::from_iter([(
@@ -189,7 +197,7 @@ mod tests {
             ("/b/k?partNumber=1&uploadId=1", O::UploadPartCopy),
         ] {
             assert_eq!(
-                classify(&Method::PUT, &uri.parse().unwrap(), &copy).operation,
+                classify(&Method::PUT, &uri.parse().unwrap(), &copy, None).operation,
                 want
             );
         }
@@ -203,7 +211,7 @@ mod tests {
             ("/b/%2Fa%00%25?x=/y", "/a\0%"),
             ("/b/%F0%9F%98%80+", "😀+"),
         ] {
-            let call = classify(&Method::GET, &uri.parse().unwrap(), &HeaderMap::new());
+            let call = classify(&Method::GET, &uri.parse().unwrap(), &HeaderMap::new(), None);
             assert_eq!(
                 (call.bucket.as_deref(), call.key.as_deref()),
                 (Some("b"), Some(key))

@@ -34,10 +34,26 @@ impl Page {
         self.entries.last().map(Entry::key)
     }
 
+    /// Whether nothing is on it.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Where the next page begins, after the page itself was twisted.
     pub(super) fn next(&mut self, after: &str, twist: Option<Twist>) -> Option<String> {
         match twist {
-            None => {}
+            None
+            | Some(
+                Twist::FromStart
+                | Twist::RefuseStart
+                | Twist::NoSizes
+                | Twist::EmptyIsMissing
+                | Twist::OnePage,
+            ) => {}
+            Some(Twist::Last) => {
+                self.truncated = false;
+                return None;
+            }
             Some(Twist::Rewind(count)) => {
                 let kept = self.entries.len().checked_sub(count + 1);
                 let at = kept.map(|index| self.entries[index].key().to_owned());

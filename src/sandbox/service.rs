@@ -47,6 +47,13 @@ pub(super) fn source(copy_source: &CopySource) -> S3Result<(&str, &str)> {
     }
 }
 
+impl Service {
+    /// Turns the name of a request into the one that an object is kept under.
+    fn keep_name(&self, key: &mut String) {
+        *key = self.options.names.keep(std::mem::take(key));
+    }
+}
+
 fn answer<T>(output: T) -> Result<S3Response<T>, S3Error> {
     Ok(S3Response::new(output))
 }
@@ -105,7 +112,8 @@ impl S3 for Service {
         &self,
         req: S3Request<ListObjectsInput>,
     ) -> S3Result<S3Response<ListObjectsOutput>> {
-        answer(self.list_v1(req.input)?)
+        let twist = req.extensions.get().copied();
+        answer(self.list_v1(req.input, twist)?)
     }
 
     async fn list_objects_v2(
@@ -123,26 +131,37 @@ impl S3 for Service {
         answer(self.list_uploads(req.input)?)
     }
 
-    async fn head_object(&self, req: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
+    async fn head_object(
+        &self,
+        mut req: S3Request<HeadObjectInput>,
+    ) -> S3Result<S3Response<HeadObjectOutput>> {
+        self.keep_name(&mut req.input.key);
         self.head(&req)
     }
 
-    async fn get_object(&self, req: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+    async fn get_object(&self, mut req: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+        self.keep_name(&mut req.input.key);
         self.get(&req)
     }
 
-    async fn put_object(&self, req: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+    async fn put_object(&self, mut req: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+        self.keep_name(&mut req.input.key);
         answer(Box::pin(self.put(req)).await?)
     }
 
-    async fn copy_object(&self, req: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
+    async fn copy_object(
+        &self,
+        mut req: S3Request<CopyObjectInput>,
+    ) -> S3Result<S3Response<CopyObjectOutput>> {
+        self.keep_name(&mut req.input.key);
         answer(Box::pin(self.copy(req)).await?)
     }
 
     async fn delete_object(
         &self,
-        req: S3Request<DeleteObjectInput>,
+        mut req: S3Request<DeleteObjectInput>,
     ) -> S3Result<S3Response<DeleteObjectOutput>> {
+        self.keep_name(&mut req.input.key);
         let conditions = self.conditions(req.input.if_match, None);
         self.store
             .delete(&req.input.bucket, &req.input.key, &conditions)?;
@@ -178,37 +197,46 @@ impl S3 for Service {
 
     async fn create_multipart_upload(
         &self,
-        req: S3Request<CreateMultipartUploadInput>,
+        mut req: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        self.keep_name(&mut req.input.key);
         answer(self.create_upload(req)?)
     }
 
-    async fn upload_part(&self, req: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
+    async fn upload_part(
+        &self,
+        mut req: S3Request<UploadPartInput>,
+    ) -> S3Result<S3Response<UploadPartOutput>> {
+        self.keep_name(&mut req.input.key);
         answer(Box::pin(self.part(req.input)).await?)
     }
 
     async fn upload_part_copy(
         &self,
-        req: S3Request<UploadPartCopyInput>,
+        mut req: S3Request<UploadPartCopyInput>,
     ) -> S3Result<S3Response<UploadPartCopyOutput>> {
+        self.keep_name(&mut req.input.key);
         answer(Box::pin(self.part_copy(req.input)).await?)
     }
 
-    async fn list_parts(&self, req: S3Request<ListPartsInput>) -> S3Result<S3Response<ListPartsOutput>> {
+    async fn list_parts(&self, mut req: S3Request<ListPartsInput>) -> S3Result<S3Response<ListPartsOutput>> {
+        self.keep_name(&mut req.input.key);
         answer(self.parts(req.input)?)
     }
 
     async fn complete_multipart_upload(
         &self,
-        req: S3Request<CompleteMultipartUploadInput>,
+        mut req: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+        self.keep_name(&mut req.input.key);
         answer(self.complete(req.input)?)
     }
 
     async fn abort_multipart_upload(
         &self,
-        req: S3Request<AbortMultipartUploadInput>,
+        mut req: S3Request<AbortMultipartUploadInput>,
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+        self.keep_name(&mut req.input.key);
         self.store.with(&req.input.bucket, |bucket| {
             bucket.upload(&req.input.key, &req.input.upload_id)?;
             bucket.uploads.remove(&req.input.upload_id);
@@ -219,8 +247,9 @@ impl S3 for Service {
 
     async fn get_object_tagging(
         &self,
-        req: S3Request<GetObjectTaggingInput>,
+        mut req: S3Request<GetObjectTaggingInput>,
     ) -> S3Result<S3Response<GetObjectTaggingOutput>> {
+        self.keep_name(&mut req.input.key);
         let object = self.store.object(&req.input.bucket, &req.input.key)?;
         let tag = |(key, value): &(String, String)| Tag {
             key: Some(key.clone()),

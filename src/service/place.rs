@@ -27,6 +27,7 @@ pub(super) fn place(catalogue: &Catalogue, request: PlaceRequest, side: Side) ->
         bucket,
         endpoint: _,
         app_id,
+        payer,
     } = request;
     Ok(Place {
         cloud,
@@ -34,6 +35,7 @@ pub(super) fn place(catalogue: &Catalogue, request: PlaceRequest, side: Side) ->
         bucket,
         endpoint,
         app_id,
+        payer,
     })
 }
 

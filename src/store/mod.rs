@@ -14,6 +14,7 @@
 pub mod conformance;
 mod failure;
 mod json;
+pub mod once;
 mod orphan;
 mod pending;
 mod scope;
@@ -24,8 +25,9 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 
 pub use self::failure::{Failure, MOST_FAILURES};
+pub use self::once::{CreatedOnce, RequestKey};
 pub use self::orphan::{Deleted, Holder, Orphan, OrphanKeys, Orphans, Sweep};
-pub use self::pending::{Control, PROJECTS_AT_ONCE, Pending, TASKS_AT_ONCE, Tidied};
+pub use self::pending::{Control, PROJECTS_AT_ONCE, Pending, RUNNING_AT_ONCE, TASKS_AT_ONCE, Tidied};
 pub use self::scope::{FoundEntry, FoundScope};
 use crate::error::Result;
 use crate::object::ETag;
@@ -199,6 +201,9 @@ pub trait Store: Send + Sync {
 
     /// Inserts a task in [`State::Waiting`].
     async fn create(&self, new: NewTask, now: UnixMillis) -> Result<Task>;
+    /// Inserts a task as [`Store::create`] does, unless `request` was used in the project within [`once::KEY_LIFETIME`]
+    /// before `now`. The key is kept in the same transaction as the task.
+    async fn create_once(&self, new: NewTask, request: &RequestKey, now: UnixMillis) -> Result<CreatedOnce>;
     /// A task of a project.
     async fn task(&self, project: &ProjectId, id: TaskId) -> Result<Option<Task>>;
     /// Tasks of a project, newest first.
@@ -245,7 +250,7 @@ pub trait Store: Send + Sync {
 
     // --- for workers ---
 
-    /// Tasks that want a worker, a bounded number: the oldest running ones ([`TASKS_AT_ONCE`]), then the oldest waiting
+    /// Tasks that want a worker, a bounded number: the oldest running ones ([`RUNNING_AT_ONCE`]), then the oldest waiting
     /// ones of each project, project by project in the order of their names, beginning behind `after` and going round
     /// ([`PROJECTS_AT_ONCE`], [`TASKS_AT_ONCE`] of each). What it costs does not depend on how many tasks wait. A pausing
     /// task whose worker is gone becomes paused when `recover` asks for it, which only a process that has no worker running
@@ -256,7 +261,7 @@ pub trait Store: Send + Sync {
     /// For the start of the only process: pausing tasks become paused and lose their credentials. What a crash cut
     /// short, here and at the next claim of a running task, counts as run time up to the last commit, not up to `now`.
     /// A running task that a worker held was cut short by a crash: after three crashes without progress in between (or
-    /// thirty, where the worker had only just claimed it) it becomes failed with TRF.0001 and loses its credentials.
+    /// ninety, where the worker had only just claimed it) it becomes failed with TRF.0001 and loses its credentials.
     /// Progress is a commit that settles something, or a part of a large object; a start and [`Store::at_rest`] count too.
     async fn recover(&self, now: UnixMillis) -> Result<()>;
     /// Says that nobody works on a task: when it is pausing, it becomes paused, as by `recover`; else nothing happens.
@@ -285,6 +290,11 @@ pub trait Store: Send + Sync {
         shards: &[ShardScope],
         now: UnixMillis,
     ) -> Result<PassInfo>;
+    /// Before a new full pass is opened: forgets a bounded number of the failures that it would forget at once, so that no
+    /// other change waits for many of them. From the first call on a failed-only start is refused
+    /// ([`Refusal::ListIncomplete`]) until a full pass is opened. [`Tidied::All`] when what is left is few, an unfinished pass
+    /// is to go on, or the worker was overtaken.
+    async fn forget_failures(&self, id: TaskId, attempt: i64) -> Result<Tidied>;
     /// Claims the next open shard of the last pass that was not claimed under this task attempt; `None` when there is
     /// no more. A shard that is not resumable (see [`Store::set_unordered`]) begins again from zero: checkpoint and
     /// counters are reset, and its waiting lines are forgotten.

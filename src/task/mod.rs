@@ -332,6 +332,8 @@ pub struct Task {
     pub created_at: UnixMillis,
     /// When it first began to run.
     pub started_at: Option<UnixMillis>,
+    /// When it ended, failed or succeeded; only while it is in such a state.
+    pub ended_at: Option<UnixMillis>,
     /// Since when it has been running; only while it is.
     pub running_since: Option<UnixMillis>,
     /// Time spent running before `running_since`, in milliseconds.
@@ -374,7 +376,7 @@ pub struct PassInfo {
 pub(crate) mod testing {
     //! Values for unit tests.
 
-    use super::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Place, Scope};
+    use super::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Payer, Place, Scope};
     use super::{Key, TaskSpec};
 
     /// The order of a whole bucket.
@@ -389,6 +391,7 @@ pub(crate) mod testing {
                 origin: EndpointOrigin::Request,
             },
             app_id: None,
+            payer: Payer::Owner,
         };
         TaskSpec {
             source: place("source"),

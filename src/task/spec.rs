@@ -66,7 +66,7 @@ impl TaskSpec {
                 Error::invalid("dst_node.object_key must have at most 1024 bytes").with_rule(Rule::Target)
             );
         }
-        if self.copies_into_itself() {
+        if self.names_one_bucket() && self.copies_into_scope() {
             let text = "dst_node: the target lies within what is to be copied from the same bucket; \
                         choose another bucket, or an object_key outside the source's";
             return Err(Error::invalid(text).with_rule(Rule::Target));
@@ -74,24 +74,28 @@ impl TaskSpec {
         Ok(self)
     }
 
-    /// Whether copies would fall into the scope, within one bucket: the listing would find them, and copy them again.
-    fn copies_into_itself(&self) -> bool {
-        let one_bucket =
-            self.source.endpoint.url == self.target.endpoint.url && self.source.bucket == self.target.bucket;
-        if !one_bucket {
-            return false;
-        }
+    /// Whether both sides are written as one and the same bucket. One bucket may have several names.
+    #[must_use]
+    pub fn names_one_bucket(&self) -> bool {
+        self.source.endpoint.url == self.target.endpoint.url && self.source.bucket == self.target.bucket
+    }
+
+    /// Whether copies would fall into the scope if both sides were one bucket: the listing would find them, and copy them
+    /// again. That is so when the target's prefix before a prefix of the scope gives a name within another prefix, or one that
+    /// another prefix or a key begins with, and when before a key it gives a key or a name within a prefix. A list of objects or
+    /// URLs is not looked at: it is read once, and does not grow.
+    #[must_use]
+    pub fn copies_into_scope(&self) -> bool {
         let cover = self.scope.cover();
         let keys = self.scope.single_keys();
-        let copy = |key: &Key| key.with_prefix(self.target_prefix.as_bytes());
-        // The copies of a prefix are a prefix themselves, which may also lie above a part of the scope.
-        let prefix_falls_in = |prefix: &Key| {
-            let copies = copy(prefix);
-            cover.covers(&copies) || cover.reaches_below(&copies) || first_below(&keys, &copies)
-        };
+        let copy_of = |key: &Key| key.with_prefix(self.target_prefix.as_bytes());
         let key_falls_in = |key: &Key| {
-            let copy = copy(key);
+            let copy = copy_of(key);
             cover.covers(&copy) || keys.binary_search(&copy).is_ok()
+        };
+        let prefix_falls_in = |prefix: &Key| {
+            let copies = copy_of(prefix);
+            cover.covers(&copies) || cover.reaches_below(&copies) || first_below(&keys, &copies)
         };
         cover.prefixes().iter().any(prefix_falls_in) || keys.iter().any(key_falls_in)
     }
@@ -110,12 +114,24 @@ pub struct Place {
     pub endpoint: Endpoint,
     /// Account number that Tencent puts into bucket names; kept as given.
     pub app_id: Option<String>,
+    /// Who pays for the requests to the bucket.
+    pub payer: Payer,
 }
 
-/// Address of a store: `http[s]://host[:port]`.
+/// Who pays for the requests to a bucket and for what is read from it. Source: Requester Pays buckets of Amazon S3.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Payer {
+    /// Whoever owns the bucket.
+    #[default]
+    Owner,
+    /// Whoever sends the request, and says so in each of them.
+    Requester,
+}
+
+/// Address of a store: `http[s]://host[:port][/path]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
-    /// Scheme, host and port, without a path.
+    /// Scheme, host, port and path, without a slash at the end.
     pub url: String,
     /// Where the bucket name stands in requests.
     pub addressing: Addressing,
@@ -360,6 +376,10 @@ mod tests {
             check("source", "b", Scope::Objects(keys(&["a/", "ba/x"]))).is_err(),
             "above a key"
         );
+        assert!(check("source", "z", prefixes(&["x", "zx1"])).is_err());
+        assert!(check("source", "z", prefixes(&["x", "zy"])).is_ok());
+        let named = Scope::Objects(keys(&["a/", "z/a/b"]));
+        assert!(check("source", "z/", named).is_err());
         assert!(check("source", "copy/", prefixes(&["a/"])).is_ok());
         assert!(check("source", "copy/", Scope::Objects(keys(&["k"]))).is_ok());
         assert!(check("other", "", prefixes(&[""])).is_ok());

@@ -7,19 +7,36 @@
 pub enum WarningCode {
     /// A prefix or name of the scope matches no object of the source. Its subject is that prefix or name.
     ScopeEntryEmpty,
+    /// The target does not let the task delete, so that the objects of its probes stay there, below `oms/probe/`. Remove
+    /// them by hand, or let the key delete.
+    TargetCannotDelete,
+    /// The target lists objects some time after they are written. Each object is asked for instead, which takes longer.
+    TargetListsLate,
+    /// The target stores names of a kind under other names. Objects with such names fail; rename them, or take another
+    /// target. The subject shows the kind.
+    TargetChangesNames,
     /// The task has more different warnings than are kept ([`Warning::MOST`]); the others are only counted here.
     MoreWarnings,
 }
 
 impl WarningCode {
     /// All codes, for tables and tests.
-    pub const ALL: &'static [Self] = &[Self::ScopeEntryEmpty, Self::MoreWarnings];
+    pub const ALL: &'static [Self] = &[
+        Self::ScopeEntryEmpty,
+        Self::TargetCannotDelete,
+        Self::TargetListsLate,
+        Self::TargetChangesNames,
+        Self::MoreWarnings,
+    ];
 
     /// The word.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::ScopeEntryEmpty => "ScopeEntryEmpty",
+            Self::TargetCannotDelete => "TargetCannotDelete",
+            Self::TargetListsLate => "TargetListsLate",
+            Self::TargetChangesNames => "TargetChangesNames",
             Self::MoreWarnings => "MoreWarnings",
         }
     }

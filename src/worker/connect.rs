@@ -33,6 +33,7 @@ pub(super) struct Connected {
     pub lists: Option<SharedStore>,
     pub addresses: Arc<Addresses>,
     pub order: Option<Order>,
+    pub listing: probe::Listing,
     pub guard: Guard,
     /// What was found that fails nothing; written once the pass is open.
     pub warnings: Vec<Warning>,
@@ -42,6 +43,14 @@ pub(super) struct Connected {
 pub(super) async fn connect(parts: &Parts, task: &Task, credentials: &Credentials) -> Attempt<Connected> {
     let addresses = Arc::new(Addresses::default());
     let urls = matches!(task.spec.scope, Scope::Urls(_));
+    // A copy inside the store reads the source too.
+    let target_place = Place {
+        payer: match route(task, credentials) {
+            Route::ServerSide => task.spec.source.payer,
+            Route::Stream => task.spec.target.payer,
+        },
+        ..task.spec.target.clone()
+    };
     let connect = |list| {
         let source = if urls {
             Ok(parts.connect.urls(Arc::clone(&addresses)))
@@ -50,14 +59,14 @@ pub(super) async fn connect(parts: &Parts, task: &Task, credentials: &Credential
                 .connect
                 .connect(&task.spec.source, &credentials.source, list)
         };
-        let target = parts
-            .connect
-            .connect(&task.spec.target, &credentials.target, list);
+        let target = parts.connect.connect(&target_place, &credentials.target, list);
         Ok((source.at_source()?, target.at_target()?))
     };
     let pace = parts.tuning.pace;
     let (source, target) = connect(ListVersion::V2)?;
     let (old_source, old_target) = connect(ListVersion::V1)?;
+    let shown_to = (!urls).then(|| Arc::clone(&source));
+    let shown_to = shown_to.as_ref();
     let source = async {
         // Addresses are servers of their own, each to be met when its turn comes.
         if urls {
@@ -71,16 +80,16 @@ pub(super) async fn connect(parts: &Parts, task: &Task, credentials: &Credential
         }
     };
     let target = async {
-        match probe::target(&target, pace, task).await {
-            Err(trouble) if lists_only_v1(&trouble.error) => probe::target(&old_target, pace, task)
+        match probe::target(&target, shown_to, pace, task).await {
+            Err(trouble) if lists_only_v1(&trouble.error) => probe::target(&old_target, shown_to, pace, task)
                 .await
-                .map(|order| (old_target, order)),
-            other => other.map(|order| (target, order)),
+                .map(|probed| (old_target, probed)),
+            other => other.map(|probed| (target, probed)),
         }
     };
     // Both are brought to their end, so that a trouble of the source does not leave a probe at the target.
     let (source, target) = tokio::join!(source, target);
-    let (mut source, (target, order)) = (source?, target?);
+    let (mut source, (target, probed)) = (source?, target?);
     let guard = guard::find(&target, pace, task.id, &task.spec).await?;
     if let Some(cdn) = &task.spec.cdn {
         let keys = CdnKeys {
@@ -106,9 +115,10 @@ pub(super) async fn connect(parts: &Parts, task: &Task, credentials: &Credential
         target,
         lists: lists.transpose().at_target()?,
         addresses,
-        order,
+        order: probed.order,
+        listing: probed.listing,
+        warnings: probed.warnings,
         guard,
-        warnings: Vec::new(),
     })
 }
 

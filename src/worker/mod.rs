@@ -24,14 +24,17 @@ use self::slots::Motion;
 use crate::dispatch::Dispatch;
 use crate::engine::hooks::{Hooks, Point};
 use crate::engine::limit::{Streams, Throttle};
+use crate::engine::names::Names;
 use crate::engine::progress::Progress;
 use crate::engine::warnings::Said;
 use crate::engine::{self, Context, Halt, Ledger, PassEnd, Tuning};
 use crate::error::Result;
 use crate::object::Connect;
 use crate::secret::Sealer;
-use crate::store::{ClaimedTask, Ending, ShardScope, Store};
-use crate::task::{BandwidthPolicy, Clock, PassInfo, PassKind, Reason, StartMode, State, TaskId, reasons};
+use crate::store::{ClaimedTask, Ending, ShardScope, Store, Tidied};
+use crate::task::{
+    BandwidthPolicy, Clock, PassInfo, PassKind, Reason, StartMode, State, TaskId, reasons,
+};
 
 /// How long the probes may go on after a stop, to remove what they wrote.
 const PROBE_GRACE: Duration = Duration::from_secs(1);
@@ -239,6 +242,11 @@ async fn work(
     parts.hooks.reach(Point::Probed).await;
 
     let kind = pass_kind(mode, task.pass);
+    while kind == PassKind::Full && parts.store.forget_failures(id, attempt).await? == Tidied::Some {
+        if stop.is_cancelled() {
+            return finish::drained(parts, id, attempt).await;
+        }
+    }
     let shards = match kind {
         PassKind::Full => engine::shards(&task.spec),
         PassKind::Failed => vec![ShardScope::Failures],
@@ -257,6 +265,8 @@ async fn work(
         source: connected.source,
         target: connected.target,
         target_order: connected.order,
+        target_listing: connected.listing,
+        names: Names::default(),
         guard: connected.guard,
         lists: connected.lists,
         addresses: connected.addresses,

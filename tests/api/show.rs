@@ -61,6 +61,23 @@ fn running() -> Task {
 }
 
 #[tokio::test]
+async fn a_task_says_when_it_was_created_began_and_ended() {
+    let times =
+        |task: &Value| ["create_time", "start_time", "end_time"].map(|name| task[name].as_i64().unwrap());
+    let created = 1_795_000_000_000;
+    assert_eq!(times(&shown(ledger::task(ID, PROJECT)).await), [created, 0, 0]);
+    assert_eq!(times(&shown(running()).await), [created, NOW.0 - 60_000, 0]);
+    let ended = Task {
+        state: State::Succeeded,
+        ended_at: Some(UnixMillis(NOW.0 - 1)),
+        running_since: None,
+        speed: 0,
+        ..running()
+    };
+    assert_eq!(times(&shown(ended).await), [created, NOW.0 - 60_000, NOW.0 - 1]);
+}
+
+#[tokio::test]
 async fn lists_that_are_not_complete_say_why() {
     let mut task = ledger::task(ID, PROJECT);
     task.spec.record_settled = false;
@@ -89,7 +106,8 @@ async fn every_field_of_the_reference_is_there_from_the_beginning() {
             "endpoint": "http://127.0.0.1:9000"
         },
         "thread_num": 50, "status": 1, "progress": 0.0, "migrate_speed": 0, "enableKMS": false, "description": "",
-        "error_reason": "", "total_size": 0, "complete_size": 0, "start_time": 0, "left_time": 0, "total_time": 0,
+        "error_reason": "", "total_size": 0, "complete_size": 0, "start_time": 0,
+        "create_time": 1_795_000_000_000_i64, "end_time": 0, "left_time": 0, "total_time": 0,
         "success_num": 0, "fail_num": 0, "total_num": 0, "skipped_num": 0, "gone_num": 0,
         "copy_rules": {"object_overwrite_mode": "SIZE_LAST_MODIFIED_COMPARISON_OVERWRITE",
                        "consistency_check": "size_last_modified", "minimum_proof": "size",
@@ -100,6 +118,7 @@ async fn every_field_of_the_reference_is_there_from_the_beginning() {
         "enable_failed_object_recording": true,
         "failed_object_record": "{\"result\":false,\"list_file_key\":\"\",\"errorCode\":\"\"}",
         "enable_success_and_skip_recording": true,
+        "enable_requester_pays": false,
         "bandwidth_policy": [], "transferred_size": 0, "warnings": [], "scope_entries": []
     });
     assert_eq!(task, expected);

@@ -27,6 +27,8 @@ struct Case {
     token: Option<&'static str>,
     task: Option<Task>,
     ledger: Option<ErrorKind>,
+    /// A body that was sent before, under the same `Idempotency-Key`.
+    before: Option<Value>,
 }
 
 enum Body {
@@ -45,6 +47,7 @@ fn case(operation: &'static str, status: u16, code: &'static str) -> Case {
     let (path, body) = match operation {
         "create_task" => ("/task", Body::Json(create())),
         "list_tasks" => ("/task?start=0&limit=10", Body::None),
+        "count_tasks" => ("/tasks/count", Body::None),
         "show_task" => ("/task/{id}", Body::None),
         "update_task" => ("/task/{id}", Body::Json(start())),
         "delete_task" => ("/task/{id}", Body::Json(keys())),
@@ -62,6 +65,7 @@ fn case(operation: &'static str, status: u16, code: &'static str) -> Case {
         token: Some(TOKEN),
         task: Some(in_state(State::Paused)),
         ledger: None,
+        before: None,
     }
 }
 
@@ -250,6 +254,10 @@ fn of_create() -> Vec<Case> {
         bad("OMS.0080").with("/dst_node/region", json!("mars")),
         bad("OMS.0081").with("/source_cdn", cdn("https://x", "NONE")),
         bad("OMS.1032").with("/source_cdn", cdn("cdn.example.com", "ALIYUN_OSS_A")),
+        Case {
+            before: Some(create()),
+            ..case("create_task", 422, "OMS.0064").with("/thread_num", json!(7))
+        },
     ];
     all.extend(windows().map(|(code, windows)| bad(code).with("/bandwidth_policy", windows)));
     all
@@ -295,6 +303,9 @@ fn of_the_others() -> Vec<Case> {
         bad("list_tasks", "OMS.0052").path("/task?start=0&limit=10&state=6"),
         bad("list_tasks", "OMS.0064").path("/task?totalcount=yes"),
         bad("list_tasks", "OMS.0074").path("/task?start=0&limit=10&offset=0"),
+        bad("count_tasks", "OMS.0052").path("/tasks/count?state=6"),
+        spaced("count_tasks"),
+        bad("count_tasks", "OMS.0074").path("/tasks/count?start=0"),
         spaced("show_task"),
         bad("show_task", "OMS.0074").path(&format!("/task/{ID}?x=1")),
         bad("delete_task", "OMS.0002").with("/target_ak", json!(7)),
@@ -324,6 +335,10 @@ async fn answer(method: &str, case: &Case) -> Reply {
     let mut request = api.bare(method.clone(), &case.path);
     if let Some(token) = case.token {
         request = request.header("X-Auth-Token", token);
+    }
+    if let Some(before) = &case.before {
+        request = request.header("Idempotency-Key", "used");
+        send(request.try_clone().unwrap().json(before)).await.fine();
     }
     send(match &case.body {
         Body::None => request,
@@ -517,4 +532,36 @@ fn the_start_table_is_that_of_the_readme() {
         .unwrap();
     let description = update["description"].as_str().unwrap();
     assert!(description.contains(&table.join("\n")), "{description}");
+}
+
+/// What a page offers as a request is taken as it is.
+#[tokio::test]
+async fn every_example_of_a_request_is_accepted() {
+    let document = document();
+    let mut sent = 0;
+    for (path, method, operation) in operations(&document) {
+        let Some(content) = operation
+            .get("requestBody")
+            .map(|body| &body["content"]["application/json"])
+        else {
+            continue;
+        };
+        let named = content["examples"].as_object().into_iter().flatten();
+        let schema = super::resolve(&document, &content["schema"]);
+        let unnamed = schema["examples"].as_array().into_iter().flatten();
+        for example in named.map(|(_, example)| &example["value"]).chain(unnamed) {
+            let running = example["operation"] == "stop";
+            let api = TestApi::new().await;
+            api.ledger
+                .put(in_state(if running { State::Running } else { State::Paused }));
+            let path = path
+                .replace("{project_id}", PROJECT)
+                .replace("{task_id}", &ID.to_string());
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            let reply = send(api.request(method, &path).json(example)).await;
+            assert!(reply.status.is_success(), "{example}: {reply:?}");
+            sent += 1;
+        }
+    }
+    assert!(sent >= 6, "{sent}");
 }

@@ -2,7 +2,9 @@
 
 mod cdn;
 mod copy;
+mod listing;
 mod lists;
+mod preflight;
 mod progress;
 mod proofs;
 mod report;

@@ -2,7 +2,7 @@
 
 use oms::sandbox::{Fault, FaultRule, Operation};
 use oms::service::{CreateTask, PlaceRequest};
-use oms::task::spec::{Cloud, Scope};
+use oms::task::spec::{Cloud, Payer, Scope};
 use oms::task::{Key, StartMode, State};
 
 use super::lists::{file, put_list};
@@ -18,6 +18,7 @@ pub fn order(stores: &Stores) -> CreateTask {
         bucket: String::new(),
         endpoint: None,
         app_id: None,
+        payer: Payer::Owner,
     };
     order.scope = Scope::Urls(file());
     order

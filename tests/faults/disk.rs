@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use oms::engine::hooks::Hooks;
-use oms::error::ErrorKind;
+use oms::error::{ErrorKind, Rule};
 use oms::object::s3::Timeouts;
 use oms::sandbox::{Fault, FaultRule, Operation as O, SandboxObject};
 use oms::store::sqlite::Disk;
@@ -133,7 +133,7 @@ async fn a_stop_ends_transfers_also_when_the_ledger_cannot_be_told() {
 
     let refused = rig.stop(id).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Unavailable);
-    assert_eq!(refused.code(), Some("OMS.1001"));
+    assert_eq!(refused.rule(), Some(Rule::StopRecorded));
     assert!(
         refused.message().contains("transfers of the task end now"),
         "{refused}"

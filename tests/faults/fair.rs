@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use oms::engine::hooks::Hooks;
+use oms::error::Rule;
 use oms::object::s3::Timeouts;
 use oms::sandbox::{Fault, FaultRule, Operation as O, SandboxObject};
 use oms::service::CreateTask;
@@ -101,7 +102,7 @@ async fn a_project_may_have_so_many_tasks_waiting() {
         rig.create(stores.order()).await;
     }
     let refused = rig.try_create(stores.order()).await.unwrap_err();
-    assert_eq!(refused.code(), Some("OMS.0077"));
+    assert_eq!(refused.rule(), Some(Rule::TooManyWaiting));
     assert!(
         refused.message().contains("3 tasks of this project wait"),
         "{refused}"

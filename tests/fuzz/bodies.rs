@@ -7,8 +7,9 @@ use oms::api::v1::fuzz::{read_create, read_update};
 use oms::config::Config;
 use oms::engine::lines::{Lines, MAX_LINE, MAX_URL, TooLong, name, url_and_name};
 use oms::error::Error;
-use oms::object::s3::PlusMeans;
-use oms::object::s3::fuzz::{Page, address, read_listing};
+use oms::object::Told;
+use oms::object::s3::Spelling;
+use oms::object::s3::fuzz::{Page, address, read_listing, unspell};
 use oms::task::spec::{Addressing, Endpoint, EndpointOrigin};
 use oms::task::{Key, TaskSpec};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
@@ -16,77 +17,90 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 /// A value that no message may repeat.
 pub const CANARY: &str = "canary-4f9d";
 
-/// A listing is read whole or not at all, never has more objects than the text, and means the same when it is written anew.
+/// A listing is read whole or not at all, never has more objects than the text, means the same in whatever pieces it
+/// arrives, and when it is written anew.
 pub fn listing(data: &[u8]) {
     let Some((first, text)) = data.split_first() else {
         return;
     };
-    let plus = if first % 2 == 0 {
-        PlusMeans::Space
-    } else {
-        PlusMeans::Plus
-    };
-    let Ok(page) = read_listing(text, plus) else {
+    let whole = read_listing(text, usize::MAX);
+    let piece = usize::from(*first) + 1;
+    let pieces = read_listing(text, piece);
+    let Ok(page) = whole else {
+        assert!(pieces.is_err(), "in pieces of {piece} it is read");
         return;
     };
+    assert_eq!(pieces.unwrap(), page, "in pieces of {piece} it is another page");
     let told = count(text, b"<Contents") + count(text, b":Contents");
-    assert!(page.entries.len() <= told, "{} of {told}", page.entries.len());
-    assert!(page.entries.iter().all(|entry| !entry.key.as_bytes().is_empty()));
+    assert!(page.lines.len() <= told, "{} of {told}", page.lines.len());
+    assert!(page.lines.iter().all(|(key, _)| !key.is_empty()));
     if let Some(written) = written(&page) {
-        assert_eq!(read_listing(written.as_bytes(), plus).unwrap(), page);
+        assert_eq!(read_listing(written.as_bytes(), piece).unwrap(), page);
     }
-    assert!(
-        find(text, b"IsTruncated").is_some(),
-        "it does not say whether it is complete"
-    );
-    let more = [text, b"<Contents/>"].concat();
-    assert!(read_listing(&more, plus).is_err(), "there is more behind its end");
     // Its end comes with this tag at the earliest: whatever ends before was cut off.
     if let Some(end) = find(text, b"</ListBucketResult") {
         for part in 0..8 {
             assert!(
-                read_listing(&text[..end * part / 8], plus).is_err(),
+                read_listing(&text[..end * part / 8], piece).is_err(),
                 "a part passes for the whole"
             );
         }
     }
+    let more = [text, b"<Contents/>"].concat();
+    assert!(
+        read_listing(&more, piece).is_err(),
+        "there is more behind its end"
+    );
 }
 
-/// The page in the plainest form there is; `None` for a time at the very end of all, which the library for times does not have.
+/// The page in the plainest form there is; `None` for a time at the very end of all, which the library for times does not have,
+/// and for what cannot be written anew.
 fn written(page: &Page) -> Option<String> {
-    let Page {
-        entries,
-        truncated,
-        token,
-        next_marker,
-    } = page;
-    let mut text =
-        format!("<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>{truncated}</IsTruncated>");
-    let encoded = |bytes: &[u8]| percent_encode(bytes, NON_ALPHANUMERIC).to_string();
-    for entry in entries {
-        let time = jiff::Timestamp::from_millisecond(entry.last_modified.0).ok()?;
-        write!(
-            text,
-            "<Contents><Key>{}</Key><Size>{}</Size><LastModified>{time}</LastModified>",
-            encoded(entry.key.as_bytes()),
-            entry.size
-        )
-        .unwrap();
-        if let Some(tag) = &entry.etag {
-            write!(text, "<ETag>&quot;{}&quot;</ETag>", escaped(tag.as_str())).unwrap();
+    let facts = &page.facts;
+    if facts.version_1 || facts.max_keys.is_some() {
+        return None;
+    }
+    let mut text = "<ListBucketResult>".to_owned();
+    if page.encoded {
+        text.push_str("<EncodingType>url</EncodingType>");
+    }
+    if let Some(truncated) = facts.truncated {
+        write!(text, "<IsTruncated>{truncated}</IsTruncated>").unwrap();
+    }
+    for (key, told) in &page.lines {
+        write!(text, "<Contents><Key>{}</Key>", escaped(key)).unwrap();
+        match told {
+            Told::Object {
+                size,
+                etag,
+                last_modified,
+            } => {
+                write!(text, "<Size>{size}</Size>").unwrap();
+                if let Some(modified) = last_modified {
+                    let time = jiff::Timestamp::from_millisecond(modified.0).ok()?;
+                    write!(text, "<LastModified>{time}</LastModified>").unwrap();
+                }
+                if let Some(tag) = etag {
+                    write!(text, "<ETag>&quot;{}&quot;</ETag>", escaped(tag.as_str())).unwrap();
+                }
+            }
+            Told::Nothing => {}
+            Told::KeyTooLong { .. } => return None,
         }
         text.push_str("</Contents>");
     }
-    if let Some(token) = token {
-        write!(
-            text,
-            "<NextContinuationToken>{}</NextContinuationToken>",
-            escaped(token)
-        )
-        .unwrap();
+    for _ in 0..facts.common_prefixes {
+        text.push_str("<CommonPrefixes><Prefix>p</Prefix></CommonPrefixes>");
     }
-    if let Some(marker) = next_marker {
-        write!(text, "<NextMarker>{}</NextMarker>", encoded(marker)).unwrap();
+    if let Some(count) = facts.key_count {
+        write!(text, "<KeyCount>{count}</KeyCount>").unwrap();
+    }
+    if let Some(token) = &facts.token {
+        let token = escaped(token);
+        write!(text, "<NextContinuationToken>{token}</NextContinuationToken>").unwrap();
+    }
+    if let Some(marker) = &facts.marker {
+        write!(text, "<NextMarker>{}</NextMarker>", escaped(marker)).unwrap();
     }
     Some(text + "</ListBucketResult>")
 }
@@ -144,17 +158,12 @@ pub fn key(data: &[u8]) {
     let encoded = percent_encode(data, NON_ALPHANUMERIC).to_string();
     // As HTML forms encode.
     let form = encoded.replace("%20", "+");
-    for (text, plus) in [
-        (&encoded, PlusMeans::Space),
-        (&encoded, PlusMeans::Plus),
-        (&form, PlusMeans::Space),
+    for (text, spelling) in [
+        (&encoded, Spelling::Form),
+        (&encoded, Spelling::Path),
+        (&form, Spelling::Form),
     ] {
-        let page = format!(
-            "<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>false</IsTruncated>\
-             <Contents><Key>{text}</Key><Size>1</Size></Contents></ListBucketResult>"
-        );
-        let page = read_listing(page.as_bytes(), plus).unwrap();
-        assert_eq!(page.entries[0].key, key, "{text}");
+        assert_eq!(unspell(text, spelling).as_deref(), Some(data), "{text}");
     }
     assert_eq!(name(encoded.as_bytes()), key);
 }

@@ -7,7 +7,8 @@ use serde_json::json;
 
 use crate::support::binary::{Files, Home};
 use crate::support::rig::{SOURCE, Stores};
-use crate::support::service::{RUNNING, create_body, fill, slow_down};
+use crate::support::service::{PAUSED, RUNNING, create_body, fill, slow_down, start_body};
+use crate::support::small_disk::SmallDisk;
 
 /// Small objects; [`fill`] adds one.
 const OBJECTS: usize = 400;
@@ -74,10 +75,62 @@ async fn a_disk_that_takes_no_more_stops_a_task_until_there_is_room() {
         "{}",
         serve.printed()
     );
+    // The stop could not be written, and has ended the transfers all the same.
+    let stopped = |task: &serde_json::Value| task["status"] == PAUSED;
+    let paused = caller.wait(task, "pause by itself", stopped).await;
+    assert_eq!(paused["bandwidth_policy"], json!([]), "{paused:#}");
+    caller.update(task, &start_body(&stores)).await;
     let ended = caller.wait_until_succeeded(task).await;
     assert_eq!(ended["total_num"], stores.source.keys(SOURCE).len(), "{ended:#}");
-    assert_eq!(ended["start_time"], before["start_time"], "it is the same run");
+    assert_eq!(ended["start_time"], before["start_time"], "it is the same task");
     stores.assert_same();
     assert_eq!(serve.terminate().await.0.code(), Some(0), "{}", serve.printed());
     assert!(!serve.stderr().contains("panicked"), "{}", serve.printed());
+}
+
+/// A process that starts on a full disk can be asked, and tasks can be deleted, which is what makes room.
+#[tokio::test]
+async fn a_start_on_a_full_disk_serves_reads_and_deletions() {
+    let home = Home::new();
+    let Some(disk) = SmallDisk::on(&home.data(), 8) else {
+        return;
+    };
+    let stores = Stores::new().await;
+    fill(&stores, 5);
+    slow_down(&stores, Duration::from_secs(600));
+    let mut serve = home.serve().await;
+    let caller = serve.caller(&home.token());
+    let paused = caller.create(&create_body(&stores)).await;
+    caller.wait(paused, "run", |task| task["status"] == RUNNING).await;
+    caller.pause(paused).await;
+    let other = caller.create(&create_body(&stores)).await;
+    caller.wait(other, "run", |task| task["status"] == RUNNING).await;
+    caller.pause(other).await;
+    // The room that is kept for this is there once the ledger has been tidied.
+    let reserve = home.data().join("oms.db.reserve");
+    let until = Instant::now() + caller.patience;
+    while !std::fs::metadata(&reserve).is_ok_and(|file| file.len() == 1 << 20) {
+        assert!(Instant::now() < until, "no room is kept");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(serve.terminate().await.0.code(), Some(0), "{}", serve.printed());
+
+    disk.fill();
+    let mut serve = home.serve().await;
+    let caller = serve.caller(&home.token());
+    assert_eq!(caller.show(paused).await["status"], PAUSED);
+    let list = caller.call(Method::GET, "/task?totalcount=true", None).await;
+    assert_eq!(list.fine()["taskcount"], 2);
+    let path = format!("/task/{paused}");
+    let deleted = caller.call(Method::DELETE, &path, None).await;
+    assert!(deleted.status.is_success(), "{deleted:?}\n{}", serve.printed());
+    assert_eq!(caller.call(Method::GET, &path, None).await.status, 400);
+
+    disk.free();
+    stores.target.faults().clear();
+    caller.update(other, &start_body(&stores)).await;
+    caller.wait_until_succeeded(other).await;
+    assert_eq!(serve.terminate().await.0.code(), Some(0), "{}", serve.printed());
+    assert!(!serve.stderr().contains("panicked"), "{}", serve.printed());
+    drop((serve, disk));
 }

@@ -1,4 +1,5 @@
 //! The whole program between two real S3 servers, judged by an independent client.
 
 mod kill;
+mod names;
 mod seaweed;

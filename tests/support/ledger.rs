@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use oms::error::{Error, ErrorKind, Result};
 use oms::secret::SealedCredentials;
 use oms::store::*;
-use oms::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Place, Scope};
+use oms::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Payer, Place, Scope};
 use oms::task::*;
 
 /// Tasks, failures, and an error that every call shall give.
@@ -22,6 +22,7 @@ pub struct TestLedger {
     found: Mutex<FoundScope>,
     broken: Mutex<Option<ErrorKind>>,
     left_with: Mutex<Option<SealedCredentials>>,
+    requests: Mutex<BTreeMap<(String, String), (RequestKey, TaskId, String)>>,
 }
 
 impl TestLedger {
@@ -105,6 +106,7 @@ pub fn task(id: i64, project: &str) -> Task {
             origin: EndpointOrigin::Request,
         },
         app_id: None,
+        payer: Payer::Owner,
     };
     let spec = TaskSpec {
         source: place("photos"),
@@ -137,6 +139,7 @@ pub fn task(id: i64, project: &str) -> Task {
         pass: None,
         created_at: UnixMillis(1_795_000_000_000),
         started_at: None,
+        ended_at: None,
         running_since: None,
         ran_for: 0,
         failed_list: oms::task::FailedList::default(),
@@ -157,6 +160,21 @@ impl Store for TestLedger {
         };
         self.put(created.clone());
         Ok(created)
+    }
+
+    async fn create_once(&self, new: NewTask, request: &RequestKey, now: UnixMillis) -> Result<CreatedOnce> {
+        let place = (new.project.as_str().to_owned(), request.key.clone());
+        let known = self.requests.lock().unwrap().get(&place).cloned();
+        match known {
+            Some((known, id, name)) if known == *request => Ok(CreatedOnce::Before { id, name }),
+            Some(_) => Ok(CreatedOnce::OtherRequest),
+            None => {
+                let task = self.create(new, now).await?;
+                let kept = (request.clone(), task.id, task.name.clone());
+                self.requests.lock().unwrap().insert(place, kept);
+                Ok(CreatedOnce::Now(Box::new(task)))
+            }
+        }
     }
 
     async fn task(&self, project: &ProjectId, id: TaskId) -> Result<Option<Task>> {
@@ -295,6 +313,9 @@ impl Store for TestLedger {
         unreachable!("no worker")
     }
     async fn at_rest(&self) -> Result<()> {
+        unreachable!("no worker")
+    }
+    async fn forget_failures(&self, _: TaskId, _: i64) -> Result<Tidied> {
         unreachable!("no worker")
     }
     async fn tidy(&self) -> Result<Tidied> {

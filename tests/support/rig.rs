@@ -22,7 +22,7 @@ use oms::secret::{Credentials, KEY_LEN, KeyPair, Sealer, Secret};
 use oms::service::{CreateTask, PlaceRequest, TaskService};
 use oms::store::Store;
 use oms::store::sqlite::{Disk, SqliteStore};
-use oms::task::spec::{Cloud, Scope};
+use oms::task::spec::{Cloud, Payer, Scope};
 use oms::task::{BandwidthPolicy, Clock, CopyRules, Key, ProjectId, StartMode, State, Task, TaskId};
 use oms::worker;
 use tempfile::TempDir;
@@ -138,6 +138,7 @@ impl Stores {
             bucket: bucket.to_owned(),
             endpoint: Some(sandbox.endpoint()),
             app_id: None,
+            payer: Payer::Owner,
         };
         CreateTask {
             source: place(&self.source, SOURCE),

@@ -31,12 +31,17 @@ pub fn example() -> serde_json::Value {
     serde_json::json!({"target_ak": "target_ak", "target_sk": "target_sk"})
 }
 
-/// Reads a body, where there is one.
+/// Reads a body, where there is one. `null` and `{}` are as good as none: some clients cannot send a request without a
+/// body.
 ///
 /// # Errors
 /// Those of [`Node::read`]; OMS.0064 for a key that is empty or too long.
 pub fn read(body: Option<Node>) -> Result<Option<KeyPair>> {
-    let Some(body) = body else { return Ok(None) };
+    let body = match body {
+        None | Some(Node::Null) => return Ok(None),
+        Some(Node::Object(fields)) if fields.is_empty() => return Ok(None),
+        Some(body) => body,
+    };
     let DeleteTask { target_ak, target_sk } = body.read()?;
     key_pair("", ["target_ak", "target_sk"], target_ak, target_sk).map(Some)
 }

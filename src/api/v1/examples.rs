@@ -8,14 +8,15 @@ use utoipa::openapi::{OpenApi, RefOr};
 use super::create::CreatedTask;
 use super::failures::FailurePage;
 use super::info::{Quotas, Versions};
-use super::list::TaskList;
+use super::list::{TaskCount, TaskList};
 use super::task::Task;
 use crate::api::answers;
-use crate::service::Failure;
-use crate::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Place, Scope};
+use crate::service::{Failure, TaskDetail};
+use crate::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Payer, Place, Scope};
 use crate::task::{
-    BandwidthPolicy, BandwidthWindow, CopyRules, Counters, FailedList, Key, ListTroubles, PassInfo, PassKind,
-    Reason, State, Survey, Task as Known, TaskId, TaskSpec, UnixMillis, reasons,
+    BandwidthPolicy, BandwidthWindow, CopyRules, Counters, FailedList, KeptWarning, Key, ListTroubles,
+    PassInfo, PassKind, Reason, State, Survey, Task as Known, TaskId, TaskSpec, UnixMillis, WarningCode,
+    reasons,
 };
 
 const CREATED: UnixMillis = UnixMillis(1_795_000_000_000);
@@ -47,7 +48,8 @@ pub fn add(document: &mut OpenApi) {
 
 fn all() -> Vec<Shown> {
     let now = UnixMillis(CREATED.0 + 600_000);
-    let show = |task: Known| json!(Task::new(task, now));
+    let detailed = |task, warnings| json!(Task::detailed(TaskDetail { task, warnings }, now));
+    let show = |task| detailed(task, Vec::new());
     let list = TaskList::tasks(vec![new(1), running(0)], now);
     vec![
         Shown(
@@ -56,20 +58,15 @@ fn all() -> Vec<Shown> {
             "The task was created",
             json!(CreatedTask::from(new(0))),
         ),
-        Shown("list_tasks", "1-tasks", "The tasks, newest first", json!(list)),
-        Shown(
-            "list_tasks",
-            "2-count",
-            "With totalcount=true, their number",
-            json!(TaskList::count(2)),
-        ),
+        Shown("list_tasks", "tasks", "The tasks, newest first", json!(list)),
+        Shown("count_tasks", "count", "Two tasks", json!(TaskCount::new(2))),
         Shown("show_task", "1-new", "A new task, which waits", show(new(0))),
         Shown("show_task", "2-running", "A task that runs", show(running(0))),
         Shown(
             "show_task",
             "3-failed",
             "A task that ended with failed objects",
-            show(failed(0)),
+            detailed(failed(0), vec![warning()]),
         ),
         Shown(
             "show_task",
@@ -194,6 +191,17 @@ fn failed(number: u8) -> Known {
     }
 }
 
+fn warning() -> KeptWarning {
+    KeptWarning {
+        code: WarningCode::ScopeEntryEmpty.name().to_owned(),
+        subject: "index.html".to_owned(),
+        message: "no object of the source has the name \"index.html\"".to_owned(),
+        count: 1,
+        first_at: UnixMillis(CREATED.0 + 171_000),
+        last_at: UnixMillis(CREATED.0 + 171_000),
+    }
+}
+
 /// Whether a pass came to its end.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Finished {
@@ -251,6 +259,7 @@ fn place(cloud: Cloud, region: &str, bucket: &str, url: &str) -> Place {
             origin: EndpointOrigin::Catalogue,
         },
         app_id: None,
+        payer: Payer::Owner,
     }
 }
 

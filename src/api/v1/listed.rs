@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::secret::{KeyPair, Secret};
 use crate::service::PlaceRequest;
 use crate::task::Key;
-use crate::task::spec::{self, Cloud};
+use crate::task::spec::{self, Cloud, Payer};
 
 /// A list of objects that lies in a bucket of the target's store and is read with the target's keys: a text file in UTF-8
 /// whose name ends with `.txt`, of at most 1024 MiB, with the Content-Type `text/plain` and no Content-Encoding.
@@ -105,6 +105,7 @@ pub const fn nowhere() -> PlaceRequest {
         bucket: String::new(),
         endpoint: None,
         app_id: None,
+        payer: Payer::Owner,
     }
 }
 

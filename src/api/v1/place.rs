@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::secret::{KeyPair, Secret};
 use crate::service::PlaceRequest;
 use crate::task::Key;
-use crate::task::spec::{Cloud, Scope};
+use crate::task::spec::{Cloud, Payer, Scope};
 
 /// Most names in one task.
 const MAX_NAMES: usize = 10_000;
@@ -36,8 +36,8 @@ pub enum ObjectKey {
 #[derive(Debug, DeserializeDerive, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ObjectKeys {
-    /// Must be empty; kept for older clients.
-    #[schema(max_length = 0)]
+    /// Empty or `/`, which mean the same; kept for older clients.
+    #[schema(max_length = 1)]
     path: Option<String>,
     /// Names; `keys_schema` describes them.
     #[schema(schema_with = keys_schema)]
@@ -48,10 +48,9 @@ pub struct ObjectKeys {
 fn keys_schema() -> Array {
     let name = ObjectBuilder::new()
         .schema_type(Type::String)
-        .min_length(Some(1))
         .max_length(Some(Key::MAX_LEN));
     let text = "For the task type `object`: names of objects, and of folders where they end with `/`. For `prefix`: \
-                beginnings of names.";
+                beginnings of names. An empty string or `/`, alone, means the whole bucket.";
     ArrayBuilder::new()
         .items(name.build())
         .min_items(Some(1))
@@ -113,8 +112,8 @@ pub struct SourceNode {
     app_id: Option<String>,
     /// Whose store it is; `Aliyun` when it is not given or empty.
     cloud_type: Option<CloudName>,
-    /// An extension: address of the store, `http[s]://host[:port]`, for any S3-compatible store. Without it, the region
-    /// catalogue knows the address.
+    /// An extension: address of the store, `http[s]://host[:port][/path]`, for any S3-compatible store. Without it, the
+    /// region catalogue knows the address.
     #[schema(min_length = 1, max_length = 255, examples("https://s3.example.com"), extensions(("x-oms-extension" = json!(true))))]
     endpoint: Option<String>,
 }
@@ -147,8 +146,8 @@ pub struct TargetNode {
     bucket: String,
     /// Whose store it is; `HuaweiCloud` when it is not given or empty.
     cloud_type: Option<TargetCloud>,
-    /// An extension: address of the store, `http[s]://host[:port]`, for any S3-compatible store. Without it, the region
-    /// catalogue knows the address.
+    /// An extension: address of the store, `http[s]://host[:port][/path]`, for any S3-compatible store. Without it, the
+    /// region catalogue knows the address.
     #[schema(min_length = 1, max_length = 255, examples("https://s3.example.com"), extensions(("x-oms-extension" = json!(true))))]
     endpoint: Option<String>,
 }
@@ -216,6 +215,7 @@ impl SourceNode {
             bucket,
             endpoint,
             app_id,
+            payer: Payer::Owner,
         };
         Ok((place, keys, scope))
     }
@@ -248,6 +248,7 @@ impl TargetNode {
             bucket,
             endpoint,
             app_id: None,
+            payer: Payer::Owner,
         };
         Ok((place, keys, prefix))
     }
@@ -305,12 +306,15 @@ fn names(given: Option<ObjectKey>) -> Result<Vec<Key>> {
         None => return Ok(vec![Key::from("")]),
         Some(ObjectKey::Text(text)) => {
             rules::length(FIELD, &text, 0..=Key::MAX_LEN)?;
-            let whole_bucket = text == "/";
-            return Ok(vec![named(FIELD, if whole_bucket { "" } else { &text })?]);
+            return Ok(vec![if is_whole_bucket(&text) {
+                Key::from("")
+            } else {
+                named(FIELD, &text)?
+            }]);
         }
         Some(ObjectKey::Keys(ObjectKeys { path, keys })) => {
-            if path.is_some_and(|path| !path.is_empty()) {
-                let text = format!("{FIELD}.path must be empty");
+            if path.is_some_and(|path| !is_whole_bucket(&path)) {
+                let text = format!("{FIELD}.path must be empty or /");
                 return Err(Error::invalid(text).with_code(codes::SOURCE));
             }
             keys
@@ -320,6 +324,11 @@ fn names(given: Option<ObjectKey>) -> Result<Vec<Key>> {
         let text = format!("{FIELD}.keys must have 1 to {MAX_NAMES} entries");
         return Err(Error::invalid(text).with_code(codes::SOURCE));
     }
+    if let [only] = keys.as_slice()
+        && is_whole_bucket(only)
+    {
+        return Ok(vec![Key::from("")]);
+    }
     let mut names = Vec::with_capacity(keys.len());
     for (index, key) in keys.iter().enumerate() {
         let field = format!("{FIELD}.keys[{index}]");
@@ -327,6 +336,11 @@ fn names(given: Option<ObjectKey>) -> Result<Vec<Key>> {
         names.push(named(&field, key)?);
     }
     Ok(names)
+}
+
+/// Whether a name stands for everything: clients of the original send either.
+fn is_whole_bucket(name: &str) -> bool {
+    matches!(name, "" | "/")
 }
 
 pub(super) fn named(field: &str, name: &str) -> Result<Key> {

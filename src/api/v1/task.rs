@@ -1,7 +1,11 @@
 //! A task on the wire, field by field as in the OMS reference.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Type};
+use utoipa::openapi::{Ref, RefOr, Schema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::bandwidth::BandwidthWindow;
 use super::cloud::CloudName;
@@ -12,10 +16,11 @@ use super::failures::{failed_object_record, list_trouble_code};
 use super::listed::ListFile;
 use super::notified::SmnResult;
 use super::progress::{Totals, done, number_of};
+use super::status::TaskStatus;
 use super::warnings::TaskWarning;
 use crate::api::codes;
 use crate::service::TaskDetail;
-use crate::task::spec::{Cdn, EndpointOrigin, Place, Scope};
+use crate::task::spec::{Cdn, EndpointOrigin, Payer, Place, Scope};
 use crate::task::{BandwidthPolicy, Key, Reason, State, Task as Known, TaskSpec, UnixMillis, reasons};
 
 /// Project and task.
@@ -59,9 +64,8 @@ pub struct Task {
     /// Objects copied at the same time.
     #[schema(minimum = 1, maximum = 50)]
     thread_num: u8,
-    /// 1 waiting, 2 running (also while it is about to pause), 3 paused, 4 failed, 5 succeeded. 0, being made ready, is
-    /// part of the reference and does not occur.
-    #[schema(minimum = 0, maximum = 5)]
+    /// How it stands with the task.
+    #[schema(value_type = TaskStatus)]
     status: u8,
     /// How much of the work is done, from 0 to 1, by bytes, or by objects where only names are counted (lists). 0 until the
     /// scope has begun to be counted, 1 only when the task has succeeded.
@@ -90,6 +94,13 @@ pub struct Task {
     /// When the task first began to run, in milliseconds since 1970; 0 before that.
     #[schema(minimum = 0)]
     start_time: i64,
+    /// An extension: when the task was created, in milliseconds since 1970.
+    #[schema(minimum = 0, extensions(("x-oms-extension" = json!(true))))]
+    create_time: i64,
+    /// An extension: when the task ended, failed or succeeded, in milliseconds since 1970; 0 while it has not, and again
+    /// after a start.
+    #[schema(minimum = 0, extensions(("x-oms-extension" = json!(true))))]
+    end_time: i64,
     /// Estimated rest, in milliseconds; 0 when the task does not run or the rest is not known.
     #[schema(minimum = 0)]
     left_time: i64,
@@ -155,6 +166,10 @@ pub struct Task {
     skip_record_error_reason: Option<&'static str>,
     /// Limits for parts of the day.
     bandwidth_policy: Vec<BandwidthWindow>,
+    /// An extension, from version 2 of the reference: whether the requests to the source are paid for by the owner of
+    /// its key (Requester Pays).
+    #[schema(extensions(("x-oms-extension" = json!(true))))]
+    enable_requester_pays: bool,
     /// An extension: what a person should see about the last pass although it failed nothing, oldest first. Only where one
     /// task is shown, not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -204,13 +219,37 @@ pub struct TaskTarget {
 }
 
 /// Why a task failed.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum ErrorReason {
     /// It did not: an empty string.
     None(String),
     /// It did.
     Failed(TaskError),
+}
+
+impl PartialSchema for ErrorReason {
+    fn schema() -> RefOr<Schema> {
+        let none = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .max_length(Some(0))
+            .description(Some("The task did not fail: an empty string."));
+        let union = OneOfBuilder::new()
+            .item(none)
+            .item(Ref::from_schema_name("TaskError"))
+            .description(Some("Why a task failed."));
+        RefOr::T(Schema::OneOf(union.build()))
+    }
+}
+
+impl ToSchema for ErrorReason {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("ErrorReason")
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push(("TaskError".to_owned(), TaskError::schema()));
+    }
 }
 
 /// Why a task failed.
@@ -271,8 +310,9 @@ impl Task {
             speed,
             epoch: _,
             pass,
-            created_at: _,
+            created_at,
             started_at,
+            ended_at,
             running_since,
             ran_for,
             failed_list,
@@ -299,6 +339,7 @@ impl Task {
         let ended = matches!(state, State::Failed | State::Succeeded);
         let (task_type, object_key) = shown_scope(&scope);
         let list_file = scope.list_file().map(ListFile::from);
+        let enable_requester_pays = source.payer == Payer::Requester;
         Self {
             id: id.get(),
             name,
@@ -317,6 +358,8 @@ impl Task {
             complete_size: counters.bytes_settled,
             transferred_size: counters.bytes_transferred(),
             start_time: started_at.map_or(0, |at| at.0),
+            create_time: created_at.0,
+            end_time: ended_at.map_or(0, |at| at.0),
             left_time: totals.left_time(&counters, speed),
             total_time: ran_for + running_since.map_or(0, |since| now.since(since)),
             success_num: done(&counters),
@@ -338,6 +381,7 @@ impl Task {
             success_record_error_reason: list_troubles.success.map(list_trouble_code),
             skip_record_error_reason: list_troubles.skip.map(list_trouble_code),
             bandwidth_policy: windows(&bandwidth),
+            enable_requester_pays,
             warnings: None,
             scope_entries: None,
         }

@@ -51,6 +51,7 @@ impl Connect for S3Connector {
         options.list_version = list;
         options.timeouts = self.timeouts;
         options.clock = self.clock.clone();
+        options.payer = place.payer;
         Ok(Arc::new(S3Store::new(options)?))
     }
 

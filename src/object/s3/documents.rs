@@ -4,8 +4,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 
-use super::PlusMeans;
-use super::listing::decode_into;
+use super::names::{Spelling, unspell};
 use super::xml::{Cursor, Element, malformed};
 use crate::error::Result;
 use crate::object::{ETag, Part, Tags, UploadId};
@@ -26,8 +25,25 @@ pub(super) fn failure(body: &[u8]) -> Failure {
     if let Ok((mut cursor, Element::Error)) = Cursor::open(body) {
         // Best effort: what was read before a defect stays.
         let _read = read_failure(&mut cursor, &mut found);
+    } else if wants_tls(body) {
+        found.message =
+            Some("this port speaks TLS; write https:// instead of http:// in the endpoint".to_owned());
     }
     found
+}
+
+/// Whether a server says that it was asked in plain HTTP where it speaks TLS: Go's own server, nginx and Apache say so with
+/// status 400.
+fn wants_tls(body: &[u8]) -> bool {
+    let start = &body[..body.len().min(1024)];
+    let said = String::from_utf8_lossy(start).to_ascii_lowercase();
+    [
+        "http request to an https server",
+        "plain http request was sent to https port",
+        "speaking plain http to an ssl-enabled server port",
+    ]
+    .iter()
+    .any(|sentence| said.contains(sentence))
 }
 
 fn read_failure(cursor: &mut Cursor<'_>, found: &mut Failure) -> Result<()> {
@@ -140,9 +156,11 @@ pub(super) fn uploads(body: &[u8], key: &[u8]) -> Result<Vec<UploadId>> {
         let mut is_key = text.as_bytes() == key;
         if encoded {
             // All keys begin with the prefix that was asked for, so that only one reading of a `+` can give the key.
-            for plus in [PlusMeans::Space, PlusMeans::Plus] {
+            for spelling in [Spelling::Form, Spelling::Path] {
                 let mut decoded = Vec::new();
-                decode_into(&text, plus, &mut decoded)?;
+                if !unspell(text.as_bytes(), spelling, &mut decoded) {
+                    return Err(malformed("a key is not url-encoded"));
+                }
                 is_key |= decoded == key;
             }
         }
@@ -239,6 +257,20 @@ mod tests {
         ] {
             assert_eq!(failure(odd.as_bytes()), Failure::default(), "{odd}");
         }
+    }
+
+    #[test]
+    fn a_server_that_wants_tls_is_understood() {
+        for said in [
+            "Client sent an HTTP request to an HTTPS server.\n",
+            "<html>\r\n<head><title>400 The plain HTTP request was sent to HTTPS port</title></head>",
+            "Reason: You're speaking plain HTTP to an SSL-enabled server port.<br />",
+        ] {
+            let found = failure(said.as_bytes());
+            assert!(found.message.unwrap().contains("write https://"), "{said}");
+            assert_eq!(found.code, None);
+        }
+        assert_eq!(failure(b"HTTPS"), Failure::default());
     }
 
     #[test]

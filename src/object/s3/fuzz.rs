@@ -1,44 +1,56 @@
 //! Doors for the fuzz targets of `tests/fuzz`: parsers and encoders that nobody else calls from outside.
 
+use super::listing::{self, Lines};
+use super::names::{self, Said, Spelling};
 use super::url::{Location, Query};
-use super::{PlusMeans, listing};
 use crate::error::Result;
-use crate::object::Entry;
+use crate::object::{PageFacts, Told};
 use crate::task::Key;
 use crate::task::spec::Endpoint;
 
-/// A page of a listing.
+/// A page of a listing, its keys as they are written.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Page {
-    /// Its objects.
-    pub entries: Vec<Entry>,
-    /// Whether there are more.
-    pub truncated: bool,
-    /// Where the next page begins, version 2.
-    pub token: Option<String>,
-    /// Where it begins, version 1.
-    pub next_marker: Option<Vec<u8>>,
+    /// The text of each key, and what else is told of the object.
+    pub lines: Vec<(String, Told)>,
+    /// What the page says of itself.
+    pub facts: PageFacts,
+    /// Whether it says that its keys are url-encoded.
+    pub encoded: bool,
 }
 
-/// Reads the answer to a listing.
+/// Reads the answer to a listing that arrives in pieces of at most `piece` bytes.
 ///
 /// # Errors
 /// Those of the listing's parser.
-pub fn read_listing(body: &[u8], plus: PlusMeans) -> Result<Page> {
-    let listing::Listing {
-        entries,
-        truncated,
-        token,
-        next_marker,
-        version_1: _,
-        plus: _,
-    } = listing::read(body, plus)?;
+pub fn read_listing(document: &[u8], piece: usize) -> Result<Page> {
+    let mut page = listing::PageReader::default();
+    let mut pieces = Vec::new();
+    for bytes in document.chunks(piece.clamp(1, listing::PageReader::MOST)) {
+        page.push_and_read(bytes)?;
+        while let Some(lines) = page.take_full() {
+            pieces.push(lines);
+        }
+    }
+    let end = page.finish()?;
+    pieces.extend(end.pieces);
+    let lines = pieces.into_iter().flat_map(|mut lines: Lines| {
+        let each = 0..lines.len();
+        each.map(|at| (lines.text(at).to_owned(), lines.take_told(at)))
+            .collect::<Vec<_>>()
+    });
     Ok(Page {
-        entries,
-        truncated,
-        token,
-        next_marker,
+        lines: lines.collect(),
+        facts: end.facts,
+        encoded: end.said == Said::Url,
     })
+}
+
+/// Undoes the url-encoding of a key; `None` for a text that no encoding gives.
+#[must_use]
+pub fn unspell(text: &str, spelling: Spelling) -> Option<Vec<u8>> {
+    let mut key = Vec::new();
+    names::unspell(text.as_bytes(), spelling, &mut key).then_some(key)
 }
 
 /// The address of an object.

@@ -5,7 +5,7 @@ use http::header::{
     CONTENT_TYPE, ETAG, EXPIRES, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED,
 };
 
-use crate::object::{Carried, ETag, Encryption, ObjectInfo, Written};
+use crate::object::{Carried, ETag, Encryption, ObjectInfo, Written, known_time};
 use crate::task::UnixMillis;
 
 /// Whether a header travels with an object.
@@ -29,7 +29,7 @@ pub(in crate::object) fn object_info(headers: &HeaderMap, size: Option<u64>) -> 
         etag: etag(headers),
         last_modified: text(headers, LAST_MODIFIED)
             .and_then(|t| httpdate::parse_http_date(t).ok())
-            .map_or(UnixMillis(0), UnixMillis::from_system),
+            .and_then(|time| known_time(UnixMillis::from_system(time))),
         carried: carried(headers),
         tag_count: number(headers, "x-amz-tagging-count").unwrap_or(0),
         parts_count: number(headers, "x-amz-mp-parts-count"),
@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(info.carried.0.len(), 5);
         assert_eq!(info.carried.0["x-amz-meta-a"].as_bytes(), raw);
         assert_eq!(info.etag, Some(ETag::new("abc")));
-        assert_eq!(info.last_modified, UnixMillis(1_369_353_600_000));
+        assert_eq!(info.last_modified, Some(UnixMillis(1_369_353_600_000)));
         assert_eq!(
             (info.size, info.tag_count, info.parts_count),
             (Some(5), 3, Some(12))

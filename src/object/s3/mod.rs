@@ -5,6 +5,7 @@
 //! addressed (`url`), signed (`sign`), sent through the guarded client of [`crate::net`], and its answer is either a
 //! success or an error made of its status and its error document (`errors`, `documents`).
 
+mod adapt;
 pub(super) mod body;
 mod connector;
 mod documents;
@@ -12,9 +13,10 @@ pub(super) mod errors;
 #[doc(hidden)]
 pub mod fuzz;
 pub(super) mod headers;
+mod list;
 mod listing;
+mod names;
 mod operations;
-mod plus;
 pub(super) mod request;
 mod sign;
 mod timeouts;
@@ -25,7 +27,8 @@ mod xml;
 mod tests;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -33,12 +36,16 @@ use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, HeaderMap, HeaderValue
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::{Body as _, Incoming};
+use md5::{Digest as _, Md5};
 use tokio::time::{Instant, timeout};
 
+use self::adapt::{Learnt, Made, Writes};
 use self::body::{Progress, Upload};
 pub use self::connector::S3Connector;
 use self::errors::Subject;
-use self::plus::Plus;
+use self::names::Names;
+pub use self::names::Spelling;
+use self::request::{CONTENT_MD5, md5_header};
 use self::sign::{Signed, Signer};
 pub use self::timeouts::Timeouts;
 use self::url::{Location, Query};
@@ -46,23 +53,14 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::net::HttpClient;
 use crate::object::{Body, ListVersion};
 use crate::secret::KeyPair;
-use crate::task::spec::Endpoint;
+use crate::task::spec::{Addressing, Endpoint, EndpointOrigin, Payer};
 use crate::task::{Clock, Key};
 
-/// Largest answer that is read into memory: a listing of 1,000 keys of 1,024 bytes, encoded, is far below it.
-const MAX_DOCUMENT: usize = 64 << 20;
+/// Largest answer that is read into memory: a list of 1,000 uploads with keys of 1,024 bytes, encoded, is below it. Pages
+/// of listings are read while they arrive ([`listing`]).
+const MAX_DOCUMENT: usize = 8 << 20;
 /// Largest error document that is read.
 const MAX_ERROR: usize = 64 << 10;
-
-/// What a bare `+` in a url-encoded listing stands for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PlusMeans {
-    /// A space.
-    #[default]
-    Space,
-    /// Itself.
-    Plus,
-}
 
 /// All that makes a store.
 #[derive(Clone)]
@@ -83,6 +81,8 @@ pub struct S3Options {
     pub timeouts: Timeouts,
     /// Tells the time for signatures.
     pub clock: Clock,
+    /// Who pays for the requests.
+    pub payer: Payer,
 }
 
 impl S3Options {
@@ -98,6 +98,7 @@ impl S3Options {
             list_version: ListVersion::default(),
             timeouts: Timeouts::default(),
             clock: Clock::system(),
+            payer: Payer::default(),
         }
     }
 }
@@ -105,10 +106,17 @@ impl S3Options {
 /// A bucket of an S3-compatible store.
 pub struct S3Store {
     place: Location,
+    /// The same bucket with its name before the host, where that may be tried.
+    before_host: Option<Location>,
+    learnt: Learnt,
+    payer: Payer,
     signer: Signer,
     http: HttpClient,
-    list_version: ListVersion,
-    plus: Plus,
+    /// Whether the store knows only the first version of listings.
+    only_version_1: AtomicBool,
+    names: Names,
+    /// Set once it was seen that the store has the bucket.
+    seen_bucket: OnceLock<()>,
     timeouts: Timeouts,
 }
 
@@ -150,12 +158,26 @@ impl S3Store {
     /// # Errors
     /// `InvalidArgument` when endpoint or bucket cannot be part of an address.
     pub fn new(options: S3Options) -> Result<Self> {
+        let Endpoint {
+            addressing, origin, ..
+        } = options.endpoint;
+        // The catalogue knows how its stores are addressed; of an endpoint in a request nobody says it.
+        let before_host = match (addressing, origin) {
+            (Addressing::Path, EndpointOrigin::Request) => {
+                Location::addressed(&options.endpoint, &options.bucket, Addressing::VirtualHost).ok()
+            }
+            _ => None,
+        };
         Ok(Self {
             place: Location::new(&options.endpoint, &options.bucket)?,
+            before_host,
+            learnt: Learnt::default(),
+            payer: options.payer,
             signer: Signer::new(&options.keys, options.region, options.clock),
             http: options.http,
-            list_version: options.list_version,
-            plus: Plus::default(),
+            only_version_1: AtomicBool::new(options.list_version == ListVersion::V1),
+            names: Names::default(),
+            seen_bucket: OnceLock::new(),
             timeouts: options.timeouts,
         })
     }
@@ -175,7 +197,8 @@ impl S3Store {
     /// Sends a request; an answer that is no success becomes an error.
     async fn send(&self, call: Call<'_>) -> Result<Response<Incoming>> {
         let subject = call.subject;
-        let response = self.exchange(call).await?;
+        let (response, made) = self.exchange(call).await.map_err(|e| self.unanswered(e))?;
+        self.answered(made);
         if response.status().is_success() {
             return Ok(response);
         }
@@ -185,7 +208,8 @@ impl S3Store {
             .await
             .unwrap_or_default();
         let failure = documents::failure(&document);
-        Err(self.failed(head.status, &head.headers, failure, subject))
+        let error = self.failed(head.status, &head.headers, failure, subject);
+        Err(self.learn(made, error).await)
     }
 
     /// Sends a request and reads the document of its answer.
@@ -195,6 +219,7 @@ impl S3Store {
             Answer::AfterWork => self.timeouts.work(),
         };
         let (head, incoming) = self.send(call).await?.into_parts();
+        list::not_compressed(&head.headers)?;
         let document = body::collect(incoming, MAX_DOCUMENT, limits).await?;
         Ok((head.headers, document))
     }
@@ -224,7 +249,8 @@ impl S3Store {
         errors::answered(status, headers, failure, subject, self.signer.now())
     }
 
-    async fn exchange(&self, call: Call<'_>) -> Result<Response<Incoming>> {
+    /// Sends a request, whatever the answer; tells also how it was made.
+    async fn exchange(&self, call: Call<'_>) -> Result<(Response<Incoming>, Made)> {
         let Call {
             method,
             key,
@@ -238,8 +264,13 @@ impl S3Store {
             Answer::AtOnce => self.timeouts.answer,
             Answer::AfterWork => self.timeouts.complete,
         };
-        let address = self.place.address(key, &query)?;
-        headers.insert(HOST, self.place.host.clone());
+        let place = self.place();
+        let address = place.address(key, &query)?;
+        headers.insert(HOST, place.host.clone());
+        if self.payer == Payer::Requester {
+            headers.insert("x-amz-request-payer", HeaderValue::from_static("requester"));
+        }
+        let writes = self.hashed(&method, &mut headers, &payload)?;
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(
             USER_AGENT,
@@ -250,8 +281,15 @@ impl S3Store {
             Payload::Bytes(bytes) => Signed::Bytes(bytes),
             Payload::Stream { .. } => Signed::Unsigned,
         };
-        self.signer
-            .sign(method.as_str(), &address, &mut headers, signed)?;
+        let rule = self.learnt.rule();
+        let readings = self
+            .signer
+            .sign(method.as_str(), &address, &mut headers, signed, rule)?;
+        let made = Made {
+            addressing: place.addressing,
+            writes,
+            readings,
+        };
         let (body, progress) = match payload {
             Payload::None => {
                 if matches!(method, Method::PUT | Method::POST) {
@@ -279,12 +317,33 @@ impl S3Store {
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
-        match progress {
+        let answer = match progress {
             None => timeout(patience, self.http.request(request))
                 .await
                 .unwrap_or_else(|_| Err(no_answer(patience))),
             Some((progress, patience)) => self.upload(request, &progress, patience).await,
+        };
+        answer.map(|response| (response, made))
+    }
+
+    /// Whether a write has a hash of its body with it. Where the store demands one, bodies that are at hand get one.
+    fn hashed(&self, method: &Method, headers: &mut HeaderMap, payload: &Payload) -> Result<Writes> {
+        if !matches!(*method, Method::PUT | Method::POST) {
+            return Ok(Writes::Nothing);
         }
+        if headers.contains_key(CONTENT_MD5) || headers.contains_key("x-amz-copy-source") {
+            return Ok(Writes::Hashed);
+        }
+        if !self.learnt.demands_md5() {
+            return Ok(Writes::Unhashed);
+        }
+        let bytes: &[u8] = match payload {
+            Payload::None => b"",
+            Payload::Bytes(bytes) => bytes,
+            Payload::Stream { .. } => return Ok(Writes::Unhashed),
+        };
+        headers.insert(CONTENT_MD5, md5_header(Md5::digest(bytes).into())?);
+        Ok(Writes::Hashed)
     }
 
     /// Sends a request with a streamed body. The limits count the time in which the store takes no bytes, and not that in

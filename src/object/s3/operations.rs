@@ -1,5 +1,7 @@
 //! The operations of [`ObjectStore`] as S3 requests.
 
+use std::sync::atomic::Ordering;
+
 use async_trait::async_trait;
 use http::header::{CONTENT_TYPE, HeaderValue, IF_MATCH, RANGE};
 use http::{Method, StatusCode};
@@ -12,11 +14,11 @@ use super::request::{
 };
 use super::url::{Query, copy_source};
 use super::xml::Element;
-use super::{Answer, Call, Payload, S3Store, documents, headers, listing};
+use super::{Answer, Call, Payload, S3Store, documents, headers};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::{
-    Body, CopySource, ETag, ListFrom, ListPage, ListVersion, NewObject, Object, ObjectInfo, ObjectStore,
-    Part, Portion, Tags, UploadId, WriteIf, Written,
+    Body, CopySource, ETag, ListQuery, ListVersion, NewObject, Object, ObjectInfo, ObjectStore, PageFacts,
+    PageSink, Part, Portion, Tags, UploadId, WriteIf, Written,
 };
 use crate::task::Key;
 
@@ -69,84 +71,24 @@ impl S3Store {
         }
         Ok(())
     }
-
-    /// A page of a listing as the store wrote it.
-    pub(super) async fn list_document(&self, prefix: &[u8], from: &ListFrom) -> Result<bytes::Bytes> {
-        let mut call = self.call(Method::GET, Subject::Bucket, None);
-        let mut query = Query::default();
-        query = match (self.list_version, from) {
-            (ListVersion::V2, ListFrom::Start) => query.number("list-type", 2),
-            (ListVersion::V2, ListFrom::Token(token)) => query
-                .number("list-type", 2)
-                .with("continuation-token", token.as_bytes())?,
-            (ListVersion::V2, ListFrom::After(key)) => {
-                query.number("list-type", 2).with("start-after", key.as_bytes())?
-            }
-            (ListVersion::V1, ListFrom::Start) => query,
-            (ListVersion::V1, ListFrom::Token(marker)) => query.with("marker", marker.as_bytes())?,
-            (ListVersion::V1, ListFrom::After(key)) => query.with("marker", key.as_bytes())?,
-        };
-        query = query.with("encoding-type", b"url")?.number("max-keys", 1000);
-        if !prefix.is_empty() {
-            query = query.with("prefix", prefix)?;
-        }
-        call.query = query;
-        let (_, document) = self.document(call).await?;
-        Ok(document)
-    }
-
-    /// Turns a page into where the next one begins.
-    fn next_page(&self, page: &mut listing::Listing, from: &ListFrom) -> Result<Option<String>> {
-        if self.list_version == ListVersion::V2
-            && page.version_1
-            && (page.truncated || *from != ListFrom::Start)
-        {
-            let text = "the store answers a version 2 listing as version 1";
-            return Err(Error::new(ErrorKind::Unsupported, text).with_code("ListObjectsV2Unsupported"));
-        }
-        if !page.truncated {
-            return Ok(None);
-        }
-        let next = match self.list_version {
-            ListVersion::V2 => match page.token.take() {
-                Some(token) => Some(token),
-                None => {
-                    let text = "the store gives no token to go on with a version 2 listing";
-                    let error = Error::new(ErrorKind::Unsupported, text);
-                    return Err(error.with_code("ListObjectsV2Unsupported"));
-                }
-            },
-            ListVersion::V1 => page
-                .next_marker
-                .take()
-                .or_else(|| page.entries.last().map(|entry| entry.key.as_bytes().to_vec()))
-                .map(String::from_utf8)
-                .transpose()
-                .map_err(|_| integrity("a listing goes on behind a key that is not UTF-8"))?,
-        };
-        let next = next.ok_or_else(|| integrity("a listing goes on, but does not say where"))?;
-        let went = match from {
-            ListFrom::Start => true,
-            ListFrom::Token(token) => *token != next,
-            ListFrom::After(key) => key.as_bytes() != next.as_bytes(),
-        };
-        if !went {
-            return Err(integrity("a listing goes on where it began"));
-        }
-        Ok(Some(next))
-    }
 }
 
 #[async_trait]
 impl ObjectStore for S3Store {
-    async fn list(&self, prefix: &[u8], from: &ListFrom) -> Result<ListPage> {
-        let document = self.list_document(prefix, from).await?;
-        let mut page = self.read_listing(&document).await?;
-        let next = self.next_page(&mut page, from)?;
-        Ok(ListPage {
-            entries: page.entries,
-            next,
-        })
+    async fn list(&self, query: &ListQuery, sink: &mut dyn PageSink) -> Result<PageFacts> {
+        self.page(query, sink).await
+    }
+
+    fn list_version(&self) -> ListVersion {
+        match self.only_version_1.load(Ordering::Relaxed) {
+            true => ListVersion::V1,
+            false => ListVersion::V2,
+        }
+    }
+
+    fn set_list_version(&self, version: ListVersion) {
+        let only_version_1 = version == ListVersion::V1;
+        self.only_version_1.store(only_version_1, Ordering::Relaxed);
     }
 
     async fn head(&self, key: &Key, part: Option<u32>) -> Result<ObjectInfo> {
@@ -247,10 +189,14 @@ impl ObjectStore for S3Store {
         upload: &UploadId,
         number: u32,
         length: u64,
+        md5: Option<[u8; 16]>,
         body: Body,
     ) -> Result<Part> {
         let mut call = self.call(Method::PUT, Subject::Upload, Some(key));
         call.query = Self::part_query(upload, number)?;
+        if let Some(md5) = md5 {
+            call.headers.insert(CONTENT_MD5, md5_header(md5)?);
+        }
         call.payload = payload(body, length).await?;
         let answer = self.acknowledge(call).await?;
         let etag = headers::etag(&answer).ok_or_else(|| integrity("the store gave the part no tag"))?;
@@ -367,6 +313,10 @@ impl ObjectStore for S3Store {
             }
             Err(error) => Err(error),
         }
+    }
+
+    fn demands_md5(&self) -> bool {
+        self.learnt.demands_md5()
     }
 
     fn describe(&self) -> String {

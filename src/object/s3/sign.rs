@@ -1,5 +1,6 @@
 //! Signatures (AWS Signature Version 4), made by the official signer with the settings that S3 needs.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,6 +14,7 @@ use aws_smithy_runtime_api::client::identity::Identity;
 use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 
 use crate::error::{Error, Result};
+use crate::object::signable::{WhiteSpace, is_ambiguous, is_plain_name, is_plain_value, is_user_metadata};
 use crate::secret::{KeyPair, Secret};
 use crate::task::Clock;
 
@@ -79,12 +81,20 @@ impl Signer {
         text.replace(key, "***")
     }
 
-    /// Adds `authorization`, `x-amz-date` and `x-amz-content-sha256` to `headers`. `host`, `x-amz-*`, `content-type`
-    /// and `content-md5` are signed.
+    /// Adds `authorization`, `x-amz-date` and `x-amz-content-sha256` to `headers`. `host`, `x-amz-*`, `content-md5` and
+    /// a `content-type` that every signer reads alike are signed; white space in user metadata by `rule`. The values
+    /// themselves stay as they are.
     ///
     /// # Errors
     /// `InvalidArgument` when the access key or a header to be signed holds characters that cannot be signed.
-    pub fn sign(&self, method: &str, url: &str, headers: &mut HeaderMap, body: Signed<'_>) -> Result<()> {
+    pub fn sign(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &mut HeaderMap,
+        body: Signed<'_>,
+        rule: WhiteSpace,
+    ) -> Result<Readings> {
         let failed = |what: &'static str| move |e| Error::invalid(what).with_source(e);
         let params = v4::SigningParams::builder()
             .identity(&self.identity)
@@ -95,20 +105,34 @@ impl Signer {
             .build()
             .map_err(|e| Error::internal("prepare a signature").with_source(e))?
             .into();
-        let mut shown = Vec::with_capacity(headers.len());
-        for (name, value) in headers.iter().filter(|(name, _)| is_signed(name)) {
+        let mut shown: Vec<(&str, Cow<'_, str>)> = Vec::with_capacity(headers.len());
+        let mut readings = Readings {
+            rule,
+            ..Readings::default()
+        };
+        for (name, value) in headers.iter().filter(|(name, value)| is_signed(name, value)) {
             let text = std::str::from_utf8(value.as_bytes()).map_err(|e| {
                 let text = format!("the value of {name} is not UTF-8 and cannot be signed");
                 Error::invalid(text).with_source(e)
             })?;
-            shown.push((name.as_str(), text));
+            let again = shown.last().is_some_and(|(before, _)| *before == name.as_str());
+            let odd = is_user_metadata(name) && (again || !is_plain_name(name) || !is_plain_value(value));
+            readings.odd |= odd;
+            let form = if odd {
+                readings.ambiguous |= is_ambiguous(text);
+                rule.canonical(text)
+            } else {
+                Cow::Borrowed(text)
+            };
+            shown.push((name.as_str(), form));
         }
         let body = match body {
             Signed::Bytes(bytes) => SignableBody::Bytes(bytes),
             Signed::Unsigned => SignableBody::UnsignedPayload,
         };
-        let request = SignableRequest::new(method, url, shown.into_iter(), body)
-            .map_err(failed("the request cannot be signed"))?;
+        let shown = shown.iter().map(|(name, form)| (*name, form.as_ref()));
+        let request =
+            SignableRequest::new(method, url, shown, body).map_err(failed("the request cannot be signed"))?;
         let (instructions, _) = sign(request, &params)
             .map_err(failed("the request cannot be signed"))?
             .into_parts();
@@ -118,12 +142,28 @@ impl Signer {
             value.set_sensitive(header.name() == "authorization");
             headers.insert(HeaderName::from_static(header.name()), value);
         }
-        Ok(())
+        Ok(readings)
     }
 }
 
-fn is_signed(name: &HeaderName) -> bool {
-    *name == HOST || *name == CONTENT_TYPE || *name == "content-md5" || name.as_str().starts_with("x-amz-")
+/// How the server may read what was signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Readings {
+    /// The rule that white space was signed by.
+    pub rule: WhiteSpace,
+    /// Whether another rule gives another signature.
+    pub ambiguous: bool,
+    /// Whether there is user metadata that a server may read in another way, by whatever rule.
+    pub odd: bool,
+}
+
+/// Whether a header is signed. S3 asks for `host` and `x-amz-*`; a `content-type` that signers read in different ways is
+/// left out of the signature, and travels all the same.
+fn is_signed(name: &HeaderName, value: &HeaderValue) -> bool {
+    *name == HOST
+        || *name == "content-md5"
+        || name.as_str().starts_with("x-amz-")
+        || (*name == CONTENT_TYPE && is_plain_value(value))
 }
 
 #[cfg(test)]
@@ -148,7 +188,7 @@ mod tests {
             headers.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         signer()
-            .sign(method, url, &mut headers, Signed::Bytes(b""))
+            .sign(method, url, &mut headers, Signed::Bytes(b""), WhiteSpace::Ascii)
             .unwrap();
         assert_eq!(headers["x-amz-date"], "20130524T000000Z");
         assert!(headers["authorization"].is_sensitive());
@@ -188,18 +228,68 @@ mod tests {
     }
 
     #[test]
+    fn white_space_is_signed_by_a_rule_and_sent_as_it_is() {
+        let signed = |value: &'static str, rule| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, HeaderValue::from_static("h"));
+            headers.insert("x-amz-meta-a", HeaderValue::from_bytes(value.as_bytes()).unwrap());
+            let readings = signer().sign("PUT", "http://h/b/k", &mut headers, Signed::Unsigned, rule);
+            assert_eq!(headers["x-amz-meta-a"].as_bytes(), value.as_bytes());
+            (headers["authorization"].clone(), readings.unwrap())
+        };
+        let plain = signed("a b", WhiteSpace::Ascii).0;
+        for (value, rule, as_plain, ambiguous) in [
+            ("a   b", WhiteSpace::Ascii, true, false),
+            ("a\tb", WhiteSpace::Ascii, true, true),
+            ("a\tb", WhiteSpace::Unicode, true, true),
+            ("a\tb", WhiteSpace::Spaces, false, true),
+            ("a\u{2003}b", WhiteSpace::Ascii, false, true),
+            ("a\u{2003}b", WhiteSpace::Unicode, true, true),
+            ("a\u{a0}b", WhiteSpace::Unicode, true, true),
+        ] {
+            let (authorization, readings) = signed(value, rule);
+            assert_eq!(authorization == plain, as_plain, "{value:?} {rule:?}");
+            assert_eq!((readings.ambiguous, readings.odd), (ambiguous, true), "{value:?}");
+        }
+        assert!(!signed("a b", WhiteSpace::Ascii).1.odd);
+    }
+
+    #[test]
+    fn a_content_type_with_two_readings_is_not_signed() {
+        for (value, is_signed) in [
+            (&b"text/plain"[..], true),
+            (b"a  b", false),
+            (b"a\tb", false),
+            (b"caf\xe9", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, HeaderValue::from_static("h"));
+            headers.insert(CONTENT_TYPE, HeaderValue::from_bytes(value).unwrap());
+            let url = "http://h/b/k";
+            signer()
+                .sign("PUT", url, &mut headers, Signed::Unsigned, WhiteSpace::Ascii)
+                .unwrap();
+            let authorization = headers["authorization"].to_str().unwrap();
+            assert_eq!(authorization.contains("content-type"), is_signed, "{value:?}");
+            assert_eq!(headers[CONTENT_TYPE].as_bytes(), value);
+        }
+    }
+
+    #[test]
     fn impossible_values_are_errors_and_show_no_secret() {
         let mut headers = HeaderMap::new();
         headers.insert("x-amz-meta-a", HeaderValue::from_bytes(&[0xff]).unwrap());
         let url = "http://h/b/k";
-        assert!(signer().sign("GET", url, &mut headers, Signed::Unsigned).is_err());
+        let rule = WhiteSpace::Ascii;
+        let refused = signer().sign("GET", url, &mut headers, Signed::Unsigned, rule);
+        assert!(refused.is_err());
         let keys = KeyPair {
             access_key: Secret::new("with\nnewline"),
             secret_key: Secret::new("s"),
         };
         let broken = Signer::new(&keys, "r".into(), Clock::system());
         let error = broken
-            .sign("GET", url, &mut HeaderMap::new(), Signed::Unsigned)
+            .sign("GET", url, &mut HeaderMap::new(), Signed::Unsigned, rule)
             .unwrap_err();
         assert!(!error.to_string().contains("with"));
         assert_eq!(

@@ -1,9 +1,12 @@
 //! Addresses of requests: endpoint, bucket, key and query, encoded exactly once and never normalised.
 
-use http::{HeaderValue, Uri};
+use std::net::IpAddr;
+
+use http::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::object::endpoint::{Address, FORM};
 use crate::task::Key;
 use crate::task::spec::{Addressing, Endpoint};
 
@@ -19,58 +22,67 @@ const KEY: &AsciiSet = &VALUE.remove(b'/');
 /// Where a bucket is: everything of an address that does not change between requests.
 #[derive(Debug)]
 pub(super) struct Location {
-    /// Scheme, host and, with path addressing, the bucket; no slash at its end.
+    /// Scheme, host, path of the endpoint and, with path addressing, the bucket; no slash at its end.
     base: String,
     /// Value of the `Host` header, which is signed.
     pub host: HeaderValue,
-    /// Host and bucket, for messages.
+    /// Host, path of the endpoint and bucket, for messages.
     pub name: String,
+    /// Where the bucket's name stands.
+    pub addressing: Addressing,
 }
 
 impl Location {
-    /// Checks and joins endpoint and bucket.
+    /// Checks and joins endpoint and bucket. With a bucket before the host, a bucket whose name has dots is still
+    /// addressed by path over TLS, as the SDKs of AWS do: the certificate of the host does not cover it.
     ///
     /// # Errors
-    /// `InvalidArgument` when the endpoint is no `http[s]://host[:port]`, or the bucket has other characters than letters,
-    /// digits, `.`, `-` and `_`.
+    /// `InvalidArgument` when the endpoint is no `http[s]://host[:port][/path]`, or the bucket has other characters than
+    /// letters, digits, `.`, `-` and `_`.
     pub fn new(endpoint: &Endpoint, bucket: &str) -> Result<Self> {
-        let wrong = || Error::invalid("endpoint must be http[s]://host[:port]");
-        let uri: Uri = endpoint.url.parse().map_err(|_| wrong())?;
-        let scheme = uri
-            .scheme_str()
-            .filter(|s| matches!(*s, "http" | "https"))
-            .ok_or_else(wrong)?;
-        let authority = uri
-            .authority()
-            .map(http::uri::Authority::as_str)
-            .ok_or_else(wrong)?;
-        // The HTTP types take any text as a port.
-        if uri.port().is_none() && authority.ends_with(|c: char| c != ']') {
-            let host_only = uri.host() == Some(authority);
-            if !host_only {
-                return Err(wrong());
-            }
-        }
-        let pathless = matches!(uri.path(), "" | "/") && uri.query().is_none();
-        if authority.contains('@') || uri.host().is_none_or(str::is_empty) || !pathless {
-            return Err(wrong());
-        }
+        let secure_dots = endpoint.url.starts_with("https") && bucket.contains('.');
+        let addressing = match endpoint.addressing {
+            Addressing::VirtualHost if secure_dots => Addressing::Path,
+            addressing => addressing,
+        };
+        Self::addressed(endpoint, bucket, addressing)
+    }
+
+    /// The same with the bucket's name where `addressing` says.
+    ///
+    /// # Errors
+    /// Those of [`Self::new`]; `InvalidArgument` for a bucket before an IPv6 address.
+    pub fn addressed(endpoint: &Endpoint, bucket: &str, addressing: Addressing) -> Result<Self> {
+        let wrong = |text: &str| Error::invalid(format!("endpoint {text}"));
+        let address = Address::parse(&endpoint.url).map_err(wrong)?;
         check_bucket(bucket)?;
-        // Clients leave the default port out of `Host`, and so must the signature.
-        let default_port = if scheme == "https" { ":443" } else { ":80" };
-        let authority = authority.strip_suffix(default_port).unwrap_or(authority);
-        let (authority, base) = match endpoint.addressing {
-            Addressing::Path => (authority.to_owned(), format!("{scheme}://{authority}/{bucket}")),
+        let Address {
+            scheme,
+            authority,
+            host,
+            path,
+        } = &address;
+        let (named, base) = match addressing {
+            Addressing::Path => (
+                authority.clone(),
+                format!("{scheme}://{authority}{path}/{bucket}"),
+            ),
             Addressing::VirtualHost => {
-                let authority = format!("{bucket}.{authority}");
-                let base = format!("{scheme}://{authority}");
-                (authority, base)
+                let named = format!("{bucket}.{authority}");
+                // There is no name to look up below an address: it is connected to, and the header names the bucket.
+                let base = match address.ip() {
+                    None => format!("{scheme}://{named}{path}"),
+                    Some(IpAddr::V4(_)) => format!("{scheme}://{authority}{path}"),
+                    Some(IpAddr::V6(_)) => return Err(wrong("has no name that a bucket could stand before")),
+                };
+                (named, base)
             }
         };
         Ok(Self {
-            host: HeaderValue::from_str(&authority).map_err(|_| wrong())?,
-            name: format!("{}/{bucket}", uri.host().unwrap_or_default()),
+            host: HeaderValue::from_str(&named).map_err(|_| wrong(FORM))?,
+            name: format!("{host}{path}/{bucket}"),
             base,
+            addressing,
         })
     }
 
@@ -168,6 +180,8 @@ pub(super) fn copy_source(bucket: &str, key: &Key) -> Result<HeaderValue> {
 
 #[cfg(test)]
 mod tests {
+    use http::Uri;
+
     use super::*;
     use crate::task::spec::EndpointOrigin;
 
@@ -234,6 +248,57 @@ mod tests {
     }
 
     #[test]
+    fn a_path_of_the_endpoint_stands_before_the_bucket_and_the_key() {
+        let path = location("https://h:8443/storage/v1/s3/", Addressing::Path).unwrap();
+        let key = Key::from("//k");
+        assert_eq!(
+            path.address(Some(&key), &Query::default()).unwrap(),
+            "https://h:8443/storage/v1/s3/bucket-1///k"
+        );
+        assert_eq!(
+            (path.host.to_str().unwrap(), path.name.as_str()),
+            ("h:8443", "h/storage/v1/s3/bucket-1")
+        );
+        let before = location("https://h/v1", Addressing::VirtualHost).unwrap();
+        assert_eq!(
+            before.address(None, &Query::default()).unwrap(),
+            "https://bucket-1.h/v1/"
+        );
+    }
+
+    #[test]
+    fn a_bucket_stands_before_an_address_in_the_header_alone() {
+        let place = location("http://127.0.0.1:9000", Addressing::VirtualHost).unwrap();
+        assert_eq!(place.host, "bucket-1.127.0.0.1:9000");
+        let key = Key::from("k");
+        assert_eq!(
+            place.address(Some(&key), &Query::default()).unwrap(),
+            "http://127.0.0.1:9000/k"
+        );
+        assert!(location("http://[::1]:9000", Addressing::VirtualHost).is_err());
+    }
+
+    #[test]
+    fn dots_in_a_bucket_stand_in_the_path_over_tls() {
+        for (url, bucket, wanted) in [
+            ("https://s3.test", "a.b", Addressing::Path),
+            ("https://s3.test", "ab", Addressing::VirtualHost),
+            ("http://s3.test", "a.b", Addressing::VirtualHost),
+        ] {
+            let endpoint = Endpoint {
+                url: url.to_owned(),
+                addressing: Addressing::VirtualHost,
+                origin: EndpointOrigin::Catalogue,
+            };
+            assert_eq!(
+                Location::new(&endpoint, bucket).unwrap().addressing,
+                wanted,
+                "{url} {bucket}"
+            );
+        }
+    }
+
+    #[test]
     fn impossible_endpoints_and_buckets_are_refused() {
         for url in [
             "",
@@ -241,7 +306,8 @@ mod tests {
             "ftp://h",
             "http://",
             "http://u:p@h",
-            "http://h/path",
+            "http://h/path?q",
+            "http://h/a//b",
             "http://h?q",
             "http://h h",
             "http://h:x",

@@ -1,7 +1,7 @@
 //! A cursor over XML answers, on `quick-xml` events. The documents are read in `documents` and `listing`.
 //!
-//! A document must be complete, begin with the expected root element and declare no document type (so there are no
-//! entities to expand); anything else is an error and never an empty result.
+//! A document must be complete, begin with the expected root element and declare no entities (so there are none to expand);
+//! anything else is an error and never an empty result.
 
 use std::borrow::Cow;
 
@@ -17,6 +17,7 @@ const MAX_DEPTH: u32 = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Element {
     Code,
+    CommonPrefixes,
     CompleteMultipartUploadResult,
     Contents,
     CopyObjectResult,
@@ -33,12 +34,14 @@ pub(super) enum Element {
     ListMultipartUploadsResult,
     ListPartsResult,
     Marker,
+    MaxKeys,
     Message,
     NextContinuationToken,
     NextMarker,
     NextPartNumberMarker,
     Part,
     PartNumber,
+    Prefix,
     Region,
     RequestId,
     Size,
@@ -60,6 +63,7 @@ impl Element {
             "LastModified" => Self::LastModified,
             "Contents" => Self::Contents,
             "Code" => Self::Code,
+            "CommonPrefixes" => Self::CommonPrefixes,
             "CompleteMultipartUploadResult" => Self::CompleteMultipartUploadResult,
             "CopyObjectResult" => Self::CopyObjectResult,
             "CopyPartResult" => Self::CopyPartResult,
@@ -72,12 +76,14 @@ impl Element {
             "ListMultipartUploadsResult" => Self::ListMultipartUploadsResult,
             "ListPartsResult" => Self::ListPartsResult,
             "Marker" => Self::Marker,
+            "MaxKeys" => Self::MaxKeys,
             "Message" => Self::Message,
             "NextContinuationToken" => Self::NextContinuationToken,
             "NextMarker" => Self::NextMarker,
             "NextPartNumberMarker" => Self::NextPartNumberMarker,
             "Part" => Self::Part,
             "PartNumber" => Self::PartNumber,
+            "Prefix" => Self::Prefix,
             "Region" => Self::Region,
             "RequestId" => Self::RequestId,
             "Tag" => Self::Tag,
@@ -94,6 +100,35 @@ impl Element {
 /// A position in a document.
 pub(super) struct Cursor<'a> {
     reader: Reader<&'a [u8]>,
+    /// Bytes that were left out before the reader began.
+    skipped: usize,
+    /// Bytes of the whole text.
+    length: usize,
+    /// Whether the text ended within something.
+    cut_off: bool,
+}
+
+/// Where in a document that arrives in pieces the next piece begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Before the root element.
+    #[default]
+    Before,
+    /// Between the children of the root element, whose name is written so.
+    Inside(String),
+    /// Behind the root element.
+    After,
+}
+
+/// What comes next in a document that arrives in pieces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// A child of the root element, which was entered.
+    Child(Element),
+    /// Something between children, which was left.
+    Between,
+    /// The end of the piece.
+    End,
 }
 
 pub(super) fn malformed(what: &str) -> Error {
@@ -106,12 +141,8 @@ pub(super) fn malformed(what: &str) -> Error {
 impl<'a> Cursor<'a> {
     /// Opens a document and enters its root element.
     pub fn open(body: &'a [u8]) -> Result<(Self, Element)> {
-        // Stores keep a slow answer alive with white space before the document.
         let text = std::str::from_utf8(body).map_err(|_| malformed("not UTF-8"))?;
-        let text = text.trim_start_matches('\u{feff}').trim_ascii_start();
-        let mut reader = Reader::from_str(text);
-        reader.config_mut().expand_empty_elements = true;
-        let mut cursor = Self { reader };
+        let mut cursor = Self::resume(text, &Place::Before);
         loop {
             match cursor.next()? {
                 Event::Start(start) => {
@@ -120,6 +151,7 @@ impl<'a> Cursor<'a> {
                 }
                 Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
                 Event::Text(text) if is_blank(&text) => {}
+                Event::DocType(text) if declares_nothing(&text) => {}
                 Event::Eof => return Err(malformed("empty")),
                 _ => return Err(malformed("no root element")),
             }
@@ -134,11 +166,78 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Begins a piece of a document at `place`.
+    pub fn resume(text: &'a str, place: &Place) -> Self {
+        let rest = match place {
+            // Stores keep a slow answer alive with white space before the document.
+            Place::Before => text.trim_start_matches('\u{feff}').trim_ascii_start(),
+            Place::Inside(_) | Place::After => text,
+        };
+        let mut reader = Reader::from_str(rest);
+        let config = reader.config_mut();
+        config.expand_empty_elements = true;
+        // The root element began in another piece; its end is compared in `step`.
+        config.allow_unmatched_ends = true;
+        // Some stores forget to escape an ampersand; there is nothing else that it could stand for.
+        config.allow_dangling_amp = true;
+        Self {
+            reader,
+            skipped: text.len() - rest.len(),
+            length: text.len(),
+            cut_off: false,
+        }
+    }
+
+    /// Bytes of the text before the position.
+    pub fn position(&self) -> usize {
+        // It is a position within a text in memory.
+        self.skipped + usize::try_from(self.reader.buffer_position()).unwrap_or(usize::MAX)
+    }
+
+    /// Whether the text ended within something that was begun.
+    pub const fn is_cut_off(&self) -> bool {
+        self.cut_off
+    }
+
+    /// Goes on to the next child of the root element, which must be `wanted`.
+    pub fn step(&mut self, place: &mut Place, wanted: Element) -> Result<Step> {
+        let event = self.next()?;
+        if matches!(event, Event::Eof) {
+            return Ok(Step::End);
+        }
+        match (&*place, event) {
+            (_, Event::Comment(_) | Event::PI(_)) | (Place::Before, Event::Decl(_)) => {}
+            (Place::Before, Event::DocType(text)) if declares_nothing(&text) => {}
+            (Place::Before | Place::After, Event::Text(text)) if is_blank(&text) => {}
+            (Place::Before, Event::Start(start)) if Element::of(&start) == wanted => {
+                *place = Place::Inside(start.name().as_ref().to_owned());
+            }
+            (Place::Before, Event::Start(_)) => return Err(malformed("another document than expected")),
+            (Place::Before, _) => return Err(malformed("no root element")),
+            (Place::Inside(_), Event::Start(start)) => return Ok(Step::Child(Element::of(&start))),
+            (Place::Inside(name), Event::End(end)) if end.name().as_ref() == name.as_str() => {
+                *place = Place::After;
+            }
+            (Place::Inside(_), Event::Text(_) | Event::GeneralRef(_)) => {}
+            (Place::Inside(_), Event::End(_)) => return Err(malformed("not well-formed")),
+            (Place::Inside(_), _) => return Err(malformed("unexpected content")),
+            (Place::After, _) => return Err(malformed("something follows the document")),
+        }
+        Ok(Step::Between)
+    }
+
     #[inline]
     fn next(&mut self) -> Result<Event<'a>> {
-        self.reader
-            .read_event()
-            .map_err(|error| malformed("not well-formed").with_source(error))
+        match self.reader.read_event() {
+            Ok(event) => {
+                self.cut_off |= matches!(event, Event::Eof);
+                Ok(event)
+            }
+            Err(error) => {
+                self.cut_off |= matches!(error, quick_xml::Error::Syntax(_));
+                Err(malformed("not well-formed").with_source(error))
+            }
+        }
     }
 
     /// Enters the next child of the current element, or leaves the element when there is none.
@@ -159,11 +258,27 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub fn text(&mut self) -> Result<Cow<'a, str>> {
         let mut text = Cow::Borrowed("");
+        // The first half of a surrogate pair.
+        let mut half = None;
         loop {
-            match self.next()? {
+            let event = self.next()?;
+            if let Event::GeneralRef(reference) = &event {
+                match (half.take(), resolve(reference)?) {
+                    (None, Reference::Char(found)) => text.to_mut().push(found),
+                    (None, Reference::Half(first)) => half = Some(first),
+                    (Some(first), Reference::Half(second)) => text.to_mut().push(pair(first, second)?),
+                    (Some(_), Reference::Char(_)) => return Err(malformed("half a character")),
+                }
+                continue;
+            }
+            if half.is_some() && !matches!(event, Event::Eof) {
+                // The text may end within the reference to the other half.
+                self.cut_off |= self.position() >= self.length;
+                return Err(malformed("half a character"));
+            }
+            match event {
                 Event::Text(piece) => push(&mut text, piece.into_inner()),
                 Event::CData(piece) => push(&mut text, piece.into_inner()),
-                Event::GeneralRef(reference) => text.to_mut().push(resolve(&reference)?),
                 Event::End(_) => return Ok(text),
                 Event::Comment(_) | Event::PI(_) => {}
                 Event::Eof => return Err(malformed("truncated")),
@@ -228,19 +343,49 @@ fn push<'a>(text: &mut Cow<'a, str>, piece: Cow<'a, str>) {
     }
 }
 
-fn resolve(reference: &BytesRef<'_>) -> Result<char> {
-    if let Some(found) = reference
-        .resolve_char_ref()
-        .map_err(|error| malformed("a wrong character reference").with_source(error))?
-    {
-        return Ok(found);
+/// What a reference stands for.
+enum Reference {
+    Char(char),
+    /// One half of a surrogate pair: some libraries write a character outside of the first plane as two references.
+    Half(u16),
+}
+
+fn resolve(reference: &BytesRef<'_>) -> Result<Reference> {
+    let text: &str = reference;
+    if let Some(number) = text.strip_prefix('#') {
+        let code = match number.strip_prefix('x') {
+            Some(digits) if digits.bytes().all(|b| b.is_ascii_hexdigit()) => u32::from_str_radix(digits, 16),
+            None if number.bytes().all(|b| b.is_ascii_digit()) => number.parse(),
+            _ => return Err(malformed("a wrong character reference")),
+        };
+        let code = code.map_err(|_| malformed("a wrong character reference"))?;
+        return match (char::from_u32(code), u16::try_from(code)) {
+            // XML has no such character, and no reference makes one.
+            (Some('\0'), _) => Err(malformed("a wrong character reference")),
+            (Some(found), _) => Ok(Reference::Char(found)),
+            (None, Ok(half)) => Ok(Reference::Half(half)),
+            (None, Err(_)) => Err(malformed("a wrong character reference")),
+        };
     }
-    match &**reference {
-        "quot" => Ok('"'),
-        "amp" => Ok('&'),
-        "lt" => Ok('<'),
-        "gt" => Ok('>'),
-        "apos" => Ok('\''),
-        _ => Err(malformed("an unknown entity")),
+    Ok(Reference::Char(match text {
+        "quot" => '"',
+        "amp" => '&',
+        "lt" => '<',
+        "gt" => '>',
+        "apos" => '\'',
+        _ => return Err(malformed("an unknown entity")),
+    }))
+}
+
+fn pair(first: u16, second: u16) -> Result<char> {
+    let mut decoded = char::decode_utf16([first, second]);
+    match (decoded.next(), decoded.next()) {
+        (Some(Ok(found)), None) => Ok(found),
+        _ => Err(malformed("half a character")),
     }
+}
+
+/// Whether a document type has no declarations of its own. The address of other ones is never followed.
+fn declares_nothing(text: &str) -> bool {
+    !text.contains('[')
 }

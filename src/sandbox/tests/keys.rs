@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode_str;
 
 use super::*;
-use crate::sandbox::{ListOrder, Operation, SandboxObject};
+use crate::sandbox::{ListOrder, Names, Operation, SandboxObject};
 
 fn zoo() -> Vec<String> {
     let mut keys: Vec<String> = [
@@ -267,4 +267,21 @@ async fn listing_details() {
         .await
         .unwrap();
     assert_eq!((missing.status, missing.code().as_str()), (404, "NoSuchBucket"));
+}
+
+#[test]
+fn folded_names_are_what_paths_of_files_are() {
+    for (name, kept) in [
+        ("a/b", "a/b"),
+        ("a//b", "a/b"),
+        ("/lead", "lead"),
+        ("a/./b", "a/b"),
+        ("a/x/../b", "a/b"),
+        ("../b", "b"),
+        ("a/", "a/"),
+        ("a//", "a/"),
+    ] {
+        assert_eq!(Names::Folded.keep(name.to_owned()), kept, "{name}");
+        assert_eq!(Names::Exact.keep(name.to_owned()), name);
+    }
 }

@@ -3,7 +3,8 @@
 use super::{Subject, at, counted, failure, fresh, new_task, sealed};
 use crate::object::ETag;
 use crate::store::{
-    Commit, Committed, Failure, MOST_FAILURES, OpenUpload, Orphans, PROJECTS_AT_ONCE, Refusal, Store, Tidied,
+    Commit, Committed, Failure, MOST_FAILURES, OpenUpload, Orphans, PROJECTS_AT_ONCE, Refusal, Store,
+    TASKS_AT_ONCE, Tidied,
 };
 use crate::task::{Counters, Key, PassKind, ProjectId, StartMode, State, TaskId};
 
@@ -17,6 +18,7 @@ pub(super) async fn all(store: &dyn Store) {
     waiting_tasks_are_read_project_by_project(store).await;
     failures_are_bounded(store).await;
     a_deleted_task_goes_bit_by_bit(store).await;
+    a_full_pass_forgets_bit_by_bit(store).await;
 }
 
 /// The process dies while the worker has been at the task for a while, and another one begins.
@@ -54,7 +56,7 @@ async fn a_task_that_keeps_crashing_is_not_resumed(store: &dyn Store) {
 
 async fn early_crashes_weigh_less(store: &dyn Store) {
     let subject = Subject::new(store).await;
-    for n in 0..29 {
+    for n in 0..89 {
         subject.claim().await;
         store.recover(at(2_500)).await.unwrap();
         assert_eq!(subject.state().await, State::Running, "{n}");
@@ -81,7 +83,7 @@ async fn progress_forgives_crashes(store: &dyn Store) {
         part.claim().await;
         let upload = OpenUpload {
             key: Key::from("k"),
-            upload_id: Some("u".into()),
+            upload_id: Some(format!("part-{}", part.id)),
             part_size: 5,
             source_etag: Some(ETag::new("t")),
             size: 50,
@@ -95,7 +97,7 @@ async fn progress_forgives_crashes(store: &dyn Store) {
     assert_eq!(commit.state().await, State::Running);
     assert_eq!(part.state().await, State::Running);
     // To show a speed is no progress.
-    for _ in 0..3 {
+    for _ in 0..2 {
         crash(&commit).await;
         let (_, shard) = commit.work(PassKind::Full).await;
         let speed = Commit {
@@ -103,15 +105,10 @@ async fn progress_forgives_crashes(store: &dyn Store) {
             ..Commit::default()
         };
         assert_eq!(commit.commit(&shard, speed).await, Committed::Done);
-        if commit.state().await == State::Failed {
-            break;
-        }
     }
-    store.recover(at(2_500)).await.unwrap();
-    for subject in [&commit, &part] {
-        subject.stop().await.map(drop).unwrap_or_default();
-        store.release(subject.id).await.unwrap();
-    }
+    crash(&commit).await;
+    assert_eq!(commit.state().await, State::Failed);
+    store.pause(part.id).await.unwrap();
 }
 
 async fn an_orderly_end_is_no_crash(store: &dyn Store) {
@@ -176,7 +173,7 @@ async fn waiting_tasks_are_read_project_by_project(store: &dyn Store) {
         tasks.map(|task| task.id).collect()
     };
     // The oldest of the next ones, in their order, and not more than a bounded number of each.
-    assert_eq!(of(1), ours(1).take(256).collect::<Vec<_>>());
+    assert_eq!(of(1), ours(1).take(TASKS_AT_ONCE as usize).collect::<Vec<_>>());
     for number in 2..=PROJECTS_AT_ONCE {
         assert_eq!(of(number), ours(number).collect::<Vec<_>>(), "{number}");
     }
@@ -240,6 +237,51 @@ async fn failures_are_bounded(store: &dyn Store) {
     };
     assert_eq!(subject.commit(&shard, one_less).await, Committed::Done);
     assert_eq!(subject.commit(&shard, many(1)).await, Committed::Done);
+}
+
+async fn a_full_pass_forgets_bit_by_bit(store: &dyn Store) {
+    let subject = Subject::new(store).await;
+    let keys: Vec<String> = (0..950).map(|n| format!("{n:03}")).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    assert_eq!(subject.full_pass(1, &keys).await, Some(State::Failed));
+    subject.start(StartMode::Full).await.unwrap();
+    let task = subject.claim().await;
+    let forget = |attempt| store.forget_failures(subject.id, attempt);
+    assert_eq!(forget(task.attempt - 1).await.unwrap(), Tidied::All, "overtaken");
+    assert_eq!(subject.failed_keys().await.len(), 950);
+    assert_eq!(forget(task.attempt).await.unwrap(), Tidied::Some);
+    let left = subject.failed_keys().await.len();
+    assert!((1..950).contains(&left), "{left}");
+    // What is left is no list of what failed.
+    store.pause(subject.id).await.unwrap();
+    let incomplete = Err(Refusal::ListIncomplete);
+    assert_eq!(subject.start(StartMode::FailedOnly).await, incomplete);
+    subject.start(StartMode::Full).await.unwrap();
+    let task = subject.claim().await;
+    while forget(task.attempt).await.unwrap() == Tidied::Some {}
+    store
+        .open_pass(subject.id, task.attempt, PassKind::Full, &[], at(1))
+        .await
+        .unwrap();
+    assert!(subject.failed_keys().await.is_empty());
+    assert_eq!(subject.task().await.counters, Counters::default());
+    store.pause(subject.id).await.unwrap();
+
+    // A pass that goes on forgets nothing, and a new list is whole again.
+    let subject = Subject::new(store).await;
+    let (_, shard) = subject.work(PassKind::Full).await;
+    let commit = Commit {
+        checkpoint: Some(Key::from("z")),
+        delta: counted(0, 950),
+        failures: keys.iter().map(|key| failure(key)).collect(),
+        ..Commit::default()
+    };
+    assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
+    let task = subject.claim().await;
+    let forgotten = store.forget_failures(subject.id, task.attempt).await.unwrap();
+    assert_eq!(forgotten, Tidied::All);
+    assert_eq!(subject.failed_keys().await.len(), 950);
+    store.pause(subject.id).await.unwrap();
 }
 
 async fn a_deleted_task_goes_bit_by_bit(store: &dyn Store) {

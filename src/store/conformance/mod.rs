@@ -7,6 +7,7 @@ mod faults;
 mod lifecycle;
 mod lists;
 pub mod model;
+mod once;
 mod orphans;
 mod records;
 mod scope;
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::{ClaimedShard, ClaimedTask, Commit, Committed, Ending, Failure, NewTask, ShardScope, Store};
 use crate::secret::SealedCredentials;
-use crate::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Place, Scope};
+use crate::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Payer, Place, Scope};
 use crate::task::{
     BandwidthPolicy, CopyRules, Counters, Key, PassKind, ProjectId, StartMode, State, Task, TaskId, TaskSpec,
     UnixMillis,
@@ -32,6 +33,7 @@ pub async fn all(store: &dyn Store) {
     Box::pin(crashes::all(store)).await;
     Box::pin(orphans::all(store)).await;
     Box::pin(lists::all(store)).await;
+    Box::pin(once::all(store)).await;
     Box::pin(warnings::all(store)).await;
     Box::pin(scope::all(store)).await;
 }
@@ -58,6 +60,7 @@ pub fn spec() -> TaskSpec {
             origin: EndpointOrigin::Request,
         },
         app_id: None,
+        payer: Payer::Owner,
     };
     TaskSpec {
         source: place("from"),

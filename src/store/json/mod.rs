@@ -12,7 +12,7 @@ pub(super) use self::bandwidth::{bandwidth_from_text, bandwidth_to_text};
 use self::rules::RulesRow;
 use crate::error::{Error, Result};
 use crate::task::spec::{
-    Addressing, Cdn, Cloud, Endpoint, EndpointOrigin, ListFile, Notification, Place, Scope, TaskSpec,
+    Addressing, Cdn, Cloud, Endpoint, EndpointOrigin, ListFile, Notification, Payer, Place, Scope, TaskSpec,
 };
 use crate::task::{Key, UnixMillis};
 
@@ -59,6 +59,24 @@ struct PlaceRow {
     addressing: AddressingRow,
     origin: OriginRow,
     app_id: Option<String>,
+    /// Absent in orders that were written before requesters could pay.
+    #[serde(default, skip_serializing_if = "PayerRow::is_default")]
+    payer: PayerRow,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum PayerRow {
+    #[default]
+    Owner,
+    Requester,
+}
+
+impl PayerRow {
+    /// Whether earlier versions mean the same by leaving it out.
+    const fn is_default(&self) -> bool {
+        matches!(self, Self::Owner)
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -225,6 +243,7 @@ impl From<&Place> for PlaceRow {
                     origin,
                 },
             app_id,
+            payer,
         } = place;
         Self {
             cloud: cloud.name().to_owned(),
@@ -240,6 +259,10 @@ impl From<&Place> for PlaceRow {
                 EndpointOrigin::Catalogue => OriginRow::Catalogue,
             },
             app_id: app_id.clone(),
+            payer: match payer {
+                Payer::Owner => PayerRow::Owner,
+                Payer::Requester => PayerRow::Requester,
+            },
         }
     }
 }
@@ -263,6 +286,10 @@ impl TryFrom<PlaceRow> for Place {
                 },
             },
             app_id: row.app_id,
+            payer: match row.payer {
+                PayerRow::Owner => Payer::Owner,
+                PayerRow::Requester => Payer::Requester,
+            },
         })
     }
 }

@@ -25,13 +25,15 @@ fn place() -> impl Strategy<Value = Place> {
     });
     let cloud = prop::sample::select(&Cloud::ALL[..]);
     let app_id = prop::option::of(any::<String>());
-    (cloud, any::<String>(), any::<String>(), endpoint, app_id).prop_map(
-        |(cloud, region, bucket, endpoint, app_id)| Place {
+    let payer = prop_oneof![Just(Payer::Owner), Just(Payer::Requester)];
+    (cloud, any::<String>(), any::<String>(), endpoint, app_id, payer).prop_map(
+        |(cloud, region, bucket, endpoint, app_id, payer)| Place {
             cloud,
             region,
             bucket,
             endpoint,
             app_id,
+            payer,
         },
     )
 }

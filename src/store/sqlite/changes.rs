@@ -69,7 +69,7 @@ pub(super) async fn start(
     // The attempt grows here too, so that nobody who held the task before can still report on it.
     let update = sqlx::query(
         "UPDATE tasks SET state = ?3, mode = ?4, epoch = epoch + 1, attempt = attempt + 1, crashes = 0, \
-         reason_code = NULL, reason_message = NULL WHERE id = ?1 AND state = ?2",
+         reason_code = NULL, reason_message = NULL, ended_at = NULL WHERE id = ?1 AND state = ?2",
     )
     .bind(id.get())
     .bind(old.name())
@@ -92,7 +92,7 @@ pub(super) async fn start(
 async fn has_failures(tx: &mut Tx, id: TaskId) -> Result<Change<()>> {
     let row = sqlx::query(
         "SELECT EXISTS (SELECT 1 FROM passes p JOIN tasks t ON t.id = p.task_id AND t.pass = p.number \
-         WHERE t.id = ?1 AND (p.finished = 1 OR p.kind = 'failed')) AS complete, \
+         WHERE t.id = ?1 AND t.forgetting = 0 AND (p.finished = 1 OR p.kind = 'failed')) AS complete, \
          EXISTS (SELECT 1 FROM failures WHERE task_id = ?1) AS recorded",
     )
     .bind(id.get())

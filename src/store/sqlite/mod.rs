@@ -11,6 +11,7 @@ mod crashes;
 mod error;
 mod ledger;
 mod lists;
+mod once;
 mod orphans;
 mod passes;
 mod queue;
@@ -36,9 +37,9 @@ use async_trait::async_trait;
 pub use self::ledger::Disk;
 use self::ledger::Ledger;
 use super::{
-    Change, ClaimedShard, ClaimedTask, Commit, Committed, Control, Deleted, Ending, Failure, FoundScope,
-    Holder, ListChunk, NewTask, OpenUpload, Orphan, Orphans, Pending, ShardScope, Store, Sweep, TaskFilter,
-    Tidied,
+    Change, ClaimedShard, ClaimedTask, Commit, Committed, Control, CreatedOnce, Deleted, Ending, Failure,
+    FoundScope, Holder, ListChunk, NewTask, OpenUpload, Orphan, Orphans, Pending, RequestKey, ShardScope,
+    Store, Sweep, TaskFilter, Tidied,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::SealedCredentials;
@@ -90,6 +91,10 @@ impl SqliteStore {
 impl Store for SqliteStore {
     async fn create(&self, new: NewTask, now: UnixMillis) -> Result<Task> {
         tasks::create(&self.0, new, now).await
+    }
+
+    async fn create_once(&self, new: NewTask, request: &RequestKey, now: UnixMillis) -> Result<CreatedOnce> {
+        once::create_once(&self.0, new, request, now).await
     }
 
     async fn task(&self, project: &ProjectId, id: TaskId) -> Result<Option<Task>> {
@@ -209,6 +214,10 @@ impl Store for SqliteStore {
         now: UnixMillis,
     ) -> Result<PassInfo> {
         passes::open_pass(&self.0, id, attempt, kind, shards, now).await
+    }
+
+    async fn forget_failures(&self, id: TaskId, attempt: i64) -> Result<Tidied> {
+        tidy::forget_failures(&self.0, id, attempt).await
     }
 
     async fn claim_shard(&self, id: TaskId, attempt: i64) -> Result<Option<ClaimedShard>> {

@@ -89,7 +89,7 @@ async fn count_anew(tx: &mut Tx, id: TaskId) -> Result<()> {
         "UPDATE tasks SET listed = 0, copied = 0, skipped = 0, gone = 0, failed = 0, bytes_listed = 0, \
          bytes_copied = 0, bytes_settled = 0, proved_etag = 0, proved_checksum = 0, proved_size = 0, \
          metadata_lost = 0, lost_tags = 0, lost_storage_class = 0, lost_user_metadata = 0, not_found = 0, \
-         bytes_in_flight = 0, survey_objects = 0, survey_bytes = 0, survey_complete = 0 WHERE id = ?1",
+         bytes_in_flight = 0, survey_objects = 0, survey_bytes = 0, survey_complete = 0, forgetting = 0 WHERE id = ?1",
     )
     .bind(id.get());
     run(tx, zero).await?;

@@ -7,14 +7,14 @@ use super::ledger::Ledger;
 use super::rows::{self, get};
 use crate::error::Result;
 use crate::store::json::damaged;
-use crate::store::{PROJECTS_AT_ONCE, Pending, TASKS_AT_ONCE};
+use crate::store::{PROJECTS_AT_ONCE, Pending, RUNNING_AT_ONCE, TASKS_AT_ONCE};
 use crate::task::ProjectId;
 
 pub(super) async fn pending(ledger: &Ledger, after: Option<&ProjectId>) -> Result<Vec<Pending>> {
     // The conditions are written out as in the partial indexes, so that they serve.
     const RUNNING: &str = "SELECT id, project FROM tasks WHERE state = 'running' ORDER BY id LIMIT ?1";
     let running = sqlx::query(RUNNING)
-        .bind(TASKS_AT_ONCE)
+        .bind(RUNNING_AT_ONCE)
         .fetch_all(ledger.readers())
         .await
         .map_err(translate)?;

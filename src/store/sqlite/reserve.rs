@@ -35,9 +35,12 @@ impl Reserve {
 
     /// Removes it; returns whether that has made room.
     pub(super) fn release(&self) -> bool {
-        self.skip.store(CHANCES, Ordering::Relaxed);
         let had = fs::metadata(&self.path).is_ok_and(|file| file.len() > 0);
-        had && fs::remove_file(&self.path).is_ok()
+        let made = had && fs::remove_file(&self.path).is_ok();
+        if made {
+            self.skip.store(CHANCES, Ordering::Relaxed);
+        }
+        made
     }
 
     /// Makes it where it is not there and there is room for twice as much. It is no error when that does not work: the next

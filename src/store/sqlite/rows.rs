@@ -193,6 +193,7 @@ pub(super) fn task(row: &SqliteRow) -> Result<Task> {
         pass: pass(row)?,
         created_at: UnixMillis(get(row, "created_at")?),
         started_at: get::<Option<i64>>(row, "started_at")?.map(UnixMillis),
+        ended_at: get::<Option<i64>>(row, "ended_at")?.map(UnixMillis),
         running_since: get::<Option<i64>>(row, "running_since")?.map(UnixMillis),
         ran_for: get(row, "ran_for")?,
         failed_list: FailedList {

@@ -19,6 +19,9 @@ const FEW: i64 = 8;
 /// The same of lines of lists, of which one row may have megabytes.
 const LINES: i64 = 2;
 
+const FAILURES: &str = "DELETE FROM failures WHERE task_id = ?1 AND key IN \
+     (SELECT key FROM failures WHERE task_id = ?1 ORDER BY key LIMIT ?2)";
+
 /// Makes a task invisible, and leaves its rows to [`tidy`].
 pub(super) async fn bury(tx: &mut Tx, id: TaskId, state: State) -> Result<()> {
     let update = sqlx::query(
@@ -62,8 +65,6 @@ pub(super) async fn tidy(ledger: &Ledger) -> Result<Tidied> {
 
 /// Deletes some rows of a buried task, or with the last of them the task.
 async fn remove(ledger: &Ledger, id: TaskId, rows: i64) -> Result<()> {
-    const FAILURES: &str = "DELETE FROM failures WHERE task_id = ?1 AND key IN \
-         (SELECT key FROM failures WHERE task_id = ?1 ORDER BY key LIMIT ?2)";
     const CHUNKS: &str = "DELETE FROM list_chunks WHERE rowid IN \
          (SELECT rowid FROM list_chunks WHERE task_id = ?1 LIMIT ?2)";
     const HASHES: &str = "DELETE FROM part_hashes WHERE task_id = ?1 AND (key, number) IN \
@@ -81,4 +82,24 @@ async fn remove(ledger: &Ledger, id: TaskId, rows: i64) -> Result<()> {
     let delete = sqlx::query("DELETE FROM tasks WHERE id = ?1 AND project = ''").bind(id.get());
     run(&mut tx, delete).await?;
     end(tx).await
+}
+
+pub(super) async fn forget_failures(ledger: &Ledger, id: TaskId, attempt: i64) -> Result<Tidied> {
+    let mut tx = ledger.begin().await?;
+    // Few go with the opening of the pass, and need no mark.
+    let mark = sqlx::query(
+        "UPDATE tasks SET forgetting = 1 WHERE id = ?1 AND attempt = ?2 AND state = 'running' \
+         AND NOT EXISTS (SELECT 1 FROM passes p WHERE p.task_id = ?1 AND p.number = tasks.pass AND p.finished = 0) \
+         AND (SELECT count(*) FROM (SELECT 1 FROM failures WHERE task_id = ?1 LIMIT ?3)) = ?3",
+    )
+    .bind(id.get())
+    .bind(attempt)
+    .bind(ROWS);
+    if run(&mut tx, mark).await? == 0 {
+        return Ok(Tidied::All);
+    }
+    let delete = sqlx::query(FAILURES).bind(id.get()).bind(ROWS);
+    run(&mut tx, delete).await?;
+    end(tx).await?;
+    Ok(Tidied::Some)
 }

@@ -5,15 +5,21 @@ use std::collections::BTreeMap;
 use super::error::translate;
 use super::ledger::{Ledger, end, run};
 use super::rows::{self, get};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::object::ETag;
 use crate::store::OpenUpload;
 use crate::task::{Key, TaskId};
 
+// The rows of a deleted task go later than the task.
+const LIVE_ONE: &str = "SELECT * FROM uploads WHERE task_id = (SELECT id FROM tasks WHERE id = ?1 AND project <> '') \
+     AND key = ?2";
+const LIVE_ALL: &str = "SELECT * FROM uploads WHERE task_id = (SELECT id FROM tasks WHERE id = ?1 AND project <> '') \
+     ORDER BY key";
+
 pub(super) async fn put(ledger: &Ledger, id: TaskId, upload: &OpenUpload) -> Result<()> {
     let statement = sqlx::query(
         "INSERT INTO uploads (task_id, key, upload_id, part_size, source_etag, size) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+         SELECT id, ?2, ?3, ?4, ?5, ?6 FROM tasks WHERE id = ?1 AND project <> '' \
          ON CONFLICT (task_id, key) DO UPDATE SET upload_id = excluded.upload_id, \
          part_size = excluded.part_size, source_etag = excluded.source_etag, size = excluded.size",
     )
@@ -27,13 +33,15 @@ pub(super) async fn put(ledger: &Ledger, id: TaskId, upload: &OpenUpload) -> Res
         .bind(id.get())
         .bind(upload.key.as_bytes());
     let mut tx = ledger.begin().await?;
-    run(&mut tx, statement).await?;
+    if run(&mut tx, statement).await? == 0 {
+        return Err(Error::new(ErrorKind::NotFound, "no such task"));
+    }
     run(&mut tx, forget).await?;
     end(tx).await
 }
 
 pub(super) async fn one(ledger: &Ledger, id: TaskId, key: &Key) -> Result<Option<OpenUpload>> {
-    sqlx::query("SELECT * FROM uploads WHERE task_id = ?1 AND key = ?2")
+    sqlx::query(LIVE_ONE)
         .bind(id.get())
         .bind(key.as_bytes())
         .fetch_optional(ledger.readers())
@@ -45,7 +53,7 @@ pub(super) async fn one(ledger: &Ledger, id: TaskId, key: &Key) -> Result<Option
 }
 
 pub(super) async fn all(ledger: &Ledger, id: TaskId) -> Result<Vec<OpenUpload>> {
-    sqlx::query("SELECT * FROM uploads WHERE task_id = ?1 ORDER BY key")
+    sqlx::query(LIVE_ALL)
         .bind(id.get())
         .fetch_all(ledger.readers())
         .await

@@ -324,7 +324,7 @@ async fn what_the_source_does_not_give_is_left_out_or_fails_the_object() {
             wanted.push((
                 PLAIN,
                 "MissingMetadata",
-                "source: 1 entries of its user metadata are not given",
+                "source: 1 entry of its user metadata is not given",
             ));
             wanted.sort_unstable();
             assert_eq!(found.len(), wanted.len(), "{found:#?}");

@@ -33,23 +33,25 @@ async fn pages() {
         rows.push(row("F51", Fault::ReversePage, Times::Always));
         rows.push(row("F52", Fault::RewindToken(3), Times::Always));
         rows.push(row("F49", Fault::EmptyPage, Times::Always).after(2).ends(reason));
-        let stuck = Row::new(
-            "F50",
-            Source,
-            O::ListObjectsV2,
-            Fault::RewindToken(50),
+        // Tokens that lead nowhere: each page is asked for behind the last key.
+        rows.push(row("F50", Fault::RewindToken(50), Times::Always).after(2));
+        rows.push(row("F50", Fault::RewindToken(50), Times::Always));
+        let both =
+            |name: &str, fault| Row::new(name, side, O::ListObjects, fault, Times::Always).half_there();
+        rows.push(both("a full page is called the last one", Fault::LastPage));
+        rows.push(row(
+            "a full page is called the last one",
+            Fault::LastPage,
             Times::Always,
-        );
-        if side == Source {
-            rows.push(stuck.after(2).ends(reason));
-        } else {
-            // A target that cannot be walked is asked for each key.
-            rows.push(
-                row("F50", Fault::RewindToken(50), Times::Always)
-                    .after(2)
-                    .ends(reason),
-            );
-        }
+        ));
+        rows.push(both("no sizes", Fault::NoSizes));
+        rows.push(both("an empty listing is a missing key", Fault::EmptyIsMissing));
+        rows.push(row("the beginning is ignored", Fault::IgnoreStart, Times::Always));
+        rows.push(row(
+            "start-after is answered with 500",
+            Fault::RefuseStart,
+            Times::Always,
+        ));
     }
     run(rows).await;
 }
@@ -82,13 +84,15 @@ async fn documents() {
     ] {
         for (side, reason) in [(Source, "TRF.0157"), (Target, "TRF.0061")] {
             for skip in [0, 2] {
-                let row = |times| {
+                let row = |operation, times| {
                     let fault = document("text/html", body);
-                    let row = Row::new(&format!("F53 F13 {name}"), side, O::ListObjectsV2, fault, times);
+                    let row = Row::new(&format!("F53 F13 {name}"), side, operation, fault, times);
                     row.half_there().after(skip)
                 };
-                rows.push(row(Times::Some(1)));
-                rows.push(row(Times::Always).ends(reason));
+                rows.push(row(O::ListObjectsV2, Times::Some(1)));
+                // What one version does not tell the other does.
+                rows.push(row(O::ListObjectsV2, Times::Always));
+                rows.push(row(O::ListObjects, Times::Always).ends(reason));
             }
         }
     }
@@ -105,7 +109,7 @@ async fn documents() {
             Fault::ResetBefore,
             Fault::Stall { after: 40 },
         ] {
-            let row = |times| Row::new("F4 F5 F9", side, O::ListObjectsV2, fault.clone(), times).half_there();
+            let row = |times| Row::new("F4 F5 F9", side, O::ListObjects, fault.clone(), times).half_there();
             rows.push(row(Times::Some(2)));
             rows.push(row(Times::Always).after(2).ends(reason));
         }

@@ -35,7 +35,7 @@ async fn an_encrypted_object_says_so_and_its_tag_is_no_hash() {
         assert_eq!(store.copy(&from, &copied, &new).await.unwrap().encryption, wanted);
         let upload = store.create_upload(&parts, &new).await.unwrap();
         let part = store
-            .upload_part(&parts, &upload, 1, 5, body("12345"))
+            .upload_part(&parts, &upload, 1, 5, None, body("12345"))
             .await
             .unwrap();
         store

@@ -161,18 +161,15 @@ async fn failures_become_kinds() {
         kind(store.complete_upload(&key, &upload, &[], &WriteIf::Always).await),
         ErrorKind::Unavailable
     );
-    assert!(store.list(b"", &ListFrom::Start).await.is_err());
+    assert!(list(&store, "", ListFrom::Start).await.is_err());
 }
 
 #[tokio::test]
 async fn wrong_keys_clocks_and_buckets_are_told_apart() {
     let (sandbox, _) = sandbox(SandboxOptions::default()).await;
     let list = |settings: S3Options| async move {
-        let error = S3Store::new(settings)
-            .unwrap()
-            .list(b"", &ListFrom::Start)
-            .await
-            .unwrap_err();
+        let store = S3Store::new(settings).unwrap();
+        let error = list(&store, "", ListFrom::Start).await.unwrap_err();
         assert!(
             !error.to_string().contains("SANDBOX") && !error.to_string().contains("UNKNOWN"),
             "{error}"

@@ -1,12 +1,14 @@
 //! The client against real HTTP: `sandbox` and `failures` for what a store does, `scripted` for answers that no decent
 //! store gives.
 
+mod adapt;
 mod encryption;
 mod failures;
+mod names;
 mod pace;
-mod plus;
 mod sandbox;
 mod scripted;
+mod server;
 
 use std::time::Duration;
 
@@ -18,7 +20,8 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use super::*;
 use crate::error::ErrorKind;
 use crate::net::NetworkPolicy;
-use crate::object::{NewObject, Object, ObjectStore, WriteIf};
+use crate::object::pace::MinimumRate;
+use crate::object::{ListFrom, ListQuery, Listed, NewObject, Object, ObjectStore, PageFacts, WriteIf};
 use crate::secret::Secret;
 use crate::task::UnixMillis;
 use crate::task::spec::{Addressing, EndpointOrigin};
@@ -41,6 +44,10 @@ fn options(url: String, keys: (&str, &str)) -> S3Options {
         answer: Duration::from_millis(400),
         complete: Duration::from_millis(400),
         stall: Duration::from_millis(400),
+        rate: MinimumRate {
+            bytes_per_second: 512,
+            grace: Duration::from_millis(400),
+        },
         drain: u32::MAX,
         ..Timeouts::default()
     };
@@ -82,6 +89,18 @@ async fn read(object: Object) -> Result<Bytes> {
         .collect()
         .await
         .map(http_body_util::Collected::to_bytes)
+}
+
+/// A page of a listing as the store gives it, unjudged.
+async fn list(store: &S3Store, prefix: &str, from: ListFrom) -> Result<(Vec<Listed>, PageFacts)> {
+    let query = ListQuery {
+        prefix: Key::from(prefix),
+        from,
+        version: store.list_version(),
+    };
+    let mut found = Vec::new();
+    let facts = store.list(&query, &mut found).await?;
+    Ok((found, facts))
 }
 
 fn kind<T>(result: Result<T>) -> ErrorKind {

@@ -231,43 +231,45 @@ async fn lengths_are_not_guessed() {
 }
 
 #[tokio::test]
-async fn listings_that_cannot_go_on_are_errors() {
-    let page = |inner: &str| {
-        let text = format!("<ListBucketResult>{inner}</ListBucketResult>");
-        answer("200", "", &text)
-    };
-    let entry = "<Contents><Key>k</Key><Size>1</Size></Contents>";
+async fn what_is_no_listing_is_an_error() {
+    let empty = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
+    let missing = "<Error><Code>NoSuchKey</Code><Message>nothing there</Message></Error>";
     let (store, _server) = scripted(vec![
-        page(&format!("<Marker/><IsTruncated>true</IsTruncated>{entry}")),
-        page(&format!("<Marker/><IsTruncated>false</IsTruncated>{entry}")),
-        page("<KeyCount>0</KeyCount><IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>"),
         answer("200", "", "<html><body>welcome</body></html>"),
-        answer("301", "x-amz-bucket-region: eu-west-1\r\nLocation: http://elsewhere/\r\n", ""),
+        answer("200", "Content-Encoding: gzip\r\n", "\u{1f}compressed"),
+        answer("200", "Content-Encoding: identity\r\n", empty),
+        answer(
+            "301",
+            "x-amz-bucket-region: eu-west-1\r\nLocation: http://elsewhere/\r\n",
+            "",
+        ),
         answer("404", "", ""),
+        answer("404", "", "<Error><Code>NoSuchBucket</Code></Error>"),
+        // Nothing has the prefix, says the one; the other takes the bucket for a key.
+        answer("404", "", missing),
+        answer("404", "", ""),
+        answer("404", "", missing),
+        answer("200", "", ""),
+        // Asked once.
+        answer("404", "", missing),
     ])
     .await;
-    for from in [ListFrom::Start, ListFrom::After(Key::from("a"))] {
-        let error = store.list(b"", &from).await.unwrap_err();
-        assert_eq!(
-            (error.kind(), error.code()),
-            (ErrorKind::Unsupported, Some("ListObjectsV2Unsupported"))
-        );
-    }
-    assert_eq!(
-        kind(store.list(b"", &ListFrom::Token("t".into())).await),
-        ErrorKind::Integrity
-    );
-    assert_eq!(
-        kind(store.list(b"", &ListFrom::Start).await),
-        ErrorKind::Integrity
-    );
-    let error = store.list(b"", &ListFrom::Start).await.unwrap_err();
+    let page = || list(&store, "p/", ListFrom::Start);
+    assert_eq!(kind(page().await), ErrorKind::Integrity);
+    let error = page().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Integrity);
+    assert!(error.message().contains("gzip"), "{error}");
+    assert_eq!(page().await.unwrap().1.truncated, Some(false));
+    let error = page().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidArgument);
     assert!(error.message().contains("eu-west-1"));
-    assert_eq!(
-        kind(store.list(b"", &ListFrom::Start).await),
-        ErrorKind::BucketNotFound
-    );
+    for _ in 0..3 {
+        assert_eq!(kind(page().await), ErrorKind::BucketNotFound);
+    }
+    for _ in 0..2 {
+        let (found, facts) = page().await.unwrap();
+        assert_eq!((found.len(), facts.truncated), (0, Some(false)));
+    }
     assert!(!format!("{store:?}{}", store.describe()).contains("ACCESSKEY"));
 }
 
@@ -326,4 +328,37 @@ async fn no_value_of_ours_breaks_a_header() {
             ErrorKind::InvalidArgument
         );
     }
+}
+
+/// Over a socket, from a store and from a plain web server: bodies and documents that drip for ever, each byte of which
+/// comes before the time limit for silence.
+#[tokio::test]
+async fn what_drips_for_ever_is_ended_everywhere() {
+    let (listener, store) = bound().await;
+    let address = format!("http://{}/object", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                head(&mut stream).await;
+                let start = "HTTP/1.1 200 OK\r\nETag: \"t\"\r\nContent-Length: 100000\r\n\r\n<";
+                let mut piece = start.as_bytes();
+                // Until the client hangs up, which it has to.
+                while stream.write_all(piece).await.is_ok() {
+                    piece = b" ";
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            });
+        }
+    });
+    let key = Key::from("k");
+    let object = store.get(&key, Portion::Whole, None).await.unwrap();
+    assert_eq!(kind(object.body.collect().await), ErrorKind::Timeout);
+    assert_eq!(kind(store.list(b"", &ListFrom::Start).await), ErrorKind::Timeout);
+    assert_eq!(kind(store.tags(&key).await), ErrorKind::Timeout);
+    let policy = NetworkPolicy::new(vec!["127.0.0.0/8".parse().unwrap()]);
+    let reader = crate::object::http::HttpReader::new(HttpClient::new(policy), store.timeouts);
+    let object = reader.get(&address, Portion::Whole, None).await.unwrap();
+    assert_eq!(kind(object.body.collect().await), ErrorKind::Timeout);
+    server.abort();
 }

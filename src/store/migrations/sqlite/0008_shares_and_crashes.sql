@@ -4,6 +4,9 @@ ALTER TABLE tasks ADD COLUMN held INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 
 -- Crashes since the task was last started or made progress, weighted.
 ALTER TABLE tasks ADD COLUMN crashes INTEGER NOT NULL DEFAULT 0 CHECK (crashes >= 0);
 
+-- Whether failures of the last pass are being forgotten, bit by bit, before a new full pass: their list is not complete.
+ALTER TABLE tasks ADD COLUMN forgetting INTEGER NOT NULL DEFAULT 0 CHECK (forgetting IN (0, 1));
+
 -- Waiting tasks are read project by project, a few of each. A task without a project was deleted, and its rows go later.
 DROP INDEX tasks_pending;
 CREATE INDEX tasks_running ON tasks (id) WHERE state = 'running';

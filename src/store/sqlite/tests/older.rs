@@ -5,7 +5,7 @@ use std::path::Path;
 
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 
 use super::file;
 use crate::store::conformance::{self, Subject, at, counted};
@@ -17,8 +17,8 @@ use crate::task::{BandwidthPolicy, Counters, Key, State, TaskId, Warning, Warnin
 /// The last migration of the version that all users have at least.
 const RELEASED: i64 = 6;
 
-/// Writes a ledger as it was after migration `version`, with one task that was running its first pass.
-async fn written(path: &Path, version: i64) {
+/// Makes a ledger with the schema as it was after migration `version`.
+async fn schema(path: &Path, version: i64) -> SqliteConnection {
     let mut connection = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -31,6 +31,12 @@ async fn written(path: &Path, version: i64) {
         ..Migrator::DEFAULT
     };
     migrator.run(&mut connection).await.unwrap();
+    connection
+}
+
+/// Writes a ledger as it was after migration `version`, with one task that was running its first pass.
+async fn written(path: &Path, version: i64) {
+    let mut connection = schema(path, version).await;
     let rows = "INSERT INTO tasks (id, project, name, bandwidth, state, epoch, mode, attempt, shard_attempt, pass, listed, \
                 copied, bytes_listed, bytes_copied, bytes_settled, proved_etag, created_at, started_at, running_since, \
                 seen_at) VALUES (7, 'p', 'n', ?1, 'running', 1, 'full', 1, 1, 1, 3, 2, 20, 20, 20, 2, 1, 1, 1, 1); \
@@ -103,5 +109,54 @@ async fn a_task_of_every_earlier_ledger_comes_to_its_end() {
         let found = store.found_scope(subject.id, 9).await.unwrap();
         assert_eq!((found.entries.len(), found.objects()), (1, 4), "{version}");
         assert_eq!(store.warnings(subject.id).await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn tasks_that_had_ended_get_the_last_moment_that_is_known() {
+    const TASK: &str = "INSERT INTO tasks (id, project, name, bandwidth, state, reason_code, reason_message, epoch, \
+                        mode, pass, created_at, seen_at, running_since) VALUES ";
+    let folder = tempfile::tempdir().unwrap();
+    let mut connection = schema(&folder.path().join("oms.db"), 6).await;
+    for values in [
+        "(1, 'p', 'n', '[]', 'succeeded', NULL, NULL, 1, 'full', 1, 1000, 3000, NULL)",
+        "(2, 'p', 'n', '[]', 'failed', 'TRF.0151', 'm', 1, 'full', NULL, 1000, 2500, NULL)",
+        "(3, 'p', 'n', '[]', 'failed', 'TRF.0151', 'm', 1, 'full', NULL, 1000, NULL, NULL)",
+        "(4, 'p', 'n', '[]', 'paused', NULL, NULL, 1, 'full', NULL, 1000, 2000, NULL)",
+        "(5, 'p', 'n', '[]', 'running', NULL, NULL, 1, 'full', NULL, 1000, 2000, 1500)",
+    ] {
+        sqlx::query(sqlx::AssertSqlSafe(format!("{TASK}{values}")))
+            .execute(&mut connection)
+            .await
+            .unwrap();
+    }
+    for id in 1_i64..=5 {
+        sqlx::query("INSERT INTO specs (task_id, spec) VALUES (?1, ?2)")
+            .bind(id)
+            .bind(spec_to_text(&conformance::spec()).unwrap())
+            .execute(&mut connection)
+            .await
+            .unwrap();
+    }
+    let pass = "INSERT INTO passes (task_id, number, kind, finished, opened_at, finished_at) \
+                VALUES (1, 1, 'full', 1, 2000, 4000)";
+    sqlx::query(pass).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+
+    let store = file(folder.path()).await;
+    let project = "p".parse().unwrap();
+    for (id, state, ended) in [
+        (1, State::Succeeded, Some(at(4_000))),
+        (2, State::Failed, Some(at(2_500))),
+        (3, State::Failed, Some(at(1_000))),
+        (4, State::Paused, None),
+        (5, State::Running, None),
+    ] {
+        let task = store
+            .task(&project, TaskId::new(id).unwrap())
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!((task.state, task.ended_at), (state, ended), "{id}");
     }
 }

@@ -1,0 +1,645 @@
+//! Judges every page of a listing against its request: pure.
+//!
+//! Stores differ in what they do with a request for a page: some say that a full page is the last one, ignore where the
+//! page shall begin, repeat pages, group keys, or refuse one of the two versions of the call. What a listing leaves out
+//! would be taken for absent, so a page that its request does not explain is asked for again in another way:
+//!
+//! 1. behind the last page's token (version 2),
+//! 2. behind the last key, with `start-after` (version 2),
+//! 3. behind the last key, with `marker` (version 1),
+//! 4. from the first key on, leaving out what was given before.
+//!
+//! Where no other way is left the listing ends with an error that says what is wrong. A page that is full and says that it
+//! is the last one costs one more request; apart from that a store that does as S3 documents is asked for nothing more.
+
+use std::cmp::Ordering;
+use std::collections::HashSet;
+
+use super::order::Order;
+use crate::error::{Error, ErrorKind, Result};
+use crate::object::{ListFrom, ListQuery, ListVersion, Listed, PAGE_SIZE, PageFacts, Told, is_encoding_of};
+use crate::task::Key;
+
+/// Pages in a row without an entry that a store may send while it claims that there is more.
+const MAX_EMPTY_PAGES: u32 = 1000;
+/// Keys longer than S3 allows that a listing may name. Each becomes a failure.
+const MAX_LONG_KEYS: u32 = 1000;
+/// Ways to ask for one page, beginning with the usual one.
+const WAYS: u32 = 5;
+
+/// What follows a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Another page: [`Walk::query`] says which.
+    Page,
+    /// Nothing.
+    Done,
+}
+
+/// One listing from its first page to its last.
+#[derive(Debug)]
+pub(super) struct Walk {
+    prefix: Key,
+    version: ListVersion,
+    /// The version to begin with.
+    usual: ListVersion,
+    from: ListFrom,
+    /// Behind which key the listing began.
+    begin: Option<Key>,
+    /// First key of the first page.
+    first: Option<Key>,
+    /// Last key that was given, or left out because it was given before.
+    last: Option<Key>,
+    /// The keys that came last, at most as many as a page has.
+    recent: Vec<Key>,
+    order: LineOrder,
+    /// Whether a token led astray.
+    tokens: Tokens,
+    positions: Positions,
+    /// First keys of pages.
+    beginnings: Positions,
+    /// Entries of the largest page that was followed by another one.
+    largest: u64,
+    empty_pages: u32,
+    long_keys: u32,
+    /// Set while what is behind a page that says that it is the last one is asked for.
+    check: Option<Check>,
+    skip: Option<Skip>,
+    /// Ways that were tried since the last key was given.
+    ways: u32,
+    page: Page,
+}
+
+/// What is known of the page that is being read.
+#[derive(Debug, Default)]
+struct Page {
+    /// Its entries.
+    lines: u64,
+    /// Those that were given.
+    fresh: u64,
+    /// Entries that were given or left out.
+    settled: u64,
+    /// Its first key.
+    first: Option<Key>,
+    /// The last key before it, and the keys that came last.
+    before: Option<Key>,
+    recent: Vec<Key>,
+    /// Whether a part of it was left out because it was given before a resume.
+    skips: bool,
+    /// Its last key so far.
+    last: Option<Key>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tokens {
+    Trusted,
+    Doubted,
+}
+
+/// Why a page that says that it is the last one is not believed, and how large it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Check {
+    lines: u64,
+    need: Need,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Need {
+    /// Without an answer the listing may be incomplete.
+    Proof,
+    /// Without an answer the page is believed.
+    Look,
+}
+
+impl Walk {
+    /// The listing of all keys that begin with `prefix`, from `from` on, asked for in `version` first.
+    pub(super) fn new(prefix: Key, from: ListFrom, version: ListVersion) -> Self {
+        let begin = match &from {
+            ListFrom::After(key) => Some(key.clone()),
+            ListFrom::Start | ListFrom::Token(_) => None,
+        };
+        Self {
+            prefix,
+            version,
+            usual: version,
+            from,
+            begin,
+            first: None,
+            last: None,
+            recent: Vec::new(),
+            order: LineOrder::default(),
+            tokens: Tokens::Trusted,
+            positions: Positions::default(),
+            beginnings: Positions::default(),
+            largest: 0,
+            empty_pages: 0,
+            long_keys: 0,
+            check: None,
+            skip: None,
+            ways: 1,
+            page: Page::default(),
+        }
+    }
+
+    /// The request for the next page.
+    pub(super) fn query(&mut self) -> ListQuery {
+        self.page = Page::default();
+        ListQuery {
+            prefix: self.prefix.clone(),
+            from: self.from.clone(),
+            version: self.version,
+        }
+    }
+
+    /// Looks at the next entries of the page.
+    ///
+    /// # Errors
+    /// `Integrity` where they are none that the request asks for.
+    pub(super) fn look_at(&mut self, piece: &[Listed]) -> Result<()> {
+        let prefix = self.prefix.as_bytes();
+        let stray = piece.iter().find(|line| !line.key.as_bytes().starts_with(prefix));
+        if let Some(Listed { key, .. }) = stray {
+            return Err(wrong(format!(
+                "the listing names {key:?}, which lies outside the prefix asked for"
+            )));
+        }
+        let mut before = self.page.last.as_ref();
+        for line in piece {
+            if let Some(before) = before {
+                self.order.note(before.as_bytes(), line.key.as_bytes());
+            }
+            before = Some(&line.key);
+            if matches!(line.told, Told::KeyTooLong { .. }) {
+                self.long_keys += 1;
+            }
+        }
+        if let (0, Some(Listed { key, .. })) = (self.page.lines, piece.first())
+            && (self.begins_too_early(key) || self.names_where_it_begins(piece))
+        {
+            let asked = self.position().or(self.last.as_ref()).unwrap_or(&self.prefix);
+            return Err(wrong(format!(
+                "the listing was asked for keys behind {asked:?}, and begins with {key:?}"
+            )));
+        }
+        if self.long_keys > MAX_LONG_KEYS {
+            let text = format!("the listing names more than {MAX_LONG_KEYS} keys of more than 1024 bytes");
+            return Err(wrong(text));
+        }
+        if self.page.first.is_none() {
+            self.page.first = piece.first().map(|line| line.key.clone());
+        }
+        self.page.last = piece
+            .last()
+            .map(|line| line.key.clone())
+            .or(self.page.last.take());
+        self.page.lines += piece.len() as u64;
+        Ok(())
+    }
+
+    /// Leaves out of the next entries of the page what was given before.
+    pub(super) fn settle(&mut self, piece: &mut Vec<Listed>) {
+        let Some(first) = piece.first().map(|line| line.key.clone()) else {
+            return;
+        };
+        let last = piece.last().map(|line| line.key.clone());
+        let keys: Vec<Key> = piece.iter().map(|line| line.key.clone()).collect();
+        if self.page.settled == 0 {
+            if self.position() == Some(&first) {
+                piece.remove(0);
+            }
+            self.page.before = self.last.take();
+            self.page.recent = std::mem::take(&mut self.recent);
+        }
+        // A page that begins too early repeats keys of the one before.
+        if self
+            .page
+            .before
+            .as_ref()
+            .is_some_and(|before| !self.order.behind(before, &first))
+        {
+            let recent: HashSet<&[u8]> = self.page.recent.iter().map(Key::as_bytes).collect();
+            piece.retain(|line| !recent.contains(line.key.as_bytes()));
+        }
+        if let Some(skip) = &mut self.skip {
+            self.page.skips = true;
+            if skip.leave_out(piece, &self.order) {
+                self.skip = None;
+            }
+        }
+        self.first.get_or_insert(first);
+        self.last = last;
+        self.page.settled += keys.len() as u64;
+        self.page.fresh += piece.len() as u64;
+        self.recent = keys;
+    }
+
+    /// Whether the page can be what it says. Nothing of its last piece was settled yet.
+    ///
+    /// # Errors
+    /// `Integrity` where it hides something, or answers another request.
+    pub(super) fn weigh(&self, facts: &PageFacts) -> Result<()> {
+        if facts.common_prefixes > 0 {
+            let text = "the listing groups keys into common prefixes, although no delimiter was asked for";
+            return Err(wrong(text));
+        }
+        let lines = self.page.lines;
+        if facts.key_count.is_some_and(|count| count > lines) {
+            let count = facts.key_count.unwrap_or_default();
+            return Err(wrong(format!(
+                "the listing says that it has {count} keys, and names {lines}"
+            )));
+        }
+        if self.is_old(facts) && self.from != ListFrom::Start {
+            let text = "the store answers a version 2 listing as version 1";
+            return Err(Error::new(ErrorKind::Unsupported, text).with_code("ListObjectsV2Unsupported"));
+        }
+        Ok(())
+    }
+
+    /// Whether the store answers version 2 as version 1.
+    pub(super) fn is_old(&self, facts: &PageFacts) -> bool {
+        self.version == ListVersion::V2 && facts.version_1
+    }
+
+    /// Decides what follows a page of which everything is settled.
+    ///
+    /// # Errors
+    /// `Integrity` for a listing that does not move on, or goes on nobody knows where.
+    pub(super) fn next(&mut self, facts: PageFacts) -> Result<Next> {
+        if self.is_old(&facts) {
+            self.version = ListVersion::V1;
+            self.usual = ListVersion::V1;
+        }
+        if self.page.fresh > 0 {
+            self.ways = 1;
+        }
+        let lines = self.page.lines;
+        let checked = self.check.take();
+        let position = facts.token.as_ref().or(facts.marker.as_ref()).is_some();
+        if !facts.truncated.unwrap_or(position) {
+            if lines == 0 {
+                // An empty page that does not say that it is the last one is believed where no more is expected.
+                return match (facts.truncated, checked) {
+                    (None, None) => {
+                        self.another_way(wrong("the listing does not say whether it is complete"))
+                    }
+                    _ => self.done(),
+                };
+            }
+            let need = match (facts.truncated, lines >= self.limit(&facts)) {
+                (None, _) | (_, true) => Need::Proof,
+                // It names a position, as if something followed.
+                (Some(_), false) if position => Need::Look,
+                (Some(_), false) => return self.done(),
+            };
+            self.check = Some(Check { lines, need });
+            return self.behind_last();
+        }
+        self.largest = self.largest.max(lines);
+        self.empty_pages = if lines == 0 { self.empty_pages + 1 } else { 0 };
+        if self.empty_pages > MAX_EMPTY_PAGES {
+            return Err(stuck());
+        }
+        let first = self.page.first.take().map(ListFrom::After);
+        let again = first.is_some_and(|first| self.beginnings.repeats(&first));
+        if again || lines > 0 && self.page.fresh == 0 && !self.page.skips && checked.is_none() {
+            // What a token leads to was listed before.
+            return self.another_way(stuck());
+        }
+        let given = match (self.version, lines) {
+            (ListVersion::V2, _) => facts.token.filter(|_| self.tokens == Tokens::Trusted),
+            (ListVersion::V1, 0) => facts.marker,
+            // Without a delimiter a marker is the last key; S3 names none.
+            (ListVersion::V1, _) => None,
+        };
+        match given {
+            Some(given) if self.leads_on(&given) => {
+                self.from = ListFrom::Token(given);
+                Ok(Next::Page)
+            }
+            Some(_) => self.another_way(stuck()),
+            None if lines > 0 => self.behind_last(),
+            None => self.another_way(wrong("the listing goes on, but does not say where")),
+        }
+    }
+
+    /// After an error within a page: what was settled of it is not asked for again.
+    pub(super) fn interrupted(&mut self) {
+        if self.page.settled == 0 {
+            return;
+        }
+        if self.skip.is_some() {
+            self.from_the_start();
+        } else if let Some(last) = &self.last {
+            self.from = ListFrom::After(last.clone());
+        }
+    }
+
+    /// The page is not what the request asks for: [`Self::look_at`] or [`Self::weigh`] says why.
+    ///
+    /// # Errors
+    /// `why`, where no other way is left, or a part of the page was given already.
+    pub(super) fn doubted(&mut self, why: Error) -> Result<Next> {
+        if self.page.settled > 0 {
+            return Err(why);
+        }
+        self.another_way(why)
+    }
+
+    /// The store refuses the request. Asks in another way where that may help.
+    ///
+    /// # Errors
+    /// The refusal itself, where no other way is left.
+    pub(super) fn refused(&mut self, error: Error) -> Result<Next> {
+        let helps = match error.kind() {
+            // It does not know the operation, or one of its parameters.
+            ErrorKind::Unsupported | ErrorKind::InvalidArgument => {
+                self.version == ListVersion::V2 || self.from != ListFrom::Start
+            }
+            // What cannot be true, and some stores fall over a `start-after` that they do not know.
+            ErrorKind::Integrity => true,
+            ErrorKind::Unavailable => matches!(self.from, ListFrom::After(_)),
+            _ => false,
+        };
+        if helps {
+            self.another_way(error)
+        } else {
+            Err(error)
+        }
+    }
+
+    /// What is left to give when the listing is at its end.
+    pub(super) fn rest(&mut self) -> Vec<Listed> {
+        match self.skip.take() {
+            Some(mut skip) => skip.held_behind(&self.order),
+            None => Vec::new(),
+        }
+    }
+
+    fn done(&self) -> Result<Next> {
+        if self.skip.is_some() && self.order.is_broken() {
+            return Err(wrong(
+                "the listing is in no order, and names the key no more that was listed last",
+            ));
+        }
+        Ok(Next::Done)
+    }
+
+    /// Behind which key the page shall begin.
+    fn position(&self) -> Option<&Key> {
+        match &self.from {
+            ListFrom::After(key) => Some(key),
+            ListFrom::Start | ListFrom::Token(_) => None,
+        }
+    }
+
+    /// Whether the store ignored where the page shall begin. In a listing without an order a page may begin anywhere, but
+    /// not with what was listed before.
+    fn begins_too_early(&self, key: &Key) -> bool {
+        let ordered = !self.order.is_broken();
+        let Some(asked) = self.position() else {
+            // A token that leads back a little repeats keys, which are left out; one that leads back further may have been
+            // ignored.
+            let back = self
+                .last
+                .as_ref()
+                .is_some_and(|last| !self.order.behind(last, key));
+            return back && ordered && self.skip.is_none() && !self.recent.contains(key);
+        };
+        // Some stores begin with the key itself.
+        if key == asked {
+            return false;
+        }
+        let before_all = self
+            .begin
+            .as_ref()
+            .is_some_and(|begin| !self.order.behind(begin, key));
+        let Some(first) = &self.first else {
+            return before_all;
+        };
+        before_all || key == first || self.recent.contains(key) || (ordered && !self.order.behind(asked, key))
+    }
+
+    /// Whether entries name the key that they shall be behind.
+    fn names_where_it_begins(&self, piece: &[Listed]) -> bool {
+        let asked = self.position();
+        asked.is_some_and(|asked| piece.iter().skip(1).any(|line| line.key == *asked))
+    }
+
+    /// How many entries make a page full.
+    fn limit(&self, facts: &PageFacts) -> u64 {
+        let told = facts.max_keys.filter(|most| *most > 0);
+        let seen = Some(self.largest).filter(|largest| *largest > 0);
+        [told, seen]
+            .into_iter()
+            .flatten()
+            .fold(u64::from(PAGE_SIZE), u64::min)
+    }
+
+    fn leads_on(&mut self, given: &str) -> bool {
+        let token = ListFrom::Token(given.to_owned());
+        let misread = self.last.as_ref().is_some_and(|last| is_encoding_of(given, last));
+        token != self.from && !misread && !self.positions.repeats(&token)
+    }
+
+    fn behind_last(&mut self) -> Result<Next> {
+        match &self.last {
+            Some(last) => {
+                self.from = ListFrom::After(last.clone());
+                Ok(Next::Page)
+            }
+            None => Err(wrong("the listing goes on, but does not say where")),
+        }
+    }
+
+    /// Chooses the next way to ask for the page, or ends with `why`.
+    fn another_way(&mut self, why: Error) -> Result<Next> {
+        self.ways += 1;
+        if self.ways > WAYS {
+            return self.no_way(why);
+        }
+        let last = self.last.clone().or_else(|| self.begin.clone());
+        match (&self.from, self.version, last) {
+            (ListFrom::Token(_), ListVersion::V2, Some(last)) => {
+                self.tokens = Tokens::Doubted;
+                self.from = ListFrom::After(last);
+            }
+            (ListFrom::Token(_), ListVersion::V2, None) => {
+                self.version = ListVersion::V1;
+                self.from = ListFrom::Start;
+            }
+            (ListFrom::Start, ListVersion::V2, Some(last)) if self.skip.is_none() => {
+                // The first page was given, and leads nowhere.
+                self.tokens = Tokens::Doubted;
+                self.from = ListFrom::After(last);
+            }
+            (ListFrom::Start | ListFrom::After(_), ListVersion::V2, _) => self.version = ListVersion::V1,
+            (ListFrom::After(_) | ListFrom::Token(_), ListVersion::V1, Some(_))
+                if self.skip.is_none() && self.check.is_none() =>
+            {
+                self.from_the_start();
+            }
+            _ => return self.no_way(why),
+        }
+        tracing::info!(%why, from = ?self.from, version = ?self.version, "a listing is asked for in another way");
+        Ok(Next::Page)
+    }
+
+    fn no_way(&mut self, why: Error) -> Result<Next> {
+        match self.check.take() {
+            // A store that gives more at once than it was asked for does not cut pages.
+            Some(check) if check.need == Need::Look || check.lines > u64::from(PAGE_SIZE) => self.done(),
+            Some(check) => Err(wrong(format!(
+                "a page of {} keys may not be the last one, and the store does not list what is behind it: {}",
+                check.lines,
+                why.message()
+            ))),
+            None => Err(why),
+        }
+    }
+
+    fn from_the_start(&mut self) {
+        let given = self.last.take().or_else(|| self.begin.take());
+        if let Some(until) = self.skip.take().map(|skip| skip.until).or(given) {
+            self.skip = Some(Skip {
+                until,
+                held: Vec::new(),
+            });
+        }
+        self.from = ListFrom::Start;
+        self.version = self.usual;
+        self.begin = None;
+        self.first = None;
+        self.recent.clear();
+        self.positions = Positions::default();
+        self.beginnings = Positions::default();
+    }
+}
+
+fn wrong(text: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Integrity, text)
+}
+
+fn stuck() -> Error {
+    wrong("the listing does not move on: it repeats its position")
+}
+
+/// Which orders the pages of a listing have inside.
+#[derive(Debug, Default)]
+struct LineOrder {
+    bytes_broken: bool,
+    path_broken: bool,
+}
+
+impl LineOrder {
+    fn note(&mut self, before: &[u8], key: &[u8]) {
+        self.bytes_broken |= before > key;
+        if !self.path_broken {
+            self.path_broken = Order::Path.compare(before, key) == Ordering::Greater;
+        }
+    }
+
+    const fn is_broken(&self) -> bool {
+        self.bytes_broken && self.path_broken
+    }
+
+    /// The orders that it may have; both where it has none that is known.
+    fn orders(&self) -> impl Iterator<Item = Order> {
+        let bytes = !self.bytes_broken || self.is_broken();
+        let path = !self.path_broken || self.is_broken();
+        [(Order::Bytes, bytes), (Order::Path, path)]
+            .into_iter()
+            .filter_map(|(order, fits)| fits.then_some(order))
+    }
+
+    /// Whether `key` is behind `last` in at least one of them.
+    fn behind(&self, last: &Key, key: &Key) -> bool {
+        self.orders()
+            .any(|order| order.compare(last.as_bytes(), key.as_bytes()) == Ordering::Less)
+    }
+
+    /// Whether it is in all of them.
+    fn surely_behind(&self, last: &Key, key: &Key) -> bool {
+        self.orders()
+            .all(|order| order.compare(last.as_bytes(), key.as_bytes()) == Ordering::Less)
+    }
+}
+
+/// What a listing from the first key on leaves out: everything up to a key that was listed before.
+#[derive(Debug)]
+struct Skip {
+    until: Key,
+    /// Entries that are behind the key in one order and before it in the other: which one the store has may be known later.
+    held: Vec<Listed>,
+}
+
+impl Skip {
+    /// Leaves out what was given before; whether everything from here on is new.
+    fn leave_out(&mut self, piece: &mut Vec<Listed>, order: &LineOrder) -> bool {
+        let mut new = Vec::new();
+        let mut rest = std::mem::take(piece).into_iter();
+        let mut passed = false;
+        for line in rest.by_ref() {
+            if line.key == self.until {
+                self.held.clear();
+                passed = true;
+                break;
+            }
+            // In a listing without an order only the key itself tells.
+            if order.is_broken() || !order.behind(&self.until, &line.key) {
+                continue;
+            }
+            if order.surely_behind(&self.until, &line.key) {
+                new = self.held_behind(order);
+                new.push(line);
+                passed = true;
+                break;
+            }
+            if self.held.len() < PAGE_SIZE as usize {
+                self.held.push(line);
+            } else {
+                // Better looked at twice than never.
+                new.push(line);
+            }
+        }
+        new.extend(rest);
+        *piece = new;
+        passed
+    }
+
+    /// The entries that were held and may be behind the key.
+    fn held_behind(&mut self, order: &LineOrder) -> Vec<Listed> {
+        let mut held = std::mem::take(&mut self.held);
+        held.retain(|line| order.behind(&self.until, &line.key));
+        held
+    }
+}
+
+/// Finds out that a listing goes round in circles, by remembering one position at a time and for twice as long each time
+/// (Brent). Pure.
+#[derive(Debug, Default)]
+struct Positions {
+    kept: Option<ListFrom>,
+    age: u64,
+    keep_for: u64,
+}
+
+impl Positions {
+    /// Whether `position` was seen before; a circle is found within a few rounds.
+    fn repeats(&mut self, position: &ListFrom) -> bool {
+        if self.kept.as_ref() == Some(position) {
+            return true;
+        }
+        self.age += 1;
+        if self.age >= self.keep_for {
+            self.kept = Some(position.clone());
+            self.age = 0;
+            self.keep_for = (self.keep_for * 2).max(1);
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+#[path = "judge_tests.rs"]
+mod tests;

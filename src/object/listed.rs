@@ -1,0 +1,173 @@
+//! What listings tell: requests for pages, lines of pages, and what a page says of itself.
+
+use async_trait::async_trait;
+use percent_encoding::percent_decode_str;
+
+use super::{ETag, Entry};
+use crate::error::Result;
+use crate::task::{Key, UnixMillis};
+
+/// Where a listing begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListFrom {
+    /// At the first key.
+    Start,
+    /// Behind this key, in the store's own order: `start-after`, or `marker` in version 1.
+    After(Key),
+    /// Where the page that gave this token ended; in version 1 a marker.
+    Token(String),
+}
+
+/// Which listing operation a store understands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ListVersion {
+    /// `ListObjectsV2`, with tokens.
+    #[default]
+    V2,
+    /// `ListObjects`, with markers.
+    V1,
+}
+
+/// Most objects that are asked for in one page.
+pub const PAGE_SIZE: u32 = 1000;
+
+/// A request for one page of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListQuery {
+    /// What all keys begin with.
+    pub prefix: Key,
+    /// Where the page begins.
+    pub from: ListFrom,
+    /// The operation.
+    pub version: ListVersion,
+}
+
+/// One object of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its key; only its beginning where it is longer than [`Key::MAX_LEN`].
+    pub key: Key,
+    /// What else the listing tells of it.
+    pub told: Told,
+}
+
+/// What a listing tells of an object besides its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// At least its length.
+    Object {
+        /// Length in bytes.
+        size: u64,
+        /// Entity tag; some stores leave it out of listings.
+        etag: Option<ETag>,
+        /// As [`Entry::last_modified`].
+        last_modified: Option<UnixMillis>,
+    },
+    /// Not even its length, as some stores do for folders: the object must be asked for.
+    Nothing,
+    /// That its key has more bytes than any object store allows.
+    KeyTooLong {
+        /// How many.
+        bytes: usize,
+    },
+}
+
+impl Listed {
+    /// The object, where its length is told.
+    #[must_use]
+    pub fn entry(self) -> Option<Entry> {
+        match self.told {
+            Told::Object {
+                size,
+                etag,
+                last_modified,
+            } => Some(Entry {
+                key: self.key,
+                size,
+                etag,
+                last_modified,
+            }),
+            Told::Nothing | Told::KeyTooLong { .. } => None,
+        }
+    }
+
+    /// Length in bytes; 0 where it is not told.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        match &self.told {
+            Told::Object { size, .. } => *size,
+            Told::Nothing | Told::KeyTooLong { .. } => 0,
+        }
+    }
+}
+
+/// What a page says of itself, besides its objects.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PageFacts {
+    /// `IsTruncated`: whether there are more objects.
+    pub truncated: Option<bool>,
+    /// `NextContinuationToken`: where the next page begins, version 2.
+    pub token: Option<String>,
+    /// `NextMarker`: where the next page begins, version 1, as the store wrote it.
+    pub marker: Option<String>,
+    /// `KeyCount`: how many objects and common prefixes the page has.
+    pub key_count: Option<u64>,
+    /// `MaxKeys`: how many it may have at most.
+    pub max_keys: Option<u64>,
+    /// How many common prefixes it has.
+    pub common_prefixes: u64,
+    /// Whether it has the form of version 1: `Marker` without anything of version 2.
+    pub version_1: bool,
+}
+
+/// Takes the objects of a page, some at a time, in the order of the page.
+#[async_trait]
+pub trait PageSink: Send {
+    /// Takes some more objects, at most [`PAGE_SIZE`].
+    ///
+    /// # Errors
+    /// Whatever ends the reading of the page; the store passes it on.
+    async fn take(&mut self, piece: Vec<Listed>) -> Result<()>;
+}
+
+#[async_trait]
+impl PageSink for Vec<Listed> {
+    async fn take(&mut self, mut piece: Vec<Listed>) -> Result<()> {
+        self.append(&mut piece);
+        Ok(())
+    }
+}
+
+/// Whether `text` is the url-encoding of `key`, and not the key itself. A position that is written so comes back to the
+/// store as another key than it means.
+#[must_use]
+pub fn is_encoding_of(text: &str, key: &Key) -> bool {
+    let key = key.as_bytes();
+    if text.as_bytes() == key || !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
+        return false;
+    }
+    let path = percent_decode_str(text);
+    let form = text.replace('+', " ");
+    let form = percent_decode_str(&form);
+    path.eq(key.iter().copied()) || form.eq(key.iter().copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_encoded_key_is_taken_for_one() {
+        for (text, key, wanted) in [
+            ("a%20b", "a b", true),
+            ("a+b", "a b", true),
+            ("a+b%21", "a+b!", true),
+            ("a b", "a b", false),
+            ("a%20b", "a%20b", false),
+            ("YStiIA==", "a b", false),
+            ("1+/Zg%3D", "a b", false),
+        ] {
+            assert_eq!(is_encoding_of(text, &Key::from(key)), wanted, "{text} {key}");
+        }
+    }
+}

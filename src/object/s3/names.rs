@@ -1,0 +1,369 @@
+//! How a store writes keys in its listings: found out for each store by asking, and only where a key could be read in two
+//! ways.
+//!
+//! A listing is asked for url-encoded keys, so that any key can be told. Most stores then encode as HTML forms do, where a
+//! `+` is a space; a few encode as in paths, where it stays a plus. Some encode and do not say so, some say so and do not
+//! encode, some escape twice. A key that is read in the wrong way would be looked for under a name that nothing has, and
+//! would count as deleted.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use percent_encoding::percent_decode;
+
+/// What was done to a key before it was written into a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spelling {
+    /// Nothing.
+    Plain,
+    /// Url-encoded as in HTML forms: a `+` is a space.
+    Form,
+    /// Url-encoded as in paths: a `+` is a plus.
+    Path,
+    /// Url-encoded as in HTML forms, twice.
+    Twice,
+}
+
+impl Spelling {
+    const ALL: [Self; 4] = [Self::Plain, Self::Form, Self::Path, Self::Twice];
+
+    /// The readings with this spelling: escaped for XML once, and once more.
+    const fn bit(self, escapes: Escapes) -> u8 {
+        let place = self as u8
+            + match escapes {
+                Escapes::Once => 0,
+                Escapes::Twice => 4,
+            };
+        1 << place
+    }
+
+    /// All readings with this spelling.
+    const fn bits(self) -> u8 {
+        self.bit(Escapes::Once) | self.bit(Escapes::Twice)
+    }
+}
+
+/// How often the document escapes what XML must escape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Escapes {
+    Once,
+    Twice,
+}
+
+/// Whether a document says that its keys are url-encoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Said {
+    /// `EncodingType` is `url`.
+    Url,
+    /// It says nothing, or something else.
+    #[default]
+    Nothing,
+}
+
+/// The readings that are not ruled out yet, as a set of bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Readings(u8);
+
+/// What of a text could be read in more than one way.
+const PERCENT: u8 = 1;
+const PLUS: u8 = 2;
+const PERCENT_TWICE: u8 = 4;
+const ENTITY: u8 = 8;
+
+/// Entities that a second escaping leaves behind.
+const ENTITIES: [&str; 6] = ["&amp;", "&lt;", "&gt;", "&quot;", "&apos;", "&#"];
+
+fn features(text: &str) -> u8 {
+    let bytes = text.as_bytes();
+    let mut found = 0;
+    for (at, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'%' => {
+                found |= PERCENT;
+                if bytes.get(at + 1..at + 3) == Some(b"25") {
+                    found |= PERCENT_TWICE;
+                }
+            }
+            b'+' => found |= PLUS,
+            b'&' if ENTITIES
+                .iter()
+                .any(|entity| bytes[at..].starts_with(entity.as_bytes())) =>
+            {
+                found |= ENTITY;
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+impl Readings {
+    const ALL: Self = Self(u8::MAX);
+
+    /// What these readings do not agree about.
+    fn open(self) -> u8 {
+        let set = self.0;
+        let both = |some: u8| set & some != 0 && set & !some != 0;
+        let mut open = 0;
+        if both(Spelling::Plain.bits()) {
+            open |= PERCENT;
+        }
+        if both(Spelling::Plain.bits() | Spelling::Path.bits()) {
+            open |= PLUS;
+        }
+        if both(Spelling::Twice.bits()) {
+            open |= PERCENT_TWICE;
+        }
+        if both(0x0f) {
+            open |= ENTITY;
+        }
+        open
+    }
+
+    /// Single readings, the likeliest first.
+    fn each(self, said: Said) -> impl Iterator<Item = (Spelling, Escapes, u8)> {
+        let spellings = match said {
+            Said::Url => [Spelling::Form, Spelling::Path, Spelling::Plain, Spelling::Twice],
+            Said::Nothing => Spelling::ALL,
+        };
+        [Escapes::Once, Escapes::Twice]
+            .into_iter()
+            .flat_map(move |escapes| spellings.map(|spelling| (spelling, escapes, spelling.bit(escapes))))
+            .filter(move |(_, _, bit)| self.0 & bit != 0)
+    }
+
+    /// Reads a text where all readings agree.
+    pub(super) fn read(self, text: &str, said: Said, out: &mut Vec<u8>) -> Read {
+        out.clear();
+        if !text.bytes().any(|byte| matches!(byte, b'%' | b'+' | b'&')) {
+            return Read::AsWritten;
+        }
+        if features(text) & self.open() != 0 {
+            return Read::Unclear;
+        }
+        match self.each(said).next() {
+            Some((spelling, escapes, _)) if decode(text, spelling, escapes, out) => Read::Decoded,
+            _ => Read::Unclear,
+        }
+    }
+
+    /// The different keys that a text may stand for, the likeliest first, each with its readings.
+    pub(super) fn candidates(self, text: &str, said: Said) -> Vec<(Vec<u8>, Self)> {
+        let mut found: Vec<(Vec<u8>, Self)> = Vec::new();
+        for (spelling, escapes, bit) in self.each(said) {
+            let mut key = Vec::new();
+            if !decode(text, spelling, escapes, &mut key) || key.is_empty() {
+                continue;
+            }
+            match found.iter_mut().find(|(known, _)| *known == key) {
+                Some((_, readings)) => readings.0 |= bit,
+                None => found.push((key, Self(bit))),
+            }
+        }
+        found
+    }
+}
+
+/// What came of reading a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Read {
+    /// The text is the key.
+    AsWritten,
+    /// The key was decoded.
+    Decoded,
+    /// The text may stand for more than one key, or for none.
+    Unclear,
+}
+
+/// What is known of one store. Documents that say that they are encoded, and those that do not, are kept apart.
+#[derive(Debug)]
+pub(super) struct Names {
+    url: AtomicU8,
+    nothing: AtomicU8,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self {
+            url: AtomicU8::new(Readings::ALL.0),
+            nothing: AtomicU8::new(Readings::ALL.0),
+        }
+    }
+}
+
+impl Names {
+    const fn set(&self, said: Said) -> &AtomicU8 {
+        match said {
+            Said::Url => &self.url,
+            Said::Nothing => &self.nothing,
+        }
+    }
+
+    pub(super) fn readings(&self, said: Said) -> Readings {
+        Readings(self.set(said).load(Ordering::Relaxed))
+    }
+
+    /// Rules out all other readings. Whoever asks at the same time gets an answer that fits this one.
+    pub(super) fn narrow(&self, said: Said, proved: Readings) {
+        let narrowed = |known: u8| {
+            Some(if known & proved.0 == 0 {
+                proved.0
+            } else {
+                known & proved.0
+            })
+        };
+        // The closure never declines.
+        let _before = self
+            .set(said)
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, narrowed);
+    }
+}
+
+/// Undoes what was done to a key; whether it could have been done.
+fn decode(text: &str, spelling: Spelling, escapes: Escapes, out: &mut Vec<u8>) -> bool {
+    match escapes {
+        Escapes::Once => unspell(text.as_bytes(), spelling, out),
+        Escapes::Twice => match quick_xml::escape::unescape(text) {
+            Ok(text) => unspell(text.as_bytes(), spelling, out),
+            Err(_) => false,
+        },
+    }
+}
+
+/// Undoes the url-encoding of `text`, and adds the bytes to `out`. `false` for a text that no encoding gives: a lone `%`
+/// would otherwise pass as itself, and the object be looked for under a wrong key.
+pub(super) fn unspell(text: &[u8], spelling: Spelling, out: &mut Vec<u8>) -> bool {
+    if spelling == Spelling::Plain {
+        out.extend_from_slice(text);
+        return true;
+    }
+    let sound = text
+        .iter()
+        .enumerate()
+        .filter(|(_, b)| **b == b'%')
+        .all(|(at, _)| {
+            let digits = text.get(at + 1..at + 3);
+            digits.is_some_and(|d| d.iter().all(u8::is_ascii_hexdigit))
+        });
+    if !sound {
+        return false;
+    }
+    match spelling {
+        Spelling::Plain | Spelling::Path => out.extend(percent_decode(text)),
+        Spelling::Form => {
+            for (i, piece) in text.split(|b| *b == b'+').enumerate() {
+                if i > 0 {
+                    out.push(b' ');
+                }
+                out.extend(percent_decode(piece));
+            }
+        }
+        Spelling::Twice => {
+            let mut once = Vec::new();
+            return unspell(text, Spelling::Form, &mut once) && unspell(&once, Spelling::Form, out);
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(text: &str, spelling: Spelling) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        unspell(text.as_bytes(), spelling, &mut out).then_some(out)
+    }
+
+    #[test]
+    fn every_spelling_is_undone() {
+        use Spelling::{Form, Path, Plain, Twice};
+        for (text, spelling, key) in [
+            ("a%20b", Plain, Some("a%20b")),
+            ("a%20b", Form, Some("a b")),
+            ("a%20b", Path, Some("a b")),
+            ("a+b", Plain, Some("a+b")),
+            ("a+b", Form, Some("a b")),
+            ("a+b", Path, Some("a+b")),
+            ("a%2Bb", Form, Some("a+b")),
+            ("a%2520b", Form, Some("a%20b")),
+            ("a%2520b", Twice, Some("a b")),
+            ("%C3%BC%01//..", Form, Some("ü\u{1}//..")),
+            ("ü", Form, Some("ü")),
+            ("%", Plain, Some("%")),
+            ("%", Form, None),
+            ("a%2", Path, None),
+            ("%zz", Form, None),
+            ("%+1", Form, None),
+            ("%25zz", Twice, None),
+        ] {
+            let wanted = key.map(|key| key.as_bytes().to_vec());
+            assert_eq!(plain(text, spelling), wanted, "{text} {spelling:?}");
+        }
+        assert_eq!(plain("%FF", Form), Some(vec![0xff]));
+    }
+
+    #[test]
+    fn only_what_could_be_read_in_two_ways_is_unclear() {
+        let all = Readings::ALL;
+        let mut out = Vec::new();
+        for (text, wanted) in [
+            ("photos/2024/a.jpg", Read::AsWritten),
+            ("größe & more.txt", Read::Decoded),
+            ("a%20b", Read::Unclear),
+            ("50%", Read::Unclear),
+            ("a+b", Read::Unclear),
+            ("a&amp;b", Read::Unclear),
+            ("a&#38;b", Read::Unclear),
+        ] {
+            for said in [Said::Url, Said::Nothing] {
+                assert_eq!(all.read(text, said, &mut out), wanted, "{text} {said:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_settles_its_kind_and_no_other() {
+        let names = Names::default();
+        let mut out = Vec::new();
+        let candidates = names.readings(Said::Url).candidates("a%20b", Said::Url);
+        let keys: Vec<&[u8]> = candidates.iter().map(|(key, _)| key.as_slice()).collect();
+        assert_eq!(keys, [&b"a b"[..], b"a%20b"]);
+        names.narrow(Said::Url, candidates[0].1);
+        let known = names.readings(Said::Url);
+        assert_eq!(known.read("x%2Fy", Said::Url, &mut out), Read::Decoded);
+        assert_eq!(out, b"x/y");
+        for open in ["a+b", "a%2520", "a&amp;b"] {
+            assert_eq!(known.read(open, Said::Url, &mut out), Read::Unclear, "{open}");
+        }
+        let other = names.readings(Said::Nothing);
+        assert_eq!(other.read("x%2Fy", Said::Nothing, &mut out), Read::Unclear);
+        // A plus that is one: then nothing is left of forms.
+        let candidates = known.candidates("a+b", Said::Url);
+        assert_eq!(
+            (candidates[0].0.as_slice(), candidates[1].0.as_slice()),
+            (&b"a b"[..], &b"a+b"[..])
+        );
+        names.narrow(Said::Url, candidates[1].1);
+        let known = names.readings(Said::Url);
+        assert_eq!(known.read("a+%20%2520", Said::Url, &mut out), Read::Decoded);
+        assert_eq!(out, b"a+ %20");
+        // What contradicts all that was known is believed as the latest answer.
+        names.narrow(Said::Url, candidates[0].1);
+        assert_eq!(
+            names.readings(Said::Url).read("a+b", Said::Url, &mut out),
+            Read::Decoded
+        );
+        assert_eq!(out, b"a b");
+    }
+
+    #[test]
+    fn a_text_that_was_escaped_twice_has_two_readings() {
+        let found = Readings::ALL.candidates("b&amp;c", Said::Nothing);
+        let keys: Vec<&[u8]> = found.iter().map(|(key, _)| key.as_slice()).collect();
+        assert_eq!(keys, [&b"b&amp;c"[..], b"b&c"]);
+        // A text that no encoding gives has one reading, which is asked about all the same.
+        let found = Readings::ALL.candidates("50%", Said::Url);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].0, b"50%");
+    }
+}

@@ -1,0 +1,152 @@
+//! Brings a task to its end with the client that openapi-generator makes for Rust; then uses the one of progenitor.
+
+use std::num::NonZeroU64;
+use std::time::{Duration, Instant};
+
+use openapi::apis::Error;
+use openapi::apis::configuration::{ApiKey, Configuration};
+use openapi::apis::tasks_api::{self, ShowTaskError};
+use openapi::models::{
+    CloudName, CreateTask, ErrorReason, ObjectKey, SourceNode, StartTask, StopTask, TargetCloud, TargetNode, Task, TaskStatus,
+    UpdateTask, start_task, stop_task,
+};
+
+fn env(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"))
+}
+
+struct Client {
+    configuration: Configuration,
+    project: String,
+    task: i64,
+}
+
+impl Client {
+    async fn show(&self) -> Task {
+        tasks_api::show_task(&self.configuration, &self.project, self.task).await.unwrap()
+    }
+
+    async fn wait(&self, what: &str, condition: impl Fn(&Task) -> bool) -> Task {
+        let until = Instant::now() + Duration::from_secs(120);
+        loop {
+            let now = self.show().await;
+            if condition(&now) {
+                return now;
+            }
+            assert!(Instant::now() < until, "the task does not {what}: {now:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn update(&self, body: UpdateTask) {
+        tasks_api::update_task(&self.configuration, &self.project, self.task, body).await.unwrap();
+    }
+
+    async fn start(&self, failed_only: bool) {
+        let keys = ["SOURCE_AK", "SOURCE_SK", "TARGET_AK", "TARGET_SK"].map(env);
+        let [source_ak, source_sk, target_ak, target_sk] = keys;
+        let word = start_task::Operation::Start;
+        let mut body = StartTask::new(word, source_ak, source_sk, target_ak, target_sk);
+        body.migration_failed_object = Some(Some(failed_only));
+        self.update(UpdateTask::StartTask(Box::new(body))).await;
+    }
+
+    async fn count(&self, state: Option<TaskStatus>) -> i64 {
+        tasks_api::count_tasks(&self.configuration, &self.project, state).await.unwrap().taskcount
+    }
+
+    async fn list(&self) -> Vec<Task> {
+        tasks_api::list_tasks(&self.configuration, &self.project, 0, 10, None, None).await.unwrap()
+    }
+}
+
+fn over(now: &Task) -> bool {
+    now.status != TaskStatus::WAITING && now.status != TaskStatus::RUNNING
+}
+
+fn order() -> CreateTask {
+    let mut source = SourceNode::new();
+    source.region = Some(Some("lab".to_owned()));
+    source.cloud_type = Some(Some(CloudName::Aws));
+    source.endpoint = Some(Some(env("SOURCE_ENDPOINT")));
+    source.bucket = Some(Some(env("SOURCE_BUCKET")));
+    source.ak = Some(Some(env("SOURCE_AK")));
+    source.sk = Some(Some(env("SOURCE_SK")));
+    source.object_key = Some(Some(Box::new(ObjectKey::String(String::new()))));
+    let mut target = TargetNode::new(env("TARGET_AK"), env("TARGET_BUCKET"), "lab".to_owned(), env("TARGET_SK"));
+    target.cloud_type = Some(Some(TargetCloud::TARGET_AWS));
+    target.endpoint = Some(Some(env("TARGET_ENDPOINT")));
+    target.object_key = Some(Some(String::new()));
+    CreateTask::new(target, false, source, 8)
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let configuration = Configuration {
+        base_path: env("BASE_URL"),
+        api_key: Some(ApiKey { prefix: None, key: env("TOKEN") }),
+        ..Configuration::default()
+    };
+    let project = env("PROJECT_ID");
+    let created = tasks_api::create_task(&configuration, &project, order()).await.unwrap();
+    let client = Client { configuration, project, task: created.id };
+
+    let listed = client.list().await;
+    assert_eq!(listed.iter().map(|one| one.id).collect::<Vec<_>>(), [client.task]);
+    assert_eq!(client.count(None).await, 1);
+    assert_eq!(*client.show().await.error_reason, ErrorReason::String(String::new()));
+
+    client.wait("reach its last object", |now| now.fail_num == 2 && now.success_num >= 20).await;
+    let stop = StopTask::new(stop_task::Operation::Stop);
+    client.update(UpdateTask::StopTask(Box::new(stop))).await;
+    client.wait("pause", |now| now.status == TaskStatus::PAUSED).await;
+
+    client.start(false).await;
+    let failed = client.wait("fail", over).await;
+    assert_eq!((failed.status, failed.fail_num), (TaskStatus::FAILED, 2));
+    let ErrorReason::TaskError(reason) = *failed.error_reason else {
+        panic!("no reason: {failed:?}");
+    };
+    assert!(reason.error_code.starts_with("TRF."), "{reason:?}");
+    let page = tasks_api::list_failures(&client.configuration, &client.project, client.task, None, None).await.unwrap();
+    assert_eq!(page.failures.iter().map(|one| one.key.as_str()).collect::<Vec<_>>(), ["refused/1", "refused/2"]);
+
+    client.start(true).await;
+    let ended = client.wait("succeed", over).await;
+    assert_eq!((ended.status, ended.fail_num), (TaskStatus::SUCCEEDED, 0));
+    assert_eq!(client.count(Some(TaskStatus::SUCCEEDED)).await, 1);
+
+    progenitor(&client).await;
+    assert!(client.list().await.is_empty());
+    let refusal = tasks_api::show_task(&client.configuration, &client.project, client.task).await;
+    let Err(Error::ResponseError(refusal)) = refusal else {
+        panic!("a deleted task is shown");
+    };
+    let Some(ShowTaskError::Status400(body)) = refusal.entity else {
+        panic!("{refusal:?}");
+    };
+    assert_eq!(body.error_code, "OMS.0053");
+    println!("the generated client did all of it");
+}
+
+/// Lists, counts, shows and deletes with the client of progenitor. Its body of a deletion is empty, as it sends one always.
+async fn progenitor(client: &Client) {
+    use oms_progenitor::types::DeleteTask;
+
+    let mut headers = reqwest::header::HeaderMap::new();
+    headers.insert("X-Auth-Token", env("TOKEN").parse().unwrap());
+    let http = reqwest::Client::builder().default_headers(headers).build().unwrap();
+    let other = oms_progenitor::Client::new_with_client(&env("BASE_URL"), http);
+    let task = NonZeroU64::new(client.task.unsigned_abs()).unwrap();
+    let project = client.project.as_str();
+
+    let ten = NonZeroU64::new(10).unwrap();
+    let listed = other.list_tasks(&project.parse().unwrap(), ten, 0, None, None).await.unwrap();
+    assert_eq!(listed.len(), 1);
+    let number = other.count_tasks(&project.parse().unwrap(), None).await.unwrap();
+    assert_eq!(number.into_inner().taskcount, 1);
+    let shown = other.show_task(&project.parse().unwrap(), task).await.unwrap();
+    assert_eq!(i32::from(shown.into_inner().status), 5);
+    let nothing = DeleteTask { target_ak: None, target_sk: None };
+    other.delete_task(&project.parse().unwrap(), task, &nothing).await.unwrap();
+}

@@ -87,7 +87,7 @@ impl S3Store {
     }
 
     fn page_body(&self, headers: &HeaderMap, incoming: Incoming) -> Download<Incoming> {
-        Download::new(incoming, headers::content_length(headers), self.timeouts.body())
+        Download::new(incoming, headers::content_length(headers), self.timeouts.document())
     }
 
     fn list_call(&self, query: &ListQuery) -> Result<Call<'_>> {

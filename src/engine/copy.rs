@@ -13,6 +13,7 @@ use super::item::{Item, takes_untold, untold};
 use super::metadata::describe;
 pub use super::outcome::{Copied, Outcome, failed, one_source};
 use super::part::SourceTag;
+use super::progress::WHOLE;
 pub use super::proof::Proof;
 use super::proof::{gate, wants_hashes};
 use super::refusal::{Refusals, Verdict};
@@ -154,7 +155,7 @@ pub async fn transfer(ctx: &Context, mut item: Item) -> Result<Outcome, Halt> {
 
 /// The end of an object that is confirmed to be missing.
 fn missing(ctx: &Context, item: &Item, trouble: &Trouble, tries: u32) -> Outcome {
-    if lookup::is_named(&ctx.task.spec, item.key()) {
+    if ctx.task.spec.scope.names(item.key()) {
         failed(ctx, item.key(), item.known_bytes(), trouble, tries)
     } else {
         Outcome::Gone
@@ -249,7 +250,13 @@ async fn stream_once(
     } else {
         Hashing::Md5
     };
-    let (body, watch) = metered(object.body, entry.size, &ctx.throttle, &ctx.progress, hashing);
+    let (body, watch) = metered(
+        object.body,
+        entry.size,
+        &ctx.throttle,
+        ctx.progress.flow(&entry.key, WHOLE),
+        hashing,
+    );
     let key = target_key(ctx, &entry.key);
     if ctx.guard == Guard::Look {
         guard::look(ctx, &key).await?;

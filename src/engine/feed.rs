@@ -10,6 +10,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::mpsc;
 
 use super::copy::one_source;
+use super::counted::Counted;
 use super::hooks::Point;
 use super::item::Item;
 use super::list::Pages;
@@ -36,8 +37,8 @@ pub(super) const KEYS_PER_BATCH: usize = 256;
 pub struct Candidate {
     /// Source key.
     pub key: Key,
-    /// Bytes that the counters already hold for it (failed-only pass), else 0.
-    pub counted: i64,
+    /// What the counters already hold of it.
+    pub counted: Counted,
     /// What the checkpoint becomes when it is settled; `None` for the key.
     pub position: Option<Key>,
     /// What to do.
@@ -87,7 +88,14 @@ pub(super) async fn feed(
             Some(file) => listfile::feed_list(&ctx, file, &shard, &sender).await,
             None => feed_keys(&ctx, shard.checkpoint.as_ref(), &sender).await,
         },
-        ShardScope::Failures => feed_failures(&ctx, shard.checkpoint.clone(), &sender).await,
+        ShardScope::Failures => match &ctx.task.spec.scope {
+            Scope::Urls(file) => {
+                listscan::feed_failures(&ctx, file, shard.checkpoint.as_ref(), &sender).await
+            }
+            Scope::Objects(_) | Scope::Prefixes(_) | Scope::List(_) => {
+                feed_failures(&ctx, shard.checkpoint.clone(), &sender).await
+            }
+        },
     };
     if let Err(halt) = end {
         // Fails only when the shard has stopped reading, and then it does not want to know.
@@ -140,7 +148,7 @@ async fn feed_prefix(
             };
             Candidate {
                 key,
-                counted: 0,
+                counted: Counted::default(),
                 position: None,
                 step,
             }
@@ -161,7 +169,9 @@ async fn feed_prefix(
 /// What can be found out about the objects that a listing only names, in its order.
 async fn look_up_unclear(ctx: &Context, entries: &[Listed]) -> std::result::Result<Vec<Found>, Halt> {
     let named = entries.iter().filter(|entry| entry.told == Told::Nothing);
-    let wanted: Vec<Wanted> = named.map(|entry| Wanted::new(entry.key.clone(), 0)).collect();
+    let wanted: Vec<Wanted> = named
+        .map(|entry| Wanted::new(entry.key.clone(), Counted::default()))
+        .collect();
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
@@ -170,11 +180,22 @@ async fn look_up_unclear(ctx: &Context, entries: &[Listed]) -> std::result::Resu
 }
 
 async fn feed_keys(ctx: &Context, after: Option<&Key>, sender: &Sender) -> std::result::Result<(), Halt> {
-    let keys = ctx.task.spec.scope.single_keys();
+    let scope = &ctx.task.spec.scope;
+    // Of a name that a prefix covers only its absence counts here: what exists is copied with the prefix.
+    let covered = scope.covered_keys();
+    let mut keys = scope.single_keys();
+    keys.extend(covered.iter().cloned());
+    keys.sort();
     let begin = after.map_or(0, |after| keys.partition_point(|key| key <= after));
     for chunk in keys[begin..].chunks(KEYS_PER_BATCH) {
-        let wanted = chunk.iter().map(|key| Wanted::new(key.clone(), 0)).collect();
-        let candidates = look_up(ctx, wanted).await?;
+        let wanted = chunk
+            .iter()
+            .map(|key| Wanted::new(key.clone(), Counted::default()))
+            .collect();
+        let mut candidates = look_up(ctx, wanted).await?;
+        candidates.retain(|candidate| {
+            matches!(candidate.step, Found::Missing) || covered.binary_search(&candidate.key).is_err()
+        });
         if sender
             .send(Ok(Batch {
                 candidates,
@@ -195,14 +216,7 @@ async fn feed_failures(
     sender: &Sender,
 ) -> std::result::Result<(), Halt> {
     loop {
-        let urls = match &ctx.task.spec.scope {
-            Scope::Urls(file) => Some(file),
-            Scope::Objects(_) | Scope::Prefixes(_) | Scope::List(_) => None,
-        };
-        let limit = match urls {
-            Some(_) => listscan::NAMES_PER_READING,
-            None => i64::try_from(KEYS_PER_BATCH).unwrap_or(i64::MAX),
-        };
+        let limit = i64::try_from(KEYS_PER_BATCH).unwrap_or(i64::MAX);
         let page = ctx
             .store
             .failures(ctx.task.id, after.as_ref(), limit)
@@ -210,12 +224,9 @@ async fn feed_failures(
             .map_err(Halt::Ledger)?;
         let Some(last) = page.last() else { return Ok(()) };
         after = Some(last.key.clone());
-        if let Some(file) = urls {
-            listscan::find_addresses(ctx, file, &page).await?;
-        }
         let wanted = page
             .into_iter()
-            .map(|failure| Wanted::new(failure.key, failure.size))
+            .map(|failure| Wanted::new(failure.key.clone(), Counted::failed(&failure)))
             .collect();
         let candidates = look_up(ctx, wanted).await?;
         if sender
@@ -236,13 +247,13 @@ pub(super) struct Wanted {
     /// Source key.
     pub key: Key,
     /// As [`Candidate::counted`].
-    pub counted: i64,
+    pub counted: Counted,
     /// As [`Candidate::position`].
     pub position: Option<Key>,
 }
 
 impl Wanted {
-    const fn new(key: Key, counted: i64) -> Self {
+    pub(super) const fn new(key: Key, counted: Counted) -> Self {
         Self {
             key,
             counted,

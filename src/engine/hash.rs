@@ -31,7 +31,13 @@ pub(super) async fn hash_first(
     let object = pinned_read::open(ctx, &entry.key, portion, entry.etag.as_ref()).await?;
     // These bytes go nowhere, so that they do not count as moved; the bandwidth limit is for them too.
     let uncounted = Arc::new(Progress::default());
-    let (mut body, watch) = metered(object.body, length, &ctx.throttle, &uncounted, Hashing::Md5);
+    let (mut body, watch) = metered(
+        object.body,
+        length,
+        &ctx.throttle,
+        uncounted.read_again(),
+        Hashing::Md5,
+    );
     let mut bytes = 0;
     while let Some(frame) = body.frame().await {
         bytes += frame.at_source()?.data_ref().map_or(0, |data| data.len() as u64);

@@ -6,13 +6,13 @@
 use std::sync::Arc;
 
 use super::copy::one_source;
+use super::counted::NO_SUCH_KEY;
 use super::list::Pages;
 use super::retry::{At as _, Attempt, Pace, Trouble};
 use super::{Context, list};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::{Entry, ListFrom, Listed, ObjectInfo, SharedStore};
-use crate::task::spec::Scope;
-use crate::task::{Key, TaskSpec};
+use crate::task::Key;
 
 /// Most pages that are read to confirm one missing object.
 const MAX_PAGES: usize = 10;
@@ -138,18 +138,9 @@ pub(super) fn completed(info: ObjectInfo, listed: Option<Entry>) -> ObjectInfo {
     }
 }
 
-/// Whether the user named this key, rather than a prefix that it lies in: then a missing object is a failure in every pass.
-pub(super) fn is_named(spec: &TaskSpec, key: &Key) -> bool {
-    match &spec.scope {
-        Scope::Urls(_) | Scope::List(_) => true,
-        Scope::Objects(names) => !key.as_bytes().ends_with(b"/") && names.contains(key),
-        Scope::Prefixes(_) => false,
-    }
-}
-
 /// The error of a named object that is confirmed to be missing, with the code of S3.
 pub(super) fn no_such_key() -> Error {
-    Error::new(ErrorKind::NotFound, "the object does not exist").with_code("NoSuchKey")
+    Error::new(ErrorKind::NotFound, "the object does not exist").with_code(NO_SUCH_KEY)
 }
 
 #[cfg(test)]
@@ -191,28 +182,6 @@ mod tests {
             ("ü%41", Some("ü")),
         ] {
             assert_eq!(before_encoded(&Key::from(key)), wanted.map(Key::from), "{key}");
-        }
-    }
-
-    #[test]
-    fn names_of_the_user_are_told_from_what_a_prefix_covers() {
-        let keys = |names: &[&str]| names.iter().map(|name| Key::from(*name)).collect();
-        let file = || crate::task::spec::ListFile {
-            bucket: "b".to_owned(),
-            key: Key::from("f"),
-        };
-        for (scope, named) in [
-            (Scope::Objects(keys(&["k", "dir/"])), true),
-            (Scope::Objects(keys(&["dir/"])), false),
-            (Scope::Prefixes(keys(&["k"])), false),
-            (Scope::List(file()), true),
-            (Scope::Urls(file()), true),
-        ] {
-            let spec = TaskSpec {
-                scope,
-                ..crate::task::testing::spec()
-            };
-            assert_eq!(is_named(&spec, &Key::from("k")), named, "{spec:?}");
         }
     }
 }

@@ -10,6 +10,7 @@ mod attributes;
 pub mod breaker;
 mod canary;
 pub mod copy;
+mod counted;
 mod cut;
 pub mod feed;
 pub mod guard;
@@ -43,6 +44,7 @@ mod record;
 mod refusal;
 pub mod report;
 pub mod retry;
+pub mod scope;
 pub mod sequential;
 mod server_side;
 mod settle;
@@ -257,7 +259,8 @@ pub fn shards(spec: &TaskSpec) -> Vec<ShardScope> {
         .into_iter()
         .map(ShardScope::Prefix)
         .collect();
-    if spec.scope.list_file().is_some() || !spec.scope.single_keys().is_empty() {
+    let scope = &spec.scope;
+    if scope.list_file().is_some() || !scope.single_keys().is_empty() || !scope.covered_keys().is_empty() {
         shards.push(ShardScope::Keys);
     }
     shards

@@ -255,6 +255,8 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, Halt> {
         }
     };
 
+    let held = done.values().map(|part| (part.number, part.size));
+    ctx.progress.resume(&entry.key, held);
     let recorded = ctx.store.part_hashes(ctx.task.id, &entry.key).await;
     let unproved = if hashing == Hashing::Md5 && (layout.boundaries == Boundaries::Own || wants_hashes(ctx)) {
         Unproved::ReadAgain

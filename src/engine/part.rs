@@ -146,6 +146,7 @@ pub(super) async fn send(
                         .put_part_hash(ctx.task.id, &job.entry.key, job.number, hash);
                     noted.await.map_err(Halt::Ledger)?;
                 }
+                ctx.progress.keep(&job.entry.key, job.number, sent.part.size);
                 ctx.hooks.reach(Point::PartWritten).await;
                 return Ok(sent);
             }
@@ -236,7 +237,11 @@ async fn once(ctx: &Context, job: PartJob<'_>, had: Option<Part>) -> Attempt<Sen
         let text = format!("asked for {asked} from {offset} on, the source announced {announced}");
         return Err(Error::new(ErrorKind::Integrity, text)).at_source();
     }
-    let (mut body, watch) = metered(object.body, length, &ctx.throttle, &ctx.progress, hashing);
+    let flow = match had {
+        None => ctx.progress.flow(&entry.key, number),
+        Some(_) => ctx.progress.read_again(),
+    };
+    let (mut body, watch) = metered(object.body, length, &ctx.throttle, flow, hashing);
     if let Some(part) = had {
         while let Some(frame) = body.frame().await {
             frame.at_source()?;

@@ -17,6 +17,7 @@ use super::hooks::Point;
 use super::item::Item;
 use super::joining::complete;
 use super::metadata::describe;
+use super::progress::WHOLE;
 use super::proof::{gate, wants_hashes};
 use super::refusal::Refusals;
 use super::retry::{self, At as _, Attempt, Trouble};
@@ -54,7 +55,13 @@ pub(super) async fn copy(
     }
     let length = object.length.or(item.size());
     let (new, left_out) = describe(ctx, key, object.info, refusals).await?;
-    let (body, _) = metered(object.body, length, &ctx.throttle, &ctx.progress, Hashing::None);
+    let (body, _) = metered(
+        object.body,
+        length,
+        &ctx.throttle,
+        ctx.progress.flow(key, WHOLE),
+        Hashing::None,
+    );
     let mut pieces = Pieces::new(body, ctx.tuning.sizes.piece);
     let first = pieces.next().await.at_source()?;
     let target = target_key(ctx, key);

@@ -13,12 +13,14 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::breaker::{Breaker, Mark};
 use super::copy::{Outcome, failed, transfer};
+use super::counted::Counted;
 use super::feed::{Batch, Candidate, Found, Resumable, feed, pass_kind};
 use super::hooks::Point;
+use super::item::Item;
 use super::plan::Decision;
 use super::record::Record;
 use super::retry::Trouble;
-use super::window::Window;
+use super::window::{Under, Window};
 use super::{Context, Halt, lookup};
 use crate::error::{Error, ErrorKind};
 use crate::object::clouds::Side;
@@ -32,6 +34,8 @@ const BATCHES_AHEAD: usize = 1;
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
 /// How long objects in flight may still settle after a stop, before they are cut off.
 const GRACE: Duration = Duration::from_millis(600);
+/// Objects above this size are shown while they are under way. Smaller ones are over before anybody looks twice.
+const WATCHED: u64 = 1 << 20;
 
 /// How a shard ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +54,10 @@ pub(super) struct Run {
     flight: JoinSet<(u64, Mark, Result<Outcome, Halt>)>,
     speed: i64,
     resumable: Resumable,
+    /// Bytes under way as the ledger has them, for the next commit to change.
+    in_flight: i64,
+    /// Those that the attempt before left, until this one knows better.
+    carried: i64,
     /// Failures that may concern every object, with their numbers.
     pub(super) breaker: Breaker<(u64, Outcome)>,
     /// An object that went well, to ask for when others do not.
@@ -66,6 +74,7 @@ pub async fn run(ctx: Arc<Context>, claim: ClaimedShard) -> Result<ShardEnd, Hal
     let mut feeder = AbortOnDropHandle::new(tokio::spawn(feed(Arc::clone(&ctx), claim.clone(), sender)));
     let recorded = ctx.task.spec.record_settled;
     let record = recorded.then(|| Record::new(ctx.clock.clone()));
+    let claim_in_flight = claim.bytes_in_flight;
     let mut run = Run {
         window: Window::new(pass_kind(&claim.scope), record),
         ctx,
@@ -74,6 +83,8 @@ pub async fn run(ctx: Arc<Context>, claim: ClaimedShard) -> Result<ShardEnd, Hal
         flight: JoinSet::new(),
         speed: 0,
         resumable: Resumable::Yes,
+        in_flight: claim_in_flight,
+        carried: claim_in_flight,
         breaker: Breaker::default(),
         canary: None,
     };
@@ -87,18 +98,18 @@ pub async fn run(ctx: Arc<Context>, claim: ClaimedShard) -> Result<ShardEnd, Hal
                     "a shard ended with objects that are not settled",
                 )));
             }
-            run.commit(Close::Yes).await?;
+            run.commit(Close::Yes, Under::Way).await?;
             Ok(ShardEnd::Done)
         }
         Ok(Walked::UntilStopped) => {
             run.drain().await?;
-            run.commit(Close::No).await?;
+            run.commit(Close::No, Under::Upload).await?;
             Ok(ShardEnd::Stopped)
         }
         Err(Halt::Trouble(trouble)) => {
             // The trouble decides; a ledger that fails on top of it is reported by the next one to use it.
             run.flight.shutdown().await;
-            run.commit(Close::No).await?;
+            run.commit(Close::No, Under::Upload).await?;
             Err(Halt::Trouble(trouble))
         }
         Err(other) => Err(other),
@@ -201,14 +212,14 @@ impl Run {
             let number = self.window.push_at(key, position, size, counted);
             self.settle(number, Mark::default(), outcome).await?;
             if self.window.is_heavy() {
-                self.commit(Close::No).await?;
+                self.commit(Close::No, Under::Way).await?;
             }
         }
         Ok(())
     }
 
-    fn outcome_without_copy(&self, key: &Key, counted: i64, step: Found) -> (u64, Outcome) {
-        let counted = u64::try_from(counted).unwrap_or_default();
+    fn outcome_without_copy(&self, key: &Key, counted: Counted, step: Found) -> (u64, Outcome) {
+        let counted = u64::try_from(counted.bytes).unwrap_or_default();
         match step {
             Found::Planned(item, Decision::Skip(reason)) => (item.known_bytes(), Outcome::Skipped(reason)),
             // Never asked; if it were, what was not copied would not count as done.
@@ -232,10 +243,10 @@ impl Run {
                 (counted, self.failure(key, code, message))
             }
             // A key that the user named and that does not exist is a failure in every pass: a typo never becomes a success.
-            Found::Missing if !lookup::is_named(&self.ctx.task.spec, key) => (counted, Outcome::Gone),
+            Found::Missing if !self.ctx.task.spec.scope.names(key) => (counted, Outcome::Gone),
             Found::Missing => {
                 let missing = Trouble::source(lookup::no_such_key());
-                (counted, failed(&self.ctx, key, counted, &missing, 1))
+                (0, failed(&self.ctx, key, 0, &missing, 1))
             }
             Found::Unknown(trouble) => (counted, failed(&self.ctx, key, counted, &trouble, 1)),
         }
@@ -264,7 +275,13 @@ impl Run {
         else {
             return;
         };
+        let watched = self
+            .is_watched(&item)
+            .then(|| (key.clone(), self.ctx.progress.watch(&key)));
         let number = self.window.push_at(key, position, item.known_bytes(), counted);
+        if let Some((_, meter)) = &watched {
+            self.window.measure(number, Arc::clone(meter));
+        }
         let begun = self.breaker.mark();
         let ctx = Arc::clone(&self.ctx);
         self.flight.spawn(async move {
@@ -282,9 +299,18 @@ impl Run {
                 let error = Error::internal(text).with_code("InternalError");
                 Ok(failed(&ctx, &key, size, &Trouble::source(error), 1))
             });
+            if let Some((key, meter)) = watched {
+                ctx.progress.unwatch(&key, &meter);
+            }
             drop(permit);
             (number, begun, outcome)
         });
+    }
+
+    /// Whether an object takes so long that people want to see how far it is.
+    fn is_watched(&self, item: &Item) -> bool {
+        let least = WATCHED.min(self.ctx.tuning.sizes.threshold);
+        item.size().is_none_or(|size| size > least)
     }
 
     fn landed(
@@ -325,22 +351,39 @@ impl Run {
     /// Commits what is settled, or at least the speed when it changed.
     async fn report(&mut self) -> Result<(), Halt> {
         let speed = self.ctx.progress.speed(Instant::now());
-        if self.window.has_settled() || speed != self.speed {
+        if self.window.has_settled() || speed != self.speed || self.under(Under::Way) != self.in_flight {
             self.speed = speed;
-            self.commit(Close::No).await?;
+            self.commit(Close::No, Under::Way).await?;
         }
         Ok(())
     }
 
+    /// Bytes under way. What the attempt before has left of large objects counts until this one has come to them.
+    fn under(&mut self, which: Under) -> i64 {
+        let bytes = self.window.bytes(which);
+        if bytes > 0 || self.window.has_settled() {
+            self.carried = 0;
+        }
+        bytes.max(self.carried)
+    }
+
     /// Commits everything that is settled, in as many commits as that takes.
-    async fn commit(&mut self, close: Close) -> Result<(), Halt> {
-        if close == Close::No && !self.window.has_settled() && self.speed == 0 {
+    async fn commit(&mut self, close: Close, under: Under) -> Result<(), Halt> {
+        let unchanged = self.under(under) == self.in_flight;
+        if close == Close::No && !self.window.has_settled() && self.speed == 0 && unchanged {
             return Ok(());
         }
         loop {
-            let commit = self.window.take();
+            let mut commit = self.window.take();
             let last = !self.window.has_settled();
             let now = if last { close } else { Close::No };
+            // What this commit counts is under way no more.
+            let in_flight = match now {
+                Close::Yes => 0,
+                Close::No => self.under(under),
+            };
+            commit.delta.bytes_in_flight = in_flight - self.in_flight;
+            self.in_flight = in_flight;
             self.write(commit, now).await?;
             if last {
                 return Ok(());

@@ -210,7 +210,13 @@ async fn hash_of(ctx: &Context, key: &Key, portion: Portion) -> Attempt<ReadBack
     let object = ctx.target.get(key, portion, None).await.at_target()?;
     let mark = Mark::of(&object.info);
     let uncounted = Arc::new(Progress::default());
-    let (mut body, _) = metered(object.body, None, &ctx.throttle, &uncounted, Hashing::None);
+    let (mut body, _) = metered(
+        object.body,
+        None,
+        &ctx.throttle,
+        uncounted.read_again(),
+        Hashing::None,
+    );
     let mut hash = Md5::new();
     let mut bytes = 0;
     while let Some(frame) = body.frame().await {

@@ -18,9 +18,12 @@ use crate::dispatch::{Dispatch, Message};
 use crate::error::{Result, Rule};
 use crate::object::clouds::Catalogue;
 use crate::secret::{Credentials, KeyPair, Sealer};
-pub use crate::store::Failure;
 use crate::store::{Deleted, OrphanKeys, Refusal, Store, TaskFilter};
+pub use crate::store::{Failure, FoundEntry, FoundScope, ShardScope};
 use crate::task::{BandwidthPolicy, KeptWarning, Key, ProjectId, StartMode, State, Task, TaskId, UnixMillis};
+
+/// Entries of a scope that are shown one by one.
+const ENTRIES_SHOWN: i64 = 100;
 
 /// A task with what a list of tasks leaves out.
 #[derive(Clone, Debug)]
@@ -29,6 +32,8 @@ pub struct TaskDetail {
     pub task: Task,
     /// Warnings of its last pass, oldest first.
     pub warnings: Vec<KeptWarning>,
+    /// What was found of its scope.
+    pub found: FoundScope,
 }
 
 /// The tasks of all projects, as callers see them.
@@ -124,7 +129,12 @@ impl TaskService {
     pub async fn detail(&self, project: &ProjectId, id: TaskId) -> Result<TaskDetail> {
         let task = self.show(project, id).await?;
         let warnings = self.store.warnings(id).await?;
-        Ok(TaskDetail { task, warnings })
+        let found = self.store.found_scope(id, ENTRIES_SHOWN).await?;
+        Ok(TaskDetail {
+            task,
+            warnings,
+            found,
+        })
     }
 
     /// Starts a paused or failed task with fresh keys; of many starts at once exactly one succeeds.

@@ -35,9 +35,7 @@ use crate::error::Result;
 use crate::object::Connect;
 use crate::secret::Sealer;
 use crate::store::{ClaimedTask, Ending, ShardScope, Store, Tidied};
-use crate::task::{
-    BandwidthPolicy, Clock, PassInfo, PassKind, Reason, StartMode, State, Task, TaskId, reasons,
-};
+use crate::task::{BandwidthPolicy, Clock, PassInfo, PassKind, Reason, StartMode, State, TaskId, reasons};
 
 /// How long the probes may go on after a stop, to remove what they wrote.
 const PROBE_GRACE: Duration = Duration::from_secs(1);
@@ -298,15 +296,12 @@ async fn work(
         quirks: Quirks::default(),
         said: Said::default(),
         open,
-        task: Task {
-            pass: Some(pass),
-            ..task
-        },
+        task: task.in_pass(pass),
     });
     for warning in connected.warnings {
         match ctx.warn(warning).await {
             Ok(()) => {}
-            Err(Halt::Ledger(error)) => return Err(error),
+            Err(Halt::Ledger(error) | Halt::Defect(error)) => return Err(error),
             Err(Halt::Fenced | Halt::Trouble(_)) => return Ok(overtaken(id, attempt)),
         }
     }

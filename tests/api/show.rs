@@ -1,8 +1,9 @@
 //! `GET …/task/{task_id}`: the numbers of a task.
 
-use oms::task::spec::{Cdn, Notification};
+use oms::store::{FoundEntry, FoundScope, ShardScope};
+use oms::task::spec::{Cdn, ListFile, Notification, Scope};
 use oms::task::{
-    Counters, KeptWarning, ListTrouble, ListTroubles, PassInfo, PassKind, Reason, State, Survey, Task,
+    Counters, KeptWarning, Key, ListTrouble, ListTroubles, PassInfo, PassKind, Reason, State, Survey, Task,
     UnixMillis,
 };
 use serde_json::{Value, json};
@@ -45,6 +46,8 @@ fn running() -> Task {
             lost_website_redirect: 1,
             lost_object_lock: 1,
             lost_other: 1,
+            not_found: 1,
+            bytes_in_flight: 400,
         },
         survey: Survey {
             objects: 40,
@@ -120,7 +123,7 @@ async fn every_field_of_the_reference_is_there_from_the_beginning() {
         "failed_object_record": "{\"result\":false,\"list_file_key\":\"\",\"errorCode\":\"\"}",
         "enable_success_and_skip_recording": true,
         "enable_requester_pays": false,
-        "bandwidth_policy": [], "warnings": []
+        "bandwidth_policy": [], "transferred_size": 0, "warnings": [], "scope_entries": []
     });
     assert_eq!(task, expected);
 }
@@ -149,7 +152,8 @@ async fn warnings_are_shown_with_the_task_and_not_in_lists() {
 async fn a_running_task_shows_how_far_it_is() {
     let task = shown(running()).await;
     assert_eq!(task["status"], 2);
-    assert_eq!(task["progress"], 0.4);
+    assert_eq!(task["progress"], 0.5);
+    assert_eq!(task["transferred_size"], 1_400);
     assert_eq!(
         (&task["total_size"], &task["complete_size"]),
         (&json!(4_000), &json!(1_600))
@@ -161,7 +165,7 @@ async fn a_running_task_shows_how_far_it_is() {
     assert_eq!((&task["fail_num"], &task["skipped_num"]), (&json!(2), &json!(6)));
     assert_eq!(task["gone_num"], 1);
     assert_eq!(task["migrate_speed"], 200);
-    assert_eq!(task["left_time"], 12_000);
+    assert_eq!(task["left_time"], 10_000);
     assert_eq!(task["total_time"], 10_000);
     assert_eq!(task["start_time"], NOW.0 - 60_000);
     assert_eq!(task["proved"], json!({"etag": 7, "checksum": 2, "size": 1}));
@@ -170,6 +174,69 @@ async fn a_running_task_shows_how_far_it_is() {
         json!({"objects": 5, "tags": 4, "storage_class": 3, "user_metadata": 2,
             "website_redirect": 1, "object_lock": 1, "other": 1})
     );
+}
+
+#[tokio::test]
+async fn a_pass_over_the_failures_knows_the_scope_from_the_full_pass_before_it() {
+    let mut task = running();
+    task.survey = Survey::default();
+    assert_eq!(shown(task.clone()).await["progress"], 0.0, "nothing is known");
+    if let Some(pass) = &mut task.pass {
+        pass.kind = PassKind::Failed;
+    }
+    let shown = shown(task).await;
+    assert_eq!(
+        (&shown["total_num"], &shown["total_size"]),
+        (&json!(30), &json!(3_000))
+    );
+    assert_eq!(
+        (&shown["progress"], &shown["left_time"]),
+        (&json!(0.666_667), &json!(5_000))
+    );
+}
+
+#[tokio::test]
+async fn entries_of_the_scope_show_what_was_found() {
+    let api = TestApi::new().await;
+    let mut task = ledger::task(ID, PROJECT);
+    let entry = |scope, objects, not_found| FoundEntry {
+        scope,
+        objects,
+        bytes: objects * 10,
+        not_found,
+    };
+    let prefix = |name: &str| ShardScope::Prefix(Key::from(name));
+    api.ledger.put_found(FoundScope {
+        entries: vec![
+            entry(ShardScope::Keys, 3, 1),
+            entry(prefix(""), 0, 0),
+            entry(prefix("a/"), 5, 0),
+        ],
+        rest: 7,
+        rest_objects: 2,
+        rest_bytes: 20,
+        empty_prefixes: 6,
+    });
+    api.ledger.put(task.clone());
+    let shown = |kind: &str, name: &str, found: i64, missing: i64| json!({"kind": kind, "name": name, "found_num": found, "found_size": found * 10, "missing_num": missing});
+    let wanted = json!([
+        shown("objects", "", 3, 1),
+        shown("prefix", "/", 0, 0),
+        shown("prefix", "a/", 5, 0),
+        shown("others", "", 2, 0)
+    ]);
+    assert_eq!(api.get(&path()).await.fine()["scope_entries"], wanted);
+    task.spec.scope = Scope::List(ListFile {
+        bucket: "b".to_owned(),
+        key: Key::from("list.txt"),
+    });
+    api.ledger.put(task);
+    assert_eq!(
+        api.get(&path()).await.fine()["scope_entries"][0],
+        shown("list", "", 3, 1)
+    );
+    let list = api.get("/task?start=0&limit=9").await.fine();
+    assert!(list[0].get("scope_entries").is_none());
 }
 
 #[tokio::test]

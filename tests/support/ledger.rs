@@ -19,6 +19,7 @@ pub struct TestLedger {
     tasks: Mutex<BTreeMap<TaskId, Task>>,
     failures: Mutex<Vec<Failure>>,
     warnings: Mutex<Vec<KeptWarning>>,
+    found: Mutex<FoundScope>,
     broken: Mutex<Option<ErrorKind>>,
     left_with: Mutex<Option<SealedCredentials>>,
     requests: Mutex<BTreeMap<(String, String), (RequestKey, TaskId, String)>>,
@@ -46,6 +47,11 @@ impl TestLedger {
     /// Puts a warning in.
     pub fn put_warning(&self, warning: KeptWarning) {
         self.warnings.lock().unwrap().push(warning);
+    }
+
+    /// Sets what was found of the scope.
+    pub fn put_found(&self, found: FoundScope) {
+        *self.found.lock().unwrap() = found;
     }
 
     /// Lets every call fail.
@@ -288,6 +294,10 @@ impl Store for TestLedger {
         Ok(failures.iter().filter(behind).take(limit).cloned().collect())
     }
 
+    async fn found_scope(&self, _: TaskId, _: i64) -> Result<FoundScope> {
+        Ok(self.found.lock().unwrap().clone())
+    }
+
     async fn warnings(&self, _: TaskId) -> Result<Vec<KeptWarning>> {
         Ok(self.warnings.lock().unwrap().clone())
     }
@@ -372,6 +382,15 @@ impl Store for TestLedger {
         unreachable!("no worker")
     }
     async fn list_refused(&self, _: TaskId, _: i64, _: ListKind, _: i64) -> Result<Committed> {
+        unreachable!("no worker")
+    }
+    async fn take_failures(&self, _: TaskId, _: i64, _: &[Key]) -> Result<Vec<Failure>> {
+        unreachable!("no worker")
+    }
+    async fn untaken_failures(&self, _: TaskId, _: Option<&Key>, _: i64) -> Result<Vec<Failure>> {
+        unreachable!("no worker")
+    }
+    async fn empty_prefixes(&self, _: TaskId, _: i64) -> Result<Vec<Key>> {
         unreachable!("no worker")
     }
     async fn warn(&self, _: TaskId, _: i64, _: &[Warning], _: UnixMillis) -> Result<Committed> {

@@ -12,6 +12,7 @@ use super::list::{TaskCount, TaskList};
 use super::task::Task;
 use crate::api::answers;
 use crate::service::{Failure, TaskDetail};
+use crate::store::{FoundEntry, FoundScope, ShardScope};
 use crate::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Payer, Place, Scope};
 use crate::task::{
     BandwidthPolicy, BandwidthWindow, CopyRules, Counters, FailedList, KeptWarning, Key, ListTroubles,
@@ -48,7 +49,17 @@ pub fn add(document: &mut OpenApi) {
 
 fn all() -> Vec<Shown> {
     let now = UnixMillis(CREATED.0 + 600_000);
-    let detailed = |task, warnings| json!(Task::detailed(TaskDetail { task, warnings }, now));
+    let detailed = |task: Known, warnings: Vec<KeptWarning>| {
+        let found = found(&task.counters, i64::from(!warnings.is_empty()));
+        json!(Task::detailed(
+            TaskDetail {
+                task,
+                warnings,
+                found
+            },
+            now
+        ))
+    };
     let show = |task| detailed(task, Vec::new());
     let list = TaskList::tasks(vec![new(1), running(0)], now);
     vec![
@@ -190,6 +201,29 @@ fn failed(number: u8) -> Known {
             trouble: None,
         },
         ..task
+    }
+}
+
+/// What was found of the scope of [`spec`], of which `missing` names are not at the source.
+fn found(counters: &Counters, missing: i64) -> FoundScope {
+    let named = i64::from(counters.listed > 0);
+    let index = (named - missing) * 2_048;
+    FoundScope {
+        entries: vec![
+            FoundEntry {
+                scope: ShardScope::Prefix(Key::from("2024/")),
+                objects: counters.listed - named,
+                bytes: counters.bytes_listed - index,
+                not_found: 0,
+            },
+            FoundEntry {
+                scope: ShardScope::Keys,
+                objects: named - missing,
+                bytes: index,
+                not_found: missing,
+            },
+        ],
+        ..FoundScope::default()
     }
 }
 

@@ -8,6 +8,7 @@ mod cloud;
 mod copying;
 mod create;
 mod delete;
+mod entries;
 mod examples;
 mod failures;
 #[doc(hidden)]
@@ -46,12 +47,13 @@ use super::{ApiState, auth, fallback, idempotency};
 use crate::service::Creation;
 
 /// Schemas that only fields and bodies have which the reference does not have in this version.
-pub const OWN_TYPES: [&str; 7] = [
+pub const OWN_TYPES: [&str; 8] = [
     "ConsistencyCheck",
     "DeleteTask",
     "MinimumProof",
     "ObjectOverwriteMode",
     "RefusedMetadata",
+    "ScopeEntry",
     "StoragePolicy",
     "TaskWarning",
 ];

@@ -11,6 +11,7 @@ use super::bandwidth::BandwidthWindow;
 use super::cloud::CloudName;
 use super::copying::{NotCarried, Proved, TaskRules};
 use super::create::TaskType;
+use super::entries::{Names, ScopeEntry, scope_entries};
 use super::failures::{failed_object_record, list_trouble_code};
 use super::listed::ListFile;
 use super::notified::SmnResult;
@@ -86,6 +87,10 @@ pub struct Task {
     /// Bytes of the objects that need no more work.
     #[schema(minimum = 0)]
     complete_size: i64,
+    /// An extension: bytes that have reached the target: those of the copied objects, and those of objects under way, in
+    /// finished parts and running streams. `progress` and `left_time` rest on them.
+    #[schema(minimum = 0, extensions(("x-oms-extension" = json!(true))))]
+    transferred_size: i64,
     /// When the task first began to run, in milliseconds since 1970; 0 before that.
     #[schema(minimum = 0)]
     start_time: i64,
@@ -170,6 +175,11 @@ pub struct Task {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, max_items = 101)]
     warnings: Option<Vec<TaskWarning>>,
+    /// An extension: what the last full pass found of each entry of the scope, as far as it has come. Only where one task
+    /// is shown, not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, max_items = 101)]
+    scope_entries: Option<Vec<ScopeEntry>>,
 }
 
 /// Where the objects are.
@@ -267,8 +277,17 @@ impl Task {
     /// Shows a task as it is at `now`, with what a list of tasks leaves out.
     #[must_use]
     pub fn detailed(detail: TaskDetail, now: UnixMillis) -> Self {
-        let TaskDetail { task, warnings } = detail;
+        let TaskDetail {
+            task,
+            warnings,
+            found,
+        } = detail;
+        let names = match task.spec.scope.list_file() {
+            Some(_) => Names::InFile,
+            None => Names::InTask,
+        };
         Self {
+            scope_entries: Some(scope_entries(found, names)),
             warnings: Some(warnings.into_iter().map(TaskWarning::from).collect()),
             ..Self::new(task, now)
         }
@@ -337,6 +356,7 @@ impl Task {
             }),
             total_size: totals.bytes,
             complete_size: counters.bytes_settled,
+            transferred_size: counters.bytes_transferred(),
             start_time: started_at.map_or(0, |at| at.0),
             create_time: created_at.0,
             end_time: ended_at.map_or(0, |at| at.0),
@@ -363,6 +383,7 @@ impl Task {
             bandwidth_policy: windows(&bandwidth),
             enable_requester_pays,
             warnings: None,
+            scope_entries: None,
         }
     }
 }
@@ -377,7 +398,7 @@ fn shown_scope(scope: &Scope) -> (TaskType, Vec<String>) {
     (kind, names.iter().map(shown_name).collect())
 }
 
-fn shown_name(name: &Key) -> String {
+pub(super) fn shown_name(name: &Key) -> String {
     if name.as_bytes().is_empty() {
         "/".to_owned()
     } else {

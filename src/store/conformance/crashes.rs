@@ -87,6 +87,7 @@ async fn progress_forgives_crashes(store: &dyn Store) {
             part_size: 5,
             source_etag: Some(ETag::new("t")),
             size: 50,
+            strangers: None,
         };
         store.put_upload(part.id, &upload).await.unwrap();
         store
@@ -304,6 +305,7 @@ async fn a_deleted_task_goes_bit_by_bit(store: &dyn Store) {
         part_size: 5,
         source_etag: Some(ETag::new("t")),
         size: 50,
+        strangers: None,
     };
     store.put_upload(subject.id, &upload).await.unwrap();
     for part in 1..=300 {

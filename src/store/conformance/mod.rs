@@ -10,6 +10,7 @@ pub mod model;
 mod once;
 mod orphans;
 mod records;
+mod scope;
 mod warnings;
 mod work;
 
@@ -34,6 +35,7 @@ pub async fn all(store: &dyn Store) {
     Box::pin(lists::all(store)).await;
     Box::pin(once::all(store)).await;
     Box::pin(warnings::all(store)).await;
+    Box::pin(scope::all(store)).await;
 }
 
 /// A moment.

@@ -172,6 +172,8 @@ async fn a_commit_moves_checkpoint_counters_and_speed(store: &dyn Store) {
         lost_website_redirect: 15,
         lost_object_lock: 16,
         lost_other: 17,
+        not_found: 18,
+        bytes_in_flight: 19,
     };
     let commit = Commit {
         checkpoint: Some(Key::from(&b"k\xfe"[..])),

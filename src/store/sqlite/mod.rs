@@ -17,6 +17,8 @@ mod passes;
 mod queue;
 mod reserve;
 mod rows;
+mod scope;
+mod taken;
 mod tasks;
 mod tidy;
 mod uploads;
@@ -36,8 +38,8 @@ pub use self::ledger::Disk;
 use self::ledger::Ledger;
 use super::{
     Change, ClaimedShard, ClaimedTask, Commit, Committed, Control, CreatedOnce, Deleted, Ending, Failure,
-    Holder, ListChunk, NewTask, OpenUpload, Orphan, Orphans, Pending, RequestKey, ShardScope, Store, Sweep,
-    TaskFilter, Tidied,
+    FoundScope, Holder, ListChunk, NewTask, OpenUpload, Orphan, Orphans, Pending, RequestKey, ShardScope,
+    Store, Sweep, TaskFilter, Tidied,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::SealedCredentials;
@@ -160,6 +162,14 @@ impl Store for SqliteStore {
         tasks::failures(&self.0, id, after, limit).await
     }
 
+    async fn found_scope(&self, id: TaskId, limit: i64) -> Result<FoundScope> {
+        scope::found(&self.0, id, limit).await
+    }
+
+    async fn empty_prefixes(&self, id: TaskId, limit: i64) -> Result<Vec<Key>> {
+        scope::empty_prefixes(&self.0, id, limit).await
+    }
+
     async fn warnings(&self, id: TaskId) -> Result<Vec<KeptWarning>> {
         warnings::all(&self.0, id).await
     }
@@ -245,6 +255,14 @@ impl Store for SqliteStore {
         now: UnixMillis,
     ) -> Result<Committed> {
         warnings::add(&self.0, id, attempt, warnings, now).await
+    }
+
+    async fn take_failures(&self, id: TaskId, attempt: i64, keys: &[Key]) -> Result<Vec<Failure>> {
+        taken::take(&self.0, id, attempt, keys).await
+    }
+
+    async fn untaken_failures(&self, id: TaskId, after: Option<&Key>, limit: i64) -> Result<Vec<Failure>> {
+        taken::untaken(&self.0, id, after, limit).await
     }
 
     async fn set_survey(&self, id: TaskId, survey: Survey) -> Result<()> {

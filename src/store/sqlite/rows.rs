@@ -1,4 +1,4 @@
-//! Rows of the ledger as values of the domain, and the fifteen counters as columns.
+//! Rows of the ledger as values of the domain, and the seventeen counters as columns.
 
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -33,7 +33,7 @@ macro_rules! select_tasks {
 }
 pub(super) use select_tasks;
 
-/// Adds the counters ?1 to ?18 to those of a row of a table; the condition follows, from ?19 on.
+/// Adds the counters ?1 to ?20 to those of a row of a table; the condition follows, from ?21 on.
 macro_rules! add_counters {
     ($table:literal, $rest:literal) => {
         concat!(
@@ -46,7 +46,8 @@ macro_rules! add_counters {
              metadata_lost = metadata_lost + ?12, lost_tags = lost_tags + ?13, \
              lost_storage_class = lost_storage_class + ?14, lost_user_metadata = lost_user_metadata + ?15, \
              lost_website_redirect = lost_website_redirect + ?16, lost_object_lock = lost_object_lock + ?17, \
-             lost_other = lost_other + ?18 ",
+             lost_other = lost_other + ?18, not_found = not_found + ?19, \
+             bytes_in_flight = bytes_in_flight + ?20 ",
             $rest
         )
     };
@@ -61,7 +62,7 @@ where
     row.try_get(column).map_err(translate)
 }
 
-/// Binds the counters as ?1 to ?18 of [`add_counters`].
+/// Binds the counters as ?1 to ?20 of [`add_counters`].
 pub(super) fn bind_counters(statement: Statement, counters: Counters) -> Statement {
     let Counters {
         listed,
@@ -82,6 +83,8 @@ pub(super) fn bind_counters(statement: Statement, counters: Counters) -> Stateme
         lost_website_redirect,
         lost_object_lock,
         lost_other,
+        not_found,
+        bytes_in_flight,
     } = counters;
     statement
         .bind(listed)
@@ -102,6 +105,8 @@ pub(super) fn bind_counters(statement: Statement, counters: Counters) -> Stateme
         .bind(lost_website_redirect)
         .bind(lost_object_lock)
         .bind(lost_other)
+        .bind(not_found)
+        .bind(bytes_in_flight)
 }
 
 /// The counters of a row of tasks or shards.
@@ -125,6 +130,8 @@ pub(super) fn counters(row: &SqliteRow) -> Result<Counters> {
         lost_website_redirect: get(row, "lost_website_redirect")?,
         lost_object_lock: get(row, "lost_object_lock")?,
         lost_other: get(row, "lost_other")?,
+        not_found: get(row, "not_found")?,
+        bytes_in_flight: get(row, "bytes_in_flight")?,
     })
 }
 
@@ -149,6 +156,8 @@ pub(super) fn taken_back(counters: Counters) -> Counters {
         lost_website_redirect,
         lost_object_lock,
         lost_other,
+        not_found,
+        bytes_in_flight,
     } = counters;
     Counters {
         listed: -listed,
@@ -169,6 +178,8 @@ pub(super) fn taken_back(counters: Counters) -> Counters {
         lost_website_redirect: -lost_website_redirect,
         lost_object_lock: -lost_object_lock,
         lost_other: -lost_other,
+        not_found: -not_found,
+        bytes_in_flight: -bytes_in_flight,
     }
 }
 

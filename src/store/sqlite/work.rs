@@ -150,11 +150,17 @@ pub(super) async fn finish(
     let Some(head) = head(&mut tx, id).await?.filter(|head| head.attempt == attempt) else {
         return Ok(None);
     };
-    let pass_finished = ending == Ending::PassFinished;
+    let pass_finished = matches!(ending, Ending::PassFinished | Ending::PassFailed(_));
     let (event, reason) = match ending {
         Ending::Drained => (Event::Drain, None),
         Ending::Broken(reason) => (Event::Fail, Some(reason)),
         Ending::PassFinished => verdict(head.counters()?),
+        Ending::PassFailed(reason) => match verdict(head.counters()?) {
+            (Event::Fail, Some(defect)) if defect.code == reasons::SYSTEM_ERROR => {
+                (Event::Fail, Some(defect))
+            }
+            _ => (Event::Fail, Some(reason)),
+        },
     };
     let Ok(new) = head.state.apply(event) else {
         return Ok(None);

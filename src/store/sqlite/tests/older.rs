@@ -12,7 +12,7 @@ use crate::store::conformance::{self, Subject, at, counted};
 use crate::store::json::{bandwidth_to_text, spec_to_text};
 use crate::store::sqlite::ledger::MIGRATIONS;
 use crate::store::{Commit, Committed, Ending, Store};
-use crate::task::{BandwidthPolicy, Key, State, TaskId, Warning, WarningCode};
+use crate::task::{BandwidthPolicy, Counters, Key, State, TaskId, Warning, WarningCode};
 
 /// The last migration of the version that all users have at least.
 const RELEASED: i64 = 6;
@@ -39,13 +39,17 @@ async fn written(path: &Path, version: i64) {
     let mut connection = schema(path, version).await;
     let rows = "INSERT INTO tasks (id, project, name, bandwidth, state, epoch, mode, attempt, shard_attempt, pass, listed, \
                 copied, bytes_listed, bytes_copied, bytes_settled, proved_etag, created_at, started_at, running_since, \
-                seen_at) VALUES (7, 'p', 'n', ?1, 'running', 1, 'full', 1, 1, 1, 2, 2, 20, 20, 20, 2, 1, 1, 1, 1); \
+                seen_at) VALUES (7, 'p', 'n', ?1, 'running', 1, 'full', 1, 1, 1, 3, 2, 20, 20, 20, 2, 1, 1, 1, 1); \
+                UPDATE tasks SET failed = 1 WHERE id = 7; \
                 INSERT INTO specs (task_id, spec) VALUES (7, ?2); \
                 INSERT INTO credentials (task_id, sealed) VALUES (7, x'00'); \
                 INSERT INTO passes (task_id, number, kind, opened_at) VALUES (7, 1, 'full', 1); \
                 INSERT INTO shards (task_id, pass, number, scope, prefix, checkpoint, attempt, task_attempt, listed, \
                 copied, bytes_listed, bytes_copied, bytes_settled, proved_etag) \
-                VALUES (7, 1, 0, 'prefix', x'', x'62', 1, 1, 2, 2, 20, 20, 20, 2)";
+                VALUES (7, 1, 0, 'prefix', x'', x'62', 1, 1, 3, 2, 20, 20, 20, 2); \
+                UPDATE shards SET failed = 1 WHERE task_id = 7; \
+                INSERT INTO failures (task_id, key, shard, size, code, message, attempts, at) \
+                VALUES (7, x'61', 0, 0, 'NoSuchKey', 'm', 1, 1)";
     let (bandwidth, spec) = (
         bandwidth_to_text(&BandwidthPolicy::default()).unwrap(),
         spec_to_text(&conformance::spec()).unwrap(),
@@ -54,7 +58,7 @@ async fn written(path: &Path, version: i64) {
         let statement = sqlx::query(sqlx::AssertSqlSafe(row.to_owned()));
         let statement = match number {
             0 => statement.bind(bandwidth.clone()),
-            1 => statement.bind("").bind(spec.clone()),
+            2 => statement.bind("").bind(spec.clone()),
             _ => statement,
         };
         statement.execute(&mut connection).await.unwrap();
@@ -75,7 +79,17 @@ async fn a_task_of_every_earlier_ledger_comes_to_its_end() {
             project: "p".parse().unwrap(),
             id: TaskId::new(7).unwrap(),
         };
-        assert_eq!(subject.task().await.counters, counted(2, 0), "{version}");
+        // Later versions wrote the number themselves.
+        let not_found = i64::from(version < 9);
+        let failed = Counters {
+            listed: 1,
+            failed: 1,
+            not_found,
+            ..Counters::default()
+        };
+        let mut wanted = counted(2, 0);
+        wanted += failed;
+        assert_eq!(subject.task().await.counters, wanted, "{version}");
         let claimed = subject.claim().await;
         let shard = subject.shard(claimed.attempt).await.unwrap();
         assert_eq!(shard.checkpoint, Some(Key::from("b")));
@@ -89,8 +103,11 @@ async fn a_task_of_every_earlier_ledger_comes_to_its_end() {
         };
         assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
         let end = subject.finish(claimed.attempt, Ending::PassFinished).await;
-        assert_eq!(end, Some(State::Succeeded), "{version}");
-        assert_eq!(subject.task().await.counters, counted(3, 0), "{version}");
+        assert_eq!(end, Some(State::Failed), "{version}");
+        wanted += counted(1, 0);
+        assert_eq!(subject.task().await.counters, wanted, "{version}");
+        let found = store.found_scope(subject.id, 9).await.unwrap();
+        assert_eq!((found.entries.len(), found.objects()), (1, 4), "{version}");
         assert_eq!(store.warnings(subject.id).await.unwrap().len(), 1);
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::mpsc;
 
+use super::copy::one_source;
 use super::hooks::Point;
 use super::item::Item;
 use super::list::Pages;
@@ -18,7 +19,7 @@ use super::order::{OrderWatch, Step};
 use super::plan::{Decision, Existing, RefuseReason, SkipReason, decide};
 use super::retry::{self, At as _, Attempt, Pace, Trouble};
 use super::{Context, Halt};
-use super::{listfile, listscan, missing};
+use super::{listfile, listscan, lookup, opaque_tags};
 use crate::error::{ErrorKind, Result};
 use crate::object::{ListFrom, Listed, ObjectInfo, SharedStore, Told};
 use crate::store::{ClaimedShard, ShardScope};
@@ -119,13 +120,21 @@ async fn feed_prefix(
         let refused = names::not_kept(ctx, entries.iter().map(|entry| &entry.key)).await?;
         let existing = target.find(ctx, &entries, &watch).await?;
         let mut unclear = look_up_unclear(ctx, &entries).await?.into_iter();
-        let planned = entries.into_iter().zip(existing).map(|(listed, existing)| {
+        let mut doubtful = Vec::new();
+        let planned = entries.into_iter().zip(existing).enumerate();
+        let planned = planned.map(|(index, (listed, existing))| {
             let key = listed.key.clone();
             let step = match listed.told {
                 Told::KeyTooLong { .. } => Found::Refused(RefuseReason::KeyTooLong),
                 Told::Nothing => unclear.next().unwrap_or(Found::Missing),
                 Told::Object { .. } => match listed.entry() {
-                    Some(entry) => plan(ctx, Item::Measured(entry), existing, refused),
+                    Some(entry) => {
+                        let item = Item::Measured(entry);
+                        if only_tags_differ(ctx, &item, &existing) {
+                            doubtful.push(index);
+                        }
+                        plan(ctx, item, existing, refused)
+                    }
                     None => Found::Missing,
                 },
             };
@@ -136,10 +145,11 @@ async fn feed_prefix(
                 step,
             }
         });
-        let batch = Batch {
-            candidates: planned.collect(),
-            order,
-        };
+        let mut candidates: Vec<Candidate> = planned.collect();
+        if !doubtful.is_empty() {
+            opaque_tags::leave(ctx, &mut candidates, &doubtful).await;
+        }
+        let batch = Batch { candidates, order };
         ctx.hooks.reach(Point::PageJoined).await;
         if sender.send(Ok(batch)).await.is_err() {
             return Ok(());
@@ -266,24 +276,35 @@ pub(super) async fn look_up(ctx: &Context, keys: Vec<Wanted>) -> std::result::Re
                 Ok(None) => Found::Missing,
                 Ok(Some(item)) => {
                     let existing = existing_at_target(ctx, &key).await;
-                    plan(ctx, item, existing, refused)
+                    let doubtful = only_tags_differ(ctx, &item, &existing);
+                    let step = plan(ctx, item, existing, refused);
+                    if doubtful {
+                        opaque_tags::left(ctx, &key, step).await
+                    } else {
+                        step
+                    }
                 }
                 Err(trouble) => Found::Unknown(trouble),
             };
-            match step {
-                Found::Unknown(trouble) if trouble.is_fatal() => Err(trouble),
-                step => Ok(Candidate {
-                    key,
-                    counted,
-                    position,
-                    step,
-                }),
-            }
+            Ok(Candidate {
+                key,
+                counted,
+                position,
+                step,
+            })
         })
         .buffered(HEADS_AT_ONCE)
         .try_collect()
         .await;
     Ok(found?)
+}
+
+/// Whether an object would be copied only because its tag differs from the target's.
+fn only_tags_differ(ctx: &Context, item: &Item, existing: &Attempt<Option<Existing>>) -> bool {
+    let (Item::Measured(entry), Ok(Some(existing))) = (item, existing) else {
+        return false;
+    };
+    one_source(ctx) && super::plan::only_tags_differ(entry, existing, &ctx.task.spec)
 }
 
 fn plan(ctx: &Context, item: Item, existing: Attempt<Option<Existing>>, refused: Kinds) -> Found {
@@ -326,7 +347,7 @@ fn same_tag(item: &Item, existing: Option<&Existing>) -> bool {
 /// What the source has under a key; `None` when it really has nothing.
 pub(super) async fn find(ctx: &Context, key: &Key) -> Attempt<Option<Item>> {
     let Some(info) = head(ctx.tuning.pace, &ctx.source, key).await.at_source()? else {
-        missing::confirm(ctx, key).await?;
+        lookup::confirm(ctx, key).await?;
         return Ok(None);
     };
     Item::of(key.clone(), info, &ctx.task.spec).map(Some).at_source()
@@ -351,7 +372,12 @@ pub(super) async fn head(pace: Pace, store: &SharedStore, key: &Key) -> Result<O
     loop {
         tries += 1;
         match store.head(key, None).await {
-            Ok(info) => return Ok(Some(info)),
+            Ok(info) if info.size.is_some() => return Ok(Some(info)),
+            // The listing tells what this answer does not. Where there is none, nobody tells.
+            Ok(info) => {
+                let listed = lookup::listed(store, pace, key).await.unwrap_or_default();
+                return Ok(Some(lookup::completed(info, listed)));
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => match retry::delay(pace, &error, tries, rand::random()) {
                 Some(wait) => tokio::time::sleep(wait).await,

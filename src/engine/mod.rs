@@ -6,7 +6,9 @@
 //! without a gap ([`shard`]). Whatever lies behind the last commit is simply looked at again after a crash: what is
 //! already identical at the target is skipped.
 
+mod attributes;
 pub mod breaker;
+mod canary;
 pub mod copy;
 mod cut;
 pub mod feed;
@@ -22,23 +24,27 @@ pub mod lines;
 pub mod list;
 mod listfile;
 mod listscan;
+mod lookup;
 mod matcher;
 mod metadata;
-mod missing;
 pub mod multipart;
 pub mod names;
+mod opaque_tags;
 pub mod order;
 mod outcome;
 mod part;
+mod pinned_read;
 pub mod plan;
 pub mod probe;
 pub mod progress;
 pub mod proof;
+pub mod quirks;
 mod record;
 mod refusal;
 pub mod report;
 pub mod retry;
 pub mod sequential;
+mod server_side;
 mod settle;
 pub mod shard;
 pub mod share;
@@ -46,10 +52,10 @@ pub mod spool;
 mod stored;
 pub mod stream;
 pub mod survey;
+mod suspect;
 pub mod uploads;
 pub mod warnings;
 mod window;
-mod witness;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -71,6 +77,7 @@ use hooks::{Hooks, Point};
 use limit::{TaskStreams, Throttle};
 use order::Order;
 use progress::Progress;
+use quirks::Quirks;
 use retry::Trouble;
 
 /// Shards of one task that are walked at the same time.
@@ -146,6 +153,8 @@ pub struct Context {
     pub target_parts_opaque: AtomicBool,
     /// Set when the target was seen to give an object that was joined from parts another tag than S3 makes.
     pub target_joined_opaque: AtomicBool,
+    /// What was found out about the stores.
+    pub quirks: Quirks,
     /// Warnings that are written already.
     pub said: warnings::Said,
     /// Keys of uploads that an earlier attempt left open: their objects are not proved, whatever the target has.
@@ -201,8 +210,20 @@ pub enum Halt {
     Trouble(Trouble),
     /// The ledger cannot be read or written: nothing can be promised, so nothing is reported.
     Ledger(Error),
+    /// A defect of this program: the same would happen again, so the task ends with it as its reason.
+    Defect(Error),
     /// Another worker has the task.
     Fenced,
+}
+
+/// The reason of a task that a defect of this program ended.
+#[must_use]
+pub fn defect(error: &Error) -> Reason {
+    tracing::error!(%error, cause = ?std::error::Error::source(error), "a defect ended the pass");
+    Reason {
+        code: "TRF.0001".to_owned(),
+        message: error.message().to_owned(),
+    }
 }
 
 impl From<Trouble> for Halt {
@@ -268,12 +289,15 @@ pub async fn run_pass(ctx: Arc<Context>) -> PassEnd {
             None => break,
             Some(Ok(Ok(shard::ShardEnd::Done | shard::ShardEnd::Stopped))) => continue,
             Some(Ok(Err(halt))) => halt,
-            Some(Err(panic)) => Halt::Ledger(Error::internal("a shard ended by a defect").with_source(panic)),
+            Some(Err(panic)) => {
+                Halt::Defect(Error::internal("working on the task panicked").with_source(panic))
+            }
         };
         if matches!(end, PassEnd::Finished) {
             end = match halt {
                 Halt::Trouble(trouble) => PassEnd::Broken(trouble.reason()),
                 Halt::Ledger(error) => PassEnd::Ledger(error),
+                Halt::Defect(error) => PassEnd::Broken(defect(&error)),
                 Halt::Fenced => PassEnd::Fenced,
             };
         }
@@ -282,12 +306,13 @@ pub async fn run_pass(ctx: Arc<Context>) -> PassEnd {
         ctx.abort.cancel();
     }
     over.cancel();
-    let listed = lists
-        .await
-        .unwrap_or_else(|panic| Err(Error::internal("writing lists ended by a defect").with_source(panic)));
-    let end = match (end, listed) {
-        (PassEnd::Finished, Err(error)) => PassEnd::Ledger(error),
-        (PassEnd::Finished, Ok(())) if ctx.stop.is_cancelled() => PassEnd::Stopped,
+    let end = match (end, lists.await) {
+        (PassEnd::Finished, Err(panic)) => {
+            let error = Error::internal("writing the lists of objects panicked");
+            PassEnd::Broken(defect(&error.with_source(panic)))
+        }
+        (PassEnd::Finished, Ok(Err(error))) => PassEnd::Ledger(error),
+        (PassEnd::Finished, Ok(Ok(()))) if ctx.stop.is_cancelled() => PassEnd::Stopped,
         (end, _) => end,
     };
     match (end, ctx.write_repeated_warnings().await) {

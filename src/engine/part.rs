@@ -6,14 +6,15 @@ use std::sync::atomic::Ordering;
 
 use http_body_util::BodyExt as _;
 
-use super::copy::{Proof, copy_source};
+use super::copy::Proof;
 use super::hash::hash_first;
 use super::hooks::Point;
 use super::layout::{Boundaries, Layout};
 use super::proof::{gate, wants_hashes};
+use super::refusal::Refusals;
 use super::retry::{self, At as _, Attempt, Trouble};
 use super::stream::{Hashing, metered};
-use super::{Context, Halt, Route};
+use super::{Context, Halt, Route, pinned_read, server_side};
 use crate::error::{Error, ErrorKind, Result, counted};
 use crate::object::clouds::Side;
 use crate::object::{Entry, Part, Portion, UploadId};
@@ -34,6 +35,10 @@ pub(super) struct PartJob<'a> {
     pub number: u32,
     /// Whether to hash what passes.
     pub hashing: Hashing,
+    /// How the bytes travel.
+    pub route: Route,
+    /// What the tries of the object have taught.
+    pub refusals: &'a Refusals,
 }
 
 /// A part that the target has.
@@ -57,13 +62,13 @@ impl Sent {
 ///
 /// # Errors
 /// `Unsupported` where the task asks for the source's tag, which an object of another cut cannot have.
-pub(super) fn hashing(ctx: &Context, layout: Layout, tag: SourceTag) -> Result<Hashing> {
+pub(super) fn hashing(ctx: &Context, layout: Layout, tag: SourceTag, route: Route) -> Result<Hashing> {
     let own = layout.boundaries == Boundaries::Own;
     if own {
         gate(ctx, Proof::Checksum)?;
     }
     let wanted = wants_hashes(ctx);
-    let useful = match ctx.route {
+    let useful = match route {
         // A copy inside the store shows its bytes to nobody, unless more is asked for than it can prove.
         Route::ServerSide => own && wanted,
         Route::Stream => wanted || can_compare(ctx),
@@ -151,9 +156,10 @@ pub(super) async fn send(
             }
             Err(trouble) => trouble,
         };
-        match retry::delay(ctx.tuning.pace, &trouble.error, tries, rand::random()) {
+        let again = retry::delay(ctx.tuning.pace, &trouble.error, tries, rand::random());
+        match again.filter(|_| job.refusals.route(ctx) == job.route) {
             Some(wait) => tokio::time::sleep(wait).await,
-            None => return Err(trouble.into()),
+            None => return Err(trouble.after(tries).into()),
         }
     }
 }
@@ -169,7 +175,7 @@ pub(super) async fn read_again(ctx: &Context, job: PartJob<'_>, part: Part) -> A
         };
         match retry::delay(ctx.tuning.pace, &trouble.error, tries, rand::random()) {
             Some(wait) => tokio::time::sleep(wait).await,
-            None => return Err(trouble),
+            None => return Err(trouble.after(tries)),
         }
     }
 }
@@ -192,22 +198,26 @@ async fn once(ctx: &Context, job: PartJob<'_>, had: Option<Part>) -> Attempt<Sen
         layout,
         number,
         hashing,
+        route,
+        refusals,
     } = job;
     let (offset, length) = layout.range(entry.size, number);
     let range = Portion::Range { offset, length };
-    if ctx.route == Route::ServerSide && hashing == Hashing::None {
-        let from = copy_source(ctx, entry);
-        let part = ctx
-            .target
-            .copy_part(&from, range, key, upload, number)
-            .await
-            .map_err(|error| {
-                let changed = error.kind() == ErrorKind::PreconditionFailed;
-                Trouble {
-                    side: if changed { Side::Source } else { Side::Target },
-                    error,
-                }
-            })?;
+    if route == Route::ServerSide && hashing == Hashing::None {
+        let from = server_side::copy_source(ctx, entry);
+        let answer = ctx.target.copy_part(&from, range, key, upload, number).await;
+        let answer = answer.and_then(|part| server_side::check_part(length, &part.etag).map(|()| part));
+        let part = answer.map_err(|error| {
+            let wrong = error.code() == Some("WrongCopy");
+            if wrong || server_side::is_refusal(&error) {
+                refusals.refuse_copy(ctx, &error);
+            }
+            let changed = error.kind() == ErrorKind::PreconditionFailed;
+            Trouble {
+                side: if changed { Side::Source } else { Side::Target },
+                error,
+            }
+        })?;
         ctx.progress.add(length);
         let part = Part { size: length, ..part };
         return Ok(Sent { part, hash: None });
@@ -217,11 +227,7 @@ async fn once(ctx: &Context, job: PartJob<'_>, had: Option<Part>) -> Attempt<Sen
         None => hash_first(ctx, entry, range, length).await?,
         Some(_) => None,
     };
-    let object = ctx
-        .source
-        .get(&entry.key, range, entry.etag.as_ref())
-        .await
-        .at_source()?;
+    let object = pinned_read::open(ctx, &entry.key, range, entry.etag.as_ref()).await?;
     if object.length != Some(length) {
         let announced = object
             .length

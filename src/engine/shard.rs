@@ -1,9 +1,11 @@
 //! One shard: takes candidates in order, copies several at a time, commits what is settled without a gap.
 
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
@@ -17,7 +19,7 @@ use super::plan::Decision;
 use super::record::Record;
 use super::retry::Trouble;
 use super::window::Window;
-use super::{Context, Halt};
+use super::{Context, Halt, lookup};
 use crate::error::{Error, ErrorKind};
 use crate::object::clouds::Side;
 use crate::store::{ClaimedShard, Commit, Committed, Failure};
@@ -50,8 +52,8 @@ pub(super) struct Run {
     resumable: Resumable,
     /// Failures that may concern every object, with their numbers.
     pub(super) breaker: Breaker<(u64, Outcome)>,
-    /// An object that went well, to ask about when many do not.
-    pub(super) witness: Option<Key>,
+    /// An object that went well, to ask for when others do not.
+    pub(super) canary: Option<Key>,
 }
 
 /// Walks a shard from its checkpoint to its end, or until it is stopped.
@@ -73,16 +75,15 @@ pub async fn run(ctx: Arc<Context>, claim: ClaimedShard) -> Result<ShardEnd, Hal
         speed: 0,
         resumable: Resumable::Yes,
         breaker: Breaker::default(),
-        witness: None,
+        canary: None,
     };
     let walked = run.walk(&mut batches, &mut feeder).await;
     drop(batches);
     feeder.abort();
     match walked {
         Ok(Walked::ToTheEnd) => {
-            run.release_all();
             if !run.window.is_settled() {
-                return Err(Halt::Ledger(Error::internal(
+                return Err(Halt::Defect(Error::internal(
                     "a shard ended with objects that are not settled",
                 )));
             }
@@ -130,6 +131,7 @@ impl Run {
         loop {
             self.settle_quick_ones().await?;
             if exhausted && self.waiting.is_empty() && self.flight.is_empty() {
+                self.release_all().await?;
                 // An object that was cut off is in flight no more and settled not at all: only a stop leaves one, and a
                 // shard is never closed over it.
                 let stopped = stop.is_cancelled() || self.ctx.abort.is_cancelled();
@@ -151,14 +153,14 @@ impl Run {
                 permit = Arc::clone(&objects).acquire_owned(),
                     if !self.waiting.is_empty() && self.window.has_room() =>
                 {
-                    let permit = permit.map_err(|_| Halt::Ledger(Error::internal("object permits are closed")))?;
+                    let permit = permit.map_err(|_| Halt::Defect(Error::internal("object permits are closed")))?;
                     self.begin(permit);
                 }
                 batch = batches.recv(), if self.waiting.is_empty() && !exhausted => match batch {
                     None => {
                         // A feed that fell over has not come to the end of its keys.
                         (&mut *feeder).await.map_err(|e| {
-                            Halt::Ledger(Error::internal("feeding the shard ended by a defect").with_source(e))
+                            Halt::Defect(Error::internal("listing the objects panicked").with_source(e))
                         })?;
                         exhausted = true;
                     }
@@ -176,7 +178,7 @@ impl Run {
     async fn settle_quick_ones(&mut self) -> Result<(), Halt> {
         // What is held back must not keep a full window shut for ever.
         if !self.window.has_room() && self.flight.is_empty() {
-            self.release_all();
+            self.release_all().await?;
         }
         while self.window.has_room() {
             let copies = |c: &Candidate| matches!(c.step, Found::Planned(_, Decision::Copy));
@@ -193,8 +195,8 @@ impl Run {
                 break;
             };
             let (size, outcome) = self.outcome_without_copy(&key, counted, step);
-            if matches!(outcome, Outcome::Skipped(_)) && self.witness.is_none() {
-                self.witness = Some(key.clone());
+            if matches!(outcome, Outcome::Skipped(_)) && self.canary.is_none() {
+                self.canary = Some(key.clone());
             }
             let number = self.window.push_at(key, position, size, counted);
             self.settle(number, Mark::default(), outcome).await?;
@@ -229,13 +231,12 @@ impl Run {
                 };
                 (counted, self.failure(key, code, message))
             }
-            Found::Missing if self.claim.scope == crate::store::ShardScope::Failures => {
-                (counted, Outcome::Gone)
+            // A key that the user named and that does not exist is a failure in every pass: a typo never becomes a success.
+            Found::Missing if !lookup::is_named(&self.ctx.task.spec, key) => (counted, Outcome::Gone),
+            Found::Missing => {
+                let missing = Trouble::source(lookup::no_such_key());
+                (counted, failed(&self.ctx, key, counted, &missing, 1))
             }
-            Found::Missing => (
-                0,
-                self.failure(key, "NoSuchKey", "source: the object does not exist"),
-            ),
             Found::Unknown(trouble) => (counted, failed(&self.ctx, key, counted, &trouble, 1)),
         }
     }
@@ -268,10 +269,19 @@ impl Run {
         let ctx = Arc::clone(&self.ctx);
         self.flight.spawn(async move {
             let abort = ctx.abort.clone();
+            let (key, size) = (item.key().clone(), item.known_bytes());
             let outcome = tokio::select! {
-                outcome = transfer(&ctx, item) => outcome,
-                () = abort.cancelled() => Err(cancelled().into()),
+                outcome = AssertUnwindSafe(transfer(&ctx, item)).catch_unwind() => outcome,
+                () = abort.cancelled() => Ok(Err(cancelled().into())),
             };
+            // The text of a panic may hold anything, so it is not shown; the process's log has it.
+            let outcome = outcome.unwrap_or_else(|_| {
+                tracing::error!(task.id = %ctx.task.id, ?key, "copying the object panicked");
+                let text =
+                    "copying the object panicked, which is a defect of this program; its log says where";
+                let error = Error::internal(text).with_code("InternalError");
+                Ok(failed(&ctx, &key, size, &Trouble::source(error), 1))
+            });
             drop(permit);
             (number, begun, outcome)
         });
@@ -282,7 +292,7 @@ impl Run {
         joined: Result<(u64, Mark, Result<Outcome, Halt>), tokio::task::JoinError>,
     ) -> Result<Option<(u64, Mark, Outcome)>, Halt> {
         let (number, begun, outcome) =
-            joined.map_err(|e| Halt::Ledger(Error::internal("copying ended by a defect").with_source(e)))?;
+            joined.map_err(|e| Halt::Defect(Error::internal("copying panicked").with_source(e)))?;
         match outcome {
             Ok(outcome) => Ok(Some((number, begun, outcome))),
             // It stays unsettled, and with it the checkpoint before it.

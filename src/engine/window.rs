@@ -197,6 +197,9 @@ impl Window {
                     lost_tags: i64::from(left_out.tags),
                     lost_storage_class: i64::from(left_out.storage_class),
                     lost_user_metadata: i64::from(left_out.user_metadata),
+                    lost_website_redirect: i64::from(left_out.website_redirect),
+                    lost_object_lock: i64::from(left_out.object_lock),
+                    lost_other: i64::from(left_out.other),
                     ..settled
                 };
                 true

@@ -281,7 +281,7 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Forbidden);
     }
     #[tokio::test]
-    async fn a_port_that_does_not_speak_the_scheme_is_told_with_the_other_one() {
+    async fn a_port_that_does_not_speak_the_scheme_is_named_with_the_other_one() {
         let client = HttpClient::new(NetworkPolicy {
             allowed: vec!["127.0.0.0/8".parse().unwrap()],
         });

@@ -301,6 +301,10 @@ impl ObjectStore for WebSource {
         read_only()
     }
 
+    async fn delete_if(&self, _: &Key, _: &ETag) -> Result<()> {
+        read_only()
+    }
+
     async fn tags(&self, key: &Key) -> Result<Tags> {
         match &self.via {
             Via::Cdn(behind) => behind.store.tags(key).await,

@@ -131,18 +131,14 @@ impl TaskService {
         body: &[u8],
         now: UnixMillis,
     ) -> Result<Creation> {
-        let prepared = self.prepare(project, order, now).await?;
         let request = RequestKey {
             key,
             fingerprint: self.sealer.fingerprint("create", body),
         };
-        let mut ids = 1;
-        let outcome = loop {
-            let new = self.numbered(&prepared, project, now)?;
-            match self.store.create_once(new, &request, now).await {
-                Err(error) if error.kind() == ErrorKind::Conflict && ids < MAX_IDS => ids += 1,
-                other => break other?,
-            }
+        // First of all: what was answered before is answered again, also when no new task could be created now.
+        let outcome = match self.store.created_before(project, &request, now).await? {
+            Some(known) => known,
+            None => self.insert_once(project, order, &request, now).await?,
         };
         Ok(match outcome {
             CreatedOnce::Now(task) => {
@@ -155,6 +151,24 @@ impl TaskService {
             CreatedOnce::Before { id, name } => Creation::Done { id, name },
             CreatedOnce::OtherRequest => Creation::KeyReused,
         })
+    }
+
+    async fn insert_once(
+        &self,
+        project: &ProjectId,
+        order: CreateTask,
+        request: &RequestKey,
+        now: UnixMillis,
+    ) -> Result<CreatedOnce> {
+        let prepared = self.prepare(project, order, now).await?;
+        let mut ids = 1;
+        loop {
+            let new = self.numbered(&prepared, project, now)?;
+            match self.store.create_once(new, request, now).await {
+                Err(error) if error.kind() == ErrorKind::Conflict && ids < MAX_IDS => ids += 1,
+                other => return other,
+            }
+        }
     }
 
     async fn created(&self, task: &Task) {

@@ -177,6 +177,9 @@ pub struct OpenUpload {
     pub source_etag: Option<ETag>,
     /// Its length, as far as it is known: 0 without a tag.
     pub size: i64,
+    /// Ids of the uploads that others had open under the same key at the target before this one was asked for; `None` where
+    /// the target did not tell. By them an upload whose id was lost is told from those of others.
+    pub strangers: Option<Vec<String>>,
 }
 
 /// Which tasks to list.
@@ -195,6 +198,13 @@ pub trait Store: Send + Sync {
 
     /// Inserts a task in [`State::Waiting`].
     async fn create(&self, new: NewTask, now: UnixMillis) -> Result<Task>;
+    /// What the key of `request` stands for at `now`; `None` when it is free.
+    async fn created_before(
+        &self,
+        project: &ProjectId,
+        request: &RequestKey,
+        now: UnixMillis,
+    ) -> Result<Option<CreatedOnce>>;
     /// Inserts a task as [`Store::create`] does, unless `request` was used in the project within [`once::KEY_LIFETIME`]
     /// before `now`. The key is kept in the same transaction as the task.
     async fn create_once(&self, new: NewTask, request: &RequestKey, now: UnixMillis) -> Result<CreatedOnce>;

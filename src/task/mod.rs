@@ -214,6 +214,12 @@ pub struct Counters {
     pub lost_storage_class: i64,
     /// Copies without their user metadata, or without some of it.
     pub lost_user_metadata: i64,
+    /// Copies whose target refused their website redirect.
+    pub lost_website_redirect: i64,
+    /// Copies of objects under a retention or a legal hold, which is not carried over.
+    pub lost_object_lock: i64,
+    /// Copies of objects with a header that is not known, and not carried over.
+    pub lost_other: i64,
 }
 
 impl std::ops::AddAssign for Counters {
@@ -235,6 +241,9 @@ impl std::ops::AddAssign for Counters {
             lost_tags,
             lost_storage_class,
             lost_user_metadata,
+            lost_website_redirect,
+            lost_object_lock,
+            lost_other,
         } = other;
         self.listed += listed;
         self.copied += copied;
@@ -251,6 +260,9 @@ impl std::ops::AddAssign for Counters {
         self.lost_tags += lost_tags;
         self.lost_storage_class += lost_storage_class;
         self.lost_user_metadata += lost_user_metadata;
+        self.lost_website_redirect += lost_website_redirect;
+        self.lost_object_lock += lost_object_lock;
+        self.lost_other += lost_other;
     }
 }
 

@@ -4,7 +4,7 @@ use super::{PROBE_GRACE, Parts};
 use crate::engine::hooks::Point;
 use crate::engine::retry::Trouble;
 use crate::engine::{self, Context, Halt};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::Ending;
 use crate::task::{PassInfo, Reason, State, TaskId};
 
@@ -46,6 +46,7 @@ pub(super) async fn pass(parts: &Parts, ctx: &Context, pass: PassInfo, attempt: 
             end(parts, id, attempt, Ending::Broken(trouble.reason())).await
         }
         Err(Halt::Ledger(error)) => Err(error),
+        Err(Halt::Defect(error)) => end(parts, id, attempt, Ending::Broken(engine::defect(&error))).await,
         Err(Halt::Fenced) => Ok(()),
     }
 }
@@ -56,6 +57,13 @@ pub(super) async fn drained(parts: &Parts, id: TaskId, attempt: i64) -> Result<(
         Some(control) if control.state == State::Pausing => end(parts, id, attempt, Ending::Drained).await,
         _ => Ok(()),
     }
+}
+
+/// A panic outside of the pass ends the task. Its text may hold anything and is not shown; the log of the process has it.
+pub(super) async fn panicked(parts: &Parts, id: TaskId, attempt: i64) -> Result<()> {
+    let text = "working on the task panicked, which is a defect of this program; its log says where";
+    let reason = engine::defect(&Error::internal(text));
+    end(parts, id, attempt, Ending::Broken(reason)).await
 }
 
 pub(super) async fn end(parts: &Parts, id: TaskId, attempt: i64, ending: Ending) -> Result<()> {

@@ -10,10 +10,12 @@ mod schedule;
 mod slots;
 mod sweep;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use jiff::tz::TimeZone;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::interval;
@@ -26,6 +28,7 @@ use crate::engine::hooks::{Hooks, Point};
 use crate::engine::limit::{Streams, Throttle};
 use crate::engine::names::Names;
 use crate::engine::progress::Progress;
+use crate::engine::quirks::Quirks;
 use crate::engine::warnings::Said;
 use crate::engine::{self, Context, Halt, Ledger, PassEnd, Tuning};
 use crate::error::Result;
@@ -117,7 +120,11 @@ async fn take_up(parts: Arc<Parts>, id: TaskId, seen: Seen, stop: CancellationTo
     };
     let work = work(&parts, claimed, (throttle, progress), stop, abort);
     let written = tokio::select! {
-        written = work => written,
+        worked = AssertUnwindSafe(work).catch_unwind() => match worked {
+            Ok(written) => written,
+            // The same would happen again, so the task ends with it as its reason.
+            Err(_) => finish::panicked(&parts, id, attempt).await,
+        },
         () = watch(&parts, watched) => Ok(()),
     };
     match written {
@@ -288,6 +295,7 @@ async fn work(
         target_tags_opaque: AtomicBool::new(false),
         target_parts_opaque: AtomicBool::new(false),
         target_joined_opaque: AtomicBool::new(false),
+        quirks: Quirks::default(),
         said: Said::default(),
         open,
         task: Task {

@@ -42,6 +42,9 @@ fn running() -> Task {
             lost_tags: 4,
             lost_storage_class: 3,
             lost_user_metadata: 2,
+            lost_website_redirect: 1,
+            lost_object_lock: 1,
+            lost_other: 1,
         },
         survey: Survey {
             objects: 40,
@@ -110,7 +113,8 @@ async fn every_field_of_the_reference_is_there_from_the_beginning() {
                        "consistency_check": "size_last_modified", "minimum_proof": "size",
                        "dst_storage_policy": null, "refused_metadata": "leave_out", "crc64_missing_num": 0},
         "proved": {"etag": 0, "checksum": 0, "size": 0},
-        "not_carried": {"objects": 0, "tags": 0, "storage_class": 0, "user_metadata": 0},
+        "not_carried": {"objects": 0, "tags": 0, "storage_class": 0, "user_metadata": 0,
+            "website_redirect": 0, "object_lock": 0, "other": 0},
         "migrate_since": 0, "task_type": "object", "source_cdn": null, "auto_restore": false,
         "enable_failed_object_recording": true,
         "failed_object_record": "{\"result\":false,\"list_file_key\":\"\",\"errorCode\":\"\"}",
@@ -163,7 +167,8 @@ async fn a_running_task_shows_how_far_it_is() {
     assert_eq!(task["proved"], json!({"etag": 7, "checksum": 2, "size": 1}));
     assert_eq!(
         task["not_carried"],
-        json!({"objects": 5, "tags": 4, "storage_class": 3, "user_metadata": 2})
+        json!({"objects": 5, "tags": 4, "storage_class": 3, "user_metadata": 2,
+            "website_redirect": 1, "object_lock": 1, "other": 1})
     );
 }
 

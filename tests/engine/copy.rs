@@ -292,15 +292,10 @@ async fn an_object_that_changes_is_copied_in_one_version_and_one_that_goes_is_go
         .source
         .faults()
         .add(FaultRule::new(Operation::GetObject, change).key(key).times(1));
-    let missing = Fault::Status {
-        status: 404,
-        code: "NoSuchKey".to_owned(),
-        retry_after: None,
-    };
     stores
         .source
         .faults()
-        .add(FaultRule::new(Operation::GetObject, missing).key("dir-05/object-00005"));
+        .add(FaultRule::new(Operation::GetObject, Fault::RemoveObject).key("dir-05/object-00005"));
     let rig = Rig::new().await;
     let id = rig.create(stores.order()).await;
     let task = rig.end(id).await;

@@ -112,6 +112,8 @@ async fn a_failed_only_start_touches_just_the_failed_keys() {
         .requests()
         .iter()
         .filter_map(|r| r.key.clone())
+        // The source is asked whether it is the target under another name.
+        .filter(|key| !key.starts_with("oms/probe/"))
         .collect();
     assert!(
         touched

@@ -45,6 +45,8 @@ pub enum Left {
     UserMetadata,
     /// The entries of its user metadata that no header can hold.
     Unprintable,
+    /// Its website redirect.
+    WebsiteRedirect,
 }
 
 /// Whether keys came or went while the task ran, so that how many were listed depends on the moment.
@@ -207,6 +209,7 @@ fn left_out(history: &History, c: &Counters) {
         (c.lost_tags, &[Left::Tags][..]),
         (c.lost_storage_class, &[Left::StorageClass]),
         (c.lost_user_metadata, &[Left::UserMetadata, Left::Unprintable]),
+        (c.lost_website_redirect, &[Left::WebsiteRedirect]),
     ];
     for (count, lefts) in lost {
         assert!(count <= history.allowed(lefts), "{lefts:?}: {c:#?}");
@@ -287,6 +290,7 @@ fn arriving(version: &SandboxObject, task: &Task, without: &BTreeSet<Left>) -> S
             Left::Tags => object.tags.clear(),
             Left::StorageClass => object.storage_class = None,
             Left::UserMetadata => object.metadata.clear(),
+            Left::WebsiteRedirect => object.website_redirect = None,
             Left::Unprintable => object
                 .metadata
                 .retain(|_, value| !value.chars().any(char::is_control)),
@@ -325,6 +329,7 @@ fn same(a: &SandboxObject, b: &SandboxObject) -> bool {
         && a.content_disposition == b.content_disposition
         && a.cache_control == b.cache_control
         && a.expires == b.expires
+        && a.website_redirect == b.website_redirect
 }
 
 /// Nothing of ours is left at the target but the objects: no upload once the work is over, no probe ever.

@@ -156,13 +156,29 @@ impl Store for TestLedger {
         Ok(created)
     }
 
-    async fn create_once(&self, new: NewTask, request: &RequestKey, now: UnixMillis) -> Result<CreatedOnce> {
-        let place = (new.project.as_str().to_owned(), request.key.clone());
+    async fn created_before(
+        &self,
+        project: &ProjectId,
+        request: &RequestKey,
+        _: UnixMillis,
+    ) -> Result<Option<CreatedOnce>> {
+        self.check()?;
+        let place = (project.as_str().to_owned(), request.key.clone());
         let known = self.requests.lock().unwrap().get(&place).cloned();
-        match known {
-            Some((known, id, name)) if known == *request => Ok(CreatedOnce::Before { id, name }),
-            Some(_) => Ok(CreatedOnce::OtherRequest),
+        Ok(known.map(|(known, id, name)| {
+            if known == *request {
+                CreatedOnce::Before { id, name }
+            } else {
+                CreatedOnce::OtherRequest
+            }
+        }))
+    }
+
+    async fn create_once(&self, new: NewTask, request: &RequestKey, now: UnixMillis) -> Result<CreatedOnce> {
+        match self.created_before(&new.project, request, now).await? {
+            Some(known) => Ok(known),
             None => {
+                let place = (new.project.as_str().to_owned(), request.key.clone());
                 let task = self.create(new, now).await?;
                 let kept = (request.clone(), task.id, task.name.clone());
                 self.requests.lock().unwrap().insert(place, kept);

@@ -109,6 +109,7 @@ fn new(number: u8) -> Known {
         pass: None,
         created_at: CREATED,
         started_at: None,
+        ended_at: None,
         running_since: None,
         ran_for: 0,
         failed_list: FailedList::default(),
@@ -160,6 +161,7 @@ fn succeeded(number: u8) -> Known {
         },
         speed: 0,
         pass: Some(pass(Finished::Yes)),
+        ended_at: Some(UnixMillis(CREATED.0 + 172_000)),
         running_since: None,
         ran_for: 172_000,
         ..running(number)
@@ -172,7 +174,7 @@ fn failed(number: u8) -> Known {
         state: State::Failed,
         reason: Some(Reason {
             code: reasons::OBJECTS_FAILED.to_owned(),
-            message: "2 objects failed to be migrated".to_owned(),
+            message: "2 objects failed".to_owned(),
         }),
         counters: Counters {
             copied: 1_238,

@@ -175,6 +175,7 @@ async fn delete_takes_everything(store: &dyn Store) {
     let subject = Subject::new(store).await;
     let (task, _) = subject.work(PassKind::Full).await;
     let upload = OpenUpload {
+        strangers: None,
         key: Key::from("big"),
         upload_id: None,
         part_size: 1,

@@ -61,7 +61,7 @@ async fn a_key_creates_one_task(store: &dyn Store) {
     assert!(made);
     let task = store.task(&project, id).await.unwrap().unwrap();
     assert_eq!((task.created_at, task.name), (at(1_000), format!("task-{id}")));
-    assert!(store.pending().await.unwrap().contains(&id));
+    assert!(store.claim_task(id, at(1_500)).await.unwrap().is_some());
     for later in [1_000, 2_000, 1_000 + KEY_LIFETIME - 1] {
         assert_eq!(
             create(store, &project, &request("a", 1), at(later)).await,
@@ -81,6 +81,13 @@ async fn a_key_creates_one_task(store: &dyn Store) {
 async fn another_request_under_the_key_is_refused(store: &dyn Store) {
     let project = project();
     let (_, id) = create(store, &project, &request("a", 1), at(1_000)).await;
+    let before = async |fingerprint: u8, now: i64| {
+        let request = request("a", fingerprint);
+        store.created_before(&project, &request, at(now)).await.unwrap()
+    };
+    assert!(matches!(before(1, 2_000).await, Some(CreatedOnce::Before { id: same, .. }) if same == id));
+    assert!(matches!(before(2, 2_000).await, Some(CreatedOnce::OtherRequest)));
+    assert!(before(1, 1_000 + KEY_LIFETIME).await.is_none());
     let other = store
         .create_once(new(&project), &request("a", 2), at(2_000))
         .await

@@ -169,6 +169,9 @@ async fn a_commit_moves_checkpoint_counters_and_speed(store: &dyn Store) {
         lost_tags: 12,
         lost_storage_class: 13,
         lost_user_metadata: 14,
+        lost_website_redirect: 15,
+        lost_object_lock: 16,
+        lost_other: 17,
     };
     let commit = Commit {
         checkpoint: Some(Key::from(&b"k\xfe"[..])),

@@ -42,14 +42,14 @@ pub(super) async fn commit(
     now: UnixMillis,
 ) -> Result<Committed> {
     const SHARD: &str = concat!(
-        add_counters!("shards", ", checkpoint = coalesce(?19, checkpoint), closed = ?20"),
-        claim_holds!("?16", "?17", "?18")
+        add_counters!("shards", ", checkpoint = coalesce(?22, checkpoint), closed = ?23"),
+        claim_holds!("?19", "?20", "?21")
     );
     // What settles something is progress; so is the number of crashes forgotten without a statement of its own.
     const TASK: &str = add_counters!(
         "tasks",
-        ", speed = ?17, seen_at = ?18, crashes = iif(?19, 0, crashes) \
-         WHERE id = ?16 AND (?5 <= 0 OR failed + ?5 <= ?20)"
+        ", speed = ?20, seen_at = ?21, crashes = iif(?22, 0, crashes) \
+         WHERE id = ?19 AND (?5 <= 0 OR failed + ?5 <= ?23)"
     );
     let Commit {
         checkpoint,

@@ -91,6 +91,15 @@ impl Store for SqliteStore {
         tasks::create(&self.0, new, now).await
     }
 
+    async fn created_before(
+        &self,
+        project: &ProjectId,
+        request: &RequestKey,
+        now: UnixMillis,
+    ) -> Result<Option<CreatedOnce>> {
+        once::created_before(&self.0, project, request, now).await
+    }
+
     async fn create_once(&self, new: NewTask, request: &RequestKey, now: UnixMillis) -> Result<CreatedOnce> {
         once::create_once(&self.0, new, request, now).await
     }

@@ -1,13 +1,15 @@
 //! Creations under a key of the caller's.
 
+use sqlx::SqliteExecutor;
+
 use super::error::translate;
-use super::ledger::{Ledger, Tx, end, run};
+use super::ledger::{Ledger, end, run};
 use super::rows::{self, get};
 use super::tasks;
 use crate::error::Result;
 use crate::store::once::KEY_LIFETIME;
 use crate::store::{CreatedOnce, NewTask, RequestKey};
-use crate::task::UnixMillis;
+use crate::task::{ProjectId, UnixMillis};
 
 /// Creates a task unless the key stands for a request already. One transaction: of many at once exactly one creates.
 pub(super) async fn create_once(
@@ -19,10 +21,9 @@ pub(super) async fn create_once(
     const INSERT: &str = "INSERT INTO created_once (project, request_key, fingerprint, task_id, task_name, created_at) \
                           VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let mut tx = ledger.begin().await?;
-    let expired = sqlx::query("DELETE FROM created_once WHERE created_at <= ?1")
-        .bind(now.0.saturating_sub(KEY_LIFETIME));
+    let expired = sqlx::query("DELETE FROM created_once WHERE created_at <= ?1").bind(expiry(now));
     run(&mut tx, expired).await?;
-    if let Some(known) = known(&mut tx, &new, request).await? {
+    if let Some(known) = known(&mut *tx, &new.project, request, now).await? {
         return Ok(known);
     }
     let insert = sqlx::query(INSERT)
@@ -39,14 +40,30 @@ pub(super) async fn create_once(
     Ok(CreatedOnce::Now(Box::new(task)))
 }
 
+pub(super) async fn created_before(
+    ledger: &Ledger,
+    project: &ProjectId,
+    request: &RequestKey,
+    now: UnixMillis,
+) -> Result<Option<CreatedOnce>> {
+    known(ledger.readers(), project, request, now).await
+}
+
 /// What the key stands for.
-async fn known(tx: &mut Tx, new: &NewTask, request: &RequestKey) -> Result<Option<CreatedOnce>> {
+async fn known(
+    ledger: impl SqliteExecutor<'_>,
+    project: &ProjectId,
+    request: &RequestKey,
+    now: UnixMillis,
+) -> Result<Option<CreatedOnce>> {
     let row = sqlx::query(
-        "SELECT fingerprint, task_id AS id, task_name FROM created_once WHERE project = ?1 AND request_key = ?2",
+        "SELECT fingerprint, task_id AS id, task_name FROM created_once \
+         WHERE project = ?1 AND request_key = ?2 AND created_at > ?3",
     )
-    .bind(new.project.as_str())
+    .bind(project.as_str())
     .bind(request.key.as_str())
-    .fetch_optional(&mut **tx)
+    .bind(expiry(now))
+    .fetch_optional(ledger)
     .await
     .map_err(translate)?;
     let Some(row) = row else { return Ok(None) };
@@ -57,4 +74,9 @@ async fn known(tx: &mut Tx, new: &NewTask, request: &RequestKey) -> Result<Optio
         id: rows::task_id(&row)?,
         name: get(&row, "task_name")?,
     }))
+}
+
+/// Keys of this moment and before are free again.
+const fn expiry(now: UnixMillis) -> i64 {
+    now.0.saturating_sub(KEY_LIFETIME)
 }

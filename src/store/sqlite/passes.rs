@@ -82,7 +82,8 @@ async fn count_anew(tx: &mut Tx, id: TaskId) -> Result<()> {
     let zero = sqlx::query(
         "UPDATE tasks SET listed = 0, copied = 0, skipped = 0, gone = 0, failed = 0, bytes_listed = 0, \
          bytes_copied = 0, bytes_settled = 0, proved_etag = 0, proved_checksum = 0, proved_size = 0, \
-         metadata_lost = 0, lost_tags = 0, lost_storage_class = 0, lost_user_metadata = 0, survey_objects = 0, \
+         metadata_lost = 0, lost_tags = 0, lost_storage_class = 0, lost_user_metadata = 0, \
+         lost_website_redirect = 0, lost_object_lock = 0, lost_other = 0, survey_objects = 0, \
          survey_bytes = 0, survey_complete = 0, forgetting = 0 WHERE id = ?1",
     )
     .bind(id.get());
@@ -147,11 +148,11 @@ pub(super) async fn claim_shard(ledger: &Ledger, id: TaskId, attempt: i64) -> Re
 /// Takes back everything that a shard has settled.
 async fn begin_again(tx: &mut Tx, id: TaskId, pass: PassInfo, shard: i64, settled: Counters) -> Result<()> {
     let back = rows::taken_back(settled);
-    let task = sqlx::query(add_counters!("tasks", "WHERE id = ?16"));
+    let task = sqlx::query(add_counters!("tasks", "WHERE id = ?19"));
     run(tx, rows::bind_counters(task, back).bind(id.get())).await?;
     let row = sqlx::query(add_counters!(
         "shards",
-        ", checkpoint = NULL WHERE task_id = ?16 AND pass = ?17 AND number = ?18"
+        ", checkpoint = NULL WHERE task_id = ?19 AND pass = ?20 AND number = ?21"
     ));
     let row = rows::bind_counters(row, back)
         .bind(id.get())

@@ -286,6 +286,10 @@ impl Walk {
                     _ => self.done(),
                 };
             }
+            // What was asked for behind the last key holds nothing new.
+            if checked.is_some() && self.page.fresh == 0 {
+                return self.done();
+            }
             let need = match (facts.truncated, lines >= self.limit(&facts)) {
                 (None, _) | (_, true) => Need::Proof,
                 // It names a position, as if something followed.
@@ -302,7 +306,9 @@ impl Walk {
         }
         let first = self.page.first.take().map(ListFrom::After);
         let again = first.is_some_and(|first| self.beginnings.repeats(&first));
-        if again || lines > 0 && self.page.fresh == 0 && !self.page.skips && checked.is_none() {
+        let still = self.last == self.page.before;
+        let nothing_new = self.page.fresh == 0 && !self.page.skips && checked.is_none();
+        if again || lines > 0 && (still || nothing_new) {
             // What a token leads to was listed before.
             return self.another_way(stuck());
         }

@@ -347,7 +347,7 @@ fn odd_stores_are_listed_whole_or_end_aloud() {
             &few,
             10,
             &[Q::Inclusive, Q::RefusesV2],
-            All(5),
+            All(4),
         ),
         ("a token at the end", &few, 10, &[Q::TokenAtTheEnd], All(4)),
         ("empty pages", &few, 10, &[Q::EmptyPages], All(5)),

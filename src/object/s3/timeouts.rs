@@ -7,7 +7,8 @@
 //! | one more byte of a body, or of an answer | 60 s |
 //! | room for one more byte of an upload | 60 s |
 //! | a body in either direction | 512 bytes for each second of waiting, after 60 s of grace; so at most its length divided by that |
-//! | an answer that is a document: listings, errors, tags | the same, and 300 s in all |
+//! | a page of a listing | the same: it may be as long as the store wants |
+//! | an answer that is another document: errors, tags, lists of uploads | the same, and 300 s in all |
 //! | the document of a copy or completion, which stores keep alive with blanks | 300 s for each blank, and an hour in all |
 //!
 //! Only waiting for the other side counts: neither the time in which a bandwidth limit holds a body back, nor that in which

@@ -73,7 +73,7 @@ use crate::error::Error;
 use crate::object::SharedStore;
 use crate::object::recent::Addresses;
 use crate::store::{ShardScope, Store};
-use crate::task::{Clock, Key, Reason, Task, TaskSpec};
+use crate::task::{Clock, Key, Reason, Task, TaskSpec, reasons};
 use guard::Guard;
 use hooks::{Hooks, Point};
 use limit::{TaskStreams, Throttle};
@@ -223,7 +223,7 @@ pub enum Halt {
 pub fn defect(error: &Error) -> Reason {
     tracing::error!(%error, cause = ?std::error::Error::source(error), "a defect ended the pass");
     Reason {
-        code: "TRF.0001".to_owned(),
+        code: reasons::SYSTEM_ERROR.to_owned(),
         message: error.message().to_owned(),
     }
 }

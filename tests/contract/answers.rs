@@ -29,6 +29,8 @@ struct Case {
     ledger: Option<ErrorKind>,
     /// A body that was sent before, under the same `Idempotency-Key`.
     before: Option<Value>,
+    /// Tasks of the project that wait.
+    waiting: i64,
 }
 
 enum Body {
@@ -66,6 +68,7 @@ fn case(operation: &'static str, status: u16, code: &'static str) -> Case {
         task: Some(in_state(State::Paused)),
         ledger: None,
         before: None,
+        waiting: 0,
     }
 }
 
@@ -255,6 +258,10 @@ fn of_create() -> Vec<Case> {
         bad("OMS.0081").with("/source_cdn", cdn("https://x", "NONE")),
         bad("OMS.1032").with("/source_cdn", cdn("cdn.example.com", "ALIYUN_OSS_A")),
         Case {
+            waiting: 5000,
+            ..bad("OMS.0077")
+        },
+        Case {
             before: Some(create()),
             ..case("create_task", 422, "OMS.0064").with("/thread_num", json!(7))
         },
@@ -327,6 +334,9 @@ async fn answer(method: &str, case: &Case) -> Reply {
     let api = TestApi::serving(vec![PROJECT.parse().unwrap()]).await;
     if let Some(task) = &case.task {
         api.ledger.put(task.clone());
+    }
+    for number in 1..=case.waiting {
+        api.ledger.put(ledger::task(number, PROJECT));
     }
     if let Some(kind) = case.ledger {
         api.ledger.break_with(kind);

@@ -11,8 +11,7 @@ use super::info::{Quotas, Versions};
 use super::list::{TaskCount, TaskList};
 use super::task::Task;
 use crate::api::answers;
-use crate::service::{Failure, TaskDetail};
-use crate::store::{FoundEntry, FoundScope, ShardScope};
+use crate::service::{Failure, FoundEntry, FoundScope, ShardScope, TaskDetail};
 use crate::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Payer, Place, Scope};
 use crate::task::{
     BandwidthPolicy, BandwidthWindow, CopyRules, Counters, FailedList, KeptWarning, Key, ListTroubles,

@@ -81,6 +81,11 @@ operations! {
         NOT_JSON,
         NOT_SERVED,
         (codes::FIELDS, "dst_node is required"),
+        (
+            codes::TOO_MANY_TASKS,
+            "the number of created migration tasks has exceeded the limit: 5000 tasks of this project wait for their turn; \
+             create more when some of them have begun",
+        ),
         (codes::DESCRIPTION, "description must not contain any of < > ( ) \" ' &"),
         (
             codes::SOURCE_REGION,

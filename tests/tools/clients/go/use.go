@@ -52,9 +52,13 @@ func update(body oms.UpdateTask) {
 
 func start(failedOnly bool) {
 	env := os.Getenv
-	body := oms.NewStartTask("start", env("SOURCE_AK"), env("SOURCE_SK"), env("TARGET_AK"), env("TARGET_SK"))
+	body := oms.StartTask{
+		Operation: "start",
+		SourceAk:  env("SOURCE_AK"), SourceSk: env("SOURCE_SK"),
+		TargetAk: env("TARGET_AK"), TargetSk: env("TARGET_SK"),
+	}
 	body.SetMigrationFailedObject(failedOnly)
-	update(oms.StartTaskAsUpdateTask(body))
+	update(oms.StartTaskAsUpdateTask(&body))
 }
 
 func count(request oms.ApiCountTasksRequest) int64 {
@@ -80,12 +84,12 @@ func main() {
 	source.SetSk(env("SOURCE_SK"))
 	whole := ""
 	source.SetObjectKey(oms.StringAsObjectKey(&whole))
-	target := oms.NewTargetNode(env("TARGET_AK"), env("TARGET_BUCKET"), "lab", env("TARGET_SK"))
+	target := oms.TargetNode{Region: "lab", Bucket: env("TARGET_BUCKET"), Ak: env("TARGET_AK"), Sk: env("TARGET_SK")}
 	target.SetCloudType(oms.TARGET_AWS)
 	target.SetEndpoint(env("TARGET_ENDPOINT"))
 	target.SetObjectKey("")
-	order := oms.NewCreateTask(*target, false, *source, 8)
-	created, _, err := api.CreateTask(ctx, project).CreateTask(*order).Execute()
+	order := oms.CreateTask{SrcNode: *source, DstNode: target, EnableKMS: false, ThreadNum: 8}
+	created, _, err := api.CreateTask(ctx, project).CreateTask(order).Execute()
 	must(err == nil, "create", err)
 	task = created.Id
 

@@ -85,7 +85,7 @@ public class Use {
             .sk(env("TARGET_SK"))
             .objectKey("");
     CreateTask order = new CreateTask().srcNode(source).dstNode(target).enableKMS(false).threadNum(8L);
-    task = api.createTask(PROJECT, order).getId();
+    task = api.createTask(PROJECT, order, null).getId();
 
     List<Task> listed = api.listTasks(PROJECT, 0L, 10L, null, null);
     must(listed.size() == 1 && listed.get(0).getId() == task, "list", listed);

@@ -43,11 +43,15 @@ impl Client {
     }
 
     async fn start(&self, failed_only: bool) {
-        let keys = ["SOURCE_AK", "SOURCE_SK", "TARGET_AK", "TARGET_SK"].map(env);
-        let [source_ak, source_sk, target_ak, target_sk] = keys;
-        let word = start_task::Operation::Start;
-        let mut body = StartTask::new(word, source_ak, source_sk, target_ak, target_sk);
-        body.migration_failed_object = Some(Some(failed_only));
+        let body = StartTask {
+            operation: start_task::Operation::Start,
+            source_ak: env("SOURCE_AK"),
+            source_sk: env("SOURCE_SK"),
+            target_ak: env("TARGET_AK"),
+            target_sk: env("TARGET_SK"),
+            migration_failed_object: Some(Some(failed_only)),
+            ..StartTask::default()
+        };
         self.update(UpdateTask::StartTask(Box::new(body))).await;
     }
 
@@ -65,19 +69,33 @@ fn over(now: &Task) -> bool {
 }
 
 fn order() -> CreateTask {
-    let mut source = SourceNode::new();
-    source.region = Some(Some("lab".to_owned()));
-    source.cloud_type = Some(Some(CloudName::Aws));
-    source.endpoint = Some(Some(env("SOURCE_ENDPOINT")));
-    source.bucket = Some(Some(env("SOURCE_BUCKET")));
-    source.ak = Some(Some(env("SOURCE_AK")));
-    source.sk = Some(Some(env("SOURCE_SK")));
-    source.object_key = Some(Some(Box::new(ObjectKey::String(String::new()))));
-    let mut target = TargetNode::new(env("TARGET_AK"), env("TARGET_BUCKET"), "lab".to_owned(), env("TARGET_SK"));
-    target.cloud_type = Some(Some(TargetCloud::TARGET_AWS));
-    target.endpoint = Some(Some(env("TARGET_ENDPOINT")));
-    target.object_key = Some(Some(String::new()));
-    CreateTask::new(target, false, source, 8)
+    let source = SourceNode {
+        region: Some(Some("lab".to_owned())),
+        cloud_type: Some(Some(CloudName::Aws)),
+        endpoint: Some(Some(env("SOURCE_ENDPOINT"))),
+        bucket: Some(Some(env("SOURCE_BUCKET"))),
+        ak: Some(Some(env("SOURCE_AK"))),
+        sk: Some(Some(env("SOURCE_SK"))),
+        object_key: Some(Some(Box::new(ObjectKey::String(String::new())))),
+        ..SourceNode::default()
+    };
+    let target = TargetNode {
+        region: "lab".to_owned(),
+        cloud_type: Some(Some(TargetCloud::TARGET_AWS)),
+        endpoint: Some(Some(env("TARGET_ENDPOINT"))),
+        bucket: env("TARGET_BUCKET"),
+        ak: env("TARGET_AK"),
+        sk: env("TARGET_SK"),
+        object_key: Some(Some(String::new())),
+        ..TargetNode::default()
+    };
+    CreateTask {
+        src_node: Box::new(source),
+        dst_node: Box::new(target),
+        enable_kms: false,
+        thread_num: 8,
+        ..CreateTask::default()
+    }
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -88,7 +106,7 @@ async fn main() {
         ..Configuration::default()
     };
     let project = env("PROJECT_ID");
-    let created = tasks_api::create_task(&configuration, &project, order()).await.unwrap();
+    let created = tasks_api::create_task(&configuration, &project, order(), None).await.unwrap();
     let client = Client { configuration, project, task: created.id };
 
     let listed = client.list().await;

@@ -87,7 +87,11 @@ impl S3Store {
     }
 
     fn page_body(&self, headers: &HeaderMap, incoming: Incoming) -> Download<Incoming> {
-        Download::new(incoming, headers::content_length(headers), self.timeouts.document())
+        Download::new(
+            incoming,
+            headers::content_length(headers),
+            self.timeouts.document(),
+        )
     }
 
     fn list_call(&self, query: &ListQuery) -> Result<Call<'_>> {

@@ -11,8 +11,9 @@ use std::time::Duration;
 use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
 use tempfile::TempDir;
 
+use crate::support::api::send;
 use crate::support::rig::{SOURCE, Stores, TARGET};
-use crate::support::service::{PROJECT, Service, TOKEN, fill, slow_down};
+use crate::support::service::{FAILED, PAUSED, PROJECT, Service, TOKEN, fill, slow_down};
 use crate::support::shared::shared_service;
 use crate::support::tools::{Need, Tools, require, succeed};
 
@@ -43,27 +44,49 @@ fn tell(client: &mut Command, base: &str, project: &str, stores: &Stores) {
     }
 }
 
-/// Stores whose first pass can be stopped and has failures, whatever the speed of the caller.
-///
-/// The write of the last object hangs once, until the stop ends it. Two objects before it are refused once, so that a
-/// start of the failed objects alone succeeds.
-async fn stores_with_failures() -> Stores {
-    let stores = Stores::new().await;
-    fill(&stores, 30);
-    for key in ["refused/1", "refused/2", "zz-hangs"] {
-        stores.source.put(SOURCE, key, SandboxObject::new(key));
-    }
+/// What goes wrong at the target until [`mend`] ends it: the write of the last object hangs, so that the pass can be stopped
+/// whatever the speed of the caller, and two objects are refused.
+fn break_target(stores: &Stores, hangs: Hangs) {
     let refused = Fault::Status {
-        status: 403,
-        code: "AccessDenied".to_owned(),
+        status: 400,
+        code: "InvalidArgument".to_owned(),
         retry_after: None,
     };
-    let once = |key: &str, fault: Fault| FaultRule::new(Operation::PutObject, fault).key(key).times(1);
     let plan = stores.target.faults();
-    plan.add(once("refused/1", refused.clone()));
-    plan.add(once("refused/2", refused));
-    plan.add(once("zz-hangs", Fault::Delay(Duration::from_secs(3600))));
-    stores
+    plan.clear();
+    plan.add(FaultRule::new(Operation::PutObject, refused).key_prefix("refused/"));
+    if hangs == Hangs::Last {
+        let forever = Fault::Delay(Duration::from_secs(3600));
+        plan.add(FaultRule::new(Operation::PutObject, forever).key("zz-hangs"));
+    }
+}
+
+/// Whether the write of the last object hangs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hangs {
+    Last,
+    No,
+}
+
+/// Mends the target behind the client's back: once the task is paused nothing hangs any more, and once it has failed nothing
+/// is refused. A client that is faster than this waits longer, or starts the failed objects once more.
+async fn mend(base: &str, project: &str, stores: &Stores) {
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let list = format!("{base}/v1/{project}/objectstorage/task?start=0&limit=1");
+    let mut hangs = Hangs::Last;
+    loop {
+        let reply = send(http.get(&list).header("X-Auth-Token", TOKEN)).await.fine();
+        let status = reply[0]["status"].as_i64();
+        if status == Some(PAUSED) && hangs == Hangs::Last {
+            hangs = Hangs::No;
+            break_target(stores, hangs);
+        }
+        if status == Some(FAILED) {
+            stores.target.faults().clear();
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 fn script(tools: &Tools, name: &str, document: &str, folder: &TempDir) -> Command {
@@ -76,15 +99,25 @@ fn script(tools: &Tools, name: &str, document: &str, folder: &TempDir) -> Comman
 async fn brings_a_task_to_its_end(name: &str, needs: &[Need]) {
     let Some(tools) = require(needs) else { return };
     let folder = TempDir::new().unwrap();
-    let stores = stores_with_failures().await;
-    let mut client = script(&tools, name, DOCUMENT, &folder);
-    tell(
-        &mut client,
-        &shared_service().await,
-        &format!("client-{}", name.replace('_', "-")),
-        &stores,
+    let stores = Stores::new().await;
+    fill(&stores, 30);
+    for key in ["refused/1", "refused/2", "zz-hangs"] {
+        stores.source.put(SOURCE, key, SandboxObject::new(key));
+    }
+    break_target(&stores, Hangs::Last);
+    let (base, project) = (
+        shared_service().await,
+        format!("client-{}", name.replace('_', "-")),
     );
-    let told = succeed(client, LIMIT).await;
+    let mut client = script(&tools, name, DOCUMENT, &folder);
+    tell(&mut client, &base, &project, &stores);
+    let told = {
+        let mut client = std::pin::pin!(succeed(client, LIMIT));
+        tokio::select! {
+            told = &mut client => told,
+            () = mend(&base, &project, &stores) => client.await,
+        }
+    };
     assert!(told.contains(DONE), "{told}");
     stores.assert_same();
 }

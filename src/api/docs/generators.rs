@@ -5,11 +5,12 @@
 //!
 //! * No `discriminator`. openapi-generator's Rust client writes the property twice when it has one value for each branch.
 //! * No union of an array and an object as an answer. openapi-generator's Java client does not compile with one, its Python
-//!   client cannot read it. The list answers tasks only, and `count_tasks` counts them under a path of its own.
+//!   client cannot read it. The list answers tasks only (see [`one_kind_of_list`]), and `count_tasks` counts them under a
+//!   path of its own.
 
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::schema::{AdditionalProperties, ArrayItems, Schema, SchemaType, Type};
+use utoipa::openapi::schema::{AdditionalProperties, ArrayItems, ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::{Content, OpenApi, RefOr, Required};
 
 /// Enumerations that share a value with another one, and what is put before the names of their constants.
@@ -23,6 +24,7 @@ pub(super) fn fit(document: &mut OpenApi) {
         plain_references_in_unions(schema);
         no_write_only(schema);
     });
+    one_kind_of_list(document);
     optional_delete_body(document);
     distinct_constants(document);
 }
@@ -60,6 +62,26 @@ fn is_null(schema: &RefOr<Schema>) -> bool {
 fn no_write_only(schema: &mut Schema) {
     if let Schema::Object(object) = schema {
         object.write_only = None;
+    }
+}
+
+/// Describes `totalcount` with the one value that goes with the answer of `list_tasks`: `true` answers a number, as in the
+/// original, which no union can say in a form that all generators take.
+fn one_kind_of_list(document: &mut OpenApi) {
+    let operations = document
+        .paths
+        .paths
+        .values_mut()
+        .filter_map(|item| item.get.as_mut());
+    for parameter in operations.flat_map(|operation| operation.parameters.iter_mut().flatten()) {
+        if let RefOr::T(parameter) = parameter
+            && parameter.name == "totalcount"
+        {
+            let only = ObjectBuilder::new()
+                .schema_type(Type::Boolean)
+                .enum_values(Some([false]));
+            parameter.schema = Some(RefOr::T(Schema::Object(only.build())));
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 // What Node.js gives a program, without the types of a package.
 
-declare const process: { env: Record<string, string> };
+declare const process: { env: Record<string, string>; exit(code: number): void };
 declare const setTimeout: (wake: () => void, milliseconds: number) => void;
 
 export const env = process.env;
@@ -19,4 +19,11 @@ export async function wait<T>(what: string, show: () => Promise<T>, condition: (
     must(Date.now() < until, `the task does not ${what}`, now);
     await new Promise<void>((wake) => setTimeout(wake, 50));
   }
+}
+
+export function run(main: () => Promise<void>): void {
+  main().catch((error: unknown) => {
+    console.error(error);
+    process.exit(1);
+  });
 }

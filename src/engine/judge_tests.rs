@@ -538,6 +538,8 @@ fn circles_of_any_length_are_found_and_progress_is_not_one() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     /// Whatever a store does wrong: nothing that it would show is left out in silence, and nothing is given twice.
     #[test]
     fn nothing_is_lost_in_silence(

@@ -175,7 +175,8 @@ async fn a_named_file_that_does_not_exist_is_a_failure() {
     let task = rig.end(id).await;
     assert_eq!(
         (task.state, task.reason.unwrap().code.as_str()),
-        (State::Failed, "TRF.0004")
+        (State::Failed, "TRF.0011"),
+        "nothing of the scope exists"
     );
     let failures = rig.store.failures(id, None, 10).await.unwrap();
     assert_eq!((failures.len(), failures[0].code.as_str()), (1, "NoSuchKey"));

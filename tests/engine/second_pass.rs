@@ -43,7 +43,7 @@ async fn tags_of_a_key_management_service_are_no_reason_to_copy_again() {
     );
     assert_eq!(stores.source.requests_count(O::GetObject), 0);
     assert_eq!(
-        stores.source.requests_count(O::HeadObject),
+        heads_of_objects(&stores),
         5,
         "only of those whose tags differ"
     );
@@ -111,4 +111,13 @@ async fn an_untold_time_proves_nothing() {
             "{name}"
         );
     }
+}
+
+/// HEAD requests at the source, but those for the target's probe: the source is asked whether it is the target.
+fn heads_of_objects(stores: &Stores) -> usize {
+    let requests = stores.source.requests();
+    let heads = requests.iter().filter(|request| request.operation == O::HeadObject);
+    heads
+        .filter(|request| request.key.as_ref().is_none_or(|key| !key.starts_with("oms/probe/")))
+        .count()
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oms::error::ErrorKind;
+use oms::error::{ErrorKind, Rule};
 use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
 use oms::secret::Secret;
 use oms::task::{BandwidthPolicy, BandwidthWindow, PassKind, StartMode, State};
@@ -233,8 +233,8 @@ async fn keys_that_expire_half_way_burn_nothing() {
         .await
         .unwrap_err();
     assert_eq!(
-        (refused.kind(), refused.code()),
-        (ErrorKind::Conflict, Some("OMS.0308"))
+        (refused.kind(), refused.rule()),
+        (ErrorKind::Conflict, Some(Rule::FailuresIncomplete))
     );
     stores.source.faults().clear();
     rig.start(id, StartMode::Full, stores.credentials()).await;

@@ -4,6 +4,7 @@
 
 mod generators;
 mod links;
+mod ordered;
 mod rendering_30;
 
 use actix_web::{App, HttpRequest, HttpResponse, web};
@@ -143,7 +144,7 @@ pub enum Rendering {
 pub fn document_v1_json(rendering: Rendering) -> String {
     let document = document_v1();
     let text = match rendering {
-        Rendering::V31 => document.to_pretty_json(),
+        Rendering::V31 => document.to_json().and_then(|text| ordered::pretty(&text)),
         Rendering::V30 => serde_json::to_value(&document)
             .and_then(|document| serde_json::to_string_pretty(&rendering_30::document(document))),
     };

@@ -5,6 +5,9 @@ export CARGO_TARGET_DIR=$cache/rust
 cp -r "$here/rust/." "$folder/"
 openapi_generator rust "$folder/openapi"
 cd "$folder"
+# Cargo wants every member of the workspace to be there before it runs the one that writes this file.
+mkdir -p progenitor/src
+touch progenitor/src/lib.rs
 cargo run --quiet --locked --package generate -- "${document%.json}-3.0.json" progenitor/src/lib.rs
 cargo build --quiet --locked --package use
 exec "$CARGO_TARGET_DIR/debug/use"

@@ -44,10 +44,9 @@ pub(super) async fn feed_failures(
                 name,
             });
         }
-        if lines.len() == NAMES_AT_ONCE || ended {
-            if feed.take(std::mem::take(&mut lines)).await? == Reading::Over {
-                return Ok(());
-            }
+        let full = lines.len() == NAMES_AT_ONCE || ended;
+        if full && feed.take(std::mem::take(&mut lines)).await? == Reading::Over {
+            return Ok(());
         }
         if ended {
             break;

@@ -302,7 +302,10 @@ async fn work(
         match ctx.warn(warning).await {
             Ok(()) => {}
             Err(Halt::Ledger(error) | Halt::Defect(error)) => return Err(error),
-            Err(Halt::Fenced | Halt::Trouble(_)) => return Ok(overtaken(id, attempt)),
+            Err(Halt::Fenced | Halt::Trouble(_)) => {
+                overtaken(id, attempt);
+                return Ok(());
+            }
         }
     }
     match sweep::beside(parts, &ctx, engine::run_pass(Arc::clone(&ctx))).await {

@@ -42,11 +42,7 @@ async fn tags_of_a_key_management_service_are_no_reason_to_copy_again() {
         "{task:#?}"
     );
     assert_eq!(stores.source.requests_count(O::GetObject), 0);
-    assert_eq!(
-        heads_of_objects(&stores),
-        5,
-        "only of those whose tags differ"
-    );
+    assert_eq!(heads_of_objects(&stores), 5, "only of those whose tags differ");
 
     // A newer version is copied, of the same length too.
     stores.source.put(
@@ -116,8 +112,15 @@ async fn an_untold_time_proves_nothing() {
 /// HEAD requests at the source, but those for the target's probe: the source is asked whether it is the target.
 fn heads_of_objects(stores: &Stores) -> usize {
     let requests = stores.source.requests();
-    let heads = requests.iter().filter(|request| request.operation == O::HeadObject);
+    let heads = requests
+        .iter()
+        .filter(|request| request.operation == O::HeadObject);
     heads
-        .filter(|request| request.key.as_ref().is_none_or(|key| !key.starts_with("oms/probe/")))
+        .filter(|request| {
+            request
+                .key
+                .as_ref()
+                .is_none_or(|key| !key.starts_with("oms/probe/"))
+        })
         .count()
 }

@@ -13,6 +13,9 @@ use oms::store::*;
 use oms::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Payer, Place, Scope};
 use oms::task::*;
 
+/// What a request with a key has created: the request, the task and its name.
+type Created = (RequestKey, TaskId, String);
+
 /// Tasks, failures, and an error that every call shall give.
 #[derive(Default)]
 pub struct TestLedger {
@@ -22,7 +25,7 @@ pub struct TestLedger {
     found: Mutex<FoundScope>,
     broken: Mutex<Option<ErrorKind>>,
     left_with: Mutex<Option<SealedCredentials>>,
-    requests: Mutex<BTreeMap<(String, String), (RequestKey, TaskId, String)>>,
+    requests: Mutex<BTreeMap<(String, String), Created>>,
 }
 
 impl TestLedger {

@@ -174,7 +174,12 @@ async fn waiting_tasks_are_read_project_by_project(store: &dyn Store) {
         tasks.map(|task| task.id).collect()
     };
     // The oldest of the next ones, in their order, and not more than a bounded number of each.
-    assert_eq!(of(1), ours(1).take(TASKS_AT_ONCE as usize).collect::<Vec<_>>());
+    assert_eq!(
+        of(1),
+        ours(1)
+            .take(usize::try_from(TASKS_AT_ONCE).unwrap())
+            .collect::<Vec<_>>()
+    );
     for number in 2..=PROJECTS_AT_ONCE {
         assert_eq!(of(number), ours(number).collect::<Vec<_>>(), "{number}");
     }

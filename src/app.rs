@@ -92,7 +92,8 @@ impl App {
             let clock = clock.clone();
             Arc::new(move || clock.now())
         })
-        .with_projects(config.projects()?);
+        .with_projects(config.projects()?)
+        .with_origins(config.origins()?);
         let worker = Arc::new(worker::Parts {
             store: Arc::clone(&store),
             dispatch,

@@ -128,6 +128,7 @@ pub struct Error {
     rule: Option<Rule>,
     request_id: Option<String>,
     retry_after: Option<Duration>,
+    attempts: u32,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -144,6 +145,7 @@ impl Error {
             rule: None,
             request_id: None,
             retry_after: None,
+            attempts: 0,
             source: None,
         }
     }
@@ -193,9 +195,10 @@ impl Error {
         self
     }
 
-    /// Says in the message how often it was tried, where more than once.
+    /// Says how often it was tried, in the message where more than once.
     #[must_use]
     pub fn with_tries(mut self, tries: u32) -> Self {
+        self.attempts = self.attempts.max(tries);
         if tries > 1 {
             self.message = format!("{}, tried {tries} times", self.message);
         }
@@ -245,6 +248,12 @@ impl Error {
         self.retry_after
     }
 
+    /// How often the request was tried by whoever tries it again by itself; 0 where nobody does.
+    #[must_use]
+    pub const fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
     /// Whether a repetition may help; see [`ErrorKind::is_retryable`].
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
@@ -268,4 +277,10 @@ impl std::error::Error for Error {
             .as_deref()
             .map(|e| e as &(dyn std::error::Error + 'static))
     }
+}
+
+/// A count and what is counted, for messages: `1 object`, `2 objects`.
+pub fn counted(count: impl TryInto<u64> + fmt::Display + Copy, one: &str, many: &str) -> String {
+    let is_one = count.try_into().is_ok_and(|count| count == 1);
+    format!("{count} {}", if is_one { one } else { many })
 }

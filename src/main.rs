@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use oms::app::{App, TokenOrigin};
-use oms::config::Config;
+use oms::config::{self, Config};
 use oms::engine::hooks::Hooks;
 use oms::error::{Error, ErrorKind, Result};
 use oms::task::Clock;
@@ -16,13 +16,29 @@ use oms::{api, demo};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+/// Shown below the help of the program.
+const EXAMPLES: &str = "\
+Examples:
+  oms demo                                  try it, with two S3 servers inside this process
+  oms serve                                 listen on 127.0.0.1:8080, reach stores on the public internet
+  oms serve --allow-network 10.0.0.7        reach a store at 10.0.0.7 too, also over plain HTTP
+  oms openapi v1 > v1.json                  the API's document, for generators of clients";
+
+/// Shown below the help of `serve`.
+const SETTINGS: &str = "\
+Each setting can also stand in the file of --config, by its name without dashes, or in a variable OMS_*:
+  OMS_LISTEN=0.0.0.0:8080 OMS_ALLOW_NETWORKS=10.0.0.0/8,192.168.0.7 oms serve
+Later sources override earlier ones: defaults, file, variables, flags. The README lists all settings.
+
+On SIGTERM or Ctrl-C running tasks save their progress. They resume at the next start, without new credentials.";
+
 /// `SIGXFSZ`, which a write beyond a limit on the size of files (`ulimit -f`, `LimitFSIZE=`) sends.
 const FILE_TOO_LARGE: i32 = 25;
 
-/// Object storage migration as a service: copies buckets between S3-compatible stores, and brings paused or failed
-/// tasks to their end.
+/// Object storage migration as a service. Copies buckets between S3-compatible stores, and resumes paused or failed
+/// tasks with fresh credentials.
 #[derive(Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(version, arg_required_else_help = true, after_help = EXAMPLES)]
 struct Args {
     #[command(subcommand)]
     command: Command,
@@ -46,39 +62,59 @@ enum Format {
 enum Command {
     /// Run the service: HTTP API and worker in one process.
     Serve(Serve),
-    /// Show everything at once: two S3 servers in this process, a task that is stopped and started, a comparison.
+    /// Try the service: two S3 servers in this process, a task that is stopped and started, a comparison.
     Demo {
-        /// Where the service listens; a free port by default.
-        #[arg(long, default_value = "127.0.0.1:0")]
+        /// Address and port of the API; port 0 means a free one.
+        #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0", value_parser = config::listen_address)]
         listen: SocketAddr,
-        /// End after the summary, with exit code 0 only if everything matched.
+        /// Exit after the summary, with code 0 only if all objects match. Without it the service runs until Ctrl-C.
         #[arg(long)]
         exit: bool,
     },
-    /// Print the OpenAPI document of a version of the API.
+    /// Print the OpenAPI document of the API, in JSON.
     Openapi {
         /// Version of the API.
         #[arg(value_parser = ["v1"])]
         version: String,
+        /// Version of OpenAPI to write it in: 3.1, or 3.0 for older tools.
+        #[arg(long, value_name = "VERSION", value_enum, default_value_t = Rendering::V31)]
+        openapi: Rendering,
     },
 }
 
+/// Versions of OpenAPI.
+#[derive(Clone, Copy, ValueEnum)]
+enum Rendering {
+    /// OpenAPI 3.1.
+    #[value(name = "3.1")]
+    V31,
+    /// OpenAPI 3.0.3.
+    #[value(name = "3.0")]
+    V30,
+}
+
 #[derive(clap::Args)]
+#[command(after_help = SETTINGS)]
 struct Serve {
-    /// Address and port of the API [default: 127.0.0.1:8080].
-    #[arg(long)]
+    /// Address and port of the API, such as 127.0.0.1:8080, localhost:8080 or 0.0.0.0:8080; port 0 means a free one
+    /// [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = config::listen_address)]
     listen: Option<SocketAddr>,
-    /// Where the ledger, the token and the sealing key are kept [default: ./oms-data].
-    #[arg(long)]
+    /// Folder of the ledger, the API token and the sealing key; made at the first start [default: ./oms-data].
+    #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
-    /// A TOML file with settings; flags and `OMS_*` variables override it.
-    #[arg(long)]
+    /// TOML file with settings. Flags and `OMS_*` variables override it.
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// A network, such as 10.0.0.0/8 or 127.0.0.1/32, in which stores may be; may be given several times.
-    /// Without it only stores on the public internet are reached, and only over HTTPS.
-    #[arg(long = "allow-network", value_name = "CIDR")]
+    /// Network or address of stores outside of the public internet, such as 10.0.0.0/8 or 10.0.0.7. May be given several
+    /// times. Without it, only public addresses are reached, and only over HTTPS.
+    #[arg(long = "allow-network", value_name = "NETWORK", value_parser = config::network)]
     allow_network: Vec<IpNet>,
-    /// A PEM file of authorities whose certificates are trusted besides the roots of this machine.
+    /// Origin whose web pages may call the API, such as https://console.example.com, or `*` for every one. May be given
+    /// several times. Without it, only pages of this service itself.
+    #[arg(long = "cors-origin", value_name = "ORIGIN")]
+    cors_origin: Vec<String>,
+    /// PEM file of authorities whose certificates are trusted besides the roots of this machine.
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
 }
@@ -95,8 +131,12 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<ExitCode> {
-    if let Command::Openapi { version: _ } = &args.command {
-        print!("{}", api::docs::document_v1_json());
+    if let Command::Openapi { version: _, openapi } = &args.command {
+        let rendering = match openapi {
+            Rendering::V31 => api::docs::Rendering::V31,
+            Rendering::V30 => api::docs::Rendering::V30,
+        };
+        print!("{}", api::docs::document_v1_json(rendering));
         return Ok(ExitCode::SUCCESS);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -148,6 +188,10 @@ async fn serve_until(serve: Serve, shutdown: CancellationToken) -> Result<ExitCo
         config.data_dir = data_dir;
     }
     config.allow_networks.extend(serve.allow_network);
+    if !serve.cors_origin.is_empty() {
+        api::Origins::parse("--cors-origin", &serve.cors_origin)?;
+        config.cors_origins = serve.cors_origin;
+    }
     config.ca_file = serve.ca_file.or(config.ca_file);
 
     let listener = listen_on(config.listen)?;
@@ -169,6 +213,9 @@ async fn serve_until(serve: Serve, shutdown: CancellationToken) -> Result<ExitCo
         TokenOrigin::File => println!("  X-Auth-Token   in {}", file.display()),
         TokenOrigin::Configured => println!("  X-Auth-Token   as configured"),
     }
+    if !config.cors_origins.is_empty() {
+        println!("  web pages      of {} may call", config.origins()?);
+    }
     if config.allow_networks.is_empty() {
         println!("  stores         public internet over HTTPS only (--allow-network opens more)");
     } else {
@@ -184,7 +231,23 @@ async fn serve_until(serve: Serve, shutdown: CancellationToken) -> Result<ExitCo
 
 fn listen_on(address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).map_err(|error| {
-        Error::new(ErrorKind::Unavailable, format!("--listen {address}: {error}")).with_source(error)
+        let port = address.port();
+        let what = match error.kind() {
+            std::io::ErrorKind::AddrInUse => format!(
+                "port {port} is in use; choose another with --listen, for example --listen {}, or port 0 for a free one",
+                SocketAddr::new(address.ip(), if port == u16::MAX { 8080 } else { port + 1 })
+            ),
+            std::io::ErrorKind::AddrNotAvailable => {
+                "this machine has no such address; 127.0.0.1 is reached from this machine alone, 0.0.0.0 from others too"
+                    .to_owned()
+            }
+            std::io::ErrorKind::PermissionDenied => format!(
+                "port {port} may not be used by this user; choose one above 1023, for example --listen {}",
+                SocketAddr::new(address.ip(), 8080)
+            ),
+            _ => error.to_string(),
+        };
+        Error::new(ErrorKind::Unavailable, format!("--listen {address}: {what}")).with_source(error)
     })
 }
 

@@ -7,6 +7,8 @@ use std::fmt;
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -84,9 +86,15 @@ impl fmt::Debug for SealedCredentials {
     }
 }
 
-/// Seals and opens credentials with the installation's key.
+/// Length of a fingerprint in bytes.
+pub const FINGERPRINT_LEN: usize = 32;
+
+/// Seals and opens credentials with the installation's key, and makes fingerprints of what holds some.
 #[derive(Clone)]
-pub struct Sealer(XChaCha20Poly1305);
+pub struct Sealer {
+    cipher: XChaCha20Poly1305,
+    fingerprints: Zeroizing<[u8; FINGERPRINT_LEN]>,
+}
 
 impl fmt::Debug for Sealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -98,7 +106,12 @@ impl Sealer {
     /// Makes a sealer from the installation's key.
     #[must_use]
     pub fn new(key: &[u8; KEY_LEN]) -> Self {
-        Self(XChaCha20Poly1305::new(key.into()))
+        // A key of its own for each use, derived from the installation's.
+        let fingerprints = mac(key, b"oms: fingerprints of requests, version 1", &[]);
+        Self {
+            cipher: XChaCha20Poly1305::new(key.into()),
+            fingerprints: Zeroizing::new(fingerprints),
+        }
     }
 
     /// Seals `credentials` for the task `task_id`; they open for no other task.
@@ -109,7 +122,7 @@ impl Sealer {
         let nonce: [u8; NONCE_LEN] = rand::random();
         let plain = encode(credentials);
         let sealed = self
-            .0
+            .cipher
             .encrypt(
                 &XNonce::from(nonce),
                 Payload {
@@ -119,6 +132,13 @@ impl Sealer {
             )
             .map_err(|_| Error::internal("seal credentials"))?;
         Ok(SealedCredentials([nonce.as_slice(), &sealed].concat()))
+    }
+
+    /// A hash of `bytes` that only this installation can make (HMAC-SHA-256, RFC 2104): it tells whether two are equal, and
+    /// does not help to guess a secret in them. `purpose` keeps hashes of different things apart.
+    #[must_use]
+    pub fn fingerprint(&self, purpose: &str, bytes: &[u8]) -> [u8; FINGERPRINT_LEN] {
+        mac(&*self.fingerprints, purpose.as_bytes(), bytes)
     }
 
     /// Opens what [`Sealer::seal`] made for the same task.
@@ -135,7 +155,7 @@ impl Sealer {
         let (nonce, body) = sealed.0.split_at_checked(NONCE_LEN).ok_or_else(refused)?;
         let nonce: [u8; NONCE_LEN] = nonce.try_into().map_err(|_| refused())?;
         let plain = self
-            .0
+            .cipher
             .decrypt(
                 &XNonce::from(nonce),
                 Payload {
@@ -146,6 +166,16 @@ impl Sealer {
             .map_err(|_| refused())?;
         decode(&Zeroizing::new(plain)).ok_or_else(refused)
     }
+}
+
+/// The HMAC of a label and some bytes; a zero byte between them keeps labels apart that begin alike.
+fn mac(key: &[u8], label: &[u8], bytes: &[u8]) -> [u8; FINGERPRINT_LEN] {
+    let mut mac =
+        <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(key).expect("HMAC takes a key of any length");
+    mac.update(label);
+    mac.update(&[0]);
+    mac.update(bytes);
+    mac.finalize().into_bytes().into()
 }
 
 /// Fields one after another, each with a four-byte length before it; an absent field has the length `u32::MAX`.
@@ -242,6 +272,17 @@ mod tests {
         assert!(sealer.open(42, &changed).is_err());
         assert!(sealer.open(42, &SealedCredentials(vec![1, 2, 3])).is_err());
         assert!(Sealer::new(&[8; KEY_LEN]).open(42, &sealed).is_err());
+    }
+
+    #[test]
+    fn a_fingerprint_belongs_to_its_bytes_its_purpose_and_its_installation() {
+        let sealer = Sealer::new(&[7; KEY_LEN]);
+        let one = sealer.fingerprint("create", b"body");
+        assert_eq!(sealer.clone().fingerprint("create", b"body"), one);
+        assert_ne!(sealer.fingerprint("create", b"body2"), one);
+        assert_ne!(sealer.fingerprint("creat", b"ebody"), one);
+        assert_ne!(sealer.fingerprint("other", b"body"), one);
+        assert_ne!(Sealer::new(&[8; KEY_LEN]).fingerprint("create", b"body"), one);
     }
 
     #[test]

@@ -28,6 +28,10 @@ const STATUSES: &[(u16, &str)] = &[
     (413, "The body is larger than 1 MiB."),
     (415, "The Content-Type is not application/json in UTF-8."),
     (
+        422,
+        "The key of the header Idempotency-Key was sent with another request within the last 24 hours.",
+    ),
+    (
         500,
         "A defect of the service. The log has the details under the request id.",
     ),
@@ -44,6 +48,8 @@ pub enum Also {
     Always,
     /// A ledger that does not work.
     Ledger,
+    /// A key of the header `Idempotency-Key` that stands for another request.
+    Key,
     /// A body that is too large, not announced as JSON, or not complete.
     Body,
 }
@@ -53,6 +59,7 @@ impl Also {
         match self {
             Self::Always => vec![ApiError::unauthenticated(), ApiError::unknown_path()],
             Self::Ledger => vec![ApiError::defect(), ApiError::unavailable()],
+            Self::Key => vec![ApiError::reused_key()],
             Self::Body => vec![
                 ApiError::too_large(BODY_LIMIT),
                 ApiError::wrong_media_type(),

@@ -97,6 +97,14 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, codes::INVALID_REQUEST, text)
     }
 
+    /// 422: the key of a request stands for another request (draft-ietf-httpapi-idempotency-key-header, section 2.7).
+    #[must_use]
+    pub fn reused_key() -> Self {
+        let text = "the header Idempotency-Key was sent with another request within the last 24 hours; a new request needs \
+                    a new key";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, codes::INVALID_VALUE, text)
+    }
+
     /// 400: the body ended before its end.
     #[must_use]
     pub fn incomplete_body() -> Self {

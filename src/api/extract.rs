@@ -103,10 +103,16 @@ impl FromRequest for JsonBody {
         let json = is_json(request.headers());
         let whole = whole(request, payload);
         Box::pin(async move {
+            let body = whole.await?;
+            // Before the type: whoever sends nothing usually announces nothing.
+            if body.is_empty() {
+                let error = Error::invalid("the body is missing: send a JSON object");
+                return Err(error.with_code(codes::NOT_JSON).into());
+            }
             if !json {
                 return Err(ApiError::wrong_media_type());
             }
-            Ok(Self(Node::parse(&whole.await?)?))
+            Ok(Self(Node::parse(&body)?))
         })
     }
 }
@@ -174,7 +180,8 @@ fn announced_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Whether the body is announced as JSON that we read: `application/json`, at most with `charset=utf-8`, not packed.
+/// Whether the body is announced as JSON that we read: `application/json`, at most with a charset that is UTF-8, not
+/// packed.
 fn is_json(headers: &HeaderMap) -> bool {
     let mut types = headers.get_all(header::CONTENT_TYPE);
     let (Some(only), None) = (types.next(), types.next()) else {
@@ -193,10 +200,13 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence && plain && parts.filter(|part| !part.is_empty()).all(is_utf8_charset)
 }
 
+/// Whether a parameter of the type says UTF-8, under its name or under the label `utf8` that many clients send (WHATWG
+/// Encoding Standard, section 4.2).
 fn is_utf8_charset(parameter: &str) -> bool {
     parameter.split_once('=').is_some_and(|(name, value)| {
-        name.trim().eq_ignore_ascii_case("charset")
-            && value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+        let charset = value.trim().trim_matches('"');
+        let utf8 = ["utf-8", "utf8"];
+        name.trim().eq_ignore_ascii_case("charset") && utf8.iter().any(|u| charset.eq_ignore_ascii_case(u))
     })
 }
 
@@ -219,6 +229,9 @@ mod tests {
             "Application/JSON",
             "application/json;charset=UTF-8",
             "application/json; charset=\"utf-8\"",
+            "application/json;charset=utf8",
+            "application/json; charset=UTF8",
+            "application/json; Charset=\"Utf8\"",
             "application/json;",
         ] {
             assert!(is_json(&with_type(fine)), "{fine}");
@@ -227,6 +240,9 @@ mod tests {
             "text/plain",
             "application/jsonp",
             "application/json; charset=gbk",
+            "application/json; charset=utf",
+            "application/json; charset=utf80",
+            "application/json; charset=utf-16",
             "application/json; version=2",
             "application/x-www-form-urlencoded",
             "",

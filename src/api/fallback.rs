@@ -9,6 +9,7 @@ use utoipa::openapi::OpenApi;
 use utoipa::openapi::path::PathItem;
 
 use super::error::ApiError;
+use super::swagger;
 
 /// The path templates that exist, each with its methods.
 #[derive(Clone, Debug)]
@@ -47,11 +48,12 @@ impl Templates {
 fn methods(item: &PathItem) -> Vec<Method> {
     let all = [
         (item.get.is_some(), Method::GET),
+        // Answered as GET, without the body.
+        (item.get.is_some(), Method::HEAD),
         (item.put.is_some(), Method::PUT),
         (item.post.is_some(), Method::POST),
         (item.delete.is_some(), Method::DELETE),
         (item.patch.is_some(), Method::PATCH),
-        (item.head.is_some(), Method::HEAD),
         (item.options.is_some(), Method::OPTIONS),
         (item.trace.is_some(), Method::TRACE),
     ];
@@ -79,6 +81,10 @@ fn matches(template: &str, path: &str) -> bool {
 /// Always: 405 or 404.
 pub async fn fallback(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let templates = request.app_data::<web::Data<Templates>>();
+    // Only a GET of a file that does not exist comes this far; what else is wrong with a page is the method.
+    if request.path().starts_with(swagger::PATH) && request.method() != Method::GET {
+        return Err(ApiError::wrong_method("GET, HEAD".to_owned()));
+    }
     Err(
         match templates.and_then(|templates| templates.allow(request.path())) {
             Some(allow) => ApiError::wrong_method(allow),

@@ -6,43 +6,40 @@
 pub mod answers;
 pub mod assets;
 pub mod auth;
+pub mod closing;
 pub mod codes;
+pub mod cors;
 pub mod docs;
 pub mod error;
 pub mod extract;
 pub mod fallback;
+pub mod front;
 pub mod health;
+pub mod idempotency;
 pub mod json;
 pub mod query;
+mod server;
 pub mod swagger;
 pub mod track;
 pub mod v1;
 
 use std::fmt;
-use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer, guard, web};
-use tokio_util::sync::CancellationToken;
+use actix_web::{App, guard, web};
 use utoipa_actix_web::AppExt;
 
-use crate::error::{Error, ErrorKind, Result};
+pub use self::cors::Origins;
+pub use self::server::serve;
 use crate::secret::Secret;
 use crate::service::TaskService;
 use crate::task::{ProjectId, UnixMillis};
 
 /// Tells the time.
 pub type Clock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
-
-/// Threads that answer requests: the API is small beside the copying.
-const WORKERS: usize = 2;
-/// How long requests in progress may take after the stop was asked for.
-const SHUTDOWN_SECONDS: u64 = 5;
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -51,6 +48,7 @@ pub struct ApiState {
     token: Secret,
     clock: Clock,
     projects: Arc<[ProjectId]>,
+    origins: Origins,
 }
 
 impl fmt::Debug for ApiState {
@@ -69,6 +67,7 @@ impl ApiState {
             token,
             clock,
             projects: Arc::new([]),
+            origins: Origins::Own,
         }
     }
 
@@ -77,6 +76,17 @@ impl ApiState {
     pub fn with_projects(mut self, projects: Vec<ProjectId>) -> Self {
         self.projects = projects.into();
         self
+    }
+
+    /// Lets web pages of these origins call.
+    #[must_use]
+    pub fn with_origins(mut self, origins: Origins) -> Self {
+        self.origins = origins;
+        self
+    }
+
+    fn origins(&self) -> &Origins {
+        &self.origins
     }
 
     /// What handlers call.
@@ -100,7 +110,7 @@ impl ApiState {
     }
 }
 
-/// The application: every route and every middleware.
+/// The application: every route and every middleware; the last one wrapped is the outermost.
 pub fn app(
     state: ApiState,
 ) -> App<
@@ -120,8 +130,7 @@ pub fn app(
     let others = [health::PATHS, docs::PATHS, swagger::PATHS].concat();
     let templates = fallback::Templates::new(&document, &others);
     let served = docs::ServedDocument::new();
-    let readable = || guard::Any(guard::Get()).or(guard::Head());
-    let page = |path: &'static str| web::resource(path).guard(readable());
+    let page = |path: &'static str| web::resource(path).guard(guard::Get());
     app.app_data(web::Data::new(state))
         .app_data(web::Data::new(templates))
         .app_data(web::Data::new(served))
@@ -130,37 +139,10 @@ pub fn app(
         .service(page(docs::V1_PATH).to(docs::v1_json))
         .service(page("/").to(swagger::redirect))
         .service(page("/swagger-ui").to(swagger::redirect))
-        .service(web::resource(swagger::FILES).guard(readable()).to(swagger::file))
+        .service(page(swagger::FILES).to(swagger::file))
         .default_service(web::to(fallback::fallback))
+        .wrap(from_fn(front::complete))
+        .wrap(from_fn(cors::cors))
         .wrap(from_fn(track::track))
-}
-
-/// Answers requests on `listener` until `shutdown`, then finishes those in progress.
-///
-/// # Errors
-/// `Unavailable` when the listener cannot be used.
-///
-/// # Cancel safety
-/// Dropping the future ends the server without finishing requests in progress.
-pub async fn serve(state: ApiState, listener: TcpListener, shutdown: CancellationToken) -> Result<()> {
-    let failed = |error: std::io::Error| {
-        Error::new(ErrorKind::Unavailable, "the HTTP server cannot listen").with_source(error)
-    };
-    let server = HttpServer::new(move || app(state.clone()))
-        .workers(WORKERS)
-        .disable_signals()
-        .client_request_timeout(HEAD_TIMEOUT)
-        .shutdown_timeout(SHUTDOWN_SECONDS)
-        .listen(listener)
-        .map_err(failed)?
-        .run();
-    let handle = server.handle();
-    let mut server = std::pin::pin!(server);
-    tokio::select! {
-        ended = &mut server => ended.map_err(failed),
-        () = shutdown.cancelled() => {
-            let ((), ended) = tokio::join!(handle.stop(true), server);
-            ended.map_err(failed)
-        }
-    }
+        .wrap(from_fn(closing::keep))
 }

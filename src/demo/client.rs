@@ -50,7 +50,7 @@ impl Client {
             .await
             .map_err(|e| broken(e.into()))?
             .to_bytes();
-        if status != StatusCode::OK && status != StatusCode::NO_CONTENT {
+        if status != StatusCode::OK {
             let text = format!("{method} {path}: {status} {}", String::from_utf8_lossy(&bytes));
             return Err(Error::new(ErrorKind::Conflict, text));
         }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::config::Config;
 use crate::engine::hooks::Hooks;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, counted};
 use crate::net::{HttpClient, NetworkPolicy};
 use crate::sandbox::{Sandbox, SandboxOptions};
 use crate::task::Clock;
@@ -144,8 +144,12 @@ async fn walk_through(client: &Client, source: &Sandbox, target: &Sandbox) -> Re
             say(
                 &bar,
                 format!(
-                    "PUT  operation=stop  -> paused with {} objects and {} done; its keys are wiped",
-                    paused["success_num"],
+                    "PUT  operation=stop  -> paused with {} and {} done; its credentials are wiped",
+                    counted(
+                        paused["success_num"].as_u64().unwrap_or_default(),
+                        "object",
+                        "objects"
+                    ),
                     HumanBytes(paused["complete_size"].as_u64().unwrap_or_default()),
                 ),
             );

@@ -1,98 +1,32 @@
 //! The circuit breaker: tells a failure of one object from one that would hit every object. Pure.
 //!
-//! A failure whose kind may concern all objects alike (the key may not read at all, the store is down, it throttles) is
-//! held back. It becomes the object's own as soon as another object goes through the same side; [`ENOUGH`] of one kind
-//! from one side without a success between stop the pass, and then none of them was recorded: the next start takes the
-//! objects up again.
+//! A failure whose kind may concern all objects alike (wrong keys, no bucket, no permission, the store is down, it
+//! throttles) is held back. It becomes the object's own as soon as another object goes through the same side. When there
+//! are enough of one kind from one side without a success between, another object, the canary, is asked for; when that
+//! fails too the pass stops, and none of them was recorded: the next start tries the objects again.
+//!
+//! Enough is [`ENOUGH`]; of a grave kind ([`Ailment::is_grave`]), which ends a task at once where it is true, it is the
+//! first failure. Each canary that goes well doubles that, up to [`ENOUGH`], so that many odd objects do not double the
+//! requests of a pass.
 //!
 //! | held of a side and ailment | happens | then |
 //! |---|---|---|
-//! | fewer than [`ENOUGH`] | a failure of them | it is held |
-//! | [`ENOUGH`] | | ask a witness: another object of that side |
-//! | any | the witness is fine | what is held of that side and ailment is settled |
-//! | any | the witness is not fine | the pass stops, nothing of it is settled |
+//! | fewer than enough | a failure of them | it is held |
+//! | enough | | ask the canary: another object of that side |
+//! | any | the canary is fine | what is held of that side and ailment is settled |
+//! | any | the canary is not fine | the pass stops, nothing of it is settled |
 //! | any | an object that was begun later is copied | all is settled: both sides work |
 //! | any | the source says that an object is gone, asked later | all of the source is settled: it answers |
-//! | any | the shard ends, or its window is full | all is settled |
-//! | any | a stop | nothing is settled; the objects are taken up again |
+//! | of a grave kind | the shard ends, or its window is full | ask the canary |
+//! | any other | the shard ends, or its window is full | all is settled |
+//! | any | a stop | nothing is settled; the next start tries the objects again |
 
-use super::retry::Trouble;
-use crate::error::{Error, ErrorKind};
+pub use super::suspect::{Ailment, Suspect};
 use crate::object::clouds::Side;
 use crate::task::Key;
 
 /// Failures in a row that make the breaker ask whether the side works at all.
 pub const ENOUGH: usize = 20;
-
-/// What may be wrong with a whole side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ailment {
-    /// The key may not do this.
-    Denied,
-    /// The store does not serve: errors that did not pass, no answer in time.
-    Down,
-    /// It asks for fewer requests.
-    Throttled,
-}
-
-/// A failure that may concern every object alike.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Suspect {
-    /// Whose.
-    pub side: Side,
-    /// What.
-    pub ailment: Ailment,
-}
-
-impl Suspect {
-    /// Whether a trouble may concern every object alike.
-    #[must_use]
-    pub const fn of(trouble: &Trouble) -> Option<Self> {
-        let ailment = match trouble.error.kind() {
-            ErrorKind::PermissionDenied => Ailment::Denied,
-            ErrorKind::Unavailable | ErrorKind::Timeout => Ailment::Down,
-            ErrorKind::RateLimited => Ailment::Throttled,
-            // These stop the pass at the first object ([`Trouble::is_fatal`]).
-            ErrorKind::Unauthenticated
-            | ErrorKind::BucketNotFound
-            | ErrorKind::StorageFull
-            | ErrorKind::Forbidden
-            // These say something of one object, or of us.
-            | ErrorKind::InvalidArgument
-            | ErrorKind::NotFound
-            | ErrorKind::UploadNotFound
-            | ErrorKind::PreconditionFailed
-            | ErrorKind::Conflict
-            | ErrorKind::Archived
-            | ErrorKind::Cancelled
-            | ErrorKind::Integrity
-            | ErrorKind::Unsupported
-            | ErrorKind::Internal => return None,
-        };
-        Some(Self {
-            side: trouble.side,
-            ailment,
-        })
-    }
-
-    /// The trouble that stops the pass, with the message of the last object that had it.
-    #[must_use]
-    pub fn trouble(self, last: &str) -> Trouble {
-        let kind = match self.ailment {
-            Ailment::Denied => ErrorKind::PermissionDenied,
-            Ailment::Down => ErrorKind::Unavailable,
-            Ailment::Throttled => ErrorKind::RateLimited,
-        };
-        let text = format!(
-            "{ENOUGH} objects in a row had the same trouble and none went through, so the task stopped without \
-             recording them as failed; a start goes on with them. The last one: {last}"
-        );
-        Trouble {
-            side: self.side,
-            error: Error::new(kind, text),
-        }
-    }
-}
 
 /// A failure that is not settled yet.
 #[derive(Debug)]
@@ -116,7 +50,7 @@ pub enum Next {
     /// Go on.
     Wait,
     /// Ask whether the side works for another object.
-    AskWitness,
+    AskCanary,
 }
 
 /// The failures of a shard that are held back. At most [`ENOUGH`] for each side and ailment.
@@ -125,6 +59,8 @@ pub struct Breaker<T> {
     held: Vec<Held<T>>,
     /// Failures seen so far.
     seen: u64,
+    /// How many of a grave kind are enough, where the canary was asked before.
+    enough: Vec<(Suspect, usize)>,
 }
 
 impl<T> Default for Breaker<T> {
@@ -132,6 +68,7 @@ impl<T> Default for Breaker<T> {
         Self {
             held: Vec::new(),
             seen: 0,
+            enough: Vec::new(),
         }
     }
 }
@@ -146,11 +83,35 @@ impl<T> Breaker<T> {
             number: self.seen,
         });
         self.seen += 1;
-        if self.held.iter().filter(|held| held.suspect == suspect).count() >= ENOUGH {
-            Next::AskWitness
+        let count = self.held.iter().filter(|held| held.suspect == suspect).count();
+        if count >= self.enough(suspect) {
+            Next::AskCanary
         } else {
             Next::Wait
         }
+    }
+
+    /// How many failures are enough to ask the canary.
+    fn enough(&self, suspect: Suspect) -> usize {
+        let known = self.enough.iter().find(|(of, _)| *of == suspect);
+        match known {
+            Some((_, enough)) => *enough,
+            None if suspect.ailment.is_grave() => 1,
+            None => ENOUGH,
+        }
+    }
+
+    /// Something grave that is held, which nothing has disproved yet.
+    #[must_use]
+    pub fn grave(&self) -> Option<Suspect> {
+        let mut suspects = self.held.iter().map(|held| held.suspect);
+        suspects.find(|suspect| suspect.ailment.is_grave())
+    }
+
+    /// What is held of a suspect.
+    pub fn of(&self, suspect: Suspect) -> impl Iterator<Item = &T> {
+        let held = self.held.iter().filter(move |held| held.suspect == suspect);
+        held.map(|held| &held.item)
     }
 
     /// The present moment.
@@ -174,8 +135,11 @@ impl<T> Breaker<T> {
         std::mem::take(&mut self.held)
     }
 
-    /// The witness is fine: these failures are their objects' own.
+    /// The canary is fine: these failures are their objects' own.
     pub fn acquitted(&mut self, of: Suspect) -> Vec<Held<T>> {
+        let enough = (self.enough(of) * 2).min(ENOUGH);
+        self.enough.retain(|(suspect, _)| *suspect != of);
+        self.enough.push((of, enough));
         self.release(|held| held.suspect == of)
     }
 
@@ -206,6 +170,11 @@ mod tests {
         ailment: Ailment::Denied,
     };
 
+    const WRONG_KEYS: Suspect = Suspect {
+        side: Side::Target,
+        ailment: Ailment::Credentials,
+    };
+
     fn filled(rows: &[(Suspect, usize)]) -> Breaker<Suspect> {
         let mut breaker = Breaker::default();
         for (suspect, count) in rows {
@@ -217,18 +186,20 @@ mod tests {
     }
 
     #[test]
-    fn the_witness_is_asked_when_one_side_and_ailment_has_enough() {
+    fn the_canary_is_asked_when_one_side_and_ailment_has_enough() {
         let few = ENOUGH - 1;
         for (before, next, wanted) in [
             (vec![], SOURCE_DENIED, Next::Wait),
-            (vec![(SOURCE_DENIED, few)], SOURCE_DENIED, Next::AskWitness),
+            (vec![(SOURCE_DENIED, few)], SOURCE_DENIED, Next::AskCanary),
             (vec![(SOURCE_DENIED, few)], SOURCE_DOWN, Next::Wait),
             (vec![(SOURCE_DENIED, few)], TARGET_DENIED, Next::Wait),
             (
                 vec![(TARGET_DENIED, few), (SOURCE_DOWN, 3)],
                 TARGET_DENIED,
-                Next::AskWitness,
+                Next::AskCanary,
             ),
+            (vec![], WRONG_KEYS, Next::AskCanary),
+            (vec![(SOURCE_DENIED, 3)], WRONG_KEYS, Next::AskCanary),
         ] {
             let mut breaker = filled(&before);
             assert_eq!(
@@ -237,6 +208,24 @@ mod tests {
                 "{before:?} {next:?}"
             );
         }
+    }
+
+    #[test]
+    fn each_canary_that_goes_well_makes_the_next_one_rarer() {
+        let mut breaker = Breaker::default();
+        let mut asked = Vec::new();
+        for n in 1..=100 {
+            if breaker.hold(WRONG_KEYS, Key::from("k"), n) == Next::AskCanary {
+                asked.push(n);
+                assert_eq!(breaker.grave(), Some(WRONG_KEYS));
+                breaker.acquitted(WRONG_KEYS);
+                assert_eq!(breaker.grave(), None);
+            }
+        }
+        assert_eq!(asked, [1, 3, 7, 15, 31, 51, 71, 91]);
+        breaker.hold(SOURCE_DENIED, Key::from("k"), 0);
+        assert_eq!(breaker.of(WRONG_KEYS).count(), 9);
+        assert_eq!(breaker.of(SOURCE_DENIED).count(), 1);
     }
 
     #[test]
@@ -273,43 +262,6 @@ mod tests {
                 (event(&mut breaker).len(), breaker.keys().count()),
                 (released, kept),
                 "{name}"
-            );
-        }
-    }
-
-    #[test]
-    fn only_kinds_that_may_concern_everything_are_suspect() {
-        for (kind, wanted) in [
-            (ErrorKind::PermissionDenied, Some(Ailment::Denied)),
-            (ErrorKind::Unavailable, Some(Ailment::Down)),
-            (ErrorKind::Timeout, Some(Ailment::Down)),
-            (ErrorKind::RateLimited, Some(Ailment::Throttled)),
-            (ErrorKind::Integrity, None),
-            (ErrorKind::InvalidArgument, None),
-            (ErrorKind::Archived, None),
-        ] {
-            let trouble = Trouble {
-                side: Side::Target,
-                error: Error::new(kind, "x"),
-            };
-            assert_eq!(Suspect::of(&trouble).map(|s| s.ailment), wanted, "{kind:?}");
-        }
-    }
-
-    #[test]
-    fn the_reasons_are_those_of_the_reference() {
-        for (side, ailment, code) in [
-            (Side::Source, Ailment::Denied, "TRF.0152"),
-            (Side::Source, Ailment::Down, "TRF.0157"),
-            (Side::Source, Ailment::Throttled, "TRF.0159"),
-            (Side::Target, Ailment::Denied, "TRF.0051"),
-            (Side::Target, Ailment::Down, "TRF.0061"),
-            (Side::Target, Ailment::Throttled, "TRF.0061"),
-        ] {
-            assert_eq!(
-                Suspect { side, ailment }.trouble("no").reason().code,
-                code,
-                "{side:?} {ailment:?}"
             );
         }
     }

@@ -13,22 +13,23 @@ use super::item::{Item, takes_untold, untold};
 use super::metadata::describe;
 pub use super::outcome::{Copied, Outcome, failed, one_source};
 use super::part::SourceTag;
+use super::progress::WHOLE;
 pub use super::proof::Proof;
 use super::proof::{gate, wants_hashes};
 use super::refusal::{Refusals, Verdict};
 use super::retry::{self, At as _, Attempt, Trouble};
-use super::stored::{acknowledged, encrypted, holds_bytes, read_back};
+use super::stored::{Mark, acknowledged, discard, encrypted, holds_bytes, read_back};
 use super::stream::{Hashing, metered};
-use super::{Context, Halt, Route, feed, guard, missing, multipart, sequential};
-use crate::error::{Error, ErrorKind};
+use super::{Context, Halt, Route, feed, guard, lookup, multipart, pinned_read, sequential, server_side};
+use crate::error::{Error, ErrorKind, counted};
 use crate::object::clouds::Side;
-use crate::object::{CopySource, ETag, Entry, Portion, untold_length};
+use crate::object::{ETag, Entry, Portion, untold_length};
 use crate::task::Key;
 
 /// Copies one object with all tries it takes.
 ///
 /// # Errors
-/// A trouble that concerns every object alike ([`Trouble::is_fatal`]), `Cancelled`, or a ledger that fails.
+/// `Cancelled`, or a ledger that fails. Whatever else goes wrong is the outcome of this object.
 pub async fn transfer(ctx: &Context, mut item: Item) -> Result<Outcome, Halt> {
     let mut tries = 0;
     let mut refreshed = None;
@@ -39,50 +40,81 @@ pub async fn transfer(ctx: &Context, mut item: Item) -> Result<Outcome, Halt> {
     } else {
         SourceTag::Md5
     };
-    let mut longest = longest_whole(ctx);
+    let mut whole_fails = false;
     loop {
         tries += 1;
+        let longest = if whole_fails {
+            0
+        } else {
+            longest_whole(ctx, refusals.route(ctx))
+        };
         let cut = match &item {
             Item::Measured(entry) => cut(ctx.tuning.sizes.threshold, entry, tag, longest),
             Item::Unmeasured { .. } => Cut::Whole,
         };
         let trouble = match copy_once(ctx, &item, tag, cut, &refusals, &sent).await {
-            Ok(copied) => return Ok(Outcome::Copied(copied)),
+            Ok(copied) => {
+                refusals.was_streamed(ctx);
+                return Ok(Outcome::Copied(copied));
+            }
             Err(Halt::Trouble(trouble)) => trouble,
             Err(halt) => return Err(halt),
         };
+        if refusals.take_copy_refusal() {
+            let error = &trouble.error;
+            tracing::info!(task.id = %ctx.task.id, key = ?item.key(), %error, "not copied inside the store; it is read and written");
+            continue;
+        }
         let mut trouble = match (trouble.side, trouble.error.kind()) {
-            (Side::Source, ErrorKind::NotFound) if missing::is_told(&trouble.error) => {
-                return Ok(Outcome::Gone);
-            }
-            (Side::Source, ErrorKind::NotFound) => match missing::confirm(ctx, item.key()).await {
-                Ok(()) => return Ok(Outcome::Gone),
+            (Side::Source, ErrorKind::NotFound) => match lookup::confirm(ctx, item.key()).await {
+                Ok(()) => return Ok(missing(ctx, &item, &trouble, tries)),
                 Err(trouble) => trouble,
             },
             _ => trouble,
         };
         let kind = trouble.error.kind();
-        if trouble.is_fatal() || kind == ErrorKind::Cancelled {
+        if kind == ErrorKind::Cancelled {
             return Err(trouble.into());
         }
         if cut == Cut::Whole && item.known_bytes() > ctx.tuning.sizes.threshold && parts_may_help(&trouble) {
-            longest = 0;
+            whole_fails = true;
             if !trouble.error.is_retryable() {
                 continue;
             }
         }
         match (trouble.side, kind) {
-            (Side::Source, ErrorKind::PreconditionFailed) if refreshed.is_none() => {
-                // Changed since it was listed: take the version that is there now, once.
+            (Side::Source, ErrorKind::PreconditionFailed)
+                if refreshed.is_none() || !ctx.quirks.conditions_are_broken() =>
+            {
+                // Changed since it was listed: take the version that is there now, once. Or it has not changed, and the
+                // source takes no condition for true.
                 match feed::find(ctx, item.key()).await {
-                    Ok(None) => return Ok(Outcome::Gone),
+                    Ok(Some(Item::Measured(now)))
+                        if item
+                            .measured()
+                            .is_some_and(|before| pinned_read::is_same_version(before, &now))
+                            && !ctx.quirks.conditions_are_broken() =>
+                    {
+                        tracing::warn!(
+                            task.id = %ctx.task.id,
+                            "the source refuses If-Match with its own tag; it is read without, and the tags of its answers are compared"
+                        );
+                        ctx.quirks.note_broken_conditions();
+                        continue;
+                    }
+                    Ok(Some(_)) if refreshed.is_some() => {
+                        return Ok(failed(ctx, item.key(), item.known_bytes(), &trouble, tries));
+                    }
+                    Ok(None) => {
+                        let trouble = Trouble::source(lookup::no_such_key());
+                        return Ok(missing(ctx, &item, &trouble, tries));
+                    }
                     Ok(Some(now)) => {
                         item = now;
                         refreshed = Some(());
                         sent = Sent::default();
                         continue;
                     }
-                    Err(trouble) if trouble.is_fatal() => return Err(trouble.into()),
                     Err(trouble) => {
                         return Ok(failed(ctx, item.key(), item.known_bytes(), &trouble, tries));
                     }
@@ -91,7 +123,6 @@ pub async fn transfer(ctx: &Context, mut item: Item) -> Result<Outcome, Halt> {
             (Side::Target, ErrorKind::PreconditionFailed) if ctx.guard != Guard::None => {
                 match guard::appeared(ctx, &item, &sent).await {
                     Ok(outcome) => return Ok(outcome),
-                    Err(other) if other.is_fatal() => return Err(other.into()),
                     Err(other) => trouble = other,
                 }
             }
@@ -119,6 +150,15 @@ pub async fn transfer(ctx: &Context, mut item: Item) -> Result<Outcome, Halt> {
         };
         tracing::debug!(task.id = %ctx.task.id, key = ?item.key(), error = %trouble.error, tries, "object is tried again");
         tokio::time::sleep(wait).await;
+    }
+}
+
+/// The end of an object that is confirmed to be missing.
+fn missing(ctx: &Context, item: &Item, trouble: &Trouble, tries: u32) -> Outcome {
+    if ctx.task.spec.scope.names(item.key()) {
+        failed(ctx, item.key(), item.known_bytes(), trouble, tries)
+    } else {
+        Outcome::Gone
     }
 }
 
@@ -153,10 +193,10 @@ async fn copy_measured(
     refusals: &Refusals,
     sent: &Sent,
 ) -> Result<Copied, Halt> {
-    Ok(match (cut, ctx.route) {
+    Ok(match (cut, refusals.route(ctx)) {
         (Cut::Parts, _) => multipart::copy(ctx, entry, refusals, sent).await?,
         (Cut::Whole, Route::ServerSide) if inside_proves(ctx, entry) => {
-            copy_inside(ctx, entry, refusals, sent).await?
+            server_side::copy(ctx, entry, refusals, sent).await?
         }
         (Cut::Whole, Route::ServerSide | Route::Stream) => {
             stream_once(ctx, entry, tag, refusals, sent).await?
@@ -185,8 +225,7 @@ async fn stream_once(
 ) -> Attempt<Copied> {
     let _permit = ctx.streams.enter().await.at_source()?;
     let open = async || {
-        let read = ctx.source.get(&entry.key, Portion::Whole, entry.etag.as_ref());
-        let object = read.await.at_source()?;
+        let object = pinned_read::open(ctx, &entry.key, Portion::Whole, entry.etag.as_ref()).await?;
         check_length(ctx, entry.size, entry.etag.as_ref(), object.length).at_source()?;
         Ok(object)
     };
@@ -211,7 +250,13 @@ async fn stream_once(
     } else {
         Hashing::Md5
     };
-    let (body, watch) = metered(object.body, entry.size, &ctx.throttle, &ctx.progress, hashing);
+    let (body, watch) = metered(
+        object.body,
+        entry.size,
+        &ctx.throttle,
+        ctx.progress.flow(&entry.key, WHOLE),
+        hashing,
+    );
     let key = target_key(ctx, &entry.key);
     if ctx.guard == Guard::Look {
         guard::look(ctx, &key).await?;
@@ -237,7 +282,7 @@ async fn stream_once(
     let computed = watch.take_md5();
     sent.note(md5.or(computed), left_out);
     ctx.hooks.reach(Point::ObjectWritten).await;
-    encrypted(ctx, &key, written.encryption).await?;
+    encrypted(ctx, &key, &written).await?;
     let written = match written.etag {
         Some(tag) => Some(tag),
         None => acknowledged(ctx, &key, entry.size).await?,
@@ -260,18 +305,21 @@ async fn stream_once(
             }
         }
         (Some(wanted), Some(_)) if !ctx.target_tags_opaque.load(Ordering::Relaxed) => {
-            read_back(ctx, &key, entry.size, wanted).await?
+            read_back(ctx, &key, entry.size, wanted, written.as_ref()).await?
         }
-        (Some(wanted), _) if wants_hashes(ctx) => read_back(ctx, &key, entry.size, wanted).await?,
+        (Some(wanted), _) if wants_hashes(ctx) => {
+            read_back(ctx, &key, entry.size, wanted, written.as_ref()).await?
+        }
         _ => Proof::Size,
     };
     if let (Some(computed), Some(claimed)) = (computed, source_md5)
         && computed != claimed
     {
         if ctx.source_tags_proved.load(Ordering::Relaxed) {
-            ctx.target.delete(&key).await.at_target()?;
-            let text = "the source sent other bytes than its tag names; what was written is removed";
-            return Err(Error::new(ErrorKind::Integrity, text)).at_source();
+            let mine = Mark::tag(written.as_ref());
+            let Trouble { error, .. } =
+                discard(ctx, &key, &mine, "the source sent other bytes than its tag names").await;
+            return Err(error).at_source();
         }
         ctx.source_tags_opaque.store(true, Ordering::Relaxed);
     }
@@ -282,50 +330,13 @@ async fn stream_once(
     })
 }
 
-/// A copy inside one store, without the bytes passing through here.
-async fn copy_inside(ctx: &Context, entry: &Entry, refusals: &Refusals, sent: &Sent) -> Attempt<Copied> {
-    let info = ctx.source.head(&entry.key, None).await.at_source()?;
-    pinned(entry, info.etag.as_ref()).at_source()?;
-    let (new, left_out) = describe(ctx, &entry.key, info, refusals).await?;
-    let from = copy_source(ctx, entry);
-    let key = target_key(ctx, &entry.key);
-    guard::look(ctx, &key).await?;
-    sent.note(None, left_out);
-    // A refusal of the condition is the source's change; everything else is the target's.
-    let answer = ctx.target.copy(&from, &key, &new).await;
-    let written = refusals.heard(&new, answer).map_err(|error| {
-        let side = match error.kind() {
-            ErrorKind::PreconditionFailed | ErrorKind::NotFound => Side::Source,
-            _ => Side::Target,
-        };
-        Trouble { side, error }
-    })?;
-    ctx.hooks.reach(Point::ObjectWritten).await;
-    encrypted(ctx, &key, written.encryption).await?;
-    ctx.progress.add(entry.size);
-    let same = matches!((&written.etag, &entry.etag), (Some(a), Some(b)) if a.same(b));
-    Ok(Copied {
-        bytes: entry.size,
-        proof: if same { Proof::ETag } else { Proof::Size },
-        left_out,
-    })
-}
-
-/// The source of a server-side copy, pinned to the listed version.
-pub(super) fn copy_source(ctx: &Context, entry: &Entry) -> CopySource {
-    CopySource {
-        bucket: ctx.task.spec.source.bucket.clone(),
-        key: entry.key.clone(),
-        if_match: entry.etag.clone(),
-    }
-}
-
 /// The key that an object has at the target.
 pub(super) fn target_key(ctx: &Context, key: &Key) -> Key {
     key.with_prefix(ctx.task.spec.target_prefix.as_bytes())
 }
 
-/// Whether an answer has the length that was listed for the version with this tag.
+/// Whether an answer has the length that was listed for the version with this tag. A bucket that does not announce the length
+/// of a body has listed it: the body must have exactly that.
 pub(super) fn check_length(
     ctx: &Context,
     listed: u64,
@@ -333,12 +344,17 @@ pub(super) fn check_length(
     got: Option<u64>,
 ) -> crate::error::Result<()> {
     let Some(got) = got else {
-        return Err(untold(&ctx.task.spec));
+        return if one_source(ctx) {
+            Ok(())
+        } else {
+            Err(untold(&ctx.task.spec))
+        };
     };
     if got == listed {
         return Ok(());
     }
-    let text = format!("the object has {got} bytes, the listing said {listed}");
+    let has = counted(got, "byte", "bytes");
+    let text = format!("the object has {has}, the listing said {listed}");
     // Under the listed tag it is the same version, so one of the two lengths is wrong; without one it may have changed.
     let kind = if etag.is_some() {
         ErrorKind::Integrity
@@ -349,8 +365,8 @@ pub(super) fn check_length(
 }
 
 /// Whether an answer still speaks of the listed version.
-pub(super) fn pinned(entry: &Entry, etag: Option<&ETag>) -> crate::error::Result<()> {
-    match (&entry.etag, etag) {
+pub(super) fn pinned(listed: Option<&ETag>, now: Option<&ETag>) -> crate::error::Result<()> {
+    match (listed, now) {
         (Some(listed), Some(now)) if !listed.same(now) => Err(Error::new(
             ErrorKind::PreconditionFailed,
             "the object has changed since it was listed",

@@ -32,9 +32,9 @@ pub(super) fn cut(threshold: u64, entry: &Entry, tag: SourceTag, longest: u64) -
 }
 
 /// The largest object that is sent in one piece for the sake of its proof.
-pub(super) fn longest_whole(ctx: &Context) -> u64 {
+pub(super) fn longest_whole(ctx: &Context, route: Route) -> u64 {
     let only_so = ctx.task.spec.rules.minimum_proof == MinimumProof::ETag;
-    match ctx.route {
+    match route {
         // Encrypted with other keys than the store's own, the target has another tag either way.
         _ if ctx.task.spec.kms => 0,
         Route::Stream if !only_so => ctx.tuning.sizes.whole,

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::mpsc;
 
+use super::copy::one_source;
+use super::counted::Counted;
 use super::hooks::Point;
 use super::item::Item;
 use super::list::Pages;
@@ -18,7 +20,7 @@ use super::order::{OrderWatch, Step};
 use super::plan::{Decision, Existing, RefuseReason, SkipReason, decide};
 use super::retry::{self, At as _, Attempt, Pace, Trouble};
 use super::{Context, Halt};
-use super::{listfile, listscan, missing};
+use super::{listfile, listscan, lookup, opaque_tags};
 use crate::error::{ErrorKind, Result};
 use crate::object::{ListFrom, Listed, ObjectInfo, SharedStore, Told};
 use crate::store::{ClaimedShard, ShardScope};
@@ -35,8 +37,8 @@ pub(super) const KEYS_PER_BATCH: usize = 256;
 pub struct Candidate {
     /// Source key.
     pub key: Key,
-    /// Bytes that the counters already hold for it (failed-only pass), else 0.
-    pub counted: i64,
+    /// What the counters already hold of it.
+    pub counted: Counted,
     /// What the checkpoint becomes when it is settled; `None` for the key.
     pub position: Option<Key>,
     /// What to do.
@@ -86,7 +88,14 @@ pub(super) async fn feed(
             Some(file) => listfile::feed_list(&ctx, file, &shard, &sender).await,
             None => feed_keys(&ctx, shard.checkpoint.as_ref(), &sender).await,
         },
-        ShardScope::Failures => feed_failures(&ctx, shard.checkpoint.clone(), &sender).await,
+        ShardScope::Failures => match &ctx.task.spec.scope {
+            Scope::Urls(file) => {
+                listscan::feed_failures(&ctx, file, shard.checkpoint.as_ref(), &sender).await
+            }
+            Scope::Objects(_) | Scope::Prefixes(_) | Scope::List(_) => {
+                feed_failures(&ctx, shard.checkpoint.clone(), &sender).await
+            }
+        },
     };
     if let Err(halt) = end {
         // Fails only when the shard has stopped reading, and then it does not want to know.
@@ -119,27 +128,36 @@ async fn feed_prefix(
         let refused = names::not_kept(ctx, entries.iter().map(|entry| &entry.key)).await?;
         let existing = target.find(ctx, &entries, &watch).await?;
         let mut unclear = look_up_unclear(ctx, &entries).await?.into_iter();
-        let planned = entries.into_iter().zip(existing).map(|(listed, existing)| {
+        let mut doubtful = Vec::new();
+        let planned = entries.into_iter().zip(existing).enumerate();
+        let planned = planned.map(|(index, (listed, existing))| {
             let key = listed.key.clone();
             let step = match listed.told {
                 Told::KeyTooLong { .. } => Found::Refused(RefuseReason::KeyTooLong),
                 Told::Nothing => unclear.next().unwrap_or(Found::Missing),
                 Told::Object { .. } => match listed.entry() {
-                    Some(entry) => plan(ctx, Item::Measured(entry), existing, refused),
+                    Some(entry) => {
+                        let item = Item::Measured(entry);
+                        if only_tags_differ(ctx, &item, &existing) {
+                            doubtful.push(index);
+                        }
+                        plan(ctx, item, existing, refused)
+                    }
                     None => Found::Missing,
                 },
             };
             Candidate {
                 key,
-                counted: 0,
+                counted: Counted::default(),
                 position: None,
                 step,
             }
         });
-        let batch = Batch {
-            candidates: planned.collect(),
-            order,
-        };
+        let mut candidates: Vec<Candidate> = planned.collect();
+        if !doubtful.is_empty() {
+            opaque_tags::leave(ctx, &mut candidates, &doubtful).await;
+        }
+        let batch = Batch { candidates, order };
         ctx.hooks.reach(Point::PageJoined).await;
         if sender.send(Ok(batch)).await.is_err() {
             return Ok(());
@@ -151,7 +169,9 @@ async fn feed_prefix(
 /// What can be found out about the objects that a listing only names, in its order.
 async fn look_up_unclear(ctx: &Context, entries: &[Listed]) -> std::result::Result<Vec<Found>, Halt> {
     let named = entries.iter().filter(|entry| entry.told == Told::Nothing);
-    let wanted: Vec<Wanted> = named.map(|entry| Wanted::new(entry.key.clone(), 0)).collect();
+    let wanted: Vec<Wanted> = named
+        .map(|entry| Wanted::new(entry.key.clone(), Counted::default()))
+        .collect();
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
@@ -160,11 +180,22 @@ async fn look_up_unclear(ctx: &Context, entries: &[Listed]) -> std::result::Resu
 }
 
 async fn feed_keys(ctx: &Context, after: Option<&Key>, sender: &Sender) -> std::result::Result<(), Halt> {
-    let keys = ctx.task.spec.scope.single_keys();
+    let scope = &ctx.task.spec.scope;
+    // Of a name that a prefix covers only its absence counts here: what exists is copied with the prefix.
+    let covered = scope.covered_keys();
+    let mut keys = scope.single_keys();
+    keys.extend(covered.iter().cloned());
+    keys.sort();
     let begin = after.map_or(0, |after| keys.partition_point(|key| key <= after));
     for chunk in keys[begin..].chunks(KEYS_PER_BATCH) {
-        let wanted = chunk.iter().map(|key| Wanted::new(key.clone(), 0)).collect();
-        let candidates = look_up(ctx, wanted).await?;
+        let wanted = chunk
+            .iter()
+            .map(|key| Wanted::new(key.clone(), Counted::default()))
+            .collect();
+        let mut candidates = look_up(ctx, wanted).await?;
+        candidates.retain(|candidate| {
+            matches!(candidate.step, Found::Missing) || covered.binary_search(&candidate.key).is_err()
+        });
         if sender
             .send(Ok(Batch {
                 candidates,
@@ -185,14 +216,7 @@ async fn feed_failures(
     sender: &Sender,
 ) -> std::result::Result<(), Halt> {
     loop {
-        let urls = match &ctx.task.spec.scope {
-            Scope::Urls(file) => Some(file),
-            Scope::Objects(_) | Scope::Prefixes(_) | Scope::List(_) => None,
-        };
-        let limit = match urls {
-            Some(_) => listscan::NAMES_PER_READING,
-            None => i64::try_from(KEYS_PER_BATCH).unwrap_or(i64::MAX),
-        };
+        let limit = i64::try_from(KEYS_PER_BATCH).unwrap_or(i64::MAX);
         let page = ctx
             .store
             .failures(ctx.task.id, after.as_ref(), limit)
@@ -200,12 +224,9 @@ async fn feed_failures(
             .map_err(Halt::Ledger)?;
         let Some(last) = page.last() else { return Ok(()) };
         after = Some(last.key.clone());
-        if let Some(file) = urls {
-            listscan::find_addresses(ctx, file, &page).await?;
-        }
         let wanted = page
             .into_iter()
-            .map(|failure| Wanted::new(failure.key, failure.size))
+            .map(|failure| Wanted::new(failure.key.clone(), Counted::failed(&failure)))
             .collect();
         let candidates = look_up(ctx, wanted).await?;
         if sender
@@ -226,13 +247,13 @@ pub(super) struct Wanted {
     /// Source key.
     pub key: Key,
     /// As [`Candidate::counted`].
-    pub counted: i64,
+    pub counted: Counted,
     /// As [`Candidate::position`].
     pub position: Option<Key>,
 }
 
 impl Wanted {
-    const fn new(key: Key, counted: i64) -> Self {
+    pub(super) const fn new(key: Key, counted: Counted) -> Self {
         Self {
             key,
             counted,
@@ -266,24 +287,35 @@ pub(super) async fn look_up(ctx: &Context, keys: Vec<Wanted>) -> std::result::Re
                 Ok(None) => Found::Missing,
                 Ok(Some(item)) => {
                     let existing = existing_at_target(ctx, &key).await;
-                    plan(ctx, item, existing, refused)
+                    let doubtful = only_tags_differ(ctx, &item, &existing);
+                    let step = plan(ctx, item, existing, refused);
+                    if doubtful {
+                        opaque_tags::left(ctx, &key, step).await
+                    } else {
+                        step
+                    }
                 }
                 Err(trouble) => Found::Unknown(trouble),
             };
-            match step {
-                Found::Unknown(trouble) if trouble.is_fatal() => Err(trouble),
-                step => Ok(Candidate {
-                    key,
-                    counted,
-                    position,
-                    step,
-                }),
-            }
+            Ok(Candidate {
+                key,
+                counted,
+                position,
+                step,
+            })
         })
         .buffered(HEADS_AT_ONCE)
         .try_collect()
         .await;
     Ok(found?)
+}
+
+/// Whether an object would be copied only because its tag differs from the target's.
+fn only_tags_differ(ctx: &Context, item: &Item, existing: &Attempt<Option<Existing>>) -> bool {
+    let (Item::Measured(entry), Ok(Some(existing))) = (item, existing) else {
+        return false;
+    };
+    one_source(ctx) && super::plan::only_tags_differ(entry, existing, &ctx.task.spec)
 }
 
 fn plan(ctx: &Context, item: Item, existing: Attempt<Option<Existing>>, refused: Kinds) -> Found {
@@ -326,7 +358,7 @@ fn same_tag(item: &Item, existing: Option<&Existing>) -> bool {
 /// What the source has under a key; `None` when it really has nothing.
 pub(super) async fn find(ctx: &Context, key: &Key) -> Attempt<Option<Item>> {
     let Some(info) = head(ctx.tuning.pace, &ctx.source, key).await.at_source()? else {
-        missing::confirm(ctx, key).await?;
+        lookup::confirm(ctx, key).await?;
         return Ok(None);
     };
     Item::of(key.clone(), info, &ctx.task.spec).map(Some).at_source()
@@ -351,7 +383,12 @@ pub(super) async fn head(pace: Pace, store: &SharedStore, key: &Key) -> Result<O
     loop {
         tries += 1;
         match store.head(key, None).await {
-            Ok(info) => return Ok(Some(info)),
+            Ok(info) if info.size.is_some() => return Ok(Some(info)),
+            // The listing tells what this answer does not. Where there is none, nobody tells.
+            Ok(info) => {
+                let listed = lookup::listed(store, pace, key).await.unwrap_or_default();
+                return Ok(Some(lookup::completed(info, listed)));
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => match retry::delay(pace, &error, tries, rand::random()) {
                 Some(wait) => tokio::time::sleep(wait).await,

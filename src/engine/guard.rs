@@ -152,6 +152,7 @@ mod tests {
             etag: Some(ETag::new(etag)),
             last_modified: None,
             carried: Carried::default(),
+            uncarried: crate::object::Uncarried::default(),
             tag_count: 0,
             parts_count: None,
             storage_class: None,

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use http_body_util::BodyExt as _;
 
-use super::Context;
 use super::progress::Progress;
 use super::retry::{At as _, Attempt};
 use super::stream::{Hashing, metered};
+use super::{Context, pinned_read};
 use crate::error::{Error, ErrorKind};
 use crate::object::{Entry, Portion};
 
@@ -28,11 +28,16 @@ pub(super) async fn hash_first(
     if !ctx.target.demands_md5() {
         return Ok(None);
     }
-    let read = ctx.source.get(&entry.key, portion, entry.etag.as_ref());
-    let object = read.await.at_source()?;
+    let object = pinned_read::open(ctx, &entry.key, portion, entry.etag.as_ref()).await?;
     // These bytes go nowhere, so that they do not count as moved; the bandwidth limit is for them too.
     let uncounted = Arc::new(Progress::default());
-    let (mut body, watch) = metered(object.body, length, &ctx.throttle, &uncounted, Hashing::Md5);
+    let (mut body, watch) = metered(
+        object.body,
+        length,
+        &ctx.throttle,
+        uncounted.read_again(),
+        Hashing::Md5,
+    );
     let mut bytes = 0;
     while let Some(frame) = body.frame().await {
         bytes += frame.at_source()?.data_ref().map_or(0, |data| data.len() as u64);

@@ -48,6 +48,15 @@ impl Item {
         }
     }
 
+    /// What is known of it, where its length is.
+    #[must_use]
+    pub const fn measured(&self) -> Option<&Entry> {
+        match self {
+            Self::Measured(entry) => Some(entry),
+            Self::Unmeasured { .. } => None,
+        }
+    }
+
     /// Length in bytes, where it is known.
     #[must_use]
     pub const fn size(&self) -> Option<u64> {

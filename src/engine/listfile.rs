@@ -10,6 +10,7 @@
 
 use http_body_util::BodyExt as _;
 
+use super::counted::Counted;
 use super::feed::{self, Batch, KEYS_PER_BATCH, Resumable, Sender, Wanted, look_up};
 use super::hooks::Point;
 use super::lines::{self, Lines, MAX_LINE};
@@ -167,6 +168,11 @@ impl<'a> Reader<'a> {
         Ok((reader, start))
     }
 
+    /// Whether a checkpoint is a position in a list.
+    pub(super) fn is_position(checkpoint: &Key) -> bool {
+        position(checkpoint).is_ok()
+    }
+
     /// The next line; `None` at the end of the file.
     pub(super) async fn next(&mut self) -> std::result::Result<Option<lines::Line>, Stuck> {
         loop {
@@ -234,8 +240,17 @@ impl<'a> Reader<'a> {
     }
 
     /// The checkpoint that says that a line is settled.
-    fn checkpoint(&self, line: &lines::Line) -> Key {
-        Key::from(format!("{} {}", line.start, self.tag.as_str()).as_str())
+    pub(super) fn checkpoint(&self, line: &lines::Line) -> Key {
+        self.checkpoint_at(line.start)
+    }
+
+    /// The checkpoint that says that all lines are settled.
+    pub(super) fn checkpoint_at_end(&self) -> Key {
+        self.checkpoint_at(self.size)
+    }
+
+    fn checkpoint_at(&self, position: u64) -> Key {
+        Key::from(format!("{position} {}", self.tag.as_str()).as_str())
     }
 }
 
@@ -326,7 +341,7 @@ async fn feed_lines(
             {
                 wanted.push(Wanted {
                     key,
-                    counted: 0,
+                    counted: Counted::default(),
                     position: Some(reader.checkpoint(&line)),
                 });
             }

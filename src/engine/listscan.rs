@@ -1,39 +1,165 @@
-//! Whole readings of a list file beside the pass: for the addresses of failed names, and for the number of lines.
+//! Readings of a list file beside that of a full pass: for the addresses of failed names, and for the number of lines.
 
 use std::time::{Duration, Instant};
 
+use super::counted::Counted;
+use super::feed::{Batch, KEYS_PER_BATCH, Resumable, Sender, Wanted, look_up};
 use super::lines;
 use super::listfile::{Reader, Stuck, changed, list_store};
 use super::{Context, Halt};
+use crate::object::SharedStore;
 use crate::store::Failure;
 use crate::task::spec::ListFile;
 use crate::task::{Key, Survey};
 
-/// Failed names of a list of URLs that are looked for in one reading of the list. Four times as many, and a full window of
-/// a shard, stay below what [`crate::object::recent::REMEMBERED`] holds.
-pub(super) const NAMES_PER_READING: i64 = 1024;
+/// Names of a list of URLs that are looked up among the failures at once.
+const NAMES_AT_ONCE: usize = 1024;
 
-/// Remembers the addresses of failed names, which the ledger does not hold: reads the list once for all of them. A name
-/// that the list has no more keeps no address.
-pub(super) async fn find_addresses(
+/// Feeds the recorded failures of a list of URLs, in one reading of the list and in its order: the ledger does not hold
+/// addresses, which may be signed, and keeping those of all failures in memory has no bound. The checkpoint is the
+/// position in the list. Failures that the list does not name any more come last, without an address.
+pub(super) async fn feed_failures(
     ctx: &Context,
     file: &ListFile,
-    failures: &[Failure],
+    checkpoint: Option<&Key>,
+    sender: &Sender,
 ) -> std::result::Result<(), Halt> {
-    let wanted: std::collections::HashSet<&Key> = failures.iter().map(|failure| &failure.key).collect();
-    let found = async {
-        let (mut reader, _) = Reader::open(list_store(ctx)?, ctx.tuning.pace, file, None).await?;
-        while let Some(line) = reader.next().await? {
-            let parsed = lines::url_and_name(&line.text);
-            if let Ok((url, name)) = parsed
-                && wanted.contains(&name)
-            {
-                ctx.addresses.add(name, url);
+    let store = list_store(ctx)?;
+    let mut reader = open(ctx, store, file, checkpoint).await?;
+    let mut feed = Feed {
+        ctx,
+        sender,
+        wanted: Vec::new(),
+    };
+    let mut lines = Vec::new();
+    loop {
+        let line = reader.next().await.map_err(|stuck| halt(stuck, file))?;
+        let ended = line.is_none();
+        if let Some(line) = line
+            && let Ok((url, name)) = lines::url_and_name(&line.text)
+        {
+            lines.push(Addressed {
+                position: reader.checkpoint(&line),
+                url: url.to_owned(),
+                name,
+            });
+        }
+        let full = lines.len() == NAMES_AT_ONCE || ended;
+        if full && feed.take(std::mem::take(&mut lines)).await? == Reading::Over {
+            return Ok(());
+        }
+        if ended {
+            break;
+        }
+    }
+    feed.rest(&reader.checkpoint_at_end()).await
+}
+
+/// The list behind a checkpoint. A list that was changed since the checkpoint was written is read from its beginning: what
+/// is over is no failure any more, and the others may be tried once more.
+async fn open<'a>(
+    ctx: &Context,
+    store: &'a SharedStore,
+    file: &'a ListFile,
+    checkpoint: Option<&Key>,
+) -> std::result::Result<Reader<'a>, Halt> {
+    let pace = ctx.tuning.pace;
+    // An earlier version wrote names there.
+    let position = checkpoint.filter(|checkpoint| Reader::is_position(checkpoint));
+    let opened = match Reader::open(store, pace, file, position).await {
+        Err(Stuck::Changed) if position.is_some() => Reader::open(store, pace, file, None).await,
+        opened => opened,
+    };
+    opened
+        .map(|(reader, _)| reader)
+        .map_err(|stuck| halt(stuck, file))
+}
+
+/// A line of the list.
+struct Addressed {
+    position: Key,
+    url: String,
+    name: Key,
+}
+
+/// Whether the shard still reads what it is fed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    On,
+    Over,
+}
+
+/// Failures on their way to the shard.
+struct Feed<'a> {
+    ctx: &'a Context,
+    sender: &'a Sender,
+    wanted: Vec<Wanted>,
+}
+
+impl Feed<'_> {
+    /// Takes the failures among the lines. Each is taken once under this attempt, however often the list names it.
+    async fn take(&mut self, lines: Vec<Addressed>) -> std::result::Result<Reading, Halt> {
+        let ctx = self.ctx;
+        let names: Vec<Key> = lines.iter().map(|line| line.name.clone()).collect();
+        let found = ctx.store.take_failures(ctx.task.id, ctx.attempt, &names).await;
+        let mut found: std::collections::HashMap<Key, Failure> = found
+            .map_err(Halt::Ledger)?
+            .into_iter()
+            .map(|failure| (failure.key.clone(), failure))
+            .collect();
+        for Addressed { position, url, name } in lines {
+            let Some(failure) = found.remove(&name) else {
+                continue;
+            };
+            ctx.addresses.add(name, &url);
+            self.wanted.push(Wanted {
+                counted: Counted::failed(&failure),
+                key: failure.key,
+                position: Some(position),
+            });
+            if self.wanted.len() == KEYS_PER_BATCH && self.send().await? == Reading::Over {
+                return Ok(Reading::Over);
             }
         }
+        Ok(Reading::On)
+    }
+
+    /// Sends what was taken, and the failures that the list does not name.
+    async fn rest(&mut self, end: &Key) -> std::result::Result<(), Halt> {
+        let ctx = self.ctx;
+        let limit = i64::try_from(KEYS_PER_BATCH).unwrap_or(i64::MAX);
+        let mut after = None;
+        while self.send().await? == Reading::On {
+            let page = ctx
+                .store
+                .untaken_failures(ctx.task.id, after.as_ref(), limit)
+                .await;
+            let page = page.map_err(Halt::Ledger)?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.key.clone());
+            self.wanted.extend(page.into_iter().map(|failure| Wanted {
+                counted: Counted::failed(&failure),
+                key: failure.key,
+                position: Some(end.clone()),
+            }));
+        }
         Ok(())
-    };
-    found.await.map_err(|stuck| halt(stuck, file))
+    }
+
+    async fn send(&mut self) -> std::result::Result<Reading, Halt> {
+        if self.wanted.is_empty() {
+            return Ok(Reading::On);
+        }
+        let candidates = look_up(self.ctx, std::mem::take(&mut self.wanted)).await?;
+        let batch = Batch {
+            candidates,
+            order: Resumable::Yes,
+        };
+        Ok(match self.sender.send(Ok(batch)).await {
+            Ok(()) => Reading::On,
+            Err(_) => Reading::Over,
+        })
+    }
 }
 
 /// How often a growing number of lines is stored.
@@ -54,6 +180,7 @@ pub(super) async fn count(ctx: &Context, file: &ListFile) -> std::result::Result
         }
         if stored.elapsed() >= STORE_EVERY {
             stored = Instant::now();
+            let survey = survey.at_least(ctx.task.survey);
             let written = ctx.store.set_survey(ctx.task.id, survey).await;
             written.map_err(Halt::Ledger)?;
         }

@@ -1,16 +1,17 @@
 //! What travels with an object besides its bytes: content headers, user metadata, tags, storage class, encryption.
 //!
 //! Content headers and encryption are never left out: with another Content-Encoding, or unencrypted, it would be another
-//! object, and a target that refuses them fails it. Tags, storage class and user metadata are left out where one side does not
-//! give or take them, and counted by kind; a task may ask that the object fails instead.
+//! object, and a target that refuses them fails it. Tags, storage class, website redirect and user metadata are left out where
+//! one side does not give or take them, object locks are never carried, and all of that is counted by kind; a task may ask
+//! that the object fails instead. Headers that nobody has decided about are counted, too.
 
 use http::HeaderName;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Context;
-use super::refusal::{Attributes, Metadata, Refusals, user_metadata};
+use super::refusal::{Attributes, Metadata, Refusals, WEBSITE_REDIRECT, user_metadata};
 use super::retry::{At as _, Attempt};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, counted};
 use crate::object::{NewObject, ObjectInfo, signable};
 use crate::task::Key;
 use crate::task::rules::RefusedMetadata;
@@ -57,12 +58,25 @@ pub(super) async fn describe(
         }
     }
     if info.missing_metadata > 0 {
-        let text = format!(
-            "{} entries of its user metadata are not given",
-            info.missing_metadata
+        let missing = counted(
+            info.missing_metadata,
+            "entry of its user metadata is",
+            "entries of its user metadata are",
         );
+        let text = format!("{missing} not given");
         let error = Error::new(ErrorKind::Unsupported, text).with_code("MissingMetadata");
         ungiven(error, &mut lost.user_metadata)?;
+    }
+    if info.uncarried.lock {
+        let text = "its object lock (retention or legal hold) is not carried over";
+        let error = Error::new(ErrorKind::Unsupported, text).with_code("ObjectLockNotCarried");
+        ungiven(error, &mut lost.object_lock)?;
+    }
+    for name in &info.uncarried.unknown {
+        lost.other = true;
+        if ctx.quirks.note_header(name) {
+            tracing::warn!(task.id = %ctx.task.id, ?key, header = %name, "a header that is not known is not carried over");
+        }
     }
     let unsendable = signable::unsendable(&new.carried.0);
     if !unsendable.is_empty() {
@@ -79,6 +93,9 @@ pub(super) async fn describe(
         new.carried.0.remove(name);
     }
     lost = lost.or(refused.and(Attributes::of(&new)));
+    if refused.website_redirect {
+        new.carried.0.remove(WEBSITE_REDIRECT);
+    }
     if refused.storage_class {
         new.storage_class = None;
     }

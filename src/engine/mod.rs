@@ -6,8 +6,11 @@
 //! without a gap ([`shard`]). Whatever lies behind the last commit is simply looked at again after a crash: what is
 //! already identical at the target is skipped.
 
+mod attributes;
 pub mod breaker;
+mod canary;
 pub mod copy;
+mod counted;
 mod cut;
 pub mod feed;
 pub mod guard;
@@ -22,23 +25,28 @@ pub mod lines;
 pub mod list;
 mod listfile;
 mod listscan;
+mod lookup;
 mod matcher;
 mod metadata;
-mod missing;
 pub mod multipart;
 pub mod names;
+mod opaque_tags;
 pub mod order;
 mod outcome;
 mod part;
+mod pinned_read;
 pub mod plan;
 pub mod probe;
 pub mod progress;
 pub mod proof;
+pub mod quirks;
 mod record;
 mod refusal;
 pub mod report;
 pub mod retry;
+pub mod scope;
 pub mod sequential;
+mod server_side;
 mod settle;
 pub mod shard;
 pub mod share;
@@ -46,10 +54,10 @@ pub mod spool;
 mod stored;
 pub mod stream;
 pub mod survey;
+mod suspect;
 pub mod uploads;
 pub mod warnings;
 mod window;
-mod witness;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -65,12 +73,13 @@ use crate::error::Error;
 use crate::object::SharedStore;
 use crate::object::recent::Addresses;
 use crate::store::{ShardScope, Store};
-use crate::task::{Clock, Key, Reason, Task, TaskSpec};
+use crate::task::{Clock, Key, Reason, Task, TaskSpec, reasons};
 use guard::Guard;
 use hooks::{Hooks, Point};
 use limit::{TaskStreams, Throttle};
 use order::Order;
 use progress::Progress;
+use quirks::Quirks;
 use retry::Trouble;
 
 /// Shards of one task that are walked at the same time.
@@ -146,6 +155,8 @@ pub struct Context {
     pub target_parts_opaque: AtomicBool,
     /// Set when the target was seen to give an object that was joined from parts another tag than S3 makes.
     pub target_joined_opaque: AtomicBool,
+    /// What was found out about the stores.
+    pub quirks: Quirks,
     /// Warnings that are written already.
     pub said: warnings::Said,
     /// Keys of uploads that an earlier attempt left open: their objects are not proved, whatever the target has.
@@ -201,8 +212,20 @@ pub enum Halt {
     Trouble(Trouble),
     /// The ledger cannot be read or written: nothing can be promised, so nothing is reported.
     Ledger(Error),
+    /// A defect of this program: the same would happen again, so the task ends with it as its reason.
+    Defect(Error),
     /// Another worker has the task.
     Fenced,
+}
+
+/// The reason of a task that a defect of this program ended.
+#[must_use]
+pub fn defect(error: &Error) -> Reason {
+    tracing::error!(%error, cause = ?std::error::Error::source(error), "a defect ended the pass");
+    Reason {
+        code: reasons::SYSTEM_ERROR.to_owned(),
+        message: error.message().to_owned(),
+    }
 }
 
 impl From<Trouble> for Halt {
@@ -236,7 +259,8 @@ pub fn shards(spec: &TaskSpec) -> Vec<ShardScope> {
         .into_iter()
         .map(ShardScope::Prefix)
         .collect();
-    if spec.scope.list_file().is_some() || !spec.scope.single_keys().is_empty() {
+    let scope = &spec.scope;
+    if scope.list_file().is_some() || !scope.single_keys().is_empty() || !scope.covered_keys().is_empty() {
         shards.push(ShardScope::Keys);
     }
     shards
@@ -268,12 +292,15 @@ pub async fn run_pass(ctx: Arc<Context>) -> PassEnd {
             None => break,
             Some(Ok(Ok(shard::ShardEnd::Done | shard::ShardEnd::Stopped))) => continue,
             Some(Ok(Err(halt))) => halt,
-            Some(Err(panic)) => Halt::Ledger(Error::internal("a shard ended by a defect").with_source(panic)),
+            Some(Err(panic)) => {
+                Halt::Defect(Error::internal("working on the task panicked").with_source(panic))
+            }
         };
         if matches!(end, PassEnd::Finished) {
             end = match halt {
                 Halt::Trouble(trouble) => PassEnd::Broken(trouble.reason()),
                 Halt::Ledger(error) => PassEnd::Ledger(error),
+                Halt::Defect(error) => PassEnd::Broken(defect(&error)),
                 Halt::Fenced => PassEnd::Fenced,
             };
         }
@@ -282,12 +309,13 @@ pub async fn run_pass(ctx: Arc<Context>) -> PassEnd {
         ctx.abort.cancel();
     }
     over.cancel();
-    let listed = lists
-        .await
-        .unwrap_or_else(|panic| Err(Error::internal("writing lists ended by a defect").with_source(panic)));
-    let end = match (end, listed) {
-        (PassEnd::Finished, Err(error)) => PassEnd::Ledger(error),
-        (PassEnd::Finished, Ok(())) if ctx.stop.is_cancelled() => PassEnd::Stopped,
+    let end = match (end, lists.await) {
+        (PassEnd::Finished, Err(panic)) => {
+            let error = Error::internal("writing the lists of objects panicked");
+            PassEnd::Broken(defect(&error.with_source(panic)))
+        }
+        (PassEnd::Finished, Ok(Err(error))) => PassEnd::Ledger(error),
+        (PassEnd::Finished, Ok(Ok(()))) if ctx.stop.is_cancelled() => PassEnd::Stopped,
         (end, _) => end,
     };
     match (end, ctx.write_repeated_warnings().await) {

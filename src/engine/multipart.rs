@@ -18,13 +18,12 @@ use super::part::{self, PartJob, Sent, SourceTag, Unproved};
 use super::proof::wants_hashes;
 use super::refusal::Refusals;
 use super::retry::{At as _, Attempt, Trouble};
-use super::stored::{encrypted, read_back_parts};
+use super::stored::{Mark, Removal, changed, encrypted, read_back_parts, remove_written};
 use super::stream::Hashing;
-use super::uploads::{abort, abort_unknown, forget};
-use super::{Context, Halt, guard, sequential};
+use super::uploads::{abort, abort_unknown, begin, forget, forget_if_gone};
+use super::{Context, Halt, Route, guard, sequential, server_side};
 use crate::error::{Error, ErrorKind};
-use crate::object::clouds::Side;
-use crate::object::{ETag, Entry, NewObject, ObjectInfo, Part, UploadId};
+use crate::object::{ETag, Entry, NewObject, ObjectInfo, Part, UploadId, Written};
 use crate::store::OpenUpload;
 use crate::task::Key;
 
@@ -59,7 +58,8 @@ pub(super) async fn copy(
     } else {
         SourceTag::Opaque
     };
-    let hashing = part::hashing(ctx, layout, tag).at_target()?;
+    let route = refusals.route(ctx);
+    let hashing = part::hashing(ctx, layout, tag, route).at_target()?;
     let (new, left_out) = describe(ctx, &entry.key, info, refusals).await?;
     let job = Upload {
         entry: &entry,
@@ -68,11 +68,17 @@ pub(super) async fn copy(
         refusals,
         layout,
         hashing,
+        route,
     };
     let joined = upload_all(ctx, &job).await?;
+    let told = joined.told.clone();
     let known = layout.boundaries == Boundaries::Source && tag == SourceTag::Md5;
     let proof = match joined.tag {
         Tag::AsSource => Proof::ETag,
+        // Two hashes that differ prove that the store copied something else.
+        Tag::Made(_) if known && route == Route::ServerSide => {
+            return Err(wrong_copy(ctx, &job, told).await?.into());
+        }
         Tag::Made(first) if known => second_read(ctx, &job, &first).await?,
         other => {
             // The tag that was to prove it proves nothing. From now on parts are hashed on their way.
@@ -83,9 +89,12 @@ pub(super) async fn copy(
                 Tag::Other => ctx.target_joined_opaque.store(true, Ordering::Relaxed),
             }
             let parts = read_again(ctx, &job, joined.parts).await?;
-            proof_of_parts(ctx, &job, &parts).await?
+            proof_of_parts(ctx, &job, &parts, told.as_ref()).await?
         }
     };
+    if proof == Proof::Size && route == Route::ServerSide && !server_side::is_as_long(ctx, &entry).await? {
+        return Err(wrong_copy(ctx, &job, told).await?.into());
+    }
     // Only now: an upload that the ledger holds as open is an object that is not proved.
     forget(ctx, &entry.key).await?;
     Ok(Copied {
@@ -104,10 +113,33 @@ struct Upload<'a> {
     refusals: &'a Refusals,
     layout: Layout,
     hashing: Hashing,
+    route: Route,
+}
+
+/// An object whose parts the store copied wrongly: it is removed, and its bytes are read and written.
+async fn wrong_copy(ctx: &Context, job: &Upload<'_>, etag: Option<ETag>) -> Result<Trouble, Halt> {
+    let key = target_key(ctx, &job.entry.key);
+    let written = Written {
+        etag,
+        encryption: None,
+    };
+    let trouble = server_side::wrong(ctx, &key, &written, job.refusals).await;
+    forget(ctx, &job.entry.key).await?;
+    Ok(trouble)
+}
+
+/// Removes what was joined, if it is still there.
+async fn remove_joined(ctx: &Context, key: &Key, etag: Option<&ETag>) -> Attempt<()> {
+    match remove_written(ctx, key, &Mark::tag(etag)).await? {
+        Removal::Gone => Ok(()),
+        Removal::Left => Err(changed()).at_target(),
+    }
 }
 
 /// An object that was joined from its parts.
 struct Joined {
+    /// What the answer to its completion had as its tag.
+    told: Option<ETag>,
     tag: Tag,
     parts: Vec<Sent>,
 }
@@ -128,10 +160,10 @@ enum Tag {
 async fn second_read(ctx: &Context, job: &Upload<'_>, first: &ETag) -> Result<Proof, Halt> {
     let key = target_key(ctx, &job.entry.key);
     // Not left for a moment longer than needed.
-    ctx.target.delete(&key).await.at_target()?;
+    remove_joined(ctx, &key, Some(first)).await?;
     forget(ctx, &job.entry.key).await?;
     let job = &Upload {
-        hashing: part::hashing(ctx, job.layout, SourceTag::Opaque).at_target()?,
+        hashing: part::hashing(ctx, job.layout, SourceTag::Opaque, job.route).at_target()?,
         ..*job
     };
     let again = upload_all(ctx, job).await?;
@@ -139,18 +171,18 @@ async fn second_read(ctx: &Context, job: &Upload<'_>, first: &ETag) -> Result<Pr
         Tag::AsSource => return Ok(Proof::ETag),
         Tag::Made(second) if second.same(first) && !ctx.source_joined_proved.load(Ordering::Relaxed) => {
             ctx.source_joined_opaque.store(true, Ordering::Relaxed);
-            return proof_of_parts(ctx, job, &again.parts).await;
+            return proof_of_parts(ctx, job, &again.parts, again.told.as_ref()).await;
         }
         Tag::Made(_) | Tag::Other => {}
     }
-    ctx.target.delete(&key).await.at_target()?;
+    remove_joined(ctx, &key, again.told.as_ref()).await?;
     let text = "the source sent other bytes than its tag names; what was written is removed";
     Err(Trouble::source(Error::new(ErrorKind::Integrity, text)).into())
 }
 
 /// Hashes what was sent without it, by reading the source once more, where the hashes can be compared with anything.
 async fn read_again(ctx: &Context, job: &Upload<'_>, parts: Vec<Sent>) -> Result<Vec<Sent>, Halt> {
-    let hashing = part::hashing(ctx, job.layout, SourceTag::Opaque).at_target()?;
+    let hashing = part::hashing(ctx, job.layout, SourceTag::Opaque, job.route).at_target()?;
     if hashing == Hashing::None || job.hashing == Hashing::Md5 {
         return Ok(parts);
     }
@@ -165,6 +197,8 @@ async fn read_again(ctx: &Context, job: &Upload<'_>, parts: Vec<Sent>) -> Result
             layout: job.layout,
             number: sent.part.number,
             hashing,
+            route: job.route,
+            refusals: job.refusals,
         };
         part::read_again(ctx, job, sent.part)
     };
@@ -174,7 +208,12 @@ async fn read_again(ctx: &Context, job: &Upload<'_>, parts: Vec<Sent>) -> Result
 
 /// What the parts prove by themselves. Tags that look like hashes of other bytes, or like none, are found out once from the
 /// joined object: its parts are read back and compared with what was sent.
-async fn proof_of_parts(ctx: &Context, job: &Upload<'_>, parts: &[Sent]) -> Result<Proof, Halt> {
+async fn proof_of_parts(
+    ctx: &Context,
+    job: &Upload<'_>,
+    parts: &[Sent],
+    told: Option<&ETag>,
+) -> Result<Proof, Halt> {
     if parts.iter().all(Sent::is_proved) {
         return Ok(Proof::Checksum);
     }
@@ -186,13 +225,7 @@ async fn proof_of_parts(ctx: &Context, job: &Upload<'_>, parts: &[Sent]) -> Resu
     }
     let key = target_key(ctx, &job.entry.key);
     let spans = (1..).map(|number| job.layout.range(job.entry.size, number));
-    Ok(read_back_parts(ctx, &key, spans.zip(hashes)).await?)
-}
-
-/// Writes down what is about to be begun at the target, or was.
-async fn note(ctx: &Context, upload: &OpenUpload) -> Result<(), Halt> {
-    let written = ctx.store.put_upload(ctx.task.id, upload).await;
-    written.map_err(Halt::Ledger)
+    Ok(read_back_parts(ctx, &key, spans.zip(hashes), told).await?)
 }
 
 /// Uploads what is missing, and joins it. The ledger holds the upload as open also afterwards.
@@ -204,6 +237,7 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, Halt> {
         refusals,
         layout,
         hashing,
+        route,
     } = job;
     let key = target_key(ctx, &entry.key);
     let (upload, done) = match resume(ctx, entry, etag, &key, layout).await? {
@@ -215,11 +249,14 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, Halt> {
                 part_size: i64::try_from(layout.part_size).unwrap_or(i64::MAX),
                 source_etag: Some(etag.clone()),
                 size: i64::try_from(entry.size).unwrap_or(i64::MAX),
+                strangers: None,
             };
             (begin(ctx, &key, intent, new, refusals).await?, BTreeMap::new())
         }
     };
 
+    let held = done.values().map(|part| (part.number, part.size));
+    ctx.progress.resume(&entry.key, held);
     let recorded = ctx.store.part_hashes(ctx.task.id, &entry.key).await;
     let unproved = if hashing == Hashing::Md5 && (layout.boundaries == Boundaries::Own || wants_hashes(ctx)) {
         Unproved::ReadAgain
@@ -235,6 +272,8 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, Halt> {
             layout,
             number,
             hashing,
+            route,
+            refusals,
         };
         part::send(ctx, job, had)
     };
@@ -250,8 +289,14 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, Halt> {
     let told = complete(ctx, entry, &key, &upload, &parts).await?;
     ctx.hooks.reach(Point::UploadCompleted).await;
     // Asked for, not read from the answer: that may have been lost.
-    encrypted(ctx, &key, None).await?;
-    let made = told.filter(|told| joined_tag(&parts).is_some_and(|made| made.same(told)) || told.same(etag));
+    let answer = Written {
+        etag: told.clone(),
+        encryption: None,
+    };
+    encrypted(ctx, &key, &answer).await?;
+    let made = told
+        .clone()
+        .filter(|told| joined_tag(&parts).is_some_and(|made| made.same(told)) || told.same(etag));
     let tag = match made {
         Some(tag) if tag.same(etag) => {
             ctx.source_joined_proved.store(true, Ordering::Relaxed);
@@ -260,29 +305,11 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, Halt> {
         Some(tag) => Tag::Made(tag),
         None => Tag::Other,
     };
-    Ok(Joined { tag, parts: sent })
-}
-
-/// Begins an upload. The intent stands in the ledger before it is asked for, and its id before it gets a part, so that a
-/// crash leaves none that is not known.
-pub(super) async fn begin(
-    ctx: &Context,
-    key: &Key,
-    intent: OpenUpload,
-    new: &NewObject,
-    refusals: &Refusals,
-) -> Result<UploadId, Halt> {
-    note(ctx, &intent).await?;
-    let answer = ctx.target.create_upload(key, new).await;
-    let upload = refusals.heard(new, answer).at_target()?;
-    ctx.hooks.reach(Point::UploadCreated).await;
-    let record = OpenUpload {
-        upload_id: Some(upload.0.clone()),
-        ..intent
-    };
-    note(ctx, &record).await?;
-    ctx.hooks.reach(Point::UploadRecorded).await;
-    Ok(upload)
+    Ok(Joined {
+        told,
+        tag,
+        parts: sent,
+    })
 }
 
 /// Headers of the source, and its part boundaries where it has some.
@@ -291,9 +318,10 @@ async fn look_at_source(ctx: &Context, entry: &Entry) -> Attempt<(ObjectInfo, Op
     if let Some(count) = parts {
         match ctx.source.head(&entry.key, Some(1)).await {
             Ok(info) => {
-                pinned(entry, info.etag.as_ref()).at_source()?;
-                // A store that ignores the part number gives the whole size, which fits no cut into `count` parts.
-                let first = (info.told_size().at_source()?, count);
+                pinned(entry.etag.as_ref(), info.etag.as_ref()).at_source()?;
+                // A store that ignores the part number, or tells no length, gives the whole size, which fits no cut into
+                // `count` parts.
+                let first = (info.size.unwrap_or(entry.size), count);
                 return Ok((info, Some(first)));
             }
             // Stores that know no part numbers may refuse or ignore them.
@@ -306,7 +334,7 @@ async fn look_at_source(ctx: &Context, entry: &Entry) -> Attempt<(ObjectInfo, Op
         }
     }
     let info = ctx.source.head(&entry.key, None).await.at_source()?;
-    pinned(entry, info.etag.as_ref()).at_source()?;
+    pinned(entry.etag.as_ref(), info.etag.as_ref()).at_source()?;
     Ok((info, parts.map(|count| (entry.size, count))))
 }
 
@@ -324,7 +352,7 @@ async fn resume(
         return Ok(None);
     };
     let Some(id) = open.upload_id.clone() else {
-        abort_unknown(ctx, key, &entry.key).await?;
+        abort_unknown(ctx, key, &entry.key, open.strangers.as_deref()).await?;
         return Ok(None);
     };
     let upload = UploadId(id);
@@ -354,19 +382,5 @@ async fn resume(
             Ok(None)
         }
         Err(error) => Err(Trouble::target(error).into()),
-    }
-}
-
-/// An upload that vanished while its parts were sent is begun again by the next try of the object.
-pub(super) fn forget_if_gone(halt: Halt, upload: &UploadId) -> Halt {
-    match halt {
-        Halt::Trouble(Trouble {
-            side: Side::Target,
-            error,
-        }) if error.kind() == ErrorKind::UploadNotFound => {
-            let text = format!("the upload {} is gone", upload.0);
-            Trouble::target(Error::new(ErrorKind::Unavailable, text)).into()
-        }
-        other => other,
     }
 }

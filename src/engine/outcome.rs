@@ -30,7 +30,7 @@ pub enum Outcome {
     Copied(Copied),
     /// Left as it is.
     Skipped(SkipReason),
-    /// Deleted at the source since it was listed.
+    /// Missing: deleted at the source since it was listed, which a fresh listing has confirmed.
     Gone,
     /// Not copied, with the reason.
     Failed(Box<Failure>),
@@ -40,6 +40,26 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Length in bytes of an object that was not copied, as far as it is known; 0 for all others.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        match self {
+            Self::Failed(failure) | Self::Doubtful(failure, _) => {
+                u64::try_from(failure.size).unwrap_or_default()
+            }
+            Self::Copied(_) | Self::Skipped(_) | Self::Gone => 0,
+        }
+    }
+
+    /// The code of why it was not copied; empty when it was.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Failed(failure) | Self::Doubtful(failure, _) => &failure.code,
+            Self::Copied(_) | Self::Skipped(_) | Self::Gone => "",
+        }
+    }
+
     /// Why it was not copied; empty when it was.
     #[must_use]
     pub fn message(&self) -> &str {
@@ -75,7 +95,7 @@ pub fn failed(ctx: &Context, key: &Key, size: u64, trouble: &Trouble, tries: u32
         code,
         message: format!("{side}: {}", error.message()),
         request_id: error.request_id().map(ToOwned::to_owned),
-        attempts: i64::from(tries),
+        attempts: i64::from(tries.max(error.attempts())),
         at: ctx.clock.now(),
     });
     match Suspect::of(trouble).filter(|suspect| suspect.side == Side::Target || one_source(ctx)) {

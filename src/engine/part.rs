@@ -6,15 +6,16 @@ use std::sync::atomic::Ordering;
 
 use http_body_util::BodyExt as _;
 
-use super::copy::{Proof, copy_source};
+use super::copy::Proof;
 use super::hash::hash_first;
 use super::hooks::Point;
 use super::layout::{Boundaries, Layout};
 use super::proof::{gate, wants_hashes};
+use super::refusal::Refusals;
 use super::retry::{self, At as _, Attempt, Trouble};
 use super::stream::{Hashing, metered};
-use super::{Context, Halt, Route};
-use crate::error::{Error, ErrorKind, Result};
+use super::{Context, Halt, Route, pinned_read, server_side};
+use crate::error::{Error, ErrorKind, Result, counted};
 use crate::object::clouds::Side;
 use crate::object::{Entry, Part, Portion, UploadId};
 use crate::task::Key;
@@ -34,6 +35,10 @@ pub(super) struct PartJob<'a> {
     pub number: u32,
     /// Whether to hash what passes.
     pub hashing: Hashing,
+    /// How the bytes travel.
+    pub route: Route,
+    /// What the tries of the object have taught.
+    pub refusals: &'a Refusals,
 }
 
 /// A part that the target has.
@@ -57,13 +62,13 @@ impl Sent {
 ///
 /// # Errors
 /// `Unsupported` where the task asks for the source's tag, which an object of another cut cannot have.
-pub(super) fn hashing(ctx: &Context, layout: Layout, tag: SourceTag) -> Result<Hashing> {
+pub(super) fn hashing(ctx: &Context, layout: Layout, tag: SourceTag, route: Route) -> Result<Hashing> {
     let own = layout.boundaries == Boundaries::Own;
     if own {
         gate(ctx, Proof::Checksum)?;
     }
     let wanted = wants_hashes(ctx);
-    let useful = match ctx.route {
+    let useful = match route {
         // A copy inside the store shows its bytes to nobody, unless more is asked for than it can prove.
         Route::ServerSide => own && wanted,
         Route::Stream => wanted || can_compare(ctx),
@@ -141,6 +146,7 @@ pub(super) async fn send(
                         .put_part_hash(ctx.task.id, &job.entry.key, job.number, hash);
                     noted.await.map_err(Halt::Ledger)?;
                 }
+                ctx.progress.keep(&job.entry.key, job.number, sent.part.size);
                 ctx.hooks.reach(Point::PartWritten).await;
                 return Ok(sent);
             }
@@ -151,9 +157,10 @@ pub(super) async fn send(
             }
             Err(trouble) => trouble,
         };
-        match retry::delay(ctx.tuning.pace, &trouble.error, tries, rand::random()) {
+        let again = retry::delay(ctx.tuning.pace, &trouble.error, tries, rand::random());
+        match again.filter(|_| job.refusals.route(ctx) == job.route) {
             Some(wait) => tokio::time::sleep(wait).await,
-            None => return Err(trouble.into()),
+            None => return Err(trouble.after(tries).into()),
         }
     }
 }
@@ -169,7 +176,7 @@ pub(super) async fn read_again(ctx: &Context, job: PartJob<'_>, part: Part) -> A
         };
         match retry::delay(ctx.tuning.pace, &trouble.error, tries, rand::random()) {
             Some(wait) => tokio::time::sleep(wait).await,
-            None => return Err(trouble),
+            None => return Err(trouble.after(tries)),
         }
     }
 }
@@ -192,22 +199,26 @@ async fn once(ctx: &Context, job: PartJob<'_>, had: Option<Part>) -> Attempt<Sen
         layout,
         number,
         hashing,
+        route,
+        refusals,
     } = job;
     let (offset, length) = layout.range(entry.size, number);
     let range = Portion::Range { offset, length };
-    if ctx.route == Route::ServerSide && hashing == Hashing::None {
-        let from = copy_source(ctx, entry);
-        let part = ctx
-            .target
-            .copy_part(&from, range, key, upload, number)
-            .await
-            .map_err(|error| {
-                let changed = error.kind() == ErrorKind::PreconditionFailed;
-                Trouble {
-                    side: if changed { Side::Source } else { Side::Target },
-                    error,
-                }
-            })?;
+    if route == Route::ServerSide && hashing == Hashing::None {
+        let from = server_side::copy_source(ctx, entry);
+        let answer = ctx.target.copy_part(&from, range, key, upload, number).await;
+        let answer = answer.and_then(|part| server_side::check_part(length, &part.etag).map(|()| part));
+        let part = answer.map_err(|error| {
+            let wrong = error.code() == Some("WrongCopy");
+            if wrong || server_side::is_refusal(&error) {
+                refusals.refuse_copy(ctx, &error);
+            }
+            let changed = error.kind() == ErrorKind::PreconditionFailed;
+            Trouble {
+                side: if changed { Side::Source } else { Side::Target },
+                error,
+            }
+        })?;
         ctx.progress.add(length);
         let part = Part { size: length, ..part };
         return Ok(Sent { part, hash: None });
@@ -217,19 +228,20 @@ async fn once(ctx: &Context, job: PartJob<'_>, had: Option<Part>) -> Attempt<Sen
         None => hash_first(ctx, entry, range, length).await?,
         Some(_) => None,
     };
-    let object = ctx
-        .source
-        .get(&entry.key, range, entry.etag.as_ref())
-        .await
-        .at_source()?;
+    let object = pinned_read::open(ctx, &entry.key, range, entry.etag.as_ref()).await?;
     if object.length != Some(length) {
         let announced = object
             .length
             .map_or_else(|| "nothing".to_owned(), |n| n.to_string());
-        let text = format!("asked for {length} bytes from {offset} on, the source announced {announced}");
+        let asked = counted(length, "byte", "bytes");
+        let text = format!("asked for {asked} from {offset} on, the source announced {announced}");
         return Err(Error::new(ErrorKind::Integrity, text)).at_source();
     }
-    let (mut body, watch) = metered(object.body, length, &ctx.throttle, &ctx.progress, hashing);
+    let flow = match had {
+        None => ctx.progress.flow(&entry.key, number),
+        Some(_) => ctx.progress.read_again(),
+    };
+    let (mut body, watch) = metered(object.body, length, &ctx.throttle, flow, hashing);
     if let Some(part) = had {
         while let Some(frame) = body.frame().await {
             frame.at_source()?;

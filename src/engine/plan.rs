@@ -155,6 +155,26 @@ fn identical(entry: &Entry, existing: &Existing, spec: &TaskSpec) -> bool {
     !comparable && not_older
 }
 
+/// Whether an object would be left as identical, if its tags and those of the target were no hashes: both look like hashes and
+/// differ, and everything else says that the target has it.
+#[must_use]
+pub fn only_tags_differ(entry: &Entry, existing: &Existing, spec: &TaskSpec) -> bool {
+    let by_comparison = matches!(
+        spec.rules.overwrite,
+        OverwriteMode::SizeLastModifiedComparison | OverwriteMode::Crc64Comparison
+    );
+    let hashes = |tag: &Option<ETag>| tag.as_ref().is_some_and(|tag| tag.md5().is_some());
+    let without = Existing {
+        etag: None,
+        ..existing.clone()
+    };
+    by_comparison
+        && hashes(&entry.etag)
+        && hashes(&existing.etag)
+        && !identical(entry, existing, spec)
+        && identical(entry, &without, spec)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

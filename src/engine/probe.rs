@@ -6,6 +6,11 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use md5::{Digest as _, Md5};
+
+use super::Context;
 use super::order::{Order, OrderWatch};
 use super::retry::{self, At as _, Attempt, Pace};
 use crate::error::{Error, ErrorKind, Result};
@@ -221,21 +226,27 @@ async fn encrypts(store: &SharedStore, pace: Pace, key: &Key, told: Option<Encry
     Err(Error::new(ErrorKind::Unsupported, text).with_code(reasons::TARGET_ENCRYPTION))
 }
 
-/// Writes one empty object with the encryption that the task asks for, and removes it where that is allowed. Tried once:
-/// the caller has tried enough. Its name is the same each time.
+/// Writes one object of `length` zeros below `oms/probe/` with the encryption that the task asks for, and removes it where
+/// that is allowed. Tried once: whether to try again is the caller's to say. Its name is the same each time, so that a target
+/// that may not delete keeps one object at most.
 ///
 /// # Errors
 /// That of the write.
-pub(super) async fn write_once(store: &SharedStore, pace: Pace, task: TaskId, kms: bool) -> Result<()> {
-    let key = Key::from(format!("{}w", folder(task)).as_str());
+pub(super) async fn write_once(ctx: &Context, length: u64) -> Result<()> {
+    let key = Key::from(format!("{}canary", folder(ctx.task.id)).as_str());
     let new = NewObject {
-        kms,
+        kms: ctx.task.spec.kms,
         ..NewObject::default()
     };
-    let md5 = Some(EMPTY_MD5);
-    let written = store.put(&key, &new, 0, md5, &WriteIf::Always, empty()).await;
+    let data = Bytes::from(vec![0; usize::try_from(length).unwrap_or_default()]);
+    let md5 = Some(Md5::digest(&data).into());
+    let body = Full::new(data).map_err(|never| match never {}).boxed_unsync();
+    let written = ctx
+        .target
+        .put(&key, &new, length, md5, &WriteIf::Always, body)
+        .await;
     // Also after an error: an answer may have been lost behind the effect.
-    remove(store, pace, &key).await;
+    remove(&ctx.target, ctx.tuning.pace, &key).await;
     written.map(drop)
 }
 
@@ -247,7 +258,6 @@ pub(super) async fn remove(store: &SharedStore, pace: Pace, key: &Key) {
 }
 
 pub(super) fn empty() -> Body {
-    use http_body_util::BodyExt as _;
     http_body_util::Empty::new()
         .map_err(|never| match never {})
         .boxed_unsync()

@@ -1,19 +1,24 @@
-//! Bytes on the wire, for the speed that people see.
+//! Bytes on the wire, for the speed that people see, and bytes of large objects that are under way, for the progress.
 
-use std::collections::VecDeque;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::task::Key;
 
 /// The speed is an average over this long, as in OMS.
 const WINDOW: Duration = Duration::from_secs(5);
+/// Number of an object's only stream, where it has no parts.
+pub const WHOLE: u32 = 0;
 
 /// Counts the bytes that a task has moved since it was taken up.
 #[derive(Debug, Default)]
 pub struct Progress {
     bytes: AtomicU64,
     samples: Mutex<VecDeque<(Instant, u64)>>,
+    /// Objects under way that are large enough to be watched.
+    meters: Mutex<HashMap<Key, Arc<Meter>>>,
 }
 
 impl Progress {
@@ -51,6 +56,136 @@ impl Progress {
             i64::try_from(per_second).unwrap_or(i64::MAX)
         }
     }
+
+    /// Watches an object from now on.
+    pub fn watch(&self, key: &Key) -> Arc<Meter> {
+        let meter = Arc::new(Meter::default());
+        self.meters().insert(key.clone(), Arc::clone(&meter));
+        meter
+    }
+
+    /// Watches an object no more.
+    pub fn unwatch(&self, key: &Key, meter: &Arc<Meter>) {
+        let mut meters = self.meters();
+        if meters.get(key).is_some_and(|found| Arc::ptr_eq(found, meter)) {
+            meters.remove(key);
+        }
+    }
+
+    /// Begins to send a part of an object, or all of it ([`WHOLE`]). What was sent of the same part before counts no more.
+    pub fn flow(self: &Arc<Self>, key: &Key, part: u32) -> Flow {
+        let meter = self.meters().get(key).cloned();
+        Flow {
+            cell: meter.map(|meter| meter.begin(part)),
+            progress: Arc::clone(self),
+        }
+    }
+
+    /// Begins to read what the target has already: it counts for the speed only.
+    pub fn read_again(self: &Arc<Self>) -> Flow {
+        Flow {
+            cell: None,
+            progress: Arc::clone(self),
+        }
+    }
+
+    /// The target has acknowledged a part.
+    pub fn keep(&self, key: &Key, part: u32, bytes: u64) {
+        if let Some(meter) = self.meters().get(key) {
+            meter.keep(part, bytes);
+        }
+    }
+
+    /// The target holds exactly these parts of the object's upload.
+    pub fn resume(&self, key: &Key, parts: impl Iterator<Item = (u32, u64)>) {
+        if let Some(meter) = self.meters().get(key) {
+            meter.clear();
+            parts.for_each(|(part, bytes)| meter.keep(part, bytes));
+        }
+    }
+
+    fn meters(&self) -> MutexGuard<'_, HashMap<Key, Arc<Meter>>> {
+        self.meters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts the bytes of one object that are at the target, or on their way.
+#[derive(Debug, Default)]
+pub struct Meter {
+    parts: Mutex<BTreeMap<u32, Sent>>,
+    /// The most that was ever seen: a part that is sent again does not turn progress back.
+    most: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Sent {
+    bytes: Arc<AtomicU64>,
+    /// Whether the target has acknowledged it.
+    kept: bool,
+}
+
+impl Meter {
+    /// Bytes at the target or on their way; never less than before.
+    pub fn bytes(&self) -> u64 {
+        let now = self.parts().values().map(Sent::bytes).sum();
+        self.most.fetch_max(now, Ordering::Relaxed).max(now)
+    }
+
+    /// Bytes of parts that the target has acknowledged: they outlive a stop.
+    pub fn kept(&self) -> u64 {
+        self.parts()
+            .values()
+            .filter(|sent| sent.kept)
+            .map(Sent::bytes)
+            .sum()
+    }
+
+    fn begin(&self, part: u32) -> Arc<AtomicU64> {
+        let mut parts = self.parts();
+        // The object goes either in one stream or in parts.
+        parts.retain(|number, _| *number != part && (*number == WHOLE) == (part == WHOLE));
+        Arc::clone(&parts.entry(part).or_default().bytes)
+    }
+
+    fn keep(&self, part: u32, bytes: u64) {
+        let sent = Sent {
+            bytes: Arc::new(AtomicU64::new(bytes)),
+            kept: true,
+        };
+        self.parts().insert(part, sent);
+    }
+
+    fn clear(&self) {
+        self.parts().clear();
+    }
+
+    fn parts(&self) -> MutexGuard<'_, BTreeMap<u32, Sent>> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sent {
+    fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// Where the bytes of a stream are counted.
+#[derive(Clone, Debug)]
+pub struct Flow {
+    progress: Arc<Progress>,
+    /// Those of its object, where that is watched.
+    cell: Option<Arc<AtomicU64>>,
+}
+
+impl Flow {
+    /// Adds bytes that were read from the source and handed to the target.
+    pub fn add(&self, bytes: u64) {
+        self.progress.add(bytes);
+        if let Some(cell) = &self.cell {
+            cell.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -71,5 +206,62 @@ mod tests {
         }
         assert_eq!(progress.speed(at(10)), 100);
         assert_eq!(progress.speed(at(30)), 0);
+    }
+
+    #[test]
+    fn a_part_that_is_sent_again_counts_once_and_turns_nothing_back() {
+        let progress = Arc::new(Progress::default());
+        let key = Key::from("k");
+        let meter = progress.watch(&key);
+        progress.flow(&key, 1).add(10);
+        let second = progress.flow(&key, 2);
+        second.add(7);
+        assert_eq!((meter.bytes(), meter.kept()), (17, 0));
+        progress.keep(&key, 1, 10);
+        let again = progress.flow(&key, 2);
+        again.add(3);
+        assert_eq!((meter.bytes(), meter.kept()), (17, 10), "not less than before");
+        // What the first try still sends is nobody's.
+        second.add(100);
+        again.add(7);
+        assert_eq!(meter.bytes(), 20);
+        progress.keep(&key, 2, 10);
+        assert_eq!((meter.bytes(), meter.kept()), (20, 20));
+        assert_eq!(progress.bytes(), 127, "the wire has carried it all");
+    }
+
+    #[test]
+    fn parts_of_an_open_upload_count_once() {
+        let progress = Arc::new(Progress::default());
+        let key = Key::from("k");
+        let meter = progress.watch(&key);
+        progress.flow(&key, WHOLE).add(5);
+        progress.resume(&key, [(1, 8), (3, 8)].into_iter());
+        assert_eq!((meter.bytes(), meter.kept()), (16, 16));
+        progress.read_again().add(8);
+        assert_eq!(meter.bytes(), 16);
+        progress.flow(&key, 2).add(2);
+        assert_eq!((meter.bytes(), meter.kept()), (18, 16));
+        progress.resume(&key, std::iter::empty());
+        assert_eq!(meter.kept(), 0, "the upload was begun anew");
+    }
+
+    #[test]
+    fn an_object_that_nobody_watches_counts_for_the_speed_only() {
+        let progress = Arc::new(Progress::default());
+        let key = Key::from("k");
+        let first = progress.watch(&key);
+        let second = progress.watch(&key);
+        progress.unwatch(&key, &first);
+        progress.flow(&key, WHOLE).add(1);
+        assert_eq!(
+            (first.bytes(), second.bytes()),
+            (0, 1),
+            "a key that is in work twice"
+        );
+        progress.unwatch(&key, &second);
+        progress.flow(&key, WHOLE).add(1);
+        progress.keep(&key, 1, 9);
+        assert_eq!((second.bytes(), progress.bytes()), (1, 2));
     }
 }

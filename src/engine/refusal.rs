@@ -1,11 +1,11 @@
 //! What a target refuses of an object besides its bytes, and what is left out of the next try. Pure but for its memory.
 
-use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use http::{HeaderMap, HeaderName};
-
+pub use super::attributes::Attributes;
+pub(super) use super::attributes::{WEBSITE_REDIRECT, user_metadata};
 use super::retry::Trouble;
+use super::{Context, Route};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::clouds::Side;
 use crate::object::{NewObject, signable};
@@ -31,96 +31,9 @@ const OTHER_CAUSES: &[&str] = &[
     "XMinioInvalidObjectName",
 ];
 
-/// Some of what may be left out of a copy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Attributes {
-    /// Tags.
-    pub tags: bool,
-    /// Storage class.
-    pub storage_class: bool,
-    /// User metadata, or some of it.
-    pub user_metadata: bool,
-}
-
-impl Attributes {
-    /// Tags alone.
-    const TAGS: Self = Self::new(true, false, false);
-    /// The storage class alone.
-    const STORAGE_CLASS: Self = Self::new(false, true, false);
-    /// User metadata alone.
-    const USER_METADATA: Self = Self::new(false, false, true);
-
-    const fn new(tags: bool, storage_class: bool, user_metadata: bool) -> Self {
-        Self {
-            tags,
-            storage_class,
-            user_metadata,
-        }
-    }
-
-    /// Whether it is none of them.
-    #[must_use]
-    pub fn is_empty(self) -> bool {
-        self == Self::default()
-    }
-
-    /// What a new object has of them.
-    pub(super) fn of(new: &NewObject) -> Self {
-        Self {
-            tags: new.tagging.is_some(),
-            storage_class: new.storage_class.is_some(),
-            user_metadata: user_metadata(&new.carried.0).next().is_some(),
-        }
-    }
-
-    /// What is in both.
-    pub(super) const fn and(self, other: Self) -> Self {
-        Self {
-            tags: self.tags && other.tags,
-            storage_class: self.storage_class && other.storage_class,
-            user_metadata: self.user_metadata && other.user_metadata,
-        }
-    }
-
-    /// What is in one of them.
-    pub(super) const fn or(self, other: Self) -> Self {
-        Self {
-            tags: self.tags || other.tags,
-            storage_class: self.storage_class || other.storage_class,
-            user_metadata: self.user_metadata || other.user_metadata,
-        }
-    }
-
-    /// The one to leave out first: tags, then the storage class.
-    const fn first(self) -> Self {
-        if self.tags {
-            Self::TAGS
-        } else if self.storage_class {
-            Self::STORAGE_CLASS
-        } else {
-            self
-        }
-    }
-}
-
-impl fmt::Display for Attributes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = [
-            (self.tags, "tags"),
-            (self.storage_class, "storage class"),
-            (self.user_metadata, "user metadata"),
-        ];
-        let names: Vec<&str> = names
-            .iter()
-            .filter(|(is, _)| *is)
-            .map(|(_, name)| *name)
-            .collect();
-        f.write_str(&names.join(" or "))
-    }
-}
-
 /// What a refusal may be about, of what was `sent`; empty where leaving out would not help. The code decides where it
-/// names something. Otherwise it may be the tags or the storage class; user metadata is to blame only when it is named.
+/// names something. Otherwise it may be the tags, the storage class or the website redirect; user metadata is to blame only
+/// when it is named.
 ///
 /// Source of the codes: the error responses of Amazon S3, MinIO, StorageGRID and OBS (`InvalidTag`, `InvalidStorageClass`,
 /// `MetadataTooLarge`), and variations of them.
@@ -139,10 +52,14 @@ fn blame(error: &Error, sent: Attributes) -> Attributes {
         Attributes::USER_METADATA
     } else if code.contains("Tag") && !code.contains("ETag") {
         Attributes::TAGS
+    } else if code.contains("RedirectLocation") {
+        Attributes::REDIRECT
     } else if OTHER_CAUSES.contains(&code) || code.contains("KMS") || code.contains("Encryption") {
         Attributes::default()
     } else {
-        Attributes::TAGS.or(Attributes::STORAGE_CLASS)
+        Attributes::TAGS
+            .or(Attributes::STORAGE_CLASS)
+            .or(Attributes::REDIRECT)
     };
     suspects.and(sent)
 }
@@ -170,6 +87,8 @@ struct Learnt {
     repeated: bool,
     left_out: Attributes,
     metadata: Metadata,
+    /// What became of a copy inside the store.
+    inside: Inside,
 }
 
 /// Which user metadata goes with an object.
@@ -180,6 +99,27 @@ pub(super) enum Metadata {
     All,
     /// What every signer reads alike ([`signable::odd`]).
     Plain,
+}
+
+/// What became of the copy of one object inside its store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Inside {
+    /// It was not refused.
+    #[default]
+    Usable,
+    /// It was refused just now.
+    Refused(Cause),
+    /// The object is read and written instead.
+    Streamed(Cause),
+}
+
+/// Why a copy inside a store is not used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// The store does not do that.
+    Store,
+    /// It said that the request is wrong: about copies in general, or about this object.
+    Unclear,
 }
 
 impl Refusals {
@@ -205,6 +145,43 @@ impl Refusals {
             Err(_) => Attributes::of(new),
         };
         answer
+    }
+
+    /// A copy inside the store was refused or went wrong: the object is read and written instead, and so are all others of the
+    /// pass, unless it is not clear yet whether the refusal was about this object.
+    pub(super) fn refuse_copy(&self, ctx: &Context, error: &Error) {
+        let cause = if error.kind() == ErrorKind::InvalidArgument {
+            Cause::Unclear
+        } else {
+            ctx.quirks.note_unusable_copies();
+            Cause::Store
+        };
+        self.learnt().inside = Inside::Refused(cause);
+    }
+
+    /// Whether a copy inside the store was refused since this was asked last.
+    pub(super) fn take_copy_refusal(&self) -> bool {
+        let mut learnt = self.learnt();
+        let Inside::Refused(cause) = learnt.inside else {
+            return false;
+        };
+        learnt.inside = Inside::Streamed(cause);
+        true
+    }
+
+    /// How the bytes of this object travel.
+    pub(super) fn route(&self, ctx: &Context) -> Route {
+        match self.learnt().inside {
+            Inside::Usable => ctx.current_route(),
+            Inside::Refused(_) | Inside::Streamed(_) => Route::Stream,
+        }
+    }
+
+    /// The object is copied. What the store refused to copy inside itself, and takes as a write, it refused because of that.
+    pub(super) fn was_streamed(&self, ctx: &Context) {
+        if self.learnt().inside == Inside::Streamed(Cause::Unclear) {
+            ctx.quirks.note_unusable_copies();
+        }
     }
 
     /// Decides what a trouble means for the next try.
@@ -238,13 +215,6 @@ impl Refusals {
             }),
         }
     }
-}
-
-/// Names of the user metadata among these headers.
-pub(super) fn user_metadata(headers: &HeaderMap) -> impl Iterator<Item = &HeaderName> {
-    headers
-        .keys()
-        .filter(|name| name.as_str().starts_with("x-amz-meta-"))
 }
 
 #[cfg(test)]

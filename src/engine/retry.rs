@@ -1,4 +1,8 @@
-//! When to try again, and which errors end more than one object. Pure.
+//! When to try again. Pure.
+//!
+//! There is one ladder of [`MAX_TRIES`] for an object and all its requests. A request that is tried again by itself (a part, a
+//! page, a HEAD) writes into its error how often that was done ([`Error::attempts`]), and what comes out of it is not tried
+//! as often once more by whoever asked for it.
 
 use std::time::Duration;
 
@@ -34,6 +38,7 @@ impl Default for Pace {
 /// jitter over the upper half).
 #[must_use]
 pub fn delay(pace: Pace, error: &Error, tries: u32, random: f64) -> Option<Duration> {
+    let tries = tries.max(error.attempts());
     if tries >= MAX_TRIES || !error.is_retryable() {
         return None;
     }
@@ -93,35 +98,18 @@ impl Trouble {
     #[must_use]
     pub fn too_many_failures() -> Self {
         let text = format!(
-            "more than {MOST_FAILURES} objects failed to be migrated, which is as many as are recorded; find out why, and \
+            "more than {MOST_FAILURES} objects failed, which is as many as are recorded; find out why, and \
              start the task again"
         );
         Self::source(Error::new(ErrorKind::Unsupported, text).with_code(reasons::OBJECTS_FAILED))
     }
 
-    /// Whether it concerns every object alike, so that the pass must stop without recording a failure: keys that are
-    /// not accepted, a bucket that is not there, a target that is full, a network that is not allowed.
+    /// The same after so many tries.
     #[must_use]
-    pub const fn is_fatal(&self) -> bool {
-        match self.error.kind() {
-            ErrorKind::Unauthenticated
-            | ErrorKind::BucketNotFound
-            | ErrorKind::StorageFull
-            | ErrorKind::Forbidden => true,
-            ErrorKind::InvalidArgument
-            | ErrorKind::NotFound
-            | ErrorKind::UploadNotFound
-            | ErrorKind::PermissionDenied
-            | ErrorKind::PreconditionFailed
-            | ErrorKind::Conflict
-            | ErrorKind::Archived
-            | ErrorKind::RateLimited
-            | ErrorKind::Unavailable
-            | ErrorKind::Timeout
-            | ErrorKind::Cancelled
-            | ErrorKind::Integrity
-            | ErrorKind::Unsupported
-            | ErrorKind::Internal => false,
+    pub fn after(self, tries: u32) -> Self {
+        Self {
+            side: self.side,
+            error: self.error.with_tries(tries),
         }
     }
 
@@ -180,6 +168,21 @@ mod tests {
     }
 
     #[test]
+    fn what_was_tried_often_enough_below_is_not_tried_again_above() {
+        let error = |tries| Error::new(ErrorKind::Unavailable, "503").with_tries(tries);
+        for (below, above, again) in [
+            (0, 1, true),
+            (1, 1, true),
+            (MAX_TRIES - 1, 1, true),
+            (MAX_TRIES, 1, false),
+            (1, MAX_TRIES, false),
+        ] {
+            let delay = delay(Pace::default(), &error(below), above, 0.0);
+            assert_eq!(delay.is_some(), again, "{below} {above}");
+        }
+    }
+
+    #[test]
     fn a_retry_after_is_obeyed_up_to_a_limit() {
         let asked = |secs| {
             let error = Error::new(ErrorKind::RateLimited, "slow down");
@@ -209,6 +212,5 @@ mod tests {
         };
         assert_eq!(wrong(Side::Source).reason().code, "TRF.0151");
         assert_eq!(wrong(Side::Target).reason().code, "TRF.0057");
-        assert!(wrong(Side::Source).is_fatal());
     }
 }

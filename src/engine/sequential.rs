@@ -17,14 +17,14 @@ use super::hooks::Point;
 use super::item::Item;
 use super::joining::complete;
 use super::metadata::describe;
-use super::multipart::{begin, forget_if_gone};
+use super::progress::WHOLE;
 use super::proof::{gate, wants_hashes};
 use super::refusal::Refusals;
 use super::retry::{self, At as _, Attempt, Trouble};
 use super::stored::{acknowledged, encrypted, holds_bytes, read_back};
 use super::stream::{Hashing, metered};
-use super::uploads::{self, forget};
-use super::{Context, Halt};
+use super::uploads::{self, begin, forget, forget_if_gone};
+use super::{Context, Halt, pinned_read};
 use crate::error::{Error, ErrorKind};
 use crate::object::{Body, ETag, Entry, NewObject, Part, Portion, UploadId};
 use crate::store::OpenUpload;
@@ -43,7 +43,7 @@ pub(super) async fn copy(
     }
     let _permits = ctx.streams.enter_with_piece().await.at_source()?;
     let (key, etag) = (item.key(), item.etag());
-    let object = ctx.source.get(key, Portion::Whole, etag).await.at_source()?;
+    let object = pinned_read::open(ctx, key, Portion::Whole, etag).await?;
     if let (Some(size), Some(length)) = (item.size(), object.length) {
         check_length(ctx, size, etag, Some(length)).at_source()?;
     }
@@ -55,7 +55,13 @@ pub(super) async fn copy(
     }
     let length = object.length.or(item.size());
     let (new, left_out) = describe(ctx, key, object.info, refusals).await?;
-    let (body, _) = metered(object.body, length, &ctx.throttle, &ctx.progress, Hashing::None);
+    let (body, _) = metered(
+        object.body,
+        length,
+        &ctx.throttle,
+        ctx.progress.flow(key, WHOLE),
+        Hashing::None,
+    );
     let mut pieces = Pieces::new(body, ctx.tuning.sizes.piece);
     let first = pieces.next().await.at_source()?;
     let target = target_key(ctx, key);
@@ -83,8 +89,10 @@ pub(super) async fn copy(
     let proof = match written.told {
         Told::Same if as_source => Proof::ETag,
         Told::Same => Proof::Checksum,
-        Told::Other => read_back(ctx, &target, bytes, pieces.md5()).await?,
-        Told::Nothing if wants_hashes(ctx) => read_back(ctx, &target, bytes, pieces.md5()).await?,
+        Told::Other => read_back(ctx, &target, bytes, pieces.md5(), written.tag.as_ref()).await?,
+        Told::Nothing if wants_hashes(ctx) => {
+            read_back(ctx, &target, bytes, pieces.md5(), written.tag.as_ref()).await?
+        }
         Told::Nothing => Proof::Size,
     };
     // Only now: an upload that the ledger holds as open is an object that is not proved.
@@ -167,7 +175,7 @@ async fn put(
         .await;
     let written = refusals.heard(new, answer).at_target()?;
     ctx.hooks.reach(Point::ObjectWritten).await;
-    encrypted(ctx, key, written.encryption).await?;
+    encrypted(ctx, key, &written).await?;
     let tag = match written.etag {
         Some(tag) => Some(tag),
         None => acknowledged(ctx, key, length).await?,
@@ -194,6 +202,7 @@ async fn upload(
         part_size: i64::try_from(pieces.size).unwrap_or(i64::MAX),
         source_etag: None,
         size: 0,
+        strangers: None,
     };
     let upload = begin(ctx, key, intent, new, refusals).await?;
     let mut parts = Vec::new();
@@ -225,7 +234,11 @@ async fn upload(
     let tag = complete(ctx, &entry, key, &upload, &parts).await?;
     ctx.hooks.reach(Point::UploadCompleted).await;
     // Asked for, not read from the answer: that may have been lost.
-    encrypted(ctx, key, None).await?;
+    let answer = crate::object::Written {
+        etag: tag.clone(),
+        encryption: None,
+    };
+    encrypted(ctx, key, &answer).await?;
     Ok(Written { tag, told })
 }
 
@@ -243,7 +256,12 @@ async fn send(ctx: &Context, key: &Key, upload: &UploadId, number: u32, piece: &
             Ok(part) => return Ok(Part { size: length, ..part }),
             Err(error) => match retry::delay(ctx.tuning.pace, &error, tries, rand::random()) {
                 Some(wait) => tokio::time::sleep(wait).await,
-                None => return Err(forget_if_gone(Trouble::target(error).into(), upload)),
+                None => {
+                    return Err(forget_if_gone(
+                        Trouble::target(error.with_tries(tries)).into(),
+                        upload,
+                    ));
+                }
             },
         }
     }

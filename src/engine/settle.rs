@@ -2,9 +2,9 @@
 
 use super::Halt;
 use super::breaker::{Held, Mark, Next, Suspect};
+use super::canary::{self, Question, Verdict};
 use super::copy::Outcome;
 use super::shard::Run;
-use super::witness::{self, Verdict};
 
 impl Run {
     /// Settles an object that was begun at `begun`, or holds its failure back until it is known whether it is the object's own.
@@ -12,7 +12,7 @@ impl Run {
         let suspect = match &outcome {
             Outcome::Doubtful(_, suspect) => *suspect,
             Outcome::Copied(_) => {
-                self.witness = self.window.key(number).cloned();
+                self.canary = self.window.key(number).cloned();
                 let released = self.breaker.copied(begun);
                 self.release(released);
                 self.window.settle(number, outcome);
@@ -34,21 +34,27 @@ impl Run {
         };
         match self.breaker.hold(suspect, key, (number, outcome)) {
             Next::Wait => Ok(()),
-            Next::AskWitness => self.ask_witness(suspect).await,
+            Next::AskCanary => self.ask_canary(suspect).await,
         }
     }
 
     /// Asks whether the side works for another object, and settles or stops accordingly.
-    async fn ask_witness(&mut self, suspect: Suspect) -> Result<(), Halt> {
+    async fn ask_canary(&mut self, suspect: Suspect) -> Result<(), Halt> {
         let known = self
-            .witness
+            .canary
             .iter()
             .chain(&self.claim.checkpoint)
             .cloned()
             .collect();
-        let held = self.breaker.keys().cloned().collect();
+        let sizes = self.breaker.of(suspect).map(|(_, outcome)| outcome.size());
+        let question = Question {
+            suspect,
+            known,
+            held: self.breaker.keys().cloned().collect(),
+            smallest: sizes.min().unwrap_or_default(),
+        };
         let verdict = tokio::select! {
-            verdict = witness::ask(&self.ctx, suspect, known, &held) => verdict,
+            verdict = canary::ask(&self.ctx, question) => verdict,
             // The failures stay unsettled.
             () = self.ctx.stop.cancelled() => return Ok(()),
         };
@@ -59,16 +65,28 @@ impl Run {
                 Ok(())
             }
             Verdict::Fails => {
-                let last = judged.last().map_or("", |held| held.item.1.message());
-                Err(Halt::Trouble(suspect.trouble(last)))
+                let last = judged.last().map(|held| &held.item.1);
+                let (message, code) = last.map_or(("", ""), |outcome| (outcome.message(), outcome.code()));
+                Err(Halt::Trouble(suspect.trouble(message, code)))
             }
         }
     }
 
-    /// Settles everything that was held back.
-    pub(super) fn release_all(&mut self) {
+    /// Settles everything that was held back. What would end the task is looked into first, also where there are few of it:
+    /// keys that have just expired must not be recorded as failures of the last objects.
+    ///
+    /// # Errors
+    /// The trouble of a side that serves no other object either.
+    pub(super) async fn release_all(&mut self) -> Result<(), Halt> {
+        while let Some(suspect) = self.breaker.grave() {
+            self.ask_canary(suspect).await?;
+            if self.ctx.stop.is_cancelled() {
+                return Ok(());
+            }
+        }
         let released = self.breaker.give_up();
         self.release(released);
+        Ok(())
     }
 
     fn release(&mut self, released: Vec<Held<(u64, Outcome)>>) {

@@ -1,9 +1,11 @@
 //! One shard: takes candidates in order, copies several at a time, commits what is settled without a gap.
 
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
@@ -11,13 +13,15 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::breaker::{Breaker, Mark};
 use super::copy::{Outcome, failed, transfer};
+use super::counted::Counted;
 use super::feed::{Batch, Candidate, Found, Resumable, feed, pass_kind};
 use super::hooks::Point;
+use super::item::Item;
 use super::plan::Decision;
 use super::record::Record;
 use super::retry::Trouble;
-use super::window::Window;
-use super::{Context, Halt};
+use super::window::{Under, Window};
+use super::{Context, Halt, lookup};
 use crate::error::{Error, ErrorKind};
 use crate::object::clouds::Side;
 use crate::store::{ClaimedShard, Commit, Committed, Failure};
@@ -30,6 +34,8 @@ const BATCHES_AHEAD: usize = 1;
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
 /// How long objects in flight may still settle after a stop, before they are cut off.
 const GRACE: Duration = Duration::from_millis(600);
+/// Objects above this size are shown while they are under way. Smaller ones are over before anybody looks twice.
+const WATCHED: u64 = 1 << 20;
 
 /// How a shard ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,10 +54,14 @@ pub(super) struct Run {
     flight: JoinSet<(u64, Mark, Result<Outcome, Halt>)>,
     speed: i64,
     resumable: Resumable,
+    /// Bytes under way as the ledger has them, for the next commit to change.
+    in_flight: i64,
+    /// Those that the attempt before left, until this one knows better.
+    carried: i64,
     /// Failures that may concern every object, with their numbers.
     pub(super) breaker: Breaker<(u64, Outcome)>,
-    /// An object that went well, to ask about when many do not.
-    pub(super) witness: Option<Key>,
+    /// An object that went well, to ask for when others do not.
+    pub(super) canary: Option<Key>,
 }
 
 /// Walks a shard from its checkpoint to its end, or until it is stopped.
@@ -64,6 +74,7 @@ pub async fn run(ctx: Arc<Context>, claim: ClaimedShard) -> Result<ShardEnd, Hal
     let mut feeder = AbortOnDropHandle::new(tokio::spawn(feed(Arc::clone(&ctx), claim.clone(), sender)));
     let recorded = ctx.task.spec.record_settled;
     let record = recorded.then(|| Record::new(ctx.clock.clone()));
+    let claim_in_flight = claim.bytes_in_flight;
     let mut run = Run {
         window: Window::new(pass_kind(&claim.scope), record),
         ctx,
@@ -72,32 +83,33 @@ pub async fn run(ctx: Arc<Context>, claim: ClaimedShard) -> Result<ShardEnd, Hal
         flight: JoinSet::new(),
         speed: 0,
         resumable: Resumable::Yes,
+        in_flight: claim_in_flight,
+        carried: claim_in_flight,
         breaker: Breaker::default(),
-        witness: None,
+        canary: None,
     };
     let walked = run.walk(&mut batches, &mut feeder).await;
     drop(batches);
     feeder.abort();
     match walked {
         Ok(Walked::ToTheEnd) => {
-            run.release_all();
             if !run.window.is_settled() {
-                return Err(Halt::Ledger(Error::internal(
+                return Err(Halt::Defect(Error::internal(
                     "a shard ended with objects that are not settled",
                 )));
             }
-            run.commit(Close::Yes).await?;
+            run.commit(Close::Yes, Under::Way).await?;
             Ok(ShardEnd::Done)
         }
         Ok(Walked::UntilStopped) => {
             run.drain().await?;
-            run.commit(Close::No).await?;
+            run.commit(Close::No, Under::Upload).await?;
             Ok(ShardEnd::Stopped)
         }
         Err(Halt::Trouble(trouble)) => {
             // The trouble decides; a ledger that fails on top of it is reported by the next one to use it.
             run.flight.shutdown().await;
-            run.commit(Close::No).await?;
+            run.commit(Close::No, Under::Upload).await?;
             Err(Halt::Trouble(trouble))
         }
         Err(other) => Err(other),
@@ -130,6 +142,7 @@ impl Run {
         loop {
             self.settle_quick_ones().await?;
             if exhausted && self.waiting.is_empty() && self.flight.is_empty() {
+                self.release_all().await?;
                 // An object that was cut off is in flight no more and settled not at all: only a stop leaves one, and a
                 // shard is never closed over it.
                 let stopped = stop.is_cancelled() || self.ctx.abort.is_cancelled();
@@ -151,14 +164,14 @@ impl Run {
                 permit = Arc::clone(&objects).acquire_owned(),
                     if !self.waiting.is_empty() && self.window.has_room() =>
                 {
-                    let permit = permit.map_err(|_| Halt::Ledger(Error::internal("object permits are closed")))?;
+                    let permit = permit.map_err(|_| Halt::Defect(Error::internal("object permits are closed")))?;
                     self.begin(permit);
                 }
                 batch = batches.recv(), if self.waiting.is_empty() && !exhausted => match batch {
                     None => {
                         // A feed that fell over has not come to the end of its keys.
                         (&mut *feeder).await.map_err(|e| {
-                            Halt::Ledger(Error::internal("feeding the shard ended by a defect").with_source(e))
+                            Halt::Defect(Error::internal("listing the objects panicked").with_source(e))
                         })?;
                         exhausted = true;
                     }
@@ -176,7 +189,7 @@ impl Run {
     async fn settle_quick_ones(&mut self) -> Result<(), Halt> {
         // What is held back must not keep a full window shut for ever.
         if !self.window.has_room() && self.flight.is_empty() {
-            self.release_all();
+            self.release_all().await?;
         }
         while self.window.has_room() {
             let copies = |c: &Candidate| matches!(c.step, Found::Planned(_, Decision::Copy));
@@ -193,20 +206,20 @@ impl Run {
                 break;
             };
             let (size, outcome) = self.outcome_without_copy(&key, counted, step);
-            if matches!(outcome, Outcome::Skipped(_)) && self.witness.is_none() {
-                self.witness = Some(key.clone());
+            if matches!(outcome, Outcome::Skipped(_)) && self.canary.is_none() {
+                self.canary = Some(key.clone());
             }
             let number = self.window.push_at(key, position, size, counted);
             self.settle(number, Mark::default(), outcome).await?;
             if self.window.is_heavy() {
-                self.commit(Close::No).await?;
+                self.commit(Close::No, Under::Way).await?;
             }
         }
         Ok(())
     }
 
-    fn outcome_without_copy(&self, key: &Key, counted: i64, step: Found) -> (u64, Outcome) {
-        let counted = u64::try_from(counted).unwrap_or_default();
+    fn outcome_without_copy(&self, key: &Key, counted: Counted, step: Found) -> (u64, Outcome) {
+        let counted = u64::try_from(counted.bytes).unwrap_or_default();
         match step {
             Found::Planned(item, Decision::Skip(reason)) => (item.known_bytes(), Outcome::Skipped(reason)),
             // Never asked; if it were, what was not copied would not count as done.
@@ -229,13 +242,12 @@ impl Run {
                 };
                 (counted, self.failure(key, code, message))
             }
-            Found::Missing if self.claim.scope == crate::store::ShardScope::Failures => {
-                (counted, Outcome::Gone)
+            // A key that the user named and that does not exist is a failure in every pass: a typo never becomes a success.
+            Found::Missing if !self.ctx.task.spec.scope.names(key) => (counted, Outcome::Gone),
+            Found::Missing => {
+                let missing = Trouble::source(lookup::no_such_key());
+                (0, failed(&self.ctx, key, 0, &missing, 1))
             }
-            Found::Missing => (
-                0,
-                self.failure(key, "NoSuchKey", "source: the object does not exist"),
-            ),
             Found::Unknown(trouble) => (counted, failed(&self.ctx, key, counted, &trouble, 1)),
         }
     }
@@ -263,18 +275,42 @@ impl Run {
         else {
             return;
         };
+        let watched = self
+            .is_watched(&item)
+            .then(|| (key.clone(), self.ctx.progress.watch(&key)));
         let number = self.window.push_at(key, position, item.known_bytes(), counted);
+        if let Some((_, meter)) = &watched {
+            self.window.measure(number, Arc::clone(meter));
+        }
         let begun = self.breaker.mark();
         let ctx = Arc::clone(&self.ctx);
         self.flight.spawn(async move {
             let abort = ctx.abort.clone();
+            let (key, size) = (item.key().clone(), item.known_bytes());
             let outcome = tokio::select! {
-                outcome = transfer(&ctx, item) => outcome,
-                () = abort.cancelled() => Err(cancelled().into()),
+                outcome = AssertUnwindSafe(transfer(&ctx, item)).catch_unwind() => outcome,
+                () = abort.cancelled() => Ok(Err(cancelled().into())),
             };
+            // The text of a panic may hold anything, so it is not shown; the process's log has it.
+            let outcome = outcome.unwrap_or_else(|_| {
+                tracing::error!(task.id = %ctx.task.id, ?key, "copying the object panicked");
+                let text =
+                    "copying the object panicked, which is a defect of this program; its log says where";
+                let error = Error::internal(text).with_code("InternalError");
+                Ok(failed(&ctx, &key, size, &Trouble::source(error), 1))
+            });
+            if let Some((key, meter)) = watched {
+                ctx.progress.unwatch(&key, &meter);
+            }
             drop(permit);
             (number, begun, outcome)
         });
+    }
+
+    /// Whether an object takes so long that people want to see how far it is.
+    fn is_watched(&self, item: &Item) -> bool {
+        let least = WATCHED.min(self.ctx.tuning.sizes.threshold);
+        item.size().is_none_or(|size| size > least)
     }
 
     fn landed(
@@ -282,7 +318,7 @@ impl Run {
         joined: Result<(u64, Mark, Result<Outcome, Halt>), tokio::task::JoinError>,
     ) -> Result<Option<(u64, Mark, Outcome)>, Halt> {
         let (number, begun, outcome) =
-            joined.map_err(|e| Halt::Ledger(Error::internal("copying ended by a defect").with_source(e)))?;
+            joined.map_err(|e| Halt::Defect(Error::internal("copying panicked").with_source(e)))?;
         match outcome {
             Ok(outcome) => Ok(Some((number, begun, outcome))),
             // It stays unsettled, and with it the checkpoint before it.
@@ -315,22 +351,39 @@ impl Run {
     /// Commits what is settled, or at least the speed when it changed.
     async fn report(&mut self) -> Result<(), Halt> {
         let speed = self.ctx.progress.speed(Instant::now());
-        if self.window.has_settled() || speed != self.speed {
+        if self.window.has_settled() || speed != self.speed || self.under(Under::Way) != self.in_flight {
             self.speed = speed;
-            self.commit(Close::No).await?;
+            self.commit(Close::No, Under::Way).await?;
         }
         Ok(())
     }
 
+    /// Bytes under way. What the attempt before has left of large objects counts until this one has come to them.
+    fn under(&mut self, which: Under) -> i64 {
+        let bytes = self.window.bytes(which);
+        if bytes > 0 || self.window.has_settled() {
+            self.carried = 0;
+        }
+        bytes.max(self.carried)
+    }
+
     /// Commits everything that is settled, in as many commits as that takes.
-    async fn commit(&mut self, close: Close) -> Result<(), Halt> {
-        if close == Close::No && !self.window.has_settled() && self.speed == 0 {
+    async fn commit(&mut self, close: Close, under: Under) -> Result<(), Halt> {
+        let unchanged = self.under(under) == self.in_flight;
+        if close == Close::No && !self.window.has_settled() && self.speed == 0 && unchanged {
             return Ok(());
         }
         loop {
-            let commit = self.window.take();
+            let mut commit = self.window.take();
             let last = !self.window.has_settled();
             let now = if last { close } else { Close::No };
+            // What this commit counts is under way no more.
+            let in_flight = match now {
+                Close::Yes => 0,
+                Close::No => self.under(under),
+            };
+            commit.delta.bytes_in_flight = in_flight - self.in_flight;
+            self.in_flight = in_flight;
             self.write(commit, now).await?;
             if last {
                 return Ok(());

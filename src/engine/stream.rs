@@ -13,8 +13,8 @@ use md5::{Digest as _, Md5};
 use tokio::time::Sleep;
 
 use super::limit::Throttle;
-use super::progress::Progress;
-use crate::error::{Error, ErrorKind};
+use super::progress::Flow;
+use crate::error::{Error, ErrorKind, counted};
 use crate::object::Body;
 
 /// Whether to hash what passes.
@@ -53,7 +53,7 @@ struct Metered {
     inner: Body,
     left: Option<u64>,
     throttle: Arc<Throttle>,
-    progress: Arc<Progress>,
+    flow: Flow,
     wait: Option<Pin<Box<Sleep>>>,
     hash: Option<Md5>,
     watch: Watch,
@@ -64,7 +64,7 @@ pub fn metered(
     inner: Body,
     length: impl Into<Option<u64>>,
     throttle: &Arc<Throttle>,
-    progress: &Arc<Progress>,
+    flow: Flow,
     hashing: Hashing,
 ) -> (Body, Watch) {
     let watch = Watch::default();
@@ -72,7 +72,7 @@ pub fn metered(
         inner,
         left: length.into(),
         throttle: Arc::clone(throttle),
-        progress: Arc::clone(progress),
+        flow,
         // A body of one frame is never asked for a second: it has to wait before, or small objects would know no limit.
         wait: nap(throttle.owed(now())),
         hash: (hashing == Hashing::Md5).then(Md5::new),
@@ -122,7 +122,7 @@ impl http_body::Body for Metered {
         let frame = match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
             None => {
                 if let Some(left) = this.left.filter(|left| *left > 0) {
-                    let text = format!("the source ended {left} bytes early");
+                    let text = format!("the source ended {} early", counted(left, "byte", "bytes"));
                     return this.fail(Error::new(ErrorKind::Integrity, text));
                 }
                 this.hand_over_hash();
@@ -144,7 +144,7 @@ impl http_body::Body for Metered {
             };
             this.left = Some(left);
         }
-        this.progress.add(length);
+        this.flow.add(length);
         if let Some(hash) = &mut this.hash {
             hash.update(data);
         }
@@ -168,6 +168,7 @@ impl http_body::Body for Metered {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::progress::Progress;
     use futures_util::stream;
     use http_body_util::StreamBody;
 
@@ -185,7 +186,7 @@ mod tests {
             body(frames),
             length,
             &throttle,
-            &Arc::new(Progress::default()),
+            Arc::new(Progress::default()).read_again(),
             Hashing::Md5,
         );
         (metered.collect().await.map(|c| c.to_bytes()), watch)
@@ -230,7 +231,7 @@ mod tests {
                 Some((Ok(Frame::data(Bytes::from_static(&FRAME))), ()))
             });
             let endless = StreamBody::new(frames).boxed_unsync();
-            let (mut body, _) = metered(endless, u64::MAX, &throttle, &progress, Hashing::None);
+            let (mut body, _) = metered(endless, u64::MAX, &throttle, progress.read_again(), Hashing::None);
             let reading = tokio::spawn(async move { while body.frame().await.is_some() {} });
             Self {
                 throttle,
@@ -276,7 +277,7 @@ mod tests {
         for _ in 0..40 {
             let frame = Ok(Frame::data(Bytes::from_static(&[0; 200])));
             let whole = StreamBody::new(stream::iter([frame])).boxed_unsync();
-            let (mut body, _) = metered(whole, 200, &throttle, &progress, Hashing::None);
+            let (mut body, _) = metered(whole, 200, &throttle, progress.read_again(), Hashing::None);
             // Like a connection, which reads what was announced and asks for no more.
             body.frame().await.unwrap().unwrap();
         }

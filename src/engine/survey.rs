@@ -16,7 +16,8 @@ use crate::task::{PassKind, Survey};
 const BEGIN_AFTER: Duration = Duration::from_millis(500);
 const STORE_EVERY: Duration = Duration::from_secs(1);
 
-/// Counts the scope of a full pass; ends by itself, or when it is dropped.
+/// Counts the scope of a full pass; ends by itself, or when it is dropped. A pass over the failures needs none: the full
+/// pass before it has counted everything.
 pub async fn run(ctx: Arc<Context>) {
     let full = ctx.task.pass.is_none_or(|pass| pass.kind == PassKind::Full);
     if !full || ctx.task.survey.complete {
@@ -51,7 +52,9 @@ async fn count(ctx: &Context) -> Result<()> {
             survey.bytes = survey.bytes.saturating_add_unsigned(bytes);
             if stored.elapsed() >= STORE_EVERY {
                 stored = Instant::now();
-                ctx.store.set_survey(ctx.task.id, survey).await?;
+                ctx.store
+                    .set_survey(ctx.task.id, survey.at_least(ctx.task.survey))
+                    .await?;
             }
             if ctx.stop.is_cancelled() {
                 return Ok(());

@@ -1,28 +1,119 @@
-//! Giving up uploads: again and again until the target knows them no more.
+//! Beginning uploads, and aborting them: again and again until the target knows them no more, and never somebody else's.
+//!
+//! The id of an upload is in the ledger before its first part is sent. A crash between the answer of the target and that
+//! entry leaves an upload whose id nobody knows. It is found by what was written down before it was asked for: the uploads
+//! that others had open under the same key. Ours came later, and has no part. Where more than one upload fits, none is
+//! touched, because nothing tells them apart; all are reported, and the bucket's lifecycle rule has to remove ours. The one
+//! case in which an upload of somebody else is taken for ours: it was begun under the same key after we had looked, has no part
+//! yet, and ours was never begun.
 
 use super::copy::target_key;
+use super::hooks::Point;
+use super::probe::again;
+use super::refusal::Refusals;
 use super::retry::{self, At as _, Pace, Trouble};
 use super::{Context, Halt};
-use crate::error::{Error, ErrorKind};
-use crate::object::{SharedStore, UploadId};
-use crate::store::OpenUpload;
+use crate::error::{Error, ErrorKind, Result};
+use crate::object::clouds::Side;
+use crate::object::{NewObject, SharedStore, UploadId};
+use crate::store::{Holder, OpenUpload};
 use crate::task::Key;
 
-/// Gives up an upload of the task, or, where a crash came before its id was written down, every upload of its key.
+/// Uploads of others under one key that are written down. Where there are more, ours is not looked for.
+const MAX_STRANGERS: usize = 100;
+
+/// The uploads that others have open under a key, before one of ours is asked for; `None` where the target does not tell.
+pub(super) async fn strangers(ctx: &Context, key: &Key) -> Option<Vec<String>> {
+    let found = again(ctx.tuning.pace, || ctx.target.list_uploads(key)).await;
+    match found {
+        Ok(found) if found.len() <= MAX_STRANGERS => Some(found.into_iter().map(|id| id.0).collect()),
+        Ok(_) => None,
+        Err(error) => {
+            tracing::debug!(task.id = %ctx.task.id, ?key, %error, "the open uploads of the key cannot be listed");
+            None
+        }
+    }
+}
+
+/// Writes down what is about to be begun at the target, or was.
+async fn note(ctx: &Context, upload: &OpenUpload) -> Result<(), Halt> {
+    let written = ctx.store.put_upload(ctx.task.id, upload).await;
+    written.map_err(Halt::Ledger)
+}
+
+/// Begins an upload. The intent stands in the ledger before it is asked for, with the uploads that others have open under the
+/// key, and its id before it gets a part, so that a crash leaves none that is not known.
+pub(super) async fn begin(
+    ctx: &Context,
+    key: &Key,
+    intent: OpenUpload,
+    new: &NewObject,
+    refusals: &Refusals,
+) -> Result<UploadId, Halt> {
+    note(ctx, &intent).await?;
+    let intent = OpenUpload {
+        strangers: strangers(ctx, key).await,
+        ..intent
+    };
+    note(ctx, &intent).await?;
+    let answer = ctx.target.create_upload(key, new).await;
+    let upload = refusals.heard(new, answer).at_target()?;
+    ctx.hooks.reach(Point::UploadCreated).await;
+    let record = OpenUpload {
+        upload_id: Some(upload.0.clone()),
+        strangers: None,
+        ..intent
+    };
+    note(ctx, &record).await?;
+    ctx.hooks.reach(Point::UploadRecorded).await;
+    Ok(upload)
+}
+
+/// An upload that vanished while its parts were sent is begun again by the next try of the object.
+pub(super) fn forget_if_gone(halt: Halt, upload: &UploadId) -> Halt {
+    match halt {
+        Halt::Trouble(Trouble {
+            side: Side::Target,
+            error,
+        }) if error.kind() == ErrorKind::UploadNotFound => {
+            let text = format!("the upload {} is gone", upload.0);
+            Trouble::target(Error::new(ErrorKind::Unavailable, text)).into()
+        }
+        other => other,
+    }
+}
+
+/// Aborts an upload of the task, also one whose id a crash has lost.
 pub(super) async fn give_up(ctx: &Context, open: OpenUpload) -> Result<(), Halt> {
     let key = target_key(ctx, &open.key);
     match open.upload_id {
         Some(id) => abort(ctx, &key, &open.key, &UploadId(id)).await,
-        None => abort_unknown(ctx, &key, &open.key).await,
+        None => abort_unknown(ctx, &key, &open.key, open.strangers.as_deref()).await,
     }
 }
 
-/// An upload was asked for, and whether the target began it is not known: all uploads of just this key are given up.
-pub(super) async fn abort_unknown(ctx: &Context, target_key: &Key, source_key: &Key) -> Result<(), Halt> {
-    match ctx.target.list_uploads(target_key).await {
+/// An upload was asked for, and whether the target began it is not known: it is looked for, and aborted where it is certain.
+pub(super) async fn abort_unknown(
+    ctx: &Context,
+    target_key: &Key,
+    source_key: &Key,
+    strangers: Option<&[String]>,
+) -> Result<(), Halt> {
+    match lost(&ctx.target, target_key, strangers).await {
         Ok(found) => {
+            let mut ours = Vec::new();
             for upload in found {
+                let holder = ctx.store.holder(target_key, &upload.0).await;
+                match holder.map_err(Halt::Ledger)? {
+                    Holder::Task => {}
+                    // It is this task that has asked for one.
+                    Holder::Perhaps | Holder::Nobody => ours.push(upload),
+                }
+            }
+            if let Some(upload) = only_one(ours) {
                 abort(ctx, target_key, source_key, &upload).await?;
+            } else {
+                tracing::warn!(task.id = %ctx.task.id, key = ?target_key, "an upload may have been left open");
             }
         }
         Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
@@ -33,13 +124,44 @@ pub(super) async fn abort_unknown(ctx: &Context, target_key: &Key, source_key: &
     forget(ctx, source_key).await
 }
 
+/// The uploads of a key that may be one whose id was lost: those that came after `strangers`, and have no part.
+///
+/// # Errors
+/// Those of the target; `Unsupported` where it did not tell the uploads of others before.
+pub async fn lost(target: &SharedStore, key: &Key, strangers: Option<&[String]>) -> Result<Vec<UploadId>> {
+    let Some(strangers) = strangers else {
+        let text = "the target did not tell the uploads of others, so that ours cannot be told from them";
+        return Err(Error::new(ErrorKind::Unsupported, text));
+    };
+    let mut found = Vec::new();
+    for upload in target.list_uploads(key).await? {
+        if strangers.contains(&upload.0) {
+            continue;
+        }
+        match target.list_parts(key, &upload).await {
+            Ok(parts) if parts.is_empty() => found.push(upload),
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::UploadNotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+/// The only upload of these; `None` for more or none.
+#[must_use]
+pub fn only_one(mut found: Vec<UploadId>) -> Option<UploadId> {
+    let one = found.pop();
+    one.filter(|_| found.is_empty())
+}
+
 /// Takes an upload that is no more out of the ledger.
 pub(super) async fn forget(ctx: &Context, source_key: &Key) -> Result<(), Halt> {
     let removed = ctx.store.remove_upload(ctx.task.id, source_key).await;
     removed.map_err(Halt::Ledger)
 }
 
-/// Gives an upload up, again and again until the target knows it no more, and forgets it.
+/// Aborts an upload, again and again until the target knows it no more, and forgets it.
 pub(super) async fn abort(
     ctx: &Context,
     target_key: &Key,
@@ -51,16 +173,11 @@ pub(super) async fn abort(
     forget(ctx, source_key).await
 }
 
-/// Gives an upload up, again and again until the target knows it no more.
+/// Aborts an upload, again and again until the target knows it no more.
 ///
 /// # Errors
 /// Those of the target, after retries.
-pub async fn until_gone(
-    target: &SharedStore,
-    pace: Pace,
-    key: &Key,
-    upload: &UploadId,
-) -> crate::error::Result<()> {
+pub async fn until_gone(target: &SharedStore, pace: Pace, key: &Key, upload: &UploadId) -> Result<()> {
     let mut tries = 0;
     loop {
         tries += 1;
@@ -80,7 +197,7 @@ pub async fn until_gone(
             Err(error) if error.kind() == ErrorKind::UploadNotFound => return Ok(()),
             Err(error) => match retry::delay(pace, &error, tries, rand::random()) {
                 Some(wait) => tokio::time::sleep(wait).await,
-                None => return Err(error),
+                None => return Err(error.with_tries(tries)),
             },
             Ok(()) => {}
         }

@@ -4,8 +4,11 @@
 //! before it must be done.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::copy::{Copied, Outcome, Proof};
+use super::counted::{Counted, not_found};
+use super::progress::Meter;
 use super::record::Record;
 use crate::store::{Commit, Failure};
 use crate::task::{Counters, Key, PassKind};
@@ -35,9 +38,20 @@ struct Slot {
     /// The checkpoint behind it, where that is not its key.
     position: Option<Key>,
     size: i64,
-    /// Bytes that the counters already hold for it (failed-only pass).
-    counted: i64,
+    counted: Counted,
+    /// Counts its bytes while they are under way, where it is large.
+    meter: Option<Arc<Meter>>,
     outcome: Option<Outcome>,
+}
+
+/// Which bytes of objects that are not committed yet are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Under {
+    /// All that are at the target or on their way.
+    Way,
+    /// Those that outlive a stop: finished parts of open uploads. An object that is complete and not committed is looked
+    /// at again after it, and counted then.
+    Upload,
 }
 
 impl Window {
@@ -54,13 +68,14 @@ impl Window {
 
     /// Appends the next object and returns its number. `position` becomes the checkpoint when it is settled; without one
     /// its key does.
-    pub fn push_at(&mut self, key: Key, position: Option<Key>, size: u64, counted: i64) -> u64 {
+    pub fn push_at(&mut self, key: Key, position: Option<Key>, size: u64, counted: Counted) -> u64 {
         let size = i64::try_from(size).unwrap_or(i64::MAX);
         self.open.push_back(Slot {
             key,
             position,
             size,
             counted,
+            meter: None,
             outcome: None,
         });
         self.first + self.open.len() as u64 - 1
@@ -86,6 +101,7 @@ impl Window {
                 position,
                 size,
                 counted,
+                meter: _,
                 outcome: Some(outcome),
             }) = self.open.pop_front()
             else {
@@ -96,6 +112,28 @@ impl Window {
             self.count(&key, size, counted, outcome);
             self.settled.checkpoint = Some(position.unwrap_or(key));
         }
+    }
+
+    /// Counts the bytes of an object while they are under way.
+    pub fn measure(&mut self, number: u64, meter: Arc<Meter>) {
+        let index = number
+            .checked_sub(self.first)
+            .and_then(|n| usize::try_from(n).ok());
+        if let Some(slot) = index.and_then(|index| self.open.get_mut(index)) {
+            slot.meter = Some(meter);
+        }
+    }
+
+    /// Bytes of objects that are not in the next commit.
+    pub fn bytes(&self, under: Under) -> i64 {
+        let bytes = |slot: &Slot| match (&slot.outcome, &slot.meter, under) {
+            (Some(Outcome::Copied(copied)), _, Under::Way) => copied.bytes,
+            (None, Some(meter), Under::Way) => meter.bytes(),
+            (None, Some(meter), Under::Upload) => meter.kept(),
+            (Some(_), _, _) | (None, None, _) => 0,
+        };
+        let sum = self.open.iter().map(bytes).sum::<u64>();
+        i64::try_from(sum).unwrap_or(i64::MAX)
     }
 
     /// The key of an object that is not settled yet.
@@ -157,7 +195,7 @@ impl Window {
         }
     }
 
-    fn count(&mut self, key: &Key, planned: i64, counted: i64, outcome: Outcome) {
+    fn count(&mut self, key: &Key, planned: i64, counted: Counted, outcome: Outcome) {
         // What was copied has the size that went through, which nobody may have told before.
         let size = match &outcome {
             Outcome::Copied(copied) => i64::try_from(copied.bytes).unwrap_or(i64::MAX),
@@ -176,7 +214,8 @@ impl Window {
             PassKind::Failed => {
                 *delta += Counters {
                     failed: -1,
-                    bytes_listed: size - counted,
+                    bytes_listed: size - counted.bytes,
+                    not_found: -counted.not_found,
                     ..Counters::default()
                 };
             }
@@ -197,6 +236,9 @@ impl Window {
                     lost_tags: i64::from(left_out.tags),
                     lost_storage_class: i64::from(left_out.storage_class),
                     lost_user_metadata: i64::from(left_out.user_metadata),
+                    lost_website_redirect: i64::from(left_out.website_redirect),
+                    lost_object_lock: i64::from(left_out.object_lock),
+                    lost_other: i64::from(left_out.other),
                     ..settled
                 };
                 true
@@ -214,6 +256,7 @@ impl Window {
             }
             Outcome::Failed(failure) | Outcome::Doubtful(failure, _) => {
                 delta.failed += 1;
+                delta.not_found += not_found(&failure);
                 self.settled.failures.push(Failure { size, ..*failure }.bounded());
                 false
             }
@@ -227,6 +270,7 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::counted::NO_SUCH_KEY;
     use crate::engine::plan::SkipReason;
     use crate::engine::refusal::Attributes;
     use crate::task::Clock;
@@ -235,11 +279,19 @@ mod tests {
 
     const SKIPPED: Outcome = Outcome::Skipped(SkipReason::Identical);
 
+    fn counted(bytes: i64, not_found: i64) -> Counted {
+        Counted { bytes, not_found }
+    }
+
     fn failure() -> Outcome {
+        failed_with("X")
+    }
+
+    fn failed_with(code: &str) -> Outcome {
         Outcome::Failed(Box::new(Failure {
             key: Key::from("k"),
             size: 0,
-            code: "X".to_owned(),
+            code: code.to_owned(),
             message: "x".to_owned(),
             request_id: None,
             attempts: 1,
@@ -252,7 +304,7 @@ mod tests {
         let mut window = Window::new(PassKind::Full, None);
         let numbers: Vec<u64> = ["a", "b", "c"]
             .iter()
-            .map(|k| window.push_at(Key::from(*k), None, 5, 0))
+            .map(|k| window.push_at(Key::from(*k), None, 5, Counted::default()))
             .collect();
         window.settle(numbers[1], SKIPPED);
         assert!(!window.has_settled());
@@ -272,8 +324,8 @@ mod tests {
     #[test]
     fn a_failed_pass_moves_counts_from_failed() {
         let mut window = Window::new(PassKind::Failed, None);
-        let again = window.push_at(Key::from("a"), None, 7, 5);
-        let gone = window.push_at(Key::from("b"), None, 5, 5);
+        let again = window.push_at(Key::from("a"), None, 7, counted(5, 1));
+        let gone = window.push_at(Key::from("b"), None, 5, counted(5, 0));
         window.settle(again, failure());
         window.settle(gone, Outcome::Gone);
         let commit = window.take();
@@ -281,8 +333,52 @@ mod tests {
             (commit.delta.listed, commit.delta.failed, commit.delta.gone),
             (0, -1, 1)
         );
-        assert_eq!(commit.delta.bytes_listed, 2);
+        assert_eq!((commit.delta.bytes_listed, commit.delta.not_found), (2, -1));
         assert_eq!(commit.resolved, [Key::from("b")]);
+    }
+
+    #[test]
+    fn bytes_under_way_are_those_of_objects_that_no_commit_holds() {
+        use crate::engine::progress::Progress;
+
+        let mut window = Window::new(PassKind::Full, None);
+        let progress = Arc::new(Progress::default());
+        let keys = ["a", "b", "c"].map(Key::from);
+        let numbers = keys
+            .clone()
+            .map(|key| window.push_at(key, None, 100, Counted::default()));
+        window.measure(numbers[0], progress.watch(&keys[0]));
+        progress.keep(&keys[0], 1, 30);
+        progress.flow(&keys[0], 2).add(7);
+        assert_eq!((window.bytes(Under::Way), window.bytes(Under::Upload)), (37, 30));
+        let copied = |bytes| {
+            Outcome::Copied(Copied {
+                bytes,
+                proof: Proof::ETag,
+                left_out: Attributes::default(),
+            })
+        };
+        window.settle(numbers[1], copied(100));
+        window.settle(numbers[2], failure());
+        assert_eq!((window.bytes(Under::Way), window.bytes(Under::Upload)), (137, 30));
+        window.settle(numbers[0], copied(100));
+        assert_eq!((window.bytes(Under::Way), window.bytes(Under::Upload)), (0, 0));
+        assert_eq!(window.take().delta.bytes_copied, 200);
+    }
+
+    #[test]
+    fn names_that_the_source_does_not_have_are_counted_among_the_failures() {
+        let mut window = Window::new(PassKind::Full, None);
+        for code in [NO_SUCH_KEY, "AccessDenied", NO_SUCH_KEY] {
+            let number = window.push_at(Key::from(code), None, 0, Counted::default());
+            window.settle(number, failed_with(code));
+        }
+        let delta = window.take().delta;
+        assert_eq!((delta.failed, delta.not_found), (3, 2));
+        let mut window = Window::new(PassKind::Failed, None);
+        let still = window.push_at(Key::from("a"), None, 0, counted(0, 1));
+        window.settle(still, failed_with(NO_SUCH_KEY));
+        assert_eq!(window.take().delta.not_found, 0);
     }
 
     #[test]
@@ -291,7 +387,7 @@ mod tests {
         let mut window = Window::new(PassKind::Full, Some(Record::new(clock)));
         let numbers: Vec<u64> = ["a", "b", "c", "d", "e"]
             .iter()
-            .map(|k| window.push_at(Key::from(*k), None, 5, 0))
+            .map(|k| window.push_at(Key::from(*k), None, 5, Counted::default()))
             .collect();
         let copied = Copied {
             bytes: 6,
@@ -321,7 +417,7 @@ mod tests {
     fn a_commit_holds_a_bounded_number_of_failures() {
         let mut window = Window::new(PassKind::Full, None);
         let numbers: Vec<u64> = (0..2_500)
-            .map(|n| window.push_at(Key::from(format!("{n:05}").as_str()), None, 1, 0))
+            .map(|n| window.push_at(Key::from(format!("{n:05}").as_str()), None, 1, Counted::default()))
             .collect();
         // All but the first, which keeps the others waiting.
         for number in numbers.iter().skip(1) {
@@ -348,7 +444,7 @@ mod tests {
         let line = "1970-01-01T00:00:00Z\t\t5\tgone\n".len() + name.len();
         for n in 0..2100 {
             assert_eq!(window.is_heavy(), n * line >= LINES_PER_COMMIT, "{n}");
-            let number = window.push_at(Key::from(name.as_str()), None, 5, 0);
+            let number = window.push_at(Key::from(name.as_str()), None, 5, Counted::default());
             window.settle(number, Outcome::Gone);
         }
         assert!(window.is_heavy());
@@ -361,7 +457,7 @@ mod tests {
         fn every_object_is_counted_once_in_any_order(order in Just((0..40u64).collect::<Vec<_>>()).prop_shuffle()) {
             let mut window = Window::new(PassKind::Full, None);
             for number in 0..40 {
-                prop_assert_eq!(window.push_at(Key::from(format!("{number:02}").as_str()), None, 1, 0), number);
+                prop_assert_eq!(window.push_at(Key::from(format!("{number:02}").as_str()), None, 1, Counted::default()), number);
             }
             let mut total = Counters::default();
             for number in order {

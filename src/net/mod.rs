@@ -4,13 +4,14 @@
 //! forbidden addresses are dropped, and the connection goes to one of the rest, so no second resolution can slip in
 //! between. Redirects are not followed and no proxy is used.
 
+mod errors;
+mod peer;
 mod policy;
 mod tls;
 
 use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,18 +23,19 @@ use http::{Request, Response, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
+use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
-use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 use tower_service::Service;
 
+use self::errors::{TooSlow, Unresolved, translate};
+use self::peer::Peer;
 pub use self::policy::{NetworkPolicy, Refused, Scheme};
 pub use self::tls::Authorities;
-use self::tls::TlsUnusable;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// A request's body.
 pub type RequestBody = UnsyncBoxBody<Bytes, Error>;
@@ -113,93 +115,15 @@ impl HttpClient {
     /// of connecting.
     ///
     /// # Errors
-    /// `Forbidden` where the policy refuses the host, or its certificate is not good (never worth a retry), `Timeout` when
+    /// `Forbidden` where the policy refuses the host, its certificate is not good, or it speaks no TLS where the address says
+    /// `https` (never worth a retry), `Timeout` when
     /// connecting took too long, `Unsupported` for an answer with oversized headers, `Unavailable` otherwise. An error of the request's body is in the chain of sources.
     pub async fn request(&self, request: Request<RequestBody>) -> Result<Response<Incoming>> {
-        let authority = request.uri().authority().cloned();
-        self.client.request(request).await.map_err(|error| {
-            let host = authority.as_ref().map_or("the host", |a| a.host());
-            translate(host, error)
-        })
+        let uri = request.uri().clone();
+        let answer = self.client.request(request).await;
+        answer.map_err(|error| translate(&Peer::of(&uri), error))
     }
 }
-
-/// Something of type `T` in the chain of causes.
-fn cause<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<T>() {
-            return Some(found);
-        }
-        // An IO error that wraps another one shows it here and not as its source.
-        let wrapped = error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref)
-            .and_then(|inner| cause::<T>(inner));
-        if wrapped.is_some() {
-            return wrapped;
-        }
-        next = error.source();
-    }
-    None
-}
-
-fn translate(host: &str, error: ClientError) -> Error {
-    let io_kind = cause::<io::Error>(&error).map(io::Error::kind);
-    let (kind, message) = if cause::<Refused>(&error).is_some() {
-        let text = format!(
-            "connecting to {host} is refused by the network policy; \
-             the operator can allow its network with --allow-network"
-        );
-        // No source: every refusal of a host looks the same.
-        return Error::new(ErrorKind::Forbidden, text);
-    } else if let Some(problem) = cause::<TlsUnusable>(&error) {
-        (ErrorKind::InvalidArgument, problem.to_string())
-    } else if let Some(rustls::Error::InvalidCertificate(reason)) = cause::<rustls::Error>(&error) {
-        let error = Error::new(ErrorKind::Forbidden, tls::refused(host, reason));
-        return error.with_code("CertificateRefused");
-    } else if cause::<TooSlow>(&error).is_some() || io_kind == Some(io::ErrorKind::TimedOut) {
-        (ErrorKind::Timeout, format!("connecting to {host} took too long"))
-    } else if cause::<Unresolved>(&error).is_some() {
-        let text = format!("the name {host} cannot be resolved");
-        (ErrorKind::Unavailable, text)
-    } else if error.is_connect() && io_kind == Some(io::ErrorKind::ConnectionRefused) {
-        (ErrorKind::Unavailable, format!("{host} refuses the connection"))
-    } else if error.is_connect() {
-        (ErrorKind::Unavailable, format!("cannot connect to {host}"))
-    } else if cause::<hyper::Error>(&error).is_some_and(hyper::Error::is_parse_too_large) {
-        let text = format!("the headers of an answer of {host} are too large");
-        (ErrorKind::Unsupported, text)
-    } else if cause::<hyper::Error>(&error).is_some_and(hyper::Error::is_parse) {
-        (ErrorKind::Unavailable, format!("{host} did not answer in HTTP"))
-    } else {
-        (ErrorKind::Unavailable, format!("the connection to {host} broke"))
-    };
-    Error::new(kind, message).with_source(error)
-}
-
-#[derive(Debug)]
-struct TooSlow;
-
-impl fmt::Display for TooSlow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("connecting took too long")
-    }
-}
-
-impl StdError for TooSlow {}
-
-/// A name without an address.
-#[derive(Debug)]
-struct Unresolved(io::Error);
-
-impl fmt::Display for Unresolved {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl StdError for Unresolved {}
 
 struct Connectors {
     policy: Arc<NetworkPolicy>,
@@ -298,6 +222,7 @@ mod tests {
     use http_body_util::{BodyExt, Empty};
 
     use super::*;
+    use crate::error::ErrorKind;
 
     async fn get(client: &HttpClient, url: &str) -> Error {
         let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
@@ -354,5 +279,49 @@ mod tests {
         }
         let error = get(&client, &format!("http://169.254.169.254:{port}/")).await;
         assert_eq!(error.kind(), ErrorKind::Forbidden);
+    }
+    #[tokio::test]
+    async fn a_port_that_does_not_speak_the_scheme_is_named_with_the_other_one() {
+        let client = HttpClient::new(NetworkPolicy {
+            allowed: vec!["127.0.0.0/8".parse().unwrap()],
+        });
+        // The first bytes of an answer, whatever was asked; nothing means that the connection ends.
+        for (answer, scheme, kind, words) in [
+            (
+                &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..],
+                "https",
+                ErrorKind::Forbidden,
+                "write http:// instead of https://",
+            ),
+            (
+                b"",
+                "https",
+                ErrorKind::Unavailable,
+                "before TLS was agreed on; if that port speaks plain HTTP, write http://",
+            ),
+            (
+                b"\x15\x03\x03\x00\x02\x02\x46",
+                "http",
+                ErrorKind::Unavailable,
+                "if that port speaks TLS, write https://",
+            ),
+        ] {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let server = async {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 4096])
+                    .await
+                    .unwrap();
+                tokio::io::AsyncWriteExt::write_all(&mut stream, answer)
+                    .await
+                    .unwrap();
+            };
+            let url = format!("{scheme}://127.0.0.1:{port}/");
+            let (error, ()) = tokio::join!(get(&client, &url), server);
+            assert_eq!(error.kind(), kind, "{error}");
+            assert!(error.message().contains(words), "{error}");
+            assert!(error.message().contains(&format!("on port {port}")), "{error}");
+        }
     }
 }

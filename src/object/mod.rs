@@ -20,7 +20,7 @@ mod written;
 use std::fmt;
 use std::sync::Arc;
 
-use ::http::HeaderMap;
+use ::http::{HeaderMap, HeaderName};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -57,15 +57,24 @@ pub struct Entry {
 }
 
 /// The headers that travel with an object: `Content-Type`, `-Encoding`, `-Language`, `-Disposition`,
-/// `Cache-Control`, `Expires` and `x-amz-meta-*`.
+/// `Cache-Control`, `Expires`, `x-amz-website-redirect-location` and `x-amz-meta-*`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Carried(pub HeaderMap);
+
+/// What a store tells of an object that no copy of it has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Uncarried {
+    /// A retention or a legal hold.
+    pub lock: bool,
+    /// Headers `x-amz-*` that nobody has decided about.
+    pub unknown: Vec<HeaderName>,
+}
 
 /// What a store tells of an object besides its bytes.
 #[derive(Clone, Debug)]
 pub struct ObjectInfo {
     /// Length in bytes of the whole object, whatever range was asked for; `None` where nobody tells it, as a plain web
-    /// server may. A bucket always does.
+    /// server may. A bucket nearly always does.
     pub size: Option<u64>,
     /// Entity tag.
     pub etag: Option<ETag>,
@@ -73,6 +82,8 @@ pub struct ObjectInfo {
     pub last_modified: Option<UnixMillis>,
     /// Headers to carry over.
     pub carried: Carried,
+    /// What of the answer no copy has.
+    pub uncarried: Uncarried,
     /// Number of tags.
     pub tag_count: u32,
     /// Number of parts it was uploaded in, when a part was asked for and the store tells.
@@ -213,7 +224,7 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
 
     /// Reads `portion` of the object, on condition that it still has the tag `if_match`. An answer that has another
     /// tag than asked for is `PreconditionFailed` too, for stores that ignore the condition; one that ignores the
-    /// range is `Integrity`.
+    /// range is `Integrity`. Where a store announces no length, the whole object comes with none, and its end tells.
     async fn get(&self, key: &Key, portion: Portion, if_match: Option<&ETag>) -> Result<Object>;
 
     /// Writes an object of exactly `length` bytes; nothing becomes visible unless all of them arrive. `md5` travels as
@@ -228,7 +239,8 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
         body: Body,
     ) -> Result<Written>;
 
-    /// Copies an object of another bucket of the same store, up to 5 GiB, without the bytes passing through here.
+    /// Copies an object of another bucket of the same store, up to 5 GiB, without the bytes passing through here. An answer
+    /// without a document tells nothing but what its headers do.
     async fn copy(&self, from: &CopySource, key: &Key, new: &NewObject) -> Result<Written>;
 
     /// Begins a multipart upload.
@@ -275,6 +287,10 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
 
     /// Deletes an object; a key that is not there is fine.
     async fn delete(&self, key: &Key) -> Result<()>;
+
+    /// Deletes an object if it still has the tag `etag` (`If-Match`); a key that is not there is fine. `PreconditionFailed` for
+    /// another version. A store that knows no conditional deletes may refuse, or delete whatever is there.
+    async fn delete_if(&self, key: &Key, etag: &ETag) -> Result<()>;
 
     /// Tags of an object.
     async fn tags(&self, key: &Key) -> Result<Tags>;

@@ -13,7 +13,7 @@ use super::{
     Body, CopySource, ETag, ListQuery, ListVersion, NewObject, Object, ObjectInfo, ObjectStore, PageFacts,
     PageSink, Part, Portion, SharedStore, Tags, UploadId, WriteIf, Written,
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, counted};
 use crate::secret::{KeyPair, Secret};
 use crate::task::spec::Cdn;
 use crate::task::{Clock, Key, UnixMillis};
@@ -141,8 +141,10 @@ impl Behind {
         );
         if served != size || older || other_sum {
             let text = format!(
-                "the CDN serves {served} bytes{}, the source has {size} bytes: it is stale, or changes the content",
+                "the CDN serves {}{}, the source has {}: it is stale, or changes the content",
+                counted(served, "byte", "bytes"),
                 if older { " of an older version" } else { "" },
+                counted(size, "byte", "bytes"),
             );
             return Err(Error::new(ErrorKind::Conflict, text).with_code("COMPARE_SRC_AND_CDN_FAILURE"));
         }
@@ -296,6 +298,10 @@ impl ObjectStore for WebSource {
     }
 
     async fn delete(&self, _: &Key) -> Result<()> {
+        read_only()
+    }
+
+    async fn delete_if(&self, _: &Key, _: &ETag) -> Result<()> {
         read_only()
     }
 

@@ -112,11 +112,50 @@ pub enum Fault {
         /// Which byte.
         at: u64,
     },
+    /// Answers 412 to every request with `If-Match`, whatever tag that names: a store that compares it with its quotes.
+    RefuseCondition,
+    /// Takes the object away just before the request is served: somebody else deleted it.
+    RemoveObject,
+    /// Copies no bytes (CopyObject, UploadPartCopy) and answers as if all was well.
+    CopyNothing,
+    /// The same, without a document in the answer.
+    CopyNothingSilently,
     /// Gives the object these bytes just before the request is served: somebody else wrote it.
     ChangeObject {
         /// The new bytes.
         data: Bytes,
     },
+}
+
+/// Request extension by which [`Fault::IgnoreRange`] reaches the S3 implementation: taking the header away would
+/// break the signature.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct IgnoreRange;
+
+/// Request extension by which [`Fault::IgnoreCondition`] reaches the S3 implementation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct IgnoreCondition;
+
+/// Request extension by which [`Fault::IgnoreEncryption`] reaches the S3 implementation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct IgnoreEncryption;
+
+/// Request extension by which [`Fault::CopyNothing`] reaches the S3 implementation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CopyNothing;
+
+/// Request extension by which the faults of listings reach the S3 implementation, which alone knows its tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Twist {
+    Rewind(usize),
+    Empty,
+    Reverse,
+    Last,
+    FromStart,
+    RefuseStart,
+    NoSizes,
+    EmptyIsMissing,
+    OnePage,
 }
 
 /// Which keys a rule is about.

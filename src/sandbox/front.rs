@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HOST};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HOST, IF_MATCH};
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -24,39 +24,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::{document, error_answer, refusal, set_request_id};
 use super::body::{End, FaultBody, after_white_space};
-use super::bucket::Store;
-use super::faults::{Fault, FaultPlan};
+use super::bucket::{Conditions, Store};
+use super::faults::{CopyNothing, Fault, FaultPlan, IgnoreCondition, IgnoreEncryption, IgnoreRange, Twist};
 use super::operation::{Call, Operation, classify};
 
 /// How many requests the log keeps.
 const LOG_SIZE: usize = 10_000;
-
-/// Request extension by which [`Fault::IgnoreRange`] reaches the S3 implementation: taking the header away would
-/// break the signature.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct IgnoreRange;
-
-/// Request extension by which [`Fault::IgnoreCondition`] reaches the S3 implementation.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct IgnoreCondition;
-
-/// Request extension by which [`Fault::IgnoreEncryption`] reaches the S3 implementation.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct IgnoreEncryption;
-
-/// Request extension by which the faults of listings reach the S3 implementation, which alone knows its tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Twist {
-    Rewind(usize),
-    Empty,
-    Reverse,
-    Last,
-    FromStart,
-    RefuseStart,
-    NoSizes,
-    EmptyIsMissing,
-    OnePage,
-}
 
 /// One request as the server saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -254,6 +227,21 @@ impl Front {
             Some(Fault::IgnoreCondition) => {
                 request.extensions_mut().insert(IgnoreCondition);
             }
+            Some(Fault::RefuseCondition) if request.headers().contains_key(IF_MATCH) => {
+                drain(request.body_mut()).await;
+                let status = StatusCode::PRECONDITION_FAILED;
+                entry.status = Some(status.as_u16());
+                return Ok(error_answer(status, "PreconditionFailed", None, &id));
+            }
+            Some(Fault::CopyNothing | Fault::CopyNothingSilently) => {
+                request.extensions_mut().insert(CopyNothing);
+            }
+            Some(Fault::RemoveObject) => {
+                if let (Some(bucket), Some(key)) = (&entry.call.bucket, &entry.call.key) {
+                    let removed = self.store.delete(bucket, key, &Conditions::default());
+                    tracing::debug!(?removed, "somebody else deletes an object of the sandbox");
+                }
+            }
             Some(Fault::IgnoreEncryption) => {
                 request.extensions_mut().insert(IgnoreEncryption);
             }
@@ -359,6 +347,10 @@ fn spoil(response: HttpResponse, fault: &Fault, reset: CancellationToken) -> Htt
             parts.headers.remove(CONTENT_LENGTH);
             return HttpResponse::from_parts(parts, after_white_space(body, pieces, pause));
         }
+        Fault::CopyNothingSilently => {
+            parts.headers.remove(CONTENT_LENGTH);
+            return HttpResponse::from_parts(parts, Body::empty());
+        }
         Fault::CorruptBody { at } => FaultBody::new(body).flip(at.min(length.saturating_sub(1))),
         Fault::Status { .. }
         | Fault::Delay(_)
@@ -370,6 +362,9 @@ fn spoil(response: HttpResponse, fault: &Fault, reset: CancellationToken) -> Htt
         | Fault::Header { .. }
         | Fault::IgnoreRange
         | Fault::IgnoreCondition
+        | Fault::RefuseCondition
+        | Fault::RemoveObject
+        | Fault::CopyNothing
         | Fault::IgnoreEncryption
         | Fault::RewindToken(_)
         | Fault::EmptyPage

@@ -40,6 +40,8 @@ pub struct SandboxObject {
     pub cache_control: Option<String>,
     /// `Expires` as text, so that it comes back as it was given.
     pub expires: Option<String>,
+    /// Where a website sends whoever asks for the object.
+    pub website_redirect: Option<String>,
     /// User metadata: names in lower case, without the `x-amz-meta-` prefix.
     pub metadata: BTreeMap<String, String>,
     /// Tags in the order they were given.
@@ -113,6 +115,7 @@ impl SandboxObject {
             content_disposition: None,
             cache_control: None,
             expires: None,
+            website_redirect: None,
             metadata: BTreeMap::new(),
             tags: Vec::new(),
             storage_class: None,

@@ -3,7 +3,7 @@
 use std::ops::Bound;
 
 use super::bucket::{Bucket, ListOrder};
-use super::front::Twist;
+use super::faults::Twist;
 use super::object::Object;
 
 /// One line of a listing.

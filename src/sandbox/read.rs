@@ -12,7 +12,7 @@ use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
 use super::Support;
 use super::bucket::etag_matches;
-use super::front::{IgnoreCondition, IgnoreRange};
+use super::faults::{IgnoreCondition, IgnoreRange};
 use super::object::Object;
 use super::service::Service;
 
@@ -123,6 +123,12 @@ fn raw_headers<T>(response: &mut S3Response<T>, object: &Object, with_expires: b
     let expires = object.head.expires.as_ref().filter(|_| with_expires);
     if let Some(Ok(expires)) = expires.map(|expires| HeaderValue::from_bytes(expires.as_bytes())) {
         response.headers.insert(EXPIRES, expires);
+    }
+    let redirect = object.head.website_redirect.as_deref().map(HeaderValue::from_str);
+    if let Some(Ok(redirect)) = redirect {
+        response
+            .headers
+            .insert("x-amz-website-redirect-location", redirect);
     }
     let missing = object
         .head

@@ -216,7 +216,7 @@ impl S3 for Service {
         mut req: S3Request<UploadPartCopyInput>,
     ) -> S3Result<S3Response<UploadPartCopyOutput>> {
         self.keep_name(&mut req.input.key);
-        answer(Box::pin(self.part_copy(req.input)).await?)
+        answer(Box::pin(self.part_copy(req)).await?)
     }
 
     async fn list_parts(&self, mut req: S3Request<ListPartsInput>) -> S3Result<S3Response<ListPartsOutput>> {

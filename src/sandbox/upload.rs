@@ -11,6 +11,7 @@ use s3s::dto::{
 use s3s::{S3Request, S3Result, s3_error};
 
 use super::bucket::{Upload, UploadedPart};
+use super::faults::CopyNothing;
 use super::object::{KMS, Object, SandboxObject, Segments, multipart_etag, now, visible_md5};
 use super::service::{Service, source};
 use super::write::{describe, md5_of, receive};
@@ -152,7 +153,12 @@ impl Service {
     }
 
     /// UploadPartCopy, of all or of a range of the source.
-    pub(super) async fn part_copy(&self, input: UploadPartCopyInput) -> S3Result<UploadPartCopyOutput> {
+    pub(super) async fn part_copy(
+        &self,
+        req: S3Request<UploadPartCopyInput>,
+    ) -> S3Result<UploadPartCopyOutput> {
+        let nothing = req.extensions.get::<CopyNothing>().is_some();
+        let input = req.input;
         check_part_number(input.part_number)?;
         self.store.with(&input.bucket, |bucket| {
             bucket.upload(&input.key, &input.upload_id).map(|_| ())
@@ -176,7 +182,7 @@ impl Service {
                 ));
             }
         };
-        let body = origin.body.slice(&range);
+        let body = origin.body.slice(&if nothing { 0..0 } else { range });
         let md5 = md5_of(body.clone()).await?;
         let part = UploadedPart {
             body,

@@ -19,7 +19,7 @@ use s3s::{S3Error, S3ErrorCode, S3Request, S3Result, StdError, s3_error};
 
 use super::Support;
 use super::bucket::{Conditions, etag_matches};
-use super::front::IgnoreEncryption;
+use super::faults::{CopyNothing, IgnoreEncryption};
 use super::object::{KMS, Object, SandboxObject, Segments, now, visible_md5};
 use super::service::{Service, source};
 
@@ -124,6 +124,7 @@ pub(super) fn describe(
         expires: text(header::EXPIRES),
         metadata,
         tags: tagging.map(parse_tags).unwrap_or_default(),
+        website_redirect: text(HeaderName::from_static("x-amz-website-redirect-location")),
         storage_class: storage_class
             .map(|class| class.as_str().to_owned())
             .filter(|class| class != "STANDARD"),
@@ -248,13 +249,20 @@ impl Service {
     /// CopyObject. Like S3 it makes an object of one part, whose ETag is the MD5 of its bytes.
     pub(super) async fn copy(&self, req: S3Request<CopyObjectInput>) -> S3Result<CopyObjectOutput> {
         let encryption = self.encryption(&req, req.input.server_side_encryption.as_ref());
+        let nothing = req.extensions.get::<CopyNothing>().is_some();
         let S3Request { input, headers, .. } = req;
         let from = source(&input.copy_source)?;
-        let origin = self.copy_from(
+        let mut origin = self.copy_from(
             from,
             input.copy_source_if_match.as_ref(),
             input.copy_source_if_none_match.as_ref(),
         )?;
+        if nothing {
+            origin.body = Segments::from(Vec::new());
+            let head = Arc::make_mut(&mut origin.head);
+            head.etag = hex::encode(origin.body.md5());
+            head.part_sizes = Vec::new();
+        }
         let replace = input
             .metadata_directive
             .as_ref()

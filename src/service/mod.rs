@@ -3,82 +3,27 @@
 //! Each method is one decision and at most one change in the ledger; the dispatcher is told afterwards. Errors name
 //! the [`Rule`] that was broken.
 
+mod create;
 mod place;
 mod refusal;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::AtomicU8;
 use std::time::Instant;
 
-use jiff::Timestamp;
-
-use self::place::{check_cdn_key, place};
-use self::refusal::{conflict, refused, stopped_in_memory, too_many_waiting, unknown};
+pub use self::create::{CreateTask, Creation, PlaceRequest};
+use self::place::check_cdn_key;
+use self::refusal::{conflict, refused, stopped_in_memory, unknown};
 use crate::dispatch::{Dispatch, Message};
-use crate::error::{ErrorKind, Result, Rule};
-use crate::object::clouds::{Catalogue, Side};
+use crate::error::{Result, Rule};
+use crate::object::clouds::Catalogue;
 use crate::secret::{Credentials, KeyPair, Sealer};
-pub use crate::store::Failure;
-use crate::store::{Deleted, NewTask, OrphanKeys, Refusal, Store, TaskFilter};
-use crate::task::spec::{Cdn, Cloud, Notification, Payer, Scope};
-use crate::task::{
-    BandwidthPolicy, CopyRules, KeptWarning, Key, ProjectId, StartMode, State, Task, TaskId, TaskSpec,
-    UnixMillis,
-};
+use crate::store::{Deleted, OrphanKeys, Refusal, Store, TaskFilter};
+pub use crate::store::{Failure, FoundEntry, FoundScope, ShardScope};
+use crate::task::{BandwidthPolicy, KeptWarning, Key, ProjectId, StartMode, State, Task, TaskId, UnixMillis};
 
-/// A bucket as a request names it: the endpoint may be left to the region catalogue.
-#[derive(Clone, Debug)]
-pub struct PlaceRequest {
-    /// Whose cloud.
-    pub cloud: Cloud,
-    /// Region name.
-    pub region: String,
-    /// Bucket name.
-    pub bucket: String,
-    /// Address of the store, where the request gives one.
-    pub endpoint: Option<String>,
-    /// Tencent's account number.
-    pub app_id: Option<String>,
-    /// Who pays for the requests.
-    pub payer: Payer,
-}
-
-/// A task to create. Lengths and forms of single fields were checked where they were read; the rest is checked here.
-#[derive(Clone, Debug)]
-pub struct CreateTask {
-    /// Source bucket.
-    pub source: PlaceRequest,
-    /// Target bucket.
-    pub target: PlaceRequest,
-    /// Written before each key at the target.
-    pub target_prefix: Key,
-    /// Which objects.
-    pub scope: Scope,
-    /// A sentence of the user.
-    pub description: String,
-    /// Objects at the same time; 0 for the most allowed.
-    pub threads: u8,
-    /// Encrypt at the target.
-    pub kms: bool,
-    /// Only objects modified after.
-    pub migrate_since: Option<UnixMillis>,
-    /// Restore archived objects first.
-    pub restore: bool,
-    /// Record failed objects.
-    pub record_failures: bool,
-    /// List copied and skipped objects.
-    pub record_settled: bool,
-    /// CDN before the source.
-    pub cdn: Option<Cdn>,
-    /// Whom to tell.
-    pub notification: Option<Notification>,
-    /// When to overwrite, how to compare, how much proof to ask for.
-    pub rules: CopyRules,
-    /// Bandwidth windows.
-    pub bandwidth: BandwidthPolicy,
-    /// Keys of both sides.
-    pub credentials: Credentials,
-}
+/// Entries of a scope that are shown one by one.
+const ENTRIES_SHOWN: i64 = 100;
 
 /// A task with what a list of tasks leaves out.
 #[derive(Clone, Debug)]
@@ -87,6 +32,8 @@ pub struct TaskDetail {
     pub task: Task,
     /// Warnings of its last pass, oldest first.
     pub warnings: Vec<KeptWarning>,
+    /// What was found of its scope.
+    pub found: FoundScope,
 }
 
 /// The tasks of all projects, as callers see them.
@@ -129,71 +76,6 @@ impl TaskService {
     pub const fn with_most_waiting(mut self, most: i64) -> Self {
         self.most_waiting = most;
         self
-    }
-
-    /// Creates a task, which begins by itself.
-    ///
-    /// # Errors
-    /// [`Rule::TooManyWaiting`] when the project has [`MOST_WAITING`] tasks waiting; those of [`Catalogue::resolve`];
-    /// [`Rule::CdnKey`]; those of
-    /// [`TaskSpec::validate`].
-    pub async fn create(&self, project: &ProjectId, order: CreateTask, now: UnixMillis) -> Result<Task> {
-        // Two that come at the same moment may both be the last: it is a bound for what piles up, and need not be exact.
-        if self.store.waiting(project).await? >= self.most_waiting {
-            return Err(too_many_waiting(self.most_waiting));
-        }
-        let source = place(&self.catalogue, order.source, Side::Source)?;
-        let target = place(&self.catalogue, order.target, Side::Target)?;
-        let from = if source.bucket.is_empty() {
-            source.cloud.name()
-        } else {
-            &source.bucket
-        };
-        let stem = format!("{from}-{}-{}", target.bucket, compact_time(now));
-        check_cdn_key(order.cdn.as_ref(), &order.credentials)?;
-        let spec = TaskSpec {
-            source,
-            target,
-            target_prefix: order.target_prefix,
-            scope: order.scope,
-            description: order.description,
-            threads: if order.threads == 0 {
-                TaskSpec::MAX_THREADS
-            } else {
-                order.threads
-            },
-            kms: order.kms,
-            migrate_since: order.migrate_since,
-            restore: order.restore,
-            record_failures: order.record_failures,
-            record_settled: order.record_settled,
-            cdn: order.cdn,
-            notification: order.notification,
-            rules: order.rules,
-        }
-        .validate()?;
-
-        // Two processes may make the same id in the same millisecond: the ledger refuses the second, which tries again.
-        let mut tries = 0;
-        let task = loop {
-            let sequence = self.sequence.fetch_add(1, Ordering::Relaxed) % 100;
-            let id = TaskId::at(now, sequence);
-            let new = NewTask {
-                id,
-                project: project.clone(),
-                name: format!("{stem}_{sequence}"),
-                spec: spec.clone(),
-                bandwidth: order.bandwidth.clone(),
-                credentials: self.sealer.seal(id.get(), &order.credentials)?,
-            };
-            match self.store.create(new, now).await {
-                Err(error) if error.kind() == ErrorKind::Conflict && tries < 100 => tries += 1,
-                other => break other?,
-            }
-        };
-        tracing::info!(task.id = %task.id, task.name = %task.name, "task created");
-        self.dispatch.publish(Message::Work(task.id)).await;
-        Ok(task)
     }
 
     /// Tasks of a project in the given states (empty: all), newest first.
@@ -247,7 +129,12 @@ impl TaskService {
     pub async fn detail(&self, project: &ProjectId, id: TaskId) -> Result<TaskDetail> {
         let task = self.show(project, id).await?;
         let warnings = self.store.warnings(id).await?;
-        Ok(TaskDetail { task, warnings })
+        let found = self.store.found_scope(id, ENTRIES_SHOWN).await?;
+        Ok(TaskDetail {
+            task,
+            warnings,
+            found,
+        })
     }
 
     /// Starts a paused or failed task with fresh keys; of many starts at once exactly one succeeds.
@@ -399,22 +286,5 @@ impl TaskService {
     /// Those of the ledger.
     pub async fn ping(&self) -> Result<()> {
         self.store.ping().await
-    }
-}
-
-/// `yyyyMMddHHmmssSSS` in UTC, as in the names that OMS gives.
-fn compact_time(now: UnixMillis) -> String {
-    Timestamp::from_millisecond(now.0)
-        .map(|t| t.strftime("%Y%m%d%H%M%S%3f").to_string())
-        .unwrap_or_else(|_| now.0.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_carry_the_time_to_the_millisecond() {
-        assert_eq!(compact_time(UnixMillis(1_589_267_678_170)), "20200512071438170");
     }
 }

@@ -14,8 +14,10 @@
 pub mod conformance;
 mod failure;
 mod json;
+pub mod once;
 mod orphan;
 mod pending;
+mod scope;
 pub mod sqlite;
 
 use std::collections::BTreeMap;
@@ -23,8 +25,10 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 
 pub use self::failure::{Failure, MOST_FAILURES};
+pub use self::once::{CreatedOnce, RequestKey};
 pub use self::orphan::{Deleted, Holder, Orphan, OrphanKeys, Orphans, Sweep};
 pub use self::pending::{Control, PROJECTS_AT_ONCE, Pending, RUNNING_AT_ONCE, TASKS_AT_ONCE, Tidied};
+pub use self::scope::{FoundEntry, FoundScope};
 use crate::error::Result;
 use crate::object::ETag;
 use crate::secret::SealedCredentials;
@@ -104,6 +108,8 @@ pub struct ClaimedShard {
     pub scope: ShardScope,
     /// Last key, in listing order, before which everything is settled.
     pub checkpoint: Option<Key>,
+    /// Bytes in flight that it has counted ([`Counters::bytes_in_flight`]); the next commit changes them from here.
+    pub bytes_in_flight: i64,
     /// Right to commit; grows at each claim of any shard of the task, so that no two claims ever have the same.
     pub attempt: i64,
 }
@@ -157,6 +163,8 @@ pub enum Ending {
     /// The pass is through: succeeded without failures, else failed with TRF.0004. Refused as `Internal` while a shard
     /// is open, and turned into a failure with TRF.0001 when the counters do not balance.
     PassFinished,
+    /// As `PassFinished`, but the task fails for this reason, whatever was counted.
+    PassFailed(Reason),
     /// The task cannot go on.
     Broken(Reason),
 }
@@ -175,6 +183,9 @@ pub struct OpenUpload {
     pub source_etag: Option<ETag>,
     /// Its length, as far as it is known: 0 without a tag.
     pub size: i64,
+    /// Ids of the uploads that others had open under the same key at the target before this one was asked for; `None` where
+    /// the target did not tell. By them an upload whose id was lost is told from those of others.
+    pub strangers: Option<Vec<String>>,
 }
 
 /// Which tasks to list.
@@ -193,6 +204,16 @@ pub trait Store: Send + Sync {
 
     /// Inserts a task in [`State::Waiting`].
     async fn create(&self, new: NewTask, now: UnixMillis) -> Result<Task>;
+    /// What the key of `request` stands for at `now`; `None` when it is free.
+    async fn created_before(
+        &self,
+        project: &ProjectId,
+        request: &RequestKey,
+        now: UnixMillis,
+    ) -> Result<Option<CreatedOnce>>;
+    /// Inserts a task as [`Store::create`] does, unless `request` was used in the project within [`once::KEY_LIFETIME`]
+    /// before `now`. The key is kept in the same transaction as the task.
+    async fn create_once(&self, new: NewTask, request: &RequestKey, now: UnixMillis) -> Result<CreatedOnce>;
     /// A task of a project.
     async fn task(&self, project: &ProjectId, id: TaskId) -> Result<Option<Task>>;
     /// Tasks of a project, newest first.
@@ -229,6 +250,11 @@ pub trait Store: Send + Sync {
     ) -> Result<Change<Deleted>>;
     /// Recorded failures of a task behind a key, in key order.
     async fn failures(&self, id: TaskId, after: Option<&Key>, limit: i64) -> Result<Vec<Failure>>;
+    /// What the last full pass found of each entry of the task's scope, as far as it has come: the first `limit` entries
+    /// one by one, single names before prefixes, and the sum of the others. Nothing before the first full pass.
+    async fn found_scope(&self, id: TaskId, limit: i64) -> Result<FoundScope>;
+    /// The first `limit` prefixes of the scope that were listed to their end without an object, in byte order.
+    async fn empty_prefixes(&self, id: TaskId, limit: i64) -> Result<Vec<Key>>;
     /// Warnings of the task's last pass, oldest first.
     async fn warnings(&self, id: TaskId) -> Result<Vec<KeptWarning>>;
 
@@ -304,6 +330,11 @@ pub trait Store: Send + Sync {
         warnings: &[Warning],
         now: UnixMillis,
     ) -> Result<Committed>;
+    /// Takes the recorded failures of these keys that were not taken under this attempt yet, in any order. For a pass that
+    /// goes over them in another order than that of their keys: each is taken once.
+    async fn take_failures(&self, id: TaskId, attempt: i64, keys: &[Key]) -> Result<Vec<Failure>>;
+    /// Recorded failures behind a key that no attempt has taken in the last pass, in key order.
+    async fn untaken_failures(&self, id: TaskId, after: Option<&Key>, limit: i64) -> Result<Vec<Failure>>;
     /// Stores how large the scope is, as far as counted.
     async fn set_survey(&self, id: TaskId, survey: Survey) -> Result<()>;
     /// Stores where the list of failed objects lies; nothing when the worker was overtaken.

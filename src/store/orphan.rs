@@ -18,9 +18,10 @@ pub struct Orphan {
     pub place: Place,
     /// Key at the target: the task's prefix is part of it.
     pub key: Key,
-    /// Id that the target gave; `None` when it was being asked for, so that every upload of just this key is meant that
-    /// is nobody else's.
+    /// Id that the target gave; `None` when it was being asked for, so that it has to be found among the uploads of the key.
     pub upload_id: Option<String>,
+    /// As [`super::OpenUpload::strangers`].
+    pub strangers: Option<Vec<String>>,
     /// When its task was deleted.
     pub orphaned_at: UnixMillis,
 }

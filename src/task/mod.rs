@@ -1,6 +1,7 @@
 //! What a task is: its identity, what it shall do, how far it is. Plain values, no IO.
 
 pub mod bandwidth;
+mod cover;
 pub mod key;
 pub mod lists;
 pub mod reasons;
@@ -214,6 +215,17 @@ pub struct Counters {
     pub lost_storage_class: i64,
     /// Copies without their user metadata, or without some of it.
     pub lost_user_metadata: i64,
+    /// Copies whose target refused their website redirect.
+    pub lost_website_redirect: i64,
+    /// Copies of objects under a retention or a legal hold, which is not carried over.
+    pub lost_object_lock: i64,
+    /// Copies of objects with a header that is not known, and not carried over.
+    pub lost_other: i64,
+    /// Objects among `failed` that the task names and the source does not have.
+    pub not_found: i64,
+    /// Bytes of objects that are not counted yet which the target has or is being sent: finished parts, running streams,
+    /// and objects that wait for one before them.
+    pub bytes_in_flight: i64,
 }
 
 impl std::ops::AddAssign for Counters {
@@ -235,6 +247,11 @@ impl std::ops::AddAssign for Counters {
             lost_tags,
             lost_storage_class,
             lost_user_metadata,
+            lost_website_redirect,
+            lost_object_lock,
+            lost_other,
+            not_found,
+            bytes_in_flight,
         } = other;
         self.listed += listed;
         self.copied += copied;
@@ -251,6 +268,11 @@ impl std::ops::AddAssign for Counters {
         self.lost_tags += lost_tags;
         self.lost_storage_class += lost_storage_class;
         self.lost_user_metadata += lost_user_metadata;
+        self.lost_website_redirect += lost_website_redirect;
+        self.lost_object_lock += lost_object_lock;
+        self.lost_other += lost_other;
+        self.not_found += not_found;
+        self.bytes_in_flight += bytes_in_flight;
     }
 }
 
@@ -259,6 +281,12 @@ impl Counters {
     #[must_use]
     pub const fn balanced(&self) -> bool {
         self.listed == self.copied + self.skipped + self.gone + self.failed
+    }
+
+    /// Bytes that have reached the target: those of the copied objects, and those in flight.
+    #[must_use]
+    pub const fn bytes_transferred(&self) -> i64 {
+        self.bytes_copied.saturating_add(self.bytes_in_flight)
     }
 }
 
@@ -271,6 +299,18 @@ pub struct Survey {
     pub bytes: i64,
     /// Whether the count has reached the end of the scope.
     pub complete: bool,
+}
+
+impl Survey {
+    /// A count that is going on and shows no less than an earlier one that did not come to its end.
+    #[must_use]
+    pub fn at_least(self, earlier: Self) -> Self {
+        Self {
+            objects: self.objects.max(earlier.objects),
+            bytes: self.bytes.max(earlier.bytes),
+            complete: self.complete,
+        }
+    }
 }
 
 /// A task as the ledger knows it.
@@ -304,6 +344,8 @@ pub struct Task {
     pub created_at: UnixMillis,
     /// When it first began to run.
     pub started_at: Option<UnixMillis>,
+    /// When it ended, failed or succeeded; only while it is in such a state.
+    pub ended_at: Option<UnixMillis>,
     /// Since when it has been running; only while it is.
     pub running_since: Option<UnixMillis>,
     /// Time spent running before `running_since`, in milliseconds.
@@ -312,6 +354,21 @@ pub struct Task {
     pub failed_list: FailedList,
     /// What is wrong with the lists of copied and skipped objects at the target.
     pub list_troubles: ListTroubles,
+}
+
+impl Task {
+    /// The task once `pass` is its last one, as the ledger has it: a new full pass counts everything anew.
+    #[must_use]
+    pub fn in_pass(self, pass: PassInfo) -> Self {
+        let is_new = self.pass.is_none_or(|last| last.number != pass.number);
+        let anew = is_new && pass.kind == PassKind::Full;
+        Self {
+            counters: if anew { Counters::default() } else { self.counters },
+            survey: if anew { Survey::default() } else { self.survey },
+            pass: Some(pass),
+            ..self
+        }
+    }
 }
 
 /// The last pass of a task.

@@ -36,6 +36,9 @@ codes! {
     OBJECTS_FAILED = "TRF.0004",
         "The pass came to its end, and some objects could not be copied.",
         "Read the failures of the task, remove their causes, and start it with migration_failed_object true.";
+    NO_SOURCE_OBJECTS = "TRF.0011",
+        "None of the objects that the task names exists at the source, and none begins with one of its prefixes.",
+        "Check src_node.object_key and the bucket, and create a new task, or start it when the objects are there.";
     LIST_FILE_UNREADABLE = "TRF.0013",
         "The list file does not exist, cannot be read, or was changed while it was read.",
         "Check src_node.list_file and the permissions of the target's credentials, then start the task.";

@@ -1,5 +1,6 @@
 //! What a task shall do: valid once constructed, so nothing behind it checks again.
 
+use super::cover::{Cover, first_below};
 use super::{CopyRules, Key, UnixMillis};
 use crate::error::{Error, Result, Rule};
 
@@ -85,20 +86,18 @@ impl TaskSpec {
     /// URLs is not looked at: it is read once, and does not grow.
     #[must_use]
     pub fn copies_into_scope(&self) -> bool {
-        let prefixes = self.scope.prefixes();
+        let cover = self.scope.cover();
         let keys = self.scope.single_keys();
         let copy_of = |key: &Key| key.with_prefix(self.target_prefix.as_bytes());
-        let begins = |name: &Key, with: &Key| name.as_bytes().starts_with(with.as_bytes());
         let key_falls_in = |key: &Key| {
             let copy = copy_of(key);
-            prefixes.iter().any(|prefix| begins(&copy, prefix)) || keys.contains(&copy)
+            cover.covers(&copy) || keys.binary_search(&copy).is_ok()
         };
         let prefix_falls_in = |prefix: &Key| {
             let copies = copy_of(prefix);
-            let other = |other: &Key| begins(&copies, other) || begins(other, &copies);
-            prefixes.iter().any(other) || keys.iter().any(|key| begins(key, &copies))
+            cover.covers(&copies) || cover.reaches_below(&copies) || first_below(&keys, &copies)
         };
-        prefixes.iter().any(prefix_falls_in) || keys.iter().any(key_falls_in)
+        cover.prefixes().iter().any(prefix_falls_in) || keys.iter().any(key_falls_in)
     }
 }
 
@@ -253,14 +252,36 @@ impl Scope {
     /// The prefixes to list, without those that another one covers, in byte order.
     #[must_use]
     pub fn prefixes(&self) -> Vec<Key> {
-        let mut found: Vec<Key> = match self {
+        self.cover().into_prefixes()
+    }
+
+    fn cover(&self) -> Cover {
+        Cover::new(match self {
             Self::Prefixes(prefixes) => prefixes.clone(),
             Self::Objects(names) => names.iter().filter(|name| is_folder(name)).cloned().collect(),
             Self::List(_) | Self::Urls(_) => Vec::new(),
-        };
-        found.sort();
-        found.dedup_by(|next, kept| next.as_bytes().starts_with(kept.as_bytes()));
-        found
+        })
+    }
+
+    /// Whether the user names this key, rather than a prefix that it lies in.
+    #[must_use]
+    pub fn names(&self, key: &Key) -> bool {
+        match self {
+            Self::List(_) | Self::Urls(_) => true,
+            Self::Objects(names) => !is_folder(key) && names.contains(key),
+            Self::Prefixes(_) => false,
+        }
+    }
+
+    /// Whether the scope is the whole bucket: then it is no error when it holds nothing.
+    #[must_use]
+    pub fn is_whole_bucket(&self) -> bool {
+        match self {
+            Self::Prefixes(names) | Self::Objects(names) => {
+                names.iter().any(|name| name.as_bytes().is_empty())
+            }
+            Self::List(_) | Self::Urls(_) => false,
+        }
     }
 
     /// The single objects to copy that no listed prefix covers, in byte order, each once.
@@ -269,17 +290,32 @@ impl Scope {
         let Self::Objects(names) = self else {
             return Vec::new();
         };
-        let prefixes = self.prefixes();
-        let covered = |name: &Key| prefixes.iter().any(|p| name.as_bytes().starts_with(p.as_bytes()));
-        let mut found: Vec<Key> = names
-            .iter()
-            .filter(|name| !is_folder(name) && !covered(name))
-            .cloned()
-            .collect();
-        found.sort();
-        found.dedup();
-        found
+        let cover = self.cover();
+        in_order(
+            names
+                .iter()
+                .filter(|name| !is_folder(name) && !cover.covers(name)),
+        )
     }
+
+    /// The single objects that a listed prefix covers although the user names them, in byte order, each once. They are
+    /// copied with their prefix; only that they exist has to be made sure of.
+    #[must_use]
+    pub fn covered_keys(&self) -> Vec<Key> {
+        let Self::Objects(names) = self else {
+            return Vec::new();
+        };
+        let cover = self.cover();
+        in_order(names.iter().filter(|name| !is_folder(name) && cover.covers(name)))
+    }
+}
+
+/// Each name once, in byte order.
+fn in_order<'a>(names: impl Iterator<Item = &'a Key>) -> Vec<Key> {
+    let mut found: Vec<Key> = names.cloned().collect();
+    found.sort();
+    found.dedup();
+    found
 }
 
 fn is_folder(name: &Key) -> bool {
@@ -332,6 +368,14 @@ mod tests {
         assert!(check("source", "copy/", prefixes(&[""])).is_err());
         assert!(check("source", "a/copy/", prefixes(&["a/"])).is_err());
         assert!(check("source", "", Scope::Objects(keys(&["k"]))).is_err());
+        assert!(
+            check("source", "b", prefixes(&["a", "ba/x"])).is_err(),
+            "above a prefix"
+        );
+        assert!(
+            check("source", "b", Scope::Objects(keys(&["a/", "ba/x"]))).is_err(),
+            "above a key"
+        );
         assert!(check("source", "z", prefixes(&["x", "zx1"])).is_err());
         assert!(check("source", "z", prefixes(&["x", "zy"])).is_ok());
         let named = Scope::Objects(keys(&["a/", "z/a/b"]));
@@ -346,16 +390,36 @@ mod tests {
         let scope = Scope::Objects(keys(&["b/c", "b/", "a", "b/d/", "a", "z"]));
         assert_eq!(scope.prefixes(), keys(&["b/"]));
         assert_eq!(scope.single_keys(), keys(&["a", "z"]));
+        assert_eq!(scope.covered_keys(), keys(&["b/c"]));
+        assert!(!scope.is_whole_bucket());
     }
 
     #[test]
     fn the_empty_name_is_the_whole_bucket() {
         let scope = Scope::Objects(keys(&["x", ""]));
         assert_eq!(scope.prefixes(), keys(&[""]));
-        assert!(scope.single_keys().is_empty());
+        assert!(scope.single_keys().is_empty() && scope.is_whole_bucket());
         assert_eq!(
             Scope::Prefixes(keys(&["ab", "a", "b"])).prefixes(),
             keys(&["a", "b"])
         );
+    }
+
+    #[test]
+    fn a_key_is_named_only_where_no_prefix_covers_it() {
+        let keys = |names: &[&str]| names.iter().map(|name| Key::from(*name)).collect();
+        let file = || ListFile {
+            bucket: "b".to_owned(),
+            key: Key::from("f"),
+        };
+        for (scope, named) in [
+            (Scope::Objects(keys(&["k", "dir/"])), true),
+            (Scope::Objects(keys(&["dir/"])), false),
+            (Scope::Prefixes(keys(&["k"])), false),
+            (Scope::List(file()), true),
+            (Scope::Urls(file()), true),
+        ] {
+            assert_eq!(scope.names(&Key::from("k")), named, "{scope:?}");
+        }
     }
 }

@@ -4,9 +4,9 @@ use super::{PROBE_GRACE, Parts};
 use crate::engine::hooks::Point;
 use crate::engine::retry::Trouble;
 use crate::engine::{self, Context, Halt};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::Ending;
-use crate::task::{PassInfo, Reason, State, TaskId};
+use crate::task::{PassInfo, Reason, State, TaskId, Warning};
 
 /// All shards are closed: gives up what is left of uploads, writes the lists of objects, and ends the task. A list that the
 /// target refuses is told of, and keeps no task from ending.
@@ -35,7 +35,14 @@ pub(super) async fn pass(parts: &Parts, ctx: &Context, pass: PassInfo, attempt: 
                 written = engine::spool::rest(ctx) => written?,
                 () = ctx.stop.cancelled() => return drained(parts, id, attempt).await,
             }
-            end(parts, id, attempt, Ending::PassFinished).await
+            match judge_scope(ctx).await {
+                Ok(ending) => end(parts, id, attempt, ending).await,
+                Err(Halt::Ledger(error)) => Err(error),
+                Err(Halt::Defect(error)) => {
+                    end(parts, id, attempt, Ending::Broken(engine::defect(&error))).await
+                }
+                Err(Halt::Fenced | Halt::Trouble(_)) => Ok(()),
+            }
         }
         // The task keeps the uploads, and the next start ends here again; once it has succeeded nobody could.
         Err(Halt::Trouble(Trouble { side, error })) => {
@@ -46,8 +53,27 @@ pub(super) async fn pass(parts: &Parts, ctx: &Context, pass: PassInfo, attempt: 
             end(parts, id, attempt, Ending::Broken(trouble.reason())).await
         }
         Err(Halt::Ledger(error)) => Err(error),
+        Err(Halt::Defect(error)) => end(parts, id, attempt, Ending::Broken(engine::defect(&error))).await,
         Err(Halt::Fenced) => Ok(()),
     }
+}
+
+/// How a pass ends that is through: what of the scope matches nothing is warned of, and when nothing does the task fails.
+async fn judge_scope(ctx: &Context) -> std::result::Result<Ending, Halt> {
+    let id = ctx.task.id;
+    let most = i64::try_from(Warning::MOST).unwrap_or(i64::MAX);
+    let found = ctx.store.found_scope(id, most).await.map_err(Halt::Ledger)?;
+    let empty = if found.empty_prefixes > 0 {
+        ctx.store.empty_prefixes(id, most).await.map_err(Halt::Ledger)?
+    } else {
+        Vec::new()
+    };
+    let judgement = engine::scope::judge(&ctx.task.spec, &found, &empty);
+    for warning in judgement.warnings {
+        ctx.warn(warning).await?;
+    }
+    ctx.write_repeated_warnings().await?;
+    Ok(judgement.reason.map_or(Ending::PassFinished, Ending::PassFailed))
 }
 
 /// After a stop: paused if a user asked for it; otherwise the process is going down, and the task stays running.
@@ -56,6 +82,13 @@ pub(super) async fn drained(parts: &Parts, id: TaskId, attempt: i64) -> Result<(
         Some(control) if control.state == State::Pausing => end(parts, id, attempt, Ending::Drained).await,
         _ => Ok(()),
     }
+}
+
+/// A panic outside of the pass ends the task. Its text may hold anything and is not shown; the log of the process has it.
+pub(super) async fn panicked(parts: &Parts, id: TaskId, attempt: i64) -> Result<()> {
+    let text = "working on the task panicked, which is a defect of this program; its log says where";
+    let reason = engine::defect(&Error::internal(text));
+    end(parts, id, attempt, Ending::Broken(reason)).await
 }
 
 pub(super) async fn end(parts: &Parts, id: TaskId, attempt: i64, ending: Ending) -> Result<()> {

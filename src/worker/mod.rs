@@ -10,10 +10,12 @@ mod schedule;
 mod slots;
 mod sweep;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use jiff::tz::TimeZone;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::interval;
@@ -26,15 +28,14 @@ use crate::engine::hooks::{Hooks, Point};
 use crate::engine::limit::{Streams, Throttle};
 use crate::engine::names::Names;
 use crate::engine::progress::Progress;
+use crate::engine::quirks::Quirks;
 use crate::engine::warnings::Said;
 use crate::engine::{self, Context, Halt, Ledger, PassEnd, Tuning};
 use crate::error::Result;
 use crate::object::Connect;
 use crate::secret::Sealer;
 use crate::store::{ClaimedTask, Ending, ShardScope, Store, Tidied};
-use crate::task::{
-    BandwidthPolicy, Clock, PassInfo, PassKind, Reason, StartMode, State, Task, TaskId, reasons,
-};
+use crate::task::{BandwidthPolicy, Clock, PassInfo, PassKind, Reason, StartMode, State, TaskId, reasons};
 
 /// How long the probes may go on after a stop, to remove what they wrote.
 const PROBE_GRACE: Duration = Duration::from_secs(1);
@@ -117,7 +118,11 @@ async fn take_up(parts: Arc<Parts>, id: TaskId, seen: Seen, stop: CancellationTo
     };
     let work = work(&parts, claimed, (throttle, progress), stop, abort);
     let written = tokio::select! {
-        written = work => written,
+        worked = AssertUnwindSafe(work).catch_unwind() => match worked {
+            Ok(written) => written,
+            // The same would happen again, so the task ends with it as its reason.
+            Err(_) => finish::panicked(&parts, id, attempt).await,
+        },
         () = watch(&parts, watched) => Ok(()),
     };
     match written {
@@ -288,18 +293,19 @@ async fn work(
         target_tags_opaque: AtomicBool::new(false),
         target_parts_opaque: AtomicBool::new(false),
         target_joined_opaque: AtomicBool::new(false),
+        quirks: Quirks::default(),
         said: Said::default(),
         open,
-        task: Task {
-            pass: Some(pass),
-            ..task
-        },
+        task: task.in_pass(pass),
     });
     for warning in connected.warnings {
         match ctx.warn(warning).await {
             Ok(()) => {}
-            Err(Halt::Ledger(error)) => return Err(error),
-            Err(Halt::Fenced | Halt::Trouble(_)) => return Ok(overtaken(id, attempt)),
+            Err(Halt::Ledger(error) | Halt::Defect(error)) => return Err(error),
+            Err(Halt::Fenced | Halt::Trouble(_)) => {
+                overtaken(id, attempt);
+                return Ok(());
+            }
         }
     }
     match sweep::beside(parts, &ctx, engine::run_pass(Arc::clone(&ctx))).await {

@@ -151,7 +151,8 @@ mod tests {
     #[test]
     fn slots_are_given_as_the_rules_say() {
         let a = &["a1", "a2", "a3", "a4", "a5", "a6"][..];
-        let rows: &[(&str, &str, &[&str], Option<&str>, &[&str])] = &[
+        type Row<'a> = (&'a str, &'a str, &'a [&'a str], Option<&'a str>, &'a [&'a str]);
+        let rows: &[Row<'_>] = &[
             (
                 "one project has all of them",
                 "",

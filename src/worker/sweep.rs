@@ -233,7 +233,7 @@ async fn abort(parts: &Parts, target: &SharedStore, orphan: &Orphan) -> Result<R
         let upload = crate::object::UploadId(id.clone());
         return Ok(uploads::until_gone(target, pace, key, &upload).await);
     }
-    let found = match target.list_uploads(key).await {
+    let found = match uploads::lost(target, key, orphan.strangers.as_deref()).await {
         Ok(found) => found,
         Err(error) if error.kind() == ErrorKind::Unsupported => {
             tracing::warn!(task.id = %orphan.task, ?key, %error, "an upload may have been left open for good");
@@ -241,21 +241,25 @@ async fn abort(parts: &Parts, target: &SharedStore, orphan: &Orphan) -> Result<R
         }
         Err(error) => return Ok(Err(error)),
     };
-    let mut ended = Ok(());
+    let mut ours = Vec::new();
     for upload in found {
         match parts.store.holder(key, &upload.0).await? {
             // A task goes on with it; it cannot be the one that was being asked for.
             Holder::Task => {}
             Holder::Perhaps => {
                 let text = "a running task has just asked for an upload of this key";
-                ended = Err(Error::new(ErrorKind::Conflict, text));
+                return Ok(Err(Error::new(ErrorKind::Conflict, text)));
             }
-            Holder::Nobody => {
-                if let Err(error) = uploads::until_gone(target, pace, key, &upload).await {
-                    return Ok(Err(error));
-                }
-            }
+            Holder::Nobody => ours.push(upload),
         }
     }
-    Ok(ended)
+    let many = ours.len();
+    match uploads::only_one(ours) {
+        Some(upload) => Ok(uploads::until_gone(target, pace, key, &upload).await),
+        None if many == 0 => Ok(Ok(())),
+        None => {
+            tracing::warn!(task.id = %orphan.task, ?key, uploads = many, "one of these uploads may have been left open for good");
+            Ok(Ok(()))
+        }
+    }
 }

@@ -95,8 +95,17 @@ async fn the_rules_of_copying_are_taken_and_shown_with_their_defaults() {
 #[tokio::test]
 async fn the_whole_bucket_has_many_spellings() {
     let api = TestApi::new().await;
-    let whole = [Some(json!("")), Some(json!("/")), Some(Value::Null), None];
-    for given in whole {
+    let spellings = [
+        json!(""),
+        json!("/"),
+        Value::Null,
+        json!({"keys": [""]}),
+        json!({"keys": ["/"]}),
+        json!({"path": "", "keys": [""]}),
+        json!({"path": "/", "keys": [""]}),
+        json!({"path": null, "keys": ["/"]}),
+    ];
+    for given in spellings.into_iter().map(Some).chain([None]) {
         let body = given.map_or_else(
             || without(create_body(), "src_node/object_key"),
             |key| set(create_body(), "src_node/object_key", key),
@@ -106,6 +115,58 @@ async fn the_whole_bucket_has_many_spellings() {
         assert_eq!(task.spec.scope, Scope::Objects(vec![Key::from("")]), "{body}");
         let shown = api.get(&format!("/task/{id}")).await.fine();
         assert_eq!(shown["src_node"]["object_key"], json!(["/"]));
+    }
+}
+
+#[tokio::test]
+async fn a_moment_may_be_digits_in_a_string() {
+    let api = TestApi::new().await;
+    for (given, wanted) in [
+        (json!("1700000000"), Some(UnixMillis(1_700_000_000_000))),
+        (json!(1_700_000_000), Some(UnixMillis(1_700_000_000_000))),
+        (json!("0"), None),
+        (json!(""), None),
+        (Value::Null, None),
+    ] {
+        let body = set(create_body(), "migrate_since", given);
+        let id = api.post("/task", &body).await.fine()["id"].as_i64().unwrap();
+        assert_eq!(api.ledger.get(id).unwrap().spec.migrate_since, wanted, "{body}");
+    }
+}
+
+/// The body of the original's official Go client, which sends every field of its struct, with as little in it as it allows.
+#[tokio::test]
+async fn the_body_of_the_old_go_client_is_taken() {
+    let api = TestApi::new().await;
+    let body = json!({
+        "src_node": {"region": "eu-west-1", "ak": "AK", "sk": "SK", "object_key": "/", "bucket": "photos", "cloud_type": "AWS"},
+        "dst_node": {"region": "cn-north-4", "ak": "AK", "sk": "SK", "bucket": "photos-copy"},
+        "enableKMS": true,
+        "thread_num": 20,
+        "smnInfo": {"topicUrn": "", "language": "", "triggerConditions": null}
+    });
+    let id = api.post("/task", &body).await.fine()["id"].as_i64().unwrap();
+    let task = api.ledger.get(id).unwrap();
+    assert!(task.spec.notification.is_none());
+    assert_eq!(task.spec.scope, Scope::Objects(vec![Key::from("")]));
+    // Half of a notification is a mistake.
+    for (smn, field) in [
+        (
+            json!({"topicUrn": "", "triggerConditions": ["FAIL"]}),
+            "smnInfo.topicUrn",
+        ),
+        (
+            json!({"topicUrn": "urn", "triggerConditions": []}),
+            "smnInfo.triggerConditions",
+        ),
+        (
+            json!({"topicUrn": "urn", "triggerConditions": null}),
+            "smnInfo.triggerConditions",
+        ),
+    ] {
+        let reply = api.post("/task", &set(body.clone(), "smnInfo", smn)).await;
+        assert_eq!(reply.status, 400, "{reply:?}");
+        assert!(reply.text.contains(field), "{reply:?}");
     }
 }
 
@@ -149,6 +210,7 @@ async fn what_is_optional_may_be_left_out_or_null() {
     for (field, value) in [
         ("src_node/object_key", json!("one/object.txt")),
         ("src_node/object_key", json!({"keys": ["a"]})),
+        ("src_node/object_key", json!({"path": "/", "keys": ["a", "b/"]})),
         ("dst_node/object_key", json!("/")),
         ("dst_node/cloud_type", json!("")),
         ("task_type", json!("prefix")),
@@ -157,6 +219,8 @@ async fn what_is_optional_may_be_left_out_or_null() {
         ("description", json!("")),
         ("description", json!("说".repeat(255))),
         ("src_node/endpoint", json!("http://127.0.0.1:9000")),
+        ("dst_node/endpoint", json!("http://127.0.0.1:9000/storage/v1/s3")),
+        ("enable_requester_pays", json!(true)),
     ] {
         api.post("/task", &set(create_body(), field, value)).await.fine();
     }
@@ -221,7 +285,7 @@ async fn bad_orders_are_refused_with_the_field_and_create_nothing() {
         ),
         (
             "src_node/object_key",
-            json!({"path": "/", "keys": ["a"]}),
+            json!({"path": "//", "keys": ["a"]}),
             "OMS.0057",
             "src_node.object_key.path",
         ),
@@ -292,7 +356,7 @@ async fn bad_orders_are_refused_with_the_field_and_create_nothing() {
         ),
         (
             "dst_node/endpoint",
-            json!("http://h/path"),
+            json!("http://h/path?query"),
             "OMS.0058",
             "dst_node.endpoint",
         ),
@@ -321,6 +385,28 @@ async fn bad_orders_are_refused_with_the_field_and_create_nothing() {
         ("thread_num", json!(1.5), "OMS.0002", "thread_num"),
         ("description", text(256), "OMS.0064", "description"),
         ("migrate_since", json!(-1), "OMS.0064", "migrate_since"),
+        (
+            "migrate_since",
+            json!("253402300800"),
+            "OMS.0064",
+            "migrate_since",
+        ),
+        (
+            "migrate_since",
+            json!("yesterday"),
+            "OMS.0002",
+            "migrate_since must be an integer, or a string of digits",
+        ),
+        ("migrate_since", json!("-1"), "OMS.0002", "migrate_since"),
+        ("migrate_since", json!("1e9"), "OMS.0002", "migrate_since"),
+        (
+            "migrate_since",
+            json!("9".repeat(20)),
+            "OMS.0002",
+            "migrate_since",
+        ),
+        ("migrate_since", json!(true), "OMS.0002", "migrate_since"),
+        ("migrate_since", json!(1.5), "OMS.0002", "migrate_since"),
         (
             "migrate_since",
             json!(253_402_300_800_i64),

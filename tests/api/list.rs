@@ -56,6 +56,8 @@ async fn tasks_are_filtered_and_counted_by_the_numbers_of_v1() {
                 .iter()
                 .all(|task| task["status"] == state)
         );
+        let count = api.get(&format!("/tasks/count?state={state}")).await.fine();
+        assert_eq!(count, json!({"taskcount": wanted}), "{state}");
         let count = api
             .get(&format!("/task?totalcount=true&state={state}"))
             .await
@@ -76,9 +78,21 @@ async fn tasks_are_filtered_and_counted_by_the_numbers_of_v1() {
 async fn bad_queries_are_refused_with_the_parameter() {
     let api = with_all_states().await;
     for (query, code, wanted) in [
-        ("", "OMS.0051", "start is required"),
-        ("?start=0", "OMS.0051", "limit is required"),
-        ("?limit=1", "OMS.0051", "start is required"),
+        (
+            "",
+            "OMS.0051",
+            "start and limit are required, for example ?start=0&limit=100",
+        ),
+        (
+            "?start=0",
+            "OMS.0051",
+            "limit is required, for example ?start=0&limit=100",
+        ),
+        (
+            "?limit=1",
+            "OMS.0051",
+            "start is required, for example ?start=0&limit=100",
+        ),
         ("?start=0&limit=0", "OMS.0051", "limit must be"),
         ("?start=0&limit=101", "OMS.0051", "limit must be"),
         ("?start=-1&limit=1", "OMS.0051", "start must be"),

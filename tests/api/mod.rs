@@ -1,7 +1,10 @@
 //! Every rule of the API, as a caller meets it: code, status, a message that names the field, and nothing changed.
 
+mod connection;
+mod cors;
 mod create;
 mod delete;
+mod idempotency;
 mod list;
 mod pages;
 mod secrets;

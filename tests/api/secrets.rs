@@ -93,7 +93,7 @@ async fn refusals_never_repeat_a_value() {
     for body in mutated(&keys) {
         let reply = api.delete_with(&path(), &body).await;
         // Another key is as good as the first, and deletes the task.
-        assert!([204, 400].contains(&reply.status.as_u16()), "{body} {reply:?}");
+        assert!([200, 400].contains(&reply.status.as_u16()), "{body} {reply:?}");
         assert!(!reply.text.contains("CANARY"), "{body} {reply:?}");
         refused += 1;
     }

@@ -1,8 +1,9 @@
 //! `GET …/task/{task_id}`: the numbers of a task.
 
-use oms::task::spec::{Cdn, Notification};
+use oms::store::{FoundEntry, FoundScope, ShardScope};
+use oms::task::spec::{Cdn, ListFile, Notification, Scope};
 use oms::task::{
-    Counters, KeptWarning, ListTrouble, ListTroubles, PassInfo, PassKind, Reason, State, Survey, Task,
+    Counters, KeptWarning, Key, ListTrouble, ListTroubles, PassInfo, PassKind, Reason, State, Survey, Task,
     UnixMillis,
 };
 use serde_json::{Value, json};
@@ -42,6 +43,11 @@ fn running() -> Task {
             lost_tags: 4,
             lost_storage_class: 3,
             lost_user_metadata: 2,
+            lost_website_redirect: 1,
+            lost_object_lock: 1,
+            lost_other: 1,
+            not_found: 1,
+            bytes_in_flight: 400,
         },
         survey: Survey {
             objects: 40,
@@ -55,6 +61,23 @@ fn running() -> Task {
         failed_list: oms::task::FailedList::default(),
         ..ledger::task(ID, PROJECT)
     }
+}
+
+#[tokio::test]
+async fn a_task_says_when_it_was_created_began_and_ended() {
+    let times =
+        |task: &Value| ["create_time", "start_time", "end_time"].map(|name| task[name].as_i64().unwrap());
+    let created = 1_795_000_000_000;
+    assert_eq!(times(&shown(ledger::task(ID, PROJECT)).await), [created, 0, 0]);
+    assert_eq!(times(&shown(running()).await), [created, NOW.0 - 60_000, 0]);
+    let ended = Task {
+        state: State::Succeeded,
+        ended_at: Some(UnixMillis(NOW.0 - 1)),
+        running_since: None,
+        speed: 0,
+        ..running()
+    };
+    assert_eq!(times(&shown(ended).await), [created, NOW.0 - 60_000, NOW.0 - 1]);
 }
 
 #[tokio::test]
@@ -86,18 +109,21 @@ async fn every_field_of_the_reference_is_there_from_the_beginning() {
             "endpoint": "http://127.0.0.1:9000"
         },
         "thread_num": 50, "status": 1, "progress": 0.0, "migrate_speed": 0, "enableKMS": false, "description": "",
-        "error_reason": "", "total_size": 0, "complete_size": 0, "start_time": 0, "left_time": 0, "total_time": 0,
+        "error_reason": "", "total_size": 0, "complete_size": 0, "start_time": 0,
+        "create_time": 1_795_000_000_000_i64, "end_time": 0, "left_time": 0, "total_time": 0,
         "success_num": 0, "fail_num": 0, "total_num": 0, "skipped_num": 0, "gone_num": 0,
         "copy_rules": {"object_overwrite_mode": "SIZE_LAST_MODIFIED_COMPARISON_OVERWRITE",
                        "consistency_check": "size_last_modified", "minimum_proof": "size",
                        "dst_storage_policy": null, "refused_metadata": "leave_out", "crc64_missing_num": 0},
         "proved": {"etag": 0, "checksum": 0, "size": 0},
-        "not_carried": {"objects": 0, "tags": 0, "storage_class": 0, "user_metadata": 0},
+        "not_carried": {"objects": 0, "tags": 0, "storage_class": 0, "user_metadata": 0,
+            "website_redirect": 0, "object_lock": 0, "other": 0},
         "migrate_since": 0, "task_type": "object", "source_cdn": null, "auto_restore": false,
         "enable_failed_object_recording": true,
         "failed_object_record": "{\"result\":false,\"list_file_key\":\"\",\"errorCode\":\"\"}",
         "enable_success_and_skip_recording": true,
-        "bandwidth_policy": [], "warnings": []
+        "enable_requester_pays": false,
+        "bandwidth_policy": [], "transferred_size": 0, "warnings": [], "scope_entries": []
     });
     assert_eq!(task, expected);
 }
@@ -126,7 +152,8 @@ async fn warnings_are_shown_with_the_task_and_not_in_lists() {
 async fn a_running_task_shows_how_far_it_is() {
     let task = shown(running()).await;
     assert_eq!(task["status"], 2);
-    assert_eq!(task["progress"], 0.4);
+    assert_eq!(task["progress"], 0.5);
+    assert_eq!(task["transferred_size"], 1_400);
     assert_eq!(
         (&task["total_size"], &task["complete_size"]),
         (&json!(4_000), &json!(1_600))
@@ -138,14 +165,78 @@ async fn a_running_task_shows_how_far_it_is() {
     assert_eq!((&task["fail_num"], &task["skipped_num"]), (&json!(2), &json!(6)));
     assert_eq!(task["gone_num"], 1);
     assert_eq!(task["migrate_speed"], 200);
-    assert_eq!(task["left_time"], 12_000);
+    assert_eq!(task["left_time"], 10_000);
     assert_eq!(task["total_time"], 10_000);
     assert_eq!(task["start_time"], NOW.0 - 60_000);
     assert_eq!(task["proved"], json!({"etag": 7, "checksum": 2, "size": 1}));
     assert_eq!(
         task["not_carried"],
-        json!({"objects": 5, "tags": 4, "storage_class": 3, "user_metadata": 2})
+        json!({"objects": 5, "tags": 4, "storage_class": 3, "user_metadata": 2,
+            "website_redirect": 1, "object_lock": 1, "other": 1})
     );
+}
+
+#[tokio::test]
+async fn a_pass_over_the_failures_knows_the_scope_from_the_full_pass_before_it() {
+    let mut task = running();
+    task.survey = Survey::default();
+    assert_eq!(shown(task.clone()).await["progress"], 0.0, "nothing is known");
+    if let Some(pass) = &mut task.pass {
+        pass.kind = PassKind::Failed;
+    }
+    let shown = shown(task).await;
+    assert_eq!(
+        (&shown["total_num"], &shown["total_size"]),
+        (&json!(30), &json!(3_000))
+    );
+    assert_eq!(
+        (&shown["progress"], &shown["left_time"]),
+        (&json!(0.666_667), &json!(5_000))
+    );
+}
+
+#[tokio::test]
+async fn entries_of_the_scope_show_what_was_found() {
+    let api = TestApi::new().await;
+    let mut task = ledger::task(ID, PROJECT);
+    let entry = |scope, objects, not_found| FoundEntry {
+        scope,
+        objects,
+        bytes: objects * 10,
+        not_found,
+    };
+    let prefix = |name: &str| ShardScope::Prefix(Key::from(name));
+    api.ledger.put_found(FoundScope {
+        entries: vec![
+            entry(ShardScope::Keys, 3, 1),
+            entry(prefix(""), 0, 0),
+            entry(prefix("a/"), 5, 0),
+        ],
+        rest: 7,
+        rest_objects: 2,
+        rest_bytes: 20,
+        empty_prefixes: 6,
+    });
+    api.ledger.put(task.clone());
+    let shown = |kind: &str, name: &str, found: i64, missing: i64| json!({"kind": kind, "name": name, "found_num": found, "found_size": found * 10, "missing_num": missing});
+    let wanted = json!([
+        shown("objects", "", 3, 1),
+        shown("prefix", "/", 0, 0),
+        shown("prefix", "a/", 5, 0),
+        shown("others", "", 2, 0)
+    ]);
+    assert_eq!(api.get(&path()).await.fine()["scope_entries"], wanted);
+    task.spec.scope = Scope::List(ListFile {
+        bucket: "b".to_owned(),
+        key: Key::from("list.txt"),
+    });
+    api.ledger.put(task);
+    assert_eq!(
+        api.get(&path()).await.fine()["scope_entries"][0],
+        shown("list", "", 3, 1)
+    );
+    let list = api.get("/task?start=0&limit=9").await.fine();
+    assert!(list[0].get("scope_entries").is_none());
 }
 
 #[tokio::test]

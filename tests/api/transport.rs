@@ -1,5 +1,6 @@
 //! What holds for every request: the token, paths, methods, sizes, content types, request ids.
 
+use oms::api::docs::{Rendering, document_v1_json};
 use oms::task::State;
 use reqwest::Method;
 use serde_json::json;
@@ -70,15 +71,19 @@ async fn unknown_paths_are_404_and_wrong_methods_405_with_allow() {
             .refused(404, "OMS.1009");
     }
     for (method, path, allow) in [
-        (Method::PATCH, task_path(), "DELETE, GET, PUT"),
-        (Method::POST, task_path(), "DELETE, GET, PUT"),
-        (Method::OPTIONS, task_path(), "DELETE, GET, PUT"),
+        (Method::PATCH, task_path(), "DELETE, GET, HEAD, PUT"),
+        (Method::POST, task_path(), "DELETE, GET, HEAD, PUT"),
+        (Method::OPTIONS, task_path(), "DELETE, GET, HEAD, PUT"),
         (
             Method::DELETE,
             format!("/v1/{PROJECT}/objectstorage/task"),
-            "GET, POST",
+            "GET, HEAD, POST",
         ),
-        (Method::PUT, format!("/v1/{PROJECT}/objectstorage/version"), "GET"),
+        (
+            Method::PUT,
+            format!("/v1/{PROJECT}/objectstorage/version"),
+            "GET, HEAD",
+        ),
         (Method::POST, "/livez".to_owned(), "GET, HEAD"),
         (Method::PUT, "/openapi/v1.json".to_owned(), "GET, HEAD"),
     ] {
@@ -86,6 +91,28 @@ async fn unknown_paths_are_404_and_wrong_methods_405_with_allow() {
         reply.refused(405, "OMS.0005");
         assert_eq!(reply.header("allow"), allow, "{path}");
     }
+}
+
+/// As the original's official Go client does when it shows and deletes tasks.
+#[tokio::test]
+async fn the_project_may_be_named_twice() {
+    let api = with(State::Paused).await;
+    let doubled = format!("/v1/{PROJECT}/{PROJECT}/objectstorage{}", path());
+    let plain = send(api.request(Method::GET, &task_path())).await.fine();
+    assert_eq!(send(api.request(Method::GET, &doubled)).await.fine(), plain);
+    send(api.bare(Method::GET, &doubled))
+        .await
+        .refused(401, "OMS.0068");
+    let other = format!("/v1/{PROJECT}/other/objectstorage{}", path());
+    send(api.request(Method::GET, &other))
+        .await
+        .refused(404, "OMS.1009");
+    let deleted = api
+        .request(Method::DELETE, &doubled)
+        .header("Content-Type", "application/json")
+        .header("X-Language", "en-us");
+    let reply = send(deleted).await;
+    assert_eq!((reply.status.as_u16(), reply.text.as_str()), (200, ""));
 }
 
 #[tokio::test]
@@ -105,6 +132,15 @@ async fn bodies_are_json_and_at_most_a_mebibyte() {
             .refused(415, "OMS.0004");
     }
     send(put().body(body.clone())).await.refused(415, "OMS.0004");
+    for kind in [None, Some("application/json"), Some("text/plain")] {
+        let request = kind
+            .into_iter()
+            .fold(put(), |r, kind| r.header("Content-Type", kind));
+        for request in [request.try_clone().unwrap(), request.body("")] {
+            let message = send(request).await.refused(400, "OMS.0067");
+            assert!(message.starts_with("the body is missing"), "{message}");
+        }
+    }
     let packed = put()
         .header("Content-Type", "application/json")
         .header("Content-Encoding", "gzip");
@@ -118,10 +154,17 @@ async fn bodies_are_json_and_at_most_a_mebibyte() {
     }
     assert_eq!(api.ledger.picture(), before);
 
-    let utf8 = put()
-        .header("Content-Type", "application/json; charset=utf-8")
-        .header("X-Language", "en-us");
-    assert_eq!(send(utf8.body(padded(1_048_576))).await.status.as_u16(), 200);
+    for kind in [
+        "application/json; charset=utf-8",
+        "application/json;charset=\"UTF8\"",
+    ] {
+        let api = with(State::Paused).await;
+        let utf8 = api
+            .request(Method::PUT, &task_path())
+            .header("Content-Type", kind)
+            .header("X-Language", "en-us");
+        assert_eq!(send(utf8.body(padded(1_048_576))).await.status.as_u16(), 200);
+    }
 }
 
 #[tokio::test]
@@ -177,8 +220,14 @@ async fn health_and_documents_need_no_token() {
         assert_eq!(send(api.bare(Method::HEAD, path)).await.status.as_u16(), 200);
     }
     let document = send(api.bare(Method::GET, "/openapi/v1.json")).await;
-    assert_eq!(document.text, oms::api::docs::document_v1_json());
+    assert_eq!(document.text, document_v1_json(Rendering::V31));
     assert_eq!(document.header("content-type"), "application/json");
+    for (query, rendering) in [("?openapi=3.1", Rendering::V31), ("?openapi=3.0", Rendering::V30)] {
+        let document = send(api.bare(Method::GET, &format!("/openapi/v1.json{query}"))).await;
+        assert_eq!(document.text, document_v1_json(rendering), "{query}");
+    }
+    let unknown = send(api.bare(Method::GET, "/openapi/v1.json?openapi=2.0")).await;
+    assert_eq!(unknown.refused(400, "OMS.0064"), "openapi must be 3.0 or 3.1");
     for path in ["/", "/swagger-ui"] {
         let reply = send(api.bare(Method::GET, path)).await;
         assert_eq!(

@@ -25,7 +25,7 @@ def call(address, method, path, body=None):
     connection.request(method, "/v1/bench/objectstorage" + path, json.dumps(body) if body else None, headers)
     answer = connection.getresponse()
     text = answer.read()
-    if answer.status not in (200, 204):
+    if answer.status != 200:
         sys.exit(f"{method} {path}: {answer.status} {text.decode()}")
     return json.loads(text) if text else None
 

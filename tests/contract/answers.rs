@@ -27,6 +27,10 @@ struct Case {
     token: Option<&'static str>,
     task: Option<Task>,
     ledger: Option<ErrorKind>,
+    /// A body that was sent before, under the same `Idempotency-Key`.
+    before: Option<Value>,
+    /// Tasks of the project that wait.
+    waiting: i64,
 }
 
 enum Body {
@@ -45,6 +49,7 @@ fn case(operation: &'static str, status: u16, code: &'static str) -> Case {
     let (path, body) = match operation {
         "create_task" => ("/task", Body::Json(create())),
         "list_tasks" => ("/task?start=0&limit=10", Body::None),
+        "count_tasks" => ("/tasks/count", Body::None),
         "show_task" => ("/task/{id}", Body::None),
         "update_task" => ("/task/{id}", Body::Json(start())),
         "delete_task" => ("/task/{id}", Body::Json(keys())),
@@ -62,6 +67,8 @@ fn case(operation: &'static str, status: u16, code: &'static str) -> Case {
         token: Some(TOKEN),
         task: Some(in_state(State::Paused)),
         ledger: None,
+        before: None,
+        waiting: 0,
     }
 }
 
@@ -250,6 +257,14 @@ fn of_create() -> Vec<Case> {
         bad("OMS.0080").with("/dst_node/region", json!("mars")),
         bad("OMS.0081").with("/source_cdn", cdn("https://x", "NONE")),
         bad("OMS.1032").with("/source_cdn", cdn("cdn.example.com", "ALIYUN_OSS_A")),
+        Case {
+            waiting: 5000,
+            ..bad("OMS.0077")
+        },
+        Case {
+            before: Some(create()),
+            ..case("create_task", 422, "OMS.0064").with("/thread_num", json!(7))
+        },
     ];
     all.extend(windows().map(|(code, windows)| bad(code).with("/bandwidth_policy", windows)));
     all
@@ -295,6 +310,9 @@ fn of_the_others() -> Vec<Case> {
         bad("list_tasks", "OMS.0052").path("/task?start=0&limit=10&state=6"),
         bad("list_tasks", "OMS.0064").path("/task?totalcount=yes"),
         bad("list_tasks", "OMS.0074").path("/task?start=0&limit=10&offset=0"),
+        bad("count_tasks", "OMS.0052").path("/tasks/count?state=6"),
+        spaced("count_tasks"),
+        bad("count_tasks", "OMS.0074").path("/tasks/count?start=0"),
         spaced("show_task"),
         bad("show_task", "OMS.0074").path(&format!("/task/{ID}?x=1")),
         bad("delete_task", "OMS.0002").with("/target_ak", json!(7)),
@@ -317,6 +335,9 @@ async fn answer(method: &str, case: &Case) -> Reply {
     if let Some(task) = &case.task {
         api.ledger.put(task.clone());
     }
+    for number in 1..=case.waiting {
+        api.ledger.put(ledger::task(number, PROJECT));
+    }
     if let Some(kind) = case.ledger {
         api.ledger.break_with(kind);
     }
@@ -324,6 +345,10 @@ async fn answer(method: &str, case: &Case) -> Reply {
     let mut request = api.bare(method.clone(), &case.path);
     if let Some(token) = case.token {
         request = request.header("X-Auth-Token", token);
+    }
+    if let Some(before) = &case.before {
+        request = request.header("Idempotency-Key", "used");
+        send(request.try_clone().unwrap().json(before)).await.fine();
     }
     send(match &case.body {
         Body::None => request,

@@ -163,3 +163,24 @@ fn the_document_has_the_catalogue_for_programs_and_for_people() {
         .collect();
     assert!(unknown.is_empty(), "{unknown:?}");
 }
+
+/// A code that nothing documents is one that a caller meets unprepared.
+#[test]
+fn every_code_of_a_refusal_is_documented_by_an_operation() {
+    let document = document();
+    let mut documented = BTreeSet::new();
+    for (_, _, operation) in super::operations(&document) {
+        for response in operation["responses"].as_object().unwrap().values() {
+            let examples = response["content"]["application/json"]["examples"].as_object();
+            documented.extend(examples.into_iter().flatten().map(|(name, _)| name.clone()));
+        }
+    }
+    // A method that the path does not have is answered by no operation; the others stand in fields of a task.
+    let elsewhere = ["OMS.0005", "OMS.0156", "OMS.0304", "OMS.0305"];
+    let missing: Vec<_> = codes::ALL
+        .iter()
+        .map(|entry| entry.code)
+        .filter(|code| !documented.contains(*code) && !elsewhere.contains(code))
+        .collect();
+    assert!(missing.is_empty(), "no operation documents {missing:?}");
+}

@@ -37,7 +37,7 @@ fn calls(document: &Value) -> Vec<Call> {
         call("show_version", "/version", None),
         call("create_task", "/task", example("CreateTask")),
         call("list_tasks", "/task?start=0&limit=100", None),
-        call("list_tasks", "/task?totalcount=true", None),
+        call("count_tasks", "/tasks/count?state=5", None),
         call("update_task", &task, example("StartTask")),
         call("update_task", &task, example("StopTask")),
         call("update_task", &task, example("ChangeBandwidthPolicy")),

@@ -36,6 +36,9 @@ const TOP: &[&str] = &["app", "cli", "config", "demo", "lib", "main"];
 /// Crates that stay behind a boundary, and the places that may name them.
 const BOUNDARIES: &[(&str, &[&str])] = &[
     ("actix", &["api"]),
+    ("actix_http", &["api"]),
+    ("actix_server", &["api"]),
+    ("actix_service", &["api"]),
     ("actix_web", &["api"]),
     ("utoipa", &["api"]),
     ("utoipa_actix_web", &["api"]),

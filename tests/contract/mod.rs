@@ -4,6 +4,7 @@ mod answers;
 mod codes;
 mod compat;
 mod conformance;
+mod generators;
 mod layers;
 mod lint;
 mod spec;
@@ -12,7 +13,7 @@ use serde_json::Value;
 
 /// The generated document.
 fn document() -> Value {
-    serde_json::from_str(&oms::api::docs::document_v1_json()).unwrap()
+    serde_json::from_str(&oms::api::docs::document_v1_json(oms::api::docs::Rendering::V31)).unwrap()
 }
 
 /// Path, method and operation of everything in `document`.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use oms::error::ErrorKind;
+use oms::error::{ErrorKind, Rule};
 use oms::sandbox::{Operation, SandboxObject};
 use oms::secret::Secret;
 use oms::service::CreateTask;
@@ -147,8 +147,8 @@ async fn the_key_of_the_cdn_is_asked_for_at_each_start_and_shows_nowhere() {
         .await
         .unwrap_err();
     assert_eq!(
-        (refused.kind(), refused.code()),
-        (ErrorKind::InvalidArgument, Some("OMS.1032"))
+        (refused.kind(), refused.rule()),
+        (ErrorKind::InvalidArgument, Some(Rule::CdnKey))
     );
 
     let mut with_key = order(&stores, &web, "ALIYUN_OSS_A");
@@ -171,7 +171,7 @@ async fn the_key_of_the_cdn_is_asked_for_at_each_start_and_shows_nowhere() {
         .try_start(id, StartMode::Full, stores.credentials())
         .await
         .unwrap_err();
-    assert_eq!(refused.code(), Some("OMS.1032"));
+    assert_eq!(refused.rule(), Some(Rule::CdnKey));
     assert_eq!(rig.task(id).await.state, State::Failed);
     let mut credentials = stores.credentials();
     credentials.cdn_key = Some(Secret::new("canary-of-the-cdn"));

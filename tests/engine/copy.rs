@@ -175,7 +175,8 @@ async fn a_named_file_that_does_not_exist_is_a_failure() {
     let task = rig.end(id).await;
     assert_eq!(
         (task.state, task.reason.unwrap().code.as_str()),
-        (State::Failed, "TRF.0004")
+        (State::Failed, "TRF.0011"),
+        "nothing of the scope exists"
     );
     let failures = rig.store.failures(id, None, 10).await.unwrap();
     assert_eq!((failures.len(), failures[0].code.as_str()), (1, "NoSuchKey"));
@@ -292,15 +293,10 @@ async fn an_object_that_changes_is_copied_in_one_version_and_one_that_goes_is_go
         .source
         .faults()
         .add(FaultRule::new(Operation::GetObject, change).key(key).times(1));
-    let missing = Fault::Status {
-        status: 404,
-        code: "NoSuchKey".to_owned(),
-        retry_after: None,
-    };
     stores
         .source
         .faults()
-        .add(FaultRule::new(Operation::GetObject, missing).key("dir-05/object-00005"));
+        .add(FaultRule::new(Operation::GetObject, Fault::RemoveObject).key("dir-05/object-00005"));
     let rig = Rig::new().await;
     let id = rig.create(stores.order()).await;
     let task = rig.end(id).await;

@@ -410,7 +410,6 @@ async fn a_target_with_object_lock_gets_a_hash_with_every_write() {
         .source
         .put(SOURCE, "multipart tag", tagged(&format!("{}-3", "0".repeat(32))));
     stores.source.put(SOURCE, "opaque tag", tagged("opaque"));
-    stores.source.put(SOURCE, "like a hash", tagged(&"1".repeat(32)));
     stores
         .source
         .put(SOURCE, "large", SandboxObject::new(bytes.clone()));
@@ -423,7 +422,7 @@ async fn a_target_with_object_lock_gets_a_hash_with_every_write() {
     let (_, task) = ended(&rig, stores.order()).await;
     assert_eq!(
         (task.state, task.counters.copied),
-        (State::Succeeded, 7),
+        (State::Succeeded, 6),
         "{task:#?}"
     );
     for key in stores.source.keys(SOURCE) {

@@ -10,7 +10,7 @@ use oms::sandbox::{
 };
 use oms::service::CreateTask;
 use oms::task::rules::MinimumProof;
-use oms::task::{CopyRules, StartMode, State, Task};
+use oms::task::{BandwidthPolicy, BandwidthWindow, CopyRules, StartMode, State, Task};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 
@@ -347,4 +347,32 @@ async fn parts_whose_size_nobody_tells_are_guessed_and_a_wrong_guess_is_made_onc
         assert_proved(&task, wanted);
         assert_eq!(stores.source.requests_count(Operation::GetObject), reads);
     }
+}
+
+#[tokio::test]
+async fn reading_back_keeps_to_the_bandwidth_of_the_task() {
+    let stores = Stores::small().await;
+    stores.source.put(SOURCE, "k", SandboxObject::new(vec![7; 8_000]));
+    stores
+        .target
+        .faults()
+        .add(FaultRule::new(Operation::PutObject, wrong_tag()).key("k"));
+    let rig = Rig::quick().await;
+    let window = BandwidthWindow {
+        start: 0,
+        end: 1439,
+        max_bytes_per_second: 10_000,
+    };
+    let order = CreateTask {
+        bandwidth: BandwidthPolicy::new(vec![window]).unwrap(),
+        record_settled: false,
+        ..stores.order()
+    };
+    let began = std::time::Instant::now();
+    let id = rig.create(order).await;
+    let task = rig.end(id).await;
+    assert_proved(&task, (0, 1, 0));
+    // Written and read back: 16,000 bytes, of which a burst of a quarter of a second costs no time.
+    let took = began.elapsed();
+    assert!(took >= std::time::Duration::from_millis(1_300), "{took:?}");
 }

@@ -127,12 +127,7 @@ async fn a_new_full_pass_has_lists_of_its_own() {
         assert_eq!(told["later"].1, word);
     }
     // Taken away between the listing and the read.
-    let gone = Fault::Status {
-        status: 404,
-        code: "NoSuchKey".to_owned(),
-        retry_after: None,
-    };
-    let reads = FaultRule::new(Operation::GetObject, gone).key("gone");
+    let reads = FaultRule::new(Operation::GetObject, Fault::RemoveObject).key("gone");
     stores.source.faults().add(reads);
     stores.target.remove(TARGET, "gone");
     let id = rig.create(stores.order()).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oms::error::ErrorKind;
+use oms::error::{ErrorKind, Rule};
 use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
 use oms::secret::Secret;
 use oms::task::{BandwidthPolicy, BandwidthWindow, PassKind, StartMode, State};
@@ -112,6 +112,8 @@ async fn a_failed_only_start_touches_just_the_failed_keys() {
         .requests()
         .iter()
         .filter_map(|r| r.key.clone())
+        // The source is asked whether it is the target under another name.
+        .filter(|key| !key.starts_with("oms/probe/"))
         .collect();
     assert!(
         touched
@@ -231,8 +233,8 @@ async fn keys_that_expire_half_way_burn_nothing() {
         .await
         .unwrap_err();
     assert_eq!(
-        (refused.kind(), refused.code()),
-        (ErrorKind::Conflict, Some("OMS.0308"))
+        (refused.kind(), refused.rule()),
+        (ErrorKind::Conflict, Some(Rule::FailuresIncomplete))
     );
     stores.source.faults().clear();
     rig.start(id, StartMode::Full, stores.credentials()).await;

@@ -1,5 +1,6 @@
 //! Lists of URLs: what a server may do, and what it may not.
 
+use oms::sandbox::{Fault, FaultRule, Operation};
 use oms::service::{CreateTask, PlaceRequest};
 use oms::task::spec::{Cloud, Payer, Scope};
 use oms::task::{Key, StartMode, State};
@@ -259,4 +260,134 @@ async fn large_pages_come_in_ranges_of_one_version_or_in_one_read() {
     let codes: Vec<&str> = failures.iter().map(|failure| failure.code.as_str()).collect();
     assert_eq!(codes, ["RangeIgnored"]);
     assert_eq!(stores.target.open_uploads(TARGET), 0);
+}
+
+/// Pages that are not there, and a list that names them in this order.
+async fn failed_addresses(count: usize) -> (Stores, Web, Vec<(String, String)>) {
+    let stores = Stores::new().await;
+    let web = Web::start().await;
+    let lines: Vec<(String, String)> = (0..count)
+        .map(|n| (format!("/page-{n}"), format!("n-{:05}", n * 7_919 % count)))
+        .collect();
+    for (path, _) in &lines {
+        web.put(path, Page::status(404));
+    }
+    put_list(&stores, named(&web, &lines));
+    (stores, web, lines)
+}
+
+fn named(web: &Web, lines: &[(String, String)]) -> String {
+    let lines: Vec<(&str, &str)> = lines
+        .iter()
+        .map(|(path, name)| (path.as_str(), name.as_str()))
+        .collect();
+    list(web, &lines)
+}
+
+fn readings(stores: &Stores) -> usize {
+    let of_list = |request: &&oms::sandbox::RequestRecord| {
+        request.operation == Operation::GetObject && request.key.as_deref() == Some("dir/list.txt")
+    };
+    stores.target.requests().iter().filter(of_list).count()
+}
+
+#[tokio::test]
+async fn a_pass_over_the_failures_reads_the_list_once() {
+    // Less than one range of the file, and more failures than were ever looked for at once.
+    let (stores, web, lines) = failed_addresses(2_600).await;
+    let rig = Rig::new().await;
+    let id = rig.create(order(&stores)).await;
+    let task = rig.end(id).await;
+    assert_eq!(
+        (task.state, task.counters.failed),
+        (State::Failed, 2_600),
+        "{task:#?}"
+    );
+    for (path, name) in &lines {
+        web.put(path, Page::new(name.as_str()));
+    }
+    stores.target.clear_requests();
+    rig.start(id, StartMode::FailedOnly, stores.credentials()).await;
+    rig.wait(id, |task| task.state != State::Failed).await;
+    let task = rig.end(id).await;
+    assert_eq!(
+        (task.state, task.counters.copied),
+        (State::Succeeded, 2_600),
+        "{task:#?}"
+    );
+    assert_eq!(readings(&stores), 1);
+    for (_, name) in &lines {
+        assert_eq!(stores.target.get(TARGET, name).unwrap().data, name.as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn a_pass_over_the_failures_takes_each_once_whatever_became_of_the_list() {
+    let (stores, web, mut lines) = failed_addresses(300).await;
+    let rig = Rig::new().await;
+    let id = rig.create(order(&stores)).await;
+    assert_eq!(rig.end(id).await.counters.failed, 300);
+    for (path, name) in &lines {
+        web.put(path, Page::new(name.as_str()));
+    }
+    // Another order, one that is named twice, new ones that never failed, and one that is named no more.
+    lines.reverse();
+    lines.push(lines[3].clone());
+    lines.push(("/page-1".to_owned(), "new".to_owned()));
+    lines.retain(|(_, name)| name != "n-00007");
+    put_list(&stores, named(&web, &lines));
+    rig.start(id, StartMode::FailedOnly, stores.credentials()).await;
+    rig.wait(id, |task| task.state != State::Failed).await;
+    let task = rig.end(id).await;
+    let failures = rig.store.failures(id, None, 9).await.unwrap();
+    let failed: Vec<_> = failures.iter().map(|failure| failure.key.lossy()).collect();
+    assert_eq!(failed, ["n-00007"], "{task:#?}");
+    assert_eq!(
+        (task.counters.listed, task.counters.copied),
+        (300, 299),
+        "{task:#?}"
+    );
+    assert!(stores.target.get(TARGET, "new").is_none());
+}
+
+#[tokio::test]
+async fn a_pass_over_the_failures_of_a_list_goes_on_after_a_crash() {
+    let (stores, web, lines) = failed_addresses(400).await;
+    let rig = Rig::quick().await;
+    let id = rig.create(order(&stores)).await;
+    assert_eq!(rig.end(id).await.counters.failed, 400);
+    for (path, name) in &lines {
+        let page = if name.ends_with('9') {
+            Page::status(404)
+        } else {
+            Page::new(name.as_str())
+        };
+        web.put(path, page);
+    }
+    let slow = Fault::Delay(std::time::Duration::from_millis(100));
+    stores
+        .target
+        .faults()
+        .add(FaultRule::new(Operation::PutObject, slow));
+    rig.start(id, StartMode::FailedOnly, stores.credentials()).await;
+    rig.wait(id, |task| task.counters.copied > 20).await;
+    let rig = Rig::quick_in(rig.kill().await).await;
+    rig.wait(id, |task| task.counters.copied > 60).await;
+    rig.pause(id).await;
+    stores.target.faults().clear();
+    rig.start(id, StartMode::FailedOnly, stores.credentials()).await;
+    let task = rig.end(id).await;
+    let counters = task.counters;
+    assert_eq!(
+        (counters.listed, counters.copied + counters.skipped),
+        (400, 360),
+        "{task:#?}"
+    );
+    let failures = rig.store.failures(id, None, 999).await.unwrap();
+    assert_eq!(failures.len(), 40);
+    assert!(
+        failures.iter().all(|failure| failure.code == "NoSuchKey"),
+        "{failures:#?}"
+    );
+    assert_eq!((counters.failed, counters.not_found), (40, 40));
 }

@@ -169,3 +169,170 @@ async fn denied_keys_among_objects_that_are_there_already_do_not_hold_the_rest_u
     let c = task.counters;
     assert_eq!((c.failed, c.skipped, c.copied), (1, 12_000, 0), "{task:#?}");
 }
+
+/// The answers that name the keys, the bucket or the room, of which one object must not speak for all.
+const GRAVE: [(u16, &str); 6] = [
+    (403, "SignatureDoesNotMatch"),
+    (403, "InvalidAccessKeyId"),
+    (401, "Unauthorized"),
+    (400, "ExpiredToken"),
+    (404, "NoSuchBucket"),
+    (507, "InsufficientStorage"),
+];
+
+#[tokio::test]
+async fn a_grave_answer_to_one_object_is_that_objects_failure() {
+    let mut cases = Vec::new();
+    for (status, code) in GRAVE {
+        for operation in [Operation::GetObject, Operation::PutObject] {
+            if operation == Operation::GetObject && status == 507 {
+                continue;
+            }
+            // At the front, where nothing has gone well yet, in the middle, and at the end.
+            for key in ["0000", "0020", "0039"] {
+                cases.push((status, code, operation, key));
+            }
+        }
+    }
+    for (status, code, operation, key) in cases {
+        let stores = Stores::small().await;
+        fill(&stores, "", 40);
+        let faulty = if operation == Operation::GetObject {
+            &stores.source
+        } else {
+            &stores.target
+        };
+        faulty
+            .faults()
+            .add(FaultRule::new(operation, answers(status, code)).key(key));
+        let rig = Rig::quick().await;
+        let id = rig.create(stores.order()).await;
+        let task = rig.end(id).await;
+        let c = task.counters;
+        let what = format!("{code} {operation:?} {key}");
+        assert_eq!(
+            (reason(&task), c.failed, c.copied),
+            ("TRF.0004", 1, 39),
+            "{what} {task:#?}"
+        );
+        let failures = rig.store.failures(id, None, 10).await.unwrap();
+        assert_eq!(failures[0].code, code, "{what}");
+        // The next start gets past it, too.
+        rig.start(id, StartMode::Full, stores.credentials()).await;
+        rig.wait(id, |task| task.pass.unwrap().number == 2).await;
+        let task = rig.end(id).await;
+        let c = task.counters;
+        assert_eq!(
+            (reason(&task), c.failed, c.skipped),
+            ("TRF.0004", 1, 39),
+            "{what} {task:#?}"
+        );
+        faulty.faults().clear();
+        rig.start(id, StartMode::FailedOnly, stores.credentials()).await;
+        rig.wait(id, |task| task.pass.unwrap().number == 3).await;
+        assert_eq!(rig.end(id).await.state, State::Succeeded, "{what}");
+        stores.assert_same();
+        rig.shut_down().await;
+    }
+}
+
+#[tokio::test]
+async fn the_only_object_of_a_bucket_fails_for_itself_when_the_listing_shows_good_keys() {
+    let stores = Stores::small().await;
+    fill(&stores, "", 1);
+    let wrong = answers(403, "SignatureDoesNotMatch");
+    stores
+        .source
+        .faults()
+        .add(FaultRule::new(Operation::GetObject, wrong));
+    let rig = Rig::quick().await;
+    let id = rig.create(stores.order()).await;
+    let task = rig.end(id).await;
+    assert_eq!(
+        (reason(&task), task.counters.failed),
+        ("TRF.0004", 1),
+        "{task:#?}"
+    );
+}
+
+#[tokio::test]
+async fn many_odd_objects_do_not_double_the_requests() {
+    let stores = Stores::small().await;
+    fill(&stores, "fine-", 100);
+    fill(&stores, "odd-", 100);
+    let wrong = answers(403, "SignatureDoesNotMatch");
+    stores
+        .target
+        .faults()
+        .add(FaultRule::new(Operation::PutObject, wrong).key_prefix("odd-"));
+    let rig = Rig::quick().await;
+    let id = rig.create(stores.order()).await;
+    let task = rig.end(id).await;
+    let c = task.counters;
+    assert_eq!(
+        (reason(&task), c.failed, c.copied),
+        ("TRF.0004", 100, 100),
+        "{task:#?}"
+    );
+    let canaries = stores.target.requests().into_iter().filter(|request| {
+        let key = request.key.as_deref().unwrap_or_default();
+        request.operation == Operation::PutObject && key.ends_with("/canary")
+    });
+    // 1 + 2 + 4 + 8 + 16, then one for each 20, and one for what is left at the end.
+    assert!((1..=10).contains(&canaries.count()));
+    assert!(
+        stores
+            .target
+            .keys(crate::support::rig::TARGET)
+            .iter()
+            .all(|key| !key.contains("canary")),
+        "the canary is removed"
+    );
+}
+
+#[tokio::test]
+async fn keys_that_end_with_the_last_objects_fail_none_of_them() {
+    // Fewer than it takes to doubt anything else, and nothing comes after them.
+    for operation in [Operation::GetObject, Operation::PutObject] {
+        let stores = Stores::small().await;
+        fill(&stores, "", 60);
+        let (faulty, code, probes) = if operation == Operation::GetObject {
+            (&stores.source, "TRF.0151", 0)
+        } else {
+            (&stores.target, "TRF.0057", 2)
+        };
+        let expired = answers(400, "ExpiredToken");
+        faulty
+            .faults()
+            .add(FaultRule::new(operation, expired).skip(57 + probes));
+        let rig = Rig::quick().await;
+        let id = rig.create(stores.order()).await;
+        let task = rig.end(id).await;
+        assert_eq!((reason(&task), task.counters.failed), (code, 0), "{task:#?}");
+        faulty.faults().clear();
+        assert_eq!(start(&rig, &stores, id).await.state, State::Succeeded);
+        stores.assert_same();
+    }
+}
+
+#[tokio::test]
+async fn an_object_and_its_parts_are_tried_on_one_ladder() {
+    let stores = Stores::small().await;
+    let large = vec![7; 5 * usize::try_from(crate::support::rig::SMALL_PART).unwrap()];
+    stores.source.put(SOURCE, "large", SandboxObject::new(large));
+    let broken = answers(500, "InternalError");
+    stores
+        .target
+        .faults()
+        .add(FaultRule::new(Operation::UploadPart, broken));
+    let rig = Rig::quick().await;
+    let id = rig.create(stores.order()).await;
+    let task = rig.end(id).await;
+    assert_eq!(task.counters.failed, 1, "{task:#?}");
+    let failures = rig.store.failures(id, None, 10).await.unwrap();
+    let tries = i64::from(oms::engine::retry::MAX_TRIES);
+    assert_eq!(failures[0].attempts, tries, "{failures:#?}");
+    // Three parts side by side, each tried so often, and not the whole of it as often again.
+    let sent = stores.target.requests_count(Operation::UploadPart);
+    assert!(sent <= 3 * usize::try_from(tries).unwrap(), "{sent}");
+}

@@ -8,6 +8,9 @@ use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
 use oms::service::CreateTask;
 use oms::task::{StartMode, State, Task};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::support::checker::{History, Remedy, check, converges, failures};
 use crate::support::rig::{Rig, SOURCE, Stores, World};
@@ -48,6 +51,26 @@ fn says(task: &Task, side: Side, words: &str) {
     assert!(reason.message.contains(words), "{reason:?}");
 }
 
+/// A server that answers every request with these bytes.
+async fn answering(bytes: &'static str) -> (String, AbortOnDropHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let answering = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+                if stream.read_buf(&mut head).await.unwrap_or(0) == 0 {
+                    break;
+                }
+            }
+            // A client that has gone needs no answer.
+            stream.write_all(bytes.as_bytes()).await.unwrap_or_default();
+        }
+    });
+    (endpoint, AbortOnDropHandle::new(answering))
+}
+
 async fn trusting(authority: &Authority) -> Rig {
     let world = World {
         authorities: authority.trusted(),
@@ -68,7 +91,7 @@ async fn names_and_ports_that_lead_nowhere_are_told() {
         ),
         (
             format!("http://127.0.0.1:{port}"),
-            "127.0.0.1 refuses the connection",
+            "127.0.0.1 refuses the connection on port",
         ),
     ] {
         for side in [Side::Source, Side::Target] {
@@ -80,6 +103,36 @@ async fn names_and_ports_that_lead_nowhere_are_told() {
             says(&task, side, words);
             assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
             check(&stores, &rig, id, &History::of(&stores)).await;
+            rig.shut_down().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_wrong_one_of_http_and_https_is_named_with_the_right_one() {
+    let authority = Authority::new();
+    for side in [Side::Source, Side::Target] {
+        let stores = stores(3).await;
+        let behind = match side {
+            Side::Source => &stores.source,
+            Side::Target => &stores.target,
+        };
+        let front = TlsFront::before(behind, &authority, Shows::Good).await;
+        let plain = behind.endpoint();
+        let secure = front.endpoint();
+        let (go, _answering) =
+            answering("HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
+                .await;
+        for (endpoint, words) in [
+            (plain.replace("http://", "https://"), plain.as_str()),
+            (secure.replace("https://", "http://"), secure.as_str()),
+            (go, "write https:// instead of http://"),
+        ] {
+            let rig = trusting(&authority).await;
+            let began = Instant::now();
+            let id = rig.create(at(&stores, side, endpoint)).await;
+            says(&rig.end(id).await, side, words);
+            assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
             rig.shut_down().await;
         }
     }

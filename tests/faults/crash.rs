@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use oms::engine::hooks::{Hooks, Point};
 use oms::object::s3::Timeouts;
 use oms::sandbox::{SandboxObject, SandboxOptions};
-use oms::task::{State, TaskId};
+use oms::task::{StartMode, State, TaskId};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 
@@ -106,9 +106,9 @@ async fn crashes_one_after_another_are_survived() {
     converges(&folder, &stores, &history, id.unwrap(), "a row of crashes").await;
 }
 
-/// What ends without a word has not come to its end.
+/// What ends without a word has not come to its end, and what would happen again is not tried for ever.
 #[tokio::test]
-async fn a_defect_of_the_feed_is_not_the_end_of_the_listing() {
+async fn a_panic_of_the_feed_ends_the_task_with_a_reason() {
     let pages = SandboxOptions {
         page_size: 10,
         ..SandboxOptions::default()
@@ -122,11 +122,21 @@ async fn a_defect_of_the_feed_is_not_the_end_of_the_listing() {
     let times = AtomicUsize::new(0);
     let hooks = Hooks::new(move |here| {
         let third = here == Point::PageJoined && times.fetch_add(1, Ordering::SeqCst) == 2;
-        assert!(!third, "a defect, on purpose");
+        assert!(!third, "a panic, on purpose");
         Box::pin(std::future::ready(()))
     });
     let rig = Rig::open(Arc::new(TempDir::new().unwrap()), hooks).await;
     let id = rig.create(stores.order()).await;
+    let task = rig.end(id).await;
+    let reason = task.reason.clone().unwrap();
+    assert_eq!(
+        (task.state, reason.code.as_str()),
+        (State::Failed, "TRF.0001"),
+        "{task:#?}"
+    );
+    assert_eq!(task.counters.failed, 0, "{task:#?}");
+    rig.start(id, StartMode::Full, stores.credentials()).await;
+    rig.wait(id, |task| task.state != State::Failed).await;
     let task = rig.end(id).await;
     assert_eq!(
         (task.state, task.counters.listed),

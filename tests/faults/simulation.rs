@@ -1,7 +1,7 @@
 //! A seeded simulation: random objects, random faults, stops, starts, crashes and changes of the source, in an order that
 //! the seed decides. Whatever happened, once the faults are over the task succeeds and the checker agrees.
 //!
-//! `OMS_SEED=n` runs one seed, `OMS_SEEDS=n` so many from the first on.
+//! `OMS_TEST_SEED=n` runs one seed, `OMS_TEST_SEEDS=n` so many from the first on.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,9 +26,9 @@ const EVENTS: u32 = 4;
 #[tokio::test]
 async fn whatever_happens_it_converges() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let seeds = match number("OMS_SEED") {
+    let seeds = match number("OMS_TEST_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("OMS_SEEDS").unwrap_or(SEEDS),
+        None => 0..number("OMS_TEST_SEEDS").unwrap_or(SEEDS),
     };
     let wrong: Vec<u64> = stream::iter(seeds)
         .map(|seed| async move { (seed, tokio::spawn(simulate(seed)).await) })
@@ -36,7 +36,7 @@ async fn whatever_happens_it_converges() {
         .filter_map(|(seed, ended)| std::future::ready(ended.is_err().then_some(seed)))
         .collect()
         .await;
-    assert!(wrong.is_empty(), "replay with OMS_SEED=n, n of {wrong:?}");
+    assert!(wrong.is_empty(), "replay with OMS_TEST_SEED=n, n of {wrong:?}");
 }
 
 async fn simulate(seed: u64) {

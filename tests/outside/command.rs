@@ -107,7 +107,11 @@ async fn the_printed_document_is_the_checked_in_one() {
 async fn wrong_arguments_are_refused_by_name() {
     for (arguments, named) in [
         (&["serve", "--listen", "here"][..], "--listen"),
+        (&["serve", "--listen", "here"], "such as 127.0.0.1:8080"),
+        (&["serve", "--listen", "8080"], "such as 127.0.0.1:8080"),
         (&["serve", "--allow-network", "10.0.0.0/99"], "--allow-network"),
+        (&["serve", "--allow-network", "here"], "such as 10.0.0.7"),
+        (&["serve", "--cors-origin", "https://h/path"], "--cors-origin"),
         (&["serve", "--data-dir", ""], "--data-dir"),
         (&["serve", "--lisen", "127.0.0.1:0"], "--lisen"),
         (&["serve", "--log-format", "xml"], "--log-format"),
@@ -144,6 +148,8 @@ async fn wrong_settings_are_refused_in_one_line_that_names_them_and_shows_no_val
         ("time_zone = 'Mars/Olympus'", "time_zone"),
         ("allow_networks = ['10.0.0.0/99']", "allow_networks"),
         ("request_endpoints = 'perhaps'", "request_endpoints"),
+        ("cors_origins = ['https://h/']", "cors_origins"),
+        ("cors_origins = ['null']", "cors_origins"),
         ("token = 'short'", "token"),
         ("token = ['canary-0123456789']", "token"),
         ("token = 12345678901234567", "token"),
@@ -216,6 +222,7 @@ async fn variables_hold_what_an_operator_would_write() {
         ("OMS_PARALLEL_TASKS", "0"),
         ("OMS_TOKEN", "short"),
         ("OMS_ALLOW_NETWORKS", "here"),
+        ("OMS_CORS_ORIGINS", "*, https://h"),
     ] {
         let mut command = home.command();
         command.env(name, value);
@@ -247,12 +254,86 @@ async fn a_port_in_use_is_refused_before_anything_is_made() {
     .await;
     assert_eq!(ran.status.code(), Some(1), "{}", ran.shown());
     assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.shown());
-    assert!(
-        ran.stderr.contains("--listen") && ran.stderr.contains(&address),
-        "{}",
-        ran.shown()
-    );
+    let port = taken.local_addr().unwrap().port();
+    for said in [
+        "--listen",
+        &address,
+        &format!("port {port} is in use"),
+        "for example --listen 127.0.0.1:",
+        "port 0",
+    ] {
+        assert!(ran.stderr.contains(said), "{said}\n{}", ran.shown());
+    }
     assert!(!data.exists());
+}
+
+#[tokio::test]
+async fn a_place_to_listen_and_a_network_may_be_written_as_people_do() {
+    let home = Home::new();
+    let data = home.data();
+    let mut command = oms();
+    command
+        .args([
+            "serve",
+            "--listen",
+            "localhost:0",
+            "--allow-network",
+            "127.0.0.1",
+            "--allow-network",
+            "10.0.0.0/8",
+        ])
+        .args(["--cors-origin", "http://localhost:3000", "--data-dir"])
+        .arg(&data);
+    let serve = home.spawn(command).await;
+    let text = serve.stdout();
+    assert!(text.contains("127.0.0.1/32, 10.0.0.0/8"), "{text}");
+    assert!(text.contains("oms listens on http://127.0.0.1:"), "{text}");
+    assert!(text.contains("http://localhost:3000"), "{text}");
+    assert_eq!(may_list(&serve.caller(&home.token())).await, 200);
+}
+
+#[tokio::test]
+async fn a_variable_that_is_none_of_ours_is_refused_with_the_nearest_one() {
+    const CANARY: &str = "canary-0123456789";
+    let home = Home::new();
+    for (name, nearest) in [
+        ("OMS_LISEN", "OMS_LISTEN"),
+        ("OMS_TOKENS", "OMS_TOKEN"),
+        ("OMS_ALLOW_NETWORK", "OMS_ALLOW_NETWORKS"),
+        ("OMS_DATADIR", "OMS_DATA_DIR"),
+    ] {
+        let mut command = home.command();
+        command.env(name, CANARY);
+        let ran = run(command, PATIENCE).await;
+        assert_eq!(
+            (ran.status.code(), ran.stderr.lines().count()),
+            (Some(1), 1),
+            "{}",
+            ran.shown()
+        );
+        assert!(
+            ran.stderr.contains(name) && ran.stderr.contains(nearest),
+            "{}",
+            ran.shown()
+        );
+        assert!(!ran.stderr.contains(CANARY), "{}", ran.shown());
+        assert!(!home.data().exists());
+    }
+    // What tests and containers set is not ours to judge.
+    let mut command = home.command();
+    command
+        .env("OMS_TEST_SEED", "7")
+        .env("OMS_SERVICE_HOST", "10.0.0.1")
+        .env("OMS_PORT", "tcp://10.0.0.1:8080")
+        .env("OMS_CORS_ORIGINS", "https://a.example, http://localhost:3000");
+    let serve = home.spawn(command).await;
+    assert!(
+        serve
+            .stdout()
+            .contains("https://a.example, http://localhost:3000"),
+        "{}",
+        serve.printed()
+    );
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ async fn no_request_meets_a_server_error_or_an_answer_that_the_document_does_not
             "--exclude-method",
             "DELETE",
         ])
-        .env("OMS_FUZZ_TASK", task.to_string());
+        .env("OMS_TEST_FUZZ_TASK", task.to_string());
         told += &succeed(fuzz, LIMIT).await;
     }
     // A fuzzer that never gets past a refusal proves little: it has to have created tasks.

@@ -1,7 +1,7 @@
 //! The program is killed again and again, at moments that a seed decides, between two SeaweedFS servers. It takes the task
 //! up by itself each time, and what arrives is identical.
 //!
-//! `OMS_SEED=n` plays the moments of another seed.
+//! `OMS_TEST_SEED=n` plays the moments of another seed.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ async fn a_program_that_is_killed_goes_on() {
     let Some(tools) = require(&[Need::Python]) else {
         return;
     };
-    let seed = std::env::var("OMS_SEED").map_or(7, |text| text.parse().unwrap());
+    let seed = std::env::var("OMS_TEST_SEED").map_or(7, |text| text.parse().unwrap());
     let mut random = StdRng::seed_from_u64(seed);
     let (source, target) = tokio::join!(Weed::start(&tools, "source"), Weed::start(&tools, "target"));
     fill(&tools, &source, "source-bucket", &SIZE).await;

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use oms::api::{ApiState, serve};
+use oms::api::{ApiState, Origins, serve};
 use oms::dispatch::local::LocalDispatch;
 use oms::object::clouds::{Catalogue, RequestEndpoints};
 use oms::secret::{KEY_LEN, Sealer, Secret};
@@ -90,6 +90,15 @@ impl TestApi {
 
     /// Starts one that serves these projects only.
     pub async fn serving(projects: Vec<ProjectId>) -> Self {
+        Self::with(projects, Origins::Own).await
+    }
+
+    /// Starts one that pages of these origins may call.
+    pub async fn open(origins: Origins) -> Self {
+        Self::with(Vec::new(), origins).await
+    }
+
+    async fn with(projects: Vec<ProjectId>, origins: Origins) -> Self {
         let ledger = Arc::new(TestLedger::default());
         let service = TaskService::new(
             ledger.clone(),
@@ -98,8 +107,9 @@ impl TestApi {
             Catalogue::new(RequestEndpoints::Allowed),
             5,
         );
-        let state =
-            ApiState::new(Arc::new(service), Secret::new(TOKEN), Arc::new(|| NOW)).with_projects(projects);
+        let state = ApiState::new(Arc::new(service), Secret::new(TOKEN), Arc::new(|| NOW))
+            .with_projects(projects)
+            .with_origins(origins);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let shutdown = CancellationToken::new();

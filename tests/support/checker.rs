@@ -9,9 +9,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use oms::sandbox::{Operation, SandboxObject};
+use oms::service::TaskDetail;
 use oms::store::{Failure, Orphans};
 use oms::task::storage::storage_class;
-use oms::task::{Counters, ListKind, PassInfo, PassKind, StartMode, State, Task, TaskId, UnixMillis};
+use oms::task::{
+    Counters, ListKind, PassInfo, PassKind, StartMode, State, Task, TaskId, UnixMillis, Warning,
+};
 
 use super::listed;
 use super::rig::{PATIENCE, Rig, SOURCE, Stores, TARGET};
@@ -45,6 +48,8 @@ pub enum Left {
     UserMetadata,
     /// The entries of its user metadata that no header can hold.
     Unprintable,
+    /// Its website redirect.
+    WebsiteRedirect,
 }
 
 /// Whether keys came or went while the task ran, so that how many were listed depends on the moment.
@@ -150,6 +155,7 @@ pub async fn check(stores: &Stores, rig: &Rig, id: TaskId, history: &History) ->
     target(stores, history, &task, &failures);
     lists(stores, rig, &task, history).await;
     leftovers(stores, rig, &task).await;
+    shown(rig, &task).await;
     secrets(rig.folder.path(), &task, &failures);
     task
 }
@@ -201,12 +207,62 @@ fn counters(stores: &Stores, history: &History, task: &Task, failures: &[Failure
     }
 }
 
+/// What people are shown of a task beside its counters agrees with them.
+async fn shown(rig: &Rig, task: &Task) {
+    let detail = rig.service.detail(&task.project, task.id).await.unwrap();
+    let c = &task.counters;
+    let TaskDetail { found, warnings, .. } = &detail;
+    let objects = found
+        .entries
+        .iter()
+        .map(|entry| entry.objects + entry.not_found)
+        .sum::<i64>();
+    assert_eq!(objects + found.rest_objects, c.listed, "{found:#?} {c:#?}");
+    assert!(
+        found
+            .entries
+            .iter()
+            .all(|entry| entry.objects >= 0 && entry.not_found >= 0),
+        "{found:#?}"
+    );
+    // A pass over the failures may find other sizes than the full pass that listed them.
+    if task.pass.is_none_or(|pass| pass.kind == PassKind::Full) {
+        let bytes = found.entries.iter().map(|entry| entry.bytes).sum::<i64>();
+        assert_eq!(bytes + found.rest_bytes, c.bytes_listed, "{found:#?} {c:#?}");
+    }
+    assert!(c.not_found <= c.failed, "{c:#?}");
+
+    assert!(c.bytes_transferred() >= c.bytes_copied, "{c:#?}");
+    let finished = task.pass.is_some_and(|pass| pass.finished);
+    if finished {
+        assert_eq!(c.bytes_in_flight, 0, "nothing is under way: {task:#?}");
+    }
+    if task.state == State::Succeeded {
+        assert_eq!(c.bytes_settled, c.bytes_listed, "progress is below 100 %: {c:#?}");
+    }
+
+    assert!(warnings.len() <= Warning::MOST + 1, "{warnings:#?}");
+    let names: BTreeSet<_> = warnings
+        .iter()
+        .map(|warning| (&warning.code, &warning.subject))
+        .collect();
+    assert_eq!(names.len(), warnings.len(), "{warnings:#?}");
+    for warning in warnings {
+        let bounded =
+            warning.subject.len() <= Warning::MAX_SUBJECT && warning.message.len() <= Warning::MAX_MESSAGE;
+        assert!(bounded && warning.count > 0, "{warning:?}");
+        let text = format!("{} {}", warning.subject, warning.message);
+        assert!(!CANARIES.iter().any(|secret| text.contains(secret)), "{text}");
+    }
+}
+
 /// No more is counted as left out than may be, each copy once.
 fn left_out(history: &History, c: &Counters) {
     let lost = [
         (c.lost_tags, &[Left::Tags][..]),
         (c.lost_storage_class, &[Left::StorageClass]),
         (c.lost_user_metadata, &[Left::UserMetadata, Left::Unprintable]),
+        (c.lost_website_redirect, &[Left::WebsiteRedirect]),
     ];
     for (count, lefts) in lost {
         assert!(count <= history.allowed(lefts), "{lefts:?}: {c:#?}");
@@ -287,6 +343,7 @@ fn arriving(version: &SandboxObject, task: &Task, without: &BTreeSet<Left>) -> S
             Left::Tags => object.tags.clear(),
             Left::StorageClass => object.storage_class = None,
             Left::UserMetadata => object.metadata.clear(),
+            Left::WebsiteRedirect => object.website_redirect = None,
             Left::Unprintable => object
                 .metadata
                 .retain(|_, value| !value.chars().any(char::is_control)),
@@ -325,6 +382,7 @@ fn same(a: &SandboxObject, b: &SandboxObject) -> bool {
         && a.content_disposition == b.content_disposition
         && a.cache_control == b.cache_control
         && a.expires == b.expires
+        && a.website_redirect == b.website_redirect
 }
 
 /// Nothing of ours is left at the target but the objects: no upload once the work is over, no probe ever.

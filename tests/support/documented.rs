@@ -2,13 +2,14 @@
 
 use std::sync::LazyLock;
 
+use oms::api::docs::{Rendering, document_v1_json};
 use reqwest::Method;
 use serde_json::Value;
 
 use super::api::Reply;
 
 static DOCUMENT: LazyLock<Value> =
-    LazyLock::new(|| serde_json::from_str(&oms::api::docs::document_v1_json()).unwrap());
+    LazyLock::new(|| serde_json::from_str(&document_v1_json(Rendering::V31)).unwrap());
 
 /// Asserts that the operation of this method and path lists the status and the code of a refusal.
 #[track_caller]

@@ -13,14 +13,19 @@ use oms::store::*;
 use oms::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Payer, Place, Scope};
 use oms::task::*;
 
+/// What a request with a key has created: the request, the task and its name.
+type Created = (RequestKey, TaskId, String);
+
 /// Tasks, failures, and an error that every call shall give.
 #[derive(Default)]
 pub struct TestLedger {
     tasks: Mutex<BTreeMap<TaskId, Task>>,
     failures: Mutex<Vec<Failure>>,
     warnings: Mutex<Vec<KeptWarning>>,
+    found: Mutex<FoundScope>,
     broken: Mutex<Option<ErrorKind>>,
     left_with: Mutex<Option<SealedCredentials>>,
+    requests: Mutex<BTreeMap<(String, String), Created>>,
 }
 
 impl TestLedger {
@@ -45,6 +50,11 @@ impl TestLedger {
     /// Puts a warning in.
     pub fn put_warning(&self, warning: KeptWarning) {
         self.warnings.lock().unwrap().push(warning);
+    }
+
+    /// Sets what was found of the scope.
+    pub fn put_found(&self, found: FoundScope) {
+        *self.found.lock().unwrap() = found;
     }
 
     /// Lets every call fail.
@@ -132,6 +142,7 @@ pub fn task(id: i64, project: &str) -> Task {
         pass: None,
         created_at: UnixMillis(1_795_000_000_000),
         started_at: None,
+        ended_at: None,
         running_since: None,
         ran_for: 0,
         failed_list: oms::task::FailedList::default(),
@@ -152,6 +163,37 @@ impl Store for TestLedger {
         };
         self.put(created.clone());
         Ok(created)
+    }
+
+    async fn created_before(
+        &self,
+        project: &ProjectId,
+        request: &RequestKey,
+        _: UnixMillis,
+    ) -> Result<Option<CreatedOnce>> {
+        self.check()?;
+        let place = (project.as_str().to_owned(), request.key.clone());
+        let known = self.requests.lock().unwrap().get(&place).cloned();
+        Ok(known.map(|(known, id, name)| {
+            if known == *request {
+                CreatedOnce::Before { id, name }
+            } else {
+                CreatedOnce::OtherRequest
+            }
+        }))
+    }
+
+    async fn create_once(&self, new: NewTask, request: &RequestKey, now: UnixMillis) -> Result<CreatedOnce> {
+        match self.created_before(&new.project, request, now).await? {
+            Some(known) => Ok(known),
+            None => {
+                let place = (new.project.as_str().to_owned(), request.key.clone());
+                let task = self.create(new, now).await?;
+                let kept = (request.clone(), task.id, task.name.clone());
+                self.requests.lock().unwrap().insert(place, kept);
+                Ok(CreatedOnce::Now(Box::new(task)))
+            }
+        }
     }
 
     async fn task(&self, project: &ProjectId, id: TaskId) -> Result<Option<Task>> {
@@ -255,6 +297,10 @@ impl Store for TestLedger {
         Ok(failures.iter().filter(behind).take(limit).cloned().collect())
     }
 
+    async fn found_scope(&self, _: TaskId, _: i64) -> Result<FoundScope> {
+        Ok(self.found.lock().unwrap().clone())
+    }
+
     async fn warnings(&self, _: TaskId) -> Result<Vec<KeptWarning>> {
         Ok(self.warnings.lock().unwrap().clone())
     }
@@ -339,6 +385,15 @@ impl Store for TestLedger {
         unreachable!("no worker")
     }
     async fn list_refused(&self, _: TaskId, _: i64, _: ListKind, _: i64) -> Result<Committed> {
+        unreachable!("no worker")
+    }
+    async fn take_failures(&self, _: TaskId, _: i64, _: &[Key]) -> Result<Vec<Failure>> {
+        unreachable!("no worker")
+    }
+    async fn untaken_failures(&self, _: TaskId, _: Option<&Key>, _: i64) -> Result<Vec<Failure>> {
+        unreachable!("no worker")
+    }
+    async fn empty_prefixes(&self, _: TaskId, _: i64) -> Result<Vec<Key>> {
         unreachable!("no worker")
     }
     async fn warn(&self, _: TaskId, _: i64, _: &[Warning], _: UnixMillis) -> Result<Committed> {

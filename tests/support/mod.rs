@@ -9,6 +9,7 @@ pub mod listed;
 pub mod nginx;
 pub mod rig;
 pub mod service;
+pub mod shared;
 pub mod small_disk;
 pub mod tls;
 pub mod tools;

@@ -29,12 +29,12 @@ impl SmallDisk {
         }
         let all = std::env::var_os("TEST_REQUIRE_ALL").is_some_and(|value| value == "1");
         assert!(!all, "missing: the right to mount a small disk");
-        writeln!(
+        let said = writeln!(
             std::io::stderr(),
             "SKIPPED: {}: missing the right to mount a small disk",
             std::thread::current().name().unwrap_or_default()
-        )
-        .unwrap();
+        );
+        said.unwrap();
         None
     }
 

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+/// A library that generated Go clients use, as Debian packages it.
+const GO_VALIDATOR: &str = "/usr/share/gocode/src/gopkg.in/validator.v2";
+
 /// Something that a test cannot do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
@@ -16,6 +19,10 @@ pub enum Need {
     Npm,
     /// Chromium.
     Browser,
+    /// A Java runtime with its compiler.
+    Java,
+    /// Go with the libraries that Debian packages.
+    Go,
     /// nginx.
     Nginx,
 }
@@ -75,6 +82,11 @@ fn missing(need: Need, folder: &Path) -> Option<String> {
             let browser = std::env::var("CHROMIUM").unwrap_or_else(|_| "chromium".to_owned());
             (on_path(&browser), format!("the browser {browser}"))
         }
+        Need::Java => (on_path("java") && on_path("javac"), "java and javac".to_owned()),
+        Need::Go => (
+            on_path("go") && Path::new(GO_VALIDATOR).is_dir(),
+            format!("go, or {GO_VALIDATOR}"),
+        ),
         Need::Nginx => (on_path("nginx"), "nginx".to_owned()),
     };
     (!there).then_some(what)

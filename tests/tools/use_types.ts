@@ -65,9 +65,14 @@ export function read(task: Shown): string {
   return [done, reason, endpoint, windows.length, key, task.failed_object_record.length].join();
 }
 
-// The list answers tasks, or a number of them.
+// The list answers tasks, the count a number of them.
 type Listed = paths["/v1/{project_id}/objectstorage/task"]["get"]["responses"][200]["content"]["application/json"];
-export const count = (listed: Listed): number => ("taskcount" in listed ? listed.taskcount : listed.length);
+type Counted = paths["/v1/{project_id}/objectstorage/tasks/count"]["get"]["responses"][200]["content"]["application/json"];
+export const names = (listed: Listed): string[] => listed.map((task) => task.name);
+export const count = (counted: Counted): number => counted.taskcount;
+
+// A deletion needs no body.
+export const deletion: TaskPath["delete"]["requestBody"] = undefined;
 
 // A refusal.
 type Refusal = TaskPath["put"]["responses"][400]["content"]["application/json"];

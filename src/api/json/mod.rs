@@ -5,6 +5,7 @@
 //! whose error type keeps what was expected and drops what was found.
 
 mod build;
+mod canonical;
 mod fault;
 mod read;
 
@@ -153,6 +154,13 @@ mod tests {
     fn messages_name_the_field_and_what_it_should_be() {
         let cases = [
             ("7", "OMS.0002", "the body must be an object"),
+            ("[]", "OMS.0002", "the body must be an object"),
+            ("[1,[]]", "OMS.0002", "the body must be an object"),
+            (
+                r#"{"inner":[["a","red"]]}"#,
+                "OMS.0002",
+                "inner[0] must be an object",
+            ),
             ("{}", "OMS.0074", "inner is required"),
             (r#"{"inner":{}}"#, "OMS.0002", "inner must be an array"),
             (r#"{"inner":null}"#, "OMS.0002", "inner must be an array"),

@@ -10,7 +10,7 @@ use crate::task::{BandwidthPolicy, BandwidthWindow as Window};
 
 /// Lowest limit: 5 MB/s, as in the OMS reference.
 pub const LEAST: i64 = 5_000_000;
-/// Highest limit: 10 GB/s, as in the OMS reference; read as GiB, so that both readings of it are taken.
+/// Highest limit: 10 GiB/s. The OMS reference says 10 GB/s; as the larger reading, GiB, takes both.
 pub const MOST: i64 = 10_737_418_240;
 
 /// A limit for a part of the day.
@@ -35,7 +35,7 @@ pub struct BandwidthWindow {
         examples("05:59")
     )]
     end: String,
-    /// Limit in bytes per second, from 5 MB/s to 10 GB/s.
+    /// Limit in bytes per second, from 5 MB/s (5,000,000) to 10 GiB/s (10,737,418,240).
     #[schema(minimum = 5_000_000, maximum = 10_737_418_240_i64, examples(50_000_000))]
     max_bandwidth: i64,
 }

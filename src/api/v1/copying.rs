@@ -177,6 +177,15 @@ pub struct NotCarried {
     /// Copies without their user metadata, or without some of it.
     #[schema(minimum = 0, extensions(("x-oms-extension" = json!(true))))]
     user_metadata: i64,
+    /// Copies without their website redirect.
+    #[schema(minimum = 0, extensions(("x-oms-extension" = json!(true))))]
+    website_redirect: i64,
+    /// Copies of objects under a retention or a legal hold, which is never carried over.
+    #[schema(minimum = 0, extensions(("x-oms-extension" = json!(true))))]
+    object_lock: i64,
+    /// Copies of objects with an `x-amz-` header that is not known; the log of the service names it.
+    #[schema(minimum = 0, extensions(("x-oms-extension" = json!(true))))]
+    other: i64,
 }
 
 impl From<&Counters> for NotCarried {
@@ -186,6 +195,9 @@ impl From<&Counters> for NotCarried {
             tags: counters.lost_tags,
             storage_class: counters.lost_storage_class,
             user_metadata: counters.lost_user_metadata,
+            website_redirect: counters.lost_website_redirect,
+            object_lock: counters.lost_object_lock,
+            other: counters.lost_other,
         }
     }
 }

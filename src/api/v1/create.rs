@@ -1,5 +1,8 @@
 //! Creation of tasks on the wire.
 
+use std::fmt;
+
+use serde::de::{Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -8,6 +11,7 @@ use super::copying::{
     self, ConsistencyCheck, Given, MinimumProof, ObjectOverwriteMode, RefusedMetadata, StoragePolicy,
 };
 use super::listed::{Naming, mismatch};
+use super::notified::{self, SmnInfo};
 use super::place::{SourceNode, TargetNode, secret};
 use super::rules;
 use crate::api::codes;
@@ -15,8 +19,8 @@ use crate::api::json::Node;
 use crate::error::{Error, Result};
 use crate::secret::{Credentials, Secret};
 use crate::service;
-use crate::task::spec::{Cdn, Notification, Payer};
-use crate::task::{Task, TaskSpec, UnixMillis};
+use crate::task::spec::{Cdn, Payer};
+use crate::task::{Task, TaskId, TaskSpec, UnixMillis};
 
 /// Last second of the year 9999, beyond which no date has a usual spelling.
 const LAST_SECOND: i64 = 253_402_300_799;
@@ -35,40 +39,6 @@ pub enum TaskType {
     List,
     /// A list of URLs.
     UrlList,
-}
-
-/// Which end of a task is told.
-#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Trigger {
-    /// It succeeded.
-    Success,
-    /// It failed.
-    Fail,
-}
-
-/// Language of a message.
-#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Language {
-    /// Chinese.
-    ZhCn,
-    /// English.
-    EnUs,
-}
-
-/// Whom to tell at the end. Kept and shown; sending is not built yet.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct SmnInfo {
-    /// Topic.
-    #[schema(min_length = 1, max_length = 255, examples("urn:smn:region:project:OMS"))]
-    topic_urn: String,
-    /// Language of the message.
-    language: Option<Language>,
-    /// Which ends are told.
-    #[schema(min_items = 1, max_items = 2)]
-    trigger_conditions: Vec<Trigger>,
 }
 
 /// How a CDN is read.
@@ -138,7 +108,9 @@ pub struct CreateTask {
     /// Whom to tell at the end.
     #[serde(rename = "smnInfo")]
     smn_info: Option<SmnInfo>,
-    /// Copy only objects modified after this moment, in seconds since 1970; 0 means all.
+    /// Copy only objects modified after this moment, in seconds since 1970; 0 means all. For older clients a string of
+    /// digits is taken too, and an empty one means all.
+    #[serde(default, deserialize_with = "optional_seconds")]
     #[schema(minimum = 0, maximum = 253_402_300_799_i64)]
     migrate_since: Option<i64>,
     /// Read the objects through a CDN.
@@ -208,12 +180,20 @@ pub struct CreatedTask {
     task_name: String,
 }
 
+impl CreatedTask {
+    /// Shows a task.
+    #[must_use]
+    pub const fn new(id: TaskId, task_name: String) -> Self {
+        Self {
+            id: id.get(),
+            task_name,
+        }
+    }
+}
+
 impl From<Task> for CreatedTask {
     fn from(task: Task) -> Self {
-        Self {
-            id: task.id.get(),
-            task_name: task.name,
-        }
+        Self::new(task.id, task.name)
     }
 }
 
@@ -222,7 +202,7 @@ impl From<Task> for CreatedTask {
 /// # Errors
 /// Those of [`Node::read`], OMS.0061 for what is not supported yet, and those of single fields, which the document has.
 pub fn read(body: Node) -> Result<service::CreateTask> {
-    check(body.read()?)
+    check(notified::without_empty(body).read()?)
 }
 
 fn check(body: CreateTask) -> Result<service::CreateTask> {
@@ -277,7 +257,7 @@ fn check(body: CreateTask) -> Result<service::CreateTask> {
         0..=LAST_SECOND,
         codes::INVALID_VALUE,
     )?;
-    let notification = smn_info.map(check_notification).transpose()?;
+    let notification = smn_info.map(SmnInfo::check).transpose()?;
     let bandwidth = bandwidth::policy(bandwidth_policy.unwrap_or_default())?;
     if source_cdn.is_some() && naming == Naming::Urls {
         let text = "source_cdn does not go with task_type url_list";
@@ -354,31 +334,6 @@ fn check_cdn(cdn: SourceCdn) -> Result<(Cdn, Option<Secret>)> {
     Ok((cdn, key))
 }
 
-fn check_notification(info: SmnInfo) -> Result<Notification> {
-    let SmnInfo {
-        topic_urn,
-        language,
-        trigger_conditions,
-    } = info;
-    rules::length("smnInfo.topicUrn", &topic_urn, 1..=255)?;
-    if !(1..=2).contains(&trigger_conditions.len()) {
-        let text = "smnInfo.triggerConditions must have 1 or 2 entries";
-        return Err(Error::invalid(text).with_code(codes::INVALID_VALUE));
-    }
-    let triggers = trigger_conditions.into_iter().map(|trigger| match trigger {
-        Trigger::Success => "SUCCESS".to_owned(),
-        Trigger::Fail => "FAIL".to_owned(),
-    });
-    Ok(Notification {
-        topic_urn,
-        language: language.map(|language| match language {
-            Language::ZhCn => "zh-cn".to_owned(),
-            Language::EnUs => "en-us".to_owned(),
-        }),
-        triggers: triggers.collect(),
-    })
-}
-
 /// Reads a string, or nothing, into a [`Secret`].
 ///
 /// # Errors
@@ -390,4 +345,34 @@ pub fn optional_secret<'de, D: serde::Deserializer<'de>>(
     #[serde(transparent)]
     struct Text(#[serde(deserialize_with = "secret")] Secret);
     Ok(Option::<Text>::deserialize(deserializer)?.map(|text| text.0))
+}
+
+/// Reads a number of seconds, digits in a string, or nothing.
+fn optional_seconds<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<i64>, D::Error> {
+    struct Seconds;
+    impl<'de> Visitor<'de> for Seconds {
+        type Value = Option<i64>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an integer, or a string of digits")
+        }
+        fn visit_unit<E>(self) -> std::result::Result<Self::Value, E> {
+            Ok(None)
+        }
+        fn visit_i64<E>(self, value: i64) -> std::result::Result<Self::Value, E> {
+            Ok(Some(value))
+        }
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> std::result::Result<Self::Value, E> {
+            if text.is_empty() {
+                return Ok(None);
+            }
+            let digits = text.bytes().all(|b| b.is_ascii_digit());
+            let number = if digits { text.parse().ok() } else { None };
+            number
+                .map(Some)
+                .ok_or_else(|| E::invalid_value(Unexpected::Other("a string"), &self))
+        }
+    }
+    deserializer.deserialize_any(Seconds)
 }

@@ -8,10 +8,10 @@ use utoipa::openapi::{OpenApi, RefOr};
 use super::create::CreatedTask;
 use super::failures::FailurePage;
 use super::info::{Quotas, Versions};
-use super::list::TaskList;
+use super::list::{TaskCount, TaskList};
 use super::task::Task;
 use crate::api::answers;
-use crate::service::{Failure, TaskDetail};
+use crate::service::{Failure, FoundEntry, FoundScope, ShardScope, TaskDetail};
 use crate::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Payer, Place, Scope};
 use crate::task::{
     BandwidthPolicy, BandwidthWindow, CopyRules, Counters, FailedList, KeptWarning, Key, ListTroubles,
@@ -48,7 +48,17 @@ pub fn add(document: &mut OpenApi) {
 
 fn all() -> Vec<Shown> {
     let now = UnixMillis(CREATED.0 + 600_000);
-    let detailed = |task, warnings| json!(Task::detailed(TaskDetail { task, warnings }, now));
+    let detailed = |task: Known, warnings: Vec<KeptWarning>| {
+        let found = found(&task.counters, i64::from(!warnings.is_empty()));
+        json!(Task::detailed(
+            TaskDetail {
+                task,
+                warnings,
+                found
+            },
+            now
+        ))
+    };
     let show = |task| detailed(task, Vec::new());
     let list = TaskList::tasks(vec![new(1), running(0)], now);
     vec![
@@ -58,13 +68,8 @@ fn all() -> Vec<Shown> {
             "The task was created",
             json!(CreatedTask::from(new(0))),
         ),
-        Shown("list_tasks", "1-tasks", "The tasks, newest first", json!(list)),
-        Shown(
-            "list_tasks",
-            "2-count",
-            "With totalcount=true, their number",
-            json!(TaskList::count(2)),
-        ),
+        Shown("list_tasks", "tasks", "The tasks, newest first", json!(list)),
+        Shown("count_tasks", "count", "Two tasks", json!(TaskCount::new(2))),
         Shown("show_task", "1-new", "A new task, which waits", show(new(0))),
         Shown("show_task", "2-running", "A task that runs", show(running(0))),
         Shown(
@@ -114,6 +119,7 @@ fn new(number: u8) -> Known {
         pass: None,
         created_at: CREATED,
         started_at: None,
+        ended_at: None,
         running_since: None,
         ran_for: 0,
         failed_list: FailedList::default(),
@@ -165,6 +171,7 @@ fn succeeded(number: u8) -> Known {
         },
         speed: 0,
         pass: Some(pass(Finished::Yes)),
+        ended_at: Some(UnixMillis(CREATED.0 + 172_000)),
         running_since: None,
         ran_for: 172_000,
         ..running(number)
@@ -177,7 +184,7 @@ fn failed(number: u8) -> Known {
         state: State::Failed,
         reason: Some(Reason {
             code: reasons::OBJECTS_FAILED.to_owned(),
-            message: "2 objects failed to be migrated".to_owned(),
+            message: "2 objects failed".to_owned(),
         }),
         counters: Counters {
             copied: 1_238,
@@ -193,6 +200,29 @@ fn failed(number: u8) -> Known {
             trouble: None,
         },
         ..task
+    }
+}
+
+/// What was found of the scope of [`spec`], of which `missing` names are not at the source.
+fn found(counters: &Counters, missing: i64) -> FoundScope {
+    let named = i64::from(counters.listed > 0);
+    let index = (named - missing) * 2_048;
+    FoundScope {
+        entries: vec![
+            FoundEntry {
+                scope: ShardScope::Prefix(Key::from("2024/")),
+                objects: counters.listed - named,
+                bytes: counters.bytes_listed - index,
+                not_found: 0,
+            },
+            FoundEntry {
+                scope: ShardScope::Keys,
+                objects: named - missing,
+                bytes: index,
+                not_found: missing,
+            },
+        ],
+        ..FoundScope::default()
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
+use super::status::TaskStatus;
 use super::task::Task;
 use crate::api::codes;
 use crate::api::query::Query;
@@ -38,17 +39,27 @@ pub struct ProjectPath {
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes the query; `read` reads it")]
 pub struct ListParameters {
-    /// Number of the first task, from 0. Required unless `totalcount` is true.
+    /// Number of the first task, from 0.
     #[param(minimum = 0, maximum = 999_999_999_999_999_i64, example = 0)]
-    start: Option<i64>,
-    /// Most tasks to answer. Required unless `totalcount` is true.
+    start: i64,
+    /// Most tasks to answer.
     #[param(minimum = 1, maximum = 100, example = 10)]
-    limit: Option<i64>,
-    /// Only tasks of this status: 1 waiting, 2 running, 3 paused, 4 failed, 5 succeeded; no task has 0.
-    #[param(minimum = 0, maximum = 5)]
-    state: Option<i64>,
-    /// Answer the number of tasks instead of the tasks.
+    limit: i64,
+    /// Only tasks of this status; no task has 0.
+    state: Option<TaskStatus>,
+    /// For clients of the original: with `true`, `start` and `limit` may be missing, and the answer is
+    /// `{"taskcount": 35}` as that of `count_tasks`. An operation should have one kind of answer, so only `false` is
+    /// described by the schema.
     totalcount: Option<bool>,
+}
+
+/// Which tasks to count.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes the query; `read_count` reads it")]
+pub struct CountParameters {
+    /// Only tasks of this status; no task has 0.
+    state: Option<TaskStatus>,
 }
 
 /// What a query asks for.
@@ -83,9 +94,7 @@ pub fn read(text: &str) -> Result<Selection> {
     let query = Query::parse(text, PARAMETERS)?;
     let start = query.integer("start", 0, 999_999_999_999_999, RANGE)?;
     let limit = query.integer("limit", 1, 100, RANGE)?;
-    let states = query
-        .integer("state", 0, 5, STATE)?
-        .map_or(Some(Vec::new()), states_of);
+    let states = states_in(&query)?;
     let count = match query.get("totalcount") {
         None | Some("false") => false,
         Some("true") => true,
@@ -96,15 +105,35 @@ pub fn read(text: &str) -> Result<Selection> {
     if count {
         return Ok(states.map_or(Selection::CountOfNone, |states| Selection::Count { states }));
     }
-    let required = |value: Option<i64>, name: &str| {
-        value.ok_or_else(|| Error::invalid(format!("{name} is required")).with_code(RANGE))
+    let (Some(start), Some(limit)) = (start, limit) else {
+        let missing = match (start, limit) {
+            (None, None) => "start and limit are",
+            (None, Some(_)) => "start is",
+            (Some(_), _) => "limit is",
+        };
+        let text = format!(
+            "{missing} required, for example ?start=0&limit=100; ?totalcount=true counts the tasks instead"
+        );
+        return Err(Error::invalid(text).with_code(RANGE));
     };
-    let (start, limit) = (required(start, "start")?, required(limit, "limit")?);
     Ok(states.map_or(Selection::NoTasks, |states| Selection::Tasks {
         states,
         start,
         limit,
     }))
+}
+
+/// Reads the query of a count: the states (empty: all), or `None` when no task has the one that is asked for.
+///
+/// # Errors
+/// OMS.0052 for `state`, OMS.0074 for what is not known.
+pub fn read_count(text: &str) -> Result<Option<Vec<State>>> {
+    states_in(&Query::parse(text, &[("state", STATE)])?)
+}
+
+fn states_in(query: &Query) -> Result<Option<Vec<State>>> {
+    let number = query.integer("state", 0, 5, STATE)?;
+    Ok(number.map_or(Some(Vec::new()), states_of))
 }
 
 /// The states that v1 shows under a number; `None` when no task has it.
@@ -117,7 +146,7 @@ fn states_of(number: i64) -> Option<Vec<State>> {
 }
 
 /// The tasks, or with `totalcount=true` their number.
-#[derive(Serialize, ToSchema)]
+#[derive(Serialize)]
 #[serde(untagged)]
 pub enum TaskList {
     /// The tasks, newest first.
@@ -134,6 +163,14 @@ pub struct TaskCount {
     taskcount: i64,
 }
 
+impl TaskCount {
+    /// Shows a number.
+    #[must_use]
+    pub const fn new(number: i64) -> Self {
+        Self { taskcount: number }
+    }
+}
+
 impl TaskList {
     /// Shows tasks as they are at `now`.
     #[must_use]
@@ -144,7 +181,7 @@ impl TaskList {
     /// Shows a number.
     #[must_use]
     pub const fn count(number: i64) -> Self {
-        Self::Count(TaskCount { taskcount: number })
+        Self::Count(TaskCount::new(number))
     }
 }
 
@@ -160,9 +197,32 @@ mod tests {
     }
 
     #[test]
+    fn a_count_takes_a_state_alone() {
+        assert_eq!(read_count("").unwrap(), Some(vec![]));
+        assert_eq!(read_count("state=5").unwrap(), Some(vec![State::Succeeded]));
+        assert_eq!(read_count("state=0").unwrap(), None);
+        for (bad, code) in [
+            ("state=6", "OMS.0052"),
+            ("start=0", "OMS.0074"),
+            ("totalcount=true", "OMS.0074"),
+        ] {
+            assert_eq!(read_count(bad).unwrap_err().code(), Some(code), "{bad}");
+        }
+    }
+
+    #[test]
     fn start_and_limit_are_required_unless_tasks_are_counted() {
-        assert_eq!(read("limit=1").unwrap_err().message(), "start is required");
-        assert_eq!(read("start=0").unwrap_err().message(), "limit is required");
+        let example = "required, for example ?start=0&limit=100; ?totalcount=true counts the tasks instead";
+        for (query, missing) in [
+            ("", "start and limit are"),
+            ("state=5", "start and limit are"),
+            ("limit=1", "start is"),
+            ("start=0", "limit is"),
+        ] {
+            let error = read(query).unwrap_err();
+            assert_eq!(error.message(), format!("{missing} {example}"));
+            assert_eq!(error.code(), Some(RANGE));
+        }
         assert_eq!(
             read("totalcount=true").unwrap(),
             Selection::Count { states: vec![] }

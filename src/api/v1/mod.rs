@@ -1,4 +1,4 @@
-//! Version 1 of the API: the ten operations of the OMS reference, and one of ours.
+//! Version 1 of the API: the ten operations of the OMS reference, and two of ours.
 //!
 //! Summaries and descriptions in the document are the comments of the handlers; the rules of single fields stand on
 //! the wire types in the modules below.
@@ -8,6 +8,7 @@ mod cloud;
 mod copying;
 mod create;
 mod delete;
+mod entries;
 mod examples;
 mod failures;
 #[doc(hidden)]
@@ -20,6 +21,7 @@ mod place;
 mod progress;
 mod refusals;
 mod rules;
+mod status;
 mod task;
 mod update;
 mod warnings;
@@ -34,21 +36,24 @@ use utoipa_actix_web::scope::Scope;
 pub use self::examples::add as add_examples;
 use self::failures::{FailurePage, FailuresParameters};
 use self::info::{DomainPath, Quotas, Versions};
-use self::list::{ListParameters, ProjectPath, Selection, TaskList};
+use self::list::{CountParameters, ListParameters, ProjectPath, Selection, TaskCount, TaskList};
 use self::task::{Task, TaskPath};
 use self::update::{Change, UpdateTask};
 use super::error::ApiError;
 use super::extract::{InDomain, InProject, JsonBody, OfTask, OptionalJsonBody};
+use super::idempotency::IdempotencyKey;
 use super::query::Query;
-use super::{ApiState, auth, fallback};
+use super::{ApiState, auth, fallback, idempotency};
+use crate::service::Creation;
 
 /// Schemas that only fields and bodies have which the reference does not have in this version.
-pub const OWN_TYPES: [&str; 7] = [
+pub const OWN_TYPES: [&str; 8] = [
     "ConsistencyCheck",
     "DeleteTask",
     "MinimumProof",
     "ObjectOverwriteMode",
     "RefusedMetadata",
+    "ScopeEntry",
     "StoragePolicy",
     "TaskWarning",
 ];
@@ -68,6 +73,7 @@ pub fn scope() -> Scope<
     utoipa_actix_web::scope("/v1")
         .service(create_task)
         .service(list_tasks)
+        .service(count_tasks)
         .service(show_task)
         .service(update_task)
         .service(delete_task)
@@ -84,7 +90,7 @@ pub fn scope() -> Scope<
 /// wrong with them shows in the task's `error_reason`.
 #[utoipa::path(
     tag = "tasks",
-    params(ProjectPath),
+    params(ProjectPath, IdempotencyKey),
     request_body(content = create::CreateTask, description = "What to copy, from where and to where."),
     responses((status = 200, description = "The task was created.", body = create::CreatedTask), refusals::Create)
 )]
@@ -96,19 +102,30 @@ async fn create_task(
     JsonBody(body): JsonBody,
 ) -> Answer<create::CreatedTask> {
     Query::parse(request.query_string(), &[])?;
+    let key = idempotency::key(request.headers())?;
+    let key = key.map(|key| (key, body.canonical()));
     let order = create::read(body)?;
-    let task = state.service().create(&project, order, state.now()).await?;
-    Ok(web::Json(task.into()))
+    let service = state.service();
+    let created = match key {
+        None => service.create(&project, order, state.now()).await?.into(),
+        Some((key, body)) => match service
+            .create_once(&project, order, key, &body, state.now())
+            .await?
+        {
+            Creation::Done { id, name } => create::CreatedTask::new(id, name),
+            Creation::KeyReused => return Err(ApiError::reused_key()),
+        },
+    };
+    Ok(web::Json(created))
 }
 
-/// List tasks, or count them.
+/// List tasks.
 ///
-/// Answers the tasks from number `start` on, at most `limit`, newest first. With `totalcount=true` it answers their
-/// number instead.
+/// Answers the tasks from number `start` on, at most `limit`, newest first. `count_tasks` answers their number.
 #[utoipa::path(
     tag = "tasks",
     params(ProjectPath, ListParameters),
-    responses((status = 200, description = "The tasks, or with `totalcount=true` their number.", body = TaskList), refusals::List)
+    responses((status = 200, description = "The tasks.", body = Vec<Task>), refusals::List)
 )]
 #[get("/{project_id}/objectstorage/task")]
 async fn list_tasks(
@@ -126,6 +143,28 @@ async fn list_tasks(
         Selection::NoTasks => TaskList::tasks(Vec::new(), state.now()),
         Selection::CountOfNone => TaskList::count(0),
     }))
+}
+
+/// Count tasks.
+///
+/// An extension: answers the number of tasks, as `list_tasks` does with `totalcount=true`.
+#[utoipa::path(
+    tag = "tasks",
+    params(ProjectPath, CountParameters),
+    responses((status = 200, description = "The number of tasks.", body = TaskCount), refusals::Count),
+    extensions(("x-oms-extension" = json!(true)))
+)]
+#[get("/{project_id}/objectstorage/tasks/count")]
+async fn count_tasks(
+    state: web::Data<ApiState>,
+    request: HttpRequest,
+    InProject(project): InProject,
+) -> Answer<TaskCount> {
+    let number = match list::read_count(request.query_string())? {
+        Some(states) => state.service().count(&project, states).await?,
+        None => 0,
+    };
+    Ok(web::Json(TaskCount::new(number)))
 }
 
 /// Show a task.
@@ -205,7 +244,7 @@ async fn update_task(
             ("2-keys" = (summary = "Keys of the target", value = json!(delete::example())))
         )
     ),
-    responses((status = 204, description = "The task was deleted."), refusals::Delete)
+    responses((status = 200, description = "The task was deleted. No body."), refusals::Delete)
 )]
 #[delete("/{project_id}/objectstorage/task/{task_id}")]
 async fn delete_task(
@@ -220,7 +259,8 @@ async fn delete_task(
         .service()
         .delete(&of.project, of.id, keys, state.now())
         .await?;
-    Ok(HttpResponse::new(StatusCode::NO_CONTENT))
+    // Not 204: the original's official Go client takes nothing but 200.
+    Ok(HttpResponse::new(StatusCode::OK))
 }
 
 /// List the failed objects of a task.

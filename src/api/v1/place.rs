@@ -36,8 +36,8 @@ pub enum ObjectKey {
 #[derive(Debug, DeserializeDerive, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ObjectKeys {
-    /// Must be empty; kept for older clients.
-    #[schema(max_length = 0)]
+    /// Empty or `/`, which mean the same; kept for older clients.
+    #[schema(max_length = 1)]
     path: Option<String>,
     /// Names; `keys_schema` describes them.
     #[schema(schema_with = keys_schema)]
@@ -48,10 +48,9 @@ pub struct ObjectKeys {
 fn keys_schema() -> Array {
     let name = ObjectBuilder::new()
         .schema_type(Type::String)
-        .min_length(Some(1))
         .max_length(Some(Key::MAX_LEN));
     let text = "For the task type `object`: names of objects, and of folders where they end with `/`. For `prefix`: \
-                beginnings of names.";
+                beginnings of names. An empty string or `/`, alone, means the whole bucket.";
     ArrayBuilder::new()
         .items(name.build())
         .min_items(Some(1))
@@ -307,12 +306,15 @@ fn names(given: Option<ObjectKey>) -> Result<Vec<Key>> {
         None => return Ok(vec![Key::from("")]),
         Some(ObjectKey::Text(text)) => {
             rules::length(FIELD, &text, 0..=Key::MAX_LEN)?;
-            let whole_bucket = text == "/";
-            return Ok(vec![named(FIELD, if whole_bucket { "" } else { &text })?]);
+            return Ok(vec![if is_whole_bucket(&text) {
+                Key::from("")
+            } else {
+                named(FIELD, &text)?
+            }]);
         }
         Some(ObjectKey::Keys(ObjectKeys { path, keys })) => {
-            if path.is_some_and(|path| !path.is_empty()) {
-                let text = format!("{FIELD}.path must be empty");
+            if path.is_some_and(|path| !is_whole_bucket(&path)) {
+                let text = format!("{FIELD}.path must be empty or /");
                 return Err(Error::invalid(text).with_code(codes::SOURCE));
             }
             keys
@@ -322,6 +324,11 @@ fn names(given: Option<ObjectKey>) -> Result<Vec<Key>> {
         let text = format!("{FIELD}.keys must have 1 to {MAX_NAMES} entries");
         return Err(Error::invalid(text).with_code(codes::SOURCE));
     }
+    if let [only] = keys.as_slice()
+        && is_whole_bucket(only)
+    {
+        return Ok(vec![Key::from("")]);
+    }
     let mut names = Vec::with_capacity(keys.len());
     for (index, key) in keys.iter().enumerate() {
         let field = format!("{FIELD}.keys[{index}]");
@@ -329,6 +336,11 @@ fn names(given: Option<ObjectKey>) -> Result<Vec<Key>> {
         names.push(named(&field, key)?);
     }
     Ok(names)
+}
+
+/// Whether a name stands for everything: clients of the original send either.
+fn is_whole_bucket(name: &str) -> bool {
+    matches!(name, "" | "/")
 }
 
 pub(super) fn named(field: &str, name: &str) -> Result<Key> {

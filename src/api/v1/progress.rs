@@ -1,6 +1,6 @@
 //! How far a task is, as v1 counts it: pure functions.
 
-use crate::task::{Counters, PassInfo, State, Survey};
+use crate::task::{Counters, PassInfo, PassKind, State, Survey};
 
 /// A task that is not over never shows more.
 const ALMOST: f64 = 0.999;
@@ -38,10 +38,11 @@ enum Basis {
 }
 
 impl Totals {
-    /// The finished pass has seen everything; before that, the larger of what is counted and what is listed.
+    /// A full pass that is finished has seen everything, so a pass over its failures knows it too; before that, the larger
+    /// of what is counted and what is listed.
     #[must_use]
     pub fn new(counters: &Counters, survey: Survey, pass: Option<PassInfo>) -> Self {
-        if pass.is_some_and(|pass| pass.finished) {
+        if pass.is_some_and(|pass| pass.finished || pass.kind == PassKind::Failed) {
             return Self {
                 objects: counters.listed,
                 bytes: counters.bytes_listed,
@@ -72,7 +73,7 @@ impl Totals {
             return 1.0;
         }
         let (part, whole) = if self.bytes > 0 && self.basis == Basis::Counted {
-            (counters.bytes_settled, self.bytes)
+            (under_way(counters), self.bytes)
         } else {
             (done(counters), self.objects)
         };
@@ -89,9 +90,14 @@ impl Totals {
         if speed <= 0 || self.basis != Basis::Counted {
             return 0;
         }
-        let left = self.bytes.saturating_sub(counters.bytes_settled).max(0);
+        let left = self.bytes.saturating_sub(under_way(counters)).max(0);
         left.saturating_mul(1000) / speed
     }
+}
+
+/// Bytes that need no more work, or are under way.
+const fn under_way(counters: &Counters) -> i64 {
+    counters.bytes_settled.saturating_add(counters.bytes_in_flight)
 }
 
 /// Objects that need no more work.

@@ -71,16 +71,21 @@ macro_rules! operations {
 
 operations! {
     /// Of `create_task`.
-    Create: [Always, Ledger, Body], [
+    Create: [Always, Ledger, Key, Body], [
         (codes::INVALID_FORMAT, "thread_num must be an integer"),
         (codes::SOURCE, "src_node.bucket must consist of letters, digits, '.', '_' and '-'"),
-        (codes::TARGET, "dst_node.endpoint must have the form http[s]://host[:port]"),
+        (codes::TARGET, "dst_node.endpoint must have the form http[s]://host[:port][/path]"),
         (codes::THREADS, "thread_num must lie between 0 and 50"),
         (codes::UNSUPPORTED, "auto_restore is not supported yet"),
         (codes::INVALID_VALUE, "src_node.ak must have 1 to 100 characters"),
         NOT_JSON,
         NOT_SERVED,
         (codes::FIELDS, "dst_node is required"),
+        (
+            codes::TOO_MANY_TASKS,
+            "the number of created migration tasks has exceeded the limit: 5000 tasks of this project wait for their turn; \
+             create more when some of them have begun",
+        ),
         (codes::DESCRIPTION, "description must not contain any of < > ( ) \" ' &"),
         (
             codes::SOURCE_REGION,
@@ -108,6 +113,13 @@ operations! {
             codes::FIELDS,
             "a query parameter is not known; known are start, limit, state, totalcount",
         ),
+    ];
+    /// Of `count_tasks`.
+    Count: [Always, Ledger], [
+        (codes::STATE, "state must be a whole number from 0 to 5"),
+        PROJECT_FORM,
+        NOT_SERVED,
+        (codes::FIELDS, "a query parameter is not known; known are state"),
     ];
     /// Of `show_task`.
     Show: [Always, Ledger], [UNKNOWN_TASK, TASK_ID, PROJECT_FORM, NOT_SERVED, NO_PARAMETERS];

@@ -1,16 +1,22 @@
 //! A task on the wire, field by field as in the OMS reference.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Type};
+use utoipa::openapi::{Ref, RefOr, Schema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::bandwidth::BandwidthWindow;
 use super::cloud::CloudName;
 use super::copying::{NotCarried, Proved, TaskRules};
 use super::create::TaskType;
+use super::entries::{Names, ScopeEntry, scope_entries};
 use super::failures::{failed_object_record, list_trouble_code};
 use super::listed::ListFile;
 use super::notified::SmnResult;
 use super::progress::{Totals, done, number_of};
+use super::status::TaskStatus;
 use super::warnings::TaskWarning;
 use crate::api::codes;
 use crate::service::TaskDetail;
@@ -58,9 +64,8 @@ pub struct Task {
     /// Objects copied at the same time.
     #[schema(minimum = 1, maximum = 50)]
     thread_num: u8,
-    /// 1 waiting, 2 running (also while it is about to pause), 3 paused, 4 failed, 5 succeeded. 0, being made ready, is
-    /// part of the reference and does not occur.
-    #[schema(minimum = 0, maximum = 5)]
+    /// How it stands with the task.
+    #[schema(value_type = TaskStatus)]
     status: u8,
     /// How much of the work is done, from 0 to 1, by bytes, or by objects where only names are counted (lists). 0 until the
     /// scope has begun to be counted, 1 only when the task has succeeded.
@@ -82,9 +87,20 @@ pub struct Task {
     /// Bytes of the objects that need no more work.
     #[schema(minimum = 0)]
     complete_size: i64,
+    /// An extension: bytes that have reached the target: those of the copied objects, and those of objects under way, in
+    /// finished parts and running streams. `progress` and `left_time` rest on them.
+    #[schema(minimum = 0, extensions(("x-oms-extension" = json!(true))))]
+    transferred_size: i64,
     /// When the task first began to run, in milliseconds since 1970; 0 before that.
     #[schema(minimum = 0)]
     start_time: i64,
+    /// An extension: when the task was created, in milliseconds since 1970.
+    #[schema(minimum = 0, extensions(("x-oms-extension" = json!(true))))]
+    create_time: i64,
+    /// An extension: when the task ended, failed or succeeded, in milliseconds since 1970; 0 while it has not, and again
+    /// after a start.
+    #[schema(minimum = 0, extensions(("x-oms-extension" = json!(true))))]
+    end_time: i64,
     /// Estimated rest, in milliseconds; 0 when the task does not run or the rest is not known.
     #[schema(minimum = 0)]
     left_time: i64,
@@ -159,6 +175,11 @@ pub struct Task {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, max_items = 101)]
     warnings: Option<Vec<TaskWarning>>,
+    /// An extension: what the last full pass found of each entry of the scope, as far as it has come. Only where one task
+    /// is shown, not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, max_items = 101)]
+    scope_entries: Option<Vec<ScopeEntry>>,
 }
 
 /// Where the objects are.
@@ -198,13 +219,37 @@ pub struct TaskTarget {
 }
 
 /// Why a task failed.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum ErrorReason {
     /// It did not: an empty string.
     None(String),
     /// It did.
     Failed(TaskError),
+}
+
+impl PartialSchema for ErrorReason {
+    fn schema() -> RefOr<Schema> {
+        let none = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .max_length(Some(0))
+            .description(Some("The task did not fail: an empty string."));
+        let union = OneOfBuilder::new()
+            .item(none)
+            .item(Ref::from_schema_name("TaskError"))
+            .description(Some("Why a task failed."));
+        RefOr::T(Schema::OneOf(union.build()))
+    }
+}
+
+impl ToSchema for ErrorReason {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("ErrorReason")
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push(("TaskError".to_owned(), TaskError::schema()));
+    }
 }
 
 /// Why a task failed.
@@ -232,8 +277,17 @@ impl Task {
     /// Shows a task as it is at `now`, with what a list of tasks leaves out.
     #[must_use]
     pub fn detailed(detail: TaskDetail, now: UnixMillis) -> Self {
-        let TaskDetail { task, warnings } = detail;
+        let TaskDetail {
+            task,
+            warnings,
+            found,
+        } = detail;
+        let names = match task.spec.scope.list_file() {
+            Some(_) => Names::InFile,
+            None => Names::InTask,
+        };
         Self {
+            scope_entries: Some(scope_entries(found, names)),
             warnings: Some(warnings.into_iter().map(TaskWarning::from).collect()),
             ..Self::new(task, now)
         }
@@ -256,8 +310,9 @@ impl Task {
             speed,
             epoch: _,
             pass,
-            created_at: _,
+            created_at,
             started_at,
+            ended_at,
             running_since,
             ran_for,
             failed_list,
@@ -301,7 +356,10 @@ impl Task {
             }),
             total_size: totals.bytes,
             complete_size: counters.bytes_settled,
+            transferred_size: counters.bytes_transferred(),
             start_time: started_at.map_or(0, |at| at.0),
+            create_time: created_at.0,
+            end_time: ended_at.map_or(0, |at| at.0),
             left_time: totals.left_time(&counters, speed),
             total_time: ran_for + running_since.map_or(0, |since| now.since(since)),
             success_num: done(&counters),
@@ -325,6 +383,7 @@ impl Task {
             bandwidth_policy: windows(&bandwidth),
             enable_requester_pays,
             warnings: None,
+            scope_entries: None,
         }
     }
 }
@@ -339,7 +398,7 @@ fn shown_scope(scope: &Scope) -> (TaskType, Vec<String>) {
     (kind, names.iter().map(shown_name).collect())
 }
 
-fn shown_name(name: &Key) -> String {
+pub(super) fn shown_name(name: &Key) -> String {
     if name.as_bytes().is_empty() {
         "/".to_owned()
     } else {

@@ -14,16 +14,9 @@ use crate::secret::{Credentials, Secret};
 use crate::task::{BandwidthPolicy, StartMode};
 
 /// One of three operations; `operation` says which.
+// No `discriminator`: see `docs::generators`.
 #[derive(ToSchema)]
 #[serde(untagged)]
-#[schema(discriminator(
-    property_name = "operation",
-    mapping(
-        ("start" = "#/components/schemas/StartTask"),
-        ("stop" = "#/components/schemas/StopTask"),
-        ("change_bandwidthpolicy" = "#/components/schemas/ChangeBandwidthPolicy")
-    )
-))]
 #[expect(
     dead_code,
     reason = "describes the union; `read` tells its members apart, so that errors can name the field"

@@ -25,8 +25,25 @@ pub(super) fn failure(body: &[u8]) -> Failure {
     if let Ok((mut cursor, Element::Error)) = Cursor::open(body) {
         // Best effort: what was read before a defect stays.
         let _read = read_failure(&mut cursor, &mut found);
+    } else if wants_tls(body) {
+        found.message =
+            Some("this port speaks TLS; write https:// instead of http:// in the endpoint".to_owned());
     }
     found
+}
+
+/// Whether a server says that it was asked in plain HTTP where it speaks TLS: Go's own server, nginx and Apache say so with
+/// status 400.
+fn wants_tls(body: &[u8]) -> bool {
+    let start = &body[..body.len().min(1024)];
+    let said = String::from_utf8_lossy(start).to_ascii_lowercase();
+    [
+        "http request to an https server",
+        "plain http request was sent to https port",
+        "speaking plain http to an ssl-enabled server port",
+    ]
+    .iter()
+    .any(|sentence| said.contains(sentence))
 }
 
 fn read_failure(cursor: &mut Cursor<'_>, found: &mut Failure) -> Result<()> {
@@ -240,6 +257,20 @@ mod tests {
         ] {
             assert_eq!(failure(odd.as_bytes()), Failure::default(), "{odd}");
         }
+    }
+
+    #[test]
+    fn a_server_that_wants_tls_is_understood() {
+        for said in [
+            "Client sent an HTTP request to an HTTPS server.\n",
+            "<html>\r\n<head><title>400 The plain HTTP request was sent to HTTPS port</title></head>",
+            "Reason: You're speaking plain HTTP to an SSL-enabled server port.<br />",
+        ] {
+            let found = failure(said.as_bytes());
+            assert!(found.message.unwrap().contains("write https://"), "{said}");
+            assert_eq!(found.code, None);
+        }
+        assert_eq!(failure(b"HTTPS"), Failure::default());
     }
 
     #[test]

@@ -5,12 +5,13 @@ use http::header::{
     CONTENT_TYPE, ETAG, EXPIRES, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED,
 };
 
-use crate::object::{Carried, ETag, Encryption, ObjectInfo, Written, known_time};
+use super::known_headers::{self, Fate};
+use crate::object::{Carried, ETag, Encryption, ObjectInfo, Uncarried, Written, known_time};
 use crate::task::UnixMillis;
 
 /// Whether a header travels with an object.
 pub(super) fn is_carried(name: &HeaderName) -> bool {
-    name.as_str().starts_with("x-amz-meta-")
+    (name.as_str().starts_with("x-amz-") && known_headers::fate(name) == Fate::Carried)
         || [
             CONTENT_TYPE,
             CONTENT_ENCODING,
@@ -31,6 +32,7 @@ pub(in crate::object) fn object_info(headers: &HeaderMap, size: Option<u64>) -> 
             .and_then(|t| httpdate::parse_http_date(t).ok())
             .and_then(|time| known_time(UnixMillis::from_system(time))),
         carried: carried(headers),
+        uncarried: uncarried(headers),
         tag_count: number(headers, "x-amz-tagging-count").unwrap_or(0),
         parts_count: number(headers, "x-amz-mp-parts-count"),
         storage_class: text(headers, "x-amz-storage-class")
@@ -101,6 +103,22 @@ pub(in crate::object) fn text(headers: &HeaderMap, name: impl http::header::AsHe
 
 fn number<T: std::str::FromStr>(headers: &HeaderMap, name: impl http::header::AsHeaderName) -> Option<T> {
     text(headers, name)?.trim().parse().ok()
+}
+
+/// What of the headers no copy has: locks, and headers that nobody has decided about.
+fn uncarried(headers: &HeaderMap) -> Uncarried {
+    let mut found = Uncarried::default();
+    for (name, value) in headers {
+        if !name.as_str().starts_with("x-amz-") {
+            continue;
+        }
+        match known_headers::fate(name) {
+            Fate::Carried | Fate::Used | Fate::Meaningless => {}
+            Fate::Lock => found.lock |= !value.as_bytes().eq_ignore_ascii_case(b"OFF"),
+            Fate::Unknown => found.unknown.push(name.clone()),
+        }
+    }
+    found
 }
 
 fn carried(headers: &HeaderMap) -> Carried {

@@ -31,7 +31,7 @@ pub(super) fn not_compressed(headers: &HeaderMap) -> Result<()> {
     match headers::text(headers, CONTENT_ENCODING).map(str::trim) {
         None | Some("") => Ok(()),
         Some(encoding) if encoding.eq_ignore_ascii_case("identity") => Ok(()),
-        Some(encoding) => Err(integrity(&format!(
+        Some(encoding) => Err(integrity(format!(
             "the store compressed its answer ({}), although it was asked not to",
             errors::clean(encoding, 20)
         ))),
@@ -87,7 +87,11 @@ impl S3Store {
     }
 
     fn page_body(&self, headers: &HeaderMap, incoming: Incoming) -> Download<Incoming> {
-        Download::new(incoming, headers::content_length(headers), self.timeouts.body())
+        Download::new(
+            incoming,
+            headers::content_length(headers),
+            self.timeouts.document(),
+        )
     }
 
     fn list_call(&self, query: &ListQuery) -> Result<Call<'_>> {
@@ -260,7 +264,7 @@ impl S3Store {
 
 fn unreadable(text: &str) -> Error {
     let shown = errors::clean(text, 100);
-    integrity(&format!(
+    integrity(format!(
         "the listing names {shown:?}, and the store lists no object under any name that this may stand for"
     ))
 }

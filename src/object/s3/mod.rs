@@ -13,6 +13,7 @@ pub(super) mod errors;
 #[doc(hidden)]
 pub mod fuzz;
 pub(super) mod headers;
+mod known_headers;
 mod list;
 mod listing;
 mod names;

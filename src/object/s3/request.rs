@@ -86,6 +86,13 @@ pub(in crate::object) fn span(offset: u64, length: u64) -> Result<String> {
     Ok(format!("bytes={offset}-{last}"))
 }
 
+/// The length of an answer's body: as announced, or as long as the range that it says to hold.
+pub(super) fn announced(status: StatusCode, answer: &HeaderMap) -> Option<u64> {
+    let partial = status == StatusCode::PARTIAL_CONTENT;
+    let range = || headers::content_range(answer).filter(|_| partial);
+    headers::content_length(answer).or_else(|| range().map(|(first, last, _)| last - first + 1))
+}
+
 /// Checks that an answer holds the portion that was asked for, and tells the size of the whole object.
 pub(in crate::object) fn whole_size(
     portion: Portion,
@@ -162,6 +169,32 @@ mod tests {
                 size(portion, status, answer, length, etag),
                 wanted,
                 "{portion:?} {status} {answer}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_range_tells_the_length_that_is_not_announced() {
+        for (status, length, range, wanted) in [
+            (200, Some("9"), None, Some(9)),
+            (206, Some("3"), Some("bytes 2-4/9"), Some(3)),
+            (206, None, Some("bytes 2-4/9"), Some(3)),
+            (206, None, Some("bytes 2-4/*"), None),
+            (200, None, Some("bytes 2-4/9"), None),
+            (200, None, None, None),
+        ] {
+            let mut answer = HeaderMap::new();
+            if let Some(length) = length {
+                answer.insert("content-length", length.parse().unwrap());
+            }
+            if let Some(range) = range {
+                answer.insert("content-range", range.parse().unwrap());
+            }
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(
+                announced(status, &answer),
+                wanted,
+                "{status} {length:?} {range:?}"
             );
         }
     }

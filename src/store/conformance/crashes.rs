@@ -87,6 +87,7 @@ async fn progress_forgives_crashes(store: &dyn Store) {
             part_size: 5,
             source_etag: Some(ETag::new("t")),
             size: 50,
+            strangers: None,
         };
         store.put_upload(part.id, &upload).await.unwrap();
         store
@@ -173,7 +174,12 @@ async fn waiting_tasks_are_read_project_by_project(store: &dyn Store) {
         tasks.map(|task| task.id).collect()
     };
     // The oldest of the next ones, in their order, and not more than a bounded number of each.
-    assert_eq!(of(1), ours(1).take(TASKS_AT_ONCE as usize).collect::<Vec<_>>());
+    assert_eq!(
+        of(1),
+        ours(1)
+            .take(usize::try_from(TASKS_AT_ONCE).unwrap())
+            .collect::<Vec<_>>()
+    );
     for number in 2..=PROJECTS_AT_ONCE {
         assert_eq!(of(number), ours(number).collect::<Vec<_>>(), "{number}");
     }
@@ -304,6 +310,7 @@ async fn a_deleted_task_goes_bit_by_bit(store: &dyn Store) {
         part_size: 5,
         source_etag: Some(ETag::new("t")),
         size: 50,
+        strangers: None,
     };
     store.put_upload(subject.id, &upload).await.unwrap();
     for part in 1..=300 {

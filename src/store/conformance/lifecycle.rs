@@ -6,6 +6,7 @@ use crate::task::{Key, PassKind, Reason, Rejection, StartMode, State};
 
 pub(super) async fn all(store: &dyn Store) {
     a_waiting_task_pauses_at_once(store).await;
+    an_end_has_its_moment_until_the_next_start(store).await;
     a_running_task_drains(store).await;
     start_brings_fresh_credentials(store).await;
     start_is_refused_by_state(store).await;
@@ -22,6 +23,26 @@ async fn a_waiting_task_pauses_at_once(store: &dyn Store) {
     assert!(store.claim_task(subject.id, at(2)).await.unwrap().is_none());
     assert!(!subject.is_pending().await);
     assert_eq!(subject.task().await.ran_for, 0);
+}
+
+async fn an_end_has_its_moment_until_the_next_start(store: &dyn Store) {
+    let subject = Subject::new(store).await;
+    let times = async || {
+        let task = subject.task().await;
+        (task.created_at, task.started_at, task.ended_at)
+    };
+    assert_eq!(times().await, (at(1_000), None, None));
+    assert_eq!(subject.full_pass(1, &["a"]).await, Some(State::Failed));
+    let ended = (at(1_000), Some(at(2_000)), Some(at(4_000)));
+    assert_eq!(times().await, ended);
+    assert_eq!(subject.start(StartMode::FailedOnly).await, Ok(()));
+    assert_eq!(times().await, (at(1_000), Some(at(2_000)), None));
+    // A pause is no end.
+    assert_eq!(subject.stop().await, Ok(State::Paused));
+    assert_eq!(times().await, (at(1_000), Some(at(2_000)), None));
+    assert_eq!(subject.start(StartMode::Full).await, Ok(()));
+    assert_eq!(subject.full_pass(2, &[]).await, Some(State::Succeeded));
+    assert_eq!(times().await, ended);
 }
 
 async fn a_running_task_drains(store: &dyn Store) {
@@ -154,6 +175,7 @@ async fn delete_takes_everything(store: &dyn Store) {
     let subject = Subject::new(store).await;
     let (task, _) = subject.work(PassKind::Full).await;
     let upload = OpenUpload {
+        strangers: None,
         key: Key::from("big"),
         upload_id: None,
         part_size: 1,

@@ -7,8 +7,10 @@ mod faults;
 mod lifecycle;
 mod lists;
 pub mod model;
+mod once;
 mod orphans;
 mod records;
+mod scope;
 mod warnings;
 mod work;
 
@@ -31,7 +33,9 @@ pub async fn all(store: &dyn Store) {
     Box::pin(crashes::all(store)).await;
     Box::pin(orphans::all(store)).await;
     Box::pin(lists::all(store)).await;
+    Box::pin(once::all(store)).await;
     Box::pin(warnings::all(store)).await;
+    Box::pin(scope::all(store)).await;
 }
 
 /// A moment.

@@ -18,6 +18,7 @@ pub(super) async fn all(store: &dyn Store) {
 
 fn upload(key: &[u8], upload_id: Option<&str>) -> OpenUpload {
     OpenUpload {
+        strangers: Some(vec!["another's".to_owned()]),
         key: Key::from(key),
         upload_id: upload_id.map(str::to_owned),
         part_size: 1,
@@ -72,6 +73,7 @@ async fn a_deletion_makes_orphans_of_open_uploads(store: &dyn Store) {
     assert_eq!(subject.delete(Some("given")).await, Ok(left));
     let found = orphans(&subject).await;
     let orphan = |n: usize, key: &[u8], id: Option<&str>| Orphan {
+        strangers: Some(vec!["another's".to_owned()]),
         number: found[n].number,
         task: subject.id,
         place: spec().target,

@@ -257,6 +257,7 @@ async fn thousands_of_failures_fit_one_commit(store: &dyn Store) {
 async fn uploads_are_kept_by_key(store: &dyn Store) {
     let subject = Subject::new(store).await;
     let upload = |key: &[u8], upload_id: &str, etag: Option<&str>| OpenUpload {
+        strangers: None,
         key: Key::from(key),
         upload_id: Some(upload_id.into()),
         part_size: 8 << 20,

@@ -39,8 +39,11 @@ async fn a_pass_ends_with_failures(store: &dyn Store) {
     assert_eq!(subject.full_pass(1, &["a", "b"]).await, Some(State::Failed));
     let reason = subject.task().await.reason.unwrap();
     assert_eq!(reason.code, "TRF.0004");
-    assert_eq!(reason.message, "2 objects failed to be migrated");
+    assert_eq!(reason.message, "2 objects failed");
     assert_eq!(subject.failed_keys().await, ["a", "b"]);
+    let subject = Subject::new(store).await;
+    assert_eq!(subject.full_pass(1, &["a"]).await, Some(State::Failed));
+    assert_eq!(subject.task().await.reason.unwrap().message, "1 object failed");
 
     // Also when a stop came too late to matter.
     let subject = Subject::new(store).await;
@@ -166,6 +169,11 @@ async fn a_commit_moves_checkpoint_counters_and_speed(store: &dyn Store) {
         lost_tags: 12,
         lost_storage_class: 13,
         lost_user_metadata: 14,
+        lost_website_redirect: 15,
+        lost_object_lock: 16,
+        lost_other: 17,
+        not_found: 18,
+        bytes_in_flight: 19,
     };
     let commit = Commit {
         checkpoint: Some(Key::from(&b"k\xfe"[..])),

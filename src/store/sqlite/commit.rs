@@ -42,14 +42,14 @@ pub(super) async fn commit(
     now: UnixMillis,
 ) -> Result<Committed> {
     const SHARD: &str = concat!(
-        add_counters!("shards", ", checkpoint = coalesce(?19, checkpoint), closed = ?20"),
-        claim_holds!("?16", "?17", "?18")
+        add_counters!("shards", ", checkpoint = coalesce(?24, checkpoint), closed = ?25"),
+        claim_holds!("?21", "?22", "?23")
     );
     // What settles something is progress; so is the number of crashes forgotten without a statement of its own.
     const TASK: &str = add_counters!(
         "tasks",
-        ", speed = ?17, seen_at = ?18, crashes = iif(?19, 0, crashes) \
-         WHERE id = ?16 AND (?5 <= 0 OR failed + ?5 <= ?20)"
+        ", speed = ?22, seen_at = ?23, crashes = iif(?24, 0, crashes) \
+         WHERE id = ?21 AND (?5 <= 0 OR failed + ?5 <= ?25)"
     );
     let Commit {
         checkpoint,

@@ -116,7 +116,8 @@ pub(super) async fn chunks(
     limit: i64,
 ) -> Result<Vec<ListChunk>> {
     sqlx::query(
-        "SELECT stamp, bytes FROM list_chunks WHERE task_id = ?1 AND kind = ?2 \
+        "SELECT stamp, bytes FROM list_chunks \
+         WHERE task_id = (SELECT id FROM tasks WHERE id = ?1 AND project <> '') AND kind = ?2 \
          ORDER BY stamp LIMIT max(?3, 0)",
     )
     .bind(id.get())
@@ -141,15 +142,18 @@ pub(super) async fn lines(
     kind: ListKind,
     stamp: UnixMillis,
 ) -> Result<Option<Vec<u8>>> {
-    sqlx::query("SELECT lines FROM list_chunks WHERE task_id = ?1 AND kind = ?2 AND stamp = ?3")
-        .bind(id.get())
-        .bind(kind.name())
-        .bind(stamp.0)
-        .fetch_optional(ledger.readers())
-        .await
-        .map_err(translate)?
-        .map(|row| get(&row, "lines"))
-        .transpose()
+    sqlx::query(
+        "SELECT lines FROM list_chunks \
+         WHERE task_id = (SELECT id FROM tasks WHERE id = ?1 AND project <> '') AND kind = ?2 AND stamp = ?3",
+    )
+    .bind(id.get())
+    .bind(kind.name())
+    .bind(stamp.0)
+    .fetch_optional(ledger.readers())
+    .await
+    .map_err(translate)?
+    .map(|row| get(&row, "lines"))
+    .transpose()
 }
 
 pub(super) async fn written(

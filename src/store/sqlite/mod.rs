@@ -11,11 +11,14 @@ mod crashes;
 mod error;
 mod ledger;
 mod lists;
+mod once;
 mod orphans;
 mod passes;
 mod queue;
 mod reserve;
 mod rows;
+mod scope;
+mod taken;
 mod tasks;
 mod tidy;
 mod uploads;
@@ -34,8 +37,9 @@ use async_trait::async_trait;
 pub use self::ledger::Disk;
 use self::ledger::Ledger;
 use super::{
-    Change, ClaimedShard, ClaimedTask, Commit, Committed, Control, Deleted, Ending, Failure, Holder,
-    ListChunk, NewTask, OpenUpload, Orphan, Orphans, Pending, ShardScope, Store, Sweep, TaskFilter, Tidied,
+    Change, ClaimedShard, ClaimedTask, Commit, Committed, Control, CreatedOnce, Deleted, Ending, Failure,
+    FoundScope, Holder, ListChunk, NewTask, OpenUpload, Orphan, Orphans, Pending, RequestKey, ShardScope,
+    Store, Sweep, TaskFilter, Tidied,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::SealedCredentials;
@@ -87,6 +91,19 @@ impl SqliteStore {
 impl Store for SqliteStore {
     async fn create(&self, new: NewTask, now: UnixMillis) -> Result<Task> {
         tasks::create(&self.0, new, now).await
+    }
+
+    async fn created_before(
+        &self,
+        project: &ProjectId,
+        request: &RequestKey,
+        now: UnixMillis,
+    ) -> Result<Option<CreatedOnce>> {
+        once::created_before(&self.0, project, request, now).await
+    }
+
+    async fn create_once(&self, new: NewTask, request: &RequestKey, now: UnixMillis) -> Result<CreatedOnce> {
+        once::create_once(&self.0, new, request, now).await
     }
 
     async fn task(&self, project: &ProjectId, id: TaskId) -> Result<Option<Task>> {
@@ -143,6 +160,14 @@ impl Store for SqliteStore {
 
     async fn failures(&self, id: TaskId, after: Option<&Key>, limit: i64) -> Result<Vec<Failure>> {
         tasks::failures(&self.0, id, after, limit).await
+    }
+
+    async fn found_scope(&self, id: TaskId, limit: i64) -> Result<FoundScope> {
+        scope::found(&self.0, id, limit).await
+    }
+
+    async fn empty_prefixes(&self, id: TaskId, limit: i64) -> Result<Vec<Key>> {
+        scope::empty_prefixes(&self.0, id, limit).await
     }
 
     async fn warnings(&self, id: TaskId) -> Result<Vec<KeptWarning>> {
@@ -230,6 +255,14 @@ impl Store for SqliteStore {
         now: UnixMillis,
     ) -> Result<Committed> {
         warnings::add(&self.0, id, attempt, warnings, now).await
+    }
+
+    async fn take_failures(&self, id: TaskId, attempt: i64, keys: &[Key]) -> Result<Vec<Failure>> {
+        taken::take(&self.0, id, attempt, keys).await
+    }
+
+    async fn untaken_failures(&self, id: TaskId, after: Option<&Key>, limit: i64) -> Result<Vec<Failure>> {
+        taken::untaken(&self.0, id, after, limit).await
     }
 
     async fn set_survey(&self, id: TaskId, survey: Survey) -> Result<()> {

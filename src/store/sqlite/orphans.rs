@@ -5,7 +5,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::error::translate;
 use super::ledger::{Ledger, Tx, end, run};
-use super::rows::get;
+use super::rows::{get, strangers};
 use crate::error::Result;
 use crate::secret::SealedCredentials;
 use crate::store::json::{damaged, place_from_text, place_to_text, spec_from_text};
@@ -28,8 +28,8 @@ pub(super) async fn leave(
     let spec = spec_from_text(get(&row, "spec")?)?;
     // Written out as a BLOB, because || makes a text of two of them.
     let insert = sqlx::query(
-        "INSERT INTO orphans (task_id, endpoint, bucket, place, key, upload_id, orphaned_at) \
-         SELECT ?1, ?2, ?3, ?4, CAST(?5 || key AS BLOB), upload_id, ?6 FROM uploads \
+        "INSERT INTO orphans (task_id, endpoint, bucket, place, key, upload_id, orphaned_at, strangers) \
+         SELECT ?1, ?2, ?3, ?4, CAST(?5 || key AS BLOB), upload_id, ?6, strangers FROM uploads \
          WHERE task_id = ?1 ORDER BY key",
     )
     .bind(id.get())
@@ -94,6 +94,7 @@ fn orphan(row: &SqliteRow) -> Result<Orphan> {
         key: Key::from(get::<&[u8]>(row, "key")?),
         upload_id: get(row, "upload_id")?,
         orphaned_at: UnixMillis(get(row, "orphaned_at")?),
+        strangers: strangers(row)?,
     })
 }
 

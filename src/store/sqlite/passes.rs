@@ -28,8 +28,14 @@ pub(super) async fn open_pass(
         return Ok(pass);
     }
     let number = last.map_or(0, |pass| pass.number) + 1;
-    // The shards of the pass before are of no use to anybody any more; its row stays as history.
-    let forget = sqlx::query("DELETE FROM shards WHERE task_id = ?1").bind(id.get());
+    // The shards of the last full pass tell what was found of the scope. Those of other passes are of no use any more;
+    // the rows of the passes stay as history.
+    let forget = sqlx::query(
+        "DELETE FROM shards WHERE task_id = ?1 AND (?2 = 'full' OR pass NOT IN \
+         (SELECT max(number) FROM passes WHERE task_id = ?1 AND kind = 'full'))",
+    )
+    .bind(id.get())
+    .bind(rows::pass_kind_name(kind));
     run(&mut tx, forget).await?;
     let opened_at = lists::draw_stamp(&mut tx, id, now).await?;
     let insert = sqlx::query("INSERT INTO passes (task_id, number, kind, opened_at) VALUES (?1, ?2, ?3, ?4)")
@@ -82,8 +88,9 @@ async fn count_anew(tx: &mut Tx, id: TaskId) -> Result<()> {
     let zero = sqlx::query(
         "UPDATE tasks SET listed = 0, copied = 0, skipped = 0, gone = 0, failed = 0, bytes_listed = 0, \
          bytes_copied = 0, bytes_settled = 0, proved_etag = 0, proved_checksum = 0, proved_size = 0, \
-         metadata_lost = 0, lost_tags = 0, lost_storage_class = 0, lost_user_metadata = 0, survey_objects = 0, \
-         survey_bytes = 0, survey_complete = 0, forgetting = 0 WHERE id = ?1",
+         metadata_lost = 0, lost_tags = 0, lost_storage_class = 0, lost_user_metadata = 0, \
+         lost_website_redirect = 0, lost_object_lock = 0, lost_other = 0, not_found = 0, bytes_in_flight = 0, \
+         survey_objects = 0, survey_bytes = 0, survey_complete = 0, forgetting = 0 WHERE id = ?1",
     )
     .bind(id.get());
     run(tx, zero).await?;
@@ -114,9 +121,11 @@ pub(super) async fn claim_shard(ledger: &Ledger, id: TaskId, attempt: i64) -> Re
     };
     let number: i64 = get(&row, "number")?;
     let mut checkpoint = get::<Option<&[u8]>>(&row, "checkpoint")?.map(Key::from);
+    let mut settled = rows::counters(&row)?;
     if get(&row, "unordered")? {
-        begin_again(&mut tx, id, pass, number, rows::counters(&row)?).await?;
+        begin_again(&mut tx, id, pass, number, settled).await?;
         checkpoint = None;
+        settled = Counters::default();
     }
     let draw = sqlx::query(
         "UPDATE tasks SET shard_attempt = shard_attempt + 1 WHERE id = ?1 RETURNING shard_attempt",
@@ -140,6 +149,7 @@ pub(super) async fn claim_shard(ledger: &Ledger, id: TaskId, attempt: i64) -> Re
         number,
         scope: rows::scope(&row)?,
         checkpoint,
+        bytes_in_flight: settled.bytes_in_flight,
         attempt: right,
     }))
 }
@@ -147,11 +157,11 @@ pub(super) async fn claim_shard(ledger: &Ledger, id: TaskId, attempt: i64) -> Re
 /// Takes back everything that a shard has settled.
 async fn begin_again(tx: &mut Tx, id: TaskId, pass: PassInfo, shard: i64, settled: Counters) -> Result<()> {
     let back = rows::taken_back(settled);
-    let task = sqlx::query(add_counters!("tasks", "WHERE id = ?16"));
+    let task = sqlx::query(add_counters!("tasks", "WHERE id = ?21"));
     run(tx, rows::bind_counters(task, back).bind(id.get())).await?;
     let row = sqlx::query(add_counters!(
         "shards",
-        ", checkpoint = NULL WHERE task_id = ?16 AND pass = ?17 AND number = ?18"
+        ", checkpoint = NULL WHERE task_id = ?21 AND pass = ?22 AND number = ?23"
     ));
     let row = rows::bind_counters(row, back)
         .bind(id.get())

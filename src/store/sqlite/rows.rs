@@ -1,4 +1,4 @@
-//! Rows of the ledger as values of the domain, and the fifteen counters as columns.
+//! Rows of the ledger as values of the domain, and the seventeen counters as columns.
 
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -33,7 +33,7 @@ macro_rules! select_tasks {
 }
 pub(super) use select_tasks;
 
-/// Adds the counters ?1 to ?15 to those of a row of a table; the condition follows, from ?16 on.
+/// Adds the counters ?1 to ?20 to those of a row of a table; the condition follows, from ?21 on.
 macro_rules! add_counters {
     ($table:literal, $rest:literal) => {
         concat!(
@@ -44,7 +44,10 @@ macro_rules! add_counters {
              bytes_settled = bytes_settled + ?8, proved_etag = proved_etag + ?9, \
              proved_checksum = proved_checksum + ?10, proved_size = proved_size + ?11, \
              metadata_lost = metadata_lost + ?12, lost_tags = lost_tags + ?13, \
-             lost_storage_class = lost_storage_class + ?14, lost_user_metadata = lost_user_metadata + ?15 ",
+             lost_storage_class = lost_storage_class + ?14, lost_user_metadata = lost_user_metadata + ?15, \
+             lost_website_redirect = lost_website_redirect + ?16, lost_object_lock = lost_object_lock + ?17, \
+             lost_other = lost_other + ?18, not_found = not_found + ?19, \
+             bytes_in_flight = bytes_in_flight + ?20 ",
             $rest
         )
     };
@@ -59,7 +62,7 @@ where
     row.try_get(column).map_err(translate)
 }
 
-/// Binds the counters as ?1 to ?15 of [`add_counters`].
+/// Binds the counters as ?1 to ?20 of [`add_counters`].
 pub(super) fn bind_counters(statement: Statement, counters: Counters) -> Statement {
     let Counters {
         listed,
@@ -77,6 +80,11 @@ pub(super) fn bind_counters(statement: Statement, counters: Counters) -> Stateme
         lost_tags,
         lost_storage_class,
         lost_user_metadata,
+        lost_website_redirect,
+        lost_object_lock,
+        lost_other,
+        not_found,
+        bytes_in_flight,
     } = counters;
     statement
         .bind(listed)
@@ -94,6 +102,11 @@ pub(super) fn bind_counters(statement: Statement, counters: Counters) -> Stateme
         .bind(lost_tags)
         .bind(lost_storage_class)
         .bind(lost_user_metadata)
+        .bind(lost_website_redirect)
+        .bind(lost_object_lock)
+        .bind(lost_other)
+        .bind(not_found)
+        .bind(bytes_in_flight)
 }
 
 /// The counters of a row of tasks or shards.
@@ -114,6 +127,11 @@ pub(super) fn counters(row: &SqliteRow) -> Result<Counters> {
         lost_tags: get(row, "lost_tags")?,
         lost_storage_class: get(row, "lost_storage_class")?,
         lost_user_metadata: get(row, "lost_user_metadata")?,
+        lost_website_redirect: get(row, "lost_website_redirect")?,
+        lost_object_lock: get(row, "lost_object_lock")?,
+        lost_other: get(row, "lost_other")?,
+        not_found: get(row, "not_found")?,
+        bytes_in_flight: get(row, "bytes_in_flight")?,
     })
 }
 
@@ -135,6 +153,11 @@ pub(super) fn taken_back(counters: Counters) -> Counters {
         lost_tags,
         lost_storage_class,
         lost_user_metadata,
+        lost_website_redirect,
+        lost_object_lock,
+        lost_other,
+        not_found,
+        bytes_in_flight,
     } = counters;
     Counters {
         listed: -listed,
@@ -152,6 +175,11 @@ pub(super) fn taken_back(counters: Counters) -> Counters {
         lost_tags: -lost_tags,
         lost_storage_class: -lost_storage_class,
         lost_user_metadata: -lost_user_metadata,
+        lost_website_redirect: -lost_website_redirect,
+        lost_object_lock: -lost_object_lock,
+        lost_other: -lost_other,
+        not_found: -not_found,
+        bytes_in_flight: -bytes_in_flight,
     }
 }
 
@@ -182,6 +210,7 @@ pub(super) fn task(row: &SqliteRow) -> Result<Task> {
         pass: pass(row)?,
         created_at: UnixMillis(get(row, "created_at")?),
         started_at: get::<Option<i64>>(row, "started_at")?.map(UnixMillis),
+        ended_at: get::<Option<i64>>(row, "ended_at")?.map(UnixMillis),
         running_since: get::<Option<i64>>(row, "running_since")?.map(UnixMillis),
         ran_for: get(row, "ran_for")?,
         failed_list: FailedList {
@@ -239,7 +268,15 @@ pub(super) fn upload(row: &SqliteRow) -> Result<OpenUpload> {
             .filter(|tag| !tag.is_empty())
             .map(|tag| ETag::new(&format!("\"{tag}\""))),
         size: get(row, "size")?,
+        strangers: strangers(row)?,
     })
+}
+
+/// The uploads of other writers that an upload or an orphan was begun beside; `None` where nobody knows.
+pub(super) fn strangers(row: &SqliteRow) -> Result<Option<Vec<String>>> {
+    let ids: Option<&str> = get(row, "strangers")?;
+    let read = |text| serde_json::from_str(text).map_err(|e| damaged("uploads of others").with_source(e));
+    ids.map(read).transpose()
 }
 
 /// Name and prefix of a scope in the ledger.

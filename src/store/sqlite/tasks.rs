@@ -1,7 +1,7 @@
 //! Tasks as rows: inserted, read, surveyed.
 
 use super::error::translate;
-use super::ledger::{Ledger, end, run};
+use super::ledger::{Ledger, Tx, end, run};
 use super::rows::{self, get, select_tasks};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::json::{bandwidth_from_text, bandwidth_to_text, spec_to_text};
@@ -11,13 +11,20 @@ use crate::task::{
 };
 
 pub(super) async fn create(ledger: &Ledger, new: NewTask, now: UnixMillis) -> Result<Task> {
+    let mut tx = ledger.begin().await?;
+    let task = insert(&mut tx, new, now).await?;
+    end(tx).await?;
+    Ok(task)
+}
+
+/// Inserts a task within a change.
+pub(super) async fn insert(tx: &mut Tx, new: NewTask, now: UnixMillis) -> Result<Task> {
     const INSERT: &str = "INSERT INTO tasks (id, project, name, bandwidth, state, epoch, mode, created_at) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     const FIRST_EPOCH: i64 = 1;
     let bandwidth = bandwidth_to_text(&new.bandwidth)?;
     let spec = spec_to_text(&new.spec)?;
     let state = State::Waiting;
-    let mut tx = ledger.begin().await?;
     let insert = sqlx::query(INSERT)
         .bind(new.id.get())
         .bind(new.project.as_str())
@@ -27,7 +34,7 @@ pub(super) async fn create(ledger: &Ledger, new: NewTask, now: UnixMillis) -> Re
         .bind(FIRST_EPOCH)
         .bind(rows::mode_name(StartMode::Full))
         .bind(now.0);
-    run(&mut tx, insert).await.map_err(|error| match error.kind() {
+    run(tx, insert).await.map_err(|error| match error.kind() {
         ErrorKind::Conflict => {
             Error::new(ErrorKind::Conflict, format!("task {} exists already", new.id)).with_source(error)
         }
@@ -36,12 +43,11 @@ pub(super) async fn create(ledger: &Ledger, new: NewTask, now: UnixMillis) -> Re
     let insert = sqlx::query("INSERT INTO specs (task_id, spec) VALUES (?1, ?2)")
         .bind(new.id.get())
         .bind(spec);
-    run(&mut tx, insert).await?;
+    run(tx, insert).await?;
     let insert = sqlx::query("INSERT INTO credentials (task_id, sealed) VALUES (?1, ?2)")
         .bind(new.id.get())
         .bind(new.credentials.0);
-    run(&mut tx, insert).await?;
-    end(tx).await?;
+    run(tx, insert).await?;
     Ok(Task {
         id: new.id,
         project: new.project,
@@ -57,6 +63,7 @@ pub(super) async fn create(ledger: &Ledger, new: NewTask, now: UnixMillis) -> Re
         pass: None,
         created_at: now,
         started_at: None,
+        ended_at: None,
         running_since: None,
         ran_for: 0,
         failed_list: FailedList::default(),

@@ -77,7 +77,8 @@ pub(super) async fn forget(tx: &mut Tx, id: TaskId) -> Result<()> {
 
 pub(super) async fn all(ledger: &Ledger, id: TaskId) -> Result<Vec<KeptWarning>> {
     sqlx::query(
-        "SELECT code, subject, message, count, first_at, last_at FROM warnings WHERE task_id = ?1 \
+        "SELECT code, subject, message, count, first_at, last_at FROM warnings \
+         WHERE task_id = (SELECT id FROM tasks WHERE id = ?1 AND project <> '') \
          ORDER BY first_at, code, subject",
     )
     .bind(id.get())

@@ -9,7 +9,7 @@ use super::ledger::{Ledger, Tx, end, run};
 use super::lists;
 use super::orphans;
 use super::rows::{self, get, select_tasks};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, counted};
 use crate::secret::SealedCredentials;
 use crate::store::{ClaimedTask, Ending};
 use crate::task::{Counters, Event, Reason, State, TaskId, UnixMillis, reasons};
@@ -79,9 +79,11 @@ pub(super) async fn leave(
         Until::Now(now) => Some(now.0),
         Until::LastSeen => None,
     };
+    let ended = matches!(new, State::Failed | State::Succeeded);
     let update = sqlx::query(
         "UPDATE tasks SET state = ?3, reason_code = ?4, reason_message = ?5, speed = 0, running_since = NULL, \
-         held = 0, crashes = 0, ran_for = ran_for + coalesce(max(coalesce(?6, seen_at) - running_since, 0), 0) \
+         held = 0, crashes = 0, ran_for = ran_for + coalesce(max(coalesce(?6, seen_at) - running_since, 0), 0), \
+         ended_at = CASE WHEN ?7 THEN coalesce(?6, seen_at) END \
          WHERE id = ?1 AND state = ?2",
     )
     .bind(id.get())
@@ -89,7 +91,8 @@ pub(super) async fn leave(
     .bind(new.name())
     .bind(reason.map(|reason| reason.code.as_str()))
     .bind(reason.map(|reason| reason.message.as_str()))
-    .bind(until);
+    .bind(until)
+    .bind(ended);
     one_row(run(tx, update).await?)?;
     let wipe = sqlx::query("DELETE FROM credentials WHERE task_id = ?1").bind(id.get());
     run(tx, wipe).await.map(drop)
@@ -147,11 +150,17 @@ pub(super) async fn finish(
     let Some(head) = head(&mut tx, id).await?.filter(|head| head.attempt == attempt) else {
         return Ok(None);
     };
-    let pass_finished = ending == Ending::PassFinished;
+    let pass_finished = matches!(ending, Ending::PassFinished | Ending::PassFailed(_));
     let (event, reason) = match ending {
         Ending::Drained => (Event::Drain, None),
         Ending::Broken(reason) => (Event::Fail, Some(reason)),
         Ending::PassFinished => verdict(head.counters()?),
+        Ending::PassFailed(reason) => match verdict(head.counters()?) {
+            (Event::Fail, Some(defect)) if defect.code == reasons::SYSTEM_ERROR => {
+                (Event::Fail, Some(defect))
+            }
+            _ => (Event::Fail, Some(reason)),
+        },
     };
     let Ok(new) = head.state.apply(event) else {
         return Ok(None);
@@ -191,7 +200,7 @@ fn verdict(counters: Counters) -> (Event, Option<Reason>) {
     } else if failed > 0 {
         reason(
             reasons::OBJECTS_FAILED,
-            format!("{failed} objects failed to be migrated"),
+            format!("{} failed", counted(failed, "object", "objects")),
         )
     } else {
         (Event::Succeed, None)

@@ -183,7 +183,7 @@ pub fn fill(stores: &Stores) -> usize {
 
 /// Runs rows a few at a time; the panic at the end names all that failed.
 pub async fn run(rows: Vec<Row>) {
-    let wanted = std::env::var("OMS_ROW").unwrap_or_default();
+    let wanted = std::env::var("OMS_TEST_ROW").unwrap_or_default();
     let rows = rows.into_iter().filter(|row| row.name.contains(&wanted));
     let named = rows.enumerate().map(|(n, row)| (row.name.clone(), one(row, n)));
     all(named.collect()).await;

@@ -108,7 +108,7 @@ async fn throttling() {
 #[tokio::test]
 async fn credentials() {
     let mut rows = Vec::new();
-    for (side, operation, _) in USED {
+    for (side, operation, key) in USED {
         let reason = match side {
             Source => "TRF.0151",
             Target => "TRF.0057",
@@ -130,6 +130,17 @@ async fn credentials() {
                 continue;
             }
             let fault = answer(status, code);
+            // One object never speaks for all: the others go on, and it fails with the store's own word.
+            if let Some(key) = *key {
+                let name = format!("{name} one object {code}");
+                let row = Row::new(&name, *side, *operation, fault.clone(), Times::Always);
+                rows.push(row.of(key).fails(&[key], code));
+            }
+            // What only few objects need is no reason to end the task either.
+            let general = matches!(operation, O::ListObjects | O::GetObject | O::PutObject);
+            if !general || *key == Some(PARTS) {
+                continue;
+            }
             let row = Row::new(
                 &format!("{name} F25 {code}"),
                 *side,

@@ -68,7 +68,6 @@ async fn broken_reads_are_noticed() {
             Fault::TruncateBody { after: 1000 },
             &[ErrorKind::Unavailable, ErrorKind::Integrity][..],
         ),
-        (Fault::EarlyClose { after: 1000 }, &[ErrorKind::Integrity]),
         (Fault::Stall { after: 1000 }, &[ErrorKind::Timeout]),
     ] {
         sandbox.faults().clear();
@@ -81,6 +80,13 @@ async fn broken_reads_are_noticed() {
         };
         assert!(allowed.contains(&found), "{fault:?}: {found:?}");
     }
+    // Without an announced length only the end of a body tells, which whoever knows the listing compares with it.
+    sandbox.faults().clear();
+    let early = Fault::EarlyClose { after: 1000 };
+    sandbox.faults().add(FaultRule::new(Operation::GetObject, early));
+    let object = store.get(&key, Portion::Whole, None).await.unwrap();
+    assert_eq!((object.length, object.info.size), (None, None));
+    assert_eq!(read(object).await.unwrap().len(), 1000);
     // Another length than the range's is seen before a byte is read.
     sandbox.faults().clear();
     sandbox

@@ -8,6 +8,7 @@ mod names;
 mod pace;
 mod sandbox;
 mod scripted;
+mod server;
 
 use std::time::Duration;
 

@@ -193,6 +193,7 @@ async fn keys_for_orphans_leave_no_trace() {
         let subject = Subject::new(&store).await;
         for key in ["a", "b"] {
             let upload = OpenUpload {
+                strangers: None,
                 key: Key::from(key),
                 upload_id: Some("id".to_owned()),
                 part_size: 1,
@@ -310,4 +311,37 @@ async fn an_abandoned_commit_is_whole_or_nothing() {
     assert_eq!(subject.commit(&shard, Commit::default()).await, Committed::Done);
     let recorded = i64::try_from(subject.failed_keys().await.len()).unwrap();
     assert_eq!(subject.task().await.counters, counted(0, recorded));
+}
+
+#[tokio::test]
+async fn a_ledger_that_knew_nothing_of_strangers_opens() {
+    use sqlx::migrate::Migrator;
+    use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("oms.db");
+    let created = SqliteConnectOptions::new()
+        .filename(&path)
+        .create_if_missing(true);
+    let pool = SqlitePool::connect_with(created).await.unwrap();
+    let all = sqlx::migrate!("src/store/migrations/sqlite");
+    let earlier: Vec<_> = all.iter().filter(|one| one.version <= 6).cloned().collect();
+    let migrator = Migrator {
+        migrations: earlier.into(),
+        ..Migrator::DEFAULT
+    };
+    migrator.run(&pool).await.unwrap();
+    let place = crate::store::json::place_to_text(&crate::task::testing::spec().target).unwrap();
+    let insert = sqlx::query(
+        "INSERT INTO orphans (task_id, endpoint, bucket, place, key, upload_id, orphaned_at) \
+         VALUES (100000000000001, 'http://127.0.0.1:1', 'target', ?1, CAST('k' AS BLOB), NULL, 1)",
+    );
+    insert.bind(place).execute(&pool).await.unwrap();
+    pool.close().await;
+
+    let store = file(folder.path()).await;
+    let task = crate::task::TaskId::new(100_000_000_000_001).unwrap();
+    let found = store.orphans(Orphans::Of(task), 0, 9).await.unwrap();
+    assert_eq!((found.len(), found[0].strangers.clone()), (1, None));
+    store.ping().await.unwrap();
 }

@@ -12,10 +12,17 @@
 //! Where no other way is left the listing ends with an error that says what is wrong. A page that is full and says that it
 //! is the last one costs one more request; apart from that a store that does as S3 documents is asked for nothing more.
 
-use std::cmp::Ordering;
+mod line_order;
+mod page;
+mod positions;
+mod skip;
+
 use std::collections::HashSet;
 
-use super::order::Order;
+use self::line_order::LineOrder;
+use self::page::{Check, Need, Page, Tokens};
+use self::positions::Positions;
+use self::skip::Skip;
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::{ListFrom, ListQuery, ListVersion, Listed, PAGE_SIZE, PageFacts, Told, is_encoding_of};
 use crate::task::Key;
@@ -68,49 +75,6 @@ pub(super) struct Walk {
     /// Ways that were tried since the last key was given.
     ways: u32,
     page: Page,
-}
-
-/// What is known of the page that is being read.
-#[derive(Debug, Default)]
-struct Page {
-    /// Its entries.
-    lines: u64,
-    /// Those that were given.
-    fresh: u64,
-    /// Entries that were given or left out.
-    settled: u64,
-    /// Its first key.
-    first: Option<Key>,
-    /// The last key before it, and the keys that came last.
-    before: Option<Key>,
-    recent: Vec<Key>,
-    /// Whether a part of it was left out because it was given before a resume.
-    skips: bool,
-    /// Its last key so far.
-    last: Option<Key>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tokens {
-    Trusted,
-    Doubted,
-}
-
-/// Why a page that says that it is the last one is not believed, and how large it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Check {
-    lines: u64,
-    need: Need,
-    /// Its `IsTruncated`.
-    truncated: Option<bool>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Need {
-    /// Without an answer the listing may be incomplete.
-    Proof,
-    /// Without an answer the page is believed.
-    Look,
 }
 
 impl Walk {
@@ -288,10 +252,6 @@ impl Walk {
             if lines == 0 {
                 return self.done();
             }
-            // What was asked for behind the last key holds nothing new.
-            if checked.is_some() && self.page.fresh == 0 {
-                return self.done();
-            }
             let need = match (facts.truncated, lines >= self.limit(&facts)) {
                 (None, _) | (_, true) => Need::Proof,
                 // It names a position, as if something followed.
@@ -303,6 +263,10 @@ impl Walk {
                 need,
                 truncated: facts.truncated,
             });
+            if checked.is_some() && self.page.fresh == 0 {
+                // The store gave only what it had given before. It may have ignored the question: no proof of an end.
+                return self.another_way(stuck());
+            }
             return self.behind_last();
         }
         self.largest = self.largest.max(lines);
@@ -341,7 +305,7 @@ impl Walk {
             return;
         }
         if self.skip.is_some() {
-            self.from_the_start();
+            self.begin_anew();
         } else if let Some(last) = &self.last {
             self.from = ListFrom::After(last.clone());
         }
@@ -415,7 +379,7 @@ impl Walk {
             let back = self
                 .last
                 .as_ref()
-                .is_some_and(|last| !self.order.behind(last, key));
+                .is_some_and(|last| !self.order.surely_behind(last, key));
             return back && ordered && self.skip.is_none() && !self.recent.contains(key);
         };
         // Some stores begin with the key itself.
@@ -489,7 +453,7 @@ impl Walk {
             (ListFrom::After(_) | ListFrom::Token(_), ListVersion::V1, Some(_))
                 if self.skip.is_none() && self.check.is_none() =>
             {
-                self.from_the_start();
+                self.begin_anew();
             }
             _ => return self.no_way(why),
         }
@@ -510,7 +474,7 @@ impl Walk {
         }
     }
 
-    fn from_the_start(&mut self) {
+    fn begin_anew(&mut self) {
         let given = self.last.take().or_else(|| self.begin.take());
         if let Some(until) = self.skip.take().map(|skip| skip.until).or(given) {
             self.skip = Some(Skip {
@@ -536,122 +500,5 @@ fn stuck() -> Error {
     wrong("the listing does not move on: it repeats its position")
 }
 
-/// Which orders the pages of a listing have inside.
-#[derive(Debug, Default)]
-struct LineOrder {
-    bytes_broken: bool,
-    path_broken: bool,
-}
-
-impl LineOrder {
-    fn note(&mut self, before: &[u8], key: &[u8]) {
-        self.bytes_broken |= before > key;
-        if !self.path_broken {
-            self.path_broken = Order::Path.compare(before, key) == Ordering::Greater;
-        }
-    }
-
-    const fn is_broken(&self) -> bool {
-        self.bytes_broken && self.path_broken
-    }
-
-    /// The orders that it may have; both where it has none that is known.
-    fn orders(&self) -> impl Iterator<Item = Order> {
-        let bytes = !self.bytes_broken || self.is_broken();
-        let path = !self.path_broken || self.is_broken();
-        [(Order::Bytes, bytes), (Order::Path, path)]
-            .into_iter()
-            .filter_map(|(order, fits)| fits.then_some(order))
-    }
-
-    /// Whether `key` is behind `last` in at least one of them.
-    fn behind(&self, last: &Key, key: &Key) -> bool {
-        self.orders()
-            .any(|order| order.compare(last.as_bytes(), key.as_bytes()) == Ordering::Less)
-    }
-
-    /// Whether it is in all of them.
-    fn surely_behind(&self, last: &Key, key: &Key) -> bool {
-        self.orders()
-            .all(|order| order.compare(last.as_bytes(), key.as_bytes()) == Ordering::Less)
-    }
-}
-
-/// What a listing from the first key on leaves out: everything up to a key that was listed before.
-#[derive(Debug)]
-struct Skip {
-    until: Key,
-    /// Entries that are behind the key in one order and before it in the other: which one the store has may be known later.
-    held: Vec<Listed>,
-}
-
-impl Skip {
-    /// Leaves out what was given before; whether everything from here on is new.
-    fn leave_out(&mut self, piece: &mut Vec<Listed>, order: &LineOrder) -> bool {
-        let mut new = Vec::new();
-        let mut rest = std::mem::take(piece).into_iter();
-        let mut passed = false;
-        for line in rest.by_ref() {
-            if line.key == self.until {
-                self.held.clear();
-                passed = true;
-                break;
-            }
-            // In a listing without an order only the key itself tells.
-            if order.is_broken() || !order.behind(&self.until, &line.key) {
-                continue;
-            }
-            if order.surely_behind(&self.until, &line.key) {
-                new = self.held_behind(order);
-                new.push(line);
-                passed = true;
-                break;
-            }
-            if self.held.len() < PAGE_SIZE as usize {
-                self.held.push(line);
-            } else {
-                // Better looked at twice than never.
-                new.push(line);
-            }
-        }
-        new.extend(rest);
-        *piece = new;
-        passed
-    }
-
-    /// The entries that were held and may be behind the key.
-    fn held_behind(&mut self, order: &LineOrder) -> Vec<Listed> {
-        let mut held = std::mem::take(&mut self.held);
-        held.retain(|line| order.behind(&self.until, &line.key));
-        held
-    }
-}
-
-/// Finds out that a listing goes round in circles, by remembering one position at a time and for twice as long each time
-/// (Brent). Pure.
-#[derive(Debug, Default)]
-struct Positions {
-    kept: Option<ListFrom>,
-    age: u64,
-    keep_for: u64,
-}
-
-impl Positions {
-    /// Whether `position` was seen before; a circle is found within a few rounds.
-    fn repeats(&mut self, position: &ListFrom) -> bool {
-        if self.kept.as_ref() == Some(position) {
-            return true;
-        }
-        self.age += 1;
-        if self.age >= self.keep_for {
-            self.kept = Some(position.clone());
-            self.age = 0;
-            self.keep_for = (self.keep_for * 2).max(1);
-        }
-        false
-    }
-}
-
 #[cfg(test)]
-#[path = "judge_tests.rs"]
 mod tests;

@@ -2,6 +2,11 @@
 //!
 //! Paths and schemas come from the routes themselves; here stands what belongs to none of them.
 
+mod generators;
+mod links;
+mod ordered;
+mod rendering_30;
+
 use actix_web::{App, HttpRequest, HttpResponse, web};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::extensions::ExtensionsBuilder;
@@ -12,8 +17,10 @@ use utoipa::{Modify, OpenApi};
 use utoipa_actix_web::AppExt;
 
 use super::assets::Asset;
-use super::error::ErrorBody;
+use super::error::{ApiError, ErrorBody};
+use super::query::Query;
 use super::{answers, auth, codes, v1};
+use crate::error::Error;
 
 /// Where the v1 document is served.
 pub const V1_PATH: &str = "/openapi/v1.json";
@@ -32,10 +39,22 @@ pub const PATHS: &[&str] = &[V1_PATH];
                        `start` brings fresh ones and goes on from the last checkpoint. Lengths are counted in \
                        characters, sizes in bytes, speeds in bytes per second, times in milliseconds unless a field \
                        says otherwise. Every answer has the header `X-Request-Id`, under which the log has the \
-                       details.",
+                       details. HEAD is answered as GET, without the body. Bytes that are no HTTP request never reach \
+                       the API: their answers, 400, 408 (the request did not come in time) and 431 (its head is too \
+                       large), have no body and no `X-Request-Id`.\n\n\
+                       Compatibility: within version 1, operations, fields and values keep their names and meanings. \
+                       New operations, optional fields of requests, fields of answers and values of enumerations in \
+                       answers may be added, so clients should ignore what they do not know. What is going to be \
+                       removed is marked `deprecated` first, for at least one release. This document is OpenAPI 3.1; \
+                       `?openapi=3.0` answers the same as OpenAPI 3.0.3.",
+        contact(name = "The operator of this service"),
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
-    servers((url = "..", description = "The service that serves this document.")),
+    external_docs(
+        url = "https://support.huaweicloud.com/intl/en-us/oms/index.html",
+        description = "Documentation of Huawei Cloud's Object Storage Migration Service, whose API this is."
+    ),
+    servers((url = "..", description = "The service that serves this document, also below a path prefix.")),
     tags(
         (name = "tasks", description = "Migration tasks: create, watch, stop, start, delete."),
         (name = "service", description = "What the service is and allows.")
@@ -73,30 +92,12 @@ pub fn document_v1() -> utoipa::openapi::OpenApi {
     let app = App::new().into_utoipa_app().openapi(base());
     let (_, mut document) = app.service(v1::scope()).split_for_parts();
     mark_own_types(&mut document);
-    leave_out_null_bodies(&mut document);
     v1::add_examples(&mut document);
     answers::add_headers(&mut document);
     add_codes(&mut document);
+    links::add(&mut document);
+    generators::fit(&mut document);
     document
-}
-
-/// A body that may be missing is not one that may be `null`: utoipa can only say both. A client that was generated from
-/// the union would send what it cannot write down instead of nothing.
-fn leave_out_null_bodies(document: &mut utoipa::openapi::OpenApi) {
-    let bodies = document.paths.paths.values_mut().filter_map(|item| {
-        match item.delete.as_mut()?.request_body.as_mut()? {
-            RefOr::T(body) => Some(body),
-            RefOr::Ref(_) => None,
-        }
-    });
-    for content in bodies.flat_map(|body| body.content.values_mut()) {
-        if let RefOr::T(content) = content
-            && let Some(RefOr::T(Schema::OneOf(union))) = &content.schema
-            && let Some(reference @ RefOr::Ref(_)) = union.items.first()
-        {
-            content.schema = Some(reference.clone());
-        }
-    }
 }
 
 /// Adds the catalogue of codes: for programs as `x-oms-codes`, for people as the description of a tag, which Swagger UI
@@ -129,21 +130,42 @@ fn mark_own_types(document: &mut utoipa::openapi::OpenApi) {
     }
 }
 
+/// A version of OpenAPI that the document can be written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rendering {
+    /// OpenAPI 3.1, as the document is made.
+    V31,
+    /// OpenAPI 3.0.3, for older tools.
+    V30,
+}
+
 /// The document of v1 as the text that is served, checked in and printed by `oms openapi v1`.
 #[must_use]
-pub fn document_v1_json() -> String {
-    let text = document_v1().to_pretty_json();
+pub fn document_v1_json(rendering: Rendering) -> String {
+    let document = document_v1();
+    let text = match rendering {
+        Rendering::V31 => document.to_json().and_then(|text| ordered::pretty(&text)),
+        Rendering::V30 => serde_json::to_value(&document)
+            .and_then(|document| serde_json::to_string_pretty(&rendering_30::document(document))),
+    };
     text.expect("a document of strings and numbers is JSON") + "\n"
 }
 
-/// The document as it is served, made once.
-pub struct ServedDocument(Asset);
+/// The document as it is served, in each version of OpenAPI, made once.
+pub struct ServedDocument {
+    v31: Asset,
+    v30: Asset,
+}
 
 impl ServedDocument {
-    /// Makes the text.
+    /// Makes the texts.
     #[must_use]
     pub fn new() -> Self {
-        Self(Asset::of_text("application/json", document_v1_json()))
+        let asset = |rendering| Asset::of_text("application/json", document_v1_json(rendering));
+        Self {
+            v31: asset(Rendering::V31),
+            v30: asset(Rendering::V30),
+        }
     }
 }
 
@@ -153,7 +175,22 @@ impl Default for ServedDocument {
     }
 }
 
-/// `GET /openapi/v1.json`.
-pub async fn v1_json(request: HttpRequest, document: web::Data<ServedDocument>) -> HttpResponse {
-    document.0.answer(&request)
+/// `GET /openapi/v1.json`, with `openapi=3.0` in the query as OpenAPI 3.0.3.
+///
+/// # Errors
+/// OMS.0064 for another version, OMS.0074 for a parameter that is not known.
+pub async fn v1_json(
+    request: HttpRequest,
+    document: web::Data<ServedDocument>,
+) -> Result<HttpResponse, ApiError> {
+    let query = Query::parse(request.query_string(), &[("openapi", codes::INVALID_VALUE)])?;
+    let document = match query.get("openapi") {
+        None | Some("3.1") => &document.v31,
+        Some("3.0") => &document.v30,
+        Some(_) => {
+            let error = Error::invalid("openapi must be 3.0 or 3.1");
+            return Err(error.with_code(codes::INVALID_VALUE).into());
+        }
+    };
+    Ok(document.answer(&request))
 }

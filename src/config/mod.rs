@@ -1,17 +1,21 @@
 //! Configuration: defaults, then a TOML file, then `OMS_*` variables, then flags. Checked once, at start.
 
-use std::env::VarError;
+mod values;
+mod variables;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use figment::Figment;
 use figment::error::Kind;
 use figment::providers::{Format as _, Toml};
-use figment::value::{Dict, Map, Value};
-use figment::{Figment, Metadata, Profile, Provider};
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
+pub use self::values::{listen_address, network};
+use self::variables::Variables;
+use crate::api::Origins;
 use crate::error::{Error, Result};
 use crate::net::Authorities;
 use crate::object::clouds::{Catalogue, RequestEndpoints};
@@ -19,89 +23,20 @@ use crate::secret::Secret;
 use crate::task::ProjectId;
 use crate::task::spec::{Addressing, Cloud};
 
-/// Variables that are read from the environment, each with `OMS_` before it, and how their text is meant.
-const VARIABLES: &[(&str, Meaning)] = &[
-    ("listen", Meaning::Text),
-    ("data_dir", Meaning::Text),
-    ("ca_file", Meaning::Text),
-    ("allow_networks", Meaning::List),
-    ("token", Meaning::Text),
-    ("projects", Meaning::List),
-    ("parallel_tasks", Meaning::Number),
-    ("max_streams", Meaning::Number),
-    ("time_zone", Meaning::Text),
-    ("request_endpoints", Meaning::Text),
-];
-
-/// How the text of a variable is meant. It is decided by the setting and not by the text: a token of digits is a token.
-#[derive(Clone, Copy)]
-enum Meaning {
-    /// As it stands.
-    Text,
-    /// Parts with commas between them.
-    List,
-    /// A number.
-    Number,
-}
-
-impl Meaning {
-    fn read(self, text: &str) -> Value {
-        match self {
-            Self::Text => Value::from(text),
-            Self::List => {
-                let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-                Value::from(parts.map(Value::from).collect::<Vec<_>>())
-            }
-            Self::Number => text
-                .trim()
-                .parse::<u64>()
-                .map_or_else(|_| Value::from(text), Value::from),
-        }
-    }
-}
-
-/// The settings that the environment holds.
-struct Variables;
-
-impl Variables {
-    fn name(setting: &str) -> String {
-        format!("OMS_{}", setting.to_uppercase())
-    }
-}
-
-impl Provider for Variables {
-    fn metadata(&self) -> Metadata {
-        Metadata::named("environment")
-    }
-
-    fn data(&self) -> std::result::Result<Map<Profile, Dict>, figment::Error> {
-        let mut dict = Dict::new();
-        for (setting, meaning) in VARIABLES {
-            match std::env::var(Self::name(setting)) {
-                Ok(text) => {
-                    dict.insert((*setting).to_owned(), meaning.read(&text));
-                }
-                Err(VarError::NotPresent) => {}
-                Err(VarError::NotUnicode(_)) => {
-                    let text = format!("{} is not UTF-8", Self::name(setting));
-                    return Err(figment::Error::from(text));
-                }
-            }
-        }
-        Ok(Profile::Default.collect(dict))
-    }
-}
-
 /// All settings.
 #[derive(Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Address and port of the API.
+    #[serde(deserialize_with = "values::read_address")]
     pub listen: SocketAddr,
     /// Where the ledger, the token and the sealing key are kept.
     pub data_dir: PathBuf,
     /// Networks that stores may be in, besides the public internet; plain HTTP is possible only there.
+    #[serde(deserialize_with = "values::read_networks")]
     pub allow_networks: Vec<IpNet>,
+    /// Origins whose web pages may call the API, or `*` for every one.
+    pub cors_origins: Vec<String>,
     /// A PEM file of authorities whose certificates are trusted besides the roots of this machine.
     pub ca_file: Option<PathBuf>,
     token: Option<String>,
@@ -146,6 +81,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             data_dir: PathBuf::from("oms-data"),
             allow_networks: Vec::new(),
+            cors_origins: Vec::new(),
             ca_file: None,
             token: None,
             projects: Vec::new(),
@@ -164,6 +100,7 @@ impl Config {
     /// # Errors
     /// `InvalidArgument` that names the setting.
     pub fn load(file: Option<&Path>) -> Result<Self> {
+        Variables::check()?;
         let mut figment = Figment::new();
         if let Some(file) = file {
             if !file.is_file() {
@@ -183,6 +120,7 @@ impl Config {
         self.zone()?;
         self.catalogue()?;
         self.projects()?;
+        self.origins()?;
         if !(1..=64).contains(&self.parallel_tasks) {
             return Err(Error::invalid("parallel_tasks must lie between 1 and 64"));
         }
@@ -217,6 +155,14 @@ impl Config {
     /// `InvalidArgument` for a malformed one.
     pub fn projects(&self) -> Result<Vec<ProjectId>> {
         self.projects.iter().map(|id| id.parse()).collect()
+    }
+
+    /// The origins of `cors_origins`.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a malformed one.
+    pub fn origins(&self) -> Result<Origins> {
+        Origins::parse("cors_origins", &self.cors_origins)
     }
 
     /// Time zone of bandwidth windows.
@@ -316,11 +262,14 @@ mod tests {
     #[test]
     fn a_file_sets_what_it_names() {
         let config = load(
-            "listen = '127.0.0.1:9000'\nallow_networks = ['10.0.0.0/8']\ntime_zone = 'Asia/Shanghai'\n\
+            "listen = 'localhost:9000'\nallow_networks = ['10.0.0.0/8', '10.0.0.7']\ncors_origins = ['https://a.example']\ntime_zone = 'Asia/Shanghai'\n\
              [[regions]]\ncloud = 'Aliyun'\nregion = 'lab'\nendpoint = 'http://10.0.0.1:9000'\n",
         )
         .unwrap();
-        assert_eq!(config.listen.port(), 9000);
+        assert_eq!(config.listen.to_string(), "127.0.0.1:9000");
+        let networks: Vec<String> = config.allow_networks.iter().map(ToString::to_string).collect();
+        assert_eq!(networks, ["10.0.0.0/8", "10.0.0.7/32"]);
+        assert_ne!(config.origins().unwrap(), Origins::Own);
         assert_eq!(config.parallel_tasks, 5);
         let resolved = config.catalogue().unwrap().resolve(
             crate::object::clouds::Side::Source,
@@ -329,21 +278,6 @@ mod tests {
             None,
         );
         assert_eq!(resolved.unwrap().url, "http://10.0.0.1:9000");
-    }
-
-    #[test]
-    fn the_setting_decides_what_the_text_of_a_variable_means() {
-        for text in ["1234", "1e9", "true", "[a,b]", "{a=1}", "\"a\"", "a, b"] {
-            assert_eq!(Meaning::Text.read(text), Value::from(text));
-        }
-        let parts = |parts: &[&str]| Value::from(parts.iter().copied().map(Value::from).collect::<Vec<_>>());
-        assert_eq!(
-            Meaning::List.read("10.0.0.0/8, 0215"),
-            parts(&["10.0.0.0/8", "0215"])
-        );
-        assert_eq!(Meaning::List.read(""), parts(&[]));
-        assert_eq!(Meaning::Number.read(" 7 "), Value::from(7_u64));
-        assert_eq!(Meaning::Number.read("many"), Value::from("many"));
     }
 
     #[test]
@@ -381,7 +315,12 @@ mod tests {
             ("listen = 'x'", "listen"),
             ("parallel_tasks = 0", "parallel_tasks"),
             ("time_zone = 'Mars/Olympus'", "time_zone"),
+            ("listen = '8080'", "such as 127.0.0.1:8080"),
             ("allow_networks = ['10.0.0.0/99']", "allow_networks"),
+            ("allow_networks = ['here']", "an address such as 10.0.0.7"),
+            ("cors_origins = ['https://h/']", "cors_origins: entry 1"),
+            ("cors_origins = ['*', 'https://h']", "cors_origins"),
+            ("cors_origins = '*'", "cors_origins"),
             ("token = 'short'", "token"),
             (
                 "[[regions]]\ncloud = 'X'\nregion = 'r'\nendpoint = 'http://h'",

@@ -1,0 +1,32 @@
+//! What the counters hold of an object before it is settled. Pure.
+
+use crate::store::Failure;
+
+/// Code of the failure of an object that the task names and the source does not have.
+pub const NO_SUCH_KEY: &str = "NoSuchKey";
+
+/// What the counters already hold of an object: nothing in a full pass, the failure in a pass over the failures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Bytes among those listed.
+    pub bytes: i64,
+    /// 1 if it is among those that were not found.
+    pub not_found: i64,
+}
+
+impl Counted {
+    /// What they hold of a recorded failure.
+    #[must_use]
+    pub fn failed(failure: &Failure) -> Self {
+        Self {
+            bytes: failure.size,
+            not_found: not_found(failure),
+        }
+    }
+}
+
+/// 1 for the failure of an object that the task names and the source does not have.
+#[must_use]
+pub fn not_found(failure: &Failure) -> i64 {
+    i64::from(failure.code == NO_SUCH_KEY)
+}

@@ -1,0 +1,55 @@
+//! What a listing that begins anew leaves out: pure.
+
+use super::line_order::LineOrder;
+use crate::object::{Listed, PAGE_SIZE};
+use crate::task::Key;
+
+/// What a listing from the first key on leaves out: everything up to a key that was listed before.
+#[derive(Debug)]
+pub(super) struct Skip {
+    pub(super) until: Key,
+    /// Entries that are behind the key in one order and before it in the other: which one the store has may be known later.
+    pub(super) held: Vec<Listed>,
+}
+
+impl Skip {
+    /// Leaves out what was given before; whether everything from here on is new.
+    pub(super) fn leave_out(&mut self, piece: &mut Vec<Listed>, order: &LineOrder) -> bool {
+        let mut new = Vec::new();
+        let mut rest = std::mem::take(piece).into_iter();
+        let mut passed = false;
+        for line in rest.by_ref() {
+            if line.key == self.until {
+                self.held.clear();
+                passed = true;
+                break;
+            }
+            // In a listing without an order only the key itself tells.
+            if order.is_broken() || !order.behind(&self.until, &line.key) {
+                continue;
+            }
+            if order.surely_behind(&self.until, &line.key) {
+                new = self.held_behind(order);
+                new.push(line);
+                passed = true;
+                break;
+            }
+            if self.held.len() < PAGE_SIZE as usize {
+                self.held.push(line);
+            } else {
+                // Better looked at twice than never.
+                new.push(line);
+            }
+        }
+        new.extend(rest);
+        *piece = new;
+        passed
+    }
+
+    /// The entries that were held and may be behind the key.
+    pub(super) fn held_behind(&mut self, order: &LineOrder) -> Vec<Listed> {
+        let mut held = std::mem::take(&mut self.held);
+        held.retain(|line| order.behind(&self.until, &line.key));
+        held
+    }
+}

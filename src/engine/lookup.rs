@@ -1,0 +1,187 @@
+//! Whether an object that a read does not find is really not there.
+//!
+//! A 404 alone proves nothing, whatever code it has: stores list objects that they cannot read, and whatever stands in for a
+//! store answers 404 too. Before an object counts as missing, a fresh listing of just its key must not name it.
+
+use std::sync::Arc;
+
+use super::copy::one_source;
+use super::counted::NO_SUCH_KEY;
+use super::list::Pages;
+use super::retry::{At as _, Attempt, Pace, Trouble};
+use super::{Context, list};
+use crate::error::{Error, ErrorKind, Result};
+use crate::object::{Entry, ListFrom, Listed, ObjectInfo, SharedStore};
+use crate::task::Key;
+
+/// Most pages that are read to confirm one missing object.
+const MAX_PAGES: usize = 10;
+
+/// Characters that a listing may have written encoded without saying so. A name that holds one may be another name at the
+/// store, so that a listing of just that name would show nothing.
+const ENCODED: &[u8] = b"%+&";
+
+/// Makes sure that the source has no such object.
+///
+/// # Errors
+/// Those of the listing, of which `BucketNotFound` is one; `Unavailable` with the code `ListedButMissing` when it names the
+/// object all the same; `Unsupported` with the code `MissingNotConfirmed` when it is too long to tell.
+pub(super) async fn confirm(ctx: &Context, key: &Key) -> Attempt<()> {
+    // Addresses cannot be listed: there the status is all there is.
+    if !one_source(ctx) {
+        return Ok(());
+    }
+    confirm_below(ctx, key, key).await?;
+    match before_encoded(key) {
+        Some(prefix) => confirm_below(ctx, &prefix, key).await,
+        None => Ok(()),
+    }
+}
+
+/// What stands before the first character that may have been encoded; `None` when there is no such character.
+fn before_encoded(key: &Key) -> Option<Key> {
+    let bytes = key.as_bytes();
+    let at = bytes.iter().position(|byte| ENCODED.contains(byte))?;
+    // Not within a character: the prefix is sent as text.
+    let text = String::from_utf8_lossy(bytes.get(..at)?);
+    Some(Key::from(text.trim_end_matches('\u{fffd}')))
+}
+
+async fn confirm_below(ctx: &Context, prefix: &Key, key: &Key) -> Attempt<()> {
+    let mut search = Search::new(key);
+    let source = Arc::clone(&ctx.source);
+    let mut pages = Pages::new(source, ctx.tuning.pace, prefix.clone(), ListFrom::Start);
+    for _ in 0..MAX_PAGES {
+        let Some(page) = pages.next().await.at_source()? else {
+            return Ok(());
+        };
+        match search.page(page.iter().map(|listed| &listed.key)) {
+            Found::Listed => {
+                let text = "the source lists the object and says that it is not there";
+                let error = Error::new(ErrorKind::Unavailable, text).with_code("ListedButMissing");
+                return Err(Trouble::source(error));
+            }
+            Found::Absent => return Ok(()),
+            Found::NotYet => {}
+        }
+    }
+    let text = "the source says that the object is not there, and its listing is too long to confirm that";
+    let error = Error::new(ErrorKind::Unsupported, text).with_code("MissingNotConfirmed");
+    Err(Trouble::source(error))
+}
+
+/// What the pages of a listing tell of one key so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    Listed,
+    /// The listing is in order, and behind the key.
+    Absent,
+    NotYet,
+}
+
+/// Looks for a key in the pages of a listing. Pure.
+#[derive(Debug)]
+struct Search<'a> {
+    wanted: &'a Key,
+    last: Option<Key>,
+    ascends: bool,
+}
+
+impl<'a> Search<'a> {
+    const fn new(wanted: &'a Key) -> Self {
+        Self {
+            wanted,
+            last: None,
+            ascends: true,
+        }
+    }
+
+    fn page<'k>(&mut self, keys: impl Iterator<Item = &'k Key>) -> Found {
+        for key in keys {
+            if key == self.wanted {
+                return Found::Listed;
+            }
+            self.ascends &= self.last.as_ref().is_none_or(|last| last < key);
+            self.last = Some(key.clone());
+        }
+        let behind = self.last.as_ref().is_some_and(|last| last > self.wanted);
+        if self.ascends && behind {
+            Found::Absent
+        } else {
+            Found::NotYet
+        }
+    }
+}
+
+/// What a listing of just this key says of it.
+///
+/// # Errors
+/// Those of the listing.
+pub(super) async fn listed(store: &SharedStore, pace: Pace, key: &Key) -> Result<Option<Entry>> {
+    let page = list::page(store, pace, key, &ListFrom::Start).await?;
+    let found = page.entries.into_iter().find(|listed| listed.key == *key);
+    Ok(found.and_then(Listed::entry))
+}
+
+/// The answer to a HEAD that told no length, with what a listing tells of the same version.
+pub(super) fn completed(info: ObjectInfo, listed: Option<Entry>) -> ObjectInfo {
+    let same = |entry: &Entry| match (&entry.etag, &info.etag) {
+        (Some(listed), Some(now)) => listed.same(now),
+        _ => false,
+    };
+    match listed.filter(same) {
+        Some(entry) => ObjectInfo {
+            size: Some(entry.size),
+            ..info
+        },
+        None => info,
+    }
+}
+
+/// The error of a named object that is confirmed to be missing, with the code of S3.
+pub(super) fn no_such_key() -> Error {
+    Error::new(ErrorKind::NotFound, "the object does not exist").with_code(NO_SUCH_KEY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_tells_only_what_its_order_allows() {
+        for (pages, wanted) in [
+            (vec![vec!["k"]], Found::Listed),
+            (vec![vec!["k/1", "k/2"]], Found::Absent),
+            (vec![vec![]], Found::NotYet),
+            (vec![vec!["a", "b"]], Found::NotYet),
+            (vec![vec!["a", "b"], vec!["c", "l"]], Found::Absent),
+            (vec![vec!["z", "b"]], Found::NotYet),
+            (vec![vec!["z", "b"], vec!["y", "k"]], Found::Listed),
+            (vec![vec!["a"], vec!["k"]], Found::Listed),
+        ] {
+            let key = Key::from("k");
+            let mut search = Search::new(&key);
+            let mut found = Found::NotYet;
+            for page in &pages {
+                let keys: Vec<Key> = page.iter().map(|key| Key::from(*key)).collect();
+                found = search.page(keys.iter());
+            }
+            assert_eq!(found, wanted, "{pages:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_may_be_encoded_is_also_looked_for_below_what_is_sure() {
+        for (key, wanted) in [
+            ("a b", None),
+            ("ü", None),
+            ("a%20b", Some("a")),
+            ("dir/a+b%2F", Some("dir/a")),
+            ("x&amp;y", Some("x")),
+            ("%41", Some("")),
+            ("ü%41", Some("ü")),
+        ] {
+            assert_eq!(before_encoded(&Key::from(key)), wanted.map(Key::from), "{key}");
+        }
+    }
+}

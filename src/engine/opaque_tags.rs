@@ -1,0 +1,57 @@
+//! Objects whose tags look like hashes that differ, and are none: a store that encrypts with a key management service gives
+//! tags of 32 digits that are no MD5 sums (Amazon S3 user guide, SSE-KMS). A listing does not tell; the object itself does.
+//!
+//! Without this every pass would copy every such object again. It is asked only of objects that would be copied for their
+//! tags alone, which are few where tags are what they look like.
+
+use futures_util::{StreamExt as _, stream};
+
+use super::feed::{self, Candidate, Found, HEADS_AT_ONCE};
+use super::item::Item;
+use super::plan::{Decision, SkipReason};
+use super::{Context, copy};
+use crate::object::SharedStore;
+use crate::task::Key;
+
+/// Leaves those of the candidates with these indices that would be copied for their tags alone, and whose tags are none.
+pub(super) async fn leave(ctx: &Context, candidates: &mut [Candidate], doubtful: &[usize]) {
+    let keys: Vec<(usize, Key)> = doubtful
+        .iter()
+        .filter_map(|index| Some((*index, candidates.get(*index)?.key.clone())))
+        .collect();
+    let opaque: Vec<(usize, bool)> = stream::iter(keys)
+        .map(|(index, key)| async move { (index, tells_nothing(ctx, &key).await) })
+        .buffered(HEADS_AT_ONCE)
+        .collect()
+        .await;
+    for (index, opaque) in opaque {
+        if let Some(candidate) = candidates.get_mut(index).filter(|_| opaque) {
+            skip(&mut candidate.step);
+        }
+    }
+}
+
+/// The same for one candidate.
+pub(super) async fn left(ctx: &Context, key: &Key, mut step: Found) -> Found {
+    if tells_nothing(ctx, key).await {
+        skip(&mut step);
+    }
+    step
+}
+
+fn skip(step: &mut Found) {
+    if let Found::Planned(Item::Measured(_), decision @ Decision::Copy) = step {
+        *decision = Decision::Skip(SkipReason::Identical);
+    }
+}
+
+/// Whether one of the two tags of an object says nothing of its bytes.
+async fn tells_nothing(ctx: &Context, key: &Key) -> bool {
+    is_opaque(ctx, &ctx.source, key).await || is_opaque(ctx, &ctx.target, &copy::target_key(ctx, key)).await
+}
+
+/// Where that cannot be found out the object is copied, which meets the same trouble and reports it.
+async fn is_opaque(ctx: &Context, store: &SharedStore, key: &Key) -> bool {
+    let found = feed::head(ctx.tuning.pace, store, key).await;
+    matches!(found, Ok(Some(info)) if !info.tag_is_hash())
+}

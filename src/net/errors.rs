@@ -1,0 +1,107 @@
+//! Why a request had no answer, in words that a person can act on.
+
+use std::error::Error as StdError;
+use std::{fmt, io};
+
+use hyper_util::client::legacy::Error as ClientError;
+
+use super::peer::Peer;
+use super::tls::{self, TlsUnusable};
+use super::{Refused, Scheme};
+use crate::error::{Error, ErrorKind};
+
+/// Something of type `T` in the chain of causes.
+fn cause<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<T>() {
+            return Some(found);
+        }
+        // An IO error that wraps another one shows it here and not as its source.
+        let wrapped = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+            .and_then(|inner| cause::<T>(inner));
+        if wrapped.is_some() {
+            return wrapped;
+        }
+        next = error.source();
+    }
+    None
+}
+
+pub(super) fn translate(peer: &Peer, error: ClientError) -> Error {
+    let host = &peer.host;
+    let io_kind = cause::<io::Error>(&error).map(io::Error::kind);
+    let (kind, message) = if cause::<Refused>(&error).is_some() {
+        let text = format!(
+            "connecting to {host} is refused by the network policy; \
+             the operator can allow its network with --allow-network"
+        );
+        // No source: every refusal of a host looks the same.
+        return Error::new(ErrorKind::Forbidden, text);
+    } else if let Some(problem) = cause::<TlsUnusable>(&error) {
+        (ErrorKind::InvalidArgument, problem.to_string())
+    } else if let Some(rustls::Error::InvalidCertificate(reason)) = cause::<rustls::Error>(&error) {
+        let error = Error::new(ErrorKind::Forbidden, tls::refused(host, reason));
+        return error.with_code("CertificateRefused");
+    } else if let Some(rustls::Error::InvalidMessage(_)) = cause::<rustls::Error>(&error)
+        && error.is_connect()
+    {
+        // Not a fault that passes: something else than TLS came back.
+        let error = Error::new(ErrorKind::Forbidden, peer.speaks_no_tls());
+        return error.with_code("TlsNotSpoken");
+    } else if cause::<TooSlow>(&error).is_some() || io_kind == Some(io::ErrorKind::TimedOut) {
+        (ErrorKind::Timeout, format!("connecting to {host} took too long"))
+    } else if cause::<Unresolved>(&error).is_some() {
+        let text = format!("the name {host} cannot be resolved");
+        (ErrorKind::Unavailable, text)
+    } else if error.is_connect() && io_kind == Some(io::ErrorKind::ConnectionRefused) {
+        let text = format!("{host} refuses the connection on port {}", peer.port());
+        (ErrorKind::Unavailable, text)
+    } else if error.is_connect() && peer.scheme == Scheme::Https && hung_up(io_kind) {
+        (ErrorKind::Unavailable, peer.hung_up())
+    } else if error.is_connect() {
+        let text = format!("cannot connect to {host} on port {}", peer.port());
+        (ErrorKind::Unavailable, text)
+    } else if cause::<hyper::Error>(&error).is_some_and(hyper::Error::is_parse_too_large) {
+        let text = format!("the headers of an answer of {host} are too large");
+        (ErrorKind::Unsupported, text)
+    } else if cause::<hyper::Error>(&error).is_some_and(hyper::Error::is_parse) {
+        (ErrorKind::Unavailable, peer.speaks_no_http())
+    } else {
+        (ErrorKind::Unavailable, format!("the connection to {host} broke"))
+    };
+    Error::new(kind, message).with_source(error)
+}
+
+/// Whether the other side ended a connection that was open.
+fn hung_up(error: Option<io::ErrorKind>) -> bool {
+    matches!(
+        error,
+        Some(io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
+    )
+}
+
+#[derive(Debug)]
+pub(super) struct TooSlow;
+
+impl fmt::Display for TooSlow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("connecting took too long")
+    }
+}
+
+impl StdError for TooSlow {}
+
+/// A name without an address.
+#[derive(Debug)]
+pub(super) struct Unresolved(pub(super) io::Error);
+
+impl fmt::Display for Unresolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl StdError for Unresolved {}

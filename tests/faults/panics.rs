@@ -1,0 +1,69 @@
+//! A panic is a defect of the program: it fails what it met, with a reason, and is not tried for ever.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use oms::engine::hooks::{Hooks, Point};
+use oms::object::s3::Timeouts;
+use oms::task::{StartMode, State};
+use tempfile::TempDir;
+
+use super::matrix::row::{OBJECTS, fill};
+use crate::support::checker::failures;
+use crate::support::rig::{QUICK, Rig, Stores};
+
+/// Hooks that panic at `point` for as long as the switch is on.
+fn panic_at(point: Point) -> (Hooks, Arc<AtomicBool>) {
+    let on = Arc::new(AtomicBool::new(true));
+    let switch = Arc::clone(&on);
+    let hooks = Hooks::new(move |here| {
+        assert!(here != point || !on.load(Ordering::SeqCst), "a panic, on purpose");
+        Box::pin(std::future::ready(()))
+    });
+    (hooks, switch)
+}
+
+#[tokio::test]
+async fn a_panic_fails_the_object_or_the_task_with_a_reason() {
+    // Points of the task as a whole, of a shard, and of one object.
+    let rows = [
+        (Point::Probed, "TRF.0001"),
+        (Point::PassOpened, "TRF.0001"),
+        (Point::ShardClaimed, "TRF.0001"),
+        (Point::PageJoined, "TRF.0001"),
+        (Point::BeforeCommit, "TRF.0001"),
+        (Point::BeforeFinish, "TRF.0001"),
+        (Point::ListWritten, "TRF.0001"),
+        (Point::ObjectOpened, "TRF.0004"),
+        (Point::ObjectWritten, "TRF.0004"),
+        (Point::UploadCreated, "TRF.0004"),
+        (Point::PartWritten, "TRF.0004"),
+        (Point::UploadCompleted, "TRF.0004"),
+    ];
+    for (point, code) in rows {
+        let stores = Stores::small().await;
+        assert_eq!(fill(&stores), OBJECTS);
+        let (hooks, on) = panic_at(point);
+        let folder = Arc::new(TempDir::new().unwrap());
+        let rig = Rig::tuned(folder, hooks, QUICK, Timeouts::default()).await;
+        let id = rig.create(stores.order()).await;
+        let task = rig.end(id).await;
+        let reason = task.reason.clone().unwrap();
+        assert_eq!(
+            (task.state, reason.code.as_str()),
+            (State::Failed, code),
+            "{point:?} {task:#?}"
+        );
+        assert!(!reason.message.contains("on purpose"), "{reason:?}");
+        for failure in failures(&rig, id).await {
+            assert_eq!(failure.code, "InternalError", "{point:?} {failure:?}");
+        }
+        on.store(false, Ordering::SeqCst);
+        rig.start(id, StartMode::Full, stores.credentials()).await;
+        rig.wait(id, |task| task.state != State::Failed).await;
+        let task = rig.end(id).await;
+        assert_eq!(task.state, State::Succeeded, "{point:?} {task:#?}");
+        stores.assert_same();
+        rig.shut_down().await;
+    }
+}

@@ -77,7 +77,7 @@ pub async fn target(
     let folder = folder(task.id);
     let keys = NAMES.map(|name| Key::from(format!("{folder}{name}").as_str()));
     // What is written as one bucket was judged when the task was created.
-    let other = source.filter(|_| task.spec.copies_into_scope() && !task.spec.names_one_bucket());
+    let other = source.filter(|_| task.spec.copies_into_scope() && !task.spec.tells_its_buckets_apart());
     let found = written(store, other, pace, &task.spec, &folder, &keys).await;
     let [first, second] = &keys;
     let removed = tokio::join!(

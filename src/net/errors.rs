@@ -59,7 +59,7 @@ pub(super) fn translate(peer: &Peer, error: ClientError) -> Error {
     } else if error.is_connect() && io_kind == Some(io::ErrorKind::ConnectionRefused) {
         let text = format!("{host} refuses the connection on port {}", peer.port());
         (ErrorKind::Unavailable, text)
-    } else if error.is_connect() && peer.scheme == Scheme::Https && hung_up(io_kind) {
+    } else if error.is_connect() && peer.scheme == Scheme::Https && hung_up(&error) {
         (ErrorKind::Unavailable, peer.hung_up())
     } else if error.is_connect() {
         let text = format!("cannot connect to {host} on port {}", peer.port());
@@ -75,12 +75,14 @@ pub(super) fn translate(peer: &Peer, error: ClientError) -> Error {
     Error::new(kind, message).with_source(error)
 }
 
-/// Whether the other side ended a connection that was open.
-fn hung_up(error: Option<io::ErrorKind>) -> bool {
-    matches!(
-        error,
-        Some(io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
-    )
+/// Whether the other side ended a connection that was open. The TLS layer may wrap the IO error that says so in another one.
+fn hung_up(error: &(dyn StdError + 'static)) -> bool {
+    cause::<io::Error>(error).is_some_and(|io| {
+        matches!(
+            io.kind(),
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+        ) || io.get_ref().is_some_and(|inner| hung_up(inner))
+    })
 }
 
 #[derive(Debug)]

@@ -80,6 +80,12 @@ impl TaskSpec {
         self.source.endpoint.url == self.target.endpoint.url && self.source.bucket == self.target.bucket
     }
 
+    /// Whether the addresses alone say if both sides are one bucket: below one endpoint a bucket has one name.
+    #[must_use]
+    pub fn tells_its_buckets_apart(&self) -> bool {
+        self.source.endpoint.url == self.target.endpoint.url
+    }
+
     /// Whether copies would fall into the scope if both sides were one bucket: the listing would find them, and copy them
     /// again. That is so when the target's prefix before a prefix of the scope gives a name within another prefix, or one that
     /// another prefix or a key begins with, and when before a key it gives a key or a name within a prefix. A list of objects or

@@ -20,6 +20,7 @@ mod skip;
 use std::collections::HashSet;
 
 use self::line_order::LineOrder;
+pub(super) use self::page::Next;
 use self::page::{Check, Need, Page, Tokens};
 use self::positions::Positions;
 use self::skip::Skip;
@@ -33,15 +34,6 @@ const MAX_EMPTY_PAGES: u32 = 1000;
 const MAX_LONG_KEYS: u32 = 1000;
 /// Ways to ask for one page, beginning with the usual one.
 const WAYS: u32 = 5;
-
-/// What follows a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    /// Another page: [`Walk::query`] says which.
-    Page,
-    /// Nothing.
-    Done,
-}
 
 /// One listing from its first page to its last.
 #[derive(Debug)]

@@ -44,3 +44,12 @@ pub(super) enum Need {
     /// Without an answer the page is believed.
     Look,
 }
+
+/// What follows a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Next {
+    /// Another page: [`super::Walk::query`] says which.
+    Page,
+    /// Nothing.
+    Done,
+}

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use self::script::{Quirk, Script};
 use super::*;
+use crate::engine::order::Order;
 
 use Quirk as Q;
 

@@ -215,7 +215,8 @@ impl PageSink for FirstPage {
     }
 }
 
-/// The first page of a listing, tried again while that may help.
+/// The first page of a listing that has an entry, tried again while that may help; without entries where the whole listing
+/// has none.
 pub(super) async fn page(
     store: &SharedStore,
     pace: Pace,
@@ -224,10 +225,14 @@ pub(super) async fn page(
 ) -> Result<FirstPage> {
     let mut walk = Walk::new(prefix.clone(), from.clone(), store.list_version());
     let mut first = FirstPage::default();
-    match fetch(store, pace, &mut walk, &mut first).await {
-        Ok(_) => Ok(first),
-        Err(_) if first.end == FirstEnd::Enough => Ok(first),
-        Err(error) => Err(error),
+    loop {
+        match fetch(store, pace, &mut walk, &mut first).await {
+            // An empty page that is not the last one says nothing yet, nor does one that is asked for in another way.
+            Ok(Next::Page) if first.entries.is_empty() => {}
+            Ok(Next::Page | Next::Done) => return Ok(first),
+            Err(_) if first.end == FirstEnd::Enough => return Ok(first),
+            Err(error) => return Err(error),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use oms::task::rules::{OverwriteMode, RefusedMetadata};
 use oms::task::spec::{Payer, Scope};
 use oms::task::{Key, StartMode, State, Task, TaskId, WarningCode};
 
+use crate::support::checker::{History, check};
 use crate::support::rig::{Rig, SMALL_PART, SOURCE, Stores, TARGET};
 
 /// Keys of the probes that lie at the target.
@@ -214,6 +215,29 @@ fn denied() -> Fault {
         code: "AccessDenied".to_owned(),
         retry_after: None,
     }
+}
+
+#[tokio::test]
+async fn a_probe_whose_removal_was_refused_once_stays_and_is_warned_of() {
+    let stores = with_target(small()).await;
+    fill(&stores, &["a"]);
+    let expired = Fault::Status {
+        status: 400,
+        code: "ExpiredToken".to_owned(),
+        retry_after: None,
+    };
+    let refuse = FaultRule::new(Operation::DeleteObject, expired).times(2);
+    stores.target.faults().add(refuse);
+    let history = History::of(&stores);
+    let rig = Rig::quick().await;
+    let (id, task) = ended(&rig, stores.order()).await;
+    assert_eq!(task.state, State::Succeeded, "{task:#?}");
+    assert_eq!(probes(&stores).len(), 2);
+    assert_eq!(
+        warned(&rig, id).await,
+        [warning(WarningCode::TargetCannotDelete, "")]
+    );
+    check(&stores, &rig, id, &history).await;
 }
 
 #[tokio::test]

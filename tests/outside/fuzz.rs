@@ -6,7 +6,9 @@ use oms::sandbox::{Fault, FaultRule, Operation};
 use serde_json::json;
 
 use crate::support::rig::Stores;
-use crate::support::service::{FAILED, PROJECT, Service, TOKEN, WAITING, create_body, fill, slow_down};
+use crate::support::service::{
+    Caller, FAILED, PROJECT, Service, TOKEN, WAITING, create_body, fill, slow_down,
+};
 use crate::support::tools::{Need, require, succeed};
 
 /// Thousands of requests, one after another.
@@ -22,32 +24,34 @@ async fn no_request_meets_a_server_error_or_an_answer_that_the_document_does_not
     let (service, tasks) = with_tasks(&stores).await;
     let caller = &service.caller;
 
-    let mut fuzz = tools.script("schemathesis.sh");
-    fuzz.args([&caller.base, TOKEN, PROJECT]);
-    let mut told = succeed(fuzz, LIMIT).await;
-    // And everything that can be done to a task, done to one that is there; a deleted one would be of no use.
-    for task in tasks {
+    let script = |arguments: &[&str]| {
         let mut fuzz = tools.script("schemathesis.sh");
-        fuzz.args([
-            &caller.base,
-            TOKEN,
-            PROJECT,
-            "--include-path-regex",
-            "task_id",
-            "--exclude-method",
-            "DELETE",
-        ])
-        .env("OMS_TEST_FUZZ_TASK", task.to_string());
-        told += &succeed(fuzz, LIMIT).await;
+        fuzz.args([&caller.base, TOKEN, PROJECT]).args(arguments);
+        fuzz
+    };
+    // All that can be done to a task, done to one that is there; a deleted one would be of no use.
+    for task in tasks {
+        let mut fuzz = script(&["--include-path-regex", "task_id", "--exclude-method", "DELETE"]);
+        fuzz.env("OMS_TEST_FUZZ_TASK", task.to_string());
+        succeed(fuzz, LIMIT).await;
+        assert_eq!(caller.show(task).await["id"], task);
     }
     // A fuzzer that never gets past a refusal proves little: it has to have created tasks.
-    let count = caller
-        .call(reqwest::Method::GET, "/task?totalcount=true", None)
-        .await
-        .fine();
-    assert!(count["taskcount"].as_i64().unwrap() > 4, "{count}\n{told}");
+    let before = count(caller).await;
+    let told = succeed(script(&["--phases", "examples,coverage,fuzzing"]), LIMIT).await;
+    let after = count(caller).await;
+    assert!(after > before, "{before} tasks before, {after} after\n{told}");
+    // The links lead from the list to each task, and from there to its end.
+    let told = succeed(script(&["--phases", "stateful"]), LIMIT).await;
+    let left = count(caller).await;
+    assert!(left < after, "{after} tasks before, {left} after\n{told}");
     assert_eq!(caller.get_bare("/readyz").await.status.as_u16(), 200);
     service.stop().await;
+}
+
+async fn count(caller: &Caller) -> i64 {
+    let count = caller.call(reqwest::Method::GET, "/tasks/count", None).await;
+    count.fine()["taskcount"].as_i64().unwrap()
 }
 
 /// A service with a task in each state that lasts, and two of them that can be started.

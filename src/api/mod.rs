@@ -129,11 +129,9 @@ pub fn app(
         .split_for_parts();
     let others = [health::PATHS, docs::PATHS, swagger::PATHS].concat();
     let templates = fallback::Templates::new(&document, &others);
-    let served = docs::ServedDocument::new();
     let page = |path: &'static str| web::resource(path).guard(guard::Get());
     app.app_data(web::Data::new(state))
         .app_data(web::Data::new(templates))
-        .app_data(web::Data::new(served))
         .service(page("/livez").to(health::livez))
         .service(page("/readyz").to(health::readyz))
         .service(page(docs::V1_PATH).to(docs::v1_json))

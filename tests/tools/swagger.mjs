@@ -52,9 +52,10 @@ async function schemaOf(operation) {
   const body = operation.locator(".opblock-section-request-body");
   await step("showing the schema of its body", () => body.getByRole("tab", { name: "Schema" }).click());
   await step("unfolding the schema", async () => {
-    // A button unfolds what is below it, and is then named otherwise.
+    // A button unfolds what is below it, and is then named otherwise: one that was there may be gone by now, so this waits
+    // for none.
     const folded = body.getByRole("button", { name: "Expand all" });
-    while ((await folded.count()) > 0) await folded.first().click();
+    while ((await folded.evaluateAll((buttons) => (buttons[0]?.click(), buttons.length))) > 0);
   });
   return body.innerText();
 }

@@ -7,7 +7,9 @@ mod links;
 mod ordered;
 mod rendering_30;
 
-use actix_web::{App, HttpRequest, HttpResponse, web};
+use std::sync::LazyLock;
+
+use actix_web::{App, HttpRequest, HttpResponse};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::schema::Schema;
@@ -151,42 +153,24 @@ pub fn document_v1_json(rendering: Rendering) -> String {
     text.expect("a document of strings and numbers is JSON") + "\n"
 }
 
-/// The document as it is served, in each version of OpenAPI, made once.
-pub struct ServedDocument {
-    v31: Asset,
-    v30: Asset,
-}
+/// The document as 3.1 and as 3.0.3. Making one takes about as long as everything else of a start, so each is made when it
+/// is first asked for.
+static V31: LazyLock<Asset> = LazyLock::new(|| served(Rendering::V31));
+static V30: LazyLock<Asset> = LazyLock::new(|| served(Rendering::V30));
 
-impl ServedDocument {
-    /// Makes the texts.
-    #[must_use]
-    pub fn new() -> Self {
-        let asset = |rendering| Asset::of_text("application/json", document_v1_json(rendering));
-        Self {
-            v31: asset(Rendering::V31),
-            v30: asset(Rendering::V30),
-        }
-    }
-}
-
-impl Default for ServedDocument {
-    fn default() -> Self {
-        Self::new()
-    }
+fn served(rendering: Rendering) -> Asset {
+    Asset::of_text("application/json", document_v1_json(rendering))
 }
 
 /// `GET /openapi/v1.json`, with `openapi=3.0` in the query as OpenAPI 3.0.3.
 ///
 /// # Errors
 /// OMS.0064 for another version, OMS.0074 for a parameter that is not known.
-pub async fn v1_json(
-    request: HttpRequest,
-    document: web::Data<ServedDocument>,
-) -> Result<HttpResponse, ApiError> {
+pub async fn v1_json(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let query = Query::parse(request.query_string(), &[("openapi", codes::INVALID_VALUE)])?;
-    let document = match query.get("openapi") {
-        None | Some("3.1") => &document.v31,
-        Some("3.0") => &document.v30,
+    let document: &Asset = match query.get("openapi") {
+        None | Some("3.1") => &V31,
+        Some("3.0") => &V30,
         Some(_) => {
             let error = Error::invalid("openapi must be 3.0 or 3.1");
             return Err(error.with_code(codes::INVALID_VALUE).into());

@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::names::Said;
+use super::plain;
 use super::xml::{Cursor, Element, Place, Step, malformed};
 use crate::error::Result;
 use crate::object::{ETag, PAGE_SIZE, PageFacts, Told, known_time};
@@ -163,6 +164,30 @@ impl PageReader {
 
     /// Reads what is complete, and returns how many bytes that was.
     fn read_text(&mut self, text: &str, rest: Rest) -> Result<usize> {
+        let mut used = 0;
+        loop {
+            used += self.plain_entries(&text[used..])?;
+            match self.read_parsed(&text[used..], rest)? {
+                Parsed::UntilEntry(more) => used += more,
+                Parsed::All(more) => return Ok(used + more),
+            }
+        }
+    }
+
+    /// Reads the entries in the plain form that `text` begins with, and returns how many bytes they have.
+    fn plain_entries(&mut self, text: &str) -> Result<usize> {
+        let mut used = 0;
+        if matches!(self.place, Place::Inside(_)) {
+            while let Some((entry, length)) = plain::entry(&text[used..]) {
+                self.entry(entry.key, entry.size, entry.etag, entry.last_modified)?;
+                used += length;
+            }
+        }
+        Ok(used)
+    }
+
+    /// Reads with the parser what is complete, until an entry in the plain form follows.
+    fn read_parsed(&mut self, text: &str, rest: Rest) -> Result<Parsed> {
         let mut cursor = Cursor::resume(text, &self.place);
         // What was read completely.
         let mut used = 0;
@@ -173,11 +198,17 @@ impl PageReader {
                 other => other,
             };
             match step {
-                Ok(Step::Child(_) | Step::Between) => used = cursor.position(),
-                Ok(Step::End) if rest == Rest::ToCome => return Ok(used.max(begin)),
-                Ok(Step::End) if self.place == Place::After => return Ok(text.len()),
+                Ok(Step::Child(_) | Step::Between) => {
+                    used = cursor.position();
+                    let inside = matches!(self.place, Place::Inside(_));
+                    if inside && plain::entry(&text[used..]).is_some() {
+                        return Ok(Parsed::UntilEntry(used));
+                    }
+                }
+                Ok(Step::End) if rest == Rest::ToCome => return Ok(Parsed::All(used.max(begin))),
+                Ok(Step::End) if self.place == Place::After => return Ok(Parsed::All(text.len())),
                 Ok(Step::End) => return Err(malformed("truncated")),
-                Err(_) if cursor.is_cut_off() && rest == Rest::ToCome => return Ok(used),
+                Err(_) if cursor.is_cut_off() && rest == Rest::ToCome => return Ok(Parsed::All(used)),
                 Err(error) => return Err(error),
             }
         }
@@ -186,7 +217,7 @@ impl PageReader {
     /// Reads an element below the root. Nothing is noted before it is complete.
     fn element(&mut self, tag: Element, cursor: &mut Cursor<'_>) -> Result<()> {
         match tag {
-            Element::Contents => return self.entry(cursor),
+            Element::Contents => return self.parsed_entry(cursor),
             Element::IsTruncated => self.facts.truncated = Some(cursor.truth()?),
             Element::NextContinuationToken => {
                 self.facts.token = Some(cursor.text()?.into_owned()).filter(|token| !token.is_empty());
@@ -221,23 +252,39 @@ impl PageReader {
         Ok(())
     }
 
-    fn entry(&mut self, cursor: &mut Cursor<'_>) -> Result<()> {
+    fn parsed_entry(&mut self, cursor: &mut Cursor<'_>) -> Result<()> {
         let (mut key, mut size, mut etag, mut last_modified) = (None, None, None, None);
         while let Some(tag) = cursor.child()? {
             match tag {
                 Element::Key => key = Some(cursor.text()?),
-                Element::Size => size = size_of(&cursor.text()?)?,
-                Element::ETag => {
-                    let text = cursor.text()?;
-                    let fits = text.len() <= LONGEST_TAG;
-                    etag = fits
-                        .then(|| ETag::new(&text))
-                        .filter(|tag| !tag.as_str().is_empty());
-                }
-                Element::LastModified => last_modified = time(cursor.text()?.trim()),
+                Element::Size => size = Some(cursor.text()?),
+                Element::ETag => etag = Some(cursor.text()?),
+                Element::LastModified => last_modified = Some(cursor.text()?),
                 _ => cursor.skip()?,
             }
         }
+        self.entry(
+            key.as_deref(),
+            size.as_deref(),
+            etag.as_deref(),
+            last_modified.as_deref(),
+        )
+    }
+
+    /// Notes an entry by its texts.
+    fn entry(
+        &mut self,
+        key: Option<&str>,
+        size: Option<&str>,
+        etag: Option<&str>,
+        last_modified: Option<&str>,
+    ) -> Result<()> {
+        let size = size.map_or(Ok(None), size_of)?;
+        let etag = etag
+            .filter(|text| text.len() <= LONGEST_TAG)
+            .map(ETag::new)
+            .filter(|tag| !tag.as_str().is_empty());
+        let last_modified = last_modified.and_then(|text| time(text.trim()));
         let key = key
             .filter(|key| !key.is_empty())
             .ok_or_else(|| malformed("an entry without a key"))?;
@@ -256,9 +303,17 @@ impl PageReader {
             etag,
             last_modified,
         });
-        self.lines.push(&key, told);
+        self.lines.push(key, told);
         Ok(())
     }
+}
+
+/// How far the parser came.
+enum Parsed {
+    /// So many bytes; an entry in the plain form follows.
+    UntilEntry(usize),
+    /// So many bytes, which is all that is complete.
+    All(usize),
 }
 
 /// Whether more of a document is to come.

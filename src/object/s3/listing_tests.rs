@@ -1,5 +1,7 @@
 //! The reader of listings against documents of every odd form.
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn listed(inner: &str) -> Result<End> {
@@ -282,6 +284,58 @@ fn the_version_of_an_answer_is_recognised() {
     assert_eq!(second.token.as_deref(), Some("t+%20"));
     assert!(!second.version_1);
     assert_eq!(page("").truncated, None);
+}
+
+/// An element of an entry, in a form that some store writes, or none does.
+fn element() -> impl Strategy<Value = String> {
+    let name = prop::sample::select(vec![
+        "Key",
+        "Size",
+        "ETag",
+        "LastModified",
+        "StorageClass",
+        "Owner",
+        "x:Key",
+    ]);
+    let text = prop_oneof![
+        "[a-z/ ]{0,6}",
+        "[0-9]{1,20}",
+        Just("&quot;0f&quot;".to_owned()),
+        Just("&quot;".to_owned()),
+        Just("a&amp;b".to_owned()),
+        Just("2026-01-02T03:04:05.000Z".to_owned()),
+        Just("<![CDATA[<]]>".to_owned()),
+        Just("<!-- <Key>b</Key> -->".to_owned()),
+        Just("<ID>1</ID><DisplayName/>".to_owned()),
+        Just("<ID>1</ID><b><c>2</c></b>".to_owned()),
+        Just("<ID>1".to_owned()),
+        "\\PC{0,6}",
+    ];
+    let space = prop::sample::select(vec!["", "", "", "\n  ", "text", "<!-- -->"]);
+    (name, text, space, 0..20_u8).prop_map(|(name, text, space, form)| match form {
+        0 => format!("{space}<{name}/>"),
+        1 => format!("{space}<{name} a='1'>{text}</{name}>"),
+        2 => format!("{space}<{name}>{text}</{name} >"),
+        3 => format!("{space}<{name}>{text}"),
+        _ => format!("{space}<{name}>{text}</{name}>"),
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn plain_entries_are_read_as_the_parser_reads_them(
+        entries in prop::collection::vec((prop::collection::vec(element(), 0..5), 0..8_u8), 0..6)
+    ) {
+        let inner: String = entries.iter().map(|(elements, form)| {
+            let key = if *form > 0 { "<Key>k</Key>" } else { "" };
+            format!("<Contents>{key}{}</Contents>", elements.concat())
+        }).collect();
+        let shown = |inner: &str| listed(inner).map(|end| format!("{end:?}")).map_err(|error| error.to_string());
+        // The parser alone reads tags with a space in them.
+        prop_assert_eq!(shown(&inner), shown(&inner.replace("<Contents>", "<Contents >")));
+    }
 }
 
 #[test]

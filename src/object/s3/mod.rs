@@ -18,6 +18,7 @@ mod list;
 mod listing;
 mod names;
 mod operations;
+mod plain;
 pub(super) mod request;
 mod sign;
 mod timeouts;

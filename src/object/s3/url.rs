@@ -134,7 +134,8 @@ impl Query {
     /// Adds a name and a value; only the value is encoded.
     ///
     /// # Errors
-    /// `Unsupported` for a value that is not UTF-8: the official signer rewrites it, so no signature would fit.
+    /// `Unsupported` for a value that is not UTF-8: S3's parameters are text, and servers that rewrite other bytes compute
+    /// another signature.
     pub fn with(mut self, name: &str, value: &[u8]) -> Result<Self> {
         if std::str::from_utf8(value).is_err() {
             return Err(Error::new(

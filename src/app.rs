@@ -16,15 +16,15 @@ use crate::config::Config;
 use crate::dispatch::Dispatch;
 use crate::dispatch::local::LocalDispatch;
 use crate::engine::Tuning;
-use crate::engine::hooks::Hooks;
+use crate::engine::hooks::SyncPoints;
 use crate::engine::limit::Streams;
 use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::sqlite::SqliteLedger;
+use crate::ledger::{Ledger, Tidied};
 use crate::net::{HttpClient, NetworkPolicy};
 use crate::object::s3::S3Connector;
 use crate::secret::{KEY_LEN, Sealer, Secret};
 use crate::service::TaskService;
-use crate::store::sqlite::SqliteStore;
-use crate::store::{Store, Tidied};
 use crate::task::Clock;
 use crate::worker;
 
@@ -32,7 +32,7 @@ use crate::worker;
 pub struct App {
     token: Secret,
     token_origin: TokenOrigin,
-    store: Arc<dyn Store>,
+    ledger: Arc<dyn Ledger>,
     /// Whether the ledger knows that a new process has begun.
     recovered: bool,
     api: ApiState,
@@ -56,17 +56,17 @@ impl App {
     /// # Errors
     /// `InvalidArgument` for a setting that is wrong; `Conflict` when another process uses the data folder;
     /// `StorageFull`, `PermissionDenied` or `Internal` when it cannot be used.
-    pub async fn build(config: &Config, clock: Clock, hooks: Hooks) -> Result<Self> {
+    pub async fn build(config: &Config, clock: Clock, hooks: SyncPoints) -> Result<Self> {
         let authorities = config.authorities()?;
         make_folder(&config.data_dir)?;
         // First of all: it keeps other processes out of the folder.
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.data_dir.join("oms.db")).await?);
+        let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::open(&config.data_dir.join("oms.db")).await?);
         let (token, token_origin) = match config.token() {
             Some(token) => (token, TokenOrigin::Configured),
             None => read_or_make_token(&config.data_dir.join("token"))?,
         };
         let sealer = Sealer::new(&*read_or_make_key(&config.data_dir.join("seal.key"))?);
-        let recovered = match store.recover(clock.now()).await {
+        let recovered = match ledger.recover(clock.now()).await {
             Ok(()) => true,
             // What can be read and deleted on a full disk is served; nothing is worked on before the ledger was told.
             Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::Unavailable) => {
@@ -82,7 +82,7 @@ impl App {
         };
         let http = HttpClient::trusting(policy, authorities);
         let service = TaskService::new(
-            Arc::clone(&store),
+            Arc::clone(&ledger),
             Arc::clone(&dispatch),
             sealer.clone(),
             config.catalogue()?,
@@ -95,7 +95,7 @@ impl App {
         .with_projects(config.projects()?)
         .with_origins(config.origins()?);
         let worker = Arc::new(worker::Parts {
-            store: Arc::clone(&store),
+            ledger: Arc::clone(&ledger),
             dispatch,
             sealer,
             connect: Arc::new(S3Connector::new(http, clock.clone())),
@@ -109,7 +109,7 @@ impl App {
         Ok(Self {
             token,
             token_origin,
-            store,
+            ledger,
             recovered,
             api,
             worker,
@@ -147,7 +147,7 @@ impl App {
             served
         };
         let (served, ()) = tokio::join!(api, worker);
-        self.store.close().await;
+        self.ledger.close().await;
         served
     }
 }
@@ -160,12 +160,12 @@ async fn recover(parts: &worker::Parts, shutdown: &CancellationToken) -> bool {
             () = shutdown.cancelled() => return false,
             () = tokio::time::sleep(EVERY) => {}
         }
-        match parts.store.recover(parts.clock.now()).await {
+        match parts.ledger.recover(parts.clock.now()).await {
             Ok(()) => return true,
             Err(error) => tracing::debug!(%error, "the ledger still cannot be written"),
         }
         // Deletions go on meanwhile, bit by bit: they make the room that is missing.
-        while matches!(parts.store.tidy().await, Ok(Tidied::Some)) && !shutdown.is_cancelled() {}
+        while matches!(parts.ledger.tidy().await, Ok(Tidied::Some)) && !shutdown.is_cancelled() {}
     }
 }
 

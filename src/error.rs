@@ -197,10 +197,10 @@ impl Error {
 
     /// Says how often it was tried, in the message where more than once.
     #[must_use]
-    pub fn with_tries(mut self, tries: u32) -> Self {
-        self.attempts = self.attempts.max(tries);
-        if tries > 1 {
-            self.message = format!("{}, tried {tries} times", self.message);
+    pub fn with_attempts(mut self, attempts: u32) -> Self {
+        self.attempts = self.attempts.max(attempts);
+        if attempts > 1 {
+            self.message = format!("{}, tried {attempts} times", self.message);
         }
         self
     }

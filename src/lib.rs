@@ -37,15 +37,15 @@
 //! # From the call to the copied object
 //!
 //! `PUT …/task/{id}` with `operation: start` arrives in `api::v1`, which takes the body apart without ever echoing a value of it,
-//! and calls [`service::TaskService::start`]. That seals the keys and asks [`store::Store::start`] for the one compare-and-set:
-//! paused or failed → waiting, epoch + 1, keys stored. [`dispatch`] wakes [`worker::run`]; [`store::Store::claim_task`] makes it
+//! and calls [`service::TaskService::start`]. That seals the keys and asks [`ledger::Ledger::start`] for the one compare-and-set:
+//! paused or failed → waiting, epoch + 1, keys stored. [`dispatch`] wakes [`worker::run`]; [`ledger::Ledger::lease_task`] makes it
 //! running under a new attempt. The worker opens the keys, probes both sides ([`engine::probe`]), and opens the pass: the
 //! unfinished one, or a new one. [`engine::run_pass`] claims its shards; for each, [`engine::feed`] lists the source a page ahead
 //! and joins it with the target's listing (or reads the lines of a list file and asks both sides for each), [`engine::plan::decide`] says copy, skip or refuse, and [`engine::copy::transfer`] streams
 //! a pinned read into a write with `Content-MD5`, or [`engine::multipart`] takes up the parts that the target already has, or
 //! [`engine::sequential`] reads once what has no length or no tag. Settled objects leave the shard's window in listing order into
-//! the next [`store::Store::commit`], each with a line for the lists that [`engine::spool`] writes to the target. When all shards
-//! are closed [`store::Store::finish`] checks that the counters balance, ends the task, and wipes the keys.
+//! the next [`ledger::Ledger::commit`], each with a line for the lists that [`engine::spool`] writes to the target. When all shards
+//! are closed [`ledger::Ledger::finish`] checks that the counters balance, ends the task, and wipes the keys.
 
 pub mod api;
 pub mod app;
@@ -54,12 +54,12 @@ pub mod demo;
 pub mod dispatch;
 pub mod engine;
 pub mod error;
+pub mod ledger;
 pub mod net;
 pub mod object;
 pub mod sandbox;
 pub mod secret;
 pub mod service;
-pub mod store;
 pub mod task;
 pub mod telemetry;
 pub mod worker;

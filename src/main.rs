@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use oms::app::{App, TokenOrigin};
 use oms::config::{self, Config};
-use oms::engine::hooks::Hooks;
+use oms::engine::hooks::SyncPoints;
 use oms::error::{Error, ErrorKind, Result};
 use oms::task::Clock;
 use oms::telemetry::{self, LogFormat};
@@ -198,7 +198,7 @@ async fn serve_until(serve: Serve, shutdown: CancellationToken) -> Result<ExitCo
     let address = listener
         .local_addr()
         .map_err(|e| Error::internal("no local address").with_source(e))?;
-    let app = App::build(&config, Clock::system(), Hooks::default()).await?;
+    let app = App::build(&config, Clock::system(), SyncPoints::default()).await?;
     println!("oms listens on http://{address}");
     println!("  API documents  http://{address}/swagger-ui/");
     let file = config.data_dir.join("token");

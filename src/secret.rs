@@ -1,4 +1,4 @@
-//! Credentials in memory and at rest.
+//! TaskCredentials in memory and at rest.
 //!
 //! A [`Secret`] shows neither in `Debug` nor in any serialisation, and is wiped when dropped. A [`Sealer`] turns it
 //! into bytes that only this installation can open (XChaCha20-Poly1305, bound to the task they belong to).
@@ -42,7 +42,7 @@ impl fmt::Debug for Secret {
 
 /// One side's access key pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyPair {
+pub struct Credentials {
     /// Access key id. Not shown either: it names an account.
     pub access_key: Secret,
     /// Secret access key.
@@ -51,22 +51,22 @@ pub struct KeyPair {
 
 /// What a task needs to work: both sides' keys and, where a CDN stands before the source, its signing key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Credentials {
+pub struct TaskCredentials {
     /// Keys of the source.
-    pub source: KeyPair,
+    pub source: Credentials,
     /// Keys of the target.
-    pub target: KeyPair,
+    pub target: Credentials,
     /// Signing key of the source's CDN.
     pub cdn_key: Option<Secret>,
 }
 
-impl Credentials {
+impl TaskCredentials {
     /// Keys of the target alone, for what a deleted task left open there.
     #[must_use]
-    pub fn of_target(target: KeyPair) -> Self {
+    pub fn of_target(target: Credentials) -> Self {
         let none = || Secret::new("");
         Self {
-            source: KeyPair {
+            source: Credentials {
                 access_key: none(),
                 secret_key: none(),
             },
@@ -76,7 +76,7 @@ impl Credentials {
     }
 }
 
-/// Credentials that only the [`Sealer`] that made them can open.
+/// TaskCredentials that only the [`Sealer`] that made them can open.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SealedCredentials(pub Vec<u8>);
 
@@ -118,7 +118,7 @@ impl Sealer {
     ///
     /// # Errors
     /// [`ErrorKind::Internal`] if the cipher fails.
-    pub fn seal(&self, task_id: i64, credentials: &Credentials) -> Result<SealedCredentials> {
+    pub fn seal(&self, task_id: i64, credentials: &TaskCredentials) -> Result<SealedCredentials> {
         let nonce: [u8; NONCE_LEN] = rand::random();
         let plain = encode(credentials);
         let sealed = self
@@ -145,7 +145,7 @@ impl Sealer {
     ///
     /// # Errors
     /// [`ErrorKind::Unauthenticated`] if the bytes were changed, belong to another task or to another key.
-    pub fn open(&self, task_id: i64, sealed: &SealedCredentials) -> Result<Credentials> {
+    pub fn open(&self, task_id: i64, sealed: &SealedCredentials) -> Result<TaskCredentials> {
         let refused = || {
             Error::new(
                 ErrorKind::Unauthenticated,
@@ -179,8 +179,8 @@ fn mac(key: &[u8], label: &[u8], bytes: &[u8]) -> [u8; FINGERPRINT_LEN] {
 }
 
 /// Fields one after another, each with a four-byte length before it; an absent field has the length `u32::MAX`.
-fn encode(credentials: &Credentials) -> Zeroizing<Vec<u8>> {
-    let Credentials {
+fn encode(credentials: &TaskCredentials) -> Zeroizing<Vec<u8>> {
+    let TaskCredentials {
         source,
         target,
         cdn_key,
@@ -206,7 +206,7 @@ fn encode(credentials: &Credentials) -> Zeroizing<Vec<u8>> {
     out
 }
 
-fn decode(mut bytes: &[u8]) -> Option<Credentials> {
+fn decode(mut bytes: &[u8]) -> Option<TaskCredentials> {
     let mut next = || -> Option<Option<Secret>> {
         let (len, rest) = bytes.split_first_chunk::<4>()?;
         let len = u32::from_be_bytes(*len);
@@ -218,16 +218,16 @@ fn decode(mut bytes: &[u8]) -> Option<Credentials> {
         bytes = rest;
         Some(Some(Secret::new(std::str::from_utf8(field).ok()?)))
     };
-    let source = KeyPair {
+    let source = Credentials {
         access_key: next()??,
         secret_key: next()??,
     };
-    let target = KeyPair {
+    let target = Credentials {
         access_key: next()??,
         secret_key: next()??,
     };
     let cdn_key = next()?;
-    bytes.is_empty().then_some(Credentials {
+    bytes.is_empty().then_some(TaskCredentials {
         source,
         target,
         cdn_key,
@@ -238,12 +238,12 @@ fn decode(mut bytes: &[u8]) -> Option<Credentials> {
 mod tests {
     use super::*;
 
-    fn credentials(cdn_key: Option<&str>) -> Credentials {
-        let pair = |a: &str, s: &str| KeyPair {
+    fn credentials(cdn_key: Option<&str>) -> TaskCredentials {
+        let pair = |a: &str, s: &str| Credentials {
             access_key: Secret::new(a),
             secret_key: Secret::new(s),
         };
-        Credentials {
+        TaskCredentials {
             source: pair("AK-source", "SK-source"),
             target: pair("AK-target", ""),
             cdn_key: cdn_key.map(Secret::new),

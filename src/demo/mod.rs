@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::config::Config;
-use crate::engine::hooks::Hooks;
+use crate::engine::hooks::SyncPoints;
 use crate::error::{Error, ErrorKind, Result, counted};
 use crate::net::{HttpClient, NetworkPolicy};
 use crate::sandbox::{Sandbox, SandboxOptions};
@@ -66,7 +66,7 @@ pub async fn run(listen: SocketAddr, after: After, shutdown: CancellationToken) 
     let address = listener
         .local_addr()
         .map_err(|e| Error::internal("no local address").with_source(e))?;
-    let app = App::build(&config, Clock::system(), Hooks::default()).await?;
+    let app = App::build(&config, Clock::system(), SyncPoints::default()).await?;
     let token = app.token().clone();
     let client = Client::new(
         HttpClient::new(NetworkPolicy {

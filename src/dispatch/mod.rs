@@ -19,7 +19,7 @@ pub enum Message {
     /// State or bandwidth of the task has changed: look at the ledger.
     Look(TaskId),
     /// A deleted task left uploads open, and keys to give them up with.
-    Sweep,
+    Cleanup,
 }
 
 /// Carries messages from the API to the workers.

@@ -5,8 +5,8 @@
 //! are enough of one kind from one side without a success between, another object, the canary, is asked for; when that
 //! fails too the pass stops, and none of them was recorded: the next start tries the objects again.
 //!
-//! Enough is [`ENOUGH`]; of a grave kind ([`Ailment::is_grave`]), which ends a task at once where it is true, it is the
-//! first failure. Each canary that goes well doubles that, up to [`ENOUGH`], so that many odd objects do not double the
+//! Enough is [`TRIP_THRESHOLD`]; of a grave kind ([`FailureClass::is_grave`]), which ends a task at once where it is true, it is the
+//! first failure. Each canary that goes well doubles that, up to [`TRIP_THRESHOLD`], so that many odd objects do not double the
 //! requests of a pass.
 //!
 //! | held of a side and ailment | happens | then |
@@ -21,12 +21,12 @@
 //! | any other | the shard ends, or its window is full | all is settled |
 //! | any | a stop | nothing is settled; the next start tries the objects again |
 
-pub use super::suspect::{Ailment, Suspect};
+pub use super::suspect::{FailureClass, SystemicFailure};
 use crate::object::clouds::Side;
 use crate::task::Key;
 
 /// Failures in a row that make the breaker ask whether the side works at all.
-pub const ENOUGH: usize = 20;
+pub const TRIP_THRESHOLD: usize = 20;
 
 /// A failure that is not settled yet.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub struct Held<T> {
     pub key: Key,
     /// What is to be settled.
     pub item: T,
-    suspect: Suspect,
+    suspect: SystemicFailure,
     number: u64,
 }
 
@@ -53,14 +53,14 @@ pub enum Next {
     AskCanary,
 }
 
-/// The failures of a shard that are held back. At most [`ENOUGH`] for each side and ailment.
+/// The failures of a shard that are held back. At most [`TRIP_THRESHOLD`] for each side and ailment.
 #[derive(Debug)]
 pub struct Breaker<T> {
     held: Vec<Held<T>>,
     /// Failures seen so far.
     seen: u64,
     /// How many of a grave kind are enough, where the canary was asked before.
-    enough: Vec<(Suspect, usize)>,
+    enough: Vec<(SystemicFailure, usize)>,
 }
 
 impl<T> Default for Breaker<T> {
@@ -75,7 +75,7 @@ impl<T> Default for Breaker<T> {
 
 impl<T> Breaker<T> {
     /// Holds a failure back.
-    pub fn hold(&mut self, suspect: Suspect, key: Key, item: T) -> Next {
+    pub fn hold(&mut self, suspect: SystemicFailure, key: Key, item: T) -> Next {
         self.held.push(Held {
             key,
             item,
@@ -92,24 +92,24 @@ impl<T> Breaker<T> {
     }
 
     /// How many failures are enough to ask the canary.
-    fn enough(&self, suspect: Suspect) -> usize {
+    fn enough(&self, suspect: SystemicFailure) -> usize {
         let known = self.enough.iter().find(|(of, _)| *of == suspect);
         match known {
             Some((_, enough)) => *enough,
             None if suspect.ailment.is_grave() => 1,
-            None => ENOUGH,
+            None => TRIP_THRESHOLD,
         }
     }
 
     /// Something grave that is held, which nothing has disproved yet.
     #[must_use]
-    pub fn grave(&self) -> Option<Suspect> {
+    pub fn grave(&self) -> Option<SystemicFailure> {
         let mut suspects = self.held.iter().map(|held| held.suspect);
         suspects.find(|suspect| suspect.ailment.is_grave())
     }
 
     /// What is held of a suspect.
-    pub fn of(&self, suspect: Suspect) -> impl Iterator<Item = &T> {
+    pub fn of(&self, suspect: SystemicFailure) -> impl Iterator<Item = &T> {
         let held = self.held.iter().filter(move |held| held.suspect == suspect);
         held.map(|held| &held.item)
     }
@@ -136,8 +136,8 @@ impl<T> Breaker<T> {
     }
 
     /// The canary is fine: these failures are their objects' own.
-    pub fn acquitted(&mut self, of: Suspect) -> Vec<Held<T>> {
-        let enough = (self.enough(of) * 2).min(ENOUGH);
+    pub fn cleared(&mut self, of: SystemicFailure) -> Vec<Held<T>> {
+        let enough = (self.enough(of) * 2).min(TRIP_THRESHOLD);
         self.enough.retain(|(suspect, _)| *suspect != of);
         self.enough.push((of, enough));
         self.release(|held| held.suspect == of)
@@ -157,25 +157,25 @@ impl<T> Breaker<T> {
 mod tests {
     use super::*;
 
-    const SOURCE_DENIED: Suspect = Suspect {
+    const SOURCE_DENIED: SystemicFailure = SystemicFailure {
         side: Side::Source,
-        ailment: Ailment::Denied,
+        ailment: FailureClass::Denied,
     };
-    const SOURCE_DOWN: Suspect = Suspect {
+    const SOURCE_DOWN: SystemicFailure = SystemicFailure {
         side: Side::Source,
-        ailment: Ailment::Down,
+        ailment: FailureClass::Down,
     };
-    const TARGET_DENIED: Suspect = Suspect {
+    const TARGET_DENIED: SystemicFailure = SystemicFailure {
         side: Side::Target,
-        ailment: Ailment::Denied,
+        ailment: FailureClass::Denied,
     };
 
-    const WRONG_KEYS: Suspect = Suspect {
+    const WRONG_KEYS: SystemicFailure = SystemicFailure {
         side: Side::Target,
-        ailment: Ailment::Credentials,
+        ailment: FailureClass::TaskCredentials,
     };
 
-    fn filled(rows: &[(Suspect, usize)]) -> Breaker<Suspect> {
+    fn filled(rows: &[(SystemicFailure, usize)]) -> Breaker<SystemicFailure> {
         let mut breaker = Breaker::default();
         for (suspect, count) in rows {
             for _ in 0..*count {
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn the_canary_is_asked_when_one_side_and_ailment_has_enough() {
-        let few = ENOUGH - 1;
+        let few = TRIP_THRESHOLD - 1;
         for (before, next, wanted) in [
             (vec![], SOURCE_DENIED, Next::Wait),
             (vec![(SOURCE_DENIED, few)], SOURCE_DENIED, Next::AskCanary),
@@ -218,7 +218,7 @@ mod tests {
             if breaker.hold(WRONG_KEYS, Key::from("k"), n) == Next::AskCanary {
                 asked.push(n);
                 assert_eq!(breaker.grave(), Some(WRONG_KEYS));
-                breaker.acquitted(WRONG_KEYS);
+                breaker.cleared(WRONG_KEYS);
                 assert_eq!(breaker.grave(), None);
             }
         }
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_success_settles_what_it_disproves() {
-        type Event = fn(&mut Breaker<Suspect>) -> Vec<Held<Suspect>>;
+        type Event = fn(&mut Breaker<SystemicFailure>) -> Vec<Held<SystemicFailure>>;
         let rows: [(&str, Event, usize, usize); 8] = [
             ("copied", |b| b.copied(b.mark()), 7, 0),
             ("copied, begun before all", |b| b.copied(Mark::default()), 0, 7),
@@ -244,14 +244,14 @@ mod tests {
             ),
             ("the shard ends", Breaker::give_up, 7, 0),
             (
-                "denied at the source, acquitted",
-                |b| b.acquitted(SOURCE_DENIED),
+                "denied at the source, cleared",
+                |b| b.cleared(SOURCE_DENIED),
                 2,
                 5,
             ),
             (
-                "denied at the target, acquitted",
-                |b| b.acquitted(TARGET_DENIED),
+                "denied at the target, cleared",
+                |b| b.cleared(TARGET_DENIED),
                 2,
                 5,
             ),

@@ -5,12 +5,12 @@
 
 use std::collections::HashSet;
 
-use super::breaker::{Ailment, Suspect};
+use super::breaker::{FailureClass, SystemicFailure};
 use super::retry::Pace;
 use super::{Context, Route, list, probe};
 use crate::error::{ErrorKind, Result};
 use crate::object::clouds::Side;
-use crate::object::{ListFrom, Portion};
+use crate::object::{ByteRange, ListFrom};
 use crate::task::Key;
 
 /// Prefixes of the scope that are looked into for an object to read.
@@ -31,7 +31,7 @@ pub(super) enum Verdict {
 #[derive(Debug)]
 pub(super) struct Question {
     /// What the failures have in common.
-    pub suspect: Suspect,
+    pub suspect: SystemicFailure,
     /// Objects that went well before.
     pub known: Vec<Key>,
     /// Objects that have just failed.
@@ -50,10 +50,10 @@ pub(super) async fn ask(ctx: &Context, question: Question) -> Verdict {
     } = question;
     match (suspect.side, suspect.ailment) {
         // To ask a store that wants fewer requests would say nothing, and throttling passes by itself.
-        (_, Ailment::Throttled) => Verdict::Fails,
+        (_, FailureClass::Throttled) => Verdict::Fails,
         (Side::Target, ailment) => {
             let length = match ailment {
-                Ailment::Full => smallest.min(LARGEST),
+                FailureClass::Full => smallest.min(LARGEST),
                 _ => 0,
             };
             let answer = tried(suspect, ctx.tuning.pace, || probe::write_once(ctx, length)).await;
@@ -65,8 +65,8 @@ pub(super) async fn ask(ctx: &Context, question: Question) -> Verdict {
 
 async fn source(
     ctx: &Context,
-    ailment: Ailment,
-    suspect: Suspect,
+    ailment: FailureClass,
+    suspect: SystemicFailure,
     known: Vec<Key>,
     held: &HashSet<Key>,
 ) -> Verdict {
@@ -100,22 +100,22 @@ async fn source(
 }
 
 /// What an answer to the canary says of what is suspected.
-fn judge(ailment: Ailment, answer: &Result<()>) -> Verdict {
+fn judge(ailment: FailureClass, answer: &Result<()>) -> Verdict {
     let works = match (ailment, answer) {
         (_, Ok(())) => true,
         // Whoever looks an object up, or refuses this one, has accepted the keys.
-        (Ailment::Credentials, Err(error)) => matches!(
+        (FailureClass::TaskCredentials, Err(error)) => matches!(
             error.kind(),
             ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::Archived | ErrorKind::StorageFull
         ),
-        (Ailment::Bucket, Err(error)) => error.kind() == ErrorKind::Archived,
+        (FailureClass::Bucket, Err(error)) => error.kind() == ErrorKind::Archived,
         (_, Err(_)) => false,
     };
     if works { Verdict::Works } else { Verdict::Fails }
 }
 
 /// A grave verdict must not hang on an answer that was lost; of the others the caller has tried enough.
-async fn tried<F>(suspect: Suspect, pace: Pace, mut operation: impl FnMut() -> F) -> Result<()>
+async fn tried<F>(suspect: SystemicFailure, pace: Pace, mut operation: impl FnMut() -> F) -> Result<()>
 where
     F: Future<Output = Result<()>>,
 {
@@ -129,7 +129,7 @@ where
 async fn read(ctx: &Context, key: &Key) -> Result<()> {
     match ctx.route {
         // Only the answer's head is waited for; dropping the body ends the transfer.
-        Route::Stream => ctx.source.get(key, Portion::Whole, None).await.map(drop),
+        Route::Stream => ctx.source.get(key, ByteRange::Whole, None).await.map(drop),
         Route::ServerSide => ctx.source.head(key, None).await.map(drop),
     }
 }
@@ -165,14 +165,21 @@ mod tests {
 
     #[test]
     fn an_answer_clears_only_what_it_disproves() {
-        use Ailment as A;
         use ErrorKind as K;
-        let all = [A::Credentials, A::Bucket, A::Full, A::Blocked, A::Denied, A::Down];
+        use FailureClass as A;
+        let all = [
+            A::TaskCredentials,
+            A::Bucket,
+            A::Full,
+            A::Blocked,
+            A::Denied,
+            A::Down,
+        ];
         for (answer, cleared) in [
             (None, all.to_vec()),
-            (Some(K::NotFound), vec![A::Credentials]),
-            (Some(K::PermissionDenied), vec![A::Credentials]),
-            (Some(K::Archived), vec![A::Credentials, A::Bucket]),
+            (Some(K::NotFound), vec![A::TaskCredentials]),
+            (Some(K::PermissionDenied), vec![A::TaskCredentials]),
+            (Some(K::Archived), vec![A::TaskCredentials, A::Bucket]),
             (Some(K::Unauthenticated), vec![]),
             (Some(K::BucketNotFound), vec![]),
             (Some(K::Unavailable), vec![]),

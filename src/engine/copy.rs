@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering;
 use super::cut::{Cut, cut, longest_whole, parts_may_help};
 use super::guard::{Guard, Sent};
 use super::hash::hash_first;
-use super::hooks::Point;
-use super::item::{Item, takes_untold, untold};
+use super::hooks::SyncPoint;
+use super::item::{SourceObject, takes_untold, untold};
 use super::metadata::describe;
 pub use super::outcome::{Copied, Outcome, failed, one_source};
 use super::part::SourceTag;
@@ -17,21 +17,23 @@ use super::progress::WHOLE;
 pub use super::proof::Proof;
 use super::proof::{gate, wants_hashes};
 use super::refusal::{Refusals, Verdict};
-use super::retry::{self, At as _, Attempt, Trouble};
+use super::retry::{self, At as _, SideError, SideResult};
 use super::stored::{Mark, acknowledged, discard, encrypted, holds_bytes, read_back};
 use super::stream::{Hashing, metered};
-use super::{Context, Halt, Route, feed, guard, lookup, multipart, pinned_read, sequential, server_side};
+use super::{
+    Context, PassError, Route, feed, guard, lookup, multipart, pinned_read, sequential, server_side,
+};
 use crate::error::{Error, ErrorKind, counted};
 use crate::object::clouds::Side;
-use crate::object::{ETag, Entry, Portion, untold_length};
+use crate::object::{ByteRange, ETag, Entry, untold_length};
 use crate::task::Key;
 
 /// Copies one object with all tries it takes.
 ///
 /// # Errors
 /// `Cancelled`, or a ledger that fails. Whatever else goes wrong is the outcome of this object.
-pub async fn transfer(ctx: &Context, mut item: Item) -> Result<Outcome, Halt> {
-    let mut tries = 0;
+pub async fn transfer(ctx: &Context, mut item: SourceObject) -> Result<Outcome, PassError> {
+    let mut attempts = 0;
     let mut refreshed = None;
     let refusals = Refusals::default();
     let mut sent = Sent::default();
@@ -42,22 +44,22 @@ pub async fn transfer(ctx: &Context, mut item: Item) -> Result<Outcome, Halt> {
     };
     let mut whole_fails = false;
     loop {
-        tries += 1;
+        attempts += 1;
         let longest = if whole_fails {
             0
         } else {
             longest_whole(ctx, refusals.route(ctx))
         };
         let cut = match &item {
-            Item::Measured(entry) => cut(ctx.tuning.sizes.threshold, entry, tag, longest),
-            Item::Unmeasured { .. } => Cut::Whole,
+            SourceObject::KnownSize(entry) => cut(ctx.tuning.sizes.threshold, entry, tag, longest),
+            SourceObject::UnknownSize { .. } => Cut::Whole,
         };
         let trouble = match copy_once(ctx, &item, tag, cut, &refusals, &sent).await {
             Ok(copied) => {
                 refusals.was_streamed(ctx);
                 return Ok(Outcome::Copied(copied));
             }
-            Err(Halt::Trouble(trouble)) => trouble,
+            Err(PassError::SideError(trouble)) => trouble,
             Err(halt) => return Err(halt),
         };
         if refusals.take_copy_refusal() {
@@ -67,7 +69,7 @@ pub async fn transfer(ctx: &Context, mut item: Item) -> Result<Outcome, Halt> {
         }
         let mut trouble = match (trouble.side, trouble.error.kind()) {
             (Side::Source, ErrorKind::NotFound) => match lookup::confirm(ctx, item.key()).await {
-                Ok(()) => return Ok(missing(ctx, &item, &trouble, tries)),
+                Ok(()) => return Ok(missing(ctx, &item, &trouble, attempts)),
                 Err(trouble) => trouble,
             },
             _ => trouble,
@@ -89,7 +91,7 @@ pub async fn transfer(ctx: &Context, mut item: Item) -> Result<Outcome, Halt> {
                 // Changed since it was listed: take the version that is there now, once. Or it has not changed, and the
                 // source takes no condition for true.
                 match feed::find(ctx, item.key()).await {
-                    Ok(Some(Item::Measured(now)))
+                    Ok(Some(SourceObject::KnownSize(now)))
                         if item
                             .measured()
                             .is_some_and(|before| pinned_read::is_same_version(before, &now))
@@ -103,11 +105,11 @@ pub async fn transfer(ctx: &Context, mut item: Item) -> Result<Outcome, Halt> {
                         continue;
                     }
                     Ok(Some(_)) if refreshed.is_some() => {
-                        return Ok(failed(ctx, item.key(), item.known_bytes(), &trouble, tries));
+                        return Ok(failed(ctx, item.key(), item.known_bytes(), &trouble, attempts));
                     }
                     Ok(None) => {
-                        let trouble = Trouble::source(lookup::no_such_key());
-                        return Ok(missing(ctx, &item, &trouble, tries));
+                        let trouble = SideError::source(lookup::no_such_key());
+                        return Ok(missing(ctx, &item, &trouble, attempts));
                     }
                     Ok(Some(now)) => {
                         item = now;
@@ -116,7 +118,7 @@ pub async fn transfer(ctx: &Context, mut item: Item) -> Result<Outcome, Halt> {
                         continue;
                     }
                     Err(trouble) => {
-                        return Ok(failed(ctx, item.key(), item.known_bytes(), &trouble, tries));
+                        return Ok(failed(ctx, item.key(), item.known_bytes(), &trouble, attempts));
                     }
                 }
             }
@@ -134,29 +136,29 @@ pub async fn transfer(ctx: &Context, mut item: Item) -> Result<Outcome, Halt> {
                 tag = SourceTag::Opaque;
             }
             _ => match refusals.judge(trouble, ctx.task.spec.rules.refused_metadata) {
-                Verdict::Again(Trouble { error, .. }) => {
+                Verdict::Again(SideError { error, .. }) => {
                     let left_out = refusals.left_out();
                     tracing::debug!(task.id = %ctx.task.id, key = ?item.key(), %error, %left_out, "refused, and tried again");
                     continue;
                 }
                 Verdict::Unrelated(same) => trouble = same,
                 Verdict::Fail(named) => {
-                    return Ok(failed(ctx, item.key(), item.known_bytes(), &named, tries));
+                    return Ok(failed(ctx, item.key(), item.known_bytes(), &named, attempts));
                 }
             },
         }
-        let Some(wait) = retry::delay(ctx.tuning.pace, &trouble.error, tries, rand::random()) else {
-            return Ok(failed(ctx, item.key(), item.known_bytes(), &trouble, tries));
+        let Some(wait) = retry::delay(ctx.tuning.pace, &trouble.error, attempts, rand::random()) else {
+            return Ok(failed(ctx, item.key(), item.known_bytes(), &trouble, attempts));
         };
-        tracing::debug!(task.id = %ctx.task.id, key = ?item.key(), error = %trouble.error, tries, "object is tried again");
+        tracing::debug!(task.id = %ctx.task.id, key = ?item.key(), error = %trouble.error, attempts, "object is tried again");
         tokio::time::sleep(wait).await;
     }
 }
 
 /// The end of an object that is confirmed to be missing.
-fn missing(ctx: &Context, item: &Item, trouble: &Trouble, tries: u32) -> Outcome {
+fn missing(ctx: &Context, item: &SourceObject, trouble: &SideError, attempts: u32) -> Outcome {
     if ctx.task.spec.scope.names(item.key()) {
-        failed(ctx, item.key(), item.known_bytes(), trouble, tries)
+        failed(ctx, item.key(), item.known_bytes(), trouble, attempts)
     } else {
         Outcome::Gone
     }
@@ -164,21 +166,21 @@ fn missing(ctx: &Context, item: &Item, trouble: &Trouble, tries: u32) -> Outcome
 
 async fn copy_once(
     ctx: &Context,
-    item: &Item,
+    item: &SourceObject,
     tag: SourceTag,
     cut: Cut,
     refusals: &Refusals,
     sent: &Sent,
-) -> Result<Copied, Halt> {
+) -> Result<Copied, PassError> {
     let copied = match item {
-        Item::Measured(entry) => match copy_measured(ctx, entry, tag, cut, refusals, sent).await {
+        SourceObject::KnownSize(entry) => match copy_measured(ctx, entry, tag, cut, refusals, sent).await {
             // What is told of an object may be more than what comes with it.
-            Err(Halt::Trouble(trouble)) if untold_while_reading(ctx, &trouble) => {
+            Err(PassError::SideError(trouble)) if untold_while_reading(ctx, &trouble) => {
                 sequential::copy(ctx, item, refusals, sent).await?
             }
             copied => copied?,
         },
-        Item::Unmeasured { .. } => sequential::copy(ctx, item, refusals, sent).await?,
+        SourceObject::UnknownSize { .. } => sequential::copy(ctx, item, refusals, sent).await?,
     };
     // The one place that every copy passes: none counts under less proof than was asked for.
     gate(ctx, copied.proof).at_target()?;
@@ -192,7 +194,7 @@ async fn copy_measured(
     cut: Cut,
     refusals: &Refusals,
     sent: &Sent,
-) -> Result<Copied, Halt> {
+) -> Result<Copied, PassError> {
     Ok(match (cut, refusals.route(ctx)) {
         (Cut::Parts, _) => multipart::copy(ctx, entry, refusals, sent).await?,
         (Cut::Whole, Route::ServerSide) if inside_proves(ctx, entry) => {
@@ -204,7 +206,7 @@ async fn copy_measured(
     })
 }
 
-fn untold_while_reading(ctx: &Context, trouble: &Trouble) -> bool {
+fn untold_while_reading(ctx: &Context, trouble: &SideError) -> bool {
     let untold = trouble.side == Side::Source && trouble.error.code() == untold_length().code();
     untold && takes_untold(&ctx.task.spec)
 }
@@ -222,15 +224,15 @@ async fn stream_once(
     tag: SourceTag,
     refusals: &Refusals,
     sent: &Sent,
-) -> Attempt<Copied> {
+) -> SideResult<Copied> {
     let _permit = ctx.streams.enter().await.at_source()?;
     let open = async || {
-        let object = pinned_read::open(ctx, &entry.key, Portion::Whole, entry.etag.as_ref()).await?;
+        let object = pinned_read::open(ctx, &entry.key, ByteRange::Whole, entry.etag.as_ref()).await?;
         check_length(ctx, entry.size, entry.etag.as_ref(), object.length).at_source()?;
         Ok(object)
     };
     let mut object = open().await?;
-    ctx.hooks.reach(Point::ObjectOpened).await;
+    ctx.hooks.reach(SyncPoint::ObjectOpened).await;
 
     let source_md5 = object.info.md5();
     let md5 = source_md5.filter(|_| tag == SourceTag::Md5);
@@ -240,7 +242,7 @@ async fn stream_once(
         if ctx.target.demands_md5() {
             // One read at a time.
             drop(object);
-            announced = hash_first(ctx, entry, Portion::Whole, entry.size).await?;
+            announced = hash_first(ctx, entry, ByteRange::Whole, entry.size).await?;
             object = open().await?;
         }
     }
@@ -281,7 +283,7 @@ async fn stream_once(
     };
     let computed = watch.take_md5();
     sent.note(md5.or(computed), left_out);
-    ctx.hooks.reach(Point::ObjectWritten).await;
+    ctx.hooks.reach(SyncPoint::ObjectWritten).await;
     encrypted(ctx, &key, &written).await?;
     let written = match written.etag {
         Some(tag) => Some(tag),
@@ -317,7 +319,7 @@ async fn stream_once(
     {
         if ctx.source_tags_proved.load(Ordering::Relaxed) {
             let mine = Mark::tag(written.as_ref());
-            let Trouble { error, .. } =
+            let SideError { error, .. } =
                 discard(ctx, &key, &mine, "the source sent other bytes than its tag names").await;
             return Err(error).at_source();
         }

@@ -1,6 +1,6 @@
 //! What the counters hold of an object before it is settled. Pure.
 
-use crate::store::Failure;
+use crate::ledger::Failure;
 
 /// Code of the failure of an object that the task names and the source does not have.
 pub const NO_SUCH_KEY: &str = "NoSuchKey";

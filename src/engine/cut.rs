@@ -4,7 +4,7 @@
 
 use super::layout::MAX_PUT;
 use super::part::SourceTag;
-use super::retry::Trouble;
+use super::retry::SideError;
 use super::{Context, Route};
 use crate::error::ErrorKind;
 use crate::object::Entry;
@@ -44,7 +44,7 @@ pub(super) fn longest_whole(ctx: &Context, route: Route) -> u64 {
 
 /// Whether an object that was sent in one piece may go better in parts: a connection that did not last as long, a limit of
 /// the store. Bytes that were found to be wrong are not sent by a way that proves less.
-pub(super) fn parts_may_help(trouble: &Trouble) -> bool {
+pub(super) fn parts_may_help(trouble: &SideError) -> bool {
     let broke_off = trouble.side == Side::Source && trouble.error.kind() == ErrorKind::Integrity;
     broke_off
         || matches!(
@@ -102,7 +102,7 @@ mod tests {
         ] {
             let error = Error::new(kind, "x");
             assert_eq!(
-                parts_may_help(&Trouble { side, error }),
+                parts_may_help(&SideError { side, error }),
                 helps,
                 "{side:?} {kind:?}"
             );

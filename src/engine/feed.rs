@@ -11,19 +11,19 @@ use tokio::sync::mpsc;
 
 use super::copy::one_source;
 use super::counted::Counted;
-use super::hooks::Point;
-use super::item::Item;
+use super::hooks::SyncPoint;
+use super::item::SourceObject;
 use super::list::Pages;
 use super::matcher::Matcher;
 use super::names::{self, Kinds, NameKind};
 use super::order::{OrderWatch, Step};
 use super::plan::{Decision, Existing, RefuseReason, SkipReason, decide};
-use super::retry::{self, At as _, Attempt, Pace, Trouble};
-use super::{Context, Halt};
+use super::retry::{self, At as _, Pace, SideError, SideResult};
+use super::{Context, PassError};
 use super::{listfile, listscan, lookup, opaque_tags};
 use crate::error::{ErrorKind, Result};
+use crate::ledger::{LeasedShard, ShardScope};
 use crate::object::{ListFrom, Listed, ObjectInfo, SharedStore, Told};
-use crate::store::{ClaimedShard, ShardScope};
 use crate::task::spec::Scope;
 use crate::task::{Key, PassKind};
 
@@ -49,11 +49,11 @@ pub struct Candidate {
 #[derive(Debug)]
 pub enum Found {
     /// It exists, and was decided about.
-    Planned(Item, Decision),
+    Planned(SourceObject, Decision),
     /// The source has no such object.
     Missing,
     /// It could not be found out.
-    Unknown(Trouble),
+    Unknown(SideError),
     /// It was not asked for, because it cannot be copied whatever it is.
     Refused(RefuseReason),
 }
@@ -79,8 +79,8 @@ pub enum Resumable {
 /// Produces all batches of a shard behind its checkpoint.
 pub(super) async fn feed(
     ctx: Arc<Context>,
-    shard: ClaimedShard,
-    sender: mpsc::Sender<std::result::Result<Batch, Halt>>,
+    shard: LeasedShard,
+    sender: mpsc::Sender<std::result::Result<Batch, PassError>>,
 ) {
     let end = match &shard.scope {
         ShardScope::Prefix(prefix) => feed_prefix(&ctx, prefix, shard.checkpoint.clone(), &sender).await,
@@ -103,14 +103,14 @@ pub(super) async fn feed(
     }
 }
 
-pub(super) type Sender = mpsc::Sender<std::result::Result<Batch, Halt>>;
+pub(super) type Sender = mpsc::Sender<std::result::Result<Batch, PassError>>;
 
 async fn feed_prefix(
     ctx: &Context,
     prefix: &Key,
     after: Option<Key>,
     sender: &Sender,
-) -> std::result::Result<(), Halt> {
+) -> std::result::Result<(), PassError> {
     let from = after.clone().map_or(ListFrom::Start, ListFrom::After);
     let mut pages = Pages::new(Arc::clone(&ctx.source), ctx.tuning.pace, prefix.clone(), from);
     let mut target = Matcher::new(ctx, prefix, after.as_ref());
@@ -137,7 +137,7 @@ async fn feed_prefix(
                 Told::Nothing => unclear.next().unwrap_or(Found::Missing),
                 Told::Object { .. } => match listed.entry() {
                     Some(entry) => {
-                        let item = Item::Measured(entry);
+                        let item = SourceObject::KnownSize(entry);
                         if only_tags_differ(ctx, &item, &existing) {
                             doubtful.push(index);
                         }
@@ -158,7 +158,7 @@ async fn feed_prefix(
             opaque_tags::leave(ctx, &mut candidates, &doubtful).await;
         }
         let batch = Batch { candidates, order };
-        ctx.hooks.reach(Point::PageJoined).await;
+        ctx.hooks.reach(SyncPoint::PageJoined).await;
         if sender.send(Ok(batch)).await.is_err() {
             return Ok(());
         }
@@ -167,7 +167,7 @@ async fn feed_prefix(
 }
 
 /// What can be found out about the objects that a listing only names, in its order.
-async fn look_up_unclear(ctx: &Context, entries: &[Listed]) -> std::result::Result<Vec<Found>, Halt> {
+async fn look_up_unclear(ctx: &Context, entries: &[Listed]) -> std::result::Result<Vec<Found>, PassError> {
     let named = entries.iter().filter(|entry| entry.told == Told::Nothing);
     let wanted: Vec<Wanted> = named
         .map(|entry| Wanted::new(entry.key.clone(), Counted::default()))
@@ -179,7 +179,11 @@ async fn look_up_unclear(ctx: &Context, entries: &[Listed]) -> std::result::Resu
     Ok(found.into_iter().map(|candidate| candidate.step).collect())
 }
 
-async fn feed_keys(ctx: &Context, after: Option<&Key>, sender: &Sender) -> std::result::Result<(), Halt> {
+async fn feed_keys(
+    ctx: &Context,
+    after: Option<&Key>,
+    sender: &Sender,
+) -> std::result::Result<(), PassError> {
     let scope = &ctx.task.spec.scope;
     // Of a name that a prefix covers only its absence counts here: what exists is copied with the prefix.
     let covered = scope.covered_keys();
@@ -214,14 +218,14 @@ async fn feed_failures(
     ctx: &Context,
     mut after: Option<Key>,
     sender: &Sender,
-) -> std::result::Result<(), Halt> {
+) -> std::result::Result<(), PassError> {
     loop {
         let limit = i64::try_from(KEYS_PER_BATCH).unwrap_or(i64::MAX);
         let page = ctx
-            .store
+            .ledger
             .failures(ctx.task.id, after.as_ref(), limit)
             .await
-            .map_err(Halt::Ledger)?;
+            .map_err(PassError::Ledger)?;
         let Some(last) = page.last() else { return Ok(()) };
         after = Some(last.key.clone());
         let wanted = page
@@ -263,11 +267,14 @@ impl Wanted {
 }
 
 /// Asks both sides for each key, several at a time, in order.
-pub(super) async fn look_up(ctx: &Context, keys: Vec<Wanted>) -> std::result::Result<Vec<Candidate>, Halt> {
+pub(super) async fn look_up(
+    ctx: &Context,
+    keys: Vec<Wanted>,
+) -> std::result::Result<Vec<Candidate>, PassError> {
     let listed = ctx.task.spec.scope.list_file().is_some();
     let prefix = ctx.task.spec.target_prefix.as_bytes().len();
     let refused = names::not_kept(ctx, keys.iter().map(|wanted| &wanted.key)).await?;
-    let found: Attempt<Vec<Candidate>> = stream::iter(keys)
+    let found: SideResult<Vec<Candidate>> = stream::iter(keys)
         .map(|wanted| async move {
             let Wanted {
                 key,
@@ -311,14 +318,14 @@ pub(super) async fn look_up(ctx: &Context, keys: Vec<Wanted>) -> std::result::Re
 }
 
 /// Whether an object would be copied only because its tag differs from the target's.
-fn only_tags_differ(ctx: &Context, item: &Item, existing: &Attempt<Option<Existing>>) -> bool {
-    let (Item::Measured(entry), Ok(Some(existing))) = (item, existing) else {
+fn only_tags_differ(ctx: &Context, item: &SourceObject, existing: &SideResult<Option<Existing>>) -> bool {
+    let (SourceObject::KnownSize(entry), Ok(Some(existing))) = (item, existing) else {
         return false;
     };
     one_source(ctx) && super::plan::only_tags_differ(entry, existing, &ctx.task.spec)
 }
 
-fn plan(ctx: &Context, item: Item, existing: Attempt<Option<Existing>>, refused: Kinds) -> Found {
+fn plan(ctx: &Context, item: SourceObject, existing: SideResult<Option<Existing>>, refused: Kinds) -> Found {
     match existing {
         Ok(existing) => {
             let decision = match decide(&item, existing.as_ref(), &ctx.task.spec) {
@@ -350,21 +357,23 @@ fn name_not_kept(ctx: &Context, key: &Key, refused: Kinds) -> Option<NameKind> {
     Kinds::of(ctx.task.spec.target_prefix.as_bytes(), key.as_bytes()).first_in(refused)
 }
 
-fn same_tag(item: &Item, existing: Option<&Existing>) -> bool {
+fn same_tag(item: &SourceObject, existing: Option<&Existing>) -> bool {
     let tags = (item.etag(), existing.and_then(|found| found.etag.as_ref()));
     matches!(tags, (Some(source), Some(target)) if source.same(target))
 }
 
 /// What the source has under a key; `None` when it really has nothing.
-pub(super) async fn find(ctx: &Context, key: &Key) -> Attempt<Option<Item>> {
+pub(super) async fn find(ctx: &Context, key: &Key) -> SideResult<Option<SourceObject>> {
     let Some(info) = head(ctx.tuning.pace, &ctx.source, key).await.at_source()? else {
         lookup::confirm(ctx, key).await?;
         return Ok(None);
     };
-    Item::of(key.clone(), info, &ctx.task.spec).map(Some).at_source()
+    SourceObject::of(key.clone(), info, &ctx.task.spec)
+        .map(Some)
+        .at_source()
 }
 
-pub(super) async fn existing_at_target(ctx: &Context, key: &Key) -> Attempt<Option<Existing>> {
+pub(super) async fn existing_at_target(ctx: &Context, key: &Key) -> SideResult<Option<Existing>> {
     let key = key.with_prefix(ctx.task.spec.target_prefix.as_bytes());
     let info = head(ctx.tuning.pace, &ctx.target, &key).await.at_target()?;
     let existing = |info: ObjectInfo| {
@@ -379,9 +388,9 @@ pub(super) async fn existing_at_target(ctx: &Context, key: &Key) -> Attempt<Opti
 
 /// What a store says of a key, tried again while that may help; `None` when it has no such object.
 pub(super) async fn head(pace: Pace, store: &SharedStore, key: &Key) -> Result<Option<ObjectInfo>> {
-    let mut tries = 0;
+    let mut attempts = 0;
     loop {
-        tries += 1;
+        attempts += 1;
         match store.head(key, None).await {
             Ok(info) if info.size.is_some() => return Ok(Some(info)),
             // The listing tells what this answer does not. Where there is none, nobody tells.
@@ -390,9 +399,9 @@ pub(super) async fn head(pace: Pace, store: &SharedStore, key: &Key) -> Result<O
                 return Ok(Some(lookup::completed(info, listed)));
             }
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => match retry::delay(pace, &error, tries, rand::random()) {
+            Err(error) => match retry::delay(pace, &error, attempts, rand::random()) {
                 Some(wait) => tokio::time::sleep(wait).await,
-                None => return Err(error.with_tries(tries)),
+                None => return Err(error.with_attempts(attempts)),
             },
         }
     }

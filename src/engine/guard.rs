@@ -10,12 +10,12 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::copy::{Copied, Outcome, target_key};
-use super::item::Item;
+use super::item::SourceObject;
 use super::plan::SkipReason;
 use super::probe;
 use super::proof::{Proof, gate};
 use super::refusal::Attributes;
-use super::retry::{At as _, Attempt, Pace};
+use super::retry::{At as _, Pace, SideResult};
 use super::{Context, feed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::{NewObject, ObjectInfo, SharedStore, WriteIf};
@@ -47,7 +47,7 @@ impl Guard {
 ///
 /// # Errors
 /// The trouble that the target has, after retries.
-pub async fn find(store: &SharedStore, pace: Pace, task: TaskId, spec: &TaskSpec) -> Attempt<Guard> {
+pub async fn find(store: &SharedStore, pace: Pace, task: TaskId, spec: &TaskSpec) -> SideResult<Guard> {
     if spec.rules.overwrite != OverwriteMode::Never {
         return Ok(Guard::None);
     }
@@ -80,7 +80,7 @@ async fn twice(store: &SharedStore, pace: Pace, key: &Key) -> Result<Guard> {
 ///
 /// # Errors
 /// `PreconditionFailed` when it has; the target's trouble.
-pub(super) async fn look(ctx: &Context, key: &Key) -> Attempt<()> {
+pub(super) async fn look(ctx: &Context, key: &Key) -> SideResult<()> {
     if ctx.guard == Guard::None {
         return Ok(());
     }
@@ -104,7 +104,7 @@ impl Sent {
     }
 
     /// What proves that an object of the target is the one that was sent, and what was sent besides the bytes.
-    fn proof(&self, item: &Item, found: &ObjectInfo) -> Option<(Proof, Attributes)> {
+    fn proof(&self, item: &SourceObject, found: &ObjectInfo) -> Option<(Proof, Attributes)> {
         let (md5, left_out) = (*self.0.lock().unwrap_or_else(PoisonError::into_inner))?;
         let as_long = item.size().is_none_or(|size| found.size == Some(size));
         let told = found.etag.as_ref().filter(|_| as_long)?;
@@ -120,7 +120,7 @@ impl Sent {
 ///
 /// # Errors
 /// The target's trouble; `Unavailable` when it does not have the key after all.
-pub(super) async fn appeared(ctx: &Context, item: &Item, sent: &Sent) -> Attempt<Outcome> {
+pub(super) async fn appeared(ctx: &Context, item: &SourceObject, sent: &Sent) -> SideResult<Outcome> {
     let key = target_key(ctx, item.key());
     let Some(found) = feed::head(ctx.tuning.pace, &ctx.target, &key).await.at_target()? else {
         let text = "the target refused a write because of an object that it does not have";
@@ -141,7 +141,7 @@ pub(super) async fn appeared(ctx: &Context, item: &Item, sent: &Sent) -> Attempt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::{Carried, ETag, Entry};
+    use crate::object::{ETag, Entry, ObjectHeaders};
 
     const A: &str = "0cc175b9c0f1b6a831c399e269772661";
     const B: &str = "92eb5ffee6ae2fec3ad71c777531578f";
@@ -151,8 +151,8 @@ mod tests {
             size: Some(size),
             etag: Some(ETag::new(etag)),
             last_modified: None,
-            carried: Carried::default(),
-            uncarried: crate::object::Uncarried::default(),
+            carried: ObjectHeaders::default(),
+            uncarried: crate::object::NotCarried::default(),
             tag_count: 0,
             parts_count: None,
             storage_class: None,
@@ -188,7 +188,7 @@ mod tests {
             if let Some(md5) = sent {
                 mine.note(md5, left_out);
             }
-            let proof = mine.proof(&Item::Measured(entry(tag)), &found);
+            let proof = mine.proof(&SourceObject::KnownSize(entry(tag)), &found);
             let wanted = wanted.map(|proof| (proof, left_out));
             assert_eq!(proof, wanted, "{sent:?} {tag} {found:?}");
         }

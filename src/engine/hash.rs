@@ -9,11 +9,11 @@ use std::sync::Arc;
 use http_body_util::BodyExt as _;
 
 use super::progress::Progress;
-use super::retry::{At as _, Attempt};
+use super::retry::{At as _, SideResult};
 use super::stream::{Hashing, metered};
 use super::{Context, pinned_read};
 use crate::error::{Error, ErrorKind};
-use crate::object::{Entry, Portion};
+use crate::object::{ByteRange, Entry};
 
 /// The MD5 of `length` bytes of the source, if the target demands one; `None` if it does not.
 ///
@@ -22,9 +22,9 @@ use crate::object::{Entry, Portion};
 pub(super) async fn hash_first(
     ctx: &Context,
     entry: &Entry,
-    portion: Portion,
+    portion: ByteRange,
     length: u64,
-) -> Attempt<Option<[u8; 16]>> {
+) -> SideResult<Option<[u8; 16]>> {
     if !ctx.target.demands_md5() {
         return Ok(None);
     }

@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 
 /// A moment between two effects: on a store, or on the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Point {
+pub enum SyncPoint {
     /// The task was claimed.
     TaskClaimed,
     /// Both sides were probed.
@@ -43,7 +43,7 @@ pub enum Point {
     ListWritten,
 }
 
-impl Point {
+impl SyncPoint {
     /// All points, for tests that visit each.
     pub const ALL: [Self; 15] = [
         Self::TaskClaimed,
@@ -64,30 +64,30 @@ impl Point {
     ];
 }
 
-type Hook = dyn Fn(Point) -> BoxFuture<'static, ()> + Send + Sync;
+type Hook = dyn Fn(SyncPoint) -> BoxFuture<'static, ()> + Send + Sync;
 
 /// What happens at the points: nothing, unless a test says otherwise.
 #[derive(Clone, Default)]
-pub struct Hooks(Option<Arc<Hook>>);
+pub struct SyncPoints(Option<Arc<Hook>>);
 
-impl fmt::Debug for Hooks {
+impl fmt::Debug for SyncPoints {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_some() {
-            "Hooks(set)"
+            "SyncPoints(set)"
         } else {
-            "Hooks(none)"
+            "SyncPoints(none)"
         })
     }
 }
 
-impl Hooks {
+impl SyncPoints {
     /// Calls `hook` at each point and waits for it.
-    pub fn new(hook: impl Fn(Point) -> BoxFuture<'static, ()> + Send + Sync + 'static) -> Self {
+    pub fn new(hook: impl Fn(SyncPoint) -> BoxFuture<'static, ()> + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(hook)))
     }
 
     /// Reports a point.
-    pub async fn reach(&self, point: Point) {
+    pub async fn reach(&self, point: SyncPoint) {
         if let Some(hook) = &self.0 {
             hook(point).await;
         }

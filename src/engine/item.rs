@@ -8,11 +8,11 @@ use crate::task::{Key, TaskSpec, UnixMillis};
 
 /// An object to copy.
 #[derive(Clone, Debug)]
-pub enum Item {
+pub enum SourceObject {
     /// Its length is known, as that of everything that a bucket lists.
-    Measured(Entry),
+    KnownSize(Entry),
     /// Its source, a plain web server, tells no length, and the task takes what comes.
-    Unmeasured {
+    UnknownSize {
         /// Name that the list gives it.
         key: Key,
         /// When it was last written, where the server says so.
@@ -20,7 +20,7 @@ pub enum Item {
     },
 }
 
-impl Item {
+impl SourceObject {
     /// What a source tells of a key.
     ///
     /// # Errors
@@ -28,13 +28,13 @@ impl Item {
     pub fn of(key: Key, info: ObjectInfo, spec: &TaskSpec) -> Result<Self> {
         let last_modified = info.last_modified;
         match info.size {
-            Some(size) => Ok(Self::Measured(Entry {
+            Some(size) => Ok(Self::KnownSize(Entry {
                 key,
                 size,
                 etag: info.etag,
                 last_modified,
             })),
-            None if takes_untold(spec) => Ok(Self::Unmeasured { key, last_modified }),
+            None if takes_untold(spec) => Ok(Self::UnknownSize { key, last_modified }),
             None => Err(untold(spec)),
         }
     }
@@ -43,8 +43,8 @@ impl Item {
     #[must_use]
     pub const fn key(&self) -> &Key {
         match self {
-            Self::Measured(entry) => &entry.key,
-            Self::Unmeasured { key, .. } => key,
+            Self::KnownSize(entry) => &entry.key,
+            Self::UnknownSize { key, .. } => key,
         }
     }
 
@@ -52,8 +52,8 @@ impl Item {
     #[must_use]
     pub const fn measured(&self) -> Option<&Entry> {
         match self {
-            Self::Measured(entry) => Some(entry),
-            Self::Unmeasured { .. } => None,
+            Self::KnownSize(entry) => Some(entry),
+            Self::UnknownSize { .. } => None,
         }
     }
 
@@ -61,8 +61,8 @@ impl Item {
     #[must_use]
     pub const fn size(&self) -> Option<u64> {
         match self {
-            Self::Measured(entry) => Some(entry.size),
-            Self::Unmeasured { .. } => None,
+            Self::KnownSize(entry) => Some(entry.size),
+            Self::UnknownSize { .. } => None,
         }
     }
 
@@ -70,8 +70,8 @@ impl Item {
     #[must_use]
     pub const fn etag(&self) -> Option<&ETag> {
         match self {
-            Self::Measured(entry) => entry.etag.as_ref(),
-            Self::Unmeasured { .. } => None,
+            Self::KnownSize(entry) => entry.etag.as_ref(),
+            Self::UnknownSize { .. } => None,
         }
     }
 
@@ -79,8 +79,8 @@ impl Item {
     #[must_use]
     pub const fn last_modified(&self) -> Option<UnixMillis> {
         match self {
-            Self::Measured(entry) => entry.last_modified,
-            Self::Unmeasured { last_modified, .. } => *last_modified,
+            Self::KnownSize(entry) => entry.last_modified,
+            Self::UnknownSize { last_modified, .. } => *last_modified,
         }
     }
 

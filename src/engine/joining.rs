@@ -2,9 +2,9 @@
 
 use md5::{Digest as _, Md5};
 
-use super::retry::{At as _, Trouble};
+use super::retry::{At as _, SideError};
 use super::uploads::{abort, until_gone};
-use super::{Context, Halt, feed, guard};
+use super::{Context, PassError, feed, guard};
 use crate::error::{Error, ErrorKind};
 use crate::object::{ETag, Entry, Part, UploadId};
 use crate::task::Key;
@@ -16,7 +16,7 @@ pub(super) async fn complete(
     key: &Key,
     upload: &UploadId,
     parts: &[Part],
-) -> Result<Option<ETag>, Halt> {
+) -> Result<Option<ETag>, PassError> {
     let answer = match guard::look(ctx, key).await {
         Ok(()) => {
             let condition = ctx.guard.condition();
@@ -41,10 +41,10 @@ pub(super) async fn complete(
         // The target does not have what it said it has: nothing of this upload can be believed.
         abort(ctx, key, &entry.key, upload).await?;
         let again = Error::new(ErrorKind::Integrity, error.message());
-        return Err(Trouble::target(again.with_code("InvalidPart")).into());
+        return Err(SideError::target(again.with_code("InvalidPart")).into());
     }
     if !unclear {
-        return Err(Trouble::target(error).into());
+        return Err(SideError::target(error).into());
     }
     let info = feed::head(ctx.tuning.pace, &ctx.target, key).await.at_target()?;
     // Size and number of parts say nothing: an older version may have the same. Only the tag that these parts make, or the
@@ -66,9 +66,9 @@ pub(super) async fn complete(
             // Giving it up makes sure of that before it is forgotten.
             abort(ctx, key, &entry.key, upload).await?;
             let text = "the upload is gone and its object is not there";
-            Err(Trouble::target(Error::new(ErrorKind::Unavailable, text)).into())
+            Err(SideError::target(Error::new(ErrorKind::Unavailable, text)).into())
         }
-        None => Err(Trouble::target(error).into()),
+        None => Err(SideError::target(error).into()),
     }
 }
 

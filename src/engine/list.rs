@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::judge::{Next, Walk};
-use super::retry::{self, MAX_TRIES, Pace};
+use super::retry::{self, MAX_ATTEMPTS, Pace};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::{ListFrom, ListVersion, Listed, PAGE_SIZE, PageSink, SharedStore};
 use crate::task::Key;
@@ -139,7 +139,7 @@ impl PageSink for Judged<'_> {
 /// Asks for the next page of `walk`, gives its entries to `sink`, and says what follows. Tried again while that may help, and
 /// in another way where the page is not what was asked for.
 async fn fetch(store: &SharedStore, pace: Pace, walk: &mut Walk, sink: &mut dyn PageSink) -> Result<Next> {
-    let mut tries = 0;
+    let mut attempts = 0;
     let mut refused = ListVersion::V1;
     loop {
         let query = walk.query();
@@ -167,9 +167,9 @@ async fn fetch(store: &SharedStore, pace: Pace, walk: &mut Walk, sink: &mut dyn 
                 End::Reader => return Err(error),
                 End::Doubt => walk.doubted(error)?,
                 End::None => {
-                    tries += 1;
-                    if let Some(wait) = retry::delay(pace, &error, tries, rand::random()) {
-                        tracing::debug!(store = %store.describe(), %error, tries, "listing is tried again");
+                    attempts += 1;
+                    if let Some(wait) = retry::delay(pace, &error, attempts, rand::random()) {
+                        tracing::debug!(store = %store.describe(), %error, attempts, "listing is tried again");
                         tokio::time::sleep(wait).await;
                         walk.interrupted();
                         continue;
@@ -177,14 +177,14 @@ async fn fetch(store: &SharedStore, pace: Pace, walk: &mut Walk, sink: &mut dyn 
                     if query.version == ListVersion::V2 && query.from == ListFrom::Start {
                         refused = ListVersion::V2;
                     }
-                    walk.refused(error.during("list").with_tries(tries.min(MAX_TRIES)))?
+                    walk.refused(error.during("list").with_attempts(attempts.min(MAX_ATTEMPTS)))?
                 }
             },
         };
         if next == Next::Done {
             return Ok(Next::Done);
         }
-        tries = 0;
+        attempts = 0;
     }
 }
 

@@ -12,16 +12,16 @@ use http_body_util::BodyExt as _;
 
 use super::counted::Counted;
 use super::feed::{self, Batch, KEYS_PER_BATCH, Resumable, Sender, Wanted, look_up};
-use super::hooks::Point;
+use super::hooks::SyncPoint;
 use super::lines::{self, Lines, MAX_LINE};
-use super::retry::{self, Attempt, Pace, Trouble};
-use super::{Context, Halt};
+use super::retry::{self, Pace, SideError, SideResult};
+use super::{Context, PassError};
 use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::{Committed, LeasedShard};
 use crate::object::clouds::Side;
 use crate::object::recent::Recent;
-use crate::object::{ETag, Portion, SharedStore};
-use crate::store::{ClaimedShard, Committed};
-use crate::task::spec::{ListFile, Scope};
+use crate::object::{ByteRange, ETag, SharedStore};
+use crate::task::spec::{Manifest, Scope};
 use crate::task::{Key, reasons};
 
 /// Bytes of the file that are read at once.
@@ -32,7 +32,7 @@ const MAX_FILE: u64 = 1024 << 20;
 pub(super) struct Reader<'a> {
     store: &'a SharedStore,
     pace: Pace,
-    file: &'a ListFile,
+    file: &'a Manifest,
     tag: ETag,
     size: u64,
     /// First byte that was not read yet.
@@ -45,35 +45,35 @@ pub(super) enum Stuck {
     /// It is not the file any more that was begun with.
     Changed,
     /// The pass cannot go on.
-    Halt(Halt),
+    PassError(PassError),
 }
 
-impl From<Halt> for Stuck {
-    fn from(halt: Halt) -> Self {
-        Self::Halt(halt)
+impl From<PassError> for Stuck {
+    fn from(halt: PassError) -> Self {
+        Self::PassError(halt)
     }
 }
 
-impl From<Trouble> for Stuck {
-    fn from(trouble: Trouble) -> Self {
-        Self::Halt(trouble.into())
+impl From<SideError> for Stuck {
+    fn from(trouble: SideError) -> Self {
+        Self::PassError(trouble.into())
     }
 }
 
 /// Ends the pass with a reason of the reference.
-fn refused(code: &str, message: String) -> Trouble {
-    Trouble {
+fn refused(code: &str, message: String) -> SideError {
+    SideError {
         side: Side::Target,
         error: Error::invalid(message).with_code(code),
     }
 }
 
-fn shown(file: &ListFile) -> String {
+fn shown(file: &Manifest) -> String {
     format!("the list file {}/{}", file.bucket, file.key.lossy())
 }
 
 /// Says of an error that it happened to the list file. What no other try and no other key helps is a code of its own.
-fn unreadable(file: &ListFile, error: Error) -> Trouble {
+fn unreadable(file: &Manifest, error: Error) -> SideError {
     let code = match error.kind() {
         ErrorKind::NotFound
         | ErrorKind::BucketNotFound
@@ -83,7 +83,7 @@ fn unreadable(file: &ListFile, error: Error) -> Trouble {
         ErrorKind::Archived => reasons::LIST_FILE_ARCHIVED,
         _ => {
             let error = error.during(&shown(file));
-            return Trouble {
+            return SideError {
                 side: Side::Target,
                 error,
             };
@@ -92,7 +92,7 @@ fn unreadable(file: &ListFile, error: Error) -> Trouble {
     refused(code, format!("{} cannot be read: {error}", shown(file)))
 }
 
-pub(super) fn changed(file: &ListFile) -> Trouble {
+pub(super) fn changed(file: &Manifest) -> SideError {
     let text = format!(
         "{} was changed or removed while it was read; a start begins it again",
         shown(file)
@@ -105,7 +105,7 @@ impl<'a> Reader<'a> {
     pub(super) async fn open(
         store: &'a SharedStore,
         pace: Pace,
-        file: &'a ListFile,
+        file: &'a Manifest,
         checkpoint: Option<&Key>,
     ) -> std::result::Result<(Self, Option<u64>), Stuck> {
         let begun = checkpoint.map(position).transpose()?;
@@ -201,9 +201,9 @@ impl<'a> Reader<'a> {
     }
 
     async fn piece(&self) -> std::result::Result<Vec<u8>, Stuck> {
-        let mut tries = 0;
+        let mut attempts = 0;
         loop {
-            tries += 1;
+            attempts += 1;
             let error = match self.piece_once().await {
                 Ok(piece) => return Ok(piece),
                 Err(error) => error,
@@ -211,16 +211,16 @@ impl<'a> Reader<'a> {
             if matches!(error.kind(), ErrorKind::PreconditionFailed | ErrorKind::NotFound) {
                 return Err(Stuck::Changed);
             }
-            match retry::delay(self.pace, &error, tries, rand::random()) {
+            match retry::delay(self.pace, &error, attempts, rand::random()) {
                 Some(wait) => tokio::time::sleep(wait).await,
-                None => return Err(unreadable(self.file, error.with_tries(tries)).into()),
+                None => return Err(unreadable(self.file, error.with_attempts(attempts)).into()),
             }
         }
     }
 
     async fn piece_once(&self) -> Result<Vec<u8>> {
         let length = RANGE.min(self.size - self.at);
-        let portion = Portion::Range {
+        let portion = ByteRange::Range {
             offset: self.at,
             length,
         };
@@ -255,19 +255,24 @@ impl<'a> Reader<'a> {
 }
 
 /// Position and tag of a checkpoint.
-fn position(checkpoint: &Key) -> Attempt<(u64, ETag)> {
+fn position(checkpoint: &Key) -> SideResult<(u64, ETag)> {
     let text = checkpoint.lossy();
     let parts = text
         .split_once(' ')
         .and_then(|(start, tag)| Some((start.parse().ok()?, ETag::new(&format!("\"{tag}\"")))));
-    parts.ok_or_else(|| Trouble {
+    parts.ok_or_else(|| SideError {
         side: Side::Target,
         error: Error::internal("the checkpoint of a list makes no sense"),
     })
 }
 
 /// Name that a line gives an object. That of a URL is remembered with its address.
-fn take(ctx: &Context, file: &ListFile, line: &lines::Line, seen: &mut Recent<()>) -> Attempt<Option<Key>> {
+fn take(
+    ctx: &Context,
+    file: &Manifest,
+    line: &lines::Line,
+    seen: &mut Recent<()>,
+) -> SideResult<Option<Key>> {
     if !matches!(ctx.task.spec.scope, Scope::Urls(_)) {
         let name = lines::name(&line.text);
         let fresh = seen.get(&name).is_none();
@@ -301,19 +306,19 @@ fn take(ctx: &Context, file: &ListFile, line: &lines::Line, seen: &mut Recent<()
 /// Feeds every object of the list behind the checkpoint.
 pub(super) async fn feed_list(
     ctx: &Context,
-    file: &ListFile,
-    shard: &ClaimedShard,
+    file: &Manifest,
+    shard: &LeasedShard,
     sender: &Sender,
-) -> std::result::Result<(), Halt> {
+) -> std::result::Result<(), PassError> {
     match feed_lines(ctx, file, shard.checkpoint.as_ref(), sender).await {
         Ok(()) => Ok(()),
-        Err(Stuck::Halt(halt)) => Err(halt),
+        Err(Stuck::PassError(halt)) => Err(halt),
         Err(Stuck::Changed) => {
             // What the old file settled counts no more: the next claim takes it back, and begins the new one.
-            match ctx.store.set_unordered(ctx.task.id, shard).await {
+            match ctx.ledger.set_unordered(ctx.task.id, shard).await {
                 Ok(Committed::Done) => Err(changed(file).into()),
-                Ok(Committed::Fenced | Committed::TooManyFailures) => Err(Halt::Fenced),
-                Err(error) => Err(Halt::Ledger(error)),
+                Ok(Committed::Fenced | Committed::TooManyFailures) => Err(PassError::Fenced),
+                Err(error) => Err(PassError::Ledger(error)),
             }
         }
     }
@@ -321,7 +326,7 @@ pub(super) async fn feed_list(
 
 async fn feed_lines(
     ctx: &Context,
-    file: &ListFile,
+    file: &Manifest,
     checkpoint: Option<&Key>,
     sender: &Sender,
 ) -> std::result::Result<(), Stuck> {
@@ -352,7 +357,7 @@ async fn feed_lines(
                 candidates,
                 order: Resumable::Yes,
             };
-            ctx.hooks.reach(Point::PageJoined).await;
+            ctx.hooks.reach(SyncPoint::PageJoined).await;
             if sender.send(Ok(batch)).await.is_err() {
                 return Ok(());
             }
@@ -366,8 +371,8 @@ async fn feed_lines(
     }
 }
 
-pub(super) fn list_store(ctx: &Context) -> Attempt<&SharedStore> {
-    ctx.lists.as_ref().ok_or_else(|| Trouble {
+pub(super) fn list_store(ctx: &Context) -> SideResult<&SharedStore> {
+    ctx.lists.as_ref().ok_or_else(|| SideError {
         side: Side::Target,
         error: Error::internal("a list has no store to be read from"),
     })

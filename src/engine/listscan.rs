@@ -6,11 +6,11 @@ use super::counted::Counted;
 use super::feed::{Batch, KEYS_PER_BATCH, Resumable, Sender, Wanted, look_up};
 use super::lines;
 use super::listfile::{Reader, Stuck, changed, list_store};
-use super::{Context, Halt};
+use super::{Context, PassError};
+use crate::ledger::Failure;
 use crate::object::SharedStore;
-use crate::store::Failure;
-use crate::task::spec::ListFile;
-use crate::task::{Key, Survey};
+use crate::task::spec::Manifest;
+use crate::task::{Estimate, Key};
 
 /// Names of a list of URLs that are looked up among the failures at once.
 const NAMES_AT_ONCE: usize = 1024;
@@ -20,10 +20,10 @@ const NAMES_AT_ONCE: usize = 1024;
 /// position in the list. Failures that the list does not name any more come last, without an address.
 pub(super) async fn feed_failures(
     ctx: &Context,
-    file: &ListFile,
+    file: &Manifest,
     checkpoint: Option<&Key>,
     sender: &Sender,
-) -> std::result::Result<(), Halt> {
+) -> std::result::Result<(), PassError> {
     let store = list_store(ctx)?;
     let mut reader = open(ctx, store, file, checkpoint).await?;
     let mut feed = Feed {
@@ -60,9 +60,9 @@ pub(super) async fn feed_failures(
 async fn open<'a>(
     ctx: &Context,
     store: &'a SharedStore,
-    file: &'a ListFile,
+    file: &'a Manifest,
     checkpoint: Option<&Key>,
-) -> std::result::Result<Reader<'a>, Halt> {
+) -> std::result::Result<Reader<'a>, PassError> {
     let pace = ctx.tuning.pace;
     // An earlier version wrote names there.
     let position = checkpoint.filter(|checkpoint| Reader::is_position(checkpoint));
@@ -98,12 +98,15 @@ struct Feed<'a> {
 
 impl Feed<'_> {
     /// Takes the failures among the lines. Each is taken once under this attempt, however often the list names it.
-    async fn take(&mut self, lines: Vec<Addressed>) -> std::result::Result<Reading, Halt> {
+    async fn take(&mut self, lines: Vec<Addressed>) -> std::result::Result<Reading, PassError> {
         let ctx = self.ctx;
         let names: Vec<Key> = lines.iter().map(|line| line.name.clone()).collect();
-        let found = ctx.store.take_failures(ctx.task.id, ctx.attempt, &names).await;
+        let found = ctx
+            .ledger
+            .take_failures(ctx.task.id, ctx.fencing_token, &names)
+            .await;
         let mut found: std::collections::HashMap<Key, Failure> = found
-            .map_err(Halt::Ledger)?
+            .map_err(PassError::Ledger)?
             .into_iter()
             .map(|failure| (failure.key.clone(), failure))
             .collect();
@@ -125,16 +128,16 @@ impl Feed<'_> {
     }
 
     /// Sends what was taken, and the failures that the list does not name.
-    async fn rest(&mut self, end: &Key) -> std::result::Result<(), Halt> {
+    async fn rest(&mut self, end: &Key) -> std::result::Result<(), PassError> {
         let ctx = self.ctx;
         let limit = i64::try_from(KEYS_PER_BATCH).unwrap_or(i64::MAX);
         let mut after = None;
         while self.send().await? == Reading::On {
             let page = ctx
-                .store
+                .ledger
                 .untaken_failures(ctx.task.id, after.as_ref(), limit)
                 .await;
-            let page = page.map_err(Halt::Ledger)?;
+            let page = page.map_err(PassError::Ledger)?;
             let Some(last) = page.last() else { break };
             after = Some(last.key.clone());
             self.wanted.extend(page.into_iter().map(|failure| Wanted {
@@ -146,7 +149,7 @@ impl Feed<'_> {
         Ok(())
     }
 
-    async fn send(&mut self) -> std::result::Result<Reading, Halt> {
+    async fn send(&mut self) -> std::result::Result<Reading, PassError> {
         if self.wanted.is_empty() {
             return Ok(Reading::On);
         }
@@ -166,11 +169,11 @@ impl Feed<'_> {
 const STORE_EVERY: Duration = Duration::from_secs(1);
 
 /// Counts the lines, for progress only. A line that repeats the one before is the same object.
-pub(super) async fn count(ctx: &Context, file: &ListFile) -> std::result::Result<(), Halt> {
+pub(super) async fn count(ctx: &Context, file: &Manifest) -> std::result::Result<(), PassError> {
     let store = list_store(ctx)?;
     let opened = Reader::open(store, ctx.tuning.pace, file, None).await;
     let (mut reader, _) = opened.map_err(|stuck| halt(stuck, file))?;
-    let mut survey = Survey::default();
+    let mut survey = Estimate::default();
     let mut last = Vec::new();
     let mut stored = Instant::now();
     while let Some(line) = reader.next().await.map_err(|stuck| halt(stuck, file))? {
@@ -181,18 +184,18 @@ pub(super) async fn count(ctx: &Context, file: &ListFile) -> std::result::Result
         if stored.elapsed() >= STORE_EVERY {
             stored = Instant::now();
             let survey = survey.at_least(ctx.task.survey);
-            let written = ctx.store.set_survey(ctx.task.id, survey).await;
-            written.map_err(Halt::Ledger)?;
+            let written = ctx.ledger.set_estimate(ctx.task.id, survey).await;
+            written.map_err(PassError::Ledger)?;
         }
     }
     survey.complete = true;
-    let written = ctx.store.set_survey(ctx.task.id, survey).await;
-    written.map_err(Halt::Ledger)
+    let written = ctx.ledger.set_estimate(ctx.task.id, survey).await;
+    written.map_err(PassError::Ledger)
 }
 
-fn halt(stuck: Stuck, file: &ListFile) -> Halt {
+fn halt(stuck: Stuck, file: &Manifest) -> PassError {
     match stuck {
-        Stuck::Halt(halt) => halt,
+        Stuck::PassError(halt) => halt,
         Stuck::Changed => changed(file).into(),
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::copy::one_source;
 use super::counted::NO_SUCH_KEY;
 use super::list::Pages;
-use super::retry::{At as _, Attempt, Pace, Trouble};
+use super::retry::{At as _, Pace, SideError, SideResult};
 use super::{Context, list};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::{Entry, ListFrom, Listed, ObjectInfo, SharedStore};
@@ -26,7 +26,7 @@ const ENCODED: &[u8] = b"%+&";
 /// # Errors
 /// Those of the listing, of which `BucketNotFound` is one; `Unavailable` with the code `ListedButMissing` when it names the
 /// object all the same; `Unsupported` with the code `MissingNotConfirmed` when it is too long to tell.
-pub(super) async fn confirm(ctx: &Context, key: &Key) -> Attempt<()> {
+pub(super) async fn confirm(ctx: &Context, key: &Key) -> SideResult<()> {
     // Addresses cannot be listed: there the status is all there is.
     if !one_source(ctx) {
         return Ok(());
@@ -47,7 +47,7 @@ fn before_encoded(key: &Key) -> Option<Key> {
     Some(Key::from(text.trim_end_matches('\u{fffd}')))
 }
 
-async fn confirm_below(ctx: &Context, prefix: &Key, key: &Key) -> Attempt<()> {
+async fn confirm_below(ctx: &Context, prefix: &Key, key: &Key) -> SideResult<()> {
     let mut search = Search::new(key);
     let source = Arc::clone(&ctx.source);
     let mut pages = Pages::new(source, ctx.tuning.pace, prefix.clone(), ListFrom::Start);
@@ -59,7 +59,7 @@ async fn confirm_below(ctx: &Context, prefix: &Key, key: &Key) -> Attempt<()> {
             Found::Listed => {
                 let text = "the source lists the object and says that it is not there";
                 let error = Error::new(ErrorKind::Unavailable, text).with_code("ListedButMissing");
-                return Err(Trouble::source(error));
+                return Err(SideError::source(error));
             }
             Found::Absent => return Ok(()),
             Found::NotYet => {}
@@ -67,7 +67,7 @@ async fn confirm_below(ctx: &Context, prefix: &Key, key: &Key) -> Attempt<()> {
     }
     let text = "the source says that the object is not there, and its listing is too long to confirm that";
     let error = Error::new(ErrorKind::Unsupported, text).with_code("MissingNotConfirmed");
-    Err(Trouble::source(error))
+    Err(SideError::source(error))
 }
 
 /// What the pages of a listing tell of one key so far.

@@ -10,7 +10,7 @@ use super::list::Cursor;
 use super::order::{Order, OrderWatch};
 use super::plan::Existing;
 use super::probe::Listing;
-use super::retry::{At as _, Attempt};
+use super::retry::{At as _, SideResult};
 use crate::error::Result;
 use crate::object::{Listed, Told};
 use crate::task::Key;
@@ -81,7 +81,7 @@ impl Matcher {
         ctx: &Context,
         entries: &[Listed],
         source: &OrderWatch,
-    ) -> Attempt<Vec<Attempt<Option<Existing>>>> {
+    ) -> SideResult<Vec<SideResult<Option<Existing>>>> {
         if let Self::Merge {
             cursor,
             held,
@@ -138,7 +138,7 @@ async fn complete(
     ctx: &Context,
     found: Vec<Match>,
     entries: &[Listed],
-) -> Attempt<Vec<Attempt<Option<Existing>>>> {
+) -> SideResult<Vec<SideResult<Option<Existing>>>> {
     if !found.iter().any(|one| matches!(one, Match::Unclear)) {
         let told = found.into_iter().map(|one| match one {
             Match::Told(existing) => Ok(Some(existing)),

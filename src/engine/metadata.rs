@@ -10,7 +10,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Context;
 use super::refusal::{Attributes, Metadata, Refusals, WEBSITE_REDIRECT, user_metadata};
-use super::retry::{At as _, Attempt};
+use super::retry::{At as _, SideResult};
 use crate::error::{Error, ErrorKind, counted};
 use crate::object::{NewObject, ObjectInfo, signable};
 use crate::task::Key;
@@ -23,7 +23,7 @@ pub(super) async fn describe(
     key: &Key,
     info: ObjectInfo,
     refusals: &Refusals,
-) -> Attempt<(NewObject, Attributes)> {
+) -> SideResult<(NewObject, Attributes)> {
     let rules = ctx.task.spec.rules;
     let refused = refusals.left_out();
     let ungiven = |error: Error, left_out: &mut bool| match rules.refused_metadata {

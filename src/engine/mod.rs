@@ -70,17 +70,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::Error;
+use crate::ledger::{Ledger, ShardScope};
 use crate::object::SharedStore;
 use crate::object::recent::Addresses;
-use crate::store::{ShardScope, Store};
 use crate::task::{Clock, Key, Reason, Task, TaskSpec, reasons};
 use guard::Guard;
-use hooks::{Hooks, Point};
+use hooks::{SyncPoint, SyncPoints};
 use limit::{TaskStreams, Throttle};
 use order::Order;
 use progress::Progress;
 use quirks::Quirks;
-use retry::Trouble;
+use retry::SideError;
 
 /// Shards of one task that are walked at the same time.
 const SHARDS_AT_ONCE: usize = 4;
@@ -100,7 +100,7 @@ pub struct Context {
     /// The task, as it was claimed.
     pub task: Task,
     /// The worker's right to report.
-    pub attempt: i64,
+    pub fencing_token: i64,
     /// Source bucket.
     pub source: SharedStore,
     /// Target bucket.
@@ -120,7 +120,7 @@ pub struct Context {
     /// How bytes travel.
     pub route: Route,
     /// The ledger.
-    pub store: Ledger,
+    pub ledger: SharedLedger,
     /// The task's share of the streams of the process.
     pub streams: TaskStreams,
     /// Objects of this task at the same time.
@@ -138,7 +138,7 @@ pub struct Context {
     /// Sizes and delays.
     pub tuning: Tuning,
     /// Test points.
-    pub hooks: Hooks,
+    pub hooks: SyncPoints,
     /// Set when the source's tags were found to look like MD5 sums without being some.
     pub source_tags_opaque: AtomicBool,
     /// Set when a tag of the source was found to be the MD5 sum of the bytes that were read.
@@ -190,16 +190,16 @@ impl Default for SettledIn {
 
 /// A shared handle on the ledger.
 #[derive(Clone)]
-pub struct Ledger(pub Arc<dyn Store>);
+pub struct SharedLedger(pub Arc<dyn Ledger>);
 
-impl std::fmt::Debug for Ledger {
+impl std::fmt::Debug for SharedLedger {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Ledger")
     }
 }
 
-impl std::ops::Deref for Ledger {
-    type Target = dyn Store;
+impl std::ops::Deref for SharedLedger {
+    type Target = dyn Ledger;
     fn deref(&self) -> &Self::Target {
         self.0.as_ref()
     }
@@ -207,9 +207,9 @@ impl std::ops::Deref for Ledger {
 
 /// Why a shard ended before its end.
 #[derive(Debug)]
-pub enum Halt {
+pub enum PassError {
     /// A store's trouble that concerns the whole task.
-    Trouble(Trouble),
+    SideError(SideError),
     /// The ledger cannot be read or written: nothing can be promised, so nothing is reported.
     Ledger(Error),
     /// A defect of this program: the same would happen again, so the task ends with it as its reason.
@@ -228,9 +228,9 @@ pub fn defect(error: &Error) -> Reason {
     }
 }
 
-impl From<Trouble> for Halt {
-    fn from(trouble: Trouble) -> Self {
-        Self::Trouble(trouble)
+impl From<SideError> for PassError {
+    fn from(trouble: SideError) -> Self {
+        Self::SideError(trouble)
     }
 }
 
@@ -271,14 +271,14 @@ pub async fn run_pass(ctx: Arc<Context>) -> PassEnd {
     let _survey = AbortOnDropHandle::new(tokio::spawn(survey::run(Arc::clone(&ctx))));
     let over = CancellationToken::new();
     let lists = AbortOnDropHandle::new(tokio::spawn(spool::run(Arc::clone(&ctx), over.clone())));
-    let mut running: JoinSet<Result<shard::ShardEnd, Halt>> = JoinSet::new();
+    let mut running: JoinSet<Result<shard::ShardEnd, PassError>> = JoinSet::new();
     let mut end = PassEnd::Finished;
     let mut more = More::Maybe;
     loop {
         while more == More::Maybe && running.len() < SHARDS_AT_ONCE && !ctx.stop.is_cancelled() {
-            match ctx.store.claim_shard(ctx.task.id, ctx.attempt).await {
+            match ctx.ledger.lease_shard(ctx.task.id, ctx.fencing_token).await {
                 Ok(Some(claimed)) => {
-                    ctx.hooks.reach(Point::ShardClaimed).await;
+                    ctx.hooks.reach(SyncPoint::ShardClaimed).await;
                     running.spawn(shard::run(Arc::clone(&ctx), claimed));
                 }
                 Ok(None) => more = More::None,
@@ -293,15 +293,15 @@ pub async fn run_pass(ctx: Arc<Context>) -> PassEnd {
             Some(Ok(Ok(shard::ShardEnd::Done | shard::ShardEnd::Stopped))) => continue,
             Some(Ok(Err(halt))) => halt,
             Some(Err(panic)) => {
-                Halt::Defect(Error::internal("working on the task panicked").with_source(panic))
+                PassError::Defect(Error::internal("working on the task panicked").with_source(panic))
             }
         };
         if matches!(end, PassEnd::Finished) {
             end = match halt {
-                Halt::Trouble(trouble) => PassEnd::Broken(trouble.reason()),
-                Halt::Ledger(error) => PassEnd::Ledger(error),
-                Halt::Defect(error) => PassEnd::Broken(defect(&error)),
-                Halt::Fenced => PassEnd::Fenced,
+                PassError::SideError(trouble) => PassEnd::Broken(trouble.reason()),
+                PassError::Ledger(error) => PassEnd::Ledger(error),
+                PassError::Defect(error) => PassEnd::Broken(defect(&error)),
+                PassError::Fenced => PassEnd::Fenced,
             };
         }
         // The other shards commit what they have; nothing new is begun.
@@ -319,8 +319,8 @@ pub async fn run_pass(ctx: Arc<Context>) -> PassEnd {
         (end, _) => end,
     };
     match (end, ctx.write_repeated_warnings().await) {
-        (PassEnd::Finished | PassEnd::Stopped, Err(Halt::Ledger(error))) => PassEnd::Ledger(error),
-        (PassEnd::Finished | PassEnd::Stopped, Err(Halt::Fenced)) => PassEnd::Fenced,
+        (PassEnd::Finished | PassEnd::Stopped, Err(PassError::Ledger(error))) => PassEnd::Ledger(error),
+        (PassEnd::Finished | PassEnd::Stopped, Err(PassError::Fenced)) => PassEnd::Fenced,
         // Any other end is the first thing that went wrong, and says more than the counts of warnings.
         (end, _) => end,
     }
@@ -337,8 +337,8 @@ enum More {
 ///
 /// # Errors
 /// Those of the ledger or the target, after retries.
-pub async fn abort_uploads(ctx: &Context) -> Result<(), Halt> {
-    for open in ctx.store.uploads(ctx.task.id).await.map_err(Halt::Ledger)? {
+pub async fn abort_uploads(ctx: &Context) -> Result<(), PassError> {
+    for open in ctx.ledger.uploads(ctx.task.id).await.map_err(PassError::Ledger)? {
         uploads::give_up(ctx, open).await?;
     }
     Ok(())

@@ -9,22 +9,22 @@ use std::sync::atomic::Ordering;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::copy::{Copied, Proof, pinned, target_key};
-use super::hooks::Point;
-use super::item::Item;
+use super::hooks::SyncPoint;
+use super::item::SourceObject;
 use super::joining::{complete, joined_tag};
 use super::layout::{Boundaries, Layout, layout};
 use super::metadata::describe;
 use super::part::{self, PartJob, Sent, SourceTag, Unproved};
 use super::proof::wants_hashes;
 use super::refusal::Refusals;
-use super::retry::{At as _, Attempt, Trouble};
+use super::retry::{At as _, SideError, SideResult};
 use super::stored::{Mark, Removal, changed, encrypted, read_back_parts, remove_written};
 use super::stream::Hashing;
 use super::uploads::{abort, abort_unknown, begin, forget, forget_if_gone};
-use super::{Context, Halt, Route, guard, sequential, server_side};
+use super::{Context, PassError, Route, guard, sequential, server_side};
 use crate::error::{Error, ErrorKind};
+use crate::ledger::OpenUpload;
 use crate::object::{ETag, Entry, NewObject, ObjectInfo, Part, UploadId, Written};
-use crate::store::OpenUpload;
 use crate::task::Key;
 
 /// Parts of one object at the same time.
@@ -36,7 +36,7 @@ pub(super) async fn copy(
     entry: &Entry,
     refusals: &Refusals,
     wrote: &guard::Sent,
-) -> Result<Copied, Halt> {
+) -> Result<Copied, PassError> {
     let (info, source_part) = look_at_source(ctx, entry).await?;
     let mut entry = entry.clone();
     if entry.etag.is_none() {
@@ -44,7 +44,7 @@ pub(super) async fn copy(
     }
     let Some(etag) = entry.etag.clone() else {
         // Parts of one version could not be told from those of another, if they were read one by one.
-        return sequential::copy(ctx, &Item::Measured(entry), refusals, wrote).await;
+        return sequential::copy(ctx, &SourceObject::KnownSize(entry), refusals, wrote).await;
     };
     let told = |layout: &Layout| {
         layout.boundaries != Boundaries::Guessed || !ctx.source_parts_opaque.load(Ordering::Relaxed)
@@ -117,7 +117,7 @@ struct Upload<'a> {
 }
 
 /// An object whose parts the store copied wrongly: it is removed, and its bytes are read and written.
-async fn wrong_copy(ctx: &Context, job: &Upload<'_>, etag: Option<ETag>) -> Result<Trouble, Halt> {
+async fn wrong_copy(ctx: &Context, job: &Upload<'_>, etag: Option<ETag>) -> Result<SideError, PassError> {
     let key = target_key(ctx, &job.entry.key);
     let written = Written {
         etag,
@@ -129,7 +129,7 @@ async fn wrong_copy(ctx: &Context, job: &Upload<'_>, etag: Option<ETag>) -> Resu
 }
 
 /// Removes what was joined, if it is still there.
-async fn remove_joined(ctx: &Context, key: &Key, etag: Option<&ETag>) -> Attempt<()> {
+async fn remove_joined(ctx: &Context, key: &Key, etag: Option<&ETag>) -> SideResult<()> {
     match remove_written(ctx, key, &Mark::tag(etag)).await? {
         Removal::Gone => Ok(()),
         Removal::Left => Err(changed()).at_target(),
@@ -157,7 +157,7 @@ enum Tag {
 /// Cut as the source's was, and joined by a target that makes the tags of S3, the object has another tag. Either bytes
 /// were damaged on their way, or the source makes other tags: a second read that gives the same again tells, unless the
 /// source was seen to make those of S3.
-async fn second_read(ctx: &Context, job: &Upload<'_>, first: &ETag) -> Result<Proof, Halt> {
+async fn second_read(ctx: &Context, job: &Upload<'_>, first: &ETag) -> Result<Proof, PassError> {
     let key = target_key(ctx, &job.entry.key);
     // Not left for a moment longer than needed.
     remove_joined(ctx, &key, Some(first)).await?;
@@ -177,11 +177,11 @@ async fn second_read(ctx: &Context, job: &Upload<'_>, first: &ETag) -> Result<Pr
     }
     remove_joined(ctx, &key, again.told.as_ref()).await?;
     let text = "the source sent other bytes than its tag names; what was written is removed";
-    Err(Trouble::source(Error::new(ErrorKind::Integrity, text)).into())
+    Err(SideError::source(Error::new(ErrorKind::Integrity, text)).into())
 }
 
 /// Hashes what was sent without it, by reading the source once more, where the hashes can be compared with anything.
-async fn read_again(ctx: &Context, job: &Upload<'_>, parts: Vec<Sent>) -> Result<Vec<Sent>, Halt> {
+async fn read_again(ctx: &Context, job: &Upload<'_>, parts: Vec<Sent>) -> Result<Vec<Sent>, PassError> {
     let hashing = part::hashing(ctx, job.layout, SourceTag::Opaque, job.route).at_target()?;
     if hashing == Hashing::None || job.hashing == Hashing::Md5 {
         return Ok(parts);
@@ -213,7 +213,7 @@ async fn proof_of_parts(
     job: &Upload<'_>,
     parts: &[Sent],
     told: Option<&ETag>,
-) -> Result<Proof, Halt> {
+) -> Result<Proof, PassError> {
     if parts.iter().all(Sent::is_proved) {
         return Ok(Proof::Checksum);
     }
@@ -229,7 +229,7 @@ async fn proof_of_parts(
 }
 
 /// Uploads what is missing, and joins it. The ledger holds the upload as open also afterwards.
-async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, Halt> {
+async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, PassError> {
     let &Upload {
         entry,
         etag,
@@ -257,13 +257,13 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, Halt> {
 
     let held = done.values().map(|part| (part.number, part.size));
     ctx.progress.resume(&entry.key, held);
-    let recorded = ctx.store.part_hashes(ctx.task.id, &entry.key).await;
+    let recorded = ctx.ledger.part_hashes(ctx.task.id, &entry.key).await;
     let unproved = if hashing == Hashing::Md5 && (layout.boundaries == Boundaries::Own || wants_hashes(ctx)) {
         Unproved::ReadAgain
     } else {
         Unproved::Keep
     };
-    let (kept, to_send) = part::divide(done, recorded.map_err(Halt::Ledger)?, layout.count, unproved);
+    let (kept, to_send) = part::divide(done, recorded.map_err(PassError::Ledger)?, layout.count, unproved);
     let send = |(number, had)| {
         let job = PartJob {
             entry,
@@ -287,7 +287,7 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, Halt> {
     let parts: Vec<Part> = sent.iter().map(|sent| sent.part.clone()).collect();
 
     let told = complete(ctx, entry, &key, &upload, &parts).await?;
-    ctx.hooks.reach(Point::UploadCompleted).await;
+    ctx.hooks.reach(SyncPoint::UploadCompleted).await;
     // Asked for, not read from the answer: that may have been lost.
     let answer = Written {
         etag: told.clone(),
@@ -313,7 +313,7 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, Halt> {
 }
 
 /// Headers of the source, and its part boundaries where it has some.
-async fn look_at_source(ctx: &Context, entry: &Entry) -> Attempt<(ObjectInfo, Option<(u64, u32)>)> {
+async fn look_at_source(ctx: &Context, entry: &Entry) -> SideResult<(ObjectInfo, Option<(u64, u32)>)> {
     let parts = entry.etag.as_ref().and_then(ETag::parts);
     if let Some(count) = parts {
         match ctx.source.head(&entry.key, Some(1)).await {
@@ -346,9 +346,9 @@ async fn resume(
     etag: &ETag,
     key: &Key,
     layout: Layout,
-) -> Result<Option<(UploadId, BTreeMap<u32, Part>)>, Halt> {
-    let known = ctx.store.upload(ctx.task.id, &entry.key).await;
-    let Some(open) = known.map_err(Halt::Ledger)? else {
+) -> Result<Option<(UploadId, BTreeMap<u32, Part>)>, PassError> {
+    let known = ctx.ledger.upload(ctx.task.id, &entry.key).await;
+    let Some(open) = known.map_err(PassError::Ledger)? else {
         return Ok(None);
     };
     let Some(id) = open.upload_id.clone() else {
@@ -381,6 +381,6 @@ async fn resume(
             abort(ctx, key, &entry.key, &upload).await?;
             Ok(None)
         }
-        Err(error) => Err(Trouble::target(error).into()),
+        Err(error) => Err(SideError::target(error).into()),
     }
 }

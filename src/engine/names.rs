@@ -8,7 +8,7 @@
 use tokio::sync::OnceCell;
 
 use super::probe::{self, again};
-use super::{Context, Halt};
+use super::{Context, PassError};
 use crate::error::{ErrorKind, Result};
 use crate::object::{NewObject, WriteIf};
 use crate::task::{Key, TaskId, Warning, WarningCode};
@@ -151,7 +151,7 @@ enum Kept {
 pub(super) async fn not_kept<'a>(
     ctx: &Context,
     keys: impl Iterator<Item = &'a Key>,
-) -> std::result::Result<Kinds, Halt> {
+) -> std::result::Result<Kinds, PassError> {
     let prefix = ctx.task.spec.target_prefix.as_bytes();
     let present = keys.fold(0, |kinds, key| kinds | Kinds::of(prefix, key.as_bytes()).0);
     let present = Kinds(present);

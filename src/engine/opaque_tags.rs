@@ -7,7 +7,7 @@
 use futures_util::{StreamExt as _, stream};
 
 use super::feed::{self, Candidate, Found, HEADS_AT_ONCE};
-use super::item::Item;
+use super::item::SourceObject;
 use super::plan::{Decision, SkipReason};
 use super::{Context, copy};
 use crate::object::SharedStore;
@@ -40,7 +40,7 @@ pub(super) async fn left(ctx: &Context, key: &Key, mut step: Found) -> Found {
 }
 
 fn skip(step: &mut Found) {
-    if let Found::Planned(Item::Measured(_), decision @ Decision::Copy) = step {
+    if let Found::Planned(SourceObject::KnownSize(_), decision @ Decision::Copy) = step {
         *decision = Decision::Skip(SkipReason::Identical);
     }
 }

@@ -1,14 +1,14 @@
 //! How the work on one object ends.
 
 use super::Context;
-use super::breaker::Suspect;
+use super::breaker::SystemicFailure;
 use super::plan::SkipReason;
 use super::proof::Proof;
 use super::refusal::Attributes;
-use super::retry::Trouble;
+use super::retry::SideError;
 use crate::error::ErrorKind;
+use crate::ledger::Failure;
 use crate::object::clouds::Side;
-use crate::store::Failure;
 use crate::task::Key;
 use crate::task::spec::Scope;
 
@@ -36,7 +36,7 @@ pub enum Outcome {
     Failed(Box<Failure>),
     /// Not copied, for a reason that may concern every object: to be settled as failed once it is known that it does
     /// not.
-    Doubtful(Box<Failure>, Suspect),
+    Doubtful(Box<Failure>, SystemicFailure),
 }
 
 impl Outcome {
@@ -71,7 +71,7 @@ impl Outcome {
 }
 
 /// The record of an object that could not be copied.
-pub fn failed(ctx: &Context, key: &Key, size: u64, trouble: &Trouble, tries: u32) -> Outcome {
+pub fn failed(ctx: &Context, key: &Key, size: u64, trouble: &SideError, attempts: u32) -> Outcome {
     let error = &trouble.error;
     let (side, code) = match (trouble.side, error.kind()) {
         (Side::Source, ErrorKind::PreconditionFailed) => {
@@ -95,10 +95,10 @@ pub fn failed(ctx: &Context, key: &Key, size: u64, trouble: &Trouble, tries: u32
         code,
         message: format!("{side}: {}", error.message()),
         request_id: error.request_id().map(ToOwned::to_owned),
-        attempts: i64::from(tries.max(error.attempts())),
+        attempts: i64::from(attempts.max(error.attempts())),
         at: ctx.clock.now(),
     });
-    match Suspect::of(trouble).filter(|suspect| suspect.side == Side::Target || one_source(ctx)) {
+    match SystemicFailure::of(trouble).filter(|suspect| suspect.side == Side::Target || one_source(ctx)) {
         Some(suspect) => Outcome::Doubtful(failure, suspect),
         None => Outcome::Failed(failure),
     }

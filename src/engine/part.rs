@@ -8,16 +8,16 @@ use http_body_util::BodyExt as _;
 
 use super::copy::Proof;
 use super::hash::hash_first;
-use super::hooks::Point;
+use super::hooks::SyncPoint;
 use super::layout::{Boundaries, Layout};
 use super::proof::{gate, wants_hashes};
 use super::refusal::Refusals;
-use super::retry::{self, At as _, Attempt, Trouble};
+use super::retry::{self, At as _, SideError, SideResult};
 use super::stream::{Hashing, metered};
-use super::{Context, Halt, Route, pinned_read, server_side};
+use super::{Context, PassError, Route, pinned_read, server_side};
 use crate::error::{Error, ErrorKind, Result, counted};
 use crate::object::clouds::Side;
-use crate::object::{Entry, Part, Portion, UploadId};
+use crate::object::{ByteRange, Entry, Part, UploadId};
 use crate::task::Key;
 
 /// What is to be sent.
@@ -133,50 +133,50 @@ pub(super) async fn send(
     ctx: &Context,
     job: PartJob<'_>,
     mut had: Option<Part>,
-) -> std::result::Result<Sent, Halt> {
-    let mut tries = 0;
+) -> std::result::Result<Sent, PassError> {
+    let mut attempts = 0;
     let mut before = None;
     loop {
-        tries += 1;
+        attempts += 1;
         let trouble = match once(ctx, job, had.take()).await {
             Ok(sent) if is_settled(ctx, &sent, before) => {
                 if let Some(hash) = sent.hash {
                     let noted = ctx
-                        .store
+                        .ledger
                         .put_part_hash(ctx.task.id, &job.entry.key, job.number, hash);
-                    noted.await.map_err(Halt::Ledger)?;
+                    noted.await.map_err(PassError::Ledger)?;
                 }
                 ctx.progress.keep(&job.entry.key, job.number, sent.part.size);
-                ctx.hooks.reach(Point::PartWritten).await;
+                ctx.hooks.reach(SyncPoint::PartWritten).await;
                 return Ok(sent);
             }
             Ok(sent) => {
                 before = sent.hash;
                 let text = format!("part {} at the target has other bytes than were read", job.number);
-                Trouble::target(Error::new(ErrorKind::Integrity, text))
+                SideError::target(Error::new(ErrorKind::Integrity, text))
             }
             Err(trouble) => trouble,
         };
-        let again = retry::delay(ctx.tuning.pace, &trouble.error, tries, rand::random());
+        let again = retry::delay(ctx.tuning.pace, &trouble.error, attempts, rand::random());
         match again.filter(|_| job.refusals.route(ctx) == job.route) {
             Some(wait) => tokio::time::sleep(wait).await,
-            None => return Err(trouble.after(tries).into()),
+            None => return Err(trouble.after(attempts).into()),
         }
     }
 }
 
 /// Reads the source of a part once more, to hash what the target has been sent.
-pub(super) async fn read_again(ctx: &Context, job: PartJob<'_>, part: Part) -> Attempt<Sent> {
-    let mut tries = 0;
+pub(super) async fn read_again(ctx: &Context, job: PartJob<'_>, part: Part) -> SideResult<Sent> {
+    let mut attempts = 0;
     loop {
-        tries += 1;
+        attempts += 1;
         let trouble = match once(ctx, job, Some(part.clone())).await {
             Ok(sent) => return Ok(sent),
             Err(trouble) => trouble,
         };
-        match retry::delay(ctx.tuning.pace, &trouble.error, tries, rand::random()) {
+        match retry::delay(ctx.tuning.pace, &trouble.error, attempts, rand::random()) {
             Some(wait) => tokio::time::sleep(wait).await,
-            None => return Err(trouble.after(tries)),
+            None => return Err(trouble.after(attempts)),
         }
     }
 }
@@ -191,7 +191,7 @@ fn is_settled(ctx: &Context, sent: &Sent, before: Option<[u8; 16]>) -> bool {
         || !can_compare(ctx)
 }
 
-async fn once(ctx: &Context, job: PartJob<'_>, had: Option<Part>) -> Attempt<Sent> {
+async fn once(ctx: &Context, job: PartJob<'_>, had: Option<Part>) -> SideResult<Sent> {
     let PartJob {
         entry,
         key,
@@ -203,7 +203,7 @@ async fn once(ctx: &Context, job: PartJob<'_>, had: Option<Part>) -> Attempt<Sen
         refusals,
     } = job;
     let (offset, length) = layout.range(entry.size, number);
-    let range = Portion::Range { offset, length };
+    let range = ByteRange::Range { offset, length };
     if route == Route::ServerSide && hashing == Hashing::None {
         let from = server_side::copy_source(ctx, entry);
         let answer = ctx.target.copy_part(&from, range, key, upload, number).await;
@@ -214,7 +214,7 @@ async fn once(ctx: &Context, job: PartJob<'_>, had: Option<Part>) -> Attempt<Sen
                 refusals.refuse_copy(ctx, &error);
             }
             let changed = error.kind() == ErrorKind::PreconditionFailed;
-            Trouble {
+            SideError {
                 side: if changed { Side::Source } else { Side::Target },
                 error,
             }

@@ -7,15 +7,20 @@
 
 use super::Context;
 use super::copy::pinned;
-use super::retry::{At as _, Attempt};
-use crate::object::{ETag, Entry, Object, Portion};
+use super::retry::{At as _, SideResult};
+use crate::object::{ByteRange, ETag, Entry, Object};
 use crate::task::Key;
 
 /// Begins to read `portion` of the version with the tag `etag`.
 ///
 /// # Errors
 /// The source's; `PreconditionFailed` for another version.
-pub(super) async fn open(ctx: &Context, key: &Key, portion: Portion, etag: Option<&ETag>) -> Attempt<Object> {
+pub(super) async fn open(
+    ctx: &Context,
+    key: &Key,
+    portion: ByteRange,
+    etag: Option<&ETag>,
+) -> SideResult<Object> {
     if !ctx.quirks.conditions_are_broken() {
         return ctx.source.get(key, portion, etag).await.at_source();
     }

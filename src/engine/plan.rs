@@ -22,7 +22,7 @@
 //! Before all that: an object not modified after `migrate_since` is skipped, and one that the target cannot hold is
 //! refused.
 
-use super::item::Item;
+use super::item::SourceObject;
 use super::names::NameKind;
 use crate::object::{ETag, Entry};
 use crate::task::rules::{ConsistencyCheck, MinimumProof, OverwriteMode};
@@ -107,7 +107,7 @@ impl RefuseReason {
 
 /// Decides about one object.
 #[must_use]
-pub fn decide(item: &Item, existing: Option<&Existing>, spec: &TaskSpec) -> Decision {
+pub fn decide(item: &SourceObject, existing: Option<&Existing>, spec: &TaskSpec) -> Decision {
     // A time that nobody told is no reason to leave an object out.
     if let (Some(since), Some(modified)) = (spec.migrate_since, item.last_modified())
         && modified <= since
@@ -127,10 +127,10 @@ pub fn decide(item: &Item, existing: Option<&Existing>, spec: &TaskSpec) -> Deci
         OverwriteMode::Never => Decision::Skip(SkipReason::Exists),
         OverwriteMode::Always => Decision::Copy,
         OverwriteMode::SizeLastModifiedComparison | OverwriteMode::Crc64Comparison => match item {
-            Item::Measured(entry) if identical(entry, existing, spec) => {
+            SourceObject::KnownSize(entry) if identical(entry, existing, spec) => {
                 Decision::Skip(SkipReason::Identical)
             }
-            Item::Measured(_) | Item::Unmeasured { .. } => Decision::Copy,
+            SourceObject::KnownSize(_) | SourceObject::UnknownSize { .. } => Decision::Copy,
         },
     }
 }
@@ -188,8 +188,8 @@ mod tests {
     const M: &str = "0cc175b9c0f1b6a831c399e269772661-2";
     const N: &str = "92eb5ffee6ae2fec3ad71c777531578f-3";
 
-    fn entry(size: u64, etag: Option<&str>, modified: i64) -> Item {
-        Item::Measured(Entry {
+    fn entry(size: u64, etag: Option<&str>, modified: i64) -> SourceObject {
+        SourceObject::KnownSize(Entry {
             key: Key::from("k"),
             size,
             etag: etag.map(ETag::new),
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn nothing_is_the_same_as_what_nobody_told_the_length_of() {
-        let unmeasured = Item::Unmeasured {
+        let unmeasured = SourceObject::UnknownSize {
             key: Key::from("k"),
             last_modified: known_time(UnixMillis(5 * DAY)),
         };

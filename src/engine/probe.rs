@@ -12,7 +12,7 @@ use md5::{Digest as _, Md5};
 
 use super::Context;
 use super::order::{Order, OrderWatch};
-use super::retry::{self, At as _, Attempt, Pace};
+use super::retry::{self, At as _, Pace, SideResult};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::{Body, Encryption, ListFrom, NewObject, SharedStore, WriteIf};
 use crate::task::{Key, Task, TaskId, TaskSpec, Warning, WarningCode, reasons};
@@ -50,7 +50,7 @@ pub enum Listing {
 ///
 /// # Errors
 /// The trouble that the source has, after retries.
-pub async fn source(store: &SharedStore, pace: Pace, spec: &TaskSpec) -> Attempt<()> {
+pub async fn source(store: &SharedStore, pace: Pace, spec: &TaskSpec) -> SideResult<()> {
     let first = spec.scope.prefixes().into_iter().next();
     let prefix = first
         .or_else(|| spec.scope.single_keys().into_iter().next())
@@ -73,7 +73,7 @@ pub async fn target(
     source: Option<&SharedStore>,
     pace: Pace,
     task: &Task,
-) -> Attempt<Probed> {
+) -> SideResult<Probed> {
     let folder = folder(task.id);
     let keys = NAMES.map(|name| Key::from(format!("{folder}{name}").as_str()));
     // What is written as one bucket was judged when the task was created.
@@ -268,14 +268,14 @@ pub(super) async fn again<T, F>(pace: Pace, mut operation: impl FnMut() -> F) ->
 where
     F: Future<Output = Result<T>>,
 {
-    let mut tries = 0;
+    let mut attempts = 0;
     loop {
-        tries += 1;
+        attempts += 1;
         match operation().await {
             Ok(value) => return Ok(value),
-            Err(error) => match retry::delay(pace, &error, tries, rand::random()) {
+            Err(error) => match retry::delay(pace, &error, attempts, rand::random()) {
                 Some(wait) => tokio::time::sleep(wait).await,
-                None => return Err(error.with_tries(tries)),
+                None => return Err(error.with_attempts(attempts)),
             },
         }
     }

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use super::attributes::Attributes;
 pub(super) use super::attributes::{WEBSITE_REDIRECT, user_metadata};
-use super::retry::Trouble;
+use super::retry::SideError;
 use super::{Context, Route};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::clouds::Side;
@@ -68,11 +68,11 @@ fn blame(error: &Error, sent: Attributes) -> Attributes {
 #[derive(Debug)]
 pub(super) enum Verdict {
     /// It is not about what may be left out.
-    Unrelated(Trouble),
+    Unrelated(SideError),
     /// Try again: as it was, because a refusal may pass, or without what is to blame.
-    Again(Trouble),
+    Again(SideError),
     /// The object fails, with what was refused in the message.
-    Fail(Trouble),
+    Fail(SideError),
 }
 
 /// What the target's refusals of one object have taught, over its tries.
@@ -185,7 +185,7 @@ impl Refusals {
     }
 
     /// Decides what a trouble means for the next try.
-    pub(super) fn judge(&self, trouble: Trouble, rule: RefusedMetadata) -> Verdict {
+    pub(super) fn judge(&self, trouble: SideError, rule: RefusedMetadata) -> Verdict {
         let mut learnt = self.learnt();
         let sent = std::mem::take(&mut learnt.sent);
         // The store has found out that it is about this object's metadata, so that nothing is tried as it was.
@@ -209,7 +209,7 @@ impl Refusals {
                 learnt.left_out = learnt.left_out.or(suspects.first());
                 Verdict::Again(trouble)
             }
-            RefusedMetadata::Fail => Verdict::Fail(Trouble {
+            RefusedMetadata::Fail => Verdict::Fail(SideError {
                 side: trouble.side,
                 error: trouble.error.during(&format!("refused with its {suspects}")),
             }),
@@ -276,8 +276,8 @@ mod tests {
         }
     }
 
-    fn refused(code: &str) -> Trouble {
-        Trouble {
+    fn refused(code: &str) -> SideError {
+        SideError {
             side: Side::Target,
             error: Error::new(ErrorKind::InvalidArgument, "no").with_code(code),
         }
@@ -341,7 +341,7 @@ mod tests {
 
     #[test]
     fn metadata_that_cannot_be_signed_is_left_out_at_once() {
-        let unsignable = || Trouble {
+        let unsignable = || SideError {
             side: Side::Target,
             error: Error::new(ErrorKind::InvalidArgument, "no").with_code(signable::UNSIGNABLE),
         };
@@ -366,7 +366,7 @@ mod tests {
         assert!(refusals.heard(&sent(ALL), Ok(())).is_ok());
         assert!(!judged(refused("Odd")), "it was taken");
         let answer = refusals.heard(&sent(ALL), Err::<(), _>(refused("Odd").error));
-        let of_source = Trouble {
+        let of_source = SideError {
             side: Side::Source,
             ..refused("Odd")
         };

@@ -19,11 +19,11 @@ use md5::{Digest as _, Md5};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 use super::stored::acknowledged;
-use super::{Context, Ledger, retry};
+use super::{Context, SharedLedger, retry};
 use crate::error::{Error, Result};
-use crate::object::{Carried, NewObject, WriteIf, Written};
-use crate::store::Failure;
-use crate::task::{FailedList, Key, ListTrouble, PassInfo, TaskId, UnixMillis};
+use crate::ledger::Failure;
+use crate::object::{NewObject, ObjectHeaders, WriteIf, Written};
+use crate::task::{FailedReport, Key, PassInfo, ReportProblem, TaskId, UnixMillis};
 
 /// Failures read from the ledger at a time.
 const PAGE: i64 = 1000;
@@ -42,32 +42,32 @@ pub(super) const NAME: &AsciiSet = &NON_ALPHANUMERIC
 ///
 /// # Errors
 /// Those of the ledger.
-pub async fn failed_list(ctx: &Context, pass: PassInfo) -> Result<Option<FailedList>> {
-    let body = || lines(ctx.store.clone(), ctx.task.id);
+pub async fn failed_list(ctx: &Context, pass: PassInfo) -> Result<Option<FailedReport>> {
+    let body = || lines(ctx.ledger.clone(), ctx.task.id);
     let size = measure(body()).await?;
     if size.length == 0 {
         return Ok(None);
     }
-    let failed = |trouble: ListTrouble| {
-        Some(FailedList {
+    let failed = |trouble: ReportProblem| {
+        Some(FailedReport {
             key: None,
             trouble: Some(trouble),
         })
     };
     if size.length > LARGEST {
         tracing::warn!(task.id = %ctx.task.id, size.length, "the list of failed objects is too large to be written");
-        return Ok(failed(ListTrouble::TooLarge));
+        return Ok(failed(ReportProblem::TooLarge));
     }
     // The moment is the pass's, so that a repetition takes the place of what it repeats.
     let key = place(&ctx.task.name, "failed", pass.opened_at);
     match put(ctx, &Key::from(key.as_str()), size, body).await {
-        Ok(()) => Ok(Some(FailedList {
+        Ok(()) => Ok(Some(FailedReport {
             key: Some(key),
             trouble: None,
         })),
         Err(error) => {
             tracing::warn!(task.id = %ctx.task.id, %error, "the list of failed objects cannot be written");
-            Ok(failed(ListTrouble::NotStored))
+            Ok(failed(ReportProblem::NotStored))
         }
     }
 }
@@ -102,13 +102,13 @@ where
 {
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("text/plain"))]);
     let new = NewObject {
-        carried: Carried(headers),
+        carried: ObjectHeaders(headers),
         kms: ctx.task.spec.kms,
         ..NewObject::default()
     };
-    let mut tries = 0;
+    let mut attempts = 0;
     loop {
-        tries += 1;
+        attempts += 1;
         let body = StreamBody::new(lines().map_ok(Frame::data)).boxed_unsync();
         let written = ctx
             .target
@@ -124,9 +124,9 @@ where
         };
         match stored {
             Ok(()) => return Ok(()),
-            Err(error) => match retry::delay(ctx.tuning.pace, &error, tries, rand::random()) {
+            Err(error) => match retry::delay(ctx.tuning.pace, &error, attempts, rand::random()) {
                 Some(wait) => tokio::time::sleep(wait).await,
-                None => return Err(error.with_tries(tries)),
+                None => return Err(error.with_attempts(attempts)),
             },
         }
     }
@@ -141,14 +141,14 @@ pub(super) fn place(task: &str, kind: &str, at: UnixMillis) -> String {
 }
 
 /// All lines, a page of the ledger at a time.
-fn lines(store: Ledger, id: TaskId) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
-    stream::try_unfold((store, None::<Key>), move |(store, after)| async move {
-        let page = store.failures(id, after.as_ref(), PAGE).await?;
+fn lines(ledger: SharedLedger, id: TaskId) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
+    stream::try_unfold((ledger, None::<Key>), move |(ledger, after)| async move {
+        let page = ledger.failures(id, after.as_ref(), PAGE).await?;
         let Some(last) = page.last().map(|failure| failure.key.clone()) else {
             return Ok::<_, Error>(None);
         };
         let text: String = page.iter().map(line).collect();
-        Ok(Some((Bytes::from(text), (store, Some(last)))))
+        Ok(Some((Bytes::from(text), (ledger, Some(last)))))
     })
 }
 

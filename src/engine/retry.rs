@@ -1,18 +1,18 @@
 //! When to try again. Pure.
 //!
-//! There is one ladder of [`MAX_TRIES`] for an object and all its requests. A request that is tried again by itself (a part, a
+//! There is one ladder of [`MAX_ATTEMPTS`] for an object and all its requests. A request that is tried again by itself (a part, a
 //! page, a HEAD) writes into its error how often that was done ([`Error::attempts`]), and what comes out of it is not tried
 //! as often once more by whoever asked for it.
 
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
+use crate::ledger::MOST_FAILURES;
 use crate::object::clouds::Side;
-use crate::store::MOST_FAILURES;
 use crate::task::{Reason, reasons};
 
 /// Tries of one request or one object, the first included.
-pub const MAX_TRIES: u32 = 6;
+pub const MAX_ATTEMPTS: u32 = 6;
 /// Longest `Retry-After` that is obeyed as given.
 const LONGEST_ASKED: Duration = Duration::from_secs(300);
 
@@ -37,48 +37,48 @@ impl Default for Pace {
 /// How long to wait before try number `tries + 1`; `None` when it is over. `random` in 0..1 spreads the herd (full
 /// jitter over the upper half).
 #[must_use]
-pub fn delay(pace: Pace, error: &Error, tries: u32, random: f64) -> Option<Duration> {
-    let tries = tries.max(error.attempts());
-    if tries >= MAX_TRIES || !error.is_retryable() {
+pub fn delay(pace: Pace, error: &Error, attempts: u32, random: f64) -> Option<Duration> {
+    let attempts = attempts.max(error.attempts());
+    if attempts >= MAX_ATTEMPTS || !error.is_retryable() {
         return None;
     }
     if let Some(asked) = error.retry_after() {
         return Some(asked.min(LONGEST_ASKED));
     }
-    let ceiling = pace.first.saturating_mul(1 << tries.min(10)).min(pace.longest);
+    let ceiling = pace.first.saturating_mul(1 << attempts.min(10)).min(pace.longest);
     Some(ceiling.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0))
 }
 
 /// An error and the side it came from.
 #[derive(Debug)]
-pub struct Trouble {
+pub struct SideError {
     /// Whose error.
     pub side: Side,
     /// What.
     pub error: Error,
 }
 
-/// Result with a [`Trouble`].
-pub type Attempt<T> = std::result::Result<T, Trouble>;
+/// Result with a [`SideError`].
+pub type SideResult<T> = std::result::Result<T, SideError>;
 
 /// Says which side an error came from.
 pub trait At<T> {
     /// It came from the source.
-    fn at_source(self) -> Attempt<T>;
+    fn at_source(self) -> SideResult<T>;
     /// It came from the target.
-    fn at_target(self) -> Attempt<T>;
+    fn at_target(self) -> SideResult<T>;
 }
 
 impl<T> At<T> for crate::error::Result<T> {
-    fn at_source(self) -> Attempt<T> {
-        self.map_err(Trouble::source)
+    fn at_source(self) -> SideResult<T> {
+        self.map_err(SideError::source)
     }
-    fn at_target(self) -> Attempt<T> {
-        self.map_err(Trouble::target)
+    fn at_target(self) -> SideResult<T> {
+        self.map_err(SideError::target)
     }
 }
 
-impl Trouble {
+impl SideError {
     /// The source's error.
     #[must_use]
     pub const fn source(error: Error) -> Self {
@@ -106,10 +106,10 @@ impl Trouble {
 
     /// The same after so many tries.
     #[must_use]
-    pub fn after(self, tries: u32) -> Self {
+    pub fn after(self, attempts: u32) -> Self {
         Self {
             side: self.side,
-            error: self.error.with_tries(tries),
+            error: self.error.with_attempts(attempts),
         }
     }
 
@@ -156,8 +156,8 @@ mod tests {
     #[test]
     fn delays_grow_and_end() {
         let error = Error::new(ErrorKind::Unavailable, "503");
-        let delays: Vec<u128> = (1..=MAX_TRIES)
-            .filter_map(|tries| delay(Pace::default(), &error, tries, 1.0))
+        let delays: Vec<u128> = (1..=MAX_ATTEMPTS)
+            .filter_map(|attempts| delay(Pace::default(), &error, attempts, 1.0))
             .map(|d| d.as_millis())
             .collect();
         assert_eq!(delays, [200, 400, 800, 1600, 3200]);
@@ -169,13 +169,13 @@ mod tests {
 
     #[test]
     fn what_was_tried_often_enough_below_is_not_tried_again_above() {
-        let error = |tries| Error::new(ErrorKind::Unavailable, "503").with_tries(tries);
+        let error = |attempts| Error::new(ErrorKind::Unavailable, "503").with_attempts(attempts);
         for (below, above, again) in [
             (0, 1, true),
             (1, 1, true),
-            (MAX_TRIES - 1, 1, true),
-            (MAX_TRIES, 1, false),
-            (1, MAX_TRIES, false),
+            (MAX_ATTEMPTS - 1, 1, true),
+            (MAX_ATTEMPTS, 1, false),
+            (1, MAX_ATTEMPTS, false),
         ] {
             let delay = delay(Pace::default(), &error(below), above, 0.0);
             assert_eq!(delay.is_some(), again, "{below} {above}");
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn wrong_keys_name_their_side() {
-        let wrong = |side| Trouble {
+        let wrong = |side| SideError {
             side,
             error: Error::new(ErrorKind::Unauthenticated, "unknown key"),
         };

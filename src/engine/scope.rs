@@ -1,6 +1,6 @@
 //! Whether a task's scope matches anything, judged when its pass is through. Pure.
 
-use crate::store::{FoundScope, ShardScope};
+use crate::ledger::{FoundScope, ShardScope};
 use crate::task::{Key, Reason, TaskSpec, Warning, WarningCode, reasons};
 
 /// What is to be said of a scope.
@@ -56,7 +56,7 @@ pub fn judge(spec: &TaskSpec, found: &FoundScope, empty: &[Key]) -> Judgement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::FoundEntry;
+    use crate::ledger::FoundEntry;
     use crate::task::spec::Scope;
     use crate::task::testing;
 

@@ -13,41 +13,41 @@ use md5::{Digest as _, Md5};
 
 use super::copy::{Copied, Proof, check_length, target_key};
 use super::guard::{self, Guard, Sent};
-use super::hooks::Point;
-use super::item::Item;
+use super::hooks::SyncPoint;
+use super::item::SourceObject;
 use super::joining::complete;
 use super::metadata::describe;
 use super::progress::WHOLE;
 use super::proof::{gate, wants_hashes};
 use super::refusal::Refusals;
-use super::retry::{self, At as _, Attempt, Trouble};
+use super::retry::{self, At as _, SideError, SideResult};
 use super::stored::{acknowledged, encrypted, holds_bytes, read_back};
 use super::stream::{Hashing, metered};
 use super::uploads::{self, begin, forget, forget_if_gone};
-use super::{Context, Halt, pinned_read};
+use super::{Context, PassError, pinned_read};
 use crate::error::{Error, ErrorKind};
-use crate::object::{Body, ETag, Entry, NewObject, Part, Portion, UploadId};
-use crate::store::OpenUpload;
+use crate::ledger::OpenUpload;
+use crate::object::{Body, ByteRange, ETag, Entry, NewObject, Part, UploadId};
 use crate::task::Key;
 
 /// Copies an object with one read.
 pub(super) async fn copy(
     ctx: &Context,
-    item: &Item,
+    item: &SourceObject,
     refusals: &Refusals,
     sent: &Sent,
-) -> Result<Copied, Halt> {
+) -> Result<Copied, PassError> {
     give_up(ctx, item.key()).await?;
     if item.size().is_some_and(|size| size > largest(ctx)) {
-        return Err(Trouble::source(too_large(ctx)).into());
+        return Err(SideError::source(too_large(ctx)).into());
     }
     let _permits = ctx.streams.enter_with_piece().await.at_source()?;
     let (key, etag) = (item.key(), item.etag());
-    let object = pinned_read::open(ctx, key, Portion::Whole, etag).await?;
+    let object = pinned_read::open(ctx, key, ByteRange::Whole, etag).await?;
     if let (Some(size), Some(length)) = (item.size(), object.length) {
         check_length(ctx, size, etag, Some(length)).at_source()?;
     }
-    ctx.hooks.reach(Point::ObjectOpened).await;
+    ctx.hooks.reach(SyncPoint::ObjectOpened).await;
 
     let source_tag = object.info.etag.clone().filter(|_| object.info.md5().is_some());
     if source_tag.is_none() {
@@ -73,7 +73,7 @@ pub(super) async fn copy(
         match upload(ctx, item, &target, &new, &mut pieces, first, refusals).await {
             Ok(written) => written,
             Err(halt) => {
-                if let Err(Halt::Trouble(Trouble { error, .. })) = give_up(ctx, key).await {
+                if let Err(PassError::SideError(SideError { error, .. })) = give_up(ctx, key).await {
                     // The ledger keeps it for the next try of this object, or for the end of the pass.
                     tracing::warn!(task.id = %ctx.task.id, ?key, %error, "an upload could not be given up yet");
                 }
@@ -107,8 +107,13 @@ pub(super) async fn copy(
 }
 
 /// Gives up the upload that the ledger knows of a key, if it knows one.
-async fn give_up(ctx: &Context, key: &Key) -> Result<(), Halt> {
-    match ctx.store.upload(ctx.task.id, key).await.map_err(Halt::Ledger)? {
+async fn give_up(ctx: &Context, key: &Key) -> Result<(), PassError> {
+    match ctx
+        .ledger
+        .upload(ctx.task.id, key)
+        .await
+        .map_err(PassError::Ledger)?
+    {
         Some(open) => uploads::give_up(ctx, open).await,
         None => Ok(()),
     }
@@ -163,7 +168,7 @@ async fn put(
     new: &NewObject,
     piece: Piece,
     refusals: &Refusals,
-) -> Attempt<Written> {
+) -> SideResult<Written> {
     let (length, md5) = (piece.data.len() as u64, piece.md5);
     if ctx.guard == Guard::Look {
         guard::look(ctx, key).await?;
@@ -174,7 +179,7 @@ async fn put(
         .put(key, new, length, Some(md5), &condition, piece.body())
         .await;
     let written = refusals.heard(new, answer).at_target()?;
-    ctx.hooks.reach(Point::ObjectWritten).await;
+    ctx.hooks.reach(SyncPoint::ObjectWritten).await;
     encrypted(ctx, key, &written).await?;
     let tag = match written.etag {
         Some(tag) => Some(tag),
@@ -187,13 +192,13 @@ async fn put(
 /// Uploads the first piece and all that follow, and joins them.
 async fn upload(
     ctx: &Context,
-    item: &Item,
+    item: &SourceObject,
     key: &Key,
     new: &NewObject,
     pieces: &mut Pieces,
     mut piece: Piece,
     refusals: &Refusals,
-) -> Result<Written, Halt> {
+) -> Result<Written, PassError> {
     // The tag of an upload is never that of a source that was written otherwise.
     gate(ctx, Proof::Checksum).at_target()?;
     let intent = OpenUpload {
@@ -209,7 +214,7 @@ async fn upload(
     let mut told = Told::Same;
     for number in 1.. {
         if u64::from(number) > ctx.tuning.sizes.pieces {
-            return Err(Trouble::source(too_large(ctx)).into());
+            return Err(SideError::source(too_large(ctx)).into());
         }
         let mut part = send(ctx, key, &upload, number, &piece).await?;
         // Damaged on its way, or no hash: another time tells, and once is enough to know it of the whole object.
@@ -218,7 +223,7 @@ async fn upload(
         }
         told = told.max(Told::by(ctx, Some(&part.etag), piece.md5));
         parts.push(part);
-        ctx.hooks.reach(Point::PartWritten).await;
+        ctx.hooks.reach(SyncPoint::PartWritten).await;
         if pieces.at_end {
             break;
         }
@@ -232,7 +237,7 @@ async fn upload(
         last_modified: item.last_modified(),
     };
     let tag = complete(ctx, &entry, key, &upload, &parts).await?;
-    ctx.hooks.reach(Point::UploadCompleted).await;
+    ctx.hooks.reach(SyncPoint::UploadCompleted).await;
     // Asked for, not read from the answer: that may have been lost.
     let answer = crate::object::Written {
         etag: tag.clone(),
@@ -243,22 +248,28 @@ async fn upload(
 }
 
 /// Sends a piece, with its own tries: it is at hand, while the object would have to be read again from its beginning.
-async fn send(ctx: &Context, key: &Key, upload: &UploadId, number: u32, piece: &Piece) -> Result<Part, Halt> {
+async fn send(
+    ctx: &Context,
+    key: &Key,
+    upload: &UploadId,
+    number: u32,
+    piece: &Piece,
+) -> Result<Part, PassError> {
     let length = piece.data.len() as u64;
-    let mut tries = 0;
+    let mut attempts = 0;
     loop {
-        tries += 1;
+        attempts += 1;
         let md5 = ctx.target.demands_md5().then_some(piece.md5);
         let sent = ctx
             .target
             .upload_part(key, upload, number, length, md5, piece.body());
         match sent.await {
             Ok(part) => return Ok(Part { size: length, ..part }),
-            Err(error) => match retry::delay(ctx.tuning.pace, &error, tries, rand::random()) {
+            Err(error) => match retry::delay(ctx.tuning.pace, &error, attempts, rand::random()) {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => {
                     return Err(forget_if_gone(
-                        Trouble::target(error.with_tries(tries)).into(),
+                        SideError::target(error.with_attempts(attempts)).into(),
                         upload,
                     ));
                 }

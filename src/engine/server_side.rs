@@ -6,10 +6,10 @@
 
 use super::copy::{Copied, Proof, pinned, target_key};
 use super::guard::{self, Sent};
-use super::hooks::Point;
+use super::hooks::SyncPoint;
 use super::metadata::describe;
 use super::refusal::Refusals;
-use super::retry::{At as _, Attempt, Trouble};
+use super::retry::{At as _, SideError, SideResult};
 use super::stored::{Mark, encrypted, remove_written};
 use super::{Context, feed};
 use crate::error::{Error, ErrorKind, Result};
@@ -18,7 +18,12 @@ use crate::object::{CopySource, ETag, Encryption, Entry, ObjectInfo, Written};
 use crate::task::Key;
 
 /// Copies an object of one piece.
-pub(super) async fn copy(ctx: &Context, entry: &Entry, refusals: &Refusals, sent: &Sent) -> Attempt<Copied> {
+pub(super) async fn copy(
+    ctx: &Context,
+    entry: &Entry,
+    refusals: &Refusals,
+    sent: &Sent,
+) -> SideResult<Copied> {
     let info = ctx.source.head(&entry.key, None).await.at_source()?;
     pinned(entry.etag.as_ref(), info.etag.as_ref()).at_source()?;
     let source = SourceVersion::of(ctx, entry, &info);
@@ -35,7 +40,7 @@ pub(super) async fn copy(ctx: &Context, entry: &Entry, refusals: &Refusals, sent
         }
         Err(error) => return Err(of_copy(refusals.heard::<()>(&new, Err(error)).err())),
     };
-    ctx.hooks.reach(Point::ObjectWritten).await;
+    ctx.hooks.reach(SyncPoint::ObjectWritten).await;
     encrypted(ctx, &key, &written).await?;
     let proof = match source.judge(&written) {
         Tells::Same => Proof::ETag,
@@ -63,13 +68,13 @@ pub(super) fn copy_source(ctx: &Context, entry: &Entry) -> CopySource {
 }
 
 /// A refusal of the condition is the source's change; everything else is the target's.
-fn of_copy(error: Option<Error>) -> Trouble {
+fn of_copy(error: Option<Error>) -> SideError {
     let error = error.unwrap_or_else(|| Error::internal("a copy failed without an error"));
     let side = match error.kind() {
         ErrorKind::PreconditionFailed | ErrorKind::NotFound => Side::Source,
         _ => Side::Target,
     };
-    Trouble { side, error }
+    SideError { side, error }
 }
 
 /// Whether a store says that it does not copy inside itself. A request that is refused as wrong may be about this object
@@ -85,20 +90,20 @@ async fn stored(
     size: u64,
     source: &SourceVersion,
     written: &Written,
-) -> Attempt<Option<Proof>> {
+) -> SideResult<Option<Proof>> {
     let found = feed::head(ctx.tuning.pace, &ctx.target, key).await.at_target()?;
     Ok(found.and_then(|info| source.judge_stored(size, written, &info)))
 }
 
 /// Whether the target has an object of the source's length, where nothing else proves what was copied inside the store.
-pub(super) async fn is_as_long(ctx: &Context, entry: &Entry) -> Attempt<bool> {
+pub(super) async fn is_as_long(ctx: &Context, entry: &Entry) -> SideResult<bool> {
     let key = target_key(ctx, &entry.key);
     let found = feed::head(ctx.tuning.pace, &ctx.target, &key).await.at_target()?;
     Ok(found.is_some_and(|info| info.size == Some(entry.size)))
 }
 
 /// Removes a wrong copy, where it is ours, and has the object read and written.
-pub(super) async fn wrong(ctx: &Context, key: &Key, written: &Written, refusals: &Refusals) -> Trouble {
+pub(super) async fn wrong(ctx: &Context, key: &Key, written: &Written, refusals: &Refusals) -> SideError {
     let text = "the store acknowledged a copy inside itself and stored something else";
     let error = Error::new(ErrorKind::Integrity, text).with_code("WrongCopy");
     refusals.refuse_copy(ctx, &error);
@@ -108,10 +113,10 @@ pub(super) async fn wrong(ctx: &Context, key: &Key, written: &Written, refusals:
         size: None,
     };
     // What cannot be removed now is overwritten next.
-    if let Err(Trouble { error, .. }) = remove_written(ctx, key, &mark).await {
+    if let Err(SideError { error, .. }) = remove_written(ctx, key, &mark).await {
         tracing::debug!(task.id = %ctx.task.id, ?key, %error, "a wrong copy cannot be removed");
     }
-    Trouble::target(error)
+    SideError::target(error)
 }
 
 /// What an answer tells of a copy.
@@ -193,7 +198,7 @@ pub(super) fn check_part(length: u64, etag: &ETag) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::{Carried, Uncarried};
+    use crate::object::{NotCarried, ObjectHeaders};
 
     const A: &str = "0cc175b9c0f1b6a831c399e269772661";
     const B: &str = "92eb5ffee6ae2fec3ad71c777531578f";
@@ -220,13 +225,13 @@ mod tests {
             size: Some(size),
             etag: etag.map(ETag::new),
             last_modified: None,
-            carried: Carried::default(),
+            carried: ObjectHeaders::default(),
             tag_count: 0,
             parts_count: None,
             storage_class: None,
             missing_metadata: 0,
             encryption: None,
-            uncarried: Uncarried::default(),
+            uncarried: NotCarried::default(),
         }
     }
 

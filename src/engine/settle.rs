@@ -1,14 +1,19 @@
 //! How the end of an object gets into its shard's window: at once, or through the circuit breaker.
 
-use super::Halt;
-use super::breaker::{Held, Mark, Next, Suspect};
+use super::PassError;
+use super::breaker::{Held, Mark, Next, SystemicFailure};
 use super::canary::{self, Question, Verdict};
 use super::copy::Outcome;
 use super::shard::Run;
 
 impl Run {
     /// Settles an object that was begun at `begun`, or holds its failure back until it is known whether it is the object's own.
-    pub(super) async fn settle(&mut self, number: u64, begun: Mark, outcome: Outcome) -> Result<(), Halt> {
+    pub(super) async fn settle(
+        &mut self,
+        number: u64,
+        begun: Mark,
+        outcome: Outcome,
+    ) -> Result<(), PassError> {
         let suspect = match &outcome {
             Outcome::Doubtful(_, suspect) => *suspect,
             Outcome::Copied(_) => {
@@ -39,7 +44,7 @@ impl Run {
     }
 
     /// Asks whether the side works for another object, and settles or stops accordingly.
-    async fn ask_canary(&mut self, suspect: Suspect) -> Result<(), Halt> {
+    async fn ask_canary(&mut self, suspect: SystemicFailure) -> Result<(), PassError> {
         let known = self
             .canary
             .iter()
@@ -58,7 +63,7 @@ impl Run {
             // The failures stay unsettled.
             () = self.ctx.stop.cancelled() => return Ok(()),
         };
-        let judged = self.breaker.acquitted(suspect);
+        let judged = self.breaker.cleared(suspect);
         match verdict {
             Verdict::Works => {
                 self.release(judged);
@@ -67,7 +72,7 @@ impl Run {
             Verdict::Fails => {
                 let last = judged.last().map(|held| &held.item.1);
                 let (message, code) = last.map_or(("", ""), |outcome| (outcome.message(), outcome.code()));
-                Err(Halt::Trouble(suspect.trouble(message, code)))
+                Err(PassError::SideError(suspect.trouble(message, code)))
             }
         }
     }
@@ -77,7 +82,7 @@ impl Run {
     ///
     /// # Errors
     /// The trouble of a side that serves no other object either.
-    pub(super) async fn release_all(&mut self) -> Result<(), Halt> {
+    pub(super) async fn release_all(&mut self) -> Result<(), PassError> {
         while let Some(suspect) = self.breaker.grave() {
             self.ask_canary(suspect).await?;
             if self.ctx.stop.is_cancelled() {

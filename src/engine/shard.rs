@@ -15,16 +15,16 @@ use super::breaker::{Breaker, Mark};
 use super::copy::{Outcome, failed, transfer};
 use super::counted::Counted;
 use super::feed::{Batch, Candidate, Found, Resumable, feed, pass_kind};
-use super::hooks::Point;
-use super::item::Item;
+use super::hooks::SyncPoint;
+use super::item::SourceObject;
 use super::plan::Decision;
 use super::record::Record;
-use super::retry::Trouble;
+use super::retry::SideError;
 use super::window::{Under, Window};
-use super::{Context, Halt, lookup};
+use super::{Context, PassError, lookup};
 use crate::error::{Error, ErrorKind};
+use crate::ledger::{Commit, Committed, Failure, LeasedShard};
 use crate::object::clouds::Side;
-use crate::store::{ClaimedShard, Commit, Committed, Failure};
 use crate::task::Key;
 use crate::task::spec::Scope;
 
@@ -48,10 +48,10 @@ pub enum ShardEnd {
 
 pub(super) struct Run {
     pub(super) ctx: Arc<Context>,
-    pub(super) claim: ClaimedShard,
+    pub(super) claim: LeasedShard,
     pub(super) window: Window,
     waiting: VecDeque<Candidate>,
-    flight: JoinSet<(u64, Mark, Result<Outcome, Halt>)>,
+    flight: JoinSet<(u64, Mark, Result<Outcome, PassError>)>,
     speed: i64,
     resumable: Resumable,
     /// Bytes under way as the ledger has them, for the next commit to change.
@@ -69,7 +69,7 @@ pub(super) struct Run {
 /// # Errors
 /// A trouble that concerns the whole task, a failing ledger, or another claim; what was settled before is committed
 /// where that is possible.
-pub async fn run(ctx: Arc<Context>, claim: ClaimedShard) -> Result<ShardEnd, Halt> {
+pub async fn run(ctx: Arc<Context>, claim: LeasedShard) -> Result<ShardEnd, PassError> {
     let (sender, mut batches) = mpsc::channel(BATCHES_AHEAD);
     let mut feeder = AbortOnDropHandle::new(tokio::spawn(feed(Arc::clone(&ctx), claim.clone(), sender)));
     let recorded = ctx.task.spec.record_settled;
@@ -94,7 +94,7 @@ pub async fn run(ctx: Arc<Context>, claim: ClaimedShard) -> Result<ShardEnd, Hal
     match walked {
         Ok(Walked::ToTheEnd) => {
             if !run.window.is_settled() {
-                return Err(Halt::Defect(Error::internal(
+                return Err(PassError::Defect(Error::internal(
                     "a shard ended with objects that are not settled",
                 )));
             }
@@ -106,11 +106,11 @@ pub async fn run(ctx: Arc<Context>, claim: ClaimedShard) -> Result<ShardEnd, Hal
             run.commit(Close::No, Under::Upload).await?;
             Ok(ShardEnd::Stopped)
         }
-        Err(Halt::Trouble(trouble)) => {
+        Err(PassError::SideError(trouble)) => {
             // The trouble decides; a ledger that fails on top of it is reported by the next one to use it.
             run.flight.shutdown().await;
             run.commit(Close::No, Under::Upload).await?;
-            Err(Halt::Trouble(trouble))
+            Err(PassError::SideError(trouble))
         }
         Err(other) => Err(other),
     }
@@ -131,9 +131,9 @@ enum Close {
 impl Run {
     async fn walk(
         &mut self,
-        batches: &mut mpsc::Receiver<Result<Batch, Halt>>,
+        batches: &mut mpsc::Receiver<Result<Batch, PassError>>,
         feeder: &mut AbortOnDropHandle<()>,
-    ) -> Result<Walked, Halt> {
+    ) -> Result<Walked, PassError> {
         let stop = self.ctx.stop.clone();
         let objects = Arc::clone(&self.ctx.objects);
         let mut tick = interval(COMMIT_EVERY);
@@ -164,14 +164,14 @@ impl Run {
                 permit = Arc::clone(&objects).acquire_owned(),
                     if !self.waiting.is_empty() && self.window.has_room() =>
                 {
-                    let permit = permit.map_err(|_| Halt::Defect(Error::internal("object permits are closed")))?;
+                    let permit = permit.map_err(|_| PassError::Defect(Error::internal("object permits are closed")))?;
                     self.begin(permit);
                 }
                 batch = batches.recv(), if self.waiting.is_empty() && !exhausted => match batch {
                     None => {
                         // A feed that fell over has not come to the end of its keys.
                         (&mut *feeder).await.map_err(|e| {
-                            Halt::Defect(Error::internal("listing the objects panicked").with_source(e))
+                            PassError::Defect(Error::internal("listing the objects panicked").with_source(e))
                         })?;
                         exhausted = true;
                     }
@@ -186,7 +186,7 @@ impl Run {
     }
 
     /// Settles everything at the front of the queue that needs no copying.
-    async fn settle_quick_ones(&mut self) -> Result<(), Halt> {
+    async fn settle_quick_ones(&mut self) -> Result<(), PassError> {
         // What is held back must not keep a full window shut for ever.
         if !self.window.has_room() && self.flight.is_empty() {
             self.release_all().await?;
@@ -245,7 +245,7 @@ impl Run {
             // A key that the user named and that does not exist is a failure in every pass: a typo never becomes a success.
             Found::Missing if !self.ctx.task.spec.scope.names(key) => (counted, Outcome::Gone),
             Found::Missing => {
-                let missing = Trouble::source(lookup::no_such_key());
+                let missing = SideError::source(lookup::no_such_key());
                 (0, failed(&self.ctx, key, 0, &missing, 1))
             }
             Found::Unknown(trouble) => (counted, failed(&self.ctx, key, counted, &trouble, 1)),
@@ -297,7 +297,7 @@ impl Run {
                 let text =
                     "copying the object panicked, which is a defect of this program; its log says where";
                 let error = Error::internal(text).with_code("InternalError");
-                Ok(failed(&ctx, &key, size, &Trouble::source(error), 1))
+                Ok(failed(&ctx, &key, size, &SideError::source(error), 1))
             });
             if let Some((key, meter)) = watched {
                 ctx.progress.unwatch(&key, &meter);
@@ -308,26 +308,26 @@ impl Run {
     }
 
     /// Whether an object takes so long that people want to see how far it is.
-    fn is_watched(&self, item: &Item) -> bool {
+    fn is_watched(&self, item: &SourceObject) -> bool {
         let least = WATCHED.min(self.ctx.tuning.sizes.threshold);
         item.size().is_none_or(|size| size > least)
     }
 
     fn landed(
         &mut self,
-        joined: Result<(u64, Mark, Result<Outcome, Halt>), tokio::task::JoinError>,
-    ) -> Result<Option<(u64, Mark, Outcome)>, Halt> {
+        joined: Result<(u64, Mark, Result<Outcome, PassError>), tokio::task::JoinError>,
+    ) -> Result<Option<(u64, Mark, Outcome)>, PassError> {
         let (number, begun, outcome) =
-            joined.map_err(|e| Halt::Defect(Error::internal("copying panicked").with_source(e)))?;
+            joined.map_err(|e| PassError::Defect(Error::internal("copying panicked").with_source(e)))?;
         match outcome {
             Ok(outcome) => Ok(Some((number, begun, outcome))),
             // It stays unsettled, and with it the checkpoint before it.
-            Err(Halt::Trouble(trouble)) if trouble.error.kind() == ErrorKind::Cancelled => Ok(None),
+            Err(PassError::SideError(trouble)) if trouble.error.kind() == ErrorKind::Cancelled => Ok(None),
             Err(halt) => Err(halt),
         }
     }
 
-    async fn note_order(&mut self, order: Resumable) -> Result<(), Halt> {
+    async fn note_order(&mut self, order: Resumable) -> Result<(), PassError> {
         if self.resumable == Resumable::Yes && order == Resumable::No {
             self.resumable = Resumable::No;
             tracing::warn!(
@@ -336,20 +336,20 @@ impl Run {
             );
             match self
                 .ctx
-                .store
+                .ledger
                 .set_unordered(self.ctx.task.id, &self.claim)
                 .await
-                .map_err(Halt::Ledger)?
+                .map_err(PassError::Ledger)?
             {
                 Committed::Done => {}
-                Committed::Fenced | Committed::TooManyFailures => return Err(Halt::Fenced),
+                Committed::Fenced | Committed::TooManyFailures => return Err(PassError::Fenced),
             }
         }
         Ok(())
     }
 
     /// Commits what is settled, or at least the speed when it changed.
-    async fn report(&mut self) -> Result<(), Halt> {
+    async fn report(&mut self) -> Result<(), PassError> {
         let speed = self.ctx.progress.speed(Instant::now());
         if self.window.has_settled() || speed != self.speed || self.under(Under::Way) != self.in_flight {
             self.speed = speed;
@@ -368,7 +368,7 @@ impl Run {
     }
 
     /// Commits everything that is settled, in as many commits as that takes.
-    async fn commit(&mut self, close: Close, under: Under) -> Result<(), Halt> {
+    async fn commit(&mut self, close: Close, under: Under) -> Result<(), PassError> {
         let unchanged = self.under(under) == self.in_flight;
         if close == Close::No && !self.window.has_settled() && self.speed == 0 && unchanged {
             return Ok(());
@@ -391,8 +391,8 @@ impl Run {
         }
     }
 
-    async fn write(&mut self, commit: Commit, close: Close) -> Result<(), Halt> {
-        self.ctx.hooks.reach(Point::BeforeCommit).await;
+    async fn write(&mut self, commit: Commit, close: Close) -> Result<(), PassError> {
+        self.ctx.hooks.reach(SyncPoint::BeforeCommit).await;
         let commit = Commit {
             close: close == Close::Yes,
             speed: self.speed,
@@ -409,19 +409,19 @@ impl Run {
         let now = self.ctx.clock.now();
         let written = self
             .ctx
-            .store
+            .ledger
             .commit(self.ctx.task.id, &self.claim, commit, now)
             .await;
-        self.ctx.hooks.reach(Point::AfterCommit).await;
-        match written.map_err(Halt::Ledger)? {
+        self.ctx.hooks.reach(SyncPoint::AfterCommit).await;
+        match written.map_err(PassError::Ledger)? {
             Committed::Done => Ok(()),
-            Committed::Fenced => Err(Halt::Fenced),
-            Committed::TooManyFailures => Err(Trouble::too_many_failures().into()),
+            Committed::Fenced => Err(PassError::Fenced),
+            Committed::TooManyFailures => Err(SideError::too_many_failures().into()),
         }
     }
 
     /// Lets what is nearly done settle, then cuts the rest off. No request leaves afterwards.
-    async fn drain(&mut self) -> Result<(), Halt> {
+    async fn drain(&mut self) -> Result<(), PassError> {
         self.waiting.clear();
         let grace = tokio::time::sleep(GRACE);
         tokio::pin!(grace);
@@ -445,8 +445,8 @@ impl Run {
     }
 }
 
-fn cancelled() -> Trouble {
-    Trouble {
+fn cancelled() -> SideError {
+    SideError {
         side: Side::Source,
         error: Error::new(ErrorKind::Cancelled, "stopped"),
     }

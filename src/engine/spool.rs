@@ -12,11 +12,11 @@ use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
-use super::hooks::Point;
+use super::hooks::SyncPoint;
 use super::report::{measure, place, put};
 use crate::error::Result;
-use crate::store::Committed;
-use crate::task::{Key, ListKind, UnixMillis};
+use crate::ledger::Committed;
+use crate::task::{Key, ReportKind, UnixMillis};
 
 /// Most chunks of a file: objects that take long make many small ones.
 const CHUNKS: usize = 4096;
@@ -71,7 +71,7 @@ async fn full_files(ctx: &Context, over: &CancellationToken) -> Result<()> {
             () = over.cancelled() => return Ok(()),
             () = tokio::time::sleep(wait) => wait = limits.look_every,
         }
-        for kind in ListKind::ALL {
+        for kind in ReportKind::ALL {
             while let Some(file) = next(ctx, kind).await?.filter(|file| file.is_full(limits.file)) {
                 let written = tokio::select! {
                     written = write(ctx, &file) => written?,
@@ -91,7 +91,7 @@ async fn full_files(ctx: &Context, over: &CancellationToken) -> Result<()> {
 /// # Errors
 /// Those of the ledger. What the target refuses is told of in the task, and changes nothing about the objects.
 pub async fn rest(ctx: &Context) -> Result<()> {
-    for kind in ListKind::ALL {
+    for kind in ReportKind::ALL {
         while let Some(file) = next(ctx, kind).await? {
             if write(ctx, &file).await? == Written::No {
                 break;
@@ -109,7 +109,7 @@ enum Written {
 
 /// A file to write: a list's oldest chunks.
 struct File {
-    kind: ListKind,
+    kind: ReportKind,
     first: UnixMillis,
     rest: Vec<UnixMillis>,
     bytes: i64,
@@ -122,9 +122,13 @@ impl File {
 }
 
 /// The oldest lines of a list that wait: as many as make a full file, or all.
-async fn next(ctx: &Context, kind: ListKind) -> Result<Option<File>> {
+async fn next(ctx: &Context, kind: ReportKind) -> Result<Option<File>> {
     let limit = i64::try_from(CHUNKS).unwrap_or(i64::MAX);
-    let mut waiting = ctx.store.list_chunks(ctx.task.id, kind, limit).await?.into_iter();
+    let mut waiting = ctx
+        .ledger
+        .report_chunks(ctx.task.id, kind, limit)
+        .await?
+        .into_iter();
     let Some(first) = waiting.next() else {
         return Ok(None);
     };
@@ -156,12 +160,18 @@ async fn write(ctx: &Context, file: &File) -> Result<Written> {
     if let Err(error) = put(ctx, &Key::from(key.as_str()), size, body).await {
         tracing::warn!(task.id = %id, key, %error, "a list of objects cannot be written");
         let most = ctx.tuning.lists.most;
-        ctx.store.list_refused(id, ctx.attempt, file.kind, most).await?;
+        ctx.ledger
+            .report_refused(id, ctx.fencing_token, file.kind, most)
+            .await?;
         return Ok(Written::No);
     }
-    ctx.hooks.reach(Point::ListWritten).await;
+    ctx.hooks.reach(SyncPoint::ListWritten).await;
     let last = *file.rest.last().unwrap_or(&file.first);
-    match ctx.store.list_written(id, ctx.attempt, file.kind, last).await? {
+    match ctx
+        .ledger
+        .report_written(id, ctx.fencing_token, file.kind, last)
+        .await?
+    {
         Committed::Done => Ok(Written::Yes),
         // Whoever has the task now writes it again.
         Committed::Fenced | Committed::TooManyFailures => Ok(Written::No),
@@ -170,12 +180,12 @@ async fn write(ctx: &Context, file: &File) -> Result<Written> {
 
 /// The lines of a file, a chunk at a time; without those of a shard that began again meanwhile.
 fn lines(ctx: &Context, file: &File) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
-    let (store, id, kind) = (ctx.store.clone(), ctx.task.id, file.kind);
+    let (store, id, kind) = (ctx.ledger.clone(), ctx.task.id, file.kind);
     let stamps = file.rest.clone();
     stream::iter(std::iter::once(file.first).chain(stamps))
         .then(move |stamp| {
             let store = store.clone();
-            async move { store.list_lines(id, kind, stamp).await }
+            async move { store.report_lines(id, kind, stamp).await }
         })
         .try_filter_map(|lines| std::future::ready(Ok(lines.map(Bytes::from))))
 }

@@ -11,15 +11,15 @@ use md5::{Digest as _, Md5};
 
 use super::copy::Proof;
 use super::progress::Progress;
-use super::retry::{At as _, Attempt, Trouble};
+use super::retry::{At as _, SideError, SideResult};
 use super::stream::{Hashing, metered};
 use super::{Context, feed};
 use crate::error::{Error, ErrorKind};
-use crate::object::{ETag, Encryption, ObjectInfo, Portion, Written};
+use crate::object::{ByteRange, ETag, Encryption, ObjectInfo, Written};
 use crate::task::{Key, UnixMillis};
 
 /// A write that was acknowledged without a tag may have met something that is no store. The target is asked what it has.
-pub(super) async fn acknowledged(ctx: &Context, key: &Key, size: u64) -> Attempt<Option<ETag>> {
+pub(super) async fn acknowledged(ctx: &Context, key: &Key, size: u64) -> SideResult<Option<ETag>> {
     let stored = feed::head(ctx.tuning.pace, &ctx.target, key).await.at_target()?;
     let stored = stored.filter(|info| info.size == Some(size));
     stored.map(|info| info.etag).ok_or_else(missing).at_target()
@@ -32,7 +32,7 @@ fn missing() -> Error {
 
 /// Stores that keep folders (SeaweedFS) take bytes under a key that ends with `/`, give their tag back, and keep none of
 /// them. Only the size that they tell afterwards shows it.
-pub(super) async fn holds_bytes(ctx: &Context, key: &Key, size: u64) -> Attempt<()> {
+pub(super) async fn holds_bytes(ctx: &Context, key: &Key, size: u64) -> SideResult<()> {
     let stored = feed::head(ctx.tuning.pace, &ctx.target, key).await.at_target()?;
     if stored.is_some_and(|info| info.size == Some(size)) {
         return Ok(());
@@ -95,7 +95,7 @@ pub(super) enum Removal {
 
 /// Removes what was written, if it is still there. It is looked at right before, and the deletion carries its tag, so that
 /// only a store without conditional deletes leaves a moment in which somebody else's newer object could be met.
-pub(super) async fn remove_written(ctx: &Context, key: &Key, mine: &Mark) -> Attempt<Removal> {
+pub(super) async fn remove_written(ctx: &Context, key: &Key, mine: &Mark) -> SideResult<Removal> {
     let found = feed::head(ctx.tuning.pace, &ctx.target, key).await.at_target()?;
     let Some(found) = found else {
         return Ok(Removal::Gone);
@@ -130,16 +130,16 @@ pub(super) async fn remove_written(ctx: &Context, key: &Key, mine: &Mark) -> Att
 }
 
 /// Removes an object whose bytes are wrong, and says so.
-pub(super) async fn discard(ctx: &Context, key: &Key, mine: &Mark, what: &str) -> Trouble {
+pub(super) async fn discard(ctx: &Context, key: &Key, mine: &Mark, what: &str) -> SideError {
     match remove_written(ctx, key, mine).await {
         Ok(Removal::Gone) => {
             let text = format!("{what}; it was removed");
-            Trouble::target(Error::new(ErrorKind::Integrity, text))
+            SideError::target(Error::new(ErrorKind::Integrity, text))
         }
-        Ok(Removal::Left) => Trouble::target(changed()),
-        Err(Trouble { error, .. }) => {
+        Ok(Removal::Left) => SideError::target(changed()),
+        Err(SideError { error, .. }) => {
             let text = format!("{what}; it could not be removed: {error}");
-            Trouble::target(Error::new(ErrorKind::Integrity, text))
+            SideError::target(Error::new(ErrorKind::Integrity, text))
         }
     }
 }
@@ -158,8 +158,8 @@ pub(super) async fn read_back(
     size: u64,
     wanted: [u8; 16],
     written: Option<&ETag>,
-) -> Attempt<Proof> {
-    let found = hash_of(ctx, key, Portion::Whole).await?;
+) -> SideResult<Proof> {
+    let found = hash_of(ctx, key, ByteRange::Whole).await?;
     if (found.bytes, found.md5) == (size, wanted) {
         ctx.target_tags_opaque.store(true, Ordering::Relaxed);
         return Ok(Proof::Checksum);
@@ -173,10 +173,10 @@ pub(super) async fn read_back_parts(
     key: &Key,
     parts: impl Iterator<Item = ((u64, u64), [u8; 16])>,
     written: Option<&ETag>,
-) -> Attempt<Proof> {
+) -> SideResult<Proof> {
     let mut first: Option<Mark> = None;
     for ((offset, length), wanted) in parts {
-        let found = hash_of(ctx, key, Portion::Range { offset, length }).await?;
+        let found = hash_of(ctx, key, ByteRange::Range { offset, length }).await?;
         let first = first.get_or_insert_with(|| found.mark.clone());
         if first.etag != found.mark.etag {
             return Err(changed()).at_target();
@@ -190,10 +190,10 @@ pub(super) async fn read_back_parts(
 }
 
 /// Bytes that are not those that were sent: of our write, which is removed, or of somebody else's.
-async fn wrong_bytes(ctx: &Context, key: &Key, written: Option<&ETag>, found: &Mark) -> Trouble {
+async fn wrong_bytes(ctx: &Context, key: &Key, written: Option<&ETag>, found: &Mark) -> SideError {
     let others = matches!((written, &found.etag), (Some(mine), Some(found)) if !mine.same(found));
     if others {
-        return Trouble::target(changed());
+        return SideError::target(changed());
     }
     discard(ctx, key, found, "the target stored other bytes than were sent").await
 }
@@ -206,7 +206,7 @@ struct ReadBack {
 }
 
 /// Reads what the target has, within the bandwidth of the task. It counts as nothing that was moved.
-async fn hash_of(ctx: &Context, key: &Key, portion: Portion) -> Attempt<ReadBack> {
+async fn hash_of(ctx: &Context, key: &Key, portion: ByteRange) -> SideResult<ReadBack> {
     let object = ctx.target.get(key, portion, None).await.at_target()?;
     let mark = Mark::of(&object.info);
     let uncounted = Arc::new(Progress::default());
@@ -236,7 +236,7 @@ async fn hash_of(ctx: &Context, key: &Key, portion: Portion) -> Attempt<ReadBack
 /// written. Where the answer to the write says nothing, the target is asked. What is not encrypted is removed.
 ///
 /// Source: the OMS reference compares the encryption of each object with `enableKMS` after its upload.
-pub(super) async fn encrypted(ctx: &Context, key: &Key, written: &Written) -> Attempt<()> {
+pub(super) async fn encrypted(ctx: &Context, key: &Key, written: &Written) -> SideResult<()> {
     if !ctx.task.spec.kms {
         return Ok(());
     }

@@ -11,7 +11,7 @@ use super::list::Pages;
 use super::listscan;
 use crate::error::Result;
 use crate::object::{ListFrom, Listed};
-use crate::task::{PassKind, Survey};
+use crate::task::{Estimate, PassKind};
 
 const BEGIN_AFTER: Duration = Duration::from_millis(500);
 const STORE_EVERY: Duration = Duration::from_secs(1);
@@ -39,9 +39,9 @@ pub async fn run(ctx: Arc<Context>) {
 async fn count(ctx: &Context) -> Result<()> {
     let scope = &ctx.task.spec.scope;
     let single = i64::try_from(scope.single_keys().len()).unwrap_or(i64::MAX);
-    let mut survey = Survey {
+    let mut survey = Estimate {
         objects: single,
-        ..Survey::default()
+        ..Estimate::default()
     };
     let mut stored = Instant::now();
     for prefix in scope.prefixes() {
@@ -52,8 +52,8 @@ async fn count(ctx: &Context) -> Result<()> {
             survey.bytes = survey.bytes.saturating_add_unsigned(bytes);
             if stored.elapsed() >= STORE_EVERY {
                 stored = Instant::now();
-                ctx.store
-                    .set_survey(ctx.task.id, survey.at_least(ctx.task.survey))
+                ctx.ledger
+                    .set_estimate(ctx.task.id, survey.at_least(ctx.task.survey))
                     .await?;
             }
             if ctx.stop.is_cancelled() {
@@ -62,5 +62,5 @@ async fn count(ctx: &Context) -> Result<()> {
         }
     }
     survey.complete = true;
-    ctx.store.set_survey(ctx.task.id, survey).await
+    ctx.ledger.set_estimate(ctx.task.id, survey).await
 }

@@ -1,13 +1,13 @@
 //! Failures that may concern every object of a side alike. Pure.
 
-use super::breaker::ENOUGH;
-use super::retry::Trouble;
+use super::breaker::TRIP_THRESHOLD;
+use super::retry::SideError;
 use crate::error::{Error, ErrorKind};
 use crate::object::clouds::Side;
 
 /// What may be wrong with a whole side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ailment {
+pub enum FailureClass {
     /// The key may not do this.
     Denied,
     /// The store does not serve: errors that did not pass, no answer in time.
@@ -15,7 +15,7 @@ pub enum Ailment {
     /// It asks for fewer requests.
     Throttled,
     /// The keys are not accepted.
-    Credentials,
+    TaskCredentials,
     /// The bucket is not there.
     Bucket,
     /// The target has no more room.
@@ -24,13 +24,13 @@ pub enum Ailment {
     Blocked,
 }
 
-impl Ailment {
+impl FailureClass {
     /// Whether it is true of every object or of none but a few odd ones, so that the first failure is reason enough to ask
     /// for another object.
     #[must_use]
     pub const fn is_grave(self) -> bool {
         match self {
-            Self::Credentials | Self::Bucket | Self::Full | Self::Blocked => true,
+            Self::TaskCredentials | Self::Bucket | Self::Full | Self::Blocked => true,
             Self::Denied | Self::Down | Self::Throttled => false,
         }
     }
@@ -40,7 +40,7 @@ impl Ailment {
             Self::Denied => ErrorKind::PermissionDenied,
             Self::Down => ErrorKind::Unavailable,
             Self::Throttled => ErrorKind::RateLimited,
-            Self::Credentials => ErrorKind::Unauthenticated,
+            Self::TaskCredentials => ErrorKind::Unauthenticated,
             Self::Bucket => ErrorKind::BucketNotFound,
             Self::Full => ErrorKind::StorageFull,
             Self::Blocked => ErrorKind::Forbidden,
@@ -50,25 +50,25 @@ impl Ailment {
 
 /// A failure that may concern every object alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Suspect {
+pub struct SystemicFailure {
     /// Whose.
     pub side: Side,
     /// What.
-    pub ailment: Ailment,
+    pub ailment: FailureClass,
 }
 
-impl Suspect {
+impl SystemicFailure {
     /// Whether a trouble may concern every object alike.
     #[must_use]
-    pub const fn of(trouble: &Trouble) -> Option<Self> {
+    pub const fn of(trouble: &SideError) -> Option<Self> {
         let ailment = match trouble.error.kind() {
-            ErrorKind::PermissionDenied => Ailment::Denied,
-            ErrorKind::Unavailable | ErrorKind::Timeout => Ailment::Down,
-            ErrorKind::RateLimited => Ailment::Throttled,
-            ErrorKind::Unauthenticated => Ailment::Credentials,
-            ErrorKind::BucketNotFound => Ailment::Bucket,
-            ErrorKind::StorageFull => Ailment::Full,
-            ErrorKind::Forbidden => Ailment::Blocked,
+            ErrorKind::PermissionDenied => FailureClass::Denied,
+            ErrorKind::Unavailable | ErrorKind::Timeout => FailureClass::Down,
+            ErrorKind::RateLimited => FailureClass::Throttled,
+            ErrorKind::Unauthenticated => FailureClass::TaskCredentials,
+            ErrorKind::BucketNotFound => FailureClass::Bucket,
+            ErrorKind::StorageFull => FailureClass::Full,
+            ErrorKind::Forbidden => FailureClass::Blocked,
             // These say something of one object, or of us.
             ErrorKind::InvalidArgument
             | ErrorKind::NotFound
@@ -89,7 +89,7 @@ impl Suspect {
 
     /// The trouble that stops the pass, with the message and the code of the last object that had it.
     #[must_use]
-    pub fn trouble(self, last: &str, code: &str) -> Trouble {
+    pub fn trouble(self, last: &str, code: &str) -> SideError {
         let error = if self.ailment.is_grave() {
             let side = match self.side {
                 Side::Source => "source: ",
@@ -103,12 +103,12 @@ impl Suspect {
             Error::new(self.ailment.kind(), text).with_code(code)
         } else {
             let text = format!(
-                "{ENOUGH} objects in a row had the same trouble and none went through, so the task stopped without \
+                "{TRIP_THRESHOLD} objects in a row had the same trouble and none went through, so the task stopped without \
                  recording them as failed; a start resumes it. The last one: {last}"
             );
             Error::new(self.ailment.kind(), text)
         };
-        Trouble {
+        SideError {
             side: self.side,
             error,
         }
@@ -122,44 +122,48 @@ mod tests {
     #[test]
     fn only_kinds_that_may_concern_everything_are_suspect() {
         for (kind, wanted) in [
-            (ErrorKind::PermissionDenied, Some(Ailment::Denied)),
-            (ErrorKind::Unavailable, Some(Ailment::Down)),
-            (ErrorKind::Timeout, Some(Ailment::Down)),
-            (ErrorKind::RateLimited, Some(Ailment::Throttled)),
+            (ErrorKind::PermissionDenied, Some(FailureClass::Denied)),
+            (ErrorKind::Unavailable, Some(FailureClass::Down)),
+            (ErrorKind::Timeout, Some(FailureClass::Down)),
+            (ErrorKind::RateLimited, Some(FailureClass::Throttled)),
             (ErrorKind::Integrity, None),
             (ErrorKind::InvalidArgument, None),
             (ErrorKind::Archived, None),
-            (ErrorKind::Unauthenticated, Some(Ailment::Credentials)),
-            (ErrorKind::BucketNotFound, Some(Ailment::Bucket)),
-            (ErrorKind::StorageFull, Some(Ailment::Full)),
-            (ErrorKind::Forbidden, Some(Ailment::Blocked)),
+            (ErrorKind::Unauthenticated, Some(FailureClass::TaskCredentials)),
+            (ErrorKind::BucketNotFound, Some(FailureClass::Bucket)),
+            (ErrorKind::StorageFull, Some(FailureClass::Full)),
+            (ErrorKind::Forbidden, Some(FailureClass::Blocked)),
         ] {
-            let trouble = Trouble {
+            let trouble = SideError {
                 side: Side::Target,
                 error: Error::new(kind, "x"),
             };
-            assert_eq!(Suspect::of(&trouble).map(|s| s.ailment), wanted, "{kind:?}");
+            assert_eq!(
+                SystemicFailure::of(&trouble).map(|s| s.ailment),
+                wanted,
+                "{kind:?}"
+            );
         }
     }
 
     #[test]
     fn the_reasons_are_those_of_the_reference() {
         for (side, ailment, code) in [
-            (Side::Source, Ailment::Denied, "TRF.0152"),
-            (Side::Source, Ailment::Down, "TRF.0157"),
-            (Side::Source, Ailment::Throttled, "TRF.0159"),
-            (Side::Target, Ailment::Denied, "TRF.0051"),
-            (Side::Target, Ailment::Down, "TRF.0061"),
-            (Side::Target, Ailment::Throttled, "TRF.0061"),
-            (Side::Source, Ailment::Credentials, "TRF.0151"),
-            (Side::Target, Ailment::Credentials, "TRF.0057"),
-            (Side::Source, Ailment::Bucket, "TRF.0155"),
-            (Side::Target, Ailment::Bucket, "TRF.0058"),
-            (Side::Target, Ailment::Full, "TRF.0055"),
-            (Side::Source, Ailment::Blocked, "TRF.0157"),
+            (Side::Source, FailureClass::Denied, "TRF.0152"),
+            (Side::Source, FailureClass::Down, "TRF.0157"),
+            (Side::Source, FailureClass::Throttled, "TRF.0159"),
+            (Side::Target, FailureClass::Denied, "TRF.0051"),
+            (Side::Target, FailureClass::Down, "TRF.0061"),
+            (Side::Target, FailureClass::Throttled, "TRF.0061"),
+            (Side::Source, FailureClass::TaskCredentials, "TRF.0151"),
+            (Side::Target, FailureClass::TaskCredentials, "TRF.0057"),
+            (Side::Source, FailureClass::Bucket, "TRF.0155"),
+            (Side::Target, FailureClass::Bucket, "TRF.0058"),
+            (Side::Target, FailureClass::Full, "TRF.0055"),
+            (Side::Source, FailureClass::Blocked, "TRF.0157"),
         ] {
             assert_eq!(
-                Suspect { side, ailment }.trouble("no", "X").reason().code,
+                SystemicFailure { side, ailment }.trouble("no", "X").reason().code,
                 code,
                 "{side:?} {ailment:?}"
             );
@@ -168,9 +172,9 @@ mod tests {
 
     #[test]
     fn a_grave_reason_has_the_words_and_the_code_of_the_store() {
-        let suspect = Suspect {
+        let suspect = SystemicFailure {
             side: Side::Target,
-            ailment: Ailment::Credentials,
+            ailment: FailureClass::TaskCredentials,
         };
         let reason = suspect
             .trouble("target: the clock is wrong", "RequestTimeTooSkewed")

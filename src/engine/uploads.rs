@@ -8,15 +8,15 @@
 //! yet, and ours was never begun.
 
 use super::copy::target_key;
-use super::hooks::Point;
+use super::hooks::SyncPoint;
 use super::probe::again;
 use super::refusal::Refusals;
-use super::retry::{self, At as _, Pace, Trouble};
-use super::{Context, Halt};
+use super::retry::{self, At as _, Pace, SideError};
+use super::{Context, PassError};
 use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::{OpenUpload, Owner};
 use crate::object::clouds::Side;
 use crate::object::{NewObject, SharedStore, UploadId};
-use crate::store::{Holder, OpenUpload};
 use crate::task::Key;
 
 /// Uploads of others under one key that are written down. Where there are more, ours is not looked for.
@@ -36,9 +36,9 @@ pub(super) async fn strangers(ctx: &Context, key: &Key) -> Option<Vec<String>> {
 }
 
 /// Writes down what is about to be begun at the target, or was.
-async fn note(ctx: &Context, upload: &OpenUpload) -> Result<(), Halt> {
-    let written = ctx.store.put_upload(ctx.task.id, upload).await;
-    written.map_err(Halt::Ledger)
+async fn note(ctx: &Context, upload: &OpenUpload) -> Result<(), PassError> {
+    let written = ctx.ledger.put_upload(ctx.task.id, upload).await;
+    written.map_err(PassError::Ledger)
 }
 
 /// Begins an upload. The intent stands in the ledger before it is asked for, with the uploads that others have open under the
@@ -49,7 +49,7 @@ pub(super) async fn begin(
     intent: OpenUpload,
     new: &NewObject,
     refusals: &Refusals,
-) -> Result<UploadId, Halt> {
+) -> Result<UploadId, PassError> {
     note(ctx, &intent).await?;
     let intent = OpenUpload {
         strangers: strangers(ctx, key).await,
@@ -58,33 +58,33 @@ pub(super) async fn begin(
     note(ctx, &intent).await?;
     let answer = ctx.target.create_upload(key, new).await;
     let upload = refusals.heard(new, answer).at_target()?;
-    ctx.hooks.reach(Point::UploadCreated).await;
+    ctx.hooks.reach(SyncPoint::UploadCreated).await;
     let record = OpenUpload {
         upload_id: Some(upload.0.clone()),
         strangers: None,
         ..intent
     };
     note(ctx, &record).await?;
-    ctx.hooks.reach(Point::UploadRecorded).await;
+    ctx.hooks.reach(SyncPoint::UploadRecorded).await;
     Ok(upload)
 }
 
 /// An upload that vanished while its parts were sent is begun again by the next try of the object.
-pub(super) fn forget_if_gone(halt: Halt, upload: &UploadId) -> Halt {
+pub(super) fn forget_if_gone(halt: PassError, upload: &UploadId) -> PassError {
     match halt {
-        Halt::Trouble(Trouble {
+        PassError::SideError(SideError {
             side: Side::Target,
             error,
         }) if error.kind() == ErrorKind::UploadNotFound => {
             let text = format!("the upload {} is gone", upload.0);
-            Trouble::target(Error::new(ErrorKind::Unavailable, text)).into()
+            SideError::target(Error::new(ErrorKind::Unavailable, text)).into()
         }
         other => other,
     }
 }
 
 /// Aborts an upload of the task, also one whose id a crash has lost.
-pub(super) async fn give_up(ctx: &Context, open: OpenUpload) -> Result<(), Halt> {
+pub(super) async fn give_up(ctx: &Context, open: OpenUpload) -> Result<(), PassError> {
     let key = target_key(ctx, &open.key);
     match open.upload_id {
         Some(id) => abort(ctx, &key, &open.key, &UploadId(id)).await,
@@ -98,16 +98,16 @@ pub(super) async fn abort_unknown(
     target_key: &Key,
     source_key: &Key,
     strangers: Option<&[String]>,
-) -> Result<(), Halt> {
+) -> Result<(), PassError> {
     match lost(&ctx.target, target_key, strangers).await {
         Ok(found) => {
             let mut ours = Vec::new();
             for upload in found {
-                let holder = ctx.store.holder(target_key, &upload.0).await;
-                match holder.map_err(Halt::Ledger)? {
-                    Holder::Task => {}
+                let holder = ctx.ledger.holder(target_key, &upload.0).await;
+                match holder.map_err(PassError::Ledger)? {
+                    Owner::Task => {}
                     // It is this task that has asked for one.
-                    Holder::Perhaps | Holder::Nobody => ours.push(upload),
+                    Owner::Unknown | Owner::Nobody => ours.push(upload),
                 }
             }
             if let Some(upload) = only_one(ours) {
@@ -119,7 +119,7 @@ pub(super) async fn abort_unknown(
         Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
             tracing::warn!(task.id = %ctx.task.id, key = ?target_key, %error, "an upload may have been left open");
         }
-        Err(error) => return Err(Trouble::target(error).into()),
+        Err(error) => return Err(SideError::target(error).into()),
     }
     forget(ctx, source_key).await
 }
@@ -156,9 +156,9 @@ pub fn only_one(mut found: Vec<UploadId>) -> Option<UploadId> {
 }
 
 /// Takes an upload that is no more out of the ledger.
-pub(super) async fn forget(ctx: &Context, source_key: &Key) -> Result<(), Halt> {
-    let removed = ctx.store.remove_upload(ctx.task.id, source_key).await;
-    removed.map_err(Halt::Ledger)
+pub(super) async fn forget(ctx: &Context, source_key: &Key) -> Result<(), PassError> {
+    let removed = ctx.ledger.remove_upload(ctx.task.id, source_key).await;
+    removed.map_err(PassError::Ledger)
 }
 
 /// Aborts an upload, again and again until the target knows it no more, and forgets it.
@@ -167,7 +167,7 @@ pub(super) async fn abort(
     target_key: &Key,
     source_key: &Key,
     upload: &UploadId,
-) -> Result<(), Halt> {
+) -> Result<(), PassError> {
     let gone = until_gone(&ctx.target, ctx.tuning.pace, target_key, upload);
     gone.await.at_target()?;
     forget(ctx, source_key).await
@@ -178,9 +178,9 @@ pub(super) async fn abort(
 /// # Errors
 /// Those of the target, after retries.
 pub async fn until_gone(target: &SharedStore, pace: Pace, key: &Key, upload: &UploadId) -> Result<()> {
-    let mut tries = 0;
+    let mut attempts = 0;
     loop {
-        tries += 1;
+        attempts += 1;
         let result = match target.abort_upload(key, upload).await {
             // A part that was still on its way may bring an aborted upload back (S3 documentation of
             // AbortMultipartUpload): it is gone only when its parts cannot be listed.
@@ -195,9 +195,9 @@ pub async fn until_gone(target: &SharedStore, pace: Pace, key: &Key, upload: &Up
         };
         match result {
             Err(error) if error.kind() == ErrorKind::UploadNotFound => return Ok(()),
-            Err(error) => match retry::delay(pace, &error, tries, rand::random()) {
+            Err(error) => match retry::delay(pace, &error, attempts, rand::random()) {
                 Some(wait) => tokio::time::sleep(wait).await,
-                None => return Err(error.with_tries(tries)),
+                None => return Err(error.with_attempts(attempts)),
             },
             Ok(()) => {}
         }

@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use super::{Context, Halt};
-use crate::store::Committed;
+use super::{Context, PassError};
+use crate::ledger::Committed;
 use crate::task::{Warning, WarningCode};
 
 /// Different warnings that are remembered; more than the ledger keeps.
@@ -53,8 +53,8 @@ impl Context {
     /// Lets a person see something that fails nothing.
     ///
     /// # Errors
-    /// [`Halt::Ledger`] when it cannot be written, [`Halt::Fenced`] when another worker has the task.
-    pub async fn warn(&self, warning: Warning) -> Result<(), Halt> {
+    /// [`PassError::Ledger`] when it cannot be written, [`PassError::Fenced`] when another worker has the task.
+    pub async fn warn(&self, warning: Warning) -> Result<(), PassError> {
         match self.said.first(warning) {
             Some(warning) => self.write_warnings(&[warning]).await,
             None => Ok(()),
@@ -65,7 +65,7 @@ impl Context {
     ///
     /// # Errors
     /// Those of [`Context::warn`].
-    pub async fn write_repeated_warnings(&self) -> Result<(), Halt> {
+    pub async fn write_repeated_warnings(&self) -> Result<(), PassError> {
         let again = self.said.again();
         if again.is_empty() {
             return Ok(());
@@ -73,16 +73,19 @@ impl Context {
         self.write_warnings(&again).await
     }
 
-    async fn write_warnings(&self, warnings: &[Warning]) -> Result<(), Halt> {
+    async fn write_warnings(&self, warnings: &[Warning]) -> Result<(), PassError> {
         for warning in warnings {
             let (code, subject, message) = (warning.code().name(), warning.subject(), warning.message());
             tracing::warn!(task.id = %self.task.id, code, subject, "{message}");
         }
         let now = self.clock.now();
-        let written = self.store.warn(self.task.id, self.attempt, warnings, now).await;
-        match written.map_err(Halt::Ledger)? {
+        let written = self
+            .ledger
+            .warn(self.task.id, self.fencing_token, warnings, now)
+            .await;
+        match written.map_err(PassError::Ledger)? {
             Committed::Done => Ok(()),
-            Committed::Fenced | Committed::TooManyFailures => Err(Halt::Fenced),
+            Committed::Fenced | Committed::TooManyFailures => Err(PassError::Fenced),
         }
     }
 }

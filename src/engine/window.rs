@@ -10,7 +10,7 @@ use super::copy::{Copied, Outcome, Proof};
 use super::counted::{Counted, not_found};
 use super::progress::Meter;
 use super::record::Record;
-use crate::store::{Commit, Failure};
+use crate::ledger::{Commit, Failure};
 use crate::task::{Counters, Key, PassKind};
 
 /// Most objects between the oldest one in flight and the newest: bounds memory when one large object holds the front.

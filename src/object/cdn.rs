@@ -15,7 +15,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sha1::Sha1;
 
 use crate::error::{Error, Result, Rule};
-use crate::secret::{KeyPair, Secret};
+use crate::secret::{Credentials, Secret};
 use crate::task::UnixMillis;
 
 /// How long an address is good for whose signature holds its own end (Qiniu, Kingsoft), in seconds. The other schemes
@@ -109,7 +109,7 @@ pub struct Signing<'a> {
     /// Key of the CDN; only for the types that want one.
     pub key: Option<&'a Secret>,
     /// Keys of the source.
-    pub source: &'a KeyPair,
+    pub source: &'a Credentials,
     /// Bucket of the source.
     pub bucket: &'a str,
 }
@@ -214,8 +214,8 @@ fn minute_in_china(now: UnixMillis) -> Result<String> {
 mod tests {
     use super::*;
 
-    fn pair(access: &str, secret: &str) -> KeyPair {
-        KeyPair {
+    fn pair(access: &str, secret: &str) -> Credentials {
+        Credentials {
             access_key: Secret::new(access),
             secret_key: Secret::new(secret),
         }

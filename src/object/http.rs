@@ -12,12 +12,11 @@ use ::http::{Method, Request, Response, StatusCode, Uri};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
-use tokio::time::timeout;
 
 use super::s3::body::Download;
 use super::s3::request::{span, whole_size};
 use super::s3::{Timeouts, errors, headers};
-use super::{ETag, Object, ObjectInfo, Portion, untold_length};
+use super::{ByteRange, ETag, Object, ObjectInfo, untold_length};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::HttpClient;
 
@@ -69,11 +68,11 @@ impl HttpReader {
     /// # Errors
     /// Kinds as [`super::ObjectStore`] has them; `Unsupported` with the code `NoContentLength` for a portion without a
     /// length, `Forbidden` with a code of the OMS reference where the network policy refuses.
-    pub async fn get(&self, url: &str, portion: Portion, tag: Option<&ETag>) -> Result<Object> {
+    pub async fn get(&self, url: &str, portion: ByteRange, tag: Option<&ETag>) -> Result<Object> {
         let range = match portion {
-            Portion::Whole => None,
-            Portion::Range { offset, length } => Some(span(offset, length)?),
-            Portion::Part(_) => {
+            ByteRange::Whole => None,
+            ByteRange::Range { offset, length } => Some(span(offset, length)?),
+            ByteRange::Part(_) => {
                 return Err(Error::new(
                     ErrorKind::Unsupported,
                     "a plain server knows no parts",
@@ -90,7 +89,7 @@ impl HttpReader {
         let length = headers::content_length(&head.headers);
         let size = match length {
             Some(length) => Some(whole_size(portion, head.status, &head.headers, length)?),
-            None if portion == Portion::Whole && head.status != StatusCode::PARTIAL_CONTENT => None,
+            None if portion == ByteRange::Whole && head.status != StatusCode::PARTIAL_CONTENT => None,
             None => return Err(untold_length()),
         };
         let info = info(&head.headers, size);
@@ -125,11 +124,11 @@ impl HttpReader {
                 let range = HeaderValue::from_str(range).map_err(|_| Error::internal("a range is odd"))?;
                 headers.insert(RANGE, range);
             }
-            let patience = self.timeouts.answer;
-            let answer = timeout(patience, self.http.request(request))
+            let timeout = self.timeouts.answer;
+            let answer = tokio::time::timeout(timeout, self.http.request(request))
                 .await
                 .unwrap_or_else(|_| {
-                    let text = format!("no answer from the server for {} s", patience.as_secs());
+                    let text = format!("no answer from the server for {} s", timeout.as_secs());
                     Err(Error::new(ErrorKind::Timeout, text))
                 });
             let answer = answer.map_err(|error| forbidden(&uri, error))?;

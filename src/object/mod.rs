@@ -33,7 +33,7 @@ pub use self::modified::known_time;
 pub use self::written::{Encryption, Written};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::secret::KeyPair;
+use crate::secret::Credentials;
 use crate::task::spec::{Cdn, Place};
 use crate::task::{Key, UnixMillis};
 
@@ -59,11 +59,11 @@ pub struct Entry {
 /// The headers that travel with an object: `Content-Type`, `-Encoding`, `-Language`, `-Disposition`,
 /// `Cache-Control`, `Expires`, `x-amz-website-redirect-location` and `x-amz-meta-*`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Carried(pub HeaderMap);
+pub struct ObjectHeaders(pub HeaderMap);
 
 /// What a store tells of an object that no copy of it has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Uncarried {
+pub struct NotCarried {
     /// A retention or a legal hold.
     pub lock: bool,
     /// Headers `x-amz-*` that nobody has decided about.
@@ -81,9 +81,9 @@ pub struct ObjectInfo {
     /// As [`Entry::last_modified`].
     pub last_modified: Option<UnixMillis>,
     /// Headers to carry over.
-    pub carried: Carried,
+    pub carried: ObjectHeaders,
     /// What of the answer no copy has.
-    pub uncarried: Uncarried,
+    pub uncarried: NotCarried,
     /// Number of tags.
     pub tag_count: u32,
     /// Number of parts it was uploaded in, when a part was asked for and the store tells.
@@ -129,7 +129,7 @@ pub fn untold_length() -> Error {
 
 /// Which bytes of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Portion {
+pub enum ByteRange {
     /// All of it.
     Whole,
     /// `length` bytes from `offset` on.
@@ -158,7 +158,7 @@ pub struct Object {
 #[derive(Clone, Debug, Default)]
 pub struct NewObject {
     /// Headers to carry over.
-    pub carried: Carried,
+    pub carried: ObjectHeaders,
     /// Tags as a query string (`a=1&b=2`), percent-encoded; `None` for none.
     pub tagging: Option<String>,
     /// Storage class; `None` for the bucket's default.
@@ -225,7 +225,7 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
     /// Reads `portion` of the object, on condition that it still has the tag `if_match`. An answer that has another
     /// tag than asked for is `PreconditionFailed` too, for stores that ignore the condition; one that ignores the
     /// range is `Integrity`. Where a store announces no length, the whole object comes with none, and its end tells.
-    async fn get(&self, key: &Key, portion: Portion, if_match: Option<&ETag>) -> Result<Object>;
+    async fn get(&self, key: &Key, portion: ByteRange, if_match: Option<&ETag>) -> Result<Object>;
 
     /// Writes an object of exactly `length` bytes; nothing becomes visible unless all of them arrive. `md5` travels as
     /// `Content-MD5`, so that the store refuses other bytes.
@@ -261,7 +261,7 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
     async fn copy_part(
         &self,
         from: &CopySource,
-        range: Portion,
+        range: ByteRange,
         key: &Key,
         upload: &UploadId,
         number: u32,
@@ -311,7 +311,7 @@ pub trait Connect: Send + Sync {
     ///
     /// # Errors
     /// `InvalidArgument` for an address or key that cannot be put into a request.
-    fn connect(&self, place: &Place, keys: &KeyPair, list: ListVersion) -> Result<SharedStore>;
+    fn connect(&self, place: &Place, keys: &Credentials, list: ListVersion) -> Result<SharedStore>;
 
     /// The addresses of a list of URLs, by name.
     fn urls(&self, addresses: Arc<recent::Addresses>) -> SharedStore;

@@ -10,11 +10,11 @@ use super::cdn::{Authentication, Signing, sign};
 use super::http::HttpReader;
 use super::recent::Addresses;
 use super::{
-    Body, CopySource, ETag, ListQuery, ListVersion, NewObject, Object, ObjectInfo, ObjectStore, PageFacts,
-    PageSink, Part, Portion, SharedStore, Tags, UploadId, WriteIf, Written,
+    Body, ByteRange, CopySource, ETag, ListQuery, ListVersion, NewObject, Object, ObjectInfo, ObjectStore,
+    PageFacts, PageSink, Part, SharedStore, Tags, UploadId, WriteIf, Written,
 };
 use crate::error::{Error, ErrorKind, Result, counted};
-use crate::secret::{KeyPair, Secret};
+use crate::secret::{Credentials, Secret};
 use crate::task::spec::Cdn;
 use crate::task::{Clock, Key, UnixMillis};
 
@@ -27,7 +27,7 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/');
 
 /// A source that is read over plain HTTP, and never written to.
-pub struct WebSource {
+pub struct HttpSource {
     reader: HttpReader,
     via: Via,
 }
@@ -43,7 +43,7 @@ struct Behind {
     origin: String,
     kind: Authentication,
     key: Option<Secret>,
-    keys: KeyPair,
+    keys: Credentials,
     bucket: String,
     clock: Clock,
 }
@@ -54,10 +54,10 @@ pub struct CdnKeys {
     /// The CDN's own.
     pub key: Option<Secret>,
     /// The source's.
-    pub source: KeyPair,
+    pub source: Credentials,
 }
 
-impl WebSource {
+impl HttpSource {
     /// The addresses of a list; a key is the name that the list gives an address.
     #[must_use]
     pub const fn urls(reader: HttpReader, addresses: Arc<Addresses>) -> Self {
@@ -116,7 +116,7 @@ impl Behind {
         &self,
         reader: &HttpReader,
         key: &Key,
-        portion: Portion,
+        portion: ByteRange,
         if_match: Option<&ETag>,
     ) -> Result<Object> {
         let info = self.store.head(key, None).await?;
@@ -195,14 +195,14 @@ fn read_only<T>() -> Result<T> {
     ))
 }
 
-impl fmt::Debug for WebSource {
+impl fmt::Debug for HttpSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "WebSource({})", self.describe())
+        write!(f, "HttpSource({})", self.describe())
     }
 }
 
 #[async_trait]
-impl ObjectStore for WebSource {
+impl ObjectStore for HttpSource {
     async fn list(&self, query: &ListQuery, sink: &mut dyn PageSink) -> Result<PageFacts> {
         match &self.via {
             Via::Cdn(behind) => behind.store.list(query, sink).await,
@@ -234,7 +234,7 @@ impl ObjectStore for WebSource {
         }
     }
 
-    async fn get(&self, key: &Key, portion: Portion, if_match: Option<&ETag>) -> Result<Object> {
+    async fn get(&self, key: &Key, portion: ByteRange, if_match: Option<&ETag>) -> Result<Object> {
         match &self.via {
             Via::Cdn(behind) => behind.get(&self.reader, key, portion, if_match).await,
             Via::Urls(addresses) => {
@@ -277,7 +277,7 @@ impl ObjectStore for WebSource {
         read_only()
     }
 
-    async fn copy_part(&self, _: &CopySource, _: Portion, _: &Key, _: &UploadId, _: u32) -> Result<Part> {
+    async fn copy_part(&self, _: &CopySource, _: ByteRange, _: &Key, _: &UploadId, _: u32) -> Result<Part> {
         read_only()
     }
 

@@ -43,7 +43,7 @@ pub use self::operation::Operation;
 
 use self::bucket::Store;
 use self::front::{BeforeHost, Front, RequestLog};
-use self::service::{KeyPair, Service};
+use self::service::{Credentials, Service};
 
 /// Whether a store does what an optional part of a request asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -238,7 +238,7 @@ impl Sandbox {
             store: Arc::clone(&store),
             options: options.clone(),
         });
-        builder.set_auth(KeyPair {
+        builder.set_auth(Credentials {
             access_key: options.access_key.clone(),
             secret_key: options.secret_key.clone(),
         });

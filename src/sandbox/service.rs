@@ -19,13 +19,13 @@ pub(super) struct Service {
 
 /// The one pair of keys. Unlike [`s3s::auth::SimpleAuth`] it names an unknown access key as S3 does.
 #[derive(Debug)]
-pub(super) struct KeyPair {
+pub(super) struct Credentials {
     pub(super) access_key: String,
     pub(super) secret_key: String,
 }
 
 #[async_trait]
-impl S3Auth for KeyPair {
+impl S3Auth for Credentials {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
         if access_key == self.access_key {
             Ok(SecretKey::from(self.secret_key.as_str()))

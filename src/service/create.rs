@@ -11,9 +11,9 @@ use crate::dispatch::Message;
 #[expect(unused_imports, reason = "named in the documentation")]
 use crate::error::Rule;
 use crate::error::{ErrorKind, Result};
+use crate::ledger::{CreatedOnce, NewTask, RequestKey};
 use crate::object::clouds::Side;
-use crate::secret::Credentials;
-use crate::store::{CreatedOnce, NewTask, RequestKey};
+use crate::secret::TaskCredentials;
 use crate::task::spec::{Cdn, Cloud, Notification, Payer, Scope};
 use crate::task::{BandwidthPolicy, CopyRules, Key, ProjectId, Task, TaskId, TaskSpec, UnixMillis};
 
@@ -68,7 +68,7 @@ pub struct CreateTask {
     /// Bandwidth windows.
     pub bandwidth: BandwidthPolicy,
     /// Keys of both sides.
-    pub credentials: Credentials,
+    pub credentials: TaskCredentials,
 }
 
 /// The outcome of a creation under a key of the caller's.
@@ -91,7 +91,7 @@ struct Prepared {
     stem: String,
     spec: TaskSpec,
     bandwidth: BandwidthPolicy,
-    credentials: Credentials,
+    credentials: TaskCredentials,
 }
 
 /// How often another id is tried when one is taken.
@@ -109,7 +109,7 @@ impl TaskService {
         let mut ids = 1;
         let task = loop {
             let new = self.numbered(&prepared, project, now)?;
-            match self.store.create(new, now).await {
+            match self.ledger.create(new, now).await {
                 Err(error) if error.kind() == ErrorKind::Conflict && ids < MAX_IDS => ids += 1,
                 other => break other?,
             }
@@ -136,7 +136,7 @@ impl TaskService {
             fingerprint: self.sealer.fingerprint("create", body),
         };
         // First of all: what was answered before is answered again, also when no new task could be created now.
-        let outcome = match self.store.created_before(project, &request, now).await? {
+        let outcome = match self.ledger.created_before(project, &request, now).await? {
             Some(known) => known,
             None => self.insert_once(project, order, &request, now).await?,
         };
@@ -164,7 +164,7 @@ impl TaskService {
         let mut ids = 1;
         loop {
             let new = self.numbered(&prepared, project, now)?;
-            match self.store.create_once(new, request, now).await {
+            match self.ledger.create_once(new, request, now).await {
                 Err(error) if error.kind() == ErrorKind::Conflict && ids < MAX_IDS => ids += 1,
                 other => return other,
             }
@@ -179,7 +179,7 @@ impl TaskService {
     /// Checks what single fields do not say.
     async fn prepare(&self, project: &ProjectId, order: CreateTask, now: UnixMillis) -> Result<Prepared> {
         // Two that come at the same moment may both be the last: it is a bound for what piles up, and need not be exact.
-        if self.store.waiting(project).await? >= self.most_waiting {
+        if self.ledger.waiting(project).await? >= self.most_waiting {
             return Err(too_many_waiting(self.most_waiting));
         }
         let source = place(&self.catalogue, order.source, Side::Source)?;

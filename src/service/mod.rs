@@ -16,10 +16,10 @@ use self::place::check_cdn_key;
 use self::refusal::{conflict, refused, stopped_in_memory, unknown};
 use crate::dispatch::{Dispatch, Message};
 use crate::error::{Result, Rule};
+use crate::ledger::{Deleted, Ledger, OrphanKeys, Refusal, TaskFilter};
+pub use crate::ledger::{Failure, FoundEntry, FoundScope, ShardScope};
 use crate::object::clouds::Catalogue;
-use crate::secret::{Credentials, KeyPair, Sealer};
-use crate::store::{Deleted, OrphanKeys, Refusal, Store, TaskFilter};
-pub use crate::store::{Failure, FoundEntry, FoundScope, ShardScope};
+use crate::secret::{Credentials, Sealer, TaskCredentials};
 use crate::task::{BandwidthPolicy, KeptWarning, Key, ProjectId, StartMode, State, Task, TaskId, UnixMillis};
 
 /// Entries of a scope that are shown one by one.
@@ -38,7 +38,7 @@ pub struct TaskDetail {
 
 /// The tasks of all projects, as callers see them.
 pub struct TaskService {
-    store: Arc<dyn Store>,
+    ledger: Arc<dyn Ledger>,
     dispatch: Arc<dyn Dispatch>,
     sealer: Sealer,
     catalogue: Catalogue,
@@ -53,14 +53,14 @@ const MOST_WAITING: i64 = 5_000;
 impl TaskService {
     /// Puts the service together. `parallel_tasks` is the number of tasks that run at the same time, shown as quota.
     pub fn new(
-        store: Arc<dyn Store>,
+        ledger: Arc<dyn Ledger>,
         dispatch: Arc<dyn Dispatch>,
         sealer: Sealer,
         catalogue: Catalogue,
         parallel_tasks: u32,
     ) -> Self {
         Self {
-            store,
+            ledger,
             dispatch,
             sealer,
             catalogue,
@@ -89,7 +89,7 @@ impl TaskService {
         offset: i64,
         limit: i64,
     ) -> Result<Vec<Task>> {
-        self.store
+        self.ledger
             .tasks(
                 &TaskFilter {
                     project: project.clone(),
@@ -106,7 +106,7 @@ impl TaskService {
     /// # Errors
     /// Those of the ledger.
     pub async fn count(&self, project: &ProjectId, states: Vec<State>) -> Result<i64> {
-        self.store
+        self.ledger
             .count(&TaskFilter {
                 project: project.clone(),
                 states,
@@ -119,7 +119,7 @@ impl TaskService {
     /// # Errors
     /// [`Rule::UnknownTask`].
     pub async fn show(&self, project: &ProjectId, id: TaskId) -> Result<Task> {
-        self.store.task(project, id).await?.ok_or_else(unknown)
+        self.ledger.task(project, id).await?.ok_or_else(unknown)
     }
 
     /// One task with all that is known of it.
@@ -128,8 +128,8 @@ impl TaskService {
     /// [`Rule::UnknownTask`].
     pub async fn detail(&self, project: &ProjectId, id: TaskId) -> Result<TaskDetail> {
         let task = self.show(project, id).await?;
-        let warnings = self.store.warnings(id).await?;
-        let found = self.store.found_scope(id, ENTRIES_SHOWN).await?;
+        let warnings = self.ledger.warnings(id).await?;
+        let found = self.ledger.found_scope(id, ENTRIES_SHOWN).await?;
         Ok(TaskDetail {
             task,
             warnings,
@@ -147,14 +147,14 @@ impl TaskService {
         project: &ProjectId,
         id: TaskId,
         mode: StartMode,
-        credentials: Credentials,
+        credentials: TaskCredentials,
         now: UnixMillis,
     ) -> Result<()> {
         // An order never changes, so that nothing can come between this look and the start.
         let task = self.show(project, id).await?;
         check_cdn_key(task.spec.cdn.as_ref(), &credentials)?;
         let sealed = self.sealer.seal(id.get(), &credentials)?;
-        self.store
+        self.ledger
             .start(project, id, mode, sealed, now)
             .await?
             .map_err(refused)?;
@@ -171,7 +171,7 @@ impl TaskService {
     /// the transfers end and the ledger cannot be written.
     pub async fn stop(&self, project: &ProjectId, id: TaskId, now: UnixMillis) -> Result<State> {
         let runs = self
-            .store
+            .ledger
             .task(project, id)
             .await?
             .is_some_and(|task| task.state == State::Running);
@@ -179,7 +179,7 @@ impl TaskService {
             // In memory at once: the ledger may be slow, or full.
             self.dispatch.stops().ask(id, Instant::now());
         }
-        let state = match self.store.stop(project, id, now).await {
+        let state = match self.ledger.stop(project, id, now).await {
             Ok(Ok(state)) => state,
             Ok(Err(refusal)) => {
                 self.dispatch.stops().forget(id);
@@ -203,7 +203,7 @@ impl TaskService {
         id: TaskId,
         policy: BandwidthPolicy,
     ) -> Result<()> {
-        self.store
+        self.ledger
             .set_bandwidth(project, id, policy)
             .await?
             .map_err(|refusal| match refusal {
@@ -226,14 +226,14 @@ impl TaskService {
         &self,
         project: &ProjectId,
         id: TaskId,
-        target: Option<KeyPair>,
+        target: Option<Credentials>,
         now: UnixMillis,
     ) -> Result<()> {
         let sealed = target
-            .map(|target| self.sealer.seal(id.get(), &Credentials::of_target(target)))
+            .map(|target| self.sealer.seal(id.get(), &TaskCredentials::of_target(target)))
             .transpose()?;
         let left = self
-            .store
+            .ledger
             .delete(project, id, sealed, now)
             .await?
             .map_err(refused)?;
@@ -244,7 +244,7 @@ impl TaskService {
                 keys: OrphanKeys::Kept,
             } => {
                 tracing::info!(task.id = %id, uploads = orphans, "task deleted; what it left open is given up");
-                self.dispatch.publish(Message::Sweep).await;
+                self.dispatch.publish(Message::Cleanup).await;
             }
             Deleted {
                 orphans,
@@ -271,7 +271,7 @@ impl TaskService {
         limit: i64,
     ) -> Result<Vec<Failure>> {
         self.show(project, id).await?;
-        self.store.failures(id, after, limit).await
+        self.ledger.failures(id, after, limit).await
     }
 
     /// How many tasks run at the same time.
@@ -285,6 +285,6 @@ impl TaskService {
     /// # Errors
     /// Those of the ledger.
     pub async fn ping(&self) -> Result<()> {
-        self.store.ping().await
+        self.ledger.ping().await
     }
 }

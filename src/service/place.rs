@@ -4,7 +4,7 @@ use super::PlaceRequest;
 use crate::error::{Error, Result, Rule};
 use crate::object::cdn::Authentication;
 use crate::object::clouds::{Catalogue, Side};
-use crate::secret::Credentials;
+use crate::secret::TaskCredentials;
 use crate::task::spec::{Addressing, Cdn, Cloud, Endpoint, EndpointOrigin, Place};
 
 /// The bucket of a request, with its endpoint from the catalogue where the request gives none.
@@ -40,7 +40,7 @@ pub(super) fn place(catalogue: &Catalogue, request: PlaceRequest, side: Side) ->
 }
 
 /// Whether the CDN's key is there, where its authentication needs one.
-pub(super) fn check_cdn_key(cdn: Option<&Cdn>, credentials: &Credentials) -> Result<()> {
+pub(super) fn check_cdn_key(cdn: Option<&Cdn>, credentials: &TaskCredentials) -> Result<()> {
     let kind = cdn.and_then(|cdn| Authentication::from_name(&cdn.authentication_type));
     if kind.is_some_and(Authentication::wants_key) && credentials.cdn_key.is_none() {
         let text = "the CDN's authentication key is required for this authentication_type";

@@ -1,7 +1,7 @@
 //! What is refused, and the rule that stands against it.
 
 use crate::error::{Error, ErrorKind, Rule};
-use crate::store::Refusal;
+use crate::ledger::Refusal;
 use crate::task::Rejection;
 
 /// The state of the task does not allow it.

@@ -2,23 +2,23 @@
 
 /// The list of failed objects at the target, as the last pass that had some left it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FailedList {
+pub struct FailedReport {
     /// Key of the list in the target bucket.
     pub key: Option<String>,
     /// Why it could not be written; `None` when it was, or when there was nothing to write.
-    pub trouble: Option<ListTrouble>,
+    pub trouble: Option<ReportProblem>,
 }
 
 /// A list of settled objects at the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ListKind {
+pub enum ReportKind {
     /// Objects that were copied.
     Success,
     /// Objects that were left as they are, or had gone.
     Skip,
 }
 
-impl ListKind {
+impl ReportKind {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Success, Self::Skip];
 
@@ -34,7 +34,7 @@ impl ListKind {
 
 /// Why a list is not complete at the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ListTrouble {
+pub enum ReportProblem {
     /// The target did not take it. Lines of settled objects wait for the next try, unless the task has succeeded.
     NotStored,
     /// It is larger than an object may be, or so much of it waited for the target that lines were dropped.
@@ -43,9 +43,9 @@ pub enum ListTrouble {
 
 /// What is wrong with the lists since the last full pass was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ListTroubles {
+pub struct ReportProblems {
     /// With that of copied objects.
-    pub success: Option<ListTrouble>,
+    pub success: Option<ReportProblem>,
     /// With that of skipped objects.
-    pub skip: Option<ListTrouble>,
+    pub skip: Option<ReportProblem>,
 }

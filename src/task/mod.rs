@@ -16,7 +16,7 @@ use std::str::FromStr;
 
 pub use bandwidth::{BandwidthPolicy, BandwidthWindow};
 pub use key::Key;
-pub use lists::{FailedList, ListKind, ListTrouble, ListTroubles};
+pub use lists::{FailedReport, ReportKind, ReportProblem, ReportProblems};
 pub use rules::CopyRules;
 pub use spec::TaskSpec;
 pub use state::{Event, Rejection, State};
@@ -292,7 +292,7 @@ impl Counters {
 
 /// The size of the scope as a background count of the source found it; for progress and time left only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Survey {
+pub struct Estimate {
     /// Objects counted so far.
     pub objects: i64,
     /// Bytes counted so far.
@@ -301,7 +301,7 @@ pub struct Survey {
     pub complete: bool,
 }
 
-impl Survey {
+impl Estimate {
     /// A count that is going on and shows no less than an earlier one that did not come to its end.
     #[must_use]
     pub fn at_least(self, earlier: Self) -> Self {
@@ -333,7 +333,7 @@ pub struct Task {
     /// Counters of the scope: the last full pass, corrected by the failed-only passes after it.
     pub counters: Counters,
     /// Size of the scope, as far as counted.
-    pub survey: Survey,
+    pub survey: Estimate,
     /// Bytes per second over the last seconds; 0 unless running.
     pub speed: i64,
     /// Version of the credentials; grows at each start.
@@ -351,9 +351,9 @@ pub struct Task {
     /// Time spent running before `running_since`, in milliseconds.
     pub ran_for: i64,
     /// The list of failed objects at the target.
-    pub failed_list: FailedList,
+    pub failed_list: FailedReport,
     /// What is wrong with the lists of copied and skipped objects at the target.
-    pub list_troubles: ListTroubles,
+    pub list_troubles: ReportProblems,
 }
 
 impl Task {
@@ -364,7 +364,7 @@ impl Task {
         let anew = is_new && pass.kind == PassKind::Full;
         Self {
             counters: if anew { Counters::default() } else { self.counters },
-            survey: if anew { Survey::default() } else { self.survey },
+            survey: if anew { Estimate::default() } else { self.survey },
             pass: Some(pass),
             ..self
         }

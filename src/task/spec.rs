@@ -231,14 +231,14 @@ pub enum Scope {
     /// Every object whose key begins with one of these; the empty prefix is the whole bucket.
     Prefixes(Vec<Key>),
     /// The objects that a file names, one in a line.
-    List(ListFile),
+    List(Manifest),
     /// The addresses that a file names, each with the name that it gets at the target. No bucket is the source.
-    Urls(ListFile),
+    Urls(Manifest),
 }
 
 /// A file that names objects. It lies in a bucket of the target's store, and is read with the target's keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListFile {
+pub struct Manifest {
     /// Bucket.
     pub bucket: String,
     /// Key of the file.
@@ -248,7 +248,7 @@ pub struct ListFile {
 impl Scope {
     /// The file that names the objects, where one does.
     #[must_use]
-    pub const fn list_file(&self) -> Option<&ListFile> {
+    pub const fn list_file(&self) -> Option<&Manifest> {
         match self {
             Self::List(file) | Self::Urls(file) => Some(file),
             Self::Objects(_) | Self::Prefixes(_) => None,
@@ -414,7 +414,7 @@ mod tests {
     #[test]
     fn a_key_is_named_only_where_no_prefix_covers_it() {
         let keys = |names: &[&str]| names.iter().map(|name| Key::from(*name)).collect();
-        let file = || ListFile {
+        let file = || Manifest {
             bucket: "b".to_owned(),
             key: Key::from("f"),
         };

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use super::Parts;
 use crate::engine::guard::Guard;
 use crate::engine::order::Order;
-use crate::engine::retry::{At as _, Attempt};
+use crate::engine::retry::{At as _, SideResult};
 use crate::engine::{Route, guard, probe};
 use crate::object::recent::Addresses;
 use crate::object::web::CdnKeys;
 use crate::object::{ListVersion, SharedStore};
-use crate::secret::Credentials;
+use crate::secret::TaskCredentials;
 use crate::task::spec::{Place, Scope};
 use crate::task::{Task, Warning};
 
 /// How the bytes of a task travel.
-pub(super) fn route(task: &Task, credentials: &Credentials) -> Route {
+pub(super) fn route(task: &Task, credentials: &TaskCredentials) -> Route {
     // What is read through a CDN, or from addresses, never stays inside a store.
     let elsewhere = task.spec.cdn.is_some() || matches!(task.spec.scope, Scope::Urls(_));
     let one_store = !elsewhere && task.spec.source.endpoint.url == task.spec.target.endpoint.url;
@@ -40,7 +40,11 @@ pub(super) struct Connected {
 }
 
 /// Connects and probes both sides. A store that does not know the second version of listings is asked in the first.
-pub(super) async fn connect(parts: &Parts, task: &Task, credentials: &Credentials) -> Attempt<Connected> {
+pub(super) async fn connect(
+    parts: &Parts,
+    task: &Task,
+    credentials: &TaskCredentials,
+) -> SideResult<Connected> {
     let addresses = Arc::new(Addresses::default());
     let urls = matches!(task.spec.scope, Scope::Urls(_));
     // A copy inside the store reads the source too.

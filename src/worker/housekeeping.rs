@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::Parts;
-use crate::store::Tidied;
+use crate::ledger::Tidied;
 
 /// Between two parts: others write meanwhile.
 const BREATH: Duration = Duration::from_millis(20);
@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Tidies until `stop`.
 pub(super) async fn run(parts: Arc<Parts>, stop: CancellationToken) {
     loop {
-        let wait = match parts.store.tidy().await {
+        let wait = match parts.ledger.tidy().await {
             Ok(Tidied::Some) => BREATH,
             Ok(Tidied::Blocked) => AGAIN,
             Ok(Tidied::All) => LOOK,

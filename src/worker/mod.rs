@@ -24,17 +24,17 @@ use tokio_util::sync::CancellationToken;
 pub use self::schedule::run;
 use self::slots::Motion;
 use crate::dispatch::Dispatch;
-use crate::engine::hooks::{Hooks, Point};
+use crate::engine::hooks::{SyncPoint, SyncPoints};
 use crate::engine::limit::{Streams, Throttle};
 use crate::engine::names::Names;
 use crate::engine::progress::Progress;
 use crate::engine::quirks::Quirks;
 use crate::engine::warnings::Said;
-use crate::engine::{self, Context, Halt, Ledger, PassEnd, Tuning};
+use crate::engine::{self, Context, PassEnd, PassError, SharedLedger, Tuning};
 use crate::error::Result;
+use crate::ledger::{Ending, LeasedTask, Ledger, ShardScope, Tidied};
 use crate::object::Connect;
 use crate::secret::Sealer;
-use crate::store::{ClaimedTask, Ending, ShardScope, Store, Tidied};
 use crate::task::{BandwidthPolicy, Clock, PassInfo, PassKind, Reason, StartMode, State, TaskId, reasons};
 
 /// How long the probes may go on after a stop, to remove what they wrote.
@@ -47,7 +47,7 @@ const LOOK_EVERY: u32 = 5;
 /// What a worker works with.
 pub struct Parts {
     /// The ledger.
-    pub store: Arc<dyn Store>,
+    pub ledger: Arc<dyn Ledger>,
     /// Messages.
     pub dispatch: Arc<dyn Dispatch>,
     /// Opens credentials.
@@ -65,7 +65,7 @@ pub struct Parts {
     /// Sizes and delays.
     pub tuning: Tuning,
     /// Test points.
-    pub hooks: Hooks,
+    pub hooks: SyncPoints,
 }
 
 /// Whether the ledger knows how a task was left.
@@ -91,7 +91,7 @@ async fn take_up(parts: Arc<Parts>, id: TaskId, seen: Seen, stop: CancellationTo
     if asked.is_cancelled() {
         return Left::Said;
     }
-    let claimed = match parts.store.claim_task(id, parts.clock.now()).await {
+    let claimed = match parts.ledger.lease_task(id, parts.clock.now()).await {
         Ok(Some(claimed)) => claimed,
         Ok(None) => return Left::Said,
         Err(error) => {
@@ -99,15 +99,15 @@ async fn take_up(parts: Arc<Parts>, id: TaskId, seen: Seen, stop: CancellationTo
             return Left::Unsaid;
         }
     };
-    parts.hooks.reach(Point::TaskClaimed).await;
-    tracing::info!(task.id = %id, attempt = claimed.attempt, "task taken up");
+    parts.hooks.reach(SyncPoint::TaskClaimed).await;
+    tracing::info!(task.id = %id, fencing_token = claimed.fencing_token, "task taken up");
     let throttle = Arc::new(Throttle::new(limit(&parts, &claimed.task.bandwidth)));
     let progress = Arc::new(Progress::default());
     let abort = CancellationToken::new();
-    let attempt = claimed.attempt;
+    let fencing_token = claimed.fencing_token;
     let watched = Watched {
         id,
-        attempt,
+        fencing_token,
         policy: claimed.task.bandwidth.clone(),
         throttle: Arc::clone(&throttle),
         progress: Arc::clone(&progress),
@@ -121,14 +121,14 @@ async fn take_up(parts: Arc<Parts>, id: TaskId, seen: Seen, stop: CancellationTo
         worked = AssertUnwindSafe(work).catch_unwind() => match worked {
             Ok(written) => written,
             // The same would happen again, so the task ends with it as its reason.
-            Err(_) => finish::panicked(&parts, id, attempt).await,
+            Err(_) => finish::panicked(&parts, id, fencing_token).await,
         },
         () = watch(&parts, watched) => Ok(()),
     };
     match written {
         Ok(()) => Left::Said,
         Err(error) => {
-            tracing::error!(task.id = %id, attempt, %error, "the ledger failed; the task will be taken up again");
+            tracing::error!(task.id = %id, fencing_token, %error, "the ledger failed; the task will be taken up again");
             Left::Unsaid
         }
     }
@@ -137,7 +137,7 @@ async fn take_up(parts: Arc<Parts>, id: TaskId, seen: Seen, stop: CancellationTo
 /// What [`watch`] looks after.
 struct Watched {
     id: TaskId,
-    attempt: i64,
+    fencing_token: i64,
     policy: BandwidthPolicy,
     throttle: Arc<Throttle>,
     progress: Arc<Progress>,
@@ -168,7 +168,7 @@ async fn watch(parts: &Parts, mut watched: Watched) {
         ticks = ticks.wrapping_add(1);
         let now = Instant::now();
         if told || ticks.is_multiple_of(LOOK_EVERY) {
-            match parts.store.control(id).await {
+            match parts.ledger.control(id).await {
                 Ok(Some(control)) => {
                     if control.state != State::Running {
                         watched.stop.cancel();
@@ -189,7 +189,7 @@ async fn watch(parts: &Parts, mut watched: Watched) {
         }
         if new && now.duration_since(began) >= parts.tuning.settled_in.0 {
             new = false;
-            if let Err(error) = parts.store.at_work(id, watched.attempt).await {
+            if let Err(error) = parts.ledger.confirm_running(id, watched.fencing_token).await {
                 tracing::warn!(task.id = %id, %error, "the ledger cannot be told that the task is worked on");
             }
         }
@@ -204,15 +204,15 @@ fn limit(parts: &Parts, policy: &BandwidthPolicy) -> Option<u64> {
 /// Probes, opens the pass, runs it, and writes the end.
 async fn work(
     parts: &Parts,
-    claimed: ClaimedTask,
+    claimed: LeasedTask,
     (throttle, progress): (Arc<Throttle>, Arc<Progress>),
     stop: CancellationToken,
     abort: CancellationToken,
 ) -> Result<()> {
-    let ClaimedTask {
+    let LeasedTask {
         task,
         credentials,
-        attempt,
+        fencing_token,
         mode,
     } = claimed;
     let id = task.id;
@@ -224,7 +224,7 @@ async fn work(
         return finish::end(
             parts,
             id,
-            attempt,
+            fencing_token,
             Ending::Broken(Reason {
                 code: reasons::SYSTEM_ERROR.to_owned(),
                 message,
@@ -238,18 +238,18 @@ async fn work(
     };
     let connected = tokio::select! {
         connected = connect::connect(parts, &task, &credentials) => connected,
-        () = given_up => return finish::drained(parts, id, attempt).await,
+        () = given_up => return finish::drained(parts, id, fencing_token).await,
     };
     let connected = match connected {
         Ok(connected) => connected,
-        Err(trouble) => return finish::end(parts, id, attempt, Ending::Broken(trouble.reason())).await,
+        Err(trouble) => return finish::end(parts, id, fencing_token, Ending::Broken(trouble.reason())).await,
     };
-    parts.hooks.reach(Point::Probed).await;
+    parts.hooks.reach(SyncPoint::Probed).await;
 
     let kind = pass_kind(mode, task.pass);
-    while kind == PassKind::Full && parts.store.forget_failures(id, attempt).await? == Tidied::Some {
+    while kind == PassKind::Full && parts.ledger.forget_failures(id, fencing_token).await? == Tidied::Some {
         if stop.is_cancelled() {
-            return finish::drained(parts, id, attempt).await;
+            return finish::drained(parts, id, fencing_token).await;
         }
     }
     let shards = match kind {
@@ -257,16 +257,16 @@ async fn work(
         PassKind::Failed => vec![ShardScope::Failures],
     };
     let pass = parts
-        .store
-        .open_pass(id, attempt, kind, &shards, parts.clock.now())
+        .ledger
+        .open_pass(id, fencing_token, kind, &shards, parts.clock.now())
         .await?;
-    parts.hooks.reach(Point::PassOpened).await;
-    let uploads = parts.store.uploads(id).await?;
+    parts.hooks.reach(SyncPoint::PassOpened).await;
+    let uploads = parts.ledger.uploads(id).await?;
     let open = uploads.into_iter().map(|upload| upload.key).collect();
 
     let ctx = Arc::new(Context {
         route: connect::route(&task, &credentials),
-        attempt,
+        fencing_token,
         source: connected.source,
         target: connected.target,
         target_order: connected.order,
@@ -275,7 +275,7 @@ async fn work(
         guard: connected.guard,
         lists: connected.lists,
         addresses: connected.addresses,
-        store: Ledger(Arc::clone(&parts.store)),
+        ledger: SharedLedger(Arc::clone(&parts.ledger)),
         streams: parts.streams.of_task(),
         objects: Arc::new(Semaphore::new(usize::from(task.spec.threads))),
         throttle,
@@ -301,27 +301,27 @@ async fn work(
     for warning in connected.warnings {
         match ctx.warn(warning).await {
             Ok(()) => {}
-            Err(Halt::Ledger(error) | Halt::Defect(error)) => return Err(error),
-            Err(Halt::Fenced | Halt::Trouble(_)) => {
-                overtaken(id, attempt);
+            Err(PassError::Ledger(error) | PassError::Defect(error)) => return Err(error),
+            Err(PassError::Fenced | PassError::SideError(_)) => {
+                overtaken(id, fencing_token);
                 return Ok(());
             }
         }
     }
     match sweep::beside(parts, &ctx, engine::run_pass(Arc::clone(&ctx))).await {
-        PassEnd::Finished => finish::pass(parts, &ctx, pass, attempt).await,
-        PassEnd::Stopped => finish::drained(parts, id, attempt).await,
-        PassEnd::Broken(reason) => finish::end(parts, id, attempt, Ending::Broken(reason)).await,
+        PassEnd::Finished => finish::pass(parts, &ctx, pass, fencing_token).await,
+        PassEnd::Stopped => finish::drained(parts, id, fencing_token).await,
+        PassEnd::Broken(reason) => finish::end(parts, id, fencing_token, Ending::Broken(reason)).await,
         PassEnd::Ledger(error) => Err(error),
         PassEnd::Fenced => {
-            overtaken(id, attempt);
+            overtaken(id, fencing_token);
             Ok(())
         }
     }
 }
 
-fn overtaken(id: TaskId, attempt: i64) {
-    tracing::warn!(task.id = %id, attempt, "another worker has the task");
+fn overtaken(id: TaskId, fencing_token: i64) {
+    tracing::warn!(task.id = %id, fencing_token, "another worker has the task");
 }
 
 /// Failed-only when the user asked for it and the last pass is over; an unfinished pass is gone on with in any case.

@@ -41,7 +41,7 @@ pub async fn run(parts: Arc<Parts>, shutdown: CancellationToken) {
         left_open,
         running: JoinSet::new(),
         ids: HashMap::new(),
-        at_work: HashMap::new(),
+        confirm_running: HashMap::new(),
         last: None,
     };
     let mut sweep = interval(SWEEP_EVERY);
@@ -73,7 +73,7 @@ struct Desk {
     left_open: Arc<Notify>,
     running: JoinSet<Left>,
     ids: HashMap<Id, TaskId>,
-    at_work: HashMap<TaskId, (ProjectId, Seen)>,
+    confirm_running: HashMap<TaskId, (ProjectId, Seen)>,
     /// The project that was served last.
     last: Option<ProjectId>,
 }
@@ -86,10 +86,10 @@ impl Desk {
             (panic.id(), Left::Defect)
         });
         if let Some(task) = self.ids.remove(&id) {
-            self.at_work.remove(&task);
+            self.confirm_running.remove(&task);
             self.parts.dispatch.stops().ended(task);
             if left == Left::Defect
-                && let Err(error) = self.parts.store.cut_short(task).await
+                && let Err(error) = self.parts.ledger.record_crash(task).await
             {
                 tracing::error!(task.id = %task, %error, "the defect cannot be counted");
             }
@@ -110,7 +110,7 @@ impl Desk {
             match message {
                 // Whose turn it is is decided over all tasks that wait.
                 Message::Work(_) => more = true,
-                Message::Look(task) => match self.at_work.get(&task) {
+                Message::Look(task) => match self.confirm_running.get(&task) {
                     Some((_, seen)) => seen.look.notify_one(),
                     // A running task that nobody has taken up since this process began.
                     None => {
@@ -118,7 +118,7 @@ impl Desk {
                         more |= self.look_after_stop(task).await;
                     }
                 },
-                Message::Sweep => self.left_open.notify_one(),
+                Message::Cleanup => self.left_open.notify_one(),
             }
             heard += 1;
             next = if heard < MESSAGES {
@@ -132,7 +132,7 @@ impl Desk {
 
     /// Lets a stop take effect on a task that nobody works on.
     async fn release(&self, id: TaskId) {
-        if let Err(error) = self.parts.store.release(id).await {
+        if let Err(error) = self.parts.ledger.release(id).await {
             tracing::error!(task.id = %id, %error, "the task cannot be released");
         }
     }
@@ -141,7 +141,7 @@ impl Desk {
     async fn look_after_stops(&self) -> bool {
         let mut more = false;
         for task in self.parts.dispatch.stops().all_asked() {
-            if !self.at_work.contains_key(&task) {
+            if !self.confirm_running.contains_key(&task) {
                 more |= self.look_after_stop(task).await;
             }
         }
@@ -156,10 +156,10 @@ impl Desk {
             stops.forget(task);
             return false;
         };
-        let known = match self.parts.store.control(task).await {
+        let known = match self.parts.ledger.control(task).await {
             Ok(Some(control)) => match control.state {
                 State::Running if asked.elapsed() < GRACE => return false,
-                State::Running | State::Pausing => self.parts.store.pause(task).await,
+                State::Running | State::Pausing => self.parts.ledger.pause(task).await,
                 State::Waiting | State::Paused | State::Failed | State::Succeeded => Ok(()),
             },
             Ok(None) => Ok(()),
@@ -180,10 +180,10 @@ impl Desk {
     /// Takes as many tasks as there are slots for, in the order of [`slots::choose`].
     async fn take_more(&mut self) {
         let slots = self.parts.parallel_tasks;
-        if self.at_work.len() >= slots::most(slots) {
+        if self.confirm_running.len() >= slots::most(slots) {
             return;
         }
-        let mut pending = match self.parts.store.pending(self.last.as_ref()).await {
+        let mut pending = match self.parts.ledger.pending(self.last.as_ref()).await {
             Ok(pending) => pending,
             Err(error) => {
                 tracing::error!(%error, "the ledger cannot be asked for pending tasks");
@@ -191,13 +191,13 @@ impl Desk {
             }
         };
         let stops = self.parts.dispatch.stops();
-        pending.retain(|task| !self.at_work.contains_key(&task.id) && stops.asked(task.id).is_none());
+        pending.retain(|task| !self.confirm_running.contains_key(&task.id) && stops.asked(task.id).is_none());
         let projects: HashMap<TaskId, ProjectId> = pending
             .iter()
             .map(|task| (task.id, task.project.clone()))
             .collect();
         let running: Vec<Running> = self
-            .at_work
+            .confirm_running
             .values()
             .map(|(project, seen)| Running {
                 project: project.clone(),
@@ -210,7 +210,7 @@ impl Desk {
             };
             let seen = Seen::default();
             self.last = Some(project.clone());
-            self.at_work.insert(task, (project.clone(), seen.clone()));
+            self.confirm_running.insert(task, (project.clone(), seen.clone()));
             let one = take_up(Arc::clone(&self.parts), task, seen, self.shutdown.child_token());
             self.ids.insert(self.running.spawn(one).id(), task);
         }
@@ -221,13 +221,13 @@ impl Desk {
         while let Some(ended) = self.running.join_next_with_id().await {
             self.ended(ended).await;
         }
-        let store = &self.parts.store;
+        let store = &self.parts.ledger;
         for task in self.parts.dispatch.stops().all_asked() {
             if let Err(error) = store.pause(task).await {
                 tracing::error!(task.id = %task, %error, "the task has stopped, but the ledger cannot be told; it goes on");
             }
         }
-        if let Err(error) = store.at_rest().await {
+        if let Err(error) = store.record_shutdown().await {
             tracing::warn!(%error, "the ledger cannot be told that the process ends in order");
         }
     }

@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use crate::store::Pending;
+use crate::ledger::Pending;
 use crate::task::{ProjectId, TaskId};
 
 /// After how long without progress a task counts as stalled.

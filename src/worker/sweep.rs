@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 use super::Parts;
 use crate::engine::{Context, PassEnd, uploads};
 use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::{Cleanup, Orphan, Orphans, Owner};
 use crate::object::{ListVersion, SharedStore};
-use crate::store::{Holder, Orphan, Orphans, Sweep};
 use crate::task::UnixMillis;
 
 /// Deleted tasks that are swept at the same time.
@@ -66,15 +66,15 @@ pub(super) async fn run(parts: Arc<Parts>, left_open: Arc<Notify>, stop: Cancell
 }
 
 /// Keys that were not used for a round.
-async fn next(parts: &Parts, round: Duration) -> Result<Option<Sweep>> {
+async fn next(parts: &Parts, round: Duration) -> Result<Option<Cleanup>> {
     let now = parts.clock.now();
     let round = i64::try_from(round.as_millis()).unwrap_or(i64::MAX);
     let before = UnixMillis(now.0.saturating_sub(round));
-    parts.store.take_sweep(now, before).await
+    parts.ledger.take_cleanup(now, before).await
 }
 
 /// One round over the orphans of a deleted task.
-async fn with_kept_keys(parts: Arc<Parts>, sweep: Sweep) {
+async fn with_kept_keys(parts: Arc<Parts>, sweep: Cleanup) {
     let task = sweep.task;
     let swept = match target(&parts, &sweep).await {
         Ok(Some(target)) => give_up_all(&parts, &target, Orphans::Of(task)).await,
@@ -89,7 +89,7 @@ async fn with_kept_keys(parts: Arc<Parts>, sweep: Sweep) {
                 "the keys may not give up what the deleted task left open, and are wiped; the uploads stay until a \
                  task with the same target bucket runs"
             );
-            if let Err(error) = parts.store.wipe_orphan_keys(task).await {
+            if let Err(error) = parts.ledger.wipe_orphan_keys(task).await {
                 tracing::error!(task.id = %task, %error, "the keys of a deleted task cannot be wiped");
             }
         }
@@ -102,8 +102,8 @@ async fn with_kept_keys(parts: Arc<Parts>, sweep: Sweep) {
 
 /// The bucket that a deleted task worked with, seen with the keys that were kept; `None` when nothing is left there. Keys
 /// that cannot be opened, or put into a request, are wiped.
-async fn target(parts: &Parts, sweep: &Sweep) -> Result<Option<SharedStore>> {
-    let first = parts.store.orphans(Orphans::Of(sweep.task), 0, 1).await?;
+async fn target(parts: &Parts, sweep: &Cleanup) -> Result<Option<SharedStore>> {
+    let first = parts.ledger.orphans(Orphans::Of(sweep.task), 0, 1).await?;
     let Some(orphan) = first.first() else {
         return Ok(None);
     };
@@ -119,14 +119,14 @@ async fn target(parts: &Parts, sweep: &Sweep) -> Result<Option<SharedStore>> {
         Ok(target) => Ok(Some(target)),
         Err(error) => {
             tracing::warn!(task.id = %sweep.task, %error, "the keys of a deleted task are of no use, and are wiped");
-            parts.store.wipe_orphan_keys(sweep.task).await?;
+            parts.ledger.wipe_orphan_keys(sweep.task).await?;
             Ok(None)
         }
     }
 }
 
 /// Runs the pass of a task, and beside it gives up with its keys what deleted tasks left open in its target bucket.
-/// Trouble with that is none of the task's, and is left to others; with a stop it ends at once.
+/// SideError with that is none of the task's, and is left to others; with a stop it ends at once.
 pub(super) async fn beside(parts: &Parts, ctx: &Context, pass: impl Future<Output = PassEnd>) -> PassEnd {
     let orphans = async {
         let place = &ctx.task.spec.target;
@@ -172,7 +172,7 @@ async fn give_up_all(parts: &Parts, target: &SharedStore, which: Orphans<'_>) ->
     let mut tally = Tally::default();
     let mut after = 0;
     loop {
-        let page = parts.store.orphans(which, after, PAGE).await?;
+        let page = parts.ledger.orphans(which, after, PAGE).await?;
         let Some(last) = page.last() else {
             return Ok(tally);
         };
@@ -201,7 +201,7 @@ async fn give_up(parts: &Parts, target: &SharedStore, orphan: Orphan) -> Result<
     };
     let error = match ended {
         Ok(()) => {
-            parts.store.remove_orphan(*number).await?;
+            parts.ledger.remove_orphan(*number).await?;
             tracing::info!(task.id = %task, ?key, "an upload that a deleted task left open is given up");
             return Ok(Outcome::Gone);
         }
@@ -210,7 +210,7 @@ async fn give_up(parts: &Parts, target: &SharedStore, orphan: Orphan) -> Result<
     match error.kind() {
         // With its bucket an upload is gone.
         ErrorKind::BucketNotFound => {
-            parts.store.remove_orphan(*number).await?;
+            parts.ledger.remove_orphan(*number).await?;
             tracing::info!(task.id = %task, ?key, "an upload that a deleted task left open went with its bucket");
             Ok(Outcome::Gone)
         }
@@ -243,14 +243,14 @@ async fn abort(parts: &Parts, target: &SharedStore, orphan: &Orphan) -> Result<R
     };
     let mut ours = Vec::new();
     for upload in found {
-        match parts.store.holder(key, &upload.0).await? {
+        match parts.ledger.holder(key, &upload.0).await? {
             // A task goes on with it; it cannot be the one that was being asked for.
-            Holder::Task => {}
-            Holder::Perhaps => {
+            Owner::Task => {}
+            Owner::Unknown => {
                 let text = "a running task has just asked for an upload of this key";
                 return Ok(Err(Error::new(ErrorKind::Conflict, text)));
             }
-            Holder::Nobody => ours.push(upload),
+            Owner::Nobody => ours.push(upload),
         }
     }
     let many = ours.len();

@@ -1,7 +1,7 @@
 //! `POST …/task`: create a task.
 
 use oms::task::State;
-use oms::task::spec::{Cloud, ListFile, Scope};
+use oms::task::spec::{Cloud, Manifest, Scope};
 use oms::task::{Key, UnixMillis};
 use serde_json::{Value, json};
 
@@ -600,7 +600,7 @@ fn url_list_body() -> Value {
 async fn a_list_is_taken_and_shown() {
     let api = TestApi::new().await;
     let id = api.post("/task", &list_body()).await.fine()["id"].clone();
-    let file = ListFile {
+    let file = Manifest {
         bucket: "lists".to_owned(),
         key: Key::from("dir/list.txt"),
     };

@@ -59,7 +59,7 @@ fn failed() -> Task {
         },
         started_at: Some(UnixMillis(1_795_000_000_000)),
         ran_for: 5_000,
-        failed_list: oms::task::FailedList::default(),
+        failed_list: oms::task::FailedReport::default(),
         ..ledger::task(ID, PROJECT)
     }
 }

@@ -1,10 +1,10 @@
 //! `GET …/task/{task_id}`: the numbers of a task.
 
-use oms::store::{FoundEntry, FoundScope, ShardScope};
-use oms::task::spec::{Cdn, ListFile, Notification, Scope};
+use oms::ledger::{FoundEntry, FoundScope, ShardScope};
+use oms::task::spec::{Cdn, Manifest, Notification, Scope};
 use oms::task::{
-    Counters, KeptWarning, Key, ListTrouble, ListTroubles, PassInfo, PassKind, Reason, State, Survey, Task,
-    UnixMillis,
+    Counters, Estimate, KeptWarning, Key, PassInfo, PassKind, Reason, ReportProblem, ReportProblems, State,
+    Task, UnixMillis,
 };
 use serde_json::{Value, json};
 
@@ -49,7 +49,7 @@ fn running() -> Task {
             not_found: 1,
             bytes_in_flight: 400,
         },
-        survey: Survey {
+        survey: Estimate {
             objects: 40,
             bytes: 4_000,
             complete: false,
@@ -58,7 +58,7 @@ fn running() -> Task {
         started_at: Some(UnixMillis(NOW.0 - 60_000)),
         running_since: Some(UnixMillis(NOW.0 - 3_000)),
         ran_for: 7_000,
-        failed_list: oms::task::FailedList::default(),
+        failed_list: oms::task::FailedReport::default(),
         ..ledger::task(ID, PROJECT)
     }
 }
@@ -84,9 +84,9 @@ async fn a_task_says_when_it_was_created_began_and_ended() {
 async fn lists_that_are_not_complete_say_why() {
     let mut task = ledger::task(ID, PROJECT);
     task.spec.record_settled = false;
-    task.list_troubles = ListTroubles {
-        success: Some(ListTrouble::NotStored),
-        skip: Some(ListTrouble::TooLarge),
+    task.list_troubles = ReportProblems {
+        success: Some(ReportProblem::NotStored),
+        skip: Some(ReportProblem::TooLarge),
     };
     let task = shown(task).await;
     assert_eq!(task["success_record_error_reason"], "OMS.0304");
@@ -179,7 +179,7 @@ async fn a_running_task_shows_how_far_it_is() {
 #[tokio::test]
 async fn a_pass_over_the_failures_knows_the_scope_from_the_full_pass_before_it() {
     let mut task = running();
-    task.survey = Survey::default();
+    task.survey = Estimate::default();
     assert_eq!(shown(task.clone()).await["progress"], 0.0, "nothing is known");
     if let Some(pass) = &mut task.pass {
         pass.kind = PassKind::Failed;
@@ -226,7 +226,7 @@ async fn entries_of_the_scope_show_what_was_found() {
         shown("others", "", 2, 0)
     ]);
     assert_eq!(api.get(&path()).await.fine()["scope_entries"], wanted);
-    task.spec.scope = Scope::List(ListFile {
+    task.spec.scope = Scope::List(Manifest {
         bucket: "b".to_owned(),
         key: Key::from("list.txt"),
     });
@@ -279,9 +279,9 @@ async fn progress_is_1_only_after_success() {
         ..Counters::default()
     };
     let by_objects = |objects| {
-        let survey = Survey {
+        let survey = Estimate {
             objects,
-            ..Survey::default()
+            ..Estimate::default()
         };
         shown(Task {
             counters: empty_objects,

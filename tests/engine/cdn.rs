@@ -85,7 +85,7 @@ async fn what_the_cdn_has_otherwise_is_not_copied() {
         (State::Failed, 1, 5),
         "{task:#?}"
     );
-    let failures = rig.store.failures(id, None, 10).await.unwrap();
+    let failures = rig.ledger.failures(id, None, 10).await.unwrap();
     for failure in &failures {
         let denied = failure.key.as_bytes() == b"denied";
         let wanted = if denied {
@@ -111,7 +111,7 @@ async fn a_cdn_that_tells_no_length_is_not_taken_as_it_comes() {
     let id = rig.create(order).await;
     assert_eq!(rig.end(id).await.state, State::Failed);
     assert!(stores.arrived().is_empty());
-    let failures = rig.store.failures(id, None, 10).await.unwrap();
+    let failures = rig.ledger.failures(id, None, 10).await.unwrap();
     assert_eq!(failures[0].code, "NoContentLength");
     assert!(!failures[0].message.contains("no_check"), "{failures:?}");
 }
@@ -132,7 +132,7 @@ async fn a_cdn_that_corrupts_is_found_out() {
         stores.target.get(TARGET, "a")
     );
     assert!(stores.arrived().is_empty());
-    let failures = rig.store.failures(id, None, 10).await.unwrap();
+    let failures = rig.ledger.failures(id, None, 10).await.unwrap();
     assert_eq!(failures[0].code, "COMPARE_SRC_AND_CDN_FAILURE");
 }
 
@@ -161,7 +161,7 @@ async fn the_key_of_the_cdn_is_asked_for_at_each_start_and_shows_nowhere() {
         asked.contains("GET /a?auth_key=") && !asked.contains("canary"),
         "{asked}"
     );
-    let failures = format!("{:?}", rig.store.failures(id, None, 10).await.unwrap());
+    let failures = format!("{:?}", rig.ledger.failures(id, None, 10).await.unwrap());
     assert!(
         !failures.contains("auth_key") && !failures.contains("canary"),
         "{failures}"

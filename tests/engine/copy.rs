@@ -108,7 +108,7 @@ async fn large_objects_are_cut_as_the_source_was_and_keep_their_tag() {
     assert_eq!(tag(&stores.source, SOURCE), tag(&stores.target, TARGET));
     assert_eq!(task.counters.proved_etag, 2);
     assert_eq!(stores.target.open_uploads(TARGET), 0);
-    assert!(rig.store.uploads(id).await.unwrap().is_empty());
+    assert!(rig.ledger.uploads(id).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -178,7 +178,7 @@ async fn a_named_file_that_does_not_exist_is_a_failure() {
         (State::Failed, "TRF.0011"),
         "nothing of the scope exists"
     );
-    let failures = rig.store.failures(id, None, 10).await.unwrap();
+    let failures = rig.ledger.failures(id, None, 10).await.unwrap();
     assert_eq!((failures.len(), failures[0].code.as_str()), (1, "NoSuchKey"));
 }
 
@@ -222,7 +222,7 @@ async fn passing_troubles_are_overcome_and_lasting_ones_recorded() {
     fill(&stores, 40);
     let faults = |status| Fault::Status {
         status,
-        code: "Trouble".to_owned(),
+        code: "SideError".to_owned(),
         retry_after: None,
     };
     stores
@@ -264,7 +264,7 @@ async fn passing_troubles_are_overcome_and_lasting_ones_recorded() {
         (State::Failed, 39, 1),
         "{task:#?}"
     );
-    let failures = rig.store.failures(id, None, 10).await.unwrap();
+    let failures = rig.ledger.failures(id, None, 10).await.unwrap();
     let found: Vec<_> = failures
         .iter()
         .map(|f| (f.key.lossy().into_owned(), f.code.clone()))
@@ -358,7 +358,7 @@ async fn tags_that_the_target_refuses_are_left_out_and_counted_and_other_refusal
         assert!(stores.target.get(TARGET, "tagged").unwrap().tags.is_empty());
         assert!(stores.target.get(TARGET, "large").unwrap().tags.is_empty());
         assert_eq!(stores.target.open_uploads(TARGET), 0);
-        let failures = rig.store.failures(id, None, 10).await.unwrap();
+        let failures = rig.ledger.failures(id, None, 10).await.unwrap();
         let found: Vec<_> = failures
             .iter()
             .map(|f| (f.key.lossy().into_owned(), f.code.as_str()))

@@ -38,8 +38,11 @@ async fn a_stop_is_survived_where_the_beginning_of_a_listing_is_ignored() {
                 Side::Source => &stores.source,
                 Side::Target => &stores.target,
             };
-            let slow = Fault::Delay(Duration::from_millis(20));
-            always(&stores.target, Operation::PutObject, slow);
+            // The last write hangs, so that the pass can be stopped whatever the speed.
+            let last = stores.source.keys(SOURCE).pop().unwrap();
+            let forever = Fault::Delay(Duration::from_secs(3600));
+            let rule = FaultRule::new(Operation::PutObject, forever).key(&last);
+            stores.target.faults().add(rule);
             always(odd, operation, fault.clone());
             let rig = Rig::quick().await;
             let id = rig.create(stores.order()).await;
@@ -209,7 +212,7 @@ async fn an_overlong_key_is_a_short_failure() {
         (State::Failed, 2, 1, 1),
         "{task:#?}"
     );
-    let failures = rig.store.failures(id, None, 10).await.unwrap();
+    let failures = rig.ledger.failures(id, None, 10).await.unwrap();
     assert_eq!(failures[0].code, "KeyTooLongError");
     assert!(
         failures[0].key.as_bytes().len() <= Key::MAX_LEN,

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use oms::engine::hooks::{Hooks, Point};
+use oms::engine::hooks::{SyncPoint, SyncPoints};
 use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
 use oms::service::CreateTask;
-use oms::task::spec::{ListFile, Scope};
+use oms::task::spec::{Manifest, Scope};
 use oms::task::{Key, StartMode, State};
 
 use tempfile::TempDir;
@@ -31,8 +31,8 @@ pub fn put_list(stores: &Stores, content: impl Into<Vec<u8>>) {
     stores.target.put(LISTS, "dir/list.txt", text(content));
 }
 
-pub fn file() -> ListFile {
-    ListFile {
+pub fn file() -> Manifest {
+    Manifest {
         bucket: LISTS.to_owned(),
         key: Key::from("dir/list.txt"),
     }
@@ -93,7 +93,7 @@ async fn a_list_means_what_its_lines_say_decoded_once() {
         "{task:#?}"
     );
     assert_eq!(task.reason.unwrap().code, "TRF.0004");
-    let failures = rig.store.failures(id, None, 10).await.unwrap();
+    let failures = rig.ledger.failures(id, None, 10).await.unwrap();
     assert_eq!(
         (failures[0].key.clone(), failures[0].code.as_str()),
         (Key::from("nowhere"), "NoSuchKey")
@@ -143,7 +143,7 @@ async fn a_list_that_cannot_be_used_ends_the_task_with_the_reason() {
         }
         let mut order = order(&stores);
         let key = Key::from(name);
-        order.scope = Scope::List(ListFile { key, ..file() });
+        order.scope = Scope::List(Manifest { key, ..file() });
         let task = rig.end(rig.create(order).await).await;
         let reason = task.reason.unwrap();
         assert_eq!(
@@ -157,7 +157,7 @@ async fn a_list_that_cannot_be_used_ends_the_task_with_the_reason() {
     // A bucket that is not there, and one that may not be read.
     let mut other = order(&stores);
     let bucket = "no-such-bucket".to_owned();
-    other.scope = Scope::List(ListFile { bucket, ..file() });
+    other.scope = Scope::List(Manifest { bucket, ..file() });
     let task = rig.end(rig.create(other).await).await;
     assert_eq!(task.reason.unwrap().code, "TRF.0013");
     put_list(&stores, "a\n");
@@ -184,7 +184,7 @@ async fn the_longest_lines_are_read_and_fail_alone() {
     let id = rig.create(order(&stores)).await;
     let task = rig.end(id).await;
     assert_eq!((task.counters.copied, task.counters.failed), (2, 2), "{task:#?}");
-    let failures = rig.store.failures(id, None, 10).await.unwrap();
+    let failures = rig.ledger.failures(id, None, 10).await.unwrap();
     assert!(
         failures.iter().all(|failure| failure.code == "KeyTooLongError"),
         "{failures:?}"
@@ -315,10 +315,10 @@ async fn a_list_of_many_pieces_is_read_in_pieces() {
 async fn a_crash_inside_a_list_is_survived() {
     let keys: Vec<String> = (0..600).map(|n| format!("{n:04}")).collect();
     for point in [
-        Point::PageJoined,
-        Point::ObjectWritten,
-        Point::BeforeCommit,
-        Point::AfterCommit,
+        SyncPoint::PageJoined,
+        SyncPoint::ObjectWritten,
+        SyncPoint::BeforeCommit,
+        SyncPoint::AfterCommit,
     ] {
         let stores = Stores::new().await;
         for key in &keys {
@@ -327,7 +327,7 @@ async fn a_crash_inside_a_list_is_survived() {
         put_list(&stores, keys.join("\r\n"));
         let reached = Arc::new(Notify::new());
         let (tell, visits) = (Arc::clone(&reached), AtomicUsize::new(0));
-        let hooks = Hooks::new(move |here| {
+        let hooks = SyncPoints::new(move |here| {
             if here == point && visits.fetch_add(1, Ordering::SeqCst) > 0 {
                 tell.notify_one();
                 return Box::pin(std::future::pending());
@@ -344,7 +344,7 @@ async fn a_crash_inside_a_list_is_survived() {
         reached.notified().await;
         let folder = rig.kill().await;
         stores.target.faults().clear();
-        let rig = Rig::open(folder, Hooks::default()).await;
+        let rig = Rig::open(folder, SyncPoints::default()).await;
         let task = rig.end(id).await;
         let c = task.counters;
         assert_eq!(

@@ -39,7 +39,7 @@ async fn ended(rig: &Rig, order: CreateTask) -> (TaskId, Task) {
 
 /// Codes of the failed objects, by key.
 async fn failed(rig: &Rig, id: TaskId) -> Vec<(String, String)> {
-    let failures = rig.store.failures(id, None, 1000).await.unwrap();
+    let failures = rig.ledger.failures(id, None, 1000).await.unwrap();
     let mut found: Vec<(String, String)> = failures
         .into_iter()
         .map(|failure| (failure.key.lossy().into_owned(), failure.code))
@@ -50,7 +50,7 @@ async fn failed(rig: &Rig, id: TaskId) -> Vec<(String, String)> {
 
 /// Codes and subjects of the task's warnings.
 async fn warned(rig: &Rig, id: TaskId) -> Vec<(String, String)> {
-    let warnings = rig.store.warnings(id).await.unwrap();
+    let warnings = rig.ledger.warnings(id).await.unwrap();
     let mut found: Vec<(String, String)> = warnings
         .into_iter()
         .map(|kept| (kept.code, kept.subject))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use oms::engine::hooks::{Hooks, Point};
+use oms::engine::hooks::{SyncPoint, SyncPoints};
 use oms::object::s3::Timeouts;
 use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
 use oms::task::{PassKind, StartMode, State};
@@ -13,9 +13,9 @@ use tokio::sync::{Semaphore, watch};
 use crate::support::rig::{QUICK, Rig, SMALL_PART, SOURCE, Stores};
 
 /// Holds a worker at a point until it is let through, so many times at once.
-fn gate(at: Point, turns: &Arc<Semaphore>) -> Hooks {
+fn gate(at: SyncPoint, turns: &Arc<Semaphore>) -> SyncPoints {
     let turns = Arc::clone(turns);
-    Hooks::new(move |point| {
+    SyncPoints::new(move |point| {
         let turns = Arc::clone(&turns);
         Box::pin(async move {
             if point == at
@@ -44,10 +44,10 @@ async fn every_full_pass_counts_its_scope() {
     }
     let (open, _) = watch::channel(false);
     let held = open.clone();
-    let hooks = Hooks::new(move |point| {
+    let hooks = SyncPoints::new(move |point| {
         let mut held = held.subscribe();
         Box::pin(async move {
-            if point == Point::ObjectOpened {
+            if point == SyncPoint::ObjectOpened {
                 held.wait_for(|open| *open).await.map(drop).unwrap_or_default();
             }
         })
@@ -119,7 +119,7 @@ async fn finished_parts_count_once_over_stops_and_crashes() {
     stores.source.put(SOURCE, "large", object);
     stores.source.put(SOURCE, "small", SandboxObject::new("small"));
     let open = async |folder, turns: &Arc<Semaphore>| {
-        let hooks = gate(Point::PartWritten, turns);
+        let hooks = gate(SyncPoint::PartWritten, turns);
         Rig::tuned(folder, hooks, QUICK, Timeouts::default()).await
     };
     // Four parts are sent at a time, and wait once they are written: three go through, and four more are written.
@@ -173,7 +173,7 @@ async fn a_part_that_is_sent_again_turns_nothing_back() {
     stores.source.faults().add(rule);
     let rig = Rig::tuned(
         Arc::new(TempDir::new().unwrap()),
-        Hooks::default(),
+        SyncPoints::default(),
         QUICK,
         Timeouts::default(),
     )

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use oms::engine::hooks::{Hooks, Point};
+use oms::engine::hooks::{SyncPoint, SyncPoints};
 use oms::object::s3::Timeouts;
 use oms::sandbox::{
     Fault, FaultRule, JoinedTags, Operation, PartTags, SandboxObject, SandboxOptions, Support,
@@ -272,8 +272,8 @@ async fn what_was_joined_and_not_yet_proved_at_a_crash_is_copied_again() {
     let folder = Arc::new(TempDir::new().unwrap());
     let reached = Arc::new(Notify::new());
     let tell = Arc::clone(&reached);
-    let hooks = Hooks::new(move |point| {
-        if point == Point::UploadCompleted {
+    let hooks = SyncPoints::new(move |point| {
+        if point == SyncPoint::UploadCompleted {
             tell.notify_one();
             return Box::pin(std::future::pending());
         }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use oms::engine::hooks::{Hooks, Point};
+use oms::engine::hooks::{SyncPoint, SyncPoints};
 use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
 use oms::task::spec::Scope;
-use oms::task::{Key, ListTrouble, StartMode, State};
+use oms::task::{Key, ReportProblem, StartMode, State};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 
@@ -96,7 +96,7 @@ async fn a_list_that_the_target_refuses_changes_nothing_about_the_objects() {
     let id = rig.create(stores.order()).await;
     let task = rig.end(id).await;
     assert_eq!((task.counters.copied, task.counters.failed), (1, 1));
-    assert_eq!(task.failed_list.trouble, Some(ListTrouble::NotStored));
+    assert_eq!(task.failed_list.trouble, Some(ReportProblem::NotStored));
     assert_eq!(task.failed_list.key, None);
 }
 
@@ -110,8 +110,8 @@ async fn a_crash_behind_the_list_leaves_it_once() {
     let reached = Arc::new(Notify::new());
     let tell = Arc::clone(&reached);
     // The other lists come behind this one.
-    let hooks = Hooks::new(move |here| {
-        if here == Point::ListWritten {
+    let hooks = SyncPoints::new(move |here| {
+        if here == SyncPoint::ListWritten {
             tell.notify_one();
             return Box::pin(std::future::pending());
         }
@@ -127,7 +127,7 @@ async fn a_crash_behind_the_list_leaves_it_once() {
     };
     let before = lists();
     assert_eq!(before.len(), 1);
-    let rig = Rig::open(rig.kill().await, Hooks::default()).await;
+    let rig = Rig::open(rig.kill().await, SyncPoints::default()).await;
     let task = rig.end(id).await;
     assert_eq!(lists(), before);
     assert_eq!(task.failed_list.key.as_ref(), before.first());

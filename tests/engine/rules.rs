@@ -30,7 +30,7 @@ fn proofs(task: &Task) -> (i64, i64, i64) {
 }
 
 async fn codes(rig: &Rig, task: &Task) -> Vec<(String, String)> {
-    let failures = rig.store.failures(task.id, None, 10).await.unwrap();
+    let failures = rig.ledger.failures(task.id, None, 10).await.unwrap();
     failures
         .into_iter()
         .map(|f| (f.key.lossy().into_owned(), f.code))

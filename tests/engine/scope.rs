@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use oms::engine::hooks::{Hooks, Point};
+use oms::engine::hooks::{SyncPoint, SyncPoints};
 use oms::sandbox::SandboxObject;
 use oms::service::{FoundScope, ShardScope, TaskDetail};
 use oms::task::spec::Scope;
@@ -143,7 +143,7 @@ async fn a_name_that_does_not_exist_fails_also_where_a_prefix_covers_it() {
         (detail.task.state, code(&detail)),
         (State::Failed, Some("TRF.0004"))
     );
-    let failures = rig.store.failures(detail.task.id, None, 9).await.unwrap();
+    let failures = rig.ledger.failures(detail.task.id, None, 9).await.unwrap();
     let failed: Vec<_> = failures
         .iter()
         .map(|f| (f.key.lossy(), f.code.as_str()))
@@ -213,10 +213,10 @@ async fn what_was_found_outlives_a_stop_and_a_crash() {
     // A pass gets on by ten objects, and then waits for ever.
     let few = |count: usize| {
         let turns = Arc::new(tokio::sync::Semaphore::new(count));
-        Hooks::new(move |point| {
+        SyncPoints::new(move |point| {
             let turns = Arc::clone(&turns);
             Box::pin(async move {
-                if point == Point::ObjectOpened
+                if point == SyncPoint::ObjectOpened
                     && let Ok(turn) = turns.acquire().await
                 {
                     turn.forget();
@@ -246,7 +246,7 @@ async fn what_was_found_outlives_a_stop_and_a_crash() {
     let paused = detail(&rig, id).await;
     assert_eq!(paused.found.objects(), paused.task.counters.listed);
     let folder = rig.shut_down().await;
-    let rig = Rig::open(folder, Hooks::default()).await;
+    let rig = Rig::open(folder, SyncPoints::default()).await;
     rig.start(id, StartMode::Full, stores.credentials()).await;
     let task = rig.end(id).await;
     let done = detail(&rig, id).await;

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use oms::engine::Tuning;
-use oms::engine::hooks::{Hooks, Point};
+use oms::engine::hooks::{SyncPoint, SyncPoints};
 use oms::object::s3::Timeouts;
 use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
 use oms::task::rules::OverwriteMode;
-use oms::task::{ListKind, ListTrouble, ListTroubles, StartMode, State, Task, TaskId, UnixMillis};
+use oms::task::{ReportKind, ReportProblem, ReportProblems, StartMode, State, Task, TaskId, UnixMillis};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 
@@ -31,7 +31,12 @@ fn opened(task: &Task) -> UnixMillis {
 }
 
 /// Key, length and word of each line of a list since a moment.
-fn told(stores: &Stores, task: &Task, kind: ListKind, since: UnixMillis) -> BTreeMap<String, (u64, String)> {
+fn told(
+    stores: &Stores,
+    task: &Task,
+    kind: ReportKind,
+    since: UnixMillis,
+) -> BTreeMap<String, (u64, String)> {
     let lines = lines(stores, task, kind, since).into_iter();
     lines
         .map(|line| (String::from_utf8(line.key).unwrap(), (line.bytes, line.word)))
@@ -45,8 +50,8 @@ fn words<const N: usize>(wanted: [(&str, u64, &str); N]) -> BTreeMap<String, (u6
 
 async fn waiting(rig: &Rig, id: TaskId) -> usize {
     let mut all = 0;
-    for kind in ListKind::ALL {
-        all += rig.store.list_chunks(id, kind, 100_000).await.unwrap().len();
+    for kind in ReportKind::ALL {
+        all += rig.ledger.report_chunks(id, kind, 100_000).await.unwrap().len();
     }
     all
 }
@@ -68,11 +73,11 @@ async fn each_pass_lists_what_it_copied_and_what_it_skipped() {
     let first = opened(&task);
     agree(&stores, &task, first);
     assert_eq!(
-        told(&stores, &task, ListKind::Success, first),
+        told(&stores, &task, ReportKind::Success, first),
         words([("a", 1, "etag"), (odd, 4, "etag"), ("parts", 8, "checksum")])
     );
     assert_eq!(
-        told(&stores, &task, ListKind::Skip, first),
+        told(&stores, &task, ReportKind::Skip, first),
         words([("there", 5, "identical")])
     );
 
@@ -84,11 +89,11 @@ async fn each_pass_lists_what_it_copied_and_what_it_skipped() {
     let task = rig.end(id).await;
     agree(&stores, &task, first);
     assert_eq!(
-        told(&stores, &task, ListKind::Success, opened(&task)),
+        told(&stores, &task, ReportKind::Success, opened(&task)),
         words([("refused", 2, "etag")])
     );
-    assert!(told(&stores, &task, ListKind::Skip, opened(&task)).is_empty());
-    assert_eq!(files(&stores, &task, ListKind::Success).len(), 2);
+    assert!(told(&stores, &task, ReportKind::Skip, opened(&task)).is_empty());
+    assert_eq!(files(&stores, &task, ReportKind::Success).len(), 2);
     assert_eq!(waiting(&rig, id).await, 0);
     stores.assert_same();
 }
@@ -114,16 +119,16 @@ async fn a_new_full_pass_has_lists_of_its_own() {
     rig.wait(id, |task| task.pass.unwrap().number == 2).await;
     let task = rig.end(id).await;
     agree(&stores, &task, opened(&task));
-    assert_eq!(lines(&stores, &task, ListKind::Success, first).len(), 3);
-    assert!(lines(&stores, &task, ListKind::Success, opened(&task)).is_empty());
-    assert_eq!(lines(&stores, &task, ListKind::Skip, opened(&task)).len(), 3);
+    assert_eq!(lines(&stores, &task, ReportKind::Success, first).len(), 3);
+    assert!(lines(&stores, &task, ReportKind::Success, opened(&task)).is_empty());
+    assert_eq!(lines(&stores, &task, ReportKind::Skip, opened(&task)).len(), 3);
 
     // The other reasons to leave an object.
     for (order, word) in [(keep, "exists"), (since, "older")] {
         let id = rig.create(order).await;
         let task = rig.end(id).await;
         agree(&stores, &task, opened(&task));
-        let told = told(&stores, &task, ListKind::Skip, opened(&task));
+        let told = told(&stores, &task, ReportKind::Skip, opened(&task));
         assert_eq!(told["later"].1, word);
     }
     // Taken away between the listing and the read.
@@ -133,7 +138,7 @@ async fn a_new_full_pass_has_lists_of_its_own() {
     let id = rig.create(stores.order()).await;
     let task = rig.end(id).await;
     agree(&stores, &task, opened(&task));
-    let told = told(&stores, &task, ListKind::Skip, opened(&task));
+    let told = told(&stores, &task, ReportKind::Skip, opened(&task));
     assert_eq!(told["gone"], (1, "gone".to_owned()));
 }
 
@@ -149,9 +154,9 @@ async fn lists_that_the_target_refuses_change_nothing_about_the_objects() {
     let rig = Rig::new().await;
     let id = rig.create(stores.order()).await;
     let task = rig.end(id).await;
-    let refused = ListTroubles {
-        success: Some(ListTrouble::NotStored),
-        skip: Some(ListTrouble::NotStored),
+    let refused = ReportProblems {
+        success: Some(ReportProblem::NotStored),
+        skip: Some(ReportProblem::NotStored),
     };
     let c = task.counters;
     assert_eq!((c.copied, c.skipped, c.failed), (1, 1, 1));
@@ -165,14 +170,14 @@ async fn lists_that_the_target_refuses_change_nothing_about_the_objects() {
     rig.start(id, StartMode::FailedOnly, stores.credentials()).await;
     let task = rig.wait(id, |task| task.state == State::Succeeded).await;
     assert_eq!(task.list_troubles.skip, None);
-    assert_eq!(told(&stores, &task, ListKind::Skip, first).len(), 1);
+    assert_eq!(told(&stores, &task, ReportKind::Skip, first).len(), 1);
 
     // A list that is refused to the end goes with the success.
     stores.target.faults().add(denied("oms/task/"));
     let id = rig.create(stores.order()).await;
     let task = rig.end(id).await;
     assert_eq!((task.state, task.counters.skipped), (State::Succeeded, 3));
-    let skip = ListTroubles {
+    let skip = ReportProblems {
         success: None,
         ..refused
     };
@@ -187,24 +192,24 @@ async fn what_is_not_asked_for_is_neither_kept_nor_written() {
         stores.source.put(SOURCE, key, SandboxObject::new("x"));
     }
     stores.target.put(TARGET, "b", SandboxObject::new("x"));
-    let (hooks, committed) = hold_at(Point::BeforeFinish);
+    let (hooks, committed) = hold_at(SyncPoint::BeforeFinish);
     let rig = Rig::open(Arc::new(TempDir::new().unwrap()), hooks).await;
     let mut order = stores.order();
     order.record_settled = false;
     let id = rig.create(order).await;
     committed.notified().await;
     assert_eq!(waiting(&rig, id).await, 0);
-    let rig = Rig::open(rig.kill().await, Hooks::default()).await;
+    let rig = Rig::open(rig.kill().await, SyncPoints::default()).await;
     let task = rig.end(id).await;
     assert_eq!((task.counters.copied, task.counters.skipped), (1, 1));
     assert_eq!(stores.target.keys(TARGET), ["a", "b"]);
 }
 
-/// Hooks that hold the worker for ever when it first reaches `point`, and tell when it did.
-fn hold_at(point: Point) -> (Hooks, Arc<Notify>) {
+/// SyncPoints that hold the worker for ever when it first reaches `point`, and tell when it did.
+fn hold_at(point: SyncPoint) -> (SyncPoints, Arc<Notify>) {
     let reached = Arc::new(Notify::new());
     let tell = Arc::clone(&reached);
-    let hooks = Hooks::new(move |here| {
+    let hooks = SyncPoints::new(move |here| {
         if here == point {
             tell.notify_one();
             return Box::pin(std::future::pending());
@@ -247,7 +252,7 @@ async fn files_are_written_while_the_pass_runs_and_a_stop_loses_no_line() {
     let running = loop {
         let task = rig.task(id).await;
         assert_eq!(task.state, State::Running, "no file was written before the end");
-        if !files(&stores, &task, ListKind::Success).is_empty() {
+        if !files(&stores, &task, ReportKind::Success).is_empty() {
             break task;
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
@@ -260,9 +265,9 @@ async fn files_are_written_while_the_pass_runs_and_a_stop_loses_no_line() {
     rig.start(id, StartMode::Full, stores.credentials()).await;
     let task = rig.end(id).await;
     assert_eq!((task.state, opened(&task)), (State::Succeeded, since));
-    assert!(files(&stores, &task, ListKind::Success).len() > 1);
+    assert!(files(&stores, &task, ReportKind::Success).len() > 1);
     agree(&stores, &task, since);
-    assert_eq!(task.list_troubles, ListTroubles::default());
+    assert_eq!(task.list_troubles, ReportProblems::default());
     assert_eq!(waiting(&rig, id).await, 0);
 }
 
@@ -273,8 +278,8 @@ async fn a_file_that_is_written_again_after_a_crash_holds_no_line_twice() {
         let times = AtomicUsize::new(0);
         let reached = Arc::new(Notify::new());
         let tell = Arc::clone(&reached);
-        let hooks = Hooks::new(move |here| {
-            if here == Point::ListWritten && times.fetch_add(1, Ordering::SeqCst) + 1 == occurrence {
+        let hooks = SyncPoints::new(move |here| {
+            if here == SyncPoint::ListWritten && times.fetch_add(1, Ordering::SeqCst) + 1 == occurrence {
                 tell.notify_one();
                 return Box::pin(std::future::pending());
             }
@@ -298,16 +303,16 @@ async fn what_waits_too_long_for_a_target_is_given_up() {
     let mut tuning: Tuning = QUICK;
     tuning.lists.most = 300;
     let folder = Arc::new(TempDir::new().unwrap());
-    let rig = Rig::tuned(folder, Hooks::default(), tuning, Timeouts::default()).await;
+    let rig = Rig::tuned(folder, SyncPoints::default(), tuning, Timeouts::default()).await;
     let id = slow_task(&rig, &stores).await;
     let lost = rig.wait(id, |task| task.list_troubles.success.is_some()).await;
-    assert_eq!(lost.list_troubles.success, Some(ListTrouble::TooLarge));
+    assert_eq!(lost.list_troubles.success, Some(ReportProblem::TooLarge));
     assert_eq!(lost.state, State::Running);
     // It is said to be incomplete also when its rest is taken.
     stores.target.faults().clear();
     let task = rig.end(id).await;
     assert_eq!((task.state, task.counters.copied), (State::Succeeded, 60));
-    assert_eq!(task.list_troubles.success, Some(ListTrouble::TooLarge));
-    let rest = lines(&stores, &task, ListKind::Success, opened(&task)).len();
+    assert_eq!(task.list_troubles.success, Some(ReportProblem::TooLarge));
+    let rest = lines(&stores, &task, ReportKind::Success, opened(&task)).len();
     assert!((1..60).contains(&rest), "{rest}");
 }

@@ -130,7 +130,7 @@ async fn a_failed_only_start_touches_just_the_failed_keys() {
         (done.state, done.counters.copied, done.counters.failed),
         (State::Succeeded, 299, 0)
     );
-    assert!(rig.store.failures(id, None, 10).await.unwrap().is_empty());
+    assert!(rig.ledger.failures(id, None, 10).await.unwrap().is_empty());
 }
 
 #[tokio::test]

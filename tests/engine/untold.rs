@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use oms::engine::hooks::{Hooks, Point};
+use oms::engine::hooks::{SyncPoint, SyncPoints};
+use oms::ledger::Failure;
 use oms::object::s3::Timeouts;
 use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
 use oms::service::CreateTask;
-use oms::store::Failure;
 use oms::task::rules::{ConsistencyCheck, MinimumProof, OverwriteMode};
 use oms::task::spec::Scope;
 use oms::task::{CopyRules, Key, StartMode, State, Task, TaskId};
@@ -442,14 +442,14 @@ async fn a_stopped_upload_is_given_up_and_the_object_read_anew() {
         site.page("page", &data, |page| page.chunked().stalling(4 * PIECE + 1));
         site.page("other", b"x", |page| page);
         let folder = Arc::new(TempDir::new().unwrap());
-        let rig = Rig::tuned(folder, Hooks::default(), QUICK, Timeouts::default()).await;
+        let rig = Rig::tuned(folder, SyncPoints::default(), QUICK, Timeouts::default()).await;
         let id = rig.create(site.order(no_check())).await;
         while uploads(&site.stores).1 < 4 {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
         rig.pause(id).await;
         assert_eq!(site.stores.target.open_uploads(TARGET), 1);
-        assert_eq!(rig.store.uploads(id).await.unwrap().len(), 1);
+        assert_eq!(rig.ledger.uploads(id).await.unwrap().len(), 1);
         assert_eq!(site.stores.arrived(), ["other"]);
 
         // Another version of it, or none.
@@ -463,7 +463,7 @@ async fn a_stopped_upload_is_given_up_and_the_object_read_anew() {
         rig.wait(id, |task| task.state != State::Paused).await;
         rig.end(id).await;
         assert_eq!(site.stores.target.open_uploads(TARGET), 0);
-        assert_eq!(rig.store.uploads(id).await.unwrap(), []);
+        assert_eq!(rig.ledger.uploads(id).await.unwrap(), []);
         if gone {
             assert_eq!(
                 codes(&failures(&rig, id).await),
@@ -477,10 +477,10 @@ async fn a_stopped_upload_is_given_up_and_the_object_read_anew() {
 }
 
 /// Holds the worker for ever at `point`, and tells when it got there.
-fn hold_at(point: Point) -> (Arc<Notify>, Hooks) {
+fn hold_at(point: SyncPoint) -> (Arc<Notify>, SyncPoints) {
     let reached = Arc::new(Notify::new());
     let tell = Arc::clone(&reached);
-    let hooks = Hooks::new(move |here| {
+    let hooks = SyncPoints::new(move |here| {
         if here == point {
             tell.notify_one();
             return Box::pin(std::future::pending());
@@ -493,18 +493,18 @@ fn hold_at(point: Point) -> (Arc<Notify>, Hooks) {
 #[tokio::test]
 async fn a_crash_at_any_point_leaves_no_upload() {
     for point in [
-        Point::ObjectOpened,
-        Point::UploadCreated,
-        Point::UploadRecorded,
-        Point::PartWritten,
-        Point::UploadCompleted,
-        Point::ObjectWritten,
-        Point::BeforeCommit,
-        Point::BeforeFinish,
+        SyncPoint::ObjectOpened,
+        SyncPoint::UploadCreated,
+        SyncPoint::UploadRecorded,
+        SyncPoint::PartWritten,
+        SyncPoint::UploadCompleted,
+        SyncPoint::ObjectWritten,
+        SyncPoint::BeforeCommit,
+        SyncPoint::BeforeFinish,
     ] {
         let mut site = Site::new().await;
         site.page("large", &bytes(5 * PIECE), Page::chunked);
-        if point == Point::ObjectWritten {
+        if point == SyncPoint::ObjectWritten {
             site.page("small", b"x", Page::chunked);
         }
         let history = site.history();
@@ -516,7 +516,7 @@ async fn a_crash_at_any_point_leaves_no_upload() {
         let rig = Rig::quick_in(rig.kill().await).await;
         rig.end(id).await;
         site.arrived(&rig, id, &history).await;
-        assert_eq!(rig.store.uploads(id).await.unwrap(), [], "{point:?}");
+        assert_eq!(rig.ledger.uploads(id).await.unwrap(), [], "{point:?}");
     }
 }
 
@@ -544,7 +544,7 @@ async fn what_no_upload_can_hold_fails_clearly_and_is_given_up_at_once() {
     site.page("untold", &bytes(100 * PIECE + 1), Page::chunked);
     site.page("fits", &bytes(100 * PIECE), Page::chunked);
     // The worker is held before the end of the pass, which would give up what is left.
-    let (reached, hooks) = hold_at(Point::BeforeFinish);
+    let (reached, hooks) = hold_at(SyncPoint::BeforeFinish);
     let folder = Arc::new(TempDir::new().unwrap());
     let rig = Rig::tuned(folder, hooks, QUICK, Timeouts::default()).await;
     let id = rig.create(site.order(no_check())).await;

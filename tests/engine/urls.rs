@@ -79,7 +79,7 @@ async fn addresses_are_copied_under_their_names() {
     order.target_prefix = Key::from("copy/");
     let id = rig.create(order).await;
     let task = rig.end(id).await;
-    let failures = rig.store.failures(id, None, 10).await.unwrap();
+    let failures = rig.ledger.failures(id, None, 10).await.unwrap();
     assert_eq!(
         (task.state, task.counters.copied),
         (State::Succeeded, 8),
@@ -149,7 +149,7 @@ async fn what_fails_fails_alone_with_its_code() {
         "{task:#?}"
     );
     assert_eq!(task.reason.unwrap().code, "TRF.0004");
-    let failures = rig.store.failures(id, None, 100).await.unwrap();
+    let failures = rig.ledger.failures(id, None, 100).await.unwrap();
     assert!(!format!("{failures:?}").contains("SECRET"), "{failures:#?}");
     let code = |key: &str| {
         let found = failures.iter().find(|failure| failure.key == Key::from(key));
@@ -245,7 +245,7 @@ async fn large_pages_come_in_ranges_of_one_version_or_in_one_read() {
     let rig = Rig::new().await;
     let id = rig.create(order(&stores)).await;
     let task = rig.end(id).await;
-    let failures = rig.store.failures(id, None, 10).await.unwrap();
+    let failures = rig.ledger.failures(id, None, 10).await.unwrap();
     assert_eq!(
         (task.counters.copied, task.counters.failed),
         (3, 1),
@@ -339,7 +339,7 @@ async fn a_pass_over_the_failures_takes_each_once_whatever_became_of_the_list() 
     rig.start(id, StartMode::FailedOnly, stores.credentials()).await;
     rig.wait(id, |task| task.state != State::Failed).await;
     let task = rig.end(id).await;
-    let failures = rig.store.failures(id, None, 9).await.unwrap();
+    let failures = rig.ledger.failures(id, None, 9).await.unwrap();
     let failed: Vec<_> = failures.iter().map(|failure| failure.key.lossy()).collect();
     assert_eq!(failed, ["n-00007"], "{task:#?}");
     assert_eq!(
@@ -383,7 +383,7 @@ async fn a_pass_over_the_failures_of_a_list_goes_on_after_a_crash() {
         (400, 360),
         "{task:#?}"
     );
-    let failures = rig.store.failures(id, None, 999).await.unwrap();
+    let failures = rig.ledger.failures(id, None, 999).await.unwrap();
     assert_eq!(failures.len(), 40);
     assert!(
         failures.iter().all(|failure| failure.code == "NoSuchKey"),

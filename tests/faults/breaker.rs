@@ -215,7 +215,7 @@ async fn a_grave_answer_to_one_object_is_that_objects_failure() {
             ("TRF.0004", 1, 39),
             "{what} {task:#?}"
         );
-        let failures = rig.store.failures(id, None, 10).await.unwrap();
+        let failures = rig.ledger.failures(id, None, 10).await.unwrap();
         assert_eq!(failures[0].code, code, "{what}");
         // The next start gets past it, too.
         rig.start(id, StartMode::Full, stores.credentials()).await;
@@ -329,8 +329,8 @@ async fn an_object_and_its_parts_are_tried_on_one_ladder() {
     let id = rig.create(stores.order()).await;
     let task = rig.end(id).await;
     assert_eq!(task.counters.failed, 1, "{task:#?}");
-    let failures = rig.store.failures(id, None, 10).await.unwrap();
-    let tries = i64::from(oms::engine::retry::MAX_TRIES);
+    let failures = rig.ledger.failures(id, None, 10).await.unwrap();
+    let tries = i64::from(oms::engine::retry::MAX_ATTEMPTS);
     assert_eq!(failures[0].attempts, tries, "{failures:#?}");
     // Three parts side by side, each tried so often, and not the whole of it as often again.
     let sent = stores.target.requests_count(Operation::UploadPart);

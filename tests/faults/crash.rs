@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use oms::engine::hooks::{Hooks, Point};
+use oms::engine::hooks::{SyncPoint, SyncPoints};
 use oms::object::s3::Timeouts;
 use oms::sandbox::{SandboxObject, SandboxOptions};
 use oms::task::{StartMode, State, TaskId};
@@ -23,16 +23,16 @@ async fn stores() -> Stores {
     stores
 }
 
-async fn open(folder: &Arc<TempDir>, hooks: Hooks) -> Rig {
+async fn open(folder: &Arc<TempDir>, hooks: SyncPoints) -> Rig {
     Rig::tuned(Arc::clone(folder), hooks, QUICK, Timeouts::default()).await
 }
 
-/// Hooks that hold the worker for ever at the `occurrence`th time it reaches `point`, and tell when it did.
-fn hold_at(point: Point, occurrence: usize) -> (Hooks, Arc<Notify>) {
+/// SyncPoints that hold the worker for ever at the `occurrence`th time it reaches `point`, and tell when it did.
+fn hold_at(point: SyncPoint, occurrence: usize) -> (SyncPoints, Arc<Notify>) {
     let reached = Arc::new(Notify::new());
     let times = Arc::new(AtomicUsize::new(0));
     let tell = Arc::clone(&reached);
-    let hooks = Hooks::new(move |here| {
+    let hooks = SyncPoints::new(move |here| {
         if here == point && times.fetch_add(1, Ordering::SeqCst) + 1 >= occurrence {
             tell.notify_one();
             return Box::pin(std::future::pending());
@@ -47,7 +47,7 @@ async fn crash_at(
     folder: &Arc<TempDir>,
     stores: &Stores,
     id: Option<TaskId>,
-    point: Point,
+    point: SyncPoint,
     occurrence: usize,
 ) -> (TaskId, bool) {
     let (hooks, reached) = hold_at(point, occurrence);
@@ -66,7 +66,7 @@ async fn crash_at(
 
 /// The next process brings the task to its end by itself.
 async fn converges(folder: &Arc<TempDir>, stores: &Stores, history: &History, id: TaskId, what: &str) {
-    let rig = open(folder, Hooks::default()).await;
+    let rig = open(folder, SyncPoints::default()).await;
     rig.end(id).await;
     let task = check(stores, &rig, id, history).await;
     let c = task.counters;
@@ -77,13 +77,13 @@ async fn converges(folder: &Arc<TempDir>, stores: &Stores, history: &History, id
         "{what}: {c:#?}"
     );
     assert_eq!(c.bytes_settled, c.bytes_listed, "{what}: {c:#?}");
-    assert!(rig.store.pending(None).await.unwrap().is_empty(), "{what}");
+    assert!(rig.ledger.pending(None).await.unwrap().is_empty(), "{what}");
     rig.shut_down().await;
 }
 
 #[tokio::test]
 async fn a_crash_at_any_point_is_survived() {
-    for point in Point::ALL {
+    for point in SyncPoint::ALL {
         let stores = stores().await;
         let history = History::of(&stores);
         let folder = Arc::new(TempDir::new().unwrap());
@@ -99,7 +99,7 @@ async fn crashes_one_after_another_are_survived() {
     let history = History::of(&stores);
     let folder = Arc::new(TempDir::new().unwrap());
     let mut id = None;
-    for (n, point) in Point::ALL.into_iter().enumerate() {
+    for (n, point) in SyncPoint::ALL.into_iter().enumerate() {
         let (task, _) = crash_at(&folder, &stores, id, point, 1 + n % 3).await;
         id = Some(task);
     }
@@ -120,8 +120,8 @@ async fn a_panic_of_the_feed_ends_the_task_with_a_reason() {
             .put(SOURCE, &format!("{n:04}"), SandboxObject::new("x"));
     }
     let times = AtomicUsize::new(0);
-    let hooks = Hooks::new(move |here| {
-        let third = here == Point::PageJoined && times.fetch_add(1, Ordering::SeqCst) == 2;
+    let hooks = SyncPoints::new(move |here| {
+        let third = here == SyncPoint::PageJoined && times.fetch_add(1, Ordering::SeqCst) == 2;
         assert!(!third, "a panic, on purpose");
         Box::pin(std::future::ready(()))
     });

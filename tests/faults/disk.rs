@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use oms::engine::hooks::Hooks;
+use oms::engine::hooks::SyncPoints;
 use oms::error::{ErrorKind, Rule};
+use oms::ledger::sqlite::Disk;
 use oms::object::s3::Timeouts;
 use oms::sandbox::{Fault, FaultRule, Operation as O, SandboxObject};
-use oms::store::sqlite::Disk;
 use oms::task::{StartMode, State, Task, TaskId};
 use tempfile::TempDir;
 
@@ -91,9 +91,9 @@ async fn a_ledger_that_takes_no_change_holds_the_task_where_it_is() {
     // Without a ledger nothing is promised, so nothing is sent either.
     let begun = || stores.source.requests_begun() + stores.target.requests_begun();
     let (mut last, mut since) = (begun(), Instant::now());
-    let patience = Instant::now() + PATIENCE;
+    let timeout = Instant::now() + PATIENCE;
     while since.elapsed() < QUIET {
-        assert!(Instant::now() < patience, "it goes on without a ledger");
+        assert!(Instant::now() < timeout, "it goes on without a ledger");
         if begun() != last {
             (last, since) = (begun(), Instant::now());
         }
@@ -124,7 +124,7 @@ async fn a_stop_ends_transfers_also_when_the_ledger_cannot_be_told() {
     stores.source.faults().add(FaultRule::new(O::GetObject, hangs));
     let folder = Arc::new(TempDir::new().unwrap());
     // With usual time limits: that requests time out must not be what ends them.
-    let rig = Rig::tuned(folder, Hooks::default(), QUICK, Timeouts::default()).await;
+    let rig = Rig::tuned(folder, SyncPoints::default(), QUICK, Timeouts::default()).await;
     let id = rig.create(stores.order()).await;
     until("every transfer", || stores.source.requests_begun() > 0).await;
     rig.wait(id, |task| task.state == State::Running).await;

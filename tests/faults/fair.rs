@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oms::engine::hooks::Hooks;
+use oms::engine::hooks::SyncPoints;
 use oms::error::Rule;
 use oms::object::s3::Timeouts;
 use oms::sandbox::{Fault, FaultRule, Operation as O, SandboxObject};
@@ -39,7 +39,7 @@ fn order(stores: &Stores, folder: &str, threads: u8) -> CreateTask {
 /// With usual time limits, so that what hangs keeps its places for as long as it can.
 async fn rig() -> Rig {
     let folder = std::sync::Arc::new(tempfile::TempDir::new().unwrap());
-    Rig::tuned(folder, Hooks::default(), QUICK, Timeouts::default()).await
+    Rig::tuned(folder, SyncPoints::default(), QUICK, Timeouts::default()).await
 }
 
 #[tokio::test]

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use oms::engine::hooks::{Hooks, Point};
+use oms::engine::hooks::{SyncPoint, SyncPoints};
 use oms::engine::retry::Pace;
+use oms::ledger::{OpenUpload, Orphan, Orphans, Owner};
 use oms::object::s3::Timeouts;
 use oms::sandbox::{Fault, FaultRule, Operation as O, SandboxObject};
-use oms::secret::{KeyPair, Secret};
-use oms::store::{Holder, OpenUpload, Orphan, Orphans};
+use oms::secret::{Credentials, Secret};
 use oms::task::{Key, StartMode, State, TaskId, UnixMillis};
 use tempfile::TempDir;
 
@@ -30,7 +30,7 @@ async fn stores() -> Stores {
     stores
 }
 
-fn keys(stores: &Stores) -> Option<KeyPair> {
+fn keys(stores: &Stores) -> Option<Credentials> {
     Some(stores.credentials().target)
 }
 
@@ -41,7 +41,7 @@ async fn paused(stores: &Stores, rig: &Rig) -> TaskId {
     stores.target.faults().add(slow);
     let id = rig.create(stores.order()).await;
     until("uploads are open", async || {
-        rig.store
+        rig.ledger
             .uploads(id)
             .await
             .unwrap()
@@ -66,13 +66,13 @@ async fn until(what: &str, condition: impl AsyncFn() -> bool) {
 }
 
 async fn orphans(rig: &Rig, id: TaskId) -> Vec<Orphan> {
-    rig.store.orphans(Orphans::Of(id), 0, 100).await.unwrap()
+    rig.ledger.orphans(Orphans::Of(id), 0, 100).await.unwrap()
 }
 
 /// Whether the ledger has keys of any deleted task, whenever they were used last.
 async fn has_keys(rig: &Rig) -> bool {
     let ever = UnixMillis(i64::MAX);
-    rig.store.take_sweep(ever, ever).await.unwrap().is_some()
+    rig.ledger.take_cleanup(ever, ever).await.unwrap().is_some()
 }
 
 #[tokio::test]
@@ -199,7 +199,7 @@ async fn a_crash_after_the_deletion_is_made_up_for() {
         stores.target.faults().clear();
         assert_eq!(stores.target.open_uploads(TARGET), LARGE.len());
         // With the pace of production: the first round comes with the start, not a minute later.
-        let rig = Rig::open(folder, Hooks::default()).await;
+        let rig = Rig::open(folder, SyncPoints::default()).await;
         let started = Instant::now();
         check_deleted(&stores, &rig, id).await;
         assert!(
@@ -268,7 +268,7 @@ async fn one_that_does_not_go_keeps_no_other() {
 async fn keys_that_are_refused_are_wiped_and_the_next_task_helps() {
     let refused = [
         (
-            KeyPair {
+            Credentials {
                 access_key: Secret::new("AK-target"),
                 secret_key: Secret::new("SK-of-nobody"),
             },
@@ -345,13 +345,13 @@ async fn a_shutdown_does_not_wait_for_the_sweep() {
 
 /// What a crash leaves between the question for an upload and the note of its id.
 async fn forget_id(rig: &Rig, id: TaskId, key: &str) {
-    let known = rig.store.upload(id, &Key::from(key)).await.unwrap().unwrap();
+    let known = rig.ledger.upload(id, &Key::from(key)).await.unwrap().unwrap();
     let asked = OpenUpload {
         upload_id: None,
         strangers: Some(Vec::new()),
         ..known
     };
-    rig.store.put_upload(id, &asked).await.unwrap();
+    rig.ledger.put_upload(id, &asked).await.unwrap();
 }
 
 #[tokio::test]
@@ -364,10 +364,10 @@ async fn an_upload_whose_id_was_lost_is_found_and_nobody_elses_is_touched() {
     }
     // Another task has an upload of each of the same keys, and goes on with it later.
     let living = paused(&stores, &rig).await;
-    let open = rig.store.uploads(living).await.unwrap();
+    let open = rig.ledger.uploads(living).await.unwrap();
     let one = open[0].upload_id.as_deref().unwrap();
-    let whose = rig.store.holder(&open[0].key, one).await.unwrap();
-    assert_eq!(whose, Holder::Task);
+    let whose = rig.ledger.holder(&open[0].key, one).await.unwrap();
+    assert_eq!(whose, Owner::Task);
     rig.delete(id, keys(&stores)).await;
     until("the ledger knows", async || orphans(&rig, id).await.is_empty()).await;
     assert_eq!(stores.target.open_uploads(TARGET), LARGE.len());
@@ -383,8 +383,8 @@ async fn an_upload_whose_id_was_lost_is_found_and_nobody_elses_is_touched() {
 async fn an_upload_that_is_just_asked_for_is_not_given_up() {
     let stores = stores().await;
     // A task that has its uploads does not know it for a while.
-    let hooks = Hooks::new(|here| {
-        let held = if here == Point::UploadCreated { 400 } else { 0 };
+    let hooks = SyncPoints::new(|here| {
+        let held = if here == SyncPoint::UploadCreated { 400 } else { 0 };
         Box::pin(tokio::time::sleep(Duration::from_millis(held)))
     });
     let folder = Arc::new(TempDir::new().unwrap());
@@ -424,7 +424,7 @@ async fn production_paces_rounds_by_the_minute() {
         pace: Pace::default(),
         ..QUICK
     };
-    let rig = Rig::tuned(folder, Hooks::default(), slow, Timeouts::default()).await;
+    let rig = Rig::tuned(folder, SyncPoints::default(), slow, Timeouts::default()).await;
     let id = paused(&stores, &rig).await;
     let denied = FaultRule::new(O::Abort, answer(409, "BucketNotEmpty"));
     stores.target.faults().add(denied);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use oms::engine::hooks::{Hooks, Point};
+use oms::engine::hooks::{SyncPoint, SyncPoints};
 use oms::object::s3::Timeouts;
 use oms::sandbox::{Fault, FaultRule, Operation as O, SandboxObject};
 use oms::task::{StartMode, State, TaskId};
@@ -41,7 +41,7 @@ async fn stranger(stores: &Stores, parts: u64) -> (Rig, TaskId) {
     let rig = Rig::quick().await;
     let id = rig.create(stores.order()).await;
     until("it has an upload", async || {
-        let open = rig.store.uploads(id).await.unwrap();
+        let open = rig.ledger.uploads(id).await.unwrap();
         let begun = open.iter().any(|upload| upload.upload_id.is_some());
         begun && stores.target.requests_count(O::UploadPart) as u64 >= parts
     })
@@ -56,8 +56,8 @@ async fn stranger(stores: &Stores, parts: u64) -> (Rig, TaskId) {
 async fn crashed(stores: &Stores) -> (Arc<TempDir>, TaskId) {
     let reached = Arc::new(Notify::new());
     let tell = Arc::clone(&reached);
-    let hooks = Hooks::new(move |here| {
-        if here == Point::UploadCreated {
+    let hooks = SyncPoints::new(move |here| {
+        if here == SyncPoint::UploadCreated {
             tell.notify_one();
             return Box::pin(std::future::pending());
         }

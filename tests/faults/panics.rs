@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use oms::engine::hooks::{Hooks, Point};
+use oms::engine::hooks::{SyncPoint, SyncPoints};
 use oms::object::s3::Timeouts;
 use oms::task::{StartMode, State};
 use tempfile::TempDir;
@@ -12,11 +12,11 @@ use super::matrix::row::{OBJECTS, fill};
 use crate::support::checker::failures;
 use crate::support::rig::{QUICK, Rig, Stores};
 
-/// Hooks that panic at `point` for as long as the switch is on.
-fn panic_at(point: Point) -> (Hooks, Arc<AtomicBool>) {
+/// SyncPoints that panic at `point` for as long as the switch is on.
+fn panic_at(point: SyncPoint) -> (SyncPoints, Arc<AtomicBool>) {
     let on = Arc::new(AtomicBool::new(true));
     let switch = Arc::clone(&on);
-    let hooks = Hooks::new(move |here| {
+    let hooks = SyncPoints::new(move |here| {
         assert!(here != point || !on.load(Ordering::SeqCst), "a panic, on purpose");
         Box::pin(std::future::ready(()))
     });
@@ -27,18 +27,18 @@ fn panic_at(point: Point) -> (Hooks, Arc<AtomicBool>) {
 async fn a_panic_fails_the_object_or_the_task_with_a_reason() {
     // Points of the task as a whole, of a shard, and of one object.
     let rows = [
-        (Point::Probed, "TRF.0001"),
-        (Point::PassOpened, "TRF.0001"),
-        (Point::ShardClaimed, "TRF.0001"),
-        (Point::PageJoined, "TRF.0001"),
-        (Point::BeforeCommit, "TRF.0001"),
-        (Point::BeforeFinish, "TRF.0001"),
-        (Point::ListWritten, "TRF.0001"),
-        (Point::ObjectOpened, "TRF.0004"),
-        (Point::ObjectWritten, "TRF.0004"),
-        (Point::UploadCreated, "TRF.0004"),
-        (Point::PartWritten, "TRF.0004"),
-        (Point::UploadCompleted, "TRF.0004"),
+        (SyncPoint::Probed, "TRF.0001"),
+        (SyncPoint::PassOpened, "TRF.0001"),
+        (SyncPoint::ShardClaimed, "TRF.0001"),
+        (SyncPoint::PageJoined, "TRF.0001"),
+        (SyncPoint::BeforeCommit, "TRF.0001"),
+        (SyncPoint::BeforeFinish, "TRF.0001"),
+        (SyncPoint::ListWritten, "TRF.0001"),
+        (SyncPoint::ObjectOpened, "TRF.0004"),
+        (SyncPoint::ObjectWritten, "TRF.0004"),
+        (SyncPoint::UploadCreated, "TRF.0004"),
+        (SyncPoint::PartWritten, "TRF.0004"),
+        (SyncPoint::UploadCompleted, "TRF.0004"),
     ];
     for (point, code) in rows {
         let stores = Stores::small().await;

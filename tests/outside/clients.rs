@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::support::api::send;
 use crate::support::rig::{SOURCE, Stores, TARGET};
-use crate::support::service::{FAILED, PAUSED, PROJECT, Service, TOKEN, fill, slow_down};
+use crate::support::service::{FAILED, PROJECT, Service, TOKEN, fill, slow_down};
 use crate::support::shared::shared_service;
 use crate::support::tools::{Need, Tools, require, succeed};
 
@@ -68,25 +68,38 @@ enum Hangs {
     No,
 }
 
-/// Mends the target behind the client's back: once the task is paused nothing hangs any more, and once it has failed nothing
-/// is refused. A client that is faster than this waits longer, or starts the failed objects once more.
+/// Mends the target behind the client's back: once the task was started again nothing hangs any more, and once it has failed
+/// nothing is refused. A client that is faster than this waits for another try of the write, or starts the failed objects once
+/// more.
 async fn mend(base: &str, project: &str, stores: &Stores) {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let list = format!("{base}/v1/{project}/objectstorage/task?start=0&limit=1");
     let mut hangs = Hangs::Last;
     loop {
-        let reply = send(http.get(&list).header("X-Auth-Token", TOKEN)).await.fine();
-        let status = reply[0]["status"].as_i64();
-        if status == Some(PAUSED) && hangs == Hangs::Last {
+        if hangs == Hangs::Last && starts(stores) > 1 {
             hangs = Hangs::No;
             break_target(stores, hangs);
         }
-        if status == Some(FAILED) {
+        let reply = send(http.get(&list).header("X-Auth-Token", TOKEN)).await.fine();
+        if reply[0]["status"].as_i64() == Some(FAILED) {
             stores.target.faults().clear();
             return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// How often the task was started: each time its first probe is written. The client may leave the paused state sooner than
+/// anybody sees it.
+fn starts(stores: &Stores) -> usize {
+    let requests = stores.target.requests();
+    let is_probe = |key: &String| key.starts_with("oms/probe/") && key.ends_with("/a!");
+    requests
+        .iter()
+        .filter(|request| {
+            request.operation == Operation::PutObject && request.key.as_ref().is_some_and(is_probe)
+        })
+        .count()
 }
 
 fn script(tools: &Tools, name: &str, document: &str, folder: &TempDir) -> Command {

@@ -108,7 +108,7 @@ async fn a_start_on_a_full_disk_serves_reads_and_deletions() {
     caller.pause(other).await;
     // The room that is kept for this is there once the ledger has been tidied.
     let reserve = home.data().join("oms.db.reserve");
-    let until = Instant::now() + caller.patience;
+    let until = Instant::now() + caller.timeout;
     while !std::fs::metadata(&reserve).is_ok_and(|file| file.len() == 1 << 20) {
         assert!(Instant::now() < until, "no room is kept");
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -49,7 +49,7 @@ async fn a_program_that_is_killed_goes_on() {
         assert_ne!(now["status"], FAILED, "seed {seed}, kill {kill}: {now:#}");
     }
     let mut caller = serve.caller(&token);
-    caller.patience = LIMIT;
+    caller.timeout = LIMIT;
     let ended = caller.wait_until_succeeded(task).await;
     eprintln!(
         "{KILLS} kills with seed {seed}, {:?}; {}",

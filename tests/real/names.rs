@@ -4,9 +4,9 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use oms::net::{HttpClient, NetworkPolicy};
 use oms::object::s3::{S3Options, S3Store};
-use oms::object::{NewObject, ObjectStore as _, Portion, WriteIf};
+use oms::object::{ByteRange, NewObject, ObjectStore as _, WriteIf};
 use oms::sandbox::{Sandbox, SandboxObject, SandboxOptions};
-use oms::secret::{KeyPair, Secret};
+use oms::secret::{Credentials, Secret};
 use oms::task::Key;
 use oms::task::spec::{Addressing, Endpoint, EndpointOrigin};
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ fn client(weed: &Weed, bucket: &str) -> S3Store {
         addressing: Addressing::Path,
         origin: EndpointOrigin::Request,
     };
-    let keys = KeyPair {
+    let keys = Credentials {
         access_key: Secret::new(weed.access_key.clone()),
         secret_key: Secret::new(weed.secret_key.clone()),
     };
@@ -42,7 +42,7 @@ fn client(weed: &Weed, bucket: &str) -> S3Store {
 }
 
 async fn read(store: &S3Store, key: &str) -> Option<Bytes> {
-    let object = store.get(&Key::from(key), Portion::Whole, None).await.ok()?;
+    let object = store.get(&Key::from(key), ByteRange::Whole, None).await.ok()?;
     Some(object.body.collect().await.unwrap().to_bytes())
 }
 
@@ -68,7 +68,7 @@ async fn what_seaweed_folds_into_one_name_fails_and_overwrites_nothing() {
     let home = Home::new();
     let mut serve = home.serve().await;
     let mut caller = serve.caller(&home.token());
-    caller.patience = LIMIT;
+    caller.timeout = LIMIT;
     let task = caller.create(&body).await;
     let ended = caller
         .wait(task, "its end", |task| task["status"].as_i64() >= Some(FAILED))
@@ -140,7 +140,7 @@ async fn metadata_with_any_white_space_goes_from_seaweed_to_seaweed() {
     let home = Home::new();
     let mut serve = home.serve().await;
     let mut caller = serve.caller(&home.token());
-    caller.patience = LIMIT;
+    caller.timeout = LIMIT;
     let task = caller.create(&body).await;
     let ended: Value = caller.wait_until_succeeded(task).await;
     assert_eq!(ended["status"], json!(SUCCEEDED));

@@ -50,7 +50,7 @@ async fn migrate(tools: &Tools, size: &Size) {
     let home = Home::new();
     let mut serve = home.serve().await;
     let mut caller = serve.caller(&home.token());
-    caller.patience = LIMIT;
+    caller.timeout = LIMIT;
     let task = caller.create(&order(&source, &target)).await;
     let total = i64::try_from(size.small).unwrap();
     for stop in 1..=size.stops {

@@ -8,12 +8,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use oms::ledger::{Failure, Orphans};
 use oms::sandbox::{Operation, SandboxObject};
 use oms::service::TaskDetail;
-use oms::store::{Failure, Orphans};
 use oms::task::storage::storage_class;
 use oms::task::{
-    Counters, ListKind, PassInfo, PassKind, StartMode, State, Task, TaskId, UnixMillis, Warning, WarningCode,
+    Counters, PassInfo, PassKind, ReportKind, StartMode, State, Task, TaskId, UnixMillis, Warning,
+    WarningCode,
 };
 
 use super::listed;
@@ -144,7 +145,7 @@ impl History {
 
 /// All recorded failures of a task.
 pub async fn failures(rig: &Rig, id: TaskId) -> Vec<Failure> {
-    rig.store.failures(id, None, MANY).await.unwrap()
+    rig.ledger.failures(id, None, MANY).await.unwrap()
 }
 
 /// Asserts everything that must hold of a task that nobody works on.
@@ -162,14 +163,14 @@ pub async fn check(stores: &Stores, rig: &Rig, id: TaskId, history: &History) ->
 
 /// Waits until nothing is left of a deleted task, and asserts it: no record, no open upload at the target, no key.
 pub async fn check_deleted(stores: &Stores, rig: &Rig, id: TaskId) {
-    let left = async || rig.store.orphans(Orphans::Of(id), 0, MANY).await.unwrap();
+    let left = async || rig.ledger.orphans(Orphans::Of(id), 0, MANY).await.unwrap();
     let until = Instant::now() + PATIENCE;
     while !left().await.is_empty() {
         assert!(Instant::now() < until, "waited too long: {:#?}", left().await);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(stores.target.open_uploads(TARGET), 0, "uploads are left open");
-    assert!(rig.store.uploads(id).await.unwrap().is_empty());
+    assert!(rig.ledger.uploads(id).await.unwrap().is_empty());
     assert!(failures(rig, id).await.is_empty());
     in_files(rig.folder.path());
 }
@@ -284,10 +285,10 @@ async fn lists(stores: &Stores, rig: &Rig, task: &Task, history: &History) {
         listed::agree(stores, task, since);
     }
     for (kind, trouble) in [
-        (ListKind::Success, task.list_troubles.success),
-        (ListKind::Skip, task.list_troubles.skip),
+        (ReportKind::Success, task.list_troubles.success),
+        (ReportKind::Skip, task.list_troubles.skip),
     ] {
-        let waiting = rig.store.list_chunks(task.id, kind, MANY).await.unwrap();
+        let waiting = rig.ledger.report_chunks(task.id, kind, MANY).await.unwrap();
         let may_wait = trouble.is_some() && task.state != State::Succeeded;
         assert!(may_wait || waiting.is_empty(), "{waiting:#?} {task:#?}");
     }
@@ -388,10 +389,10 @@ fn same(a: &SandboxObject, b: &SandboxObject) -> bool {
 /// Nothing of ours is left at the target but the objects: no upload once the work is over, and no probe, unless a warning
 /// says so.
 async fn leftovers(stores: &Stores, rig: &Rig, task: &Task) {
-    let recorded = rig.store.uploads(task.id).await.unwrap();
+    let recorded = rig.ledger.uploads(task.id).await.unwrap();
     let open = stores.target.open_uploads(TARGET);
     let orphans = rig
-        .store
+        .ledger
         .orphans(Orphans::At(&task.spec.target), 0, MANY)
         .await
         .unwrap();
@@ -420,7 +421,7 @@ async fn leftovers(stores: &Stores, rig: &Rig, task: &Task) {
         .into_iter()
         .filter(|key| key.starts_with("oms/probe/"))
         .collect();
-    let warnings = rig.store.warnings(task.id).await.unwrap();
+    let warnings = rig.ledger.warnings(task.id).await.unwrap();
     let told = warnings
         .iter()
         .any(|warning| warning.code == WarningCode::TargetCannotDelete.name());

@@ -8,8 +8,8 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use oms::error::{Error, ErrorKind, Result};
+use oms::ledger::*;
 use oms::secret::SealedCredentials;
-use oms::store::*;
 use oms::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Payer, Place, Scope};
 use oms::task::*;
 
@@ -136,7 +136,7 @@ pub fn task(id: i64, project: &str) -> Task {
         state: State::Waiting,
         reason: None,
         counters: Counters::default(),
-        survey: Survey::default(),
+        survey: Estimate::default(),
         speed: 0,
         epoch: 1,
         pass: None,
@@ -145,13 +145,13 @@ pub fn task(id: i64, project: &str) -> Task {
         ended_at: None,
         running_since: None,
         ran_for: 0,
-        failed_list: oms::task::FailedList::default(),
-        list_troubles: oms::task::ListTroubles::default(),
+        failed_list: oms::task::FailedReport::default(),
+        list_troubles: oms::task::ReportProblems::default(),
     }
 }
 
 #[async_trait]
-impl Store for TestLedger {
+impl Ledger for TestLedger {
     async fn create(&self, new: NewTask, now: UnixMillis) -> Result<Task> {
         self.check()?;
         let created = Task {
@@ -325,13 +325,13 @@ impl Store for TestLedger {
     async fn pause(&self, _: TaskId) -> Result<()> {
         unreachable!("no worker")
     }
-    async fn at_work(&self, _: TaskId, _: i64) -> Result<()> {
+    async fn confirm_running(&self, _: TaskId, _: i64) -> Result<()> {
         unreachable!("no worker")
     }
-    async fn cut_short(&self, _: TaskId) -> Result<()> {
+    async fn record_crash(&self, _: TaskId) -> Result<()> {
         unreachable!("no worker")
     }
-    async fn at_rest(&self) -> Result<()> {
+    async fn record_shutdown(&self) -> Result<()> {
         unreachable!("no worker")
     }
     async fn forget_failures(&self, _: TaskId, _: i64) -> Result<Tidied> {
@@ -347,7 +347,7 @@ impl Store for TestLedger {
         Ok(())
     }
 
-    async fn claim_task(&self, _: TaskId, _: UnixMillis) -> Result<Option<ClaimedTask>> {
+    async fn lease_task(&self, _: TaskId, _: UnixMillis) -> Result<Option<LeasedTask>> {
         unreachable!("no worker")
     }
     async fn control(&self, _: TaskId) -> Result<Option<Control>> {
@@ -363,28 +363,28 @@ impl Store for TestLedger {
     ) -> Result<PassInfo> {
         unreachable!("no worker")
     }
-    async fn claim_shard(&self, _: TaskId, _: i64) -> Result<Option<ClaimedShard>> {
+    async fn lease_shard(&self, _: TaskId, _: i64) -> Result<Option<LeasedShard>> {
         unreachable!("no worker")
     }
-    async fn set_unordered(&self, _: TaskId, _: &ClaimedShard) -> Result<Committed> {
+    async fn set_unordered(&self, _: TaskId, _: &LeasedShard) -> Result<Committed> {
         unreachable!("no worker")
     }
-    async fn commit(&self, _: TaskId, _: &ClaimedShard, _: Commit, _: UnixMillis) -> Result<Committed> {
+    async fn commit(&self, _: TaskId, _: &LeasedShard, _: Commit, _: UnixMillis) -> Result<Committed> {
         unreachable!("no worker")
     }
-    async fn set_failed_list(&self, _: TaskId, _: i64, _: &FailedList) -> Result<()> {
+    async fn set_failed_report(&self, _: TaskId, _: i64, _: &FailedReport) -> Result<()> {
         unreachable!("no worker")
     }
-    async fn list_chunks(&self, _: TaskId, _: ListKind, _: i64) -> Result<Vec<ListChunk>> {
+    async fn report_chunks(&self, _: TaskId, _: ReportKind, _: i64) -> Result<Vec<ReportChunk>> {
         unreachable!("no worker")
     }
-    async fn list_lines(&self, _: TaskId, _: ListKind, _: UnixMillis) -> Result<Option<Vec<u8>>> {
+    async fn report_lines(&self, _: TaskId, _: ReportKind, _: UnixMillis) -> Result<Option<Vec<u8>>> {
         unreachable!("no worker")
     }
-    async fn list_written(&self, _: TaskId, _: i64, _: ListKind, _: UnixMillis) -> Result<Committed> {
+    async fn report_written(&self, _: TaskId, _: i64, _: ReportKind, _: UnixMillis) -> Result<Committed> {
         unreachable!("no worker")
     }
-    async fn list_refused(&self, _: TaskId, _: i64, _: ListKind, _: i64) -> Result<Committed> {
+    async fn report_refused(&self, _: TaskId, _: i64, _: ReportKind, _: i64) -> Result<Committed> {
         unreachable!("no worker")
     }
     async fn take_failures(&self, _: TaskId, _: i64, _: &[Key]) -> Result<Vec<Failure>> {
@@ -399,7 +399,7 @@ impl Store for TestLedger {
     async fn warn(&self, _: TaskId, _: i64, _: &[Warning], _: UnixMillis) -> Result<Committed> {
         unreachable!("no worker")
     }
-    async fn set_survey(&self, _: TaskId, _: Survey) -> Result<()> {
+    async fn set_estimate(&self, _: TaskId, _: Estimate) -> Result<()> {
         unreachable!("no worker")
     }
     async fn finish(&self, _: TaskId, _: i64, _: Ending, _: UnixMillis) -> Result<Option<State>> {
@@ -426,7 +426,7 @@ impl Store for TestLedger {
     async fn orphans(&self, _: Orphans<'_>, _: i64, _: i64) -> Result<Vec<Orphan>> {
         unreachable!("no worker")
     }
-    async fn take_sweep(&self, _: UnixMillis, _: UnixMillis) -> Result<Option<Sweep>> {
+    async fn take_cleanup(&self, _: UnixMillis, _: UnixMillis) -> Result<Option<Cleanup>> {
         unreachable!("no worker")
     }
     async fn remove_orphan(&self, _: i64) -> Result<()> {
@@ -435,7 +435,7 @@ impl Store for TestLedger {
     async fn wipe_orphan_keys(&self, _: TaskId) -> Result<()> {
         unreachable!("no worker")
     }
-    async fn holder(&self, _: &Key, _: &str) -> Result<Holder> {
+    async fn holder(&self, _: &Key, _: &str) -> Result<Owner> {
         unreachable!("no worker")
     }
 }

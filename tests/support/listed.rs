@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use oms::task::{ListKind, Task, UnixMillis};
+use oms::task::{ReportKind, Task, UnixMillis};
 use percent_encoding::percent_decode_str;
 
 use super::rig::{Stores, TARGET};
@@ -20,7 +20,7 @@ pub struct Line {
 }
 
 /// Keys of the files of a list, in the order of their moments.
-pub fn files(stores: &Stores, task: &Task, kind: ListKind) -> Vec<String> {
+pub fn files(stores: &Stores, task: &Task, kind: ReportKind) -> Vec<String> {
     let folder = folder(task, kind);
     let mut keys = stores.target.keys(TARGET);
     keys.retain(|key| key.starts_with(&folder));
@@ -29,7 +29,7 @@ pub fn files(stores: &Stores, task: &Task, kind: ListKind) -> Vec<String> {
 }
 
 /// All lines of the files that were begun since a moment.
-pub fn lines(stores: &Stores, task: &Task, kind: ListKind, since: UnixMillis) -> Vec<Line> {
+pub fn lines(stores: &Stores, task: &Task, kind: ReportKind, since: UnixMillis) -> Vec<Line> {
     let first = Timestamp::from_millisecond(since.0).unwrap();
     let first = format!("{}{}", folder(task, kind), first.strftime("%Y%m%d%H%M%S%3f"));
     let files = files(stores, task, kind);
@@ -46,7 +46,7 @@ pub fn lines(stores: &Stores, task: &Task, kind: ListKind, since: UnixMillis) ->
         .collect()
 }
 
-fn folder(task: &Task, kind: ListKind) -> String {
+fn folder(task: &Task, kind: ReportKind) -> String {
     format!("oms/task/{}/{}_object_lists/", task.name, kind.name())
 }
 
@@ -72,8 +72,8 @@ pub fn agree(stores: &Stores, task: &Task, since: UnixMillis) {
     let c = &task.counters;
     let mut seen = BTreeSet::new();
     for (kind, counted, trouble) in [
-        (ListKind::Success, c.copied, task.list_troubles.success),
-        (ListKind::Skip, c.skipped + c.gone, task.list_troubles.skip),
+        (ReportKind::Success, c.copied, task.list_troubles.success),
+        (ReportKind::Skip, c.skipped + c.gone, task.list_troubles.skip),
     ] {
         let listed = lines(stores, task, kind, since);
         let number = i64::try_from(listed.len()).unwrap();
@@ -82,7 +82,7 @@ pub fn agree(stores: &Stores, task: &Task, since: UnixMillis) {
             "{kind:?}: {number} lines, but {c:#?}, {trouble:?}, {:#?}",
             files(stores, task, kind)
         );
-        if kind == ListKind::Success && trouble.is_none() {
+        if kind == ReportKind::Success && trouble.is_none() {
             let proved = |word: &str| listed.iter().filter(|line| line.word == word).count();
             assert_eq!(
                 ["etag", "checksum", "size"].map(|word| i64::try_from(proved(word)).unwrap()),

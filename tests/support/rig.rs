@@ -6,22 +6,22 @@ use std::time::{Duration, Instant};
 
 use oms::dispatch::Dispatch;
 use oms::dispatch::local::LocalDispatch;
-use oms::engine::hooks::Hooks;
+use oms::engine::hooks::SyncPoints;
 use oms::engine::layout::Sizes;
 use oms::engine::limit::Streams;
 use oms::engine::retry::Pace;
 use oms::engine::spool::Limits;
 use oms::engine::{SettledIn, Tuning};
 use oms::error::ErrorKind;
+use oms::ledger::Ledger;
+use oms::ledger::sqlite::{Disk, SqliteLedger};
 use oms::net::{Authorities, HttpClient, NetworkPolicy};
 use oms::object::clouds::{Catalogue, RequestEndpoints};
 use oms::object::pace::MinimumRate;
 use oms::object::s3::{S3Connector, Timeouts};
 use oms::sandbox::{Sandbox, SandboxOptions};
-use oms::secret::{Credentials, KEY_LEN, KeyPair, Sealer, Secret};
+use oms::secret::{Credentials, KEY_LEN, Sealer, Secret, TaskCredentials};
 use oms::service::{CreateTask, PlaceRequest, TaskService};
-use oms::store::Store;
-use oms::store::sqlite::{Disk, SqliteStore};
 use oms::task::spec::{Cloud, Payer, Scope};
 use oms::task::{BandwidthPolicy, Clock, CopyRules, Key, ProjectId, StartMode, State, Task, TaskId};
 use oms::worker;
@@ -118,12 +118,12 @@ impl Stores {
     }
 
     /// Both sides' keys.
-    pub fn credentials(&self) -> Credentials {
-        let pair = |sandbox: &Sandbox| KeyPair {
+    pub fn credentials(&self) -> TaskCredentials {
+        let pair = |sandbox: &Sandbox| Credentials {
             access_key: Secret::new(sandbox.access_key()),
             secret_key: Secret::new(sandbox.secret_key()),
         };
-        Credentials {
+        TaskCredentials {
             source: pair(&self.source),
             target: pair(&self.target),
             cdn_key: None,
@@ -218,10 +218,10 @@ pub struct Rig {
     /// Its folder, kept when the worker is killed.
     pub folder: Arc<TempDir>,
     /// The ledger.
-    pub store: Arc<dyn Store>,
+    pub ledger: Arc<dyn Ledger>,
     /// What callers use.
     pub service: TaskService,
-    ledger: Arc<SqliteStore>,
+    sqlite: Arc<SqliteLedger>,
     dispatch: Arc<dyn Dispatch>,
     clock: Clock,
     project: ProjectId,
@@ -232,11 +232,11 @@ pub struct Rig {
 impl Rig {
     /// A fresh one.
     pub async fn new() -> Self {
-        Self::open(Arc::new(TempDir::new().unwrap()), Hooks::default()).await
+        Self::open(Arc::new(TempDir::new().unwrap()), SyncPoints::default()).await
     }
 
     /// One on the ledger in `folder`.
-    pub async fn open(folder: Arc<TempDir>, hooks: Hooks) -> Self {
+    pub async fn open(folder: Arc<TempDir>, hooks: SyncPoints) -> Self {
         Self::tuned(folder, hooks, Tuning::default(), Timeouts::default()).await
     }
 
@@ -255,7 +255,7 @@ impl Rig {
         let sizes = Sizes { whole, ..QUICK.sizes };
         Self::tuned(
             folder,
-            Hooks::default(),
+            SyncPoints::default(),
             Tuning { sizes, ..QUICK },
             QUICK_TIMEOUTS,
         )
@@ -264,7 +264,7 @@ impl Rig {
 
     /// The same in a world of its own.
     pub async fn quick_with(folder: Arc<TempDir>, world: World) -> Self {
-        Self::within(folder, Hooks::default(), QUICK, QUICK_TIMEOUTS, world).await
+        Self::within(folder, SyncPoints::default(), QUICK, QUICK_TIMEOUTS, world).await
     }
 
     /// One on the ledger in `folder` whose worker has ended, so that tasks wait.
@@ -277,14 +277,14 @@ impl Rig {
     }
 
     /// One with its own sizes, delays and time limits.
-    pub async fn tuned(folder: Arc<TempDir>, hooks: Hooks, tuning: Tuning, timeouts: Timeouts) -> Self {
+    pub async fn tuned(folder: Arc<TempDir>, hooks: SyncPoints, tuning: Tuning, timeouts: Timeouts) -> Self {
         Self::within(folder, hooks, tuning, timeouts, World::default()).await
     }
 
     /// One in a world of its own.
     pub async fn within(
         folder: Arc<TempDir>,
-        hooks: Hooks,
+        hooks: SyncPoints,
         tuning: Tuning,
         timeouts: Timeouts,
         world: World,
@@ -294,23 +294,23 @@ impl Rig {
             signing,
             authorities,
         } = world;
-        let ledger = Arc::new(ledger(&folder).await);
-        let store: Arc<dyn Store> = Arc::clone(&ledger) as Arc<dyn Store>;
-        store.recover(clock.now()).await.unwrap();
+        let sqlite = Arc::new(ledger(&folder).await);
+        let ledger: Arc<dyn Ledger> = Arc::clone(&sqlite) as Arc<dyn Ledger>;
+        ledger.recover(clock.now()).await.unwrap();
         let dispatch: Arc<dyn Dispatch> = Arc::new(LocalDispatch::default());
         let sealer = Sealer::new(&[9; KEY_LEN]);
         let loopback = NetworkPolicy {
             allowed: vec!["127.0.0.0/8".parse().unwrap()],
         };
         let service = TaskService::new(
-            Arc::clone(&store),
+            Arc::clone(&ledger),
             Arc::clone(&dispatch),
             sealer.clone(),
             Catalogue::new(RequestEndpoints::Allowed),
             5,
         );
         let parts = worker::Parts {
-            store: Arc::clone(&store),
+            ledger: Arc::clone(&ledger),
             dispatch: Arc::clone(&dispatch),
             sealer,
             connect: Arc::new(S3Connector::with_timeouts(
@@ -330,9 +330,9 @@ impl Rig {
         let project = "p".parse().unwrap();
         Self {
             folder,
-            store,
-            service,
             ledger,
+            service,
+            sqlite,
             dispatch,
             clock,
             project,
@@ -343,7 +343,7 @@ impl Rig {
 
     /// Changes what the disk below the ledger does.
     pub async fn set_disk(&self, disk: Disk) {
-        self.ledger.set_disk(disk).await.unwrap();
+        self.sqlite.set_disk(disk).await.unwrap();
     }
 
     /// Creates a task.
@@ -394,7 +394,7 @@ impl Rig {
         &self,
         id: TaskId,
         mode: StartMode,
-        credentials: Credentials,
+        credentials: TaskCredentials,
     ) -> oms::error::Result<()> {
         self.service
             .start(&self.project, id, mode, credentials, self.clock.now())
@@ -402,7 +402,7 @@ impl Rig {
     }
 
     /// Starts a task again.
-    pub async fn start(&self, id: TaskId, mode: StartMode, credentials: Credentials) {
+    pub async fn start(&self, id: TaskId, mode: StartMode, credentials: TaskCredentials) {
         self.service
             .start(&self.project, id, mode, credentials, self.clock.now())
             .await
@@ -410,7 +410,7 @@ impl Rig {
     }
 
     /// Deletes a task, with keys for what it left open at the target.
-    pub async fn delete(&self, id: TaskId, target: Option<KeyPair>) {
+    pub async fn delete(&self, id: TaskId, target: Option<Credentials>) {
         self.service
             .delete(&self.project, id, target, self.clock.now())
             .await
@@ -477,9 +477,9 @@ impl Rig {
     pub async fn kill(self) -> Arc<TempDir> {
         let Self {
             folder,
-            store,
-            service,
             ledger,
+            service,
+            sqlite,
             worker,
             ..
         } = self;
@@ -488,7 +488,7 @@ impl Rig {
         drop((service, ledger));
         // What the worker had started goes with it, each part when the runtime comes by; the last of them closes the ledger.
         let until = Instant::now() + PATIENCE;
-        while Arc::strong_count(&store) > 1 {
+        while Arc::strong_count(&sqlite) > 1 {
             assert!(Instant::now() < until, "something of the killed worker lives on");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -499,16 +499,16 @@ impl Rig {
     pub async fn shut_down(self) -> Arc<TempDir> {
         self.shutdown.cancel();
         self.worker.await.unwrap();
-        self.store.close().await;
+        self.ledger.close().await;
         self.folder
     }
 }
 
 /// Opens the ledger in `folder`. A worker that was just killed may hold it for a moment, unlike a process.
-async fn ledger(folder: &TempDir) -> SqliteStore {
+async fn ledger(folder: &TempDir) -> SqliteLedger {
     let until = Instant::now() + PATIENCE;
     loop {
-        match SqliteStore::open(&folder.path().join("oms.db")).await {
+        match SqliteLedger::open(&folder.path().join("oms.db")).await {
             Err(error) if error.kind() == ErrorKind::Conflict && Instant::now() < until => {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use oms::app::App;
 use oms::config::Config;
-use oms::engine::hooks::Hooks;
+use oms::engine::hooks::SyncPoints;
 use oms::sandbox::{Fault, FaultRule, Operation, Sandbox, SandboxObject};
 use oms::task::Clock;
 use reqwest::Method;
@@ -41,7 +41,7 @@ pub struct Caller {
     token: String,
     http: reqwest::Client,
     /// How long it waits for anything.
-    pub patience: Duration,
+    pub timeout: Duration,
 }
 
 impl Caller {
@@ -54,7 +54,7 @@ impl Caller {
             base: base.to_owned(),
             token: token.to_owned(),
             http: http.build().unwrap(),
-            patience: PATIENCE,
+            timeout: PATIENCE,
         }
     }
 
@@ -127,7 +127,7 @@ impl Caller {
 
     /// Waits until a task fulfils `condition`.
     pub async fn wait(&self, task: i64, what: &str, condition: impl Fn(&Value) -> bool) -> Value {
-        let until = Instant::now() + self.patience;
+        let until = Instant::now() + self.timeout;
         loop {
             let now = self.show(task).await;
             if condition(&now) {
@@ -161,7 +161,7 @@ impl Service {
         folder.path().clone_into(&mut config.data_dir);
         config.allow_networks = vec!["127.0.0.0/8".parse().unwrap()];
         config.parallel_tasks = parallel_tasks;
-        let app = App::build(&config, Clock::system(), Hooks::default())
+        let app = App::build(&config, Clock::system(), SyncPoints::default())
             .await
             .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -17,7 +17,7 @@ use super::rules;
 use crate::api::codes;
 use crate::api::json::Node;
 use crate::error::{Error, Result};
-use crate::secret::{Credentials, Secret};
+use crate::secret::{Secret, TaskCredentials};
 use crate::service;
 use crate::task::spec::{Cdn, Payer};
 use crate::task::{Task, TaskId, TaskSpec, UnixMillis};
@@ -289,7 +289,7 @@ fn check(body: CreateTask) -> Result<service::CreateTask> {
             refused_metadata,
         }),
         bandwidth,
-        credentials: Credentials {
+        credentials: TaskCredentials {
             source: source_keys,
             target: target_keys,
             cdn_key: cdn_key.flatten(),

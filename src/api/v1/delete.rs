@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::place::{key_pair, secret};
 use crate::api::json::Node;
 use crate::error::Result;
-use crate::secret::{KeyPair, Secret};
+use crate::secret::{Credentials, Secret};
 
 /// An extension: keys with which a deletion gives up what the task left open.
 ///
@@ -36,7 +36,7 @@ pub fn example() -> serde_json::Value {
 ///
 /// # Errors
 /// Those of [`Node::read`]; OMS.0064 for a key that is empty or too long.
-pub fn read(body: Option<Node>) -> Result<Option<KeyPair>> {
+pub fn read(body: Option<Node>) -> Result<Option<Credentials>> {
     let body = match body {
         None | Some(Node::Null) => return Ok(None),
         Some(Node::Object(fields)) if fields.is_empty() => return Ok(None),

@@ -14,9 +14,9 @@ use crate::api::answers;
 use crate::service::{Failure, FoundEntry, FoundScope, ShardScope, TaskDetail};
 use crate::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Payer, Place, Scope};
 use crate::task::{
-    BandwidthPolicy, BandwidthWindow, CopyRules, Counters, FailedList, KeptWarning, Key, ListTroubles,
-    PassInfo, PassKind, Reason, State, Survey, Task as Known, TaskId, TaskSpec, UnixMillis, WarningCode,
-    reasons,
+    BandwidthPolicy, BandwidthWindow, CopyRules, Counters, Estimate, FailedReport, KeptWarning, Key,
+    PassInfo, PassKind, Reason, ReportProblems, State, Task as Known, TaskId, TaskSpec, UnixMillis,
+    WarningCode, reasons,
 };
 
 const CREATED: UnixMillis = UnixMillis(1_795_000_000_000);
@@ -113,7 +113,7 @@ fn new(number: u8) -> Known {
         state: State::Waiting,
         reason: None,
         counters: Counters::default(),
-        survey: Survey::default(),
+        survey: Estimate::default(),
         speed: 0,
         epoch: 1,
         pass: None,
@@ -122,8 +122,8 @@ fn new(number: u8) -> Known {
         ended_at: None,
         running_since: None,
         ran_for: 0,
-        failed_list: FailedList::default(),
-        list_troubles: ListTroubles::default(),
+        failed_list: FailedReport::default(),
+        list_troubles: ReportProblems::default(),
     }
 }
 
@@ -141,7 +141,7 @@ fn running(number: u8) -> Known {
             proved_checksum: 2,
             ..Counters::default()
         },
-        survey: Survey {
+        survey: Estimate {
             objects: 1_280,
             bytes: 8 * GIB,
             complete: true,
@@ -193,7 +193,7 @@ fn failed(number: u8) -> Known {
             proved_etag: 1_236,
             ..task.counters
         },
-        failed_list: FailedList {
+        failed_list: FailedReport {
             key: Some(format!(
                 "oms/task/{NAME}/failed_object_lists/20261118110640000.failed_list.txt"
             )),

@@ -9,7 +9,7 @@ use crate::api::codes;
 use crate::api::query::Query;
 use crate::error::{Error, Result};
 use crate::service::Failure;
-use crate::task::{Counters, FailedList, Key, ListTrouble, PassInfo};
+use crate::task::{Counters, FailedReport, Key, PassInfo, ReportProblem};
 
 const DEFAULT_LIMIT: i64 = 100;
 const PARAMETERS: &[(&str, &str)] = &[("after", codes::INVALID_VALUE), ("limit", codes::RANGE)];
@@ -120,10 +120,10 @@ impl From<Failure> for FailedObject {
 }
 
 /// The reference's code for a list that is not complete: that of the failed objects has the same.
-pub const fn list_trouble_code(trouble: ListTrouble) -> &'static str {
+pub const fn list_trouble_code(trouble: ReportProblem) -> &'static str {
     match trouble {
-        ListTrouble::NotStored => codes::LIST_NOT_STORED,
-        ListTrouble::TooLarge => codes::LIST_TOO_LARGE,
+        ReportProblem::NotStored => codes::LIST_NOT_STORED,
+        ReportProblem::TooLarge => codes::LIST_TOO_LARGE,
     }
 }
 
@@ -132,7 +132,7 @@ pub fn failed_object_record(
     recorded: bool,
     counters: &Counters,
     pass: Option<PassInfo>,
-    list: FailedList,
+    list: FailedReport,
 ) -> String {
     let result = recorded && counters.failed > 0 && pass.is_some_and(|pass| pass.finished);
     // Both are made of letters, digits and a few signs; the macro quotes whatever else they might come to hold.

@@ -7,7 +7,7 @@ use super::place::{check_bucket, named};
 use super::rules;
 use crate::api::codes;
 use crate::error::{Error, Result};
-use crate::secret::{KeyPair, Secret};
+use crate::secret::{Credentials, Secret};
 use crate::service::PlaceRequest;
 use crate::task::Key;
 use crate::task::spec::{self, Cloud, Payer};
@@ -30,20 +30,20 @@ impl ListFile {
     ///
     /// # Errors
     /// OMS.0064 for lengths, OMS.0057 for other rules.
-    pub fn check(self) -> Result<spec::ListFile> {
+    pub fn check(self) -> Result<spec::Manifest> {
         rules::length("src_node.list_file.obs_bucket", &self.obs_bucket, 1..=63)?;
         check_bucket("src_node.list_file.obs_bucket", codes::SOURCE, &self.obs_bucket)?;
         let field = "src_node.list_file.list_file_key";
         rules::length(field, &self.list_file_key, 1..=Key::MAX_LEN)?;
-        Ok(spec::ListFile {
+        Ok(spec::Manifest {
             bucket: self.obs_bucket,
             key: named(field, &self.list_file_key)?,
         })
     }
 }
 
-impl From<&spec::ListFile> for ListFile {
-    fn from(file: &spec::ListFile) -> Self {
+impl From<&spec::Manifest> for ListFile {
+    fn from(file: &spec::Manifest) -> Self {
         Self {
             obs_bucket: file.bucket.clone(),
             list_file_key: file.key.lossy().into_owned(),
@@ -111,8 +111,8 @@ pub const fn nowhere() -> PlaceRequest {
 
 /// The keys of a source that has none.
 #[must_use]
-pub fn no_keys() -> KeyPair {
-    KeyPair {
+pub fn no_keys() -> Credentials {
+    Credentials {
         access_key: Secret::new(""),
         secret_key: Secret::new(""),
     }

@@ -14,7 +14,7 @@ use super::listed::{ListFile, Naming, mismatch, no_keys, nowhere, required};
 use super::rules;
 use crate::api::codes;
 use crate::error::{Error, Result};
-use crate::secret::{KeyPair, Secret};
+use crate::secret::{Credentials, Secret};
 use crate::service::PlaceRequest;
 use crate::task::Key;
 use crate::task::spec::{Cloud, Payer, Scope};
@@ -158,7 +158,7 @@ impl SourceNode {
     /// # Errors
     /// OMS.0074 for what is missing, OMS.0064 for lengths, OMS.0061 for fields that do not go with the task type, OMS.0057
     /// for other rules.
-    pub fn check(self, naming: Naming) -> Result<(PlaceRequest, KeyPair, Scope)> {
+    pub fn check(self, naming: Naming) -> Result<(PlaceRequest, Credentials, Scope)> {
         let Self {
             region,
             ak,
@@ -226,7 +226,7 @@ impl TargetNode {
     ///
     /// # Errors
     /// OMS.0064 for lengths, OMS.0058 for other rules.
-    pub fn check(self) -> Result<(PlaceRequest, KeyPair, Key)> {
+    pub fn check(self) -> Result<(PlaceRequest, Credentials, Key)> {
         let Self {
             region,
             ak,
@@ -282,11 +282,16 @@ pub(super) fn check_bucket(field: &str, code: &str, bucket: &str) -> Result<()> 
 ///
 /// # Errors
 /// OMS.0064 for an empty or too long key.
-pub fn key_pair(prefix: &str, names: [&str; 2], access_key: Secret, secret_key: Secret) -> Result<KeyPair> {
+pub fn key_pair(
+    prefix: &str,
+    names: [&str; 2],
+    access_key: Secret,
+    secret_key: Secret,
+) -> Result<Credentials> {
     let [access, secret] = names;
     rules::length(&format!("{prefix}{access}"), access_key.expose(), 1..=100)?;
     rules::length(&format!("{prefix}{secret}"), secret_key.expose(), 1..=100)?;
-    Ok(KeyPair {
+    Ok(Credentials {
         access_key,
         secret_key,
     })

@@ -1,6 +1,6 @@
 //! How far a task is, as v1 counts it: pure functions.
 
-use crate::task::{Counters, PassInfo, PassKind, State, Survey};
+use crate::task::{Counters, Estimate, PassInfo, PassKind, State};
 
 /// A task that is not over never shows more.
 const ALMOST: f64 = 0.999;
@@ -41,7 +41,7 @@ impl Totals {
     /// A full pass that is finished has seen everything, so a pass over its failures knows it too; before that, the larger
     /// of what is counted and what is listed.
     #[must_use]
-    pub fn new(counters: &Counters, survey: Survey, pass: Option<PassInfo>) -> Self {
+    pub fn new(counters: &Counters, survey: Estimate, pass: Option<PassInfo>) -> Self {
         if pass.is_some_and(|pass| pass.finished || pass.kind == PassKind::Failed) {
             return Self {
                 objects: counters.listed,

@@ -10,7 +10,7 @@ use super::place::{key_pair, secret};
 use super::rules;
 use crate::api::json::Node;
 use crate::error::Result;
-use crate::secret::{Credentials, Secret};
+use crate::secret::{Secret, TaskCredentials};
 use crate::task::{BandwidthPolicy, StartMode};
 
 /// One of three operations; `operation` says which.
@@ -161,7 +161,7 @@ pub fn bandwidth_example() -> serde_json::Value {
 #[derive(Debug)]
 pub enum Change {
     /// Start with these keys.
-    Start(StartMode, Credentials),
+    Start(StartMode, TaskCredentials),
     /// Stop.
     Stop,
     /// Replace the windows.
@@ -219,7 +219,7 @@ fn start(body: StartTask) -> Result<Change> {
     } else {
         StartMode::Full
     };
-    let credentials = Credentials {
+    let credentials = TaskCredentials {
         source: key_pair("", ["source_ak", "source_sk"], source_ak, source_sk)?,
         target: key_pair("", ["target_ak", "target_sk"], target_ak, target_sk)?,
         cdn_key,

@@ -7,9 +7,9 @@ use crate::error::Result;
 use crate::net::HttpClient;
 use crate::object::http::HttpReader;
 use crate::object::recent::Addresses;
-use crate::object::web::{CdnKeys, WebSource};
+use crate::object::web::{CdnKeys, HttpSource};
 use crate::object::{Connect, ListVersion, SharedStore};
-use crate::secret::KeyPair;
+use crate::secret::Credentials;
 use crate::task::Clock;
 use crate::task::spec::{Cdn, Place};
 
@@ -40,7 +40,7 @@ impl S3Connector {
 }
 
 impl Connect for S3Connector {
-    fn connect(&self, place: &Place, keys: &KeyPair, list: ListVersion) -> Result<SharedStore> {
+    fn connect(&self, place: &Place, keys: &Credentials, list: ListVersion) -> Result<SharedStore> {
         let mut options = S3Options::new(
             place.endpoint.clone(),
             place.region.clone(),
@@ -56,7 +56,7 @@ impl Connect for S3Connector {
     }
 
     fn urls(&self, addresses: Arc<Addresses>) -> SharedStore {
-        Arc::new(WebSource::urls(
+        Arc::new(HttpSource::urls(
             HttpReader::new(self.http.clone(), self.timeouts),
             addresses,
         ))
@@ -70,7 +70,7 @@ impl Connect for S3Connector {
         keys: CdnKeys,
     ) -> Result<SharedStore> {
         let reader = HttpReader::new(self.http.clone(), self.timeouts);
-        let source = WebSource::behind(reader, store, cdn, keys, &place.bucket, self.clock.clone())?;
+        let source = HttpSource::behind(reader, store, cdn, keys, &place.bucket, self.clock.clone())?;
         Ok(Arc::new(source))
     }
 }

@@ -6,12 +6,12 @@ use http::header::{
 };
 
 use super::known_headers::{self, Fate};
-use crate::object::{Carried, ETag, Encryption, ObjectInfo, Uncarried, Written, known_time};
+use crate::object::{ETag, Encryption, NotCarried, ObjectHeaders, ObjectInfo, Written, known_time};
 use crate::task::UnixMillis;
 
 /// Whether a header travels with an object.
 pub(super) fn is_carried(name: &HeaderName) -> bool {
-    (name.as_str().starts_with("x-amz-") && known_headers::fate(name) == Fate::Carried)
+    (name.as_str().starts_with("x-amz-") && known_headers::fate(name) == Fate::ObjectHeaders)
         || [
             CONTENT_TYPE,
             CONTENT_ENCODING,
@@ -106,14 +106,14 @@ fn number<T: std::str::FromStr>(headers: &HeaderMap, name: impl http::header::As
 }
 
 /// What of the headers no copy has: locks, and headers that nobody has decided about.
-fn uncarried(headers: &HeaderMap) -> Uncarried {
-    let mut found = Uncarried::default();
+fn uncarried(headers: &HeaderMap) -> NotCarried {
+    let mut found = NotCarried::default();
     for (name, value) in headers {
         if !name.as_str().starts_with("x-amz-") {
             continue;
         }
         match known_headers::fate(name) {
-            Fate::Carried | Fate::Used | Fate::Meaningless => {}
+            Fate::ObjectHeaders | Fate::Used | Fate::Meaningless => {}
             Fate::Lock => found.lock |= !value.as_bytes().eq_ignore_ascii_case(b"OFF"),
             Fate::Unknown => found.unknown.push(name.clone()),
         }
@@ -121,7 +121,7 @@ fn uncarried(headers: &HeaderMap) -> Uncarried {
     found
 }
 
-fn carried(headers: &HeaderMap) -> Carried {
+fn carried(headers: &HeaderMap) -> ObjectHeaders {
     let mut found = HeaderMap::new();
     for (name, value) in headers.iter().filter(|(name, _)| is_carried(name)) {
         if *name == CONTENT_ENCODING {
@@ -132,7 +132,7 @@ fn carried(headers: &HeaderMap) -> Carried {
             found.append(name.clone(), value.clone());
         }
     }
-    Carried(found)
+    ObjectHeaders(found)
 }
 
 /// `aws-chunked` says how an upload was framed and nothing of the object, but some stores keep it.

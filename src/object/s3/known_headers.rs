@@ -8,7 +8,7 @@ use http::header::HeaderName;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     /// It is written with the object.
-    Carried,
+    ObjectHeaders,
     /// It is read here, and decides how the object is copied.
     Used,
     /// It tells of a lock, which is counted as not carried: a target takes one only with rights and a bucket of its own.
@@ -23,10 +23,10 @@ pub(super) enum Fate {
 pub(super) fn fate(name: &HeaderName) -> Fate {
     let name = name.as_str();
     if name.starts_with("x-amz-meta-") {
-        return Fate::Carried;
+        return Fate::ObjectHeaders;
     }
     match name {
-        "x-amz-website-redirect-location" => Fate::Carried,
+        "x-amz-website-redirect-location" => Fate::ObjectHeaders,
         "x-amz-tagging-count"
         | "x-amz-storage-class"
         | "x-amz-missing-meta"
@@ -81,14 +81,14 @@ mod tests {
 
     /// Every response header that S3 documents for GetObject and HeadObject, with what becomes of it.
     const DOCUMENTED: &[(&str, Fate)] = &[
-        ("cache-control", Fate::Carried),
-        ("content-disposition", Fate::Carried),
-        ("content-encoding", Fate::Carried),
-        ("content-language", Fate::Carried),
-        ("content-type", Fate::Carried),
-        ("expires", Fate::Carried),
-        ("x-amz-meta-any", Fate::Carried),
-        ("x-amz-website-redirect-location", Fate::Carried),
+        ("cache-control", Fate::ObjectHeaders),
+        ("content-disposition", Fate::ObjectHeaders),
+        ("content-encoding", Fate::ObjectHeaders),
+        ("content-language", Fate::ObjectHeaders),
+        ("content-type", Fate::ObjectHeaders),
+        ("expires", Fate::ObjectHeaders),
+        ("x-amz-meta-any", Fate::ObjectHeaders),
+        ("x-amz-website-redirect-location", Fate::ObjectHeaders),
         ("content-length", Fate::Used),
         ("content-range", Fate::Used),
         ("etag", Fate::Used),
@@ -138,10 +138,10 @@ mod tests {
             let mut answer = HeaderMap::new();
             answer.insert(header.clone(), "1".parse().unwrap());
             let info = object_info(&answer, None);
-            assert_eq!(is_carried(&header), *wanted == Fate::Carried, "{name}");
+            assert_eq!(is_carried(&header), *wanted == Fate::ObjectHeaders, "{name}");
             assert_eq!(
                 info.carried.0.contains_key(*name),
-                *wanted == Fate::Carried,
+                *wanted == Fate::ObjectHeaders,
                 "{name}"
             );
             assert_eq!(info.uncarried.lock, *wanted == Fate::Lock, "{name}");

@@ -39,7 +39,7 @@ use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::{Body as _, Incoming};
 use md5::{Digest as _, Md5};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use self::adapt::{Learnt, Made, Writes};
 use self::body::{Progress, Upload};
@@ -54,7 +54,7 @@ use self::url::{Location, Query};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::HttpClient;
 use crate::object::{Body, ListVersion};
-use crate::secret::KeyPair;
+use crate::secret::Credentials;
 use crate::task::spec::{Addressing, Endpoint, EndpointOrigin, Payer};
 use crate::task::{Clock, Key};
 
@@ -74,7 +74,7 @@ pub struct S3Options {
     /// Bucket.
     pub bucket: String,
     /// Keys that requests are signed with.
-    pub keys: KeyPair,
+    pub keys: Credentials,
     /// The shared client.
     pub http: HttpClient,
     /// Which listing operation to use.
@@ -90,7 +90,13 @@ pub struct S3Options {
 impl S3Options {
     /// Options with version 2 listings, default time limits and the system's clock.
     #[must_use]
-    pub fn new(endpoint: Endpoint, region: String, bucket: String, keys: KeyPair, http: HttpClient) -> Self {
+    pub fn new(
+        endpoint: Endpoint,
+        region: String,
+        bucket: String,
+        keys: Credentials,
+        http: HttpClient,
+    ) -> Self {
         Self {
             endpoint,
             region,
@@ -262,7 +268,7 @@ impl S3Store {
             answer,
             ..
         } = call;
-        let patience = match answer {
+        let timeout = match answer {
             Answer::AtOnce => self.timeouts.answer,
             Answer::AfterWork => self.timeouts.complete,
         };
@@ -309,8 +315,8 @@ impl S3Store {
             Payload::Stream { body, length } => {
                 headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
                 let (upload, progress) = Upload::new(body, length, self.timeouts.upload());
-                let patience = self.timeouts.after_body(length);
-                (upload.boxed_unsync(), Some((progress, patience)))
+                let timeout = self.timeouts.after_body(length);
+                (upload.boxed_unsync(), Some((progress, timeout)))
             }
         };
         let uri = Uri::from_maybe_shared(Bytes::from(address))
@@ -320,10 +326,10 @@ impl S3Store {
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
         let answer = match progress {
-            None => timeout(patience, self.http.request(request))
+            None => tokio::time::timeout(timeout, self.http.request(request))
                 .await
-                .unwrap_or_else(|_| Err(no_answer(patience))),
-            Some((progress, patience)) => self.upload(request, &progress, patience).await,
+                .unwrap_or_else(|_| Err(no_answer(timeout))),
+            Some((progress, timeout)) => self.upload(request, &progress, timeout).await,
         };
         answer.map(|response| (response, made))
     }
@@ -354,18 +360,18 @@ impl S3Store {
         &self,
         request: Request<Body>,
         progress: &Arc<Progress>,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Response<Incoming>> {
         let _guard = AbandonOnDrop(progress);
         let exchange = self.http.request(request);
         tokio::pin!(exchange);
         let answer = loop {
-            let due = progress.due(Instant::now(), patience);
+            let due = progress.due(Instant::now(), timeout);
             if let Ok(answer) = tokio::time::timeout_at(due, exchange.as_mut()).await {
                 break answer;
             }
-            if progress.due(due, patience) <= due {
-                break Err(progress.overdue(patience));
+            if progress.due(due, timeout) <= due {
+                break Err(progress.overdue(timeout));
             }
         };
         match answer {
@@ -381,8 +387,8 @@ impl S3Store {
     }
 }
 
-fn no_answer(patience: Duration) -> Error {
-    let text = format!("no answer from the store for {} s", patience.as_secs());
+fn no_answer(timeout: Duration) -> Error {
+    let text = format!("no answer from the store for {} s", timeout.as_secs());
     Error::new(ErrorKind::Timeout, text)
 }
 

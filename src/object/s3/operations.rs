@@ -18,8 +18,8 @@ use super::xml::Element;
 use super::{Answer, Call, Payload, S3Store, documents, headers};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::{
-    Body, CopySource, ETag, ListQuery, ListVersion, NewObject, Object, ObjectInfo, ObjectStore, PageFacts,
-    PageSink, Part, Portion, Tags, UploadId, WriteIf, Written,
+    Body, ByteRange, CopySource, ETag, ListQuery, ListVersion, NewObject, Object, ObjectInfo, ObjectStore,
+    PageFacts, PageSink, Part, Tags, UploadId, WriteIf, Written,
 };
 use crate::task::Key;
 
@@ -110,14 +110,14 @@ impl ObjectStore for S3Store {
         Ok(headers::object_info(answer.headers(), size))
     }
 
-    async fn get(&self, key: &Key, portion: Portion, if_match: Option<&ETag>) -> Result<Object> {
+    async fn get(&self, key: &Key, portion: ByteRange, if_match: Option<&ETag>) -> Result<Object> {
         let mut call = self.call(Method::GET, Subject::Object, Some(key));
         match portion {
-            Portion::Whole => {}
-            Portion::Range { offset, length } => {
+            ByteRange::Whole => {}
+            ByteRange::Range { offset, length } => {
                 call.headers.insert(RANGE, value(span(offset, length)?)?);
             }
-            Portion::Part(number) => call.query = Query::default().number("partNumber", number),
+            ByteRange::Part(number) => call.query = Query::default().number("partNumber", number),
         }
         if let Some(etag) = if_match {
             call.headers.insert(IF_MATCH, quoted(etag)?);
@@ -127,7 +127,7 @@ impl ObjectStore for S3Store {
         let size = match length {
             Some(length) => Some(whole_size(portion, head.status, &head.headers, length)?),
             // All of the object, which ends where the body does.
-            None if portion == Portion::Whole && head.status != StatusCode::PARTIAL_CONTENT => None,
+            None if portion == ByteRange::Whole && head.status != StatusCode::PARTIAL_CONTENT => None,
             None => return Err(integrity("the store does not announce the length of the body")),
         };
         let info = headers::object_info(&head.headers, size);
@@ -219,7 +219,7 @@ impl ObjectStore for S3Store {
     async fn copy_part(
         &self,
         from: &CopySource,
-        range: Portion,
+        range: ByteRange,
         key: &Key,
         upload: &UploadId,
         number: u32,
@@ -229,13 +229,13 @@ impl ObjectStore for S3Store {
         call.query = Self::part_query(upload, number)?;
         Self::add_copy_source(&mut call, from)?;
         let size = match range {
-            Portion::Whole => 0,
-            Portion::Range { offset, length } => {
+            ByteRange::Whole => 0,
+            ByteRange::Range { offset, length } => {
                 call.headers
                     .insert("x-amz-copy-source-range", value(span(offset, length)?)?);
                 length
             }
-            Portion::Part(_) => {
+            ByteRange::Part(_) => {
                 let text = "a part can be copied from a range, not from a part";
                 return Err(Error::new(ErrorKind::Unsupported, text));
             }

@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 
 use super::{Payload, headers};
 use crate::error::{Error, ErrorKind, Result};
-use crate::object::{Body, ETag, NewObject, Portion, WriteIf};
+use crate::object::{Body, ByteRange, ETag, NewObject, WriteIf};
 
 pub(super) const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
 
@@ -95,7 +95,7 @@ pub(super) fn announced(status: StatusCode, answer: &HeaderMap) -> Option<u64> {
 
 /// Checks that an answer holds the portion that was asked for, and tells the size of the whole object.
 pub(in crate::object) fn whole_size(
-    portion: Portion,
+    portion: ByteRange,
     status: StatusCode,
     answer: &HeaderMap,
     length: u64,
@@ -108,16 +108,16 @@ pub(in crate::object) fn whole_size(
         integrity(text).with_code("RangeIgnored")
     };
     match portion {
-        Portion::Whole if partial => Err(ignored()),
-        Portion::Whole => Ok(length),
-        Portion::Range {
+        ByteRange::Whole if partial => Err(ignored()),
+        ByteRange::Whole => Ok(length),
+        ByteRange::Range {
             offset,
             length: wanted,
         } => range
             .filter(|(first, ..)| *first == offset && length == wanted)
             .map(|(.., total)| total)
             .ok_or_else(ignored),
-        Portion::Part(number) => match range {
+        ByteRange::Part(number) => match range {
             Some((.., total)) => Ok(total),
             // An object that was not uploaded in parts is its own first part.
             None if !partial && number == 1 && single(answer) => Ok(length),
@@ -134,7 +134,7 @@ fn single(answer: &HeaderMap) -> bool {
 mod tests {
     use super::*;
 
-    fn size(portion: Portion, status: u16, range: &str, length: u64, etag: &str) -> Option<u64> {
+    fn size(portion: ByteRange, status: u16, range: &str, length: u64, etag: &str) -> Option<u64> {
         let mut answer = HeaderMap::new();
         if !range.is_empty() {
             answer.insert("content-range", range.parse().unwrap());
@@ -146,12 +146,12 @@ mod tests {
 
     #[test]
     fn an_answer_must_hold_the_portion_asked_for() {
-        let range = Portion::Range { offset: 2, length: 3 };
+        let range = ByteRange::Range { offset: 2, length: 3 };
         let multipart = "\"d41d8cd98f00b204e9800998ecf8427e-2\"";
         let plain = "\"d41d8cd98f00b204e9800998ecf8427e\"";
         for (portion, status, answer, length, etag, wanted) in [
-            (Portion::Whole, 200, "", 9, plain, Some(9)),
-            (Portion::Whole, 206, "bytes 0-8/9", 9, plain, None),
+            (ByteRange::Whole, 200, "", 9, plain, Some(9)),
+            (ByteRange::Whole, 206, "bytes 0-8/9", 9, plain, None),
             (range, 206, "bytes 2-4/9", 3, plain, Some(9)),
             (range, 200, "", 9, plain, None),
             (range, 200, "bytes 2-4/9", 3, plain, None),
@@ -159,11 +159,11 @@ mod tests {
             (range, 206, "bytes 1-3/9", 3, plain, None),
             (range, 206, "bytes 2-4/9", 9, plain, None),
             (range, 206, "", 3, plain, None),
-            (Portion::Part(2), 206, "bytes 5-8/9", 4, multipart, Some(9)),
-            (Portion::Part(2), 200, "", 9, multipart, None),
-            (Portion::Part(1), 200, "", 9, multipart, None),
-            (Portion::Part(1), 200, "", 9, plain, Some(9)),
-            (Portion::Part(2), 200, "", 9, plain, None),
+            (ByteRange::Part(2), 206, "bytes 5-8/9", 4, multipart, Some(9)),
+            (ByteRange::Part(2), 200, "", 9, multipart, None),
+            (ByteRange::Part(1), 200, "", 9, multipart, None),
+            (ByteRange::Part(1), 200, "", 9, plain, Some(9)),
+            (ByteRange::Part(2), 200, "", 9, plain, None),
         ] {
             assert_eq!(
                 size(portion, status, answer, length, etag),

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use super::request::CONTENT_MD5;
 use crate::error::{Error, Result};
 use crate::object::signable::{WhiteSpace, is_ambiguous, is_plain_name, is_plain_value, is_user_metadata};
-use crate::secret::{KeyPair, Secret};
+use crate::secret::{Credentials, Secret};
 use crate::task::Clock;
 
 const AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
@@ -40,7 +40,7 @@ pub(super) enum Signed<'a> {
 
 /// Signs requests with one pair of keys.
 pub(super) struct Signer {
-    keys: KeyPair,
+    keys: Credentials,
     region: String,
     clock: Clock,
     /// The last moment that a request was signed at.
@@ -70,7 +70,7 @@ impl fmt::Debug for Signer {
 }
 
 impl Signer {
-    pub fn new(keys: &KeyPair, region: String, clock: Clock) -> Self {
+    pub fn new(keys: &Credentials, region: String, clock: Clock) -> Self {
         Self {
             keys: keys.clone(),
             region,

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
-use aws_credential_types::Credentials;
+use aws_credential_types::Credentials as AwsCredentials;
 use aws_sigv4::http_request::{
     PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
     UriPathNormalizationMode,
@@ -16,7 +16,7 @@ use crate::task::UnixMillis;
 
 /// Keys, time and region of the examples in the S3 reference (Signature Calculations for the Authorization Header).
 fn signer() -> Signer {
-    let keys = KeyPair {
+    let keys = Credentials {
         access_key: Secret::new("AKIAIOSFODNN7EXAMPLE"),
         secret_key: Secret::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
     };
@@ -125,7 +125,7 @@ fn impossible_values_are_errors_and_show_no_secret() {
     let rule = WhiteSpace::Ascii;
     let refused = signer().sign("GET", url, &mut headers, Signed::Unsigned, rule);
     assert!(refused.is_err());
-    let keys = KeyPair {
+    let keys = Credentials {
         access_key: Secret::new("with\nnewline"),
         secret_key: Secret::new("s"),
     };
@@ -142,7 +142,7 @@ fn impossible_values_are_errors_and_show_no_secret() {
 
 /// Signs with the official signer, by the settings that S3 needs.
 fn reference(signer: &Signer, method: &str, url: &str, headers: &HeaderMap, body: Signed<'_>) -> String {
-    let identity = Credentials::new(
+    let identity = AwsCredentials::new(
         signer.keys.access_key.expose(),
         signer.keys.secret_key.expose(),
         None,
@@ -223,7 +223,7 @@ proptest! {
             headers.insert(CONTENT_TYPE, HeaderValue::from_str(text).unwrap());
         }
         let body = content.as_deref().map_or(Signed::Unsigned, Signed::Bytes);
-        let keys = KeyPair {
+        let keys = Credentials {
             access_key: Secret::new("AKIAIOSFODNN7EXAMPLE"),
             secret_key: Secret::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
         };

@@ -12,7 +12,7 @@
 //!   F43 rows give tags that are no hashes.
 //! * F55 (common prefixes): the engine lists without a delimiter.
 //! * F57, F58 (list files): tests of those task types. F59: `faults::crash`, the kill loop, the simulation. F60:
-//!   `faults::disk`, `faults::ledger`, `outside::full`. F61: `store::sqlite`. F62: `faults::clock`. F64:
+//!   `faults::disk`, `faults::ledger`, `outside::full`. F61: `ledger::sqlite`. F62: `faults::clock`. F64:
 //!   `task::bandwidth`. F65 to F69 (our own process): not a matter of stores.
 //! * Bytes that are damaged in the same way at every read: `engine::proofs`. In a bucket where no other object's tag could
 //!   be compared, an object in parts cannot be told from one of a store that makes other tags.

@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue};
 use super::server::Server;
 use super::*;
 use crate::object::signable::UNSIGNABLE;
-use crate::object::{ListFrom, Part, Portion, UploadId};
+use crate::object::{ByteRange, ListFrom, Part, UploadId};
 
 fn as_go_does(value: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(value);
@@ -304,8 +304,8 @@ async fn a_requester_that_pays_says_so_in_every_request_and_signs_it() {
     let key = Key::from("k");
     list(&store, "", ListFrom::Start).await.unwrap();
     store.head(&key, None).await.unwrap();
-    store.get(&key, Portion::Whole, None).await.unwrap();
-    store.get(&key, Portion::Part(1), None).await.err();
+    store.get(&key, ByteRange::Whole, None).await.unwrap();
+    store.get(&key, ByteRange::Part(1), None).await.err();
     written(&store, &NewObject::default()).await.unwrap();
     let refused = server
         .take()

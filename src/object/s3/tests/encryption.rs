@@ -2,7 +2,7 @@
 
 use super::sandbox::sandbox;
 use super::*;
-use crate::object::{CopySource, Encryption, Portion};
+use crate::object::{ByteRange, CopySource, Encryption};
 use crate::sandbox::{SandboxObject, SandboxOptions, Support};
 
 #[tokio::test]
@@ -45,7 +45,7 @@ async fn an_encrypted_object_says_so_and_its_tag_is_no_hash() {
         for key in [&put, &copied, &parts] {
             let info = store.head(key, None).await.unwrap();
             assert_eq!(info.encryption, wanted, "{key:?}");
-            let object = store.get(key, Portion::Whole, None).await.unwrap();
+            let object = store.get(key, ByteRange::Whole, None).await.unwrap();
             assert_eq!(object.info.encryption, wanted, "{key:?}");
             let plain = SandboxObject::new("12345").etag;
             let same = info.etag.is_some_and(|tag| tag.as_str() == plain);

@@ -4,7 +4,7 @@ use md5::{Digest, Md5};
 
 use super::sandbox::{sandbox, settings};
 use super::*;
-use crate::object::{CopySource, ListFrom, Portion};
+use crate::object::{ByteRange, CopySource, ListFrom};
 use crate::sandbox::{Fault, FaultRule, Operation, SandboxObject, SandboxOptions};
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn broken_reads_are_noticed() {
         sandbox
             .faults()
             .add(FaultRule::new(Operation::GetObject, fault.clone()));
-        let found = match store.get(&key, Portion::Whole, None).await {
+        let found = match store.get(&key, ByteRange::Whole, None).await {
             Ok(object) => kind(read(object).await),
             Err(error) => error.kind(),
         };
@@ -84,7 +84,7 @@ async fn broken_reads_are_noticed() {
     sandbox.faults().clear();
     let early = Fault::EarlyClose { after: 1000 };
     sandbox.faults().add(FaultRule::new(Operation::GetObject, early));
-    let object = store.get(&key, Portion::Whole, None).await.unwrap();
+    let object = store.get(&key, ByteRange::Whole, None).await.unwrap();
     assert_eq!((object.length, object.info.size), (None, None));
     assert_eq!(read(object).await.unwrap().len(), 1000);
     // Another length than the range's is seen before a byte is read.
@@ -92,14 +92,14 @@ async fn broken_reads_are_noticed() {
     sandbox
         .faults()
         .add(FaultRule::new(Operation::GetObject, Fault::WrongLength(10)));
-    let range = Portion::Range {
+    let range = ByteRange::Range {
         offset: 0,
         length: 20,
     };
     assert_eq!(kind(store.get(&key, range, None).await), ErrorKind::Integrity);
     sandbox.faults().clear();
     assert_eq!(
-        read(store.get(&key, Portion::Whole, None).await.unwrap())
+        read(store.get(&key, ByteRange::Whole, None).await.unwrap())
             .await
             .unwrap()
             .len(),
@@ -112,7 +112,7 @@ async fn failures_become_kinds() {
     let (sandbox, store) = sandbox(SandboxOptions::default()).await;
     let key = Key::from("k");
     assert_eq!(
-        kind(store.get(&key, Portion::Whole, None).await),
+        kind(store.get(&key, ByteRange::Whole, None).await),
         ErrorKind::NotFound
     );
     assert_eq!(kind(store.head(&key, None).await), ErrorKind::NotFound);
@@ -134,7 +134,7 @@ async fn failures_become_kinds() {
         sandbox
             .faults()
             .add(FaultRule::new(Operation::Any, fault.clone()));
-        let error = store.get(&key, Portion::Whole, None).await.err().unwrap();
+        let error = store.get(&key, ByteRange::Whole, None).await.err().unwrap();
         assert_eq!(error.kind(), wanted, "{fault:?}");
         if wanted == ErrorKind::RateLimited {
             assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));

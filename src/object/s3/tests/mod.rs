@@ -34,7 +34,7 @@ fn options(url: String, keys: (&str, &str)) -> S3Options {
         addressing: Addressing::Path,
         origin: EndpointOrigin::Request,
     };
-    let keys = KeyPair {
+    let keys = Credentials {
         access_key: Secret::new(keys.0),
         secret_key: Secret::new(keys.1),
     };

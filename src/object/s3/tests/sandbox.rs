@@ -1,7 +1,7 @@
 //! Every operation against the sandbox, which checks signatures and keeps keys exactly. What goes wrong is in `failures`.
 
 use super::*;
-use crate::object::{CopySource, ETag, ListFrom, Portion, UploadId};
+use crate::object::{ByteRange, CopySource, ETag, ListFrom, UploadId};
 use crate::sandbox::{
     Fault, FaultRule, KeyEncoding, Operation, Sandbox, SandboxObject, SandboxOptions, Support,
 };
@@ -91,7 +91,7 @@ async fn every_key_survives_every_operation() {
             let key = Key::from(key.as_str());
             write(&store, &key, "bytes").await.unwrap();
             assert_eq!(store.head(&key, None).await.unwrap().size, Some(5), "{key:?}");
-            let object = store.get(&key, Portion::Whole, None).await.unwrap();
+            let object = store.get(&key, ByteRange::Whole, None).await.unwrap();
             assert_eq!(read(object).await.unwrap(), "bytes", "{key:?}");
             let upload = store.create_upload(&key, &NewObject::default()).await.unwrap();
             assert!(store.list_parts(&key, &upload).await.unwrap().is_empty());
@@ -162,7 +162,7 @@ async fn what_describes_an_object_travels_with_it() {
     sandbox.put(BUCKET, "from", source.clone());
     let from = Key::from("from");
 
-    let object = store.get(&from, Portion::Whole, None).await.unwrap();
+    let object = store.get(&from, ByteRange::Whole, None).await.unwrap();
     assert_eq!(
         (object.info.tag_count, object.info.size, object.length),
         (2, Some(5), Some(5))
@@ -234,7 +234,7 @@ async fn what_describes_an_object_travels_with_it() {
         .unwrap();
     assert!(store.tags(&Key::from("empty")).await.unwrap().is_empty());
     let empty = store
-        .get(&Key::from("empty"), Portion::Whole, None)
+        .get(&Key::from("empty"), ByteRange::Whole, None)
         .await
         .unwrap();
     assert_eq!((empty.length, read(empty).await.unwrap().len()), (Some(0), 0));
@@ -250,11 +250,11 @@ async fn ranges_parts_and_conditions_hold() {
     let etag = info.etag.unwrap();
     assert_eq!(etag.parts(), Some(3));
     for (portion, wanted) in [
-        (Portion::Whole, "0123456789"),
-        (Portion::Range { offset: 3, length: 4 }, "3456"),
-        (Portion::Range { offset: 9, length: 1 }, "9"),
-        (Portion::Part(1), "0123"),
-        (Portion::Part(3), "89"),
+        (ByteRange::Whole, "0123456789"),
+        (ByteRange::Range { offset: 3, length: 4 }, "3456"),
+        (ByteRange::Range { offset: 9, length: 1 }, "9"),
+        (ByteRange::Part(1), "0123"),
+        (ByteRange::Part(3), "89"),
     ] {
         let object = store.get(&key, portion, Some(&etag)).await.unwrap();
         assert_eq!(
@@ -263,24 +263,24 @@ async fn ranges_parts_and_conditions_hold() {
         );
         assert_eq!(read(object).await.unwrap(), wanted);
     }
-    let beyond = Portion::Range { offset: 8, length: 5 };
+    let beyond = ByteRange::Range { offset: 8, length: 5 };
     assert_eq!(kind(store.get(&key, beyond, None).await), ErrorKind::Integrity);
     let other = ETag::new("d41d8cd98f00b204e9800998ecf8427e");
     assert_eq!(
-        kind(store.get(&key, Portion::Whole, Some(&other)).await),
+        kind(store.get(&key, ByteRange::Whole, Some(&other)).await),
         ErrorKind::PreconditionFailed
     );
     sandbox
         .faults()
         .add(FaultRule::new(Operation::GetObject, Fault::IgnoreRange));
-    let range = Portion::Range { offset: 3, length: 4 };
+    let range = ByteRange::Range { offset: 3, length: 4 };
     let error = store.get(&key, range, None).await.err().unwrap();
     assert_eq!(
         (error.kind(), error.code()),
         (ErrorKind::Integrity, Some("RangeIgnored"))
     );
     assert_eq!(
-        kind(store.get(&key, Portion::Part(2), None).await),
+        kind(store.get(&key, ByteRange::Part(2), None).await),
         ErrorKind::Integrity
     );
 
@@ -314,7 +314,7 @@ async fn a_store_without_part_numbers_is_found_out() {
         None
     );
     assert_eq!(
-        kind(store.get(&Key::from("k"), Portion::Part(1), None).await),
+        kind(store.get(&Key::from("k"), ByteRange::Part(1), None).await),
         ErrorKind::Integrity
     );
 }
@@ -345,7 +345,7 @@ async fn uploads_in_parts_are_joined_listed_and_given_up() {
                 .unwrap(),
         );
     }
-    let range = Portion::Range { offset: 2, length: 3 };
+    let range = ByteRange::Range { offset: 2, length: 3 };
     parts.push(store.copy_part(&from, range, &key, &upload, 7).await.unwrap());
     parts.sort_by_key(|part| part.number);
     assert_eq!(store.list_parts(&key, &upload).await.unwrap(), parts);

@@ -5,7 +5,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::object::{ETag, ListFrom, Portion};
+use crate::object::{ByteRange, ETag, ListFrom};
 
 /// Answers each connection's only request with the next answer; gives back the heads of the requests.
 async fn scripted(answers: Vec<String>) -> (S3Store, JoinHandle<Vec<String>>) {
@@ -213,16 +213,16 @@ async fn lengths_are_not_guessed() {
     .await;
     let key = Key::from("k");
     for wanted in ["a", "abc"] {
-        let untold = store.get(&key, Portion::Whole, None).await.unwrap();
+        let untold = store.get(&key, ByteRange::Whole, None).await.unwrap();
         assert_eq!((untold.length, untold.info.size), (None, None));
         assert_eq!(read(untold).await.unwrap(), wanted);
     }
-    let short = store.get(&key, Portion::Whole, None).await.unwrap();
+    let short = store.get(&key, ByteRange::Whole, None).await.unwrap();
     assert_eq!(kind(read(short).await), ErrorKind::Integrity);
     // This store ignored the condition.
     let tag = ETag::new("listed");
     assert_eq!(
-        kind(store.get(&key, Portion::Whole, Some(&tag)).await),
+        kind(store.get(&key, ByteRange::Whole, Some(&tag)).await),
         ErrorKind::PreconditionFailed
     );
 }
@@ -286,11 +286,11 @@ async fn a_delete_marker_is_no_object() {
     .await;
     assert_eq!(kind(store.head(&key, None).await), ErrorKind::NotFound);
     assert_eq!(
-        kind(store.get(&key, Portion::Whole, None).await),
+        kind(store.get(&key, ByteRange::Whole, None).await),
         ErrorKind::NotFound
     );
     assert_eq!(kind(store.head(&key, None).await), ErrorKind::Unsupported);
-    let error = store.get(&key, Portion::Whole, None).await.err().unwrap();
+    let error = store.get(&key, ByteRange::Whole, None).await.err().unwrap();
     assert_eq!(
         (error.kind(), error.code()),
         (ErrorKind::Unsupported, Some("MethodNotAllowed"))
@@ -349,13 +349,13 @@ async fn what_drips_for_ever_is_ended_everywhere() {
         }
     });
     let key = Key::from("k");
-    let object = store.get(&key, Portion::Whole, None).await.unwrap();
+    let object = store.get(&key, ByteRange::Whole, None).await.unwrap();
     assert_eq!(kind(object.body.collect().await), ErrorKind::Timeout);
     assert_eq!(kind(list(&store, "", ListFrom::Start).await), ErrorKind::Timeout);
     assert_eq!(kind(store.tags(&key).await), ErrorKind::Timeout);
     let policy = NetworkPolicy::new(vec!["127.0.0.0/8".parse().unwrap()]);
     let reader = crate::object::http::HttpReader::new(HttpClient::new(policy), store.timeouts);
-    let object = reader.get(&address, Portion::Whole, None).await.unwrap();
+    let object = reader.get(&address, ByteRange::Whole, None).await.unwrap();
     assert_eq!(kind(object.body.collect().await), ErrorKind::Timeout);
     server.abort();
 }

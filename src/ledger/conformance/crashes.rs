@@ -1,0 +1,371 @@
+//! Crashes that repeat, stops that are written late, who is served first, and what is left to do behind the scenes.
+
+use super::{Subject, at, counted, failure, fresh, new_task, sealed};
+use crate::ledger::{
+    Commit, Committed, Failure, Ledger, MOST_FAILURES, OpenUpload, Orphans, PROJECTS_AT_ONCE, Refusal,
+    TASKS_AT_ONCE, Tidied,
+};
+use crate::object::ETag;
+use crate::task::{Counters, Key, PassKind, ProjectId, StartMode, State, TaskId};
+
+pub(super) async fn all(store: &dyn Ledger) {
+    a_task_that_keeps_crashing_is_not_resumed(store).await;
+    early_crashes_weigh_less(store).await;
+    progress_forgives_crashes(store).await;
+    an_orderly_end_is_no_crash(store).await;
+    a_defect_counts_like_a_crash(store).await;
+    a_late_stop_pauses(store).await;
+    waiting_tasks_are_read_project_by_project(store).await;
+    failures_are_bounded(store).await;
+    a_deleted_task_goes_bit_by_bit(store).await;
+    a_full_pass_forgets_bit_by_bit(store).await;
+}
+
+/// The process dies while the worker has been at the task for a while, and another one begins.
+async fn crash(subject: &Subject<'_>) {
+    let claimed = subject.claim().await;
+    let confirm_running = subject
+        .store
+        .confirm_running(subject.id, claimed.fencing_token)
+        .await;
+    confirm_running.unwrap();
+    subject.store.recover(at(2_500)).await.unwrap();
+}
+
+async fn a_task_that_keeps_crashing_is_not_resumed(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    for _ in 0..2 {
+        crash(&subject).await;
+        assert_eq!(subject.state().await, State::Running);
+        assert!(subject.is_pending().await);
+    }
+    crash(&subject).await;
+    let task = subject.task().await;
+    assert_eq!(task.state, State::Failed);
+    let reason = task.reason.unwrap();
+    assert_eq!(reason.code, "TRF.0001");
+    assert!(reason.message.contains("not resumed"), "{reason:?}");
+    assert!(!subject.is_pending().await);
+    // A user may try again, from zero.
+    assert_eq!(subject.start(StartMode::Full).await, Ok(()));
+    assert_eq!(subject.claim().await.credentials, Some(sealed("again")));
+    for _ in 0..2 {
+        crash(&subject).await;
+    }
+    assert_eq!(subject.state().await, State::Running);
+    crash(&subject).await;
+    assert_eq!(subject.state().await, State::Failed);
+}
+
+async fn early_crashes_weigh_less(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    for n in 0..89 {
+        subject.claim().await;
+        store.recover(at(2_500)).await.unwrap();
+        assert_eq!(subject.state().await, State::Running, "{n}");
+    }
+    subject.claim().await;
+    store.recover(at(2_500)).await.unwrap();
+    assert_eq!(subject.state().await, State::Failed);
+}
+
+async fn progress_forgives_crashes(store: &dyn Ledger) {
+    let commit = Subject::new(store).await;
+    let part = Subject::new(store).await;
+    for _ in 0..5 {
+        crash(&commit).await;
+        let (_, shard) = commit.work(PassKind::Full).await;
+        let settled = Commit {
+            checkpoint: Some(Key::from("k")),
+            delta: counted(1, 0),
+            ..Commit::default()
+        };
+        assert_eq!(commit.commit(&shard, settled).await, Committed::Done);
+
+        crash(&part).await;
+        part.claim().await;
+        let upload = OpenUpload {
+            key: Key::from("k"),
+            upload_id: Some(format!("part-{}", part.id)),
+            part_size: 5,
+            source_etag: Some(ETag::new("t")),
+            size: 50,
+            strangers: None,
+        };
+        store.put_upload(part.id, &upload).await.unwrap();
+        store
+            .put_part_hash(part.id, &upload.key, 1, [1; 16])
+            .await
+            .unwrap();
+    }
+    assert_eq!(commit.state().await, State::Running);
+    assert_eq!(part.state().await, State::Running);
+    // To show a speed is no progress.
+    for _ in 0..2 {
+        crash(&commit).await;
+        let (_, shard) = commit.work(PassKind::Full).await;
+        let speed = Commit {
+            speed: 7,
+            ..Commit::default()
+        };
+        assert_eq!(commit.commit(&shard, speed).await, Committed::Done);
+    }
+    crash(&commit).await;
+    assert_eq!(commit.state().await, State::Failed);
+    store.pause(part.id).await.unwrap();
+}
+
+async fn an_orderly_end_is_no_crash(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    for _ in 0..9 {
+        let claimed = subject.claim().await;
+        store
+            .confirm_running(subject.id, claimed.fencing_token)
+            .await
+            .unwrap();
+        store.record_shutdown().await.unwrap();
+        store.recover(at(2_500)).await.unwrap();
+    }
+    assert_eq!(subject.state().await, State::Running);
+    assert!(subject.is_pending().await);
+}
+
+async fn a_defect_counts_like_a_crash(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    for wanted in [State::Running, State::Running, State::Failed] {
+        subject.claim().await;
+        store.record_crash(subject.id).await.unwrap();
+        // Counted once.
+        store.record_crash(subject.id).await.unwrap();
+        assert_eq!(subject.state().await, wanted);
+    }
+}
+
+async fn a_late_stop_pauses(store: &dyn Ledger) {
+    for before in [State::Running, State::Pausing] {
+        let subject = Subject::new(store).await;
+        subject.claim().await;
+        if before == State::Pausing {
+            subject.stop().await.unwrap();
+        }
+        store.pause(subject.id).await.unwrap();
+        assert_eq!(subject.state().await, State::Paused, "{before:?}");
+        assert!(!subject.is_pending().await);
+        // It says nothing about a task that does not run.
+        subject.start(StartMode::Full).await.unwrap();
+        store.pause(subject.id).await.unwrap();
+        assert_eq!(subject.state().await, State::Waiting);
+    }
+    store.pause(TaskId::new(TaskId::MAX).unwrap()).await.unwrap();
+}
+
+async fn waiting_tasks_are_read_project_by_project(store: &dyn Ledger) {
+    // Projects of which one has many tasks, and names that sort behind all others.
+    let project = |n: i64| format!("queue-{n:03}").parse::<ProjectId>().unwrap();
+    let projects = PROJECTS_AT_ONCE + 2;
+    let mut ids = Vec::new();
+    for n in 0..projects {
+        for _ in 0..if n == 1 { 300 } else { 2 } {
+            let id = TaskId::new(fresh()).unwrap();
+            store.create(new_task(&project(n), id), at(1_000)).await.unwrap();
+            ids.push((n, id));
+        }
+    }
+    assert_eq!(store.waiting(&project(1)).await.unwrap(), 300);
+    assert_eq!(store.waiting(&project(0)).await.unwrap(), 2);
+    let ours = |number: i64| ids.iter().filter(move |(n, _)| *n == number).map(|(_, id)| *id);
+    let pending = store.pending(Some(&project(0))).await.unwrap();
+    let of = |number: i64| -> Vec<TaskId> {
+        let tasks = pending.iter().filter(|task| task.project == project(number));
+        tasks.map(|task| task.id).collect()
+    };
+    // The oldest of the next ones, in their order, and not more than a bounded number of each.
+    assert_eq!(
+        of(1),
+        ours(1)
+            .take(usize::try_from(TASKS_AT_ONCE).unwrap())
+            .collect::<Vec<_>>()
+    );
+    for number in 2..=PROJECTS_AT_ONCE {
+        assert_eq!(of(number), ours(number).collect::<Vec<_>>(), "{number}");
+    }
+    assert!(of(0).is_empty() && of(PROJECTS_AT_ONCE + 1).is_empty());
+    // Behind the last one it begins anew.
+    let around = store.pending(Some(&project(projects - 1))).await.unwrap();
+    assert!(!around.is_empty());
+    let mut seen = around.iter().map(|task| task.id).collect::<Vec<_>>();
+    seen.sort_by_key(|id| id.get());
+    seen.dedup();
+    assert_eq!(seen.len(), around.len(), "a task came twice");
+    for (number, id) in ids {
+        store.stop(&project(number), id, at(2)).await.unwrap().unwrap();
+    }
+    assert_eq!(store.waiting(&project(1)).await.unwrap(), 0);
+}
+
+async fn failures_are_bounded(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    let (_, shard) = subject.work(PassKind::Full).await;
+    let long = Failure {
+        key: Key::from(vec![b'k'; 20_000].as_slice()),
+        message: "m".repeat(100_000),
+        request_id: Some("r".repeat(100_000)),
+        ..failure("k")
+    };
+    let commit = Commit {
+        delta: counted(0, 1),
+        failures: vec![long.clone()],
+        ..Commit::default()
+    };
+    assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
+    let kept = store.failures(subject.id, None, 9).await.unwrap();
+    assert_eq!(kept, [long.bounded()]);
+    // The last one that is recorded, and one more.
+    let many = |count| Commit {
+        delta: Counters {
+            listed: count,
+            failed: count,
+            ..Counters::default()
+        },
+        checkpoint: Some(Key::from("z")),
+        ..Commit::default()
+    };
+    assert_eq!(
+        subject.commit(&shard, many(MOST_FAILURES - 1)).await,
+        Committed::Done
+    );
+    let before = subject.task().await;
+    assert_eq!(subject.commit(&shard, many(1)).await, Committed::TooManyFailures);
+    assert_eq!(subject.task().await.counters, before.counters, "half a commit");
+    // What resolves failures, or adds none, still goes through.
+    assert_eq!(subject.commit(&shard, Commit::default()).await, Committed::Done);
+    let one_less = Commit {
+        delta: Counters {
+            failed: -1,
+            copied: 1,
+            ..Counters::default()
+        },
+        ..Commit::default()
+    };
+    assert_eq!(subject.commit(&shard, one_less).await, Committed::Done);
+    assert_eq!(subject.commit(&shard, many(1)).await, Committed::Done);
+}
+
+async fn a_full_pass_forgets_bit_by_bit(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    let keys: Vec<String> = (0..950).map(|n| format!("{n:03}")).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    assert_eq!(subject.full_pass(1, &keys).await, Some(State::Failed));
+    subject.start(StartMode::Full).await.unwrap();
+    let task = subject.claim().await;
+    let forget = |fencing_token| store.forget_failures(subject.id, fencing_token);
+    assert_eq!(
+        forget(task.fencing_token - 1).await.unwrap(),
+        Tidied::All,
+        "overtaken"
+    );
+    assert_eq!(subject.failed_keys().await.len(), 950);
+    assert_eq!(forget(task.fencing_token).await.unwrap(), Tidied::Some);
+    let left = subject.failed_keys().await.len();
+    assert!((1..950).contains(&left), "{left}");
+    // What is left is no list of what failed.
+    store.pause(subject.id).await.unwrap();
+    let incomplete = Err(Refusal::ListIncomplete);
+    assert_eq!(subject.start(StartMode::FailedOnly).await, incomplete);
+    subject.start(StartMode::Full).await.unwrap();
+    let task = subject.claim().await;
+    while forget(task.fencing_token).await.unwrap() == Tidied::Some {}
+    store
+        .open_pass(subject.id, task.fencing_token, PassKind::Full, &[], at(1))
+        .await
+        .unwrap();
+    assert!(subject.failed_keys().await.is_empty());
+    assert_eq!(subject.task().await.counters, Counters::default());
+    store.pause(subject.id).await.unwrap();
+
+    // A pass that goes on forgets nothing, and a new list is whole again.
+    let subject = Subject::new(store).await;
+    let (_, shard) = subject.work(PassKind::Full).await;
+    let commit = Commit {
+        checkpoint: Some(Key::from("z")),
+        delta: counted(0, 950),
+        failures: keys.iter().map(|key| failure(key)).collect(),
+        ..Commit::default()
+    };
+    assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
+    let task = subject.claim().await;
+    let forgotten = store
+        .forget_failures(subject.id, task.fencing_token)
+        .await
+        .unwrap();
+    assert_eq!(forgotten, Tidied::All);
+    assert_eq!(subject.failed_keys().await.len(), 950);
+    store.pause(subject.id).await.unwrap();
+}
+
+async fn a_deleted_task_goes_bit_by_bit(store: &dyn Ledger) {
+    while store.tidy().await.unwrap() == Tidied::Some {}
+    let subject = Subject::new(store).await;
+    let (_, shard) = subject.work(PassKind::Full).await;
+    for n in 0..3 {
+        let commit = Commit {
+            checkpoint: Some(Key::from("z")),
+            delta: counted(0, 300),
+            failures: (0..300).map(|m| failure(&format!("{n}-{m}"))).collect(),
+            success: b"lines\n".to_vec(),
+            ..Commit::default()
+        };
+        assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
+    }
+    let upload = OpenUpload {
+        key: Key::from("k"),
+        upload_id: Some(format!("upload-{}", subject.id)),
+        part_size: 5,
+        source_etag: Some(ETag::new("t")),
+        size: 50,
+        strangers: None,
+    };
+    store.put_upload(subject.id, &upload).await.unwrap();
+    for part in 1..=300 {
+        store
+            .put_part_hash(subject.id, &upload.key, part, [1; 16])
+            .await
+            .unwrap();
+    }
+    store.pause(subject.id).await.unwrap();
+    let left = subject.delete(Some("keys")).await.unwrap();
+    assert_eq!(left.orphans, 1);
+    // At once it is gone for everybody.
+    let gone = async || {
+        assert!(store.task(&subject.project, subject.id).await.unwrap().is_none());
+        assert!(subject.failed_keys().await.is_empty());
+        assert_eq!(store.control(subject.id).await.unwrap(), None);
+        assert!(store.lease_task(subject.id, at(9)).await.unwrap().is_none());
+        assert_eq!(subject.start(StartMode::Full).await, Err(Refusal::Unknown));
+        assert_eq!(subject.stop().await, Err(Refusal::Unknown));
+        assert_eq!(subject.delete(None).await, Err(Refusal::Unknown));
+        assert!(!subject.is_pending().await);
+        let target = Key::from("in/k");
+        let id = upload.upload_id.as_deref().unwrap();
+        let holder = store.holder(&target, id).await.unwrap();
+        assert_eq!(holder, crate::ledger::Owner::Nobody);
+    };
+    gone().await;
+    let mut steps = 0;
+    while store.tidy().await.unwrap() == Tidied::Some {
+        steps += 1;
+        gone().await;
+        assert!(steps < 1_000);
+    }
+    assert!(steps > 5, "{steps} steps for a thousand rows");
+    // What it left open at its target is not forgotten with it.
+    let orphans = store.orphans(Orphans::Of(subject.id), 0, 9).await.unwrap();
+    assert_eq!(orphans.len(), 1);
+    store.remove_orphan(orphans[0].number).await.unwrap();
+    // Its number is free again.
+    let again = new_task(&subject.project, subject.id);
+    store.create(again, at(1_000)).await.unwrap();
+    assert!(subject.failed_keys().await.is_empty());
+    subject.delete(None).await.unwrap();
+    while store.tidy().await.unwrap() == Tidied::Some {}
+}

@@ -1,0 +1,174 @@
+//! Crashes and workers that were overtaken.
+
+use super::{Subject, at, counted, failure};
+use crate::error::ErrorKind;
+use crate::ledger::{Commit, Committed, Ending, LeasedShard, Ledger, ShardScope};
+use crate::task::{Counters, Key, PassKind, ReportKind, StartMode, State};
+
+pub(super) async fn all(store: &dyn Ledger) {
+    an_overtaken_worker_writes_nothing(store).await;
+    a_worker_that_has_left_writes_nothing(store).await;
+    an_old_claim_does_not_fit_a_new_pass(store).await;
+    counters_never_fall_below_zero(store).await;
+    a_crash_is_accounted_up_to_the_last_sign_of_life(store).await;
+    recovery_pauses_what_was_pausing(store).await;
+    a_release_pauses_what_nobody_works_on(store).await;
+}
+
+fn one_object() -> Commit {
+    Commit {
+        checkpoint: Some(Key::from("z")),
+        close: true,
+        delta: counted(0, 1),
+        failures: vec![failure("late")],
+        resolved: vec![Key::from("kept")],
+        speed: 77,
+        success: b"late\n".to_vec(),
+        skip: b"late\n".to_vec(),
+    }
+}
+
+/// Asserts that nothing a holder of the claims can do has an effect.
+async fn is_fenced(subject: &Subject<'_>, fencing_token: i64, shard: &LeasedShard) {
+    let before = subject.task().await;
+    let failed = subject.failed_keys().await;
+    let waiting = subject.waiting(ReportKind::Success).await;
+    assert_eq!(subject.commit(shard, one_object()).await, Committed::Fenced);
+    let marked = subject.store.set_unordered(subject.id, shard).await;
+    assert_eq!(marked.unwrap(), Committed::Fenced);
+    assert!(subject.shard(fencing_token).await.is_none());
+    let scopes = [ShardScope::Keys];
+    let opened = subject
+        .store
+        .open_pass(subject.id, fencing_token, PassKind::Full, &scopes, at(9_999))
+        .await;
+    assert_eq!(opened.unwrap_err().kind(), ErrorKind::Conflict);
+    for ending in [Ending::Drained, Ending::PassFinished] {
+        assert_eq!(subject.finish(fencing_token, ending).await, None);
+    }
+    assert_eq!(format!("{before:?}"), format!("{:?}", subject.task().await));
+    assert_eq!(failed, subject.failed_keys().await);
+    assert_eq!(waiting, subject.waiting(ReportKind::Success).await);
+}
+
+async fn an_overtaken_worker_writes_nothing(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    let (first, old_shard) = subject.work(PassKind::Full).await;
+    let commit = Commit {
+        delta: counted(0, 1),
+        failures: vec![failure("kept")],
+        ..Commit::default()
+    };
+    assert_eq!(subject.commit(&old_shard, commit).await, Committed::Done);
+    // Fenced as soon as the task is taken over, before the shard is.
+    let second = subject.claim().await;
+    assert!(second.fencing_token > first.fencing_token);
+    is_fenced(&subject, first.fencing_token, &old_shard).await;
+    let shard = subject.shard(second.fencing_token).await.unwrap();
+    assert!(shard.fencing_token > old_shard.fencing_token);
+    is_fenced(&subject, first.fencing_token, &old_shard).await;
+    assert_eq!(subject.commit(&shard, one_object()).await, Committed::Done);
+    // Closed is closed, for its holder too.
+    assert_eq!(subject.commit(&shard, one_object()).await, Committed::Fenced);
+    let end = subject.finish(second.fencing_token, Ending::PassFinished).await;
+    assert_eq!(end, Some(State::Failed));
+    assert_eq!(subject.failed_keys().await, ["late"]);
+}
+
+async fn a_worker_that_has_left_writes_nothing(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    let (task, shard) = subject.work(PassKind::Full).await;
+    subject.stop().await.unwrap();
+    subject.finish(task.fencing_token, Ending::Drained).await.unwrap();
+    is_fenced(&subject, task.fencing_token, &shard).await;
+    subject.start(StartMode::Full).await.unwrap();
+    is_fenced(&subject, task.fencing_token, &shard).await;
+}
+
+async fn an_old_claim_does_not_fit_a_new_pass(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    let (task, old_shard) = subject.work(PassKind::Full).await;
+    let commit = Commit {
+        delta: counted(0, 1),
+        failures: vec![failure("kept")],
+        close: true,
+        ..Commit::default()
+    };
+    assert_eq!(subject.commit(&old_shard, commit).await, Committed::Done);
+    subject
+        .finish(task.fencing_token, Ending::PassFinished)
+        .await
+        .unwrap();
+    subject.start(StartMode::FailedOnly).await.unwrap();
+    let (_, shard) = subject.work(PassKind::Failed).await;
+    assert_eq!(shard.number, old_shard.number);
+    is_fenced(&subject, task.fencing_token, &old_shard).await;
+}
+
+async fn counters_never_fall_below_zero(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    let (_, shard) = subject.work(PassKind::Full).await;
+    let commit = Commit {
+        delta: Counters {
+            failed: -1,
+            ..Counters::default()
+        },
+        close: true,
+        ..Commit::default()
+    };
+    let refused = store.commit(subject.id, &shard, commit, at(1)).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Internal);
+    assert_eq!(subject.task().await.counters, Counters::default());
+    // Nothing of it was written: the shard is still open.
+    assert_eq!(subject.commit(&shard, one_object()).await, Committed::Done);
+}
+
+async fn a_crash_is_accounted_up_to_the_last_sign_of_life(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    let (_, shard) = subject.work(PassKind::Full).await;
+    assert_eq!(subject.commit(&shard, Commit::default()).await, Committed::Done);
+    let claimed = store.lease_task(subject.id, at(900_000)).await.unwrap().unwrap();
+    assert_eq!(claimed.task.ran_for, 1_000);
+    assert_eq!(claimed.task.running_since, Some(at(900_000)));
+    assert_eq!(claimed.task.started_at, Some(at(2_000)));
+    // A clock that goes back takes nothing away.
+    let end = subject.finish(claimed.fencing_token, Ending::Drained).await;
+    assert_eq!(end, None);
+    subject.stop().await.unwrap();
+    subject
+        .finish(claimed.fencing_token, Ending::Drained)
+        .await
+        .unwrap();
+    assert_eq!(subject.task().await.ran_for, 1_000);
+}
+
+async fn recovery_pauses_what_was_pausing(store: &dyn Ledger) {
+    let pausing = Subject::new(store).await;
+    let (task, shard) = pausing.work(PassKind::Full).await;
+    assert_eq!(pausing.commit(&shard, Commit::default()).await, Committed::Done);
+    pausing.stop().await.unwrap();
+    let running = Subject::new(store).await;
+    let (_, running_shard) = running.work(PassKind::Full).await;
+    let waiting = Subject::new(store).await;
+    store.recover(at(900_000)).await.unwrap();
+    let now = pausing.task().await;
+    assert_eq!((now.state, now.ran_for), (State::Paused, 1_000));
+    is_fenced(&pausing, task.fencing_token, &shard).await;
+    assert_eq!(running.state().await, State::Running);
+    let goes_on = running.commit(&running_shard, Commit::default()).await;
+    assert_eq!(goes_on, Committed::Done);
+    assert_eq!(waiting.state().await, State::Waiting);
+}
+
+async fn a_release_pauses_what_nobody_works_on(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    let (task, shard) = subject.work(PassKind::Full).await;
+    store.release(subject.id).await.unwrap();
+    assert_eq!(subject.state().await, State::Running);
+    subject.stop().await.unwrap();
+    store.release(subject.id).await.unwrap();
+    assert_eq!(subject.state().await, State::Paused);
+    is_fenced(&subject, task.fencing_token, &shard).await;
+    store.release(subject.id).await.unwrap();
+    assert_eq!(subject.state().await, State::Paused);
+}

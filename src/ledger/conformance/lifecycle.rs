@@ -1,0 +1,210 @@
+//! Start, stop, delete, and what they do with credentials.
+
+use super::{Subject, at, counted, failure, sealed};
+use crate::ledger::{Commit, Committed, Ending, Ledger, OpenUpload, Refusal};
+use crate::task::{Key, PassKind, Reason, Rejection, StartMode, State};
+
+pub(super) async fn all(store: &dyn Ledger) {
+    a_waiting_task_pauses_at_once(store).await;
+    an_end_has_its_moment_until_the_next_start(store).await;
+    a_running_task_drains(store).await;
+    start_brings_fresh_credentials(store).await;
+    start_is_refused_by_state(store).await;
+    a_failed_only_start_needs_a_complete_list(store).await;
+    of_many_starts_one_wins(store).await;
+    delete_takes_everything(store).await;
+}
+
+async fn a_waiting_task_pauses_at_once(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    assert_eq!(subject.stop().await, Ok(State::Paused));
+    let refused = Err(Refusal::State(Rejection::NotInProgress));
+    assert_eq!(subject.stop().await, refused);
+    assert!(store.lease_task(subject.id, at(2)).await.unwrap().is_none());
+    assert!(!subject.is_pending().await);
+    assert_eq!(subject.task().await.ran_for, 0);
+}
+
+async fn an_end_has_its_moment_until_the_next_start(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    let times = async || {
+        let task = subject.task().await;
+        (task.created_at, task.started_at, task.ended_at)
+    };
+    assert_eq!(times().await, (at(1_000), None, None));
+    assert_eq!(subject.full_pass(1, &["a"]).await, Some(State::Failed));
+    let ended = (at(1_000), Some(at(2_000)), Some(at(4_000)));
+    assert_eq!(times().await, ended);
+    assert_eq!(subject.start(StartMode::FailedOnly).await, Ok(()));
+    assert_eq!(times().await, (at(1_000), Some(at(2_000)), None));
+    // A pause is no end.
+    assert_eq!(subject.stop().await, Ok(State::Paused));
+    assert_eq!(times().await, (at(1_000), Some(at(2_000)), None));
+    assert_eq!(subject.start(StartMode::Full).await, Ok(()));
+    assert_eq!(subject.full_pass(2, &[]).await, Some(State::Succeeded));
+    assert_eq!(times().await, ended);
+}
+
+async fn a_running_task_drains(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    let claimed = subject.claim().await;
+    let task = subject.task().await;
+    assert_eq!((task.state, task.started_at), (State::Running, Some(at(2_000))));
+    assert_eq!(task.running_since, Some(at(2_000)));
+    assert!(subject.is_pending().await);
+    assert_eq!(subject.finish(claimed.fencing_token, Ending::Drained).await, None);
+    assert_eq!(subject.stop().await, Ok(State::Pausing));
+    let control = store.control(subject.id).await.unwrap().unwrap();
+    assert_eq!(control.state, State::Pausing);
+    assert_eq!(
+        subject.stop().await,
+        Err(Refusal::State(Rejection::NotInProgress))
+    );
+    assert!(!subject.is_pending().await);
+    assert!(store.lease_task(subject.id, at(2)).await.unwrap().is_none());
+    let end = subject.finish(claimed.fencing_token, Ending::Drained).await;
+    assert_eq!(end, Some(State::Paused));
+    let task = subject.task().await;
+    assert_eq!((task.ran_for, task.running_since, task.speed), (2_000, None, 0));
+    assert_eq!(subject.finish(claimed.fencing_token, Ending::Drained).await, None);
+}
+
+async fn start_brings_fresh_credentials(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    let first = subject.claim().await;
+    assert_eq!(first.credentials, Some(sealed("first")));
+    assert_eq!((first.mode, first.task.epoch), (StartMode::Full, 1));
+    let reason = Reason {
+        code: "TRF.0151".into(),
+        message: "source refused the keys".into(),
+    };
+    let end = subject
+        .finish(first.fencing_token, Ending::Broken(reason.clone()))
+        .await;
+    assert_eq!(end, Some(State::Failed));
+    assert_eq!(subject.task().await.reason, Some(reason));
+    assert_eq!(subject.start(StartMode::Full).await, Ok(()));
+    let task = subject.task().await;
+    assert_eq!((task.state, task.epoch, task.reason), (State::Waiting, 2, None));
+    // Whoever held the task before the start has lost it, although nobody has claimed it since.
+    let late = Ending::Broken(Reason {
+        code: "TRF.0001".into(),
+        message: "late".into(),
+    });
+    assert_eq!(subject.finish(first.fencing_token, late).await, None);
+    let second = subject.claim().await;
+    assert!(second.fencing_token > first.fencing_token);
+    assert_eq!(second.credentials, Some(sealed("again")));
+    assert_eq!(second.task.started_at, first.task.started_at);
+}
+
+async fn start_is_refused_by_state(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    for mode in [StartMode::Full, StartMode::FailedOnly] {
+        let started = Err(Refusal::State(Rejection::AlreadyStarted));
+        assert_eq!(subject.start(mode).await, started);
+    }
+    assert_eq!(subject.claim().await.credentials, Some(sealed("first")));
+    assert_eq!(subject.full_pass(2, &[]).await, Some(State::Succeeded));
+    for mode in [StartMode::Full, StartMode::FailedOnly] {
+        let complete = Err(Refusal::State(Rejection::Complete));
+        assert_eq!(subject.start(mode).await, complete);
+    }
+    assert_eq!(subject.stop().await, Err(Refusal::State(Rejection::Complete)));
+    assert_eq!(subject.task().await.epoch, 1);
+}
+
+async fn a_failed_only_start_needs_a_complete_list(store: &dyn Ledger) {
+    // Never ran.
+    let subject = Subject::new(store).await;
+    subject.stop().await.unwrap();
+    let incomplete = Err(Refusal::ListIncomplete);
+    assert_eq!(subject.start(StartMode::FailedOnly).await, incomplete);
+    // Ran, but not to the end.
+    assert_eq!(subject.start(StartMode::Full).await, Ok(()));
+    let (task, shard) = subject.work(PassKind::Full).await;
+    let commit = Commit {
+        delta: counted(1, 1),
+        failures: vec![failure("k")],
+        close: true,
+        ..Commit::default()
+    };
+    assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
+    subject.stop().await.unwrap();
+    subject.finish(task.fencing_token, Ending::Drained).await.unwrap();
+    assert_eq!(subject.start(StartMode::FailedOnly).await, incomplete);
+    // Ran to the end.
+    assert_eq!(subject.start(StartMode::Full).await, Ok(()));
+    let task = subject.claim().await;
+    let end = subject.finish(task.fencing_token, Ending::PassFinished).await;
+    assert_eq!(end, Some(State::Failed));
+    assert_eq!(subject.start(StartMode::FailedOnly).await, Ok(()));
+    // A crash does not change what was asked for.
+    for _ in 0..2 {
+        assert_eq!(subject.claim().await.mode, StartMode::FailedOnly);
+    }
+
+    // Nothing was recorded, though objects failed.
+    let subject = Subject::new(store).await;
+    let (task, shard) = subject.work(PassKind::Full).await;
+    let commit = Commit {
+        delta: counted(0, 1),
+        close: true,
+        ..Commit::default()
+    };
+    assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
+    subject
+        .finish(task.fencing_token, Ending::PassFinished)
+        .await
+        .unwrap();
+    assert_eq!(
+        subject.start(StartMode::FailedOnly).await,
+        Err(Refusal::NothingFailed)
+    );
+}
+
+async fn of_many_starts_one_wins(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    subject.stop().await.unwrap();
+    let starts = (0..64).map(|_| subject.start(StartMode::Full));
+    let outcomes = futures_util::future::join_all(starts).await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+    let refused = Err(Refusal::State(Rejection::AlreadyStarted));
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == refused).count(), 63);
+    assert_eq!(subject.task().await.epoch, 2);
+}
+
+async fn delete_takes_everything(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    let (task, _) = subject.work(PassKind::Full).await;
+    let upload = OpenUpload {
+        strangers: None,
+        key: Key::from("big"),
+        upload_id: None,
+        part_size: 1,
+        source_etag: Some(crate::object::ETag::new("e")),
+        size: 2,
+    };
+    store.put_upload(subject.id, &upload).await.unwrap();
+    assert_eq!(
+        subject.delete(None).await,
+        Err(Refusal::State(Rejection::InProgress))
+    );
+    subject.stop().await.unwrap();
+    assert_eq!(
+        subject.delete(None).await,
+        Err(Refusal::State(Rejection::InProgress))
+    );
+    subject.finish(task.fencing_token, Ending::Drained).await.unwrap();
+    subject.start(StartMode::Full).await.unwrap();
+    assert_eq!(subject.full_pass(0, &["x"]).await, Some(State::Failed));
+    assert_eq!(subject.delete(None).await.map(|left| left.orphans), Ok(1));
+    assert_eq!(subject.delete(None).await, Err(Refusal::Unknown));
+    assert!(store.task(&subject.project, subject.id).await.unwrap().is_none());
+    assert!(subject.failed_keys().await.is_empty());
+    assert!(store.uploads(subject.id).await.unwrap().is_empty());
+    assert!(store.lease_task(subject.id, at(1)).await.unwrap().is_none());
+    // A worker that has not heard of it yet changes nothing.
+    assert_eq!(subject.finish(task.fencing_token, Ending::Drained).await, None);
+    assert!(store.put_upload(subject.id, &upload).await.is_err());
+}

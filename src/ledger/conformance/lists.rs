@@ -1,0 +1,303 @@
+//! Lines of the lists of copied and skipped objects: kept with their commit, in order, until they are written.
+
+use super::{Subject, at, counted, failure};
+use crate::ledger::{Commit, Committed, Ending, Ledger, ReportChunk, ShardScope, Tidied};
+use crate::task::{Key, PassKind, ReportKind, ReportProblem, ReportProblems, StartMode, State, UnixMillis};
+
+pub(super) async fn all(store: &dyn Ledger) {
+    lines_are_kept_in_the_order_of_their_commits(store).await;
+    moments_ascend_whatever_the_clock_says(store).await;
+    written_lines_are_forgotten_by_their_worker_only(store).await;
+    a_refused_list_waits_until_it_is_too_large(store).await;
+    a_full_pass_begins_new_lists(store).await;
+    a_failed_pass_goes_on_with_the_lists(store).await;
+    success_forgets_what_waits(store).await;
+    a_shard_that_begins_again_takes_its_lines_back(store).await;
+    lists_of_tasks_are_kept_apart(store).await;
+}
+
+fn lines(success: &str, skip: &str) -> Commit {
+    Commit {
+        success: success.into(),
+        skip: skip.into(),
+        ..Commit::default()
+    }
+}
+
+impl Subject<'_> {
+    /// All lines of a list that wait, as text.
+    pub(super) async fn waiting(&self, kind: ReportKind) -> String {
+        let mut text = Vec::new();
+        for chunk in self.chunks(kind).await {
+            let lines = self.store.report_lines(self.id, kind, chunk.stamp).await;
+            let lines = lines.unwrap().unwrap();
+            assert_eq!(i64::try_from(lines.len()), Ok(chunk.bytes));
+            text.extend(lines);
+        }
+        String::from_utf8(text).unwrap()
+    }
+
+    async fn chunks(&self, kind: ReportKind) -> Vec<ReportChunk> {
+        self.store.report_chunks(self.id, kind, 1_000).await.unwrap()
+    }
+
+    async fn stamps(&self, kind: ReportKind) -> Vec<UnixMillis> {
+        self.chunks(kind).await.iter().map(|chunk| chunk.stamp).collect()
+    }
+
+    async fn written(&self, fencing_token: i64, kind: ReportKind, last: UnixMillis) -> Committed {
+        let written = self
+            .store
+            .report_written(self.id, fencing_token, kind, last)
+            .await;
+        written.unwrap()
+    }
+
+    async fn refused(&self, fencing_token: i64, kind: ReportKind, most: i64) -> Committed {
+        self.store
+            .report_refused(self.id, fencing_token, kind, most)
+            .await
+            .unwrap()
+    }
+
+    async fn success_trouble(&self) -> Option<ReportProblem> {
+        let troubles = self.task().await.list_troubles;
+        assert_eq!(troubles.skip, None);
+        troubles.success
+    }
+}
+
+async fn lines_are_kept_in_the_order_of_their_commits(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    let (_, shard) = subject.work(PassKind::Full).await;
+    for commit in [
+        lines("a\n", "b\n"),
+        lines("", ""),
+        lines("c\nd\n", ""),
+        lines("", "e\n"),
+    ] {
+        assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
+    }
+    assert_eq!(subject.waiting(ReportKind::Success).await, "a\nc\nd\n");
+    assert_eq!(subject.waiting(ReportKind::Skip).await, "b\ne\n");
+    let chunks = subject.chunks(ReportKind::Success).await;
+    assert_eq!(chunks.iter().map(|chunk| chunk.bytes).collect::<Vec<_>>(), [2, 4]);
+    let first = store
+        .report_chunks(subject.id, ReportKind::Success, 1)
+        .await
+        .unwrap();
+    assert_eq!(first, chunks[..1]);
+    let none = store
+        .report_lines(subject.id, ReportKind::Skip, at(1))
+        .await
+        .unwrap();
+    assert_eq!(none, None);
+}
+
+async fn moments_ascend_whatever_the_clock_says(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    let (_, shard) = subject.work(PassKind::Full).await;
+    let opened = subject.task().await.pass.unwrap().opened_at;
+    assert_eq!(opened, at(2_100));
+    // Backwards, the same again, and forwards.
+    for now in [5, 5, 2_100, 9_000, 9_000] {
+        let commit = lines("x\n", "y\n");
+        store.commit(subject.id, &shard, commit, at(now)).await.unwrap();
+    }
+    let wanted = [2_101, 2_102, 2_103, 9_000, 9_001].map(at);
+    assert_eq!(subject.stamps(ReportKind::Success).await, wanted);
+    assert_eq!(subject.stamps(ReportKind::Skip).await, wanted);
+    // Also from pass to pass, when nothing waits any more.
+    let subject = Subject::new(store).await;
+    assert_eq!(subject.full_pass(1, &["x"]).await, Some(State::Failed));
+    let first = subject.task().await.pass.unwrap().opened_at;
+    subject.start(StartMode::FailedOnly).await.unwrap();
+    subject.work(PassKind::Failed).await;
+    let second = subject.task().await.pass.unwrap().opened_at;
+    assert!(second > first, "{second:?} {first:?}");
+}
+
+async fn written_lines_are_forgotten_by_their_worker_only(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    let (task, shard) = subject.work(PassKind::Full).await;
+    for text in ["a\n", "b\n", "c\n"] {
+        let commit = lines(text, text);
+        assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
+    }
+    let stamps = subject.stamps(ReportKind::Success).await;
+    let done = subject
+        .written(task.fencing_token, ReportKind::Success, stamps[1])
+        .await;
+    assert_eq!(done, Committed::Done);
+    assert_eq!(subject.waiting(ReportKind::Success).await, "c\n");
+    assert_eq!(subject.waiting(ReportKind::Skip).await, "a\nb\nc\n");
+    let again = subject.claim().await;
+    let overtaken = subject
+        .written(task.fencing_token, ReportKind::Skip, stamps[2])
+        .await;
+    assert_eq!(overtaken, Committed::Fenced);
+    let overtaken = subject.refused(task.fencing_token, ReportKind::Skip, 0).await;
+    assert_eq!(overtaken, Committed::Fenced);
+    assert_eq!(subject.waiting(ReportKind::Skip).await, "a\nb\nc\n");
+    subject.stop().await.unwrap();
+    assert_eq!(
+        subject.finish(again.fencing_token, Ending::Drained).await,
+        Some(State::Paused)
+    );
+    let left = subject
+        .written(again.fencing_token, ReportKind::Skip, stamps[2])
+        .await;
+    assert_eq!(left, Committed::Fenced);
+    assert_eq!(subject.waiting(ReportKind::Skip).await, "a\nb\nc\n");
+    assert_eq!(subject.task().await.list_troubles, ReportProblems::default());
+}
+
+async fn a_refused_list_waits_until_it_is_too_large(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    let (task, shard) = subject.work(PassKind::Full).await;
+    let commit = lines("four", "four");
+    assert_eq!(subject.commit(&shard, commit.clone()).await, Committed::Done);
+    let fencing_token = task.fencing_token;
+    for _ in 0..2 {
+        subject.refused(fencing_token, ReportKind::Success, 4).await;
+        assert_eq!(subject.success_trouble().await, Some(ReportProblem::NotStored));
+        assert_eq!(subject.waiting(ReportKind::Success).await, "four");
+    }
+    // Taken at last: nothing is missing.
+    let stamps = subject.stamps(ReportKind::Success).await;
+    subject
+        .written(fencing_token, ReportKind::Success, stamps[0])
+        .await;
+    assert_eq!(subject.success_trouble().await, None);
+
+    for _ in 0..2 {
+        assert_eq!(subject.commit(&shard, commit.clone()).await, Committed::Done);
+    }
+    subject.refused(fencing_token, ReportKind::Success, 7).await;
+    assert_eq!(subject.success_trouble().await, Some(ReportProblem::TooLarge));
+    assert_eq!(subject.waiting(ReportKind::Success).await, "");
+    assert_eq!(subject.waiting(ReportKind::Skip).await, "fourfourfour");
+    // Whatever comes later, those lines are missing.
+    assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
+    subject.refused(fencing_token, ReportKind::Success, 7).await;
+    assert_eq!(subject.success_trouble().await, Some(ReportProblem::TooLarge));
+    let stamps = subject.stamps(ReportKind::Success).await;
+    subject
+        .written(fencing_token, ReportKind::Success, stamps[0])
+        .await;
+    assert_eq!(subject.success_trouble().await, Some(ReportProblem::TooLarge));
+}
+
+/// Ends a full pass with one failure, and one line that the target did not take.
+async fn a_pass_with_a_line_left(subject: &Subject<'_>) {
+    let (task, shard) = subject.work(PassKind::Full).await;
+    let commit = Commit {
+        delta: counted(1, 1),
+        failures: vec![failure("x")],
+        close: true,
+        ..lines("left\n", "")
+    };
+    assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
+    subject
+        .refused(task.fencing_token, ReportKind::Success, 1_000)
+        .await;
+    let end = subject.finish(task.fencing_token, Ending::PassFinished).await;
+    assert_eq!(end, Some(State::Failed));
+    assert_eq!(subject.waiting(ReportKind::Success).await, "left\n");
+    assert_eq!(subject.success_trouble().await, Some(ReportProblem::NotStored));
+}
+
+async fn a_full_pass_begins_new_lists(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    a_pass_with_a_line_left(&subject).await;
+    subject.start(StartMode::Full).await.unwrap();
+    let (_, shard) = subject.work(PassKind::Full).await;
+    assert_eq!(subject.success_trouble().await, None);
+    assert_eq!(subject.commit(&shard, lines("new\n", "")).await, Committed::Done);
+    assert_eq!(subject.waiting(ReportKind::Success).await, "new\n");
+    // Going on with it does not.
+    subject.claim().await;
+    let fencing_token = subject.claim().await.fencing_token;
+    let scope = [ShardScope::Prefix(Key::from(""))];
+    store
+        .open_pass(subject.id, fencing_token, PassKind::Full, &scope, at(7_000))
+        .await
+        .unwrap();
+    assert_eq!(subject.waiting(ReportKind::Success).await, "new\n");
+}
+
+async fn a_failed_pass_goes_on_with_the_lists(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    a_pass_with_a_line_left(&subject).await;
+    subject.start(StartMode::FailedOnly).await.unwrap();
+    let (_, shard) = subject.work(PassKind::Failed).await;
+    assert_eq!(subject.commit(&shard, lines("new\n", "")).await, Committed::Done);
+    assert_eq!(subject.waiting(ReportKind::Success).await, "left\nnew\n");
+    assert_eq!(subject.success_trouble().await, Some(ReportProblem::NotStored));
+}
+
+async fn success_forgets_what_waits(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    let (task, shard) = subject.work(PassKind::Full).await;
+    let commit = Commit {
+        delta: counted(1, 0),
+        close: true,
+        ..lines("left\n", "left\n")
+    };
+    assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
+    subject
+        .refused(task.fencing_token, ReportKind::Success, 1_000)
+        .await;
+    let end = subject.finish(task.fencing_token, Ending::PassFinished).await;
+    assert_eq!(end, Some(State::Succeeded));
+    assert_eq!(subject.waiting(ReportKind::Success).await, "");
+    assert_eq!(subject.waiting(ReportKind::Skip).await, "");
+    assert_eq!(subject.success_trouble().await, Some(ReportProblem::NotStored));
+}
+
+async fn a_shard_that_begins_again_takes_its_lines_back(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    let task = subject.claim().await;
+    let scopes = ["a", "b"].map(|prefix| ShardScope::Prefix(Key::from(prefix)));
+    store
+        .open_pass(subject.id, task.fencing_token, PassKind::Full, &scopes, at(1))
+        .await
+        .unwrap();
+    for text in ["a\n", "b\n"] {
+        let shard = subject.shard(task.fencing_token).await.unwrap();
+        if text == "b\n" {
+            store.set_unordered(subject.id, &shard).await.unwrap();
+        }
+        assert_eq!(subject.commit(&shard, lines(text, text)).await, Committed::Done);
+    }
+    let again = subject.claim().await;
+    for wanted in ["a\nb\n", "a\n"] {
+        subject.shard(again.fencing_token).await.unwrap();
+        assert_eq!(subject.waiting(ReportKind::Success).await, wanted);
+        assert_eq!(subject.waiting(ReportKind::Skip).await, wanted);
+    }
+}
+
+async fn lists_of_tasks_are_kept_apart(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    let other = Subject::new(store).await;
+    for subject in [&subject, &other] {
+        let (task, shard) = subject.work(PassKind::Full).await;
+        assert_eq!(subject.commit(&shard, lines("x\n", "x\n")).await, Committed::Done);
+        subject
+            .refused(task.fencing_token, ReportKind::Success, 1_000)
+            .await;
+        subject.stop().await.unwrap();
+        subject.finish(task.fencing_token, Ending::Drained).await.unwrap();
+    }
+    let deleted = store.delete(&subject.project, subject.id, None, at(1));
+    deleted.await.unwrap().unwrap();
+    assert_eq!(subject.waiting(ReportKind::Success).await, "");
+    assert_eq!(other.waiting(ReportKind::Success).await, "x\n");
+    assert_eq!(other.success_trouble().await, Some(ReportProblem::NotStored));
+    // A task of the same number begins without them, once the rows of the deleted one are gone.
+    while store.tidy().await.unwrap() == Tidied::Some {}
+    let new = super::new_task(&subject.project, subject.id);
+    store.create(new, at(1)).await.unwrap();
+    assert_eq!(subject.task().await.list_troubles, ReportProblems::default());
+}

@@ -1,0 +1,357 @@
+//! A naive ledger in memory, and random walks over it and a real one that must agree at every step.
+
+use super::{Subject, at, counted, failure, sealed};
+use crate::ledger::{Change, Commit, Committed, Ending, Failure, LeasedShard, Ledger, Refusal, ShardScope};
+use crate::task::{Counters, Event, Key, PassKind, Reason, ReportKind, StartMode, State};
+
+/// One step of a walk.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// A user starts the task.
+    Start(StartMode),
+    /// A user stops it.
+    Stop,
+    /// A user deletes it; a new one takes its place.
+    Delete,
+    /// A worker takes it, opens a pass of two shards as asked for, and claims them.
+    Claim,
+    /// A worker commits under the last claim, or one before it.
+    Commit(Claim, Work),
+    /// A worker leaves under the last claim, or one before it.
+    Finish(Claim, End),
+    /// The process begins anew.
+    Recover,
+}
+
+/// Whose rights a worker uses.
+#[derive(Clone, Copy, Debug)]
+pub enum Claim {
+    /// Those of the last claim.
+    Last,
+    /// Those of the claim before it.
+    Former,
+}
+
+/// What is committed.
+#[derive(Clone, Debug)]
+pub struct Work {
+    /// Which of the two shards.
+    pub shard: u8,
+    /// Objects copied.
+    pub copied: u8,
+    /// Keys that failed, as letters `a` to `z`.
+    pub failed: Vec<u8>,
+    /// Whether the shard is done.
+    pub close: bool,
+}
+
+/// How a worker leaves.
+#[derive(Clone, Copy, Debug)]
+pub enum End {
+    /// After a stop.
+    Drained,
+    /// At the end of the pass.
+    Finished,
+    /// For a reason.
+    Broken,
+}
+
+/// Rights that a claim gave.
+#[derive(Clone, Debug, Default)]
+struct Rights {
+    fencing_token: i64,
+    shards: Vec<LeasedShard>,
+}
+
+/// The pass of the model: which of its shards are open.
+#[derive(Debug, Clone)]
+struct ModelPass {
+    kind: PassKind,
+    open: [bool; 2],
+    finished: bool,
+}
+
+#[derive(Debug)]
+struct Model {
+    state: State,
+    epoch: i64,
+    mode: StartMode,
+    pass: Option<ModelPass>,
+    passes: i64,
+    counters: Counters,
+    failures: std::collections::BTreeMap<Key, Failure>,
+    /// Lines of copied objects that wait.
+    lines: String,
+    /// Whether the holder of the last claim may still write.
+    held: bool,
+}
+
+impl Model {
+    fn new() -> Self {
+        Self {
+            state: State::Waiting,
+            epoch: 1,
+            mode: StartMode::Full,
+            pass: None,
+            passes: 0,
+            counters: Counters::default(),
+            failures: std::collections::BTreeMap::new(),
+            lines: String::new(),
+            held: false,
+        }
+    }
+
+    fn go(&mut self, state: State) {
+        self.state = state;
+        self.held &= matches!(state, State::Running | State::Pausing);
+    }
+
+    fn start(&mut self, mode: StartMode) -> Change<()> {
+        let state = self.state.apply(Event::Start).map_err(Refusal::State)?;
+        if mode == StartMode::FailedOnly {
+            if !self
+                .pass
+                .as_ref()
+                .is_some_and(|pass| pass.finished || pass.kind == PassKind::Failed)
+            {
+                return Err(Refusal::ListIncomplete);
+            }
+            if self.failures.is_empty() {
+                return Err(Refusal::NothingFailed);
+            }
+        }
+        self.go(state);
+        self.epoch += 1;
+        self.mode = mode;
+        Ok(())
+    }
+
+    fn stop(&mut self) -> Change<State> {
+        let state = self.state.apply(Event::Stop).map_err(Refusal::State)?;
+        self.go(state);
+        Ok(state)
+    }
+
+    /// Opens or goes on with a pass; returns the numbers of its open shards.
+    fn claim(&mut self) -> Option<Vec<i64>> {
+        let state = self.state.apply(Event::Claim).ok()?;
+        self.state = state;
+        self.held = true;
+        if self.pass.as_ref().is_none_or(|pass| pass.finished) {
+            let kind = kind_of(self.mode);
+            if kind == PassKind::Full {
+                self.counters = Counters::default();
+                self.failures.clear();
+                self.lines.clear();
+            }
+            self.passes += 1;
+            self.pass = Some(ModelPass {
+                kind,
+                open: [true; 2],
+                finished: false,
+            });
+        }
+        let open = self.pass.as_ref()?.open;
+        Some(
+            (0..)
+                .zip(open)
+                .filter(|(_, open)| *open)
+                .map(|(number, _)| number)
+                .collect(),
+        )
+    }
+
+    fn commit(&mut self, shard: usize, commit: &Commit) -> Committed {
+        let Some(pass) = self.pass.as_mut().filter(|pass| self.held && pass.open[shard]) else {
+            return Committed::Fenced;
+        };
+        pass.open[shard] = !commit.close;
+        self.counters += commit.delta;
+        self.lines.push_str(&String::from_utf8_lossy(&commit.success));
+        for failure in &commit.failures {
+            self.failures.insert(failure.key.clone(), failure.clone());
+        }
+        Committed::Done
+    }
+
+    /// `Err` when the contract forbids to ask.
+    fn finish(&mut self, end: End) -> Result<Option<State>, ()> {
+        if !self.held {
+            return Ok(None);
+        }
+        let event = match end {
+            End::Drained => Event::Drain,
+            End::Broken => Event::Fail,
+            End::Finished if self.counters.failed > 0 => Event::Fail,
+            End::Finished => Event::Succeed,
+        };
+        let Ok(state) = self.state.apply(event) else {
+            return Ok(None);
+        };
+        if matches!(end, End::Finished) {
+            let pass = self
+                .pass
+                .as_mut()
+                .filter(|pass| pass.open == [false; 2])
+                .ok_or(())?;
+            pass.finished = true;
+        }
+        if state == State::Succeeded {
+            self.lines.clear();
+        }
+        self.go(state);
+        Ok(Some(state))
+    }
+}
+
+fn kind_of(mode: StartMode) -> PassKind {
+    match mode {
+        StartMode::Full => PassKind::Full,
+        StartMode::FailedOnly => PassKind::Failed,
+    }
+}
+
+/// Walks over a fresh task of the ledger and the model together.
+pub async fn agrees(store: &dyn Ledger, steps: &[Step]) {
+    let mut subject = Subject::new(store).await;
+    let mut model = Model::new();
+    let (mut last, mut former) = (Rights::default(), Rights::default());
+    for step in steps {
+        match step {
+            Step::Start(mode) => {
+                let credentials = sealed(&format!("epoch {}", model.epoch + 1));
+                let started = store
+                    .start(&subject.project, subject.id, *mode, credentials, at(1))
+                    .await;
+                assert_eq!(started.unwrap(), model.start(*mode), "{step:?}");
+            }
+            Step::Stop => assert_eq!(subject.stop().await, model.stop()),
+            Step::Delete => {
+                let deleted = subject.delete(None).await.map(drop);
+                let allowed = model.state.apply(Event::Delete).map_err(Refusal::State);
+                assert_eq!(deleted, allowed.map(drop));
+                if deleted.is_ok() {
+                    subject = Subject::new(store).await;
+                    model = Model::new();
+                    (last, former) = (Rights::default(), Rights::default());
+                }
+            }
+            Step::Claim => {
+                if let Some(rights) = claim(&subject, &mut model).await {
+                    former = std::mem::replace(&mut last, rights);
+                }
+            }
+            Step::Commit(whose, work) => {
+                let rights = match whose {
+                    Claim::Last => &last,
+                    Claim::Former => &former,
+                };
+                let is_wanted = |shard: &&LeasedShard| shard.number == i64::from(work.shard);
+                if let Some(shard) = rights.shards.iter().find(is_wanted) {
+                    let commit = commit_of(work);
+                    let expected = match whose {
+                        Claim::Last => model.commit(usize::from(work.shard), &commit),
+                        Claim::Former => Committed::Fenced,
+                    };
+                    assert_eq!(subject.commit(shard, commit).await, expected);
+                }
+            }
+            Step::Finish(whose, end) => {
+                let (fencing_token, expected) = match whose {
+                    Claim::Last => (last.fencing_token, model.finish(*end)),
+                    Claim::Former => (former.fencing_token, Ok(None)),
+                };
+                // Before the first claim nobody has a right to try.
+                if fencing_token > 0 {
+                    let ended = store
+                        .finish(subject.id, fencing_token, ending_of(*end), at(9))
+                        .await;
+                    assert_eq!(ended.map_err(drop), expected, "{step:?}");
+                }
+            }
+            Step::Recover => {
+                store.recover(at(9)).await.unwrap();
+                if let Ok(state) = model.state.apply(Event::Drain) {
+                    model.go(state);
+                }
+            }
+        }
+        compare(&subject, &model).await;
+    }
+}
+
+async fn claim(subject: &Subject<'_>, model: &mut Model) -> Option<Rights> {
+    let claimed = subject.store.lease_task(subject.id, at(2)).await.unwrap();
+    let open = model.claim();
+    assert_eq!(claimed.is_some(), open.is_some());
+    let claimed = claimed?;
+    assert_eq!(claimed.mode, model.mode);
+    let known = match model.epoch {
+        1 => "first".to_owned(),
+        epoch => format!("epoch {epoch}"),
+    };
+    assert_eq!(claimed.credentials, Some(sealed(&known)));
+    let scopes = [ShardScope::Keys, ShardScope::Prefix(Key::from("p"))];
+    let kind = kind_of(claimed.mode);
+    let pass = subject
+        .store
+        .open_pass(subject.id, claimed.fencing_token, kind, &scopes, at(3))
+        .await
+        .unwrap();
+    assert_eq!(Some(pass.kind), model.pass.as_ref().map(|pass| pass.kind));
+    let mut shards = Vec::new();
+    while let Some(shard) = subject.shard(claimed.fencing_token).await {
+        shards.push(shard);
+    }
+    let numbers: Vec<_> = shards.iter().map(|shard| shard.number).collect();
+    assert_eq!(Some(numbers), open);
+    Some(Rights {
+        fencing_token: claimed.fencing_token,
+        shards,
+    })
+}
+
+async fn compare(subject: &Subject<'_>, model: &Model) {
+    let task = subject.task().await;
+    assert_eq!((task.state, task.epoch), (model.state, model.epoch));
+    assert_eq!(task.counters, model.counters);
+    assert_eq!(task.reason.is_some(), model.state == State::Failed);
+    let pass = task.pass.map(|pass| (pass.number, pass.kind, pass.finished));
+    let expected = model
+        .pass
+        .as_ref()
+        .map(|pass| (model.passes, pass.kind, pass.finished));
+    assert_eq!(pass, expected);
+    let failures = subject.store.failures(subject.id, None, 1_000).await.unwrap();
+    assert!(failures.iter().eq(model.failures.values()));
+    assert_eq!(subject.waiting(ReportKind::Success).await, model.lines);
+    let wanted = matches!(model.state, State::Waiting | State::Running);
+    assert_eq!(subject.is_pending().await, wanted);
+}
+
+fn commit_of(work: &Work) -> Commit {
+    let failures: Vec<Failure> = work
+        .failed
+        .iter()
+        .map(|letter| failure(&char::from(b'a' + letter % 26).to_string()))
+        .collect();
+    Commit {
+        delta: counted(i64::from(work.copied), i64::try_from(failures.len()).unwrap()),
+        failures,
+        close: work.close,
+        speed: i64::from(work.copied),
+        success: format!("{work:?}\n").repeat(work.copied.into()).into_bytes(),
+        ..Commit::default()
+    }
+}
+
+fn ending_of(end: End) -> Ending {
+    match end {
+        End::Drained => Ending::Drained,
+        End::Finished => Ending::PassFinished,
+        End::Broken => Ending::Broken(Reason {
+            code: "TRF.0151".into(),
+            message: "broken".into(),
+        }),
+    }
+}

@@ -1,0 +1,272 @@
+//! What is found of a scope, bytes under way, and failures that are taken in the order of a list.
+
+use super::{Subject, at, counted, failure};
+use crate::ledger::{
+    Commit, Committed, Ending, Failure, FoundEntry, FoundScope, LeasedShard, Ledger, ShardScope,
+};
+use crate::task::{Counters, Key, PassKind, Reason, StartMode, State};
+
+pub(super) async fn all(store: &dyn Ledger) {
+    every_entry_of_a_scope_is_counted(store).await;
+    entries_outlive_a_pass_over_the_failures(store).await;
+    a_pass_that_is_through_may_fail_for_a_reason_of_its_own(store).await;
+    bytes_in_flight_are_known_to_the_next_claim(store).await;
+    failures_are_taken_once_in_an_attempt(store).await;
+}
+
+fn prefix(name: &str) -> ShardScope {
+    ShardScope::Prefix(Key::from(name))
+}
+
+fn entry(scope: ShardScope, objects: i64, not_found: i64) -> FoundEntry {
+    FoundEntry {
+        scope,
+        objects,
+        bytes: 10 * (objects + not_found),
+        not_found,
+    }
+}
+
+/// Claims every shard of a new full pass over these scopes.
+async fn claimed(subject: &Subject<'_>, scopes: &[ShardScope]) -> (i64, Vec<LeasedShard>) {
+    let task = subject.claim().await;
+    let opened = subject
+        .store
+        .open_pass(subject.id, task.fencing_token, PassKind::Full, scopes, at(1));
+    opened.await.unwrap();
+    let mut shards = Vec::new();
+    while let Some(shard) = subject.shard(task.fencing_token).await {
+        shards.push(shard);
+    }
+    (task.fencing_token, shards)
+}
+
+async fn settle(subject: &Subject<'_>, shard: &LeasedShard, delta: Counters, close: bool) {
+    let commit = Commit {
+        delta,
+        close,
+        ..Commit::default()
+    };
+    assert_eq!(subject.commit(shard, commit).await, Committed::Done);
+}
+
+async fn every_entry_of_a_scope_is_counted(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    assert_eq!(
+        store.found_scope(subject.id, 9).await.unwrap(),
+        FoundScope::default()
+    );
+    // Two ranges of one prefix count together.
+    let scopes = [
+        prefix("b"),
+        prefix("a"),
+        ShardScope::Keys,
+        prefix("b"),
+        prefix("c"),
+        prefix("d"),
+    ];
+    let (_, shards) = claimed(&subject, &scopes).await;
+    let names = Counters {
+        not_found: 2,
+        ..counted(1, 3)
+    };
+    for (number, delta, close) in [
+        (0, counted(2, 0), true),
+        (1, counted(0, 0), true),
+        (2, names, true),
+        (3, counted(1, 1), true),
+        (4, counted(0, 0), false),
+        (5, counted(0, 0), true),
+    ] {
+        settle(&subject, &shards[number], delta, close).await;
+    }
+    let all = [
+        entry(ShardScope::Keys, 2, 2),
+        entry(prefix("b"), 4, 0),
+        entry(prefix("a"), 0, 0),
+        entry(prefix("c"), 0, 0),
+        entry(prefix("d"), 0, 0),
+    ];
+    let found = store.found_scope(subject.id, 9).await.unwrap();
+    assert_eq!(found.entries, all);
+    assert_eq!((found.rest, found.objects(), found.empty_prefixes), (0, 6, 2));
+    let listed = subject.task().await.counters.listed;
+    assert_eq!(found.objects() + all[0].not_found, listed);
+    let first = store.found_scope(subject.id, 1).await.unwrap();
+    assert_eq!(first.entries, all[..1]);
+    assert_eq!((first.rest, first.rest_objects, first.rest_bytes), (4, 4, 40));
+    assert_eq!((first.objects(), first.empty_prefixes), (6, 2));
+    let empty = async |limit| store.empty_prefixes(subject.id, limit).await.unwrap();
+    assert_eq!(
+        empty(9).await,
+        [Key::from("a"), Key::from("d")],
+        "c is not listed to its end"
+    );
+    assert_eq!(empty(1).await, [Key::from("a")]);
+}
+
+async fn entries_outlive_a_pass_over_the_failures(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    let (fencing_token, shards) = claimed(&subject, &[prefix("a"), ShardScope::Keys]).await;
+    settle(&subject, &shards[0], counted(1, 0), true).await;
+    let commit = Commit {
+        delta: Counters {
+            not_found: 2,
+            ..counted(0, 2)
+        },
+        failures: vec![failure("k"), failure("l")],
+        close: true,
+        ..Commit::default()
+    };
+    assert_eq!(subject.commit(&shards[1], commit).await, Committed::Done);
+    subject.finish(fencing_token, Ending::PassFinished).await.unwrap();
+    let before = store.found_scope(subject.id, 9).await.unwrap();
+    assert_eq!(
+        before.entries,
+        [entry(ShardScope::Keys, 0, 2), entry(prefix("a"), 1, 0)]
+    );
+    subject.start(StartMode::FailedOnly).await.unwrap();
+    let (task, shard) = subject.work(PassKind::Failed).await;
+    assert_eq!((shard.number, shard.scope.clone()), (0, ShardScope::Failures));
+    let commit = Commit {
+        // One exists by now.
+        delta: Counters {
+            failed: -1,
+            copied: 1,
+            proved_etag: 1,
+            not_found: -1,
+            ..Counters::default()
+        },
+        resolved: vec![Key::from("k")],
+        close: true,
+        ..Commit::default()
+    };
+    assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
+    let after = store.found_scope(subject.id, 9).await.unwrap();
+    assert_eq!((after.entries[0].objects, after.entries[0].not_found), (1, 1));
+    assert_eq!(after.entries[1], before.entries[1]);
+    subject
+        .finish(task.fencing_token, Ending::PassFinished)
+        .await
+        .unwrap();
+    // A new full pass begins from nothing.
+    subject.start(StartMode::Full).await.unwrap();
+    subject.work(PassKind::Full).await;
+    let anew = store.found_scope(subject.id, 9).await.unwrap();
+    assert_eq!(anew.entries, [entry(prefix(""), 0, 0)]);
+}
+
+async fn a_pass_that_is_through_may_fail_for_a_reason_of_its_own(store: &dyn Ledger) {
+    let reason = Reason {
+        code: "TRF.0011".to_owned(),
+        message: "nothing".to_owned(),
+    };
+    for (delta, code) in [
+        (counted(0, 0), "TRF.0011"),
+        (counted(0, 1), "TRF.0011"),
+        (
+            Counters {
+                listed: 1,
+                ..Counters::default()
+            },
+            "TRF.0001",
+        ),
+    ] {
+        let subject = Subject::new(store).await;
+        let (fencing_token, shards) = claimed(&subject, &[prefix("a")]).await;
+        let early = store
+            .finish(
+                subject.id,
+                fencing_token,
+                Ending::PassFailed(reason.clone()),
+                at(9),
+            )
+            .await;
+        assert!(early.is_err(), "a shard is open");
+        settle(&subject, &shards[0], delta, true).await;
+        let end = subject
+            .finish(fencing_token, Ending::PassFailed(reason.clone()))
+            .await;
+        assert_eq!(end, Some(State::Failed));
+        let task = subject.task().await;
+        assert_eq!(task.reason.unwrap().code, code);
+        assert!(task.pass.unwrap().finished);
+    }
+}
+
+async fn bytes_in_flight_are_known_to_the_next_claim(store: &dyn Ledger) {
+    let in_flight = |bytes_in_flight| Counters {
+        bytes_in_flight,
+        ..Counters::default()
+    };
+    let subject = Subject::new(store).await;
+    let (_, shards) = claimed(&subject, &[prefix("a"), prefix("b")]).await;
+    assert_eq!(shards[0].bytes_in_flight, 0);
+    settle(&subject, &shards[0], in_flight(70), false).await;
+    settle(&subject, &shards[1], in_flight(5), false).await;
+    settle(&subject, &shards[0], in_flight(-20), false).await;
+    assert_eq!(subject.task().await.counters.bytes_transferred(), 55);
+    let again = subject.claim().await;
+    let first = subject.shard(again.fencing_token).await.unwrap();
+    let second = subject.shard(again.fencing_token).await.unwrap();
+    assert_eq!((first.bytes_in_flight, second.bytes_in_flight), (50, 5));
+    // A shard that begins again has none.
+    store.set_unordered(subject.id, &second).await.unwrap();
+    let once_more = subject.claim().await;
+    subject.shard(once_more.fencing_token).await.unwrap();
+    let second = subject.shard(once_more.fencing_token).await.unwrap();
+    assert_eq!(second.bytes_in_flight, 0);
+    assert_eq!(subject.task().await.counters.bytes_in_flight, 50);
+}
+
+async fn failures_are_taken_once_in_an_attempt(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    let many: Vec<String> = (0..150).map(|n| format!("{n:03}")).collect();
+    let names: Vec<&str> = many.iter().map(String::as_str).collect();
+    subject.full_pass(0, &names).await.unwrap();
+    subject.start(StartMode::FailedOnly).await.unwrap();
+    let (task, _) = subject.work(PassKind::Failed).await;
+    let keys = |names: &[&str]| -> Vec<Key> { names.iter().map(|name| Key::from(*name)).collect() };
+    let take = async |fencing_token, names: &[&str]| {
+        let mut found = store
+            .take_failures(subject.id, fencing_token, &keys(names))
+            .await
+            .unwrap();
+        found.sort_by(|a, b| a.key.cmp(&b.key));
+        found
+    };
+    let untaken = async |after: Option<&str>| -> Vec<String> {
+        let after = after.map(Key::from);
+        let found = store
+            .untaken_failures(subject.id, after.as_ref(), 3)
+            .await
+            .unwrap();
+        found
+            .iter()
+            .map(|failure| failure.key.lossy().into_owned())
+            .collect()
+    };
+    assert_eq!(untaken(None).await, ["000", "001", "002"]);
+    assert_eq!(take(task.fencing_token, &["unknown"]).await, []);
+    assert_eq!(take(task.fencing_token, &[]).await, []);
+    let taken: Vec<Failure> = take(task.fencing_token, &names[..100]).await;
+    assert!(
+        taken
+            .iter()
+            .map(|failure| failure.key.lossy())
+            .eq(names[..100].iter().copied())
+    );
+    assert_eq!(
+        take(task.fencing_token, &["099", "100", "000"]).await,
+        [failure("100")]
+    );
+    assert_eq!(untaken(None).await, ["101", "102", "103"]);
+    assert_eq!(untaken(Some("102")).await, ["103", "104", "105"]);
+    // What an attempt before has taken and not settled is taken again, and is not among those that nobody took.
+    let second = subject.claim().await;
+    assert_eq!(
+        take(second.fencing_token, &["000", "149"]).await,
+        [failure("000"), failure("149")]
+    );
+    assert_eq!(untaken(Some("147")).await, ["148"]);
+}

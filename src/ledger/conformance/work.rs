@@ -1,0 +1,331 @@
+//! Passes, shards, commits, and how a pass ends.
+
+use super::{Subject, at, counted, failure};
+use crate::error::ErrorKind;
+use crate::ledger::{Commit, Committed, Ending, Ledger, ShardScope};
+use crate::task::{Counters, Estimate, Key, PassInfo, PassKind, StartMode, State};
+
+pub(super) async fn all(store: &dyn Ledger) {
+    a_pass_ends_with_success(store).await;
+    a_pass_ends_with_failures(store).await;
+    a_pass_without_shards_ends_at_once(store).await;
+    a_pass_does_not_end_too_early(store).await;
+    counters_must_balance(store).await;
+    every_shard_is_claimed_once_per_attempt(store).await;
+    a_commit_moves_checkpoint_counters_and_speed(store).await;
+    an_unfinished_pass_goes_on(store).await;
+    a_full_pass_counts_anew(store).await;
+    a_failed_pass_goes_on_counting(store).await;
+    an_unordered_shard_begins_again(store).await;
+}
+
+async fn a_pass_ends_with_success(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    assert_eq!(subject.full_pass(3, &[]).await, Some(State::Succeeded));
+    let task = subject.task().await;
+    let pass = PassInfo {
+        number: 1,
+        kind: PassKind::Full,
+        finished: true,
+        opened_at: at(2_100),
+    };
+    assert_eq!((task.pass, task.reason), (Some(pass), None));
+    assert_eq!((task.counters, task.ran_for), (counted(3, 0), 2_000));
+    assert!(store.lease_task(subject.id, at(9)).await.unwrap().is_none());
+}
+
+async fn a_pass_ends_with_failures(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    assert_eq!(subject.full_pass(1, &["a", "b"]).await, Some(State::Failed));
+    let reason = subject.task().await.reason.unwrap();
+    assert_eq!(reason.code, "TRF.0004");
+    assert_eq!(reason.message, "2 objects failed");
+    assert_eq!(subject.failed_keys().await, ["a", "b"]);
+    let subject = Subject::new(store).await;
+    assert_eq!(subject.full_pass(1, &["a"]).await, Some(State::Failed));
+    assert_eq!(subject.task().await.reason.unwrap().message, "1 object failed");
+
+    // Also when a stop came too late to matter.
+    let subject = Subject::new(store).await;
+    let (task, shard) = subject.work(PassKind::Full).await;
+    assert_eq!(subject.stop().await, Ok(State::Pausing));
+    let commit = Commit {
+        delta: counted(0, 1),
+        close: true,
+        ..Commit::default()
+    };
+    assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
+    let end = subject.finish(task.fencing_token, Ending::PassFinished).await;
+    assert_eq!(end, Some(State::Failed));
+}
+
+async fn a_pass_without_shards_ends_at_once(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    let task = subject.claim().await;
+    store
+        .open_pass(subject.id, task.fencing_token, PassKind::Full, &[], at(1))
+        .await
+        .unwrap();
+    assert!(subject.shard(task.fencing_token).await.is_none());
+    let end = subject.finish(task.fencing_token, Ending::PassFinished).await;
+    assert_eq!(end, Some(State::Succeeded));
+}
+
+async fn a_pass_does_not_end_too_early(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    let task = subject.claim().await;
+    let finish = |fencing_token| store.finish(subject.id, fencing_token, Ending::PassFinished, at(9));
+    let none_open = finish(task.fencing_token).await.unwrap_err();
+    assert_eq!(none_open.kind(), ErrorKind::Internal);
+    let scopes = [ShardScope::Keys, ShardScope::Prefix(Key::from("a"))];
+    store
+        .open_pass(subject.id, task.fencing_token, PassKind::Full, &scopes, at(1))
+        .await
+        .unwrap();
+    let shard = subject.shard(task.fencing_token).await.unwrap();
+    let close = Commit {
+        close: true,
+        ..Commit::default()
+    };
+    assert_eq!(subject.commit(&shard, close.clone()).await, Committed::Done);
+    let shard_open = finish(task.fencing_token).await.unwrap_err();
+    assert_eq!(shard_open.kind(), ErrorKind::Internal);
+    let now = subject.task().await;
+    assert_eq!((now.state, now.pass.unwrap().finished), (State::Running, false));
+    let shard = subject.shard(task.fencing_token).await.unwrap();
+    assert_eq!(subject.commit(&shard, close).await, Committed::Done);
+    assert_eq!(finish(task.fencing_token).await.unwrap(), Some(State::Succeeded));
+}
+
+async fn counters_must_balance(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    let (task, shard) = subject.work(PassKind::Full).await;
+    let commit = Commit {
+        delta: Counters {
+            listed: 2,
+            copied: 1,
+            ..Counters::default()
+        },
+        close: true,
+        ..Commit::default()
+    };
+    assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
+    let end = subject.finish(task.fencing_token, Ending::PassFinished).await;
+    assert_eq!(end, Some(State::Failed));
+    let reason = subject.task().await.reason.unwrap();
+    assert_eq!(reason.code, "TRF.0001");
+    assert!(
+        reason.message.starts_with("counters do not balance"),
+        "{reason:?}"
+    );
+    // The next full pass counts anew, rather than ending the same way again.
+    assert_eq!(subject.start(StartMode::Full).await, Ok(()));
+    assert_eq!(subject.full_pass(2, &[]).await, Some(State::Succeeded));
+    assert_eq!(subject.task().await.pass.unwrap().number, 2);
+}
+
+async fn every_shard_is_claimed_once_per_attempt(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    let task = subject.claim().await;
+    assert!(subject.shard(task.fencing_token).await.is_none());
+    let scopes = [
+        ShardScope::Prefix(Key::from(&b"\xff"[..])),
+        ShardScope::Prefix(Key::from("")),
+        ShardScope::Keys,
+    ];
+    store
+        .open_pass(subject.id, task.fencing_token, PassKind::Full, &scopes, at(1))
+        .await
+        .unwrap();
+    let claims = (0..8).map(|_| subject.shard(task.fencing_token));
+    let claimed = futures_util::future::join_all(claims).await;
+    let mut claimed: Vec<_> = claimed.into_iter().flatten().collect();
+    claimed.sort_by_key(|shard| shard.number);
+    let seen: Vec<_> = claimed
+        .iter()
+        .map(|shard| (shard.number, shard.scope.clone()))
+        .collect();
+    assert_eq!(seen, (0..).zip(scopes).collect::<Vec<_>>());
+    assert!(claimed.iter().all(|shard| shard.checkpoint.is_none()));
+    assert!(subject.shard(task.fencing_token - 1).await.is_none());
+}
+
+async fn a_commit_moves_checkpoint_counters_and_speed(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    let (_, shard) = subject.work(PassKind::Full).await;
+    let delta = Counters {
+        listed: 1,
+        copied: 2,
+        skipped: 3,
+        gone: 4,
+        failed: 5,
+        bytes_listed: 6,
+        bytes_copied: 7,
+        bytes_settled: 8,
+        proved_etag: 9,
+        proved_checksum: 10,
+        proved_size: 11,
+        metadata_lost: 1 << 40,
+        lost_tags: 12,
+        lost_storage_class: 13,
+        lost_user_metadata: 14,
+        lost_website_redirect: 15,
+        lost_object_lock: 16,
+        lost_other: 17,
+        not_found: 18,
+        bytes_in_flight: 19,
+    };
+    let commit = Commit {
+        checkpoint: Some(Key::from(&b"k\xfe"[..])),
+        delta,
+        speed: 123,
+        ..Commit::default()
+    };
+    for _ in 0..2 {
+        assert_eq!(subject.commit(&shard, commit.clone()).await, Committed::Done);
+    }
+    // No new checkpoint leaves the old one.
+    let commit = Commit {
+        speed: 99,
+        ..Commit::default()
+    };
+    assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
+    let task = subject.task().await;
+    let mut twice = delta;
+    twice += delta;
+    assert_eq!((task.counters, task.speed), (twice, 99));
+    let again = subject.claim().await;
+    assert_eq!(again.task.speed, 0);
+    let shard = subject.shard(again.fencing_token).await.unwrap();
+    assert_eq!(shard.checkpoint, Some(Key::from(&b"k\xfe"[..])));
+}
+
+async fn an_unfinished_pass_goes_on(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    let (first, shard) = subject.work(PassKind::Full).await;
+    let commit = Commit {
+        checkpoint: Some(Key::from("m")),
+        delta: counted(4, 1),
+        failures: vec![failure("c")],
+        ..Commit::default()
+    };
+    assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
+    subject.stop().await.unwrap();
+    subject
+        .finish(first.fencing_token, Ending::Drained)
+        .await
+        .unwrap();
+    subject.start(StartMode::Full).await.unwrap();
+    let second = subject.claim().await;
+    // Whatever kind is asked for and whatever shards are offered.
+    let pass = store
+        .open_pass(subject.id, second.fencing_token, PassKind::Failed, &[], at(1))
+        .await
+        .unwrap();
+    assert_eq!(
+        (pass.number, pass.kind, pass.finished),
+        (1, PassKind::Full, false)
+    );
+    assert_eq!(subject.task().await.counters, counted(4, 1));
+    assert_eq!(subject.failed_keys().await, ["c"]);
+    let shard = subject.shard(second.fencing_token).await.unwrap();
+    assert_eq!(shard.checkpoint, Some(Key::from("m")));
+    assert!(subject.shard(second.fencing_token).await.is_none());
+}
+
+async fn a_full_pass_counts_anew(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    let survey = Estimate {
+        objects: 9,
+        bytes: 90,
+        complete: true,
+    };
+    store.set_estimate(subject.id, survey).await.unwrap();
+    let task = subject.claim().await;
+    let open = |fencing_token| store.open_pass(subject.id, fencing_token, PassKind::Full, &[], at(1));
+    open(task.fencing_token).await.unwrap();
+    assert_eq!(subject.task().await.survey, Estimate::default());
+    subject
+        .finish(task.fencing_token, Ending::PassFinished)
+        .await
+        .unwrap();
+
+    let subject = Subject::new(store).await;
+    assert_eq!(subject.full_pass(1, &["x"]).await, Some(State::Failed));
+    subject.start(StartMode::Full).await.unwrap();
+    let (_, _) = subject.work(PassKind::Full).await;
+    let task = subject.task().await;
+    assert_eq!(task.counters, Counters::default());
+    assert_eq!(task.pass.unwrap().number, 2);
+    assert!(subject.failed_keys().await.is_empty());
+}
+
+async fn a_failed_pass_goes_on_counting(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    assert_eq!(subject.full_pass(5, &["x", "y"]).await, Some(State::Failed));
+    subject.start(StartMode::FailedOnly).await.unwrap();
+    let (task, shard) = subject.work(PassKind::Failed).await;
+    assert_eq!(shard.scope, ShardScope::Failures);
+    assert_eq!(subject.task().await.counters, counted(5, 2));
+    let commit = Commit {
+        checkpoint: Some(Key::from("x")),
+        delta: Counters {
+            copied: 1,
+            failed: -1,
+            ..Counters::default()
+        },
+        resolved: vec![Key::from("x")],
+        ..Commit::default()
+    };
+    assert_eq!(subject.commit(&shard, commit.clone()).await, Committed::Done);
+    assert_eq!(subject.failed_keys().await, ["y"]);
+    assert!(store.set_unordered(subject.id, &shard).await.is_err());
+    let commit = Commit {
+        checkpoint: Some(Key::from("y")),
+        resolved: vec![Key::from("y")],
+        close: true,
+        ..commit
+    };
+    assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
+    let end = subject.finish(task.fencing_token, Ending::PassFinished).await;
+    assert_eq!(end, Some(State::Succeeded));
+    let task = subject.task().await;
+    assert_eq!((task.counters.copied, task.counters.failed), (7, 0));
+    assert_eq!(
+        task.pass.map(|pass| (pass.number, pass.kind)),
+        Some((2, PassKind::Failed))
+    );
+}
+
+async fn an_unordered_shard_begins_again(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    let task = subject.claim().await;
+    let scopes = ["a", "b"].map(|prefix| ShardScope::Prefix(Key::from(prefix)));
+    store
+        .open_pass(subject.id, task.fencing_token, PassKind::Full, &scopes, at(1))
+        .await
+        .unwrap();
+    for key in ["a1", "b1"] {
+        let shard = subject.shard(task.fencing_token).await.unwrap();
+        if key == "b1" {
+            let marked = store.set_unordered(subject.id, &shard).await.unwrap();
+            assert_eq!(marked, Committed::Done);
+        }
+        let commit = Commit {
+            checkpoint: Some(Key::from(key)),
+            delta: counted(3, 1),
+            failures: vec![failure(key)],
+            ..Commit::default()
+        };
+        assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
+    }
+    assert_eq!(subject.task().await.counters, counted(6, 2));
+    let again = subject.claim().await;
+    let ordered = subject.shard(again.fencing_token).await.unwrap();
+    assert_eq!((ordered.number, ordered.checkpoint), (0, Some(Key::from("a1"))));
+    assert_eq!(subject.task().await.counters, counted(6, 2));
+    let unordered = subject.shard(again.fencing_token).await.unwrap();
+    assert_eq!((unordered.number, unordered.checkpoint), (1, None));
+    assert_eq!(subject.task().await.counters, counted(3, 1));
+    assert_eq!(subject.failed_keys().await, ["a1"]);
+}

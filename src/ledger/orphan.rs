@@ -1,0 +1,74 @@
+//! Orphans: multipart uploads that deleted tasks left open at their targets.
+
+use crate::secret::SealedCredentials;
+use crate::task::spec::Place;
+use crate::task::{Key, TaskId, UnixMillis};
+
+#[expect(unused_imports, reason = "named in the documentation")]
+use super::Ledger;
+
+/// An open multipart upload of a task that is no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Orphan {
+    /// Its number in the ledger, which no other ever has.
+    pub number: i64,
+    /// The task that began it.
+    pub task: TaskId,
+    /// The bucket that it is open in.
+    pub place: Place,
+    /// Key at the target: the task's prefix is part of it.
+    pub key: Key,
+    /// Id that the target gave; `None` when it was being asked for, so that it has to be found among the uploads of the key.
+    pub upload_id: Option<String>,
+    /// As [`super::OpenUpload::strangers`].
+    pub strangers: Option<Vec<String>>,
+    /// When its task was deleted.
+    pub orphaned_at: UnixMillis,
+}
+
+/// Which orphans to read.
+#[derive(Clone, Copy, Debug)]
+pub enum Orphans<'a> {
+    /// Those of a deleted task.
+    Of(TaskId),
+    /// Those at the same address and in the same bucket, of whatever task.
+    At(&'a Place),
+}
+
+/// What [`Ledger::delete`] left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deleted {
+    /// Uploads that are open at the target, now orphans.
+    pub orphans: u64,
+    /// Whether the ledger has keys to give them up with.
+    pub keys: OrphanKeys,
+}
+
+/// Whether there are keys for the orphans of a deleted task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrphanKeys {
+    /// They came with the deletion, or the task still had them.
+    Kept,
+    /// There are none: the next task with the same target has to bring some.
+    None,
+}
+
+/// Keys for the orphans of one deleted task, taken for a sweep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cleanup {
+    /// The deleted task, for which the keys are sealed.
+    pub task: TaskId,
+    /// The keys; those of the target are all that is sure to be in them.
+    pub sealed: SealedCredentials,
+}
+
+/// Whether an upload that was found at a target belongs to a task that lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// No task knows it.
+    Nobody,
+    /// A task goes on with it.
+    Task,
+    /// A running task is asking for an upload of such a key, and may just have been given this one.
+    Unknown,
+}

@@ -1,0 +1,186 @@
+//! The write of the hot path: what a shard has settled, in one transaction with one flush of the disk.
+
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use super::database::{Database, Tx, end, run};
+use super::lists;
+use super::rows::{self, Statement, add_counters};
+use crate::error::Result;
+use crate::ledger::{Commit, Committed, Failure, LeasedShard, MOST_FAILURES};
+use crate::task::{Key, ReportKind, TaskId, UnixMillis};
+
+/// The condition that a claim on a shard is the last one, made under the task's last attempt, and that the task is
+/// still being worked on: a worker that has left a task has no say in it any more.
+macro_rules! claim_holds {
+    ($id:literal, $number:literal, $attempt:literal) => {
+        concat!(
+            " WHERE task_id = ",
+            $id,
+            " AND pass = (SELECT pass FROM tasks WHERE id = ",
+            $id,
+            ") AND number = ",
+            $number,
+            " AND attempt = ",
+            $attempt,
+            " AND closed = 0 AND task_attempt = (SELECT attempt FROM tasks WHERE id = ",
+            $id,
+            " AND state IN ('running', 'pausing'))"
+        )
+    };
+}
+pub(super) use claim_holds;
+
+/// How many rows one statement writes. A page of failures costs a few statements instead of a thousand.
+const BULK: usize = 64;
+
+pub(super) async fn commit(
+    ledger: &Database,
+    id: TaskId,
+    shard: &LeasedShard,
+    commit: Commit,
+    now: UnixMillis,
+) -> Result<Committed> {
+    const SHARD: &str = concat!(
+        add_counters!("shards", ", checkpoint = coalesce(?24, checkpoint), closed = ?25"),
+        claim_holds!("?21", "?22", "?23")
+    );
+    // What settles something is progress; so is the number of crashes forgotten without a statement of its own.
+    const TASK: &str = add_counters!(
+        "tasks",
+        ", speed = ?22, seen_at = ?23, crashes = iif(?24, 0, crashes) \
+         WHERE id = ?21 AND (?5 <= 0 OR failed + ?5 <= ?25)"
+    );
+    let Commit {
+        checkpoint,
+        close,
+        delta,
+        failures,
+        resolved,
+        speed,
+        success,
+        skip,
+    } = commit;
+    let progress = checkpoint.is_some() || close;
+    let mut tx = ledger.begin().await?;
+    let statement = rows::bind_counters(sqlx::query(SHARD), delta)
+        .bind(id.get())
+        .bind(shard.number)
+        .bind(shard.fencing_token)
+        .bind(checkpoint.as_ref().map(Key::as_bytes))
+        .bind(close);
+    if run(&mut tx, statement).await? == 0 {
+        return Ok(Committed::Fenced);
+    }
+    let statement = rows::bind_counters(sqlx::query(TASK), delta)
+        .bind(id.get())
+        .bind(speed)
+        .bind(now.0)
+        .bind(progress)
+        .bind(MOST_FAILURES);
+    if run(&mut tx, statement).await? == 0 {
+        return Ok(Committed::TooManyFailures);
+    }
+    // First the resolved ones: a key that is in both has failed.
+    forget(&mut tx, id, &resolved).await?;
+    let failures: Vec<Failure> = failures.into_iter().map(Failure::bounded).collect();
+    record(&mut tx, id, shard.number, &failures).await?;
+    let lines = [(ReportKind::Success, success), (ReportKind::Skip, skip)];
+    lists::keep(&mut tx, id, shard.number, lines, now).await?;
+    end(tx).await?;
+    Ok(Committed::Done)
+}
+
+/// Writes failures, in place of what was recorded of the same keys.
+async fn record(tx: &mut Tx, id: TaskId, shard: i64, failures: &[Failure]) -> Result<()> {
+    static ONE: LazyLock<String> = LazyLock::new(|| insert_failures(1));
+    static MANY: LazyLock<String> = LazyLock::new(|| insert_failures(BULK));
+    // Whole chunks, then single rows: two statements in the cache, whatever the number of failures is.
+    let (chunks, rest) = failures.as_chunks::<BULK>();
+    for chunk in chunks {
+        insert(tx, MANY.as_str(), id, shard, chunk).await?;
+    }
+    for failure in rest {
+        insert(tx, ONE.as_str(), id, shard, std::slice::from_ref(failure)).await?;
+    }
+    Ok(())
+}
+
+async fn insert(tx: &mut Tx, sql: &'static str, id: TaskId, shard: i64, failures: &[Failure]) -> Result<()> {
+    let start: Statement = sqlx::query(sql).bind(id.get()).bind(shard);
+    let statement = failures.iter().fold(start, |statement, failure| {
+        let Failure {
+            key,
+            size,
+            code,
+            message,
+            request_id,
+            attempts,
+            at,
+        } = failure;
+        statement
+            .bind(key.as_bytes())
+            .bind(*size)
+            .bind(code.as_str())
+            .bind(message.as_str())
+            .bind(request_id.as_deref())
+            .bind(*attempts)
+            .bind(at.0)
+    });
+    run(tx, statement).await.map(drop)
+}
+
+fn insert_failures(rows: usize) -> String {
+    const COLUMNS: usize = 7;
+    let mut sql = String::from(
+        "INSERT INTO failures (task_id, shard, key, size, code, message, request_id, attempts, at) VALUES ",
+    );
+    for row in 0..rows {
+        sql.push_str(if row == 0 { "(?1, ?2" } else { ", (?1, ?2" });
+        push_parameters(&mut sql, 3 + row * COLUMNS, COLUMNS);
+        sql.push(')');
+    }
+    sql.push_str(
+        " ON CONFLICT (task_id, key) DO UPDATE SET shard = excluded.shard, size = excluded.size, \
+         code = excluded.code, message = excluded.message, request_id = excluded.request_id, \
+         attempts = excluded.attempts, at = excluded.at",
+    );
+    sql
+}
+
+/// Deletes the failures of keys that are done.
+async fn forget(tx: &mut Tx, id: TaskId, keys: &[Key]) -> Result<()> {
+    static ONE: LazyLock<String> = LazyLock::new(|| delete_failures(1));
+    static MANY: LazyLock<String> = LazyLock::new(|| delete_failures(BULK));
+    let (chunks, rest) = keys.as_chunks::<BULK>();
+    for chunk in chunks {
+        delete(tx, MANY.as_str(), id, chunk).await?;
+    }
+    for key in rest {
+        delete(tx, ONE.as_str(), id, std::slice::from_ref(key)).await?;
+    }
+    Ok(())
+}
+
+async fn delete(tx: &mut Tx, sql: &'static str, id: TaskId, keys: &[Key]) -> Result<()> {
+    let start: Statement = sqlx::query(sql).bind(id.get());
+    let statement = keys
+        .iter()
+        .fold(start, |statement, key| statement.bind(key.as_bytes()));
+    run(tx, statement).await.map(drop)
+}
+
+fn delete_failures(keys: usize) -> String {
+    let mut sql = String::from("DELETE FROM failures WHERE task_id = ?1 AND key IN (NULL");
+    push_parameters(&mut sql, 2, keys);
+    sql.push(')');
+    sql
+}
+
+/// `, ?7, ?8, …`: `count` parameters from `first` on.
+fn push_parameters(sql: &mut String, first: usize, count: usize) {
+    for parameter in first..first + count {
+        // Writing to a string does not fail.
+        write!(sql, ", ?{parameter}").unwrap_or_default();
+    }
+}

@@ -1,0 +1,223 @@
+//! Lines of the lists of copied and skipped objects, between their commit and the target.
+
+use sqlx::sqlite::SqliteRow;
+
+use super::database::{Database, Tx, end, run};
+use super::error::translate;
+use super::rows::get;
+use super::work::head;
+use crate::error::Result;
+use crate::ledger::json::damaged;
+use crate::ledger::{Committed, ReportChunk};
+use crate::task::{ReportKind, ReportProblem, ReportProblems, TaskId, UnixMillis};
+
+pub(super) const fn trouble_name(trouble: ReportProblem) -> &'static str {
+    match trouble {
+        ReportProblem::NotStored => "not_stored",
+        ReportProblem::TooLarge => "too_large",
+    }
+}
+
+const fn earlier_name(trouble: ReportProblem) -> &'static str {
+    match trouble {
+        ReportProblem::NotStored => "OMS.0304",
+        ReportProblem::TooLarge => "OMS.0305",
+    }
+}
+
+/// The trouble of a list in `column`. Ledgers of earlier versions have a code of the reference for the list of failed objects.
+pub(super) fn trouble(row: &SqliteRow, column: &str) -> Result<Option<ReportProblem>> {
+    let Some(name) = get::<Option<&str>>(row, column)? else {
+        return Ok(None);
+    };
+    [ReportProblem::NotStored, ReportProblem::TooLarge]
+        .into_iter()
+        .find(|trouble| trouble_name(*trouble) == name || earlier_name(*trouble) == name)
+        .map(Some)
+        .ok_or_else(|| damaged("trouble of a list"))
+}
+
+/// The columns `success_list_trouble` and `skip_list_trouble`.
+pub(super) fn troubles(row: &SqliteRow) -> Result<ReportProblems> {
+    Ok(ReportProblems {
+        success: trouble(row, "success_list_trouble")?,
+        skip: trouble(row, "skip_list_trouble")?,
+    })
+}
+
+/// Draws a moment that no pass or lines of the task have had: now, or the next one that is free.
+pub(super) async fn draw_stamp(tx: &mut Tx, id: TaskId, now: UnixMillis) -> Result<UnixMillis> {
+    let row = sqlx::query(
+        "UPDATE tasks SET list_stamp = max(?2, list_stamp + 1) WHERE id = ?1 RETURNING list_stamp",
+    )
+    .bind(id.get())
+    .bind(now.0)
+    .fetch_one(&mut **tx)
+    .await
+    .map_err(translate)?;
+    get(&row, "list_stamp").map(UnixMillis)
+}
+
+/// Keeps the lines of a commit.
+pub(super) async fn keep(
+    tx: &mut Tx,
+    id: TaskId,
+    shard: i64,
+    lines: [(ReportKind, Vec<u8>); 2],
+    now: UnixMillis,
+) -> Result<()> {
+    if lines.iter().all(|(_, lines)| lines.is_empty()) {
+        return Ok(());
+    }
+    let stamp = draw_stamp(tx, id, now).await?;
+    for (kind, lines) in lines {
+        if lines.is_empty() {
+            continue;
+        }
+        let insert = sqlx::query(
+            "INSERT INTO report_chunks (task_id, kind, stamp, shard, bytes, lines) \
+             VALUES (?1, ?2, ?3, ?4, length(?5), ?5)",
+        )
+        .bind(id.get())
+        .bind(kind.name())
+        .bind(stamp.0)
+        .bind(shard)
+        .bind(lines);
+        run(tx, insert).await?;
+    }
+    Ok(())
+}
+
+/// Forgets the lines of a task that nobody will write.
+pub(super) async fn forget_lines(tx: &mut Tx, id: TaskId) -> Result<()> {
+    let forget = sqlx::query("DELETE FROM report_chunks WHERE task_id = ?1").bind(id.get());
+    run(tx, forget).await.map(drop)
+}
+
+/// Begins new lists.
+pub(super) async fn begin_anew(tx: &mut Tx, id: TaskId) -> Result<()> {
+    forget_lines(tx, id).await?;
+    let forget = sqlx::query("DELETE FROM list_troubles WHERE task_id = ?1").bind(id.get());
+    run(tx, forget).await.map(drop)
+}
+
+/// Forgets the lines of a shard that begins again.
+pub(super) async fn forget_shard(tx: &mut Tx, id: TaskId, shard: i64) -> Result<()> {
+    let forget = sqlx::query("DELETE FROM report_chunks WHERE task_id = ?1 AND shard = ?2")
+        .bind(id.get())
+        .bind(shard);
+    run(tx, forget).await.map(drop)
+}
+
+pub(super) async fn chunks(
+    ledger: &Database,
+    id: TaskId,
+    kind: ReportKind,
+    limit: i64,
+) -> Result<Vec<ReportChunk>> {
+    sqlx::query(
+        "SELECT stamp, bytes FROM report_chunks \
+         WHERE task_id = (SELECT id FROM tasks WHERE id = ?1 AND project <> '') AND kind = ?2 \
+         ORDER BY stamp LIMIT max(?3, 0)",
+    )
+    .bind(id.get())
+    .bind(kind.name())
+    .bind(limit)
+    .fetch_all(ledger.readers())
+    .await
+    .map_err(translate)?
+    .iter()
+    .map(|row| {
+        Ok(ReportChunk {
+            stamp: UnixMillis(get(row, "stamp")?),
+            bytes: get(row, "bytes")?,
+        })
+    })
+    .collect()
+}
+
+pub(super) async fn lines(
+    ledger: &Database,
+    id: TaskId,
+    kind: ReportKind,
+    stamp: UnixMillis,
+) -> Result<Option<Vec<u8>>> {
+    sqlx::query(
+        "SELECT lines FROM report_chunks \
+         WHERE task_id = (SELECT id FROM tasks WHERE id = ?1 AND project <> '') AND kind = ?2 AND stamp = ?3",
+    )
+    .bind(id.get())
+    .bind(kind.name())
+    .bind(stamp.0)
+    .fetch_optional(ledger.readers())
+    .await
+    .map_err(translate)?
+    .map(|row| get(&row, "lines"))
+    .transpose()
+}
+
+pub(super) async fn written(
+    ledger: &Database,
+    id: TaskId,
+    attempt: i64,
+    kind: ReportKind,
+    last: UnixMillis,
+) -> Result<Committed> {
+    let mut tx = ledger.begin().await?;
+    if !works_under(&mut tx, id, attempt).await? {
+        return Ok(Committed::Fenced);
+    }
+    let delete = sqlx::query("DELETE FROM report_chunks WHERE task_id = ?1 AND kind = ?2 AND stamp <= ?3")
+        .bind(id.get())
+        .bind(kind.name())
+        .bind(last.0);
+    run(&mut tx, delete).await?;
+    let over = sqlx::query("DELETE FROM list_troubles WHERE task_id = ?1 AND kind = ?2 AND trouble = ?3")
+        .bind(id.get())
+        .bind(kind.name())
+        .bind(trouble_name(ReportProblem::NotStored));
+    run(&mut tx, over).await?;
+    end(tx).await?;
+    Ok(Committed::Done)
+}
+
+pub(super) async fn refused(
+    ledger: &Database,
+    id: TaskId,
+    attempt: i64,
+    kind: ReportKind,
+    most: i64,
+) -> Result<Committed> {
+    let mut tx = ledger.begin().await?;
+    if !works_under(&mut tx, id, attempt).await? {
+        return Ok(Committed::Fenced);
+    }
+    let give_up = sqlx::query(
+        "DELETE FROM report_chunks WHERE task_id = ?1 AND kind = ?2 \
+         AND (SELECT sum(bytes) FROM report_chunks WHERE task_id = ?1 AND kind = ?2) > ?3",
+    )
+    .bind(id.get())
+    .bind(kind.name())
+    .bind(most);
+    let trouble = match run(&mut tx, give_up).await? {
+        0 => ReportProblem::NotStored,
+        _ => ReportProblem::TooLarge,
+    };
+    // Lines that were given up are missing whatever comes later.
+    let insert = sqlx::query(
+        "INSERT INTO list_troubles (task_id, kind, trouble) VALUES (?1, ?2, ?3) \
+         ON CONFLICT (task_id, kind) DO UPDATE SET trouble = excluded.trouble WHERE trouble <> ?4",
+    )
+    .bind(id.get())
+    .bind(kind.name())
+    .bind(trouble_name(trouble))
+    .bind(trouble_name(ReportProblem::TooLarge));
+    run(&mut tx, insert).await?;
+    end(tx).await?;
+    Ok(Committed::Done)
+}
+
+/// Whether work done under `attempt` may be written.
+async fn works_under(tx: &mut Tx, id: TaskId, attempt: i64) -> Result<bool> {
+    Ok(head(tx, id).await?.is_some_and(|head| head.works_under(attempt)))
+}

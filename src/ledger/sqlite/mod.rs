@@ -1,0 +1,369 @@
+//! The ledger in one SQLite file, owned by one process.
+//!
+//! Every change is one `BEGIN IMMEDIATE` transaction on the single writing connection: a transaction that begins as
+//! a reader and upgrades could fail half way with «busy». Reads go to a few read-only connections beside it, which
+//! the write-ahead log never makes wait. A commit is on the disk when it returns (`synchronous=FULL`), and what is
+//! deleted is overwritten (`secure_delete`), also in the log once credentials were wiped.
+
+mod changes;
+mod commit;
+mod crashes;
+mod database;
+mod error;
+mod lists;
+mod once;
+mod orphans;
+mod passes;
+mod queue;
+mod reserve;
+mod rows;
+mod scope;
+mod taken;
+mod tasks;
+mod tidy;
+mod uploads;
+mod warnings;
+mod work;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use async_trait::async_trait;
+
+use self::database::Database;
+#[doc(hidden)]
+pub use self::database::Disk;
+use super::{
+    Change, Cleanup, Commit, Committed, Control, CreatedOnce, Deleted, Ending, Failure, FoundScope,
+    LeasedShard, LeasedTask, Ledger, NewTask, OpenUpload, Orphan, Orphans, Owner, Pending, ReportChunk,
+    RequestKey, ShardScope, TaskFilter, Tidied,
+};
+use crate::error::{Error, ErrorKind, Result};
+use crate::secret::SealedCredentials;
+use crate::task::{
+    BandwidthPolicy, Estimate, FailedReport, KeptWarning, Key, PassInfo, PassKind, ProjectId, ReportKind,
+    StartMode, State, Task, TaskId, UnixMillis, Warning,
+};
+
+/// The ledger in SQLite.
+#[derive(Debug)]
+pub struct SqliteLedger(Database);
+
+impl SqliteLedger {
+    /// Opens the ledger in a file, makes it (readable by its owner only) where it is not there yet, and brings its
+    /// schema up to date. The file belongs to this process until the store is dropped.
+    ///
+    /// # Errors
+    /// `Conflict` when another process has it open; `Internal` when the file cannot be made, opened or written, or
+    /// was made by a newer version.
+    pub async fn open(path: &Path) -> Result<Self> {
+        Database::open(path).await.map(Self)
+    }
+
+    /// A ledger that lives and dies with the store; for tests and demonstrations.
+    ///
+    /// # Errors
+    /// `Internal` when SQLite fails.
+    pub async fn in_memory() -> Result<Self> {
+        Database::in_memory().await.map(Self)
+    }
+
+    /// Gives up the room that was kept for a full disk, where that may help. Stops and deletions are worth it: they are
+    /// what makes room.
+    fn makes_room(&self, error: &Error) -> bool {
+        matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::Unavailable) && self.0.make_room()
+    }
+
+    /// Changes what the disk below the ledger does; for tests.
+    ///
+    /// # Errors
+    /// Those of SQLite.
+    #[doc(hidden)]
+    pub async fn set_disk(&self, disk: Disk) -> Result<()> {
+        self.0.set_disk(disk).await
+    }
+}
+
+#[async_trait]
+impl Ledger for SqliteLedger {
+    async fn create(&self, new: NewTask, now: UnixMillis) -> Result<Task> {
+        tasks::create(&self.0, new, now).await
+    }
+
+    async fn created_before(
+        &self,
+        project: &ProjectId,
+        request: &RequestKey,
+        now: UnixMillis,
+    ) -> Result<Option<CreatedOnce>> {
+        once::created_before(&self.0, project, request, now).await
+    }
+
+    async fn create_once(&self, new: NewTask, request: &RequestKey, now: UnixMillis) -> Result<CreatedOnce> {
+        once::create_once(&self.0, new, request, now).await
+    }
+
+    async fn task(&self, project: &ProjectId, id: TaskId) -> Result<Option<Task>> {
+        tasks::task(&self.0, project, id).await
+    }
+
+    async fn tasks(&self, filter: &TaskFilter, offset: i64, limit: i64) -> Result<Vec<Task>> {
+        tasks::tasks(&self.0, filter, offset, limit).await
+    }
+
+    async fn count(&self, filter: &TaskFilter) -> Result<i64> {
+        tasks::count(&self.0, filter).await
+    }
+
+    async fn start(
+        &self,
+        project: &ProjectId,
+        id: TaskId,
+        mode: StartMode,
+        credentials: SealedCredentials,
+        _now: UnixMillis,
+    ) -> Result<Change<()>> {
+        changes::start(&self.0, project, id, mode, credentials).await
+    }
+
+    async fn stop(&self, project: &ProjectId, id: TaskId, now: UnixMillis) -> Result<Change<State>> {
+        match changes::stop(&self.0, project, id, now).await {
+            Err(error) if self.makes_room(&error) => changes::stop(&self.0, project, id, now).await,
+            stopped => stopped,
+        }
+    }
+
+    async fn set_bandwidth(
+        &self,
+        project: &ProjectId,
+        id: TaskId,
+        policy: BandwidthPolicy,
+    ) -> Result<Change<()>> {
+        changes::set_bandwidth(&self.0, project, id, policy).await
+    }
+
+    async fn delete(
+        &self,
+        project: &ProjectId,
+        id: TaskId,
+        keys: Option<SealedCredentials>,
+        now: UnixMillis,
+    ) -> Result<Change<Deleted>> {
+        match changes::delete(&self.0, project, id, keys.clone(), now).await {
+            Err(error) if self.makes_room(&error) => changes::delete(&self.0, project, id, keys, now).await,
+            deleted => deleted,
+        }
+    }
+
+    async fn failures(&self, id: TaskId, after: Option<&Key>, limit: i64) -> Result<Vec<Failure>> {
+        tasks::failures(&self.0, id, after, limit).await
+    }
+
+    async fn found_scope(&self, id: TaskId, limit: i64) -> Result<FoundScope> {
+        scope::found(&self.0, id, limit).await
+    }
+
+    async fn empty_prefixes(&self, id: TaskId, limit: i64) -> Result<Vec<Key>> {
+        scope::empty_prefixes(&self.0, id, limit).await
+    }
+
+    async fn warnings(&self, id: TaskId) -> Result<Vec<KeptWarning>> {
+        warnings::all(&self.0, id).await
+    }
+
+    async fn pending(&self, after: Option<&ProjectId>) -> Result<Vec<Pending>> {
+        queue::pending(&self.0, after).await
+    }
+
+    async fn waiting(&self, project: &ProjectId) -> Result<i64> {
+        queue::waiting(&self.0, project).await
+    }
+
+    async fn recover(&self, _now: UnixMillis) -> Result<()> {
+        work::recover(&self.0).await
+    }
+
+    async fn release(&self, id: TaskId) -> Result<()> {
+        work::release(&self.0, id).await
+    }
+
+    async fn pause(&self, id: TaskId) -> Result<()> {
+        work::pause(&self.0, id).await
+    }
+
+    async fn confirm_running(&self, id: TaskId, attempt: i64) -> Result<()> {
+        crashes::confirm_running(&self.0, id, attempt).await
+    }
+
+    async fn record_crash(&self, id: TaskId) -> Result<()> {
+        crashes::record_crash(&self.0, id).await
+    }
+
+    async fn record_shutdown(&self) -> Result<()> {
+        crashes::record_shutdown(&self.0).await
+    }
+
+    async fn lease_task(&self, id: TaskId, now: UnixMillis) -> Result<Option<LeasedTask>> {
+        work::lease_task(&self.0, id, now).await
+    }
+
+    async fn control(&self, id: TaskId) -> Result<Option<Control>> {
+        tasks::control(&self.0, id).await
+    }
+
+    async fn open_pass(
+        &self,
+        id: TaskId,
+        attempt: i64,
+        kind: PassKind,
+        shards: &[ShardScope],
+        now: UnixMillis,
+    ) -> Result<PassInfo> {
+        passes::open_pass(&self.0, id, attempt, kind, shards, now).await
+    }
+
+    async fn forget_failures(&self, id: TaskId, attempt: i64) -> Result<Tidied> {
+        tidy::forget_failures(&self.0, id, attempt).await
+    }
+
+    async fn lease_shard(&self, id: TaskId, attempt: i64) -> Result<Option<LeasedShard>> {
+        passes::lease_shard(&self.0, id, attempt).await
+    }
+
+    async fn set_unordered(&self, id: TaskId, shard: &LeasedShard) -> Result<Committed> {
+        passes::set_unordered(&self.0, id, shard).await
+    }
+
+    async fn commit(
+        &self,
+        id: TaskId,
+        shard: &LeasedShard,
+        commit: Commit,
+        now: UnixMillis,
+    ) -> Result<Committed> {
+        commit::commit(&self.0, id, shard, commit, now).await
+    }
+
+    async fn warn(
+        &self,
+        id: TaskId,
+        attempt: i64,
+        warnings: &[Warning],
+        now: UnixMillis,
+    ) -> Result<Committed> {
+        warnings::add(&self.0, id, attempt, warnings, now).await
+    }
+
+    async fn take_failures(&self, id: TaskId, attempt: i64, keys: &[Key]) -> Result<Vec<Failure>> {
+        taken::take(&self.0, id, attempt, keys).await
+    }
+
+    async fn untaken_failures(&self, id: TaskId, after: Option<&Key>, limit: i64) -> Result<Vec<Failure>> {
+        taken::untaken(&self.0, id, after, limit).await
+    }
+
+    async fn set_estimate(&self, id: TaskId, survey: Estimate) -> Result<()> {
+        tasks::set_estimate(&self.0, id, survey).await
+    }
+
+    async fn set_failed_report(&self, id: TaskId, attempt: i64, list: &FailedReport) -> Result<()> {
+        tasks::set_failed_report(&self.0, id, attempt, list).await
+    }
+
+    async fn report_chunks(&self, id: TaskId, kind: ReportKind, limit: i64) -> Result<Vec<ReportChunk>> {
+        lists::chunks(&self.0, id, kind, limit).await
+    }
+
+    async fn report_lines(&self, id: TaskId, kind: ReportKind, stamp: UnixMillis) -> Result<Option<Vec<u8>>> {
+        lists::lines(&self.0, id, kind, stamp).await
+    }
+
+    async fn report_written(
+        &self,
+        id: TaskId,
+        attempt: i64,
+        kind: ReportKind,
+        last: UnixMillis,
+    ) -> Result<Committed> {
+        lists::written(&self.0, id, attempt, kind, last).await
+    }
+
+    async fn report_refused(
+        &self,
+        id: TaskId,
+        attempt: i64,
+        kind: ReportKind,
+        most: i64,
+    ) -> Result<Committed> {
+        lists::refused(&self.0, id, attempt, kind, most).await
+    }
+
+    async fn finish(
+        &self,
+        id: TaskId,
+        attempt: i64,
+        ending: Ending,
+        now: UnixMillis,
+    ) -> Result<Option<State>> {
+        work::finish(&self.0, id, attempt, ending, now).await
+    }
+
+    async fn put_upload(&self, id: TaskId, upload: &OpenUpload) -> Result<()> {
+        uploads::put(&self.0, id, upload).await
+    }
+
+    async fn upload(&self, id: TaskId, key: &Key) -> Result<Option<OpenUpload>> {
+        uploads::one(&self.0, id, key).await
+    }
+
+    async fn uploads(&self, id: TaskId) -> Result<Vec<OpenUpload>> {
+        uploads::all(&self.0, id).await
+    }
+
+    async fn remove_upload(&self, id: TaskId, key: &Key) -> Result<()> {
+        uploads::remove(&self.0, id, key).await
+    }
+
+    async fn put_part_hash(&self, id: TaskId, key: &Key, number: u32, md5: [u8; 16]) -> Result<()> {
+        uploads::put_hash(&self.0, id, key, number, md5).await
+    }
+
+    async fn part_hashes(&self, id: TaskId, key: &Key) -> Result<BTreeMap<u32, [u8; 16]>> {
+        uploads::hashes(&self.0, id, key).await
+    }
+
+    async fn orphans(&self, which: Orphans<'_>, after: i64, limit: i64) -> Result<Vec<Orphan>> {
+        orphans::read(&self.0, which, after, limit).await
+    }
+
+    async fn take_cleanup(&self, now: UnixMillis, before: UnixMillis) -> Result<Option<Cleanup>> {
+        orphans::take(&self.0, now, before).await
+    }
+
+    async fn remove_orphan(&self, number: i64) -> Result<()> {
+        orphans::remove(&self.0, number).await
+    }
+
+    async fn wipe_orphan_keys(&self, task: TaskId) -> Result<()> {
+        orphans::wipe(&self.0, task).await
+    }
+
+    async fn holder(&self, target_key: &Key, upload_id: &str) -> Result<Owner> {
+        orphans::holder(&self.0, target_key, upload_id).await
+    }
+
+    async fn tidy(&self) -> Result<Tidied> {
+        tidy::tidy(&self.0).await
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.0.ping().await
+    }
+
+    async fn close(&self) {
+        self.0.close().await;
+    }
+}

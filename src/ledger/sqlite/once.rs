@@ -1,0 +1,82 @@
+//! Creations under a key of the caller's.
+
+use sqlx::SqliteExecutor;
+
+use super::database::{Database, end, run};
+use super::error::translate;
+use super::rows::{self, get};
+use super::tasks;
+use crate::error::Result;
+use crate::ledger::once::KEY_LIFETIME;
+use crate::ledger::{CreatedOnce, NewTask, RequestKey};
+use crate::task::{ProjectId, UnixMillis};
+
+/// Creates a task unless the key stands for a request already. One transaction: of many at once exactly one creates.
+pub(super) async fn create_once(
+    ledger: &Database,
+    new: NewTask,
+    request: &RequestKey,
+    now: UnixMillis,
+) -> Result<CreatedOnce> {
+    const INSERT: &str = "INSERT INTO created_once (project, request_key, fingerprint, task_id, task_name, created_at) \
+                          VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let mut tx = ledger.begin().await?;
+    let expired = sqlx::query("DELETE FROM created_once WHERE created_at <= ?1").bind(expiry(now));
+    run(&mut tx, expired).await?;
+    if let Some(known) = known(&mut *tx, &new.project, request, now).await? {
+        return Ok(known);
+    }
+    let insert = sqlx::query(INSERT)
+        .bind(new.project.as_str())
+        .bind(request.key.as_str())
+        .bind(request.fingerprint.to_vec())
+        .bind(new.id.get())
+        .bind(new.name.as_str())
+        .bind(now.0);
+    // The task first: its id may be taken, and that has an error of its own.
+    let task = tasks::insert(&mut tx, new, now).await?;
+    run(&mut tx, insert).await?;
+    end(tx).await?;
+    Ok(CreatedOnce::Now(Box::new(task)))
+}
+
+pub(super) async fn created_before(
+    ledger: &Database,
+    project: &ProjectId,
+    request: &RequestKey,
+    now: UnixMillis,
+) -> Result<Option<CreatedOnce>> {
+    known(ledger.readers(), project, request, now).await
+}
+
+/// What the key stands for.
+async fn known(
+    ledger: impl SqliteExecutor<'_>,
+    project: &ProjectId,
+    request: &RequestKey,
+    now: UnixMillis,
+) -> Result<Option<CreatedOnce>> {
+    let row = sqlx::query(
+        "SELECT fingerprint, task_id AS id, task_name FROM created_once \
+         WHERE project = ?1 AND request_key = ?2 AND created_at > ?3",
+    )
+    .bind(project.as_str())
+    .bind(request.key.as_str())
+    .bind(expiry(now))
+    .fetch_optional(ledger)
+    .await
+    .map_err(translate)?;
+    let Some(row) = row else { return Ok(None) };
+    if get::<&[u8]>(&row, "fingerprint")? != request.fingerprint {
+        return Ok(Some(CreatedOnce::OtherRequest));
+    }
+    Ok(Some(CreatedOnce::Before {
+        id: rows::task_id(&row)?,
+        name: get(&row, "task_name")?,
+    }))
+}
+
+/// Keys of this moment and before are free again.
+const fn expiry(now: UnixMillis) -> i64 {
+    now.0.saturating_sub(KEY_LIFETIME)
+}

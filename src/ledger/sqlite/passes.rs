@@ -1,0 +1,196 @@
+//! Passes and the claims on their shards.
+
+use super::commit::claim_holds;
+use super::database::{Database, Tx, end, run};
+use super::error::{misuse, translate};
+use super::lists;
+use super::rows::{self, add_counters, get};
+use super::warnings;
+use super::work::{Head, head};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::{Committed, LeasedShard, ShardScope};
+use crate::task::{Counters, Key, PassInfo, PassKind, TaskId, UnixMillis};
+
+pub(super) async fn open_pass(
+    ledger: &Database,
+    id: TaskId,
+    attempt: i64,
+    kind: PassKind,
+    shards: &[ShardScope],
+    now: UnixMillis,
+) -> Result<PassInfo> {
+    let mut tx = ledger.begin().await?;
+    let Some(head) = working(&mut tx, id, attempt).await? else {
+        return Err(Error::new(ErrorKind::Conflict, "the task was taken over"));
+    };
+    let last = head.pass()?;
+    if let Some(pass) = last.filter(|pass| !pass.finished) {
+        return Ok(pass);
+    }
+    let number = last.map_or(0, |pass| pass.number) + 1;
+    // The shards of the last full pass tell what was found of the scope. Those of other passes are of no use any more;
+    // the rows of the passes stay as history.
+    let forget = sqlx::query(
+        "DELETE FROM shards WHERE task_id = ?1 AND (?2 = 'full' OR pass NOT IN \
+         (SELECT max(number) FROM passes WHERE task_id = ?1 AND kind = 'full'))",
+    )
+    .bind(id.get())
+    .bind(rows::pass_kind_name(kind));
+    run(&mut tx, forget).await?;
+    let opened_at = lists::draw_stamp(&mut tx, id, now).await?;
+    let insert = sqlx::query("INSERT INTO passes (task_id, number, kind, opened_at) VALUES (?1, ?2, ?3, ?4)")
+        .bind(id.get())
+        .bind(number)
+        .bind(rows::pass_kind_name(kind))
+        .bind(opened_at.0);
+    run(&mut tx, insert).await?;
+    let update = sqlx::query("UPDATE tasks SET pass = ?2, seen_at = ?3 WHERE id = ?1")
+        .bind(id.get())
+        .bind(number)
+        .bind(now.0);
+    run(&mut tx, update).await?;
+    warnings::forget(&mut tx, id).await?;
+    match kind {
+        PassKind::Full => {
+            count_anew(&mut tx, id).await?;
+            lists::begin_anew(&mut tx, id).await?;
+        }
+        PassKind::Failed => {}
+    }
+    for (shard, scope) in (0_i64..).zip(shards) {
+        let (name, prefix) = rows::scope_columns(scope);
+        let insert = sqlx::query(
+            "INSERT INTO shards (task_id, pass, number, scope, prefix) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )
+        .bind(id.get())
+        .bind(number)
+        .bind(shard)
+        .bind(name)
+        .bind(prefix);
+        run(&mut tx, insert).await?;
+    }
+    end(tx).await?;
+    Ok(PassInfo {
+        number,
+        kind,
+        finished: false,
+        opened_at,
+    })
+}
+
+/// The task, if work done under `attempt` may be written.
+async fn working(tx: &mut Tx, id: TaskId, attempt: i64) -> Result<Option<Head>> {
+    Ok(head(tx, id).await?.filter(|head| head.works_under(attempt)))
+}
+
+/// Sets counters and survey to zero and forgets the failures.
+async fn count_anew(tx: &mut Tx, id: TaskId) -> Result<()> {
+    let zero = sqlx::query(
+        "UPDATE tasks SET listed = 0, copied = 0, skipped = 0, gone = 0, failed = 0, bytes_listed = 0, \
+         bytes_copied = 0, bytes_settled = 0, proved_etag = 0, proved_checksum = 0, proved_size = 0, \
+         metadata_lost = 0, lost_tags = 0, lost_storage_class = 0, lost_user_metadata = 0, \
+         lost_website_redirect = 0, lost_object_lock = 0, lost_other = 0, not_found = 0, bytes_in_flight = 0, \
+         survey_objects = 0, survey_bytes = 0, survey_complete = 0, forgetting = 0 WHERE id = ?1",
+    )
+    .bind(id.get());
+    run(tx, zero).await?;
+    let forget = sqlx::query("DELETE FROM failures WHERE task_id = ?1").bind(id.get());
+    run(tx, forget).await.map(drop)
+}
+
+pub(super) async fn lease_shard(ledger: &Database, id: TaskId, attempt: i64) -> Result<Option<LeasedShard>> {
+    let mut tx = ledger.begin().await?;
+    let Some(head) = working(&mut tx, id, attempt).await? else {
+        return Ok(None);
+    };
+    let Some(pass) = head.pass()? else {
+        return Ok(None);
+    };
+    let row = sqlx::query(
+        "SELECT * FROM shards WHERE task_id = ?1 AND pass = ?2 AND closed = 0 AND task_attempt <> ?3 \
+         ORDER BY number LIMIT 1",
+    )
+    .bind(id.get())
+    .bind(pass.number)
+    .bind(attempt)
+    .fetch_optional(&mut *tx)
+    .await
+    .map_err(translate)?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    let number: i64 = get(&row, "number")?;
+    let mut checkpoint = get::<Option<&[u8]>>(&row, "checkpoint")?.map(Key::from);
+    let mut settled = rows::counters(&row)?;
+    if get(&row, "unordered")? {
+        begin_again(&mut tx, id, pass, number, settled).await?;
+        checkpoint = None;
+        settled = Counters::default();
+    }
+    let draw = sqlx::query(
+        "UPDATE tasks SET shard_attempt = shard_attempt + 1 WHERE id = ?1 RETURNING shard_attempt",
+    )
+    .bind(id.get())
+    .fetch_one(&mut *tx)
+    .await
+    .map_err(translate)?;
+    let right: i64 = get(&draw, "shard_attempt")?;
+    let update = sqlx::query(
+        "UPDATE shards SET attempt = ?4, task_attempt = ?5 WHERE task_id = ?1 AND pass = ?2 AND number = ?3",
+    )
+    .bind(id.get())
+    .bind(pass.number)
+    .bind(number)
+    .bind(right)
+    .bind(attempt);
+    run(&mut tx, update).await?;
+    end(tx).await?;
+    Ok(Some(LeasedShard {
+        number,
+        scope: rows::scope(&row)?,
+        checkpoint,
+        bytes_in_flight: settled.bytes_in_flight,
+        fencing_token: right,
+    }))
+}
+
+/// Takes back everything that a shard has settled.
+async fn begin_again(tx: &mut Tx, id: TaskId, pass: PassInfo, shard: i64, settled: Counters) -> Result<()> {
+    let back = rows::taken_back(settled);
+    let task = sqlx::query(add_counters!("tasks", "WHERE id = ?21"));
+    run(tx, rows::bind_counters(task, back).bind(id.get())).await?;
+    let row = sqlx::query(add_counters!(
+        "shards",
+        ", checkpoint = NULL WHERE task_id = ?21 AND pass = ?22 AND number = ?23"
+    ));
+    let row = rows::bind_counters(row, back)
+        .bind(id.get())
+        .bind(pass.number)
+        .bind(shard);
+    run(tx, row).await?;
+    let forget = sqlx::query("DELETE FROM failures WHERE task_id = ?1 AND shard = ?2")
+        .bind(id.get())
+        .bind(shard);
+    run(tx, forget).await?;
+    lists::forget_shard(tx, id, shard).await
+}
+
+pub(super) async fn set_unordered(ledger: &Database, id: TaskId, shard: &LeasedShard) -> Result<Committed> {
+    // Beginning again forgets what the shard recorded; this shard's failures are what it walks over.
+    if shard.scope == ShardScope::Failures {
+        return Err(misuse("recorded failures always have an order"));
+    }
+    let statement = sqlx::query(concat!(
+        "UPDATE shards SET unordered = 1",
+        claim_holds!("?1", "?2", "?3")
+    ))
+    .bind(id.get())
+    .bind(shard.number)
+    .bind(shard.fencing_token);
+    let touched = ledger.change(statement).await?;
+    Ok(if touched == 1 {
+        Committed::Done
+    } else {
+        Committed::Fenced
+    })
+}

@@ -1,0 +1,76 @@
+//! Which tasks want a worker, read at a cost that does not grow with their number.
+
+use sqlx::sqlite::SqliteRow;
+
+use super::database::Database;
+use super::error::translate;
+use super::rows::{self, get};
+use crate::error::Result;
+use crate::ledger::json::damaged;
+use crate::ledger::{PROJECTS_AT_ONCE, Pending, RUNNING_AT_ONCE, TASKS_AT_ONCE};
+use crate::task::ProjectId;
+
+pub(super) async fn pending(ledger: &Database, after: Option<&ProjectId>) -> Result<Vec<Pending>> {
+    // The conditions are written out as in the partial indexes, so that they serve.
+    const RUNNING: &str = "SELECT id, project FROM tasks WHERE state = 'running' ORDER BY id LIMIT ?1";
+    let running = sqlx::query(RUNNING)
+        .bind(RUNNING_AT_ONCE)
+        .fetch_all(ledger.readers())
+        .await
+        .map_err(translate)?;
+    let mut found = running.iter().map(one).collect::<Result<Vec<_>>>()?;
+    let after = after.map_or("", ProjectId::as_str);
+    let behind = waiting_behind(ledger, after, PROJECTS_AT_ONCE).await?;
+    let mut projects: Vec<&ProjectId> = behind.iter().map(|task| &task.project).collect();
+    projects.dedup();
+    let left = PROJECTS_AT_ONCE - i64::try_from(projects.len()).unwrap_or(PROJECTS_AT_ONCE);
+    // Round to the first project again. What comes twice is left out.
+    let before = if after.is_empty() || left <= 0 {
+        Vec::new()
+    } else {
+        waiting_behind(ledger, "", left).await?
+    };
+    let before = before.into_iter().filter(|task| task.project.as_str() <= after);
+    found.extend(behind.into_iter().chain(before.collect::<Vec<_>>()));
+    Ok(found)
+}
+
+/// The oldest waiting tasks of the next projects. Each project is found by one step in the index, not by reading the tasks
+/// of the one before.
+async fn waiting_behind(ledger: &Database, after: &str, projects: i64) -> Result<Vec<Pending>> {
+    const WAITING: &str = "WITH RECURSIVE queue (project, place) AS (\
+         SELECT (SELECT project FROM tasks WHERE state = 'waiting' AND project > ?1 ORDER BY project LIMIT 1), 1 \
+         UNION ALL \
+         SELECT (SELECT project FROM tasks WHERE state = 'waiting' AND project > queue.project \
+         ORDER BY project LIMIT 1), place + 1 FROM queue WHERE queue.project IS NOT NULL AND place < ?2) \
+         SELECT t.id, t.project FROM queue CROSS JOIN tasks t ON t.id IN (\
+         SELECT w.id FROM tasks w WHERE w.state = 'waiting' AND w.project = queue.project ORDER BY w.id LIMIT ?3) \
+         WHERE queue.project IS NOT NULL ORDER BY queue.place, t.id";
+    sqlx::query(WAITING)
+        .bind(after.to_owned())
+        .bind(projects)
+        .bind(TASKS_AT_ONCE)
+        .fetch_all(ledger.readers())
+        .await
+        .map_err(translate)?
+        .iter()
+        .map(one)
+        .collect()
+}
+
+fn one(row: &SqliteRow) -> Result<Pending> {
+    let project = get::<&str>(row, "project")?.parse();
+    Ok(Pending {
+        id: rows::task_id(row)?,
+        project: project.map_err(|e| damaged("project").with_source(e))?,
+    })
+}
+
+pub(super) async fn waiting(ledger: &Database, project: &ProjectId) -> Result<i64> {
+    let row = sqlx::query("SELECT count(*) AS number FROM tasks WHERE state = 'waiting' AND project = ?1")
+        .bind(project.as_str())
+        .fetch_one(ledger.readers())
+        .await
+        .map_err(translate)?;
+    get(&row, "number")
+}

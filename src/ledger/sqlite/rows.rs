@@ -1,0 +1,331 @@
+//! Rows of the ledger as values of the domain, and the seventeen counters as columns.
+
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Row, Sqlite};
+
+use super::error::translate;
+use super::lists;
+use crate::error::Result;
+use crate::ledger::json::{bandwidth_from_text, damaged, spec_from_text};
+use crate::ledger::{Failure, OpenUpload, ShardScope};
+use crate::object::ETag;
+use crate::task::{
+    Counters, Estimate, FailedReport, Key, PassInfo, PassKind, Reason, StartMode, State, Task, TaskId,
+    UnixMillis,
+};
+
+/// A statement with what is bound to it.
+pub(super) type Statement = Query<'static, Sqlite, SqliteArguments>;
+
+/// Reads tasks with their order and their last pass; the condition follows.
+macro_rules! select_tasks {
+    ($rest:literal) => {
+        concat!(
+            "SELECT t.*, s.spec, p.number AS pass_number, p.kind AS pass_kind, p.finished AS pass_finished, \
+             p.opened_at AS pass_opened_at, \
+             (SELECT trouble FROM list_troubles WHERE task_id = t.id AND kind = 'success') AS success_list_trouble, \
+             (SELECT trouble FROM list_troubles WHERE task_id = t.id AND kind = 'skip') AS skip_list_trouble \
+             FROM tasks t JOIN specs s ON s.task_id = t.id \
+             LEFT JOIN passes p ON p.task_id = t.id AND p.number = t.pass ",
+            $rest
+        )
+    };
+}
+pub(super) use select_tasks;
+
+/// Adds the counters ?1 to ?20 to those of a row of a table; the condition follows, from ?21 on.
+macro_rules! add_counters {
+    ($table:literal, $rest:literal) => {
+        concat!(
+            "UPDATE ",
+            $table,
+            " SET listed = listed + ?1, copied = copied + ?2, skipped = skipped + ?3, gone = gone + ?4, \
+             failed = failed + ?5, bytes_listed = bytes_listed + ?6, bytes_copied = bytes_copied + ?7, \
+             bytes_settled = bytes_settled + ?8, proved_etag = proved_etag + ?9, \
+             proved_checksum = proved_checksum + ?10, proved_size = proved_size + ?11, \
+             metadata_lost = metadata_lost + ?12, lost_tags = lost_tags + ?13, \
+             lost_storage_class = lost_storage_class + ?14, lost_user_metadata = lost_user_metadata + ?15, \
+             lost_website_redirect = lost_website_redirect + ?16, lost_object_lock = lost_object_lock + ?17, \
+             lost_other = lost_other + ?18, not_found = not_found + ?19, \
+             bytes_in_flight = bytes_in_flight + ?20 ",
+            $rest
+        )
+    };
+}
+pub(super) use add_counters;
+
+/// A column's value.
+pub(super) fn get<'r, T>(row: &'r SqliteRow, column: &str) -> Result<T>
+where
+    T: sqlx::Decode<'r, Sqlite> + sqlx::Type<Sqlite>,
+{
+    row.try_get(column).map_err(translate)
+}
+
+/// Binds the counters as ?1 to ?20 of [`add_counters`].
+pub(super) fn bind_counters(statement: Statement, counters: Counters) -> Statement {
+    let Counters {
+        listed,
+        copied,
+        skipped,
+        gone,
+        failed,
+        bytes_listed,
+        bytes_copied,
+        bytes_settled,
+        proved_etag,
+        proved_checksum,
+        proved_size,
+        metadata_lost,
+        lost_tags,
+        lost_storage_class,
+        lost_user_metadata,
+        lost_website_redirect,
+        lost_object_lock,
+        lost_other,
+        not_found,
+        bytes_in_flight,
+    } = counters;
+    statement
+        .bind(listed)
+        .bind(copied)
+        .bind(skipped)
+        .bind(gone)
+        .bind(failed)
+        .bind(bytes_listed)
+        .bind(bytes_copied)
+        .bind(bytes_settled)
+        .bind(proved_etag)
+        .bind(proved_checksum)
+        .bind(proved_size)
+        .bind(metadata_lost)
+        .bind(lost_tags)
+        .bind(lost_storage_class)
+        .bind(lost_user_metadata)
+        .bind(lost_website_redirect)
+        .bind(lost_object_lock)
+        .bind(lost_other)
+        .bind(not_found)
+        .bind(bytes_in_flight)
+}
+
+/// The counters of a row of tasks or shards.
+pub(super) fn counters(row: &SqliteRow) -> Result<Counters> {
+    Ok(Counters {
+        listed: get(row, "listed")?,
+        copied: get(row, "copied")?,
+        skipped: get(row, "skipped")?,
+        gone: get(row, "gone")?,
+        failed: get(row, "failed")?,
+        bytes_listed: get(row, "bytes_listed")?,
+        bytes_copied: get(row, "bytes_copied")?,
+        bytes_settled: get(row, "bytes_settled")?,
+        proved_etag: get(row, "proved_etag")?,
+        proved_checksum: get(row, "proved_checksum")?,
+        proved_size: get(row, "proved_size")?,
+        metadata_lost: get(row, "metadata_lost")?,
+        lost_tags: get(row, "lost_tags")?,
+        lost_storage_class: get(row, "lost_storage_class")?,
+        lost_user_metadata: get(row, "lost_user_metadata")?,
+        lost_website_redirect: get(row, "lost_website_redirect")?,
+        lost_object_lock: get(row, "lost_object_lock")?,
+        lost_other: get(row, "lost_other")?,
+        not_found: get(row, "not_found")?,
+        bytes_in_flight: get(row, "bytes_in_flight")?,
+    })
+}
+
+/// What takes `counters` back.
+pub(super) fn taken_back(counters: Counters) -> Counters {
+    let Counters {
+        listed,
+        copied,
+        skipped,
+        gone,
+        failed,
+        bytes_listed,
+        bytes_copied,
+        bytes_settled,
+        proved_etag,
+        proved_checksum,
+        proved_size,
+        metadata_lost,
+        lost_tags,
+        lost_storage_class,
+        lost_user_metadata,
+        lost_website_redirect,
+        lost_object_lock,
+        lost_other,
+        not_found,
+        bytes_in_flight,
+    } = counters;
+    Counters {
+        listed: -listed,
+        copied: -copied,
+        skipped: -skipped,
+        gone: -gone,
+        failed: -failed,
+        bytes_listed: -bytes_listed,
+        bytes_copied: -bytes_copied,
+        bytes_settled: -bytes_settled,
+        proved_etag: -proved_etag,
+        proved_checksum: -proved_checksum,
+        proved_size: -proved_size,
+        metadata_lost: -metadata_lost,
+        lost_tags: -lost_tags,
+        lost_storage_class: -lost_storage_class,
+        lost_user_metadata: -lost_user_metadata,
+        lost_website_redirect: -lost_website_redirect,
+        lost_object_lock: -lost_object_lock,
+        lost_other: -lost_other,
+        not_found: -not_found,
+        bytes_in_flight: -bytes_in_flight,
+    }
+}
+
+/// A row of [`select_tasks`].
+pub(super) fn task(row: &SqliteRow) -> Result<Task> {
+    let reason = match (get(row, "reason_code")?, get(row, "reason_message")?) {
+        (Some(code), Some(message)) => Some(Reason { code, message }),
+        _ => None,
+    };
+    Ok(Task {
+        id: task_id(row)?,
+        project: get::<&str>(row, "project")?
+            .parse()
+            .map_err(|e| damaged("project").with_source(e))?,
+        name: get(row, "name")?,
+        spec: spec_from_text(get(row, "spec")?)?,
+        bandwidth: bandwidth_from_text(get(row, "bandwidth")?)?,
+        state: state(row)?,
+        reason,
+        counters: counters(row)?,
+        survey: Estimate {
+            objects: get(row, "survey_objects")?,
+            bytes: get(row, "survey_bytes")?,
+            complete: get(row, "survey_complete")?,
+        },
+        speed: get(row, "speed")?,
+        epoch: get(row, "epoch")?,
+        pass: pass(row)?,
+        created_at: UnixMillis(get(row, "created_at")?),
+        started_at: get::<Option<i64>>(row, "started_at")?.map(UnixMillis),
+        ended_at: get::<Option<i64>>(row, "ended_at")?.map(UnixMillis),
+        running_since: get::<Option<i64>>(row, "running_since")?.map(UnixMillis),
+        ran_for: get(row, "ran_for")?,
+        failed_list: FailedReport {
+            key: get(row, "failed_list_key")?,
+            trouble: lists::trouble(row, "failed_list_error")?,
+        },
+        list_troubles: lists::troubles(row)?,
+    })
+}
+
+/// The column `id`.
+pub(super) fn task_id(row: &SqliteRow) -> Result<TaskId> {
+    TaskId::new(get(row, "id")?).map_err(|e| damaged("task id").with_source(e))
+}
+
+/// The column `state`.
+pub(super) fn state(row: &SqliteRow) -> Result<State> {
+    State::from_name(get(row, "state")?).ok_or_else(|| damaged("state"))
+}
+
+/// The columns `pass_number`, `pass_kind`, `pass_finished` and `pass_opened_at` of an outer join.
+pub(super) fn pass(row: &SqliteRow) -> Result<Option<PassInfo>> {
+    let Some(number) = get::<Option<i64>>(row, "pass_number")? else {
+        return Ok(None);
+    };
+    Ok(Some(PassInfo {
+        number,
+        kind: pass_kind_from_name(get(row, "pass_kind")?).ok_or_else(|| damaged("kind of pass"))?,
+        finished: get(row, "pass_finished")?,
+        opened_at: UnixMillis(get(row, "pass_opened_at")?),
+    }))
+}
+
+/// A row of failures.
+pub(super) fn failure(row: &SqliteRow) -> Result<Failure> {
+    Ok(Failure {
+        key: Key::from(get::<&[u8]>(row, "key")?),
+        size: get(row, "size")?,
+        code: get(row, "code")?,
+        message: get(row, "message")?,
+        request_id: get(row, "request_id")?,
+        attempts: get(row, "attempts")?,
+        at: UnixMillis(get(row, "at")?),
+    })
+}
+
+/// A row of uploads.
+pub(super) fn upload(row: &SqliteRow) -> Result<OpenUpload> {
+    Ok(OpenUpload {
+        key: Key::from(get::<&[u8]>(row, "key")?),
+        upload_id: get(row, "upload_id")?,
+        part_size: get(row, "part_size")?,
+        // In quotes, so that a tag that itself looks like a weak or quoted one comes back unchanged. No tag is empty.
+        source_etag: Some(get::<&str>(row, "source_etag")?)
+            .filter(|tag| !tag.is_empty())
+            .map(|tag| ETag::new(&format!("\"{tag}\""))),
+        size: get(row, "size")?,
+        strangers: strangers(row)?,
+    })
+}
+
+/// The uploads of other writers that an upload or an orphan was begun beside; `None` where nobody knows.
+pub(super) fn strangers(row: &SqliteRow) -> Result<Option<Vec<String>>> {
+    let ids: Option<&str> = get(row, "strangers")?;
+    let read = |text| serde_json::from_str(text).map_err(|e| damaged("uploads of others").with_source(e));
+    ids.map(read).transpose()
+}
+
+/// Name and prefix of a scope in the ledger.
+pub(super) fn scope_columns(scope: &ShardScope) -> (&'static str, Option<&[u8]>) {
+    match scope {
+        ShardScope::Prefix(prefix) => ("prefix", Some(prefix.as_bytes())),
+        ShardScope::Keys => ("keys", None),
+        ShardScope::Failures => ("failures", None),
+    }
+}
+
+/// The columns `scope` and `prefix`.
+pub(super) fn scope(row: &SqliteRow) -> Result<ShardScope> {
+    match (get::<&str>(row, "scope")?, get::<Option<&[u8]>>(row, "prefix")?) {
+        ("prefix", Some(prefix)) => Ok(ShardScope::Prefix(Key::from(prefix))),
+        ("keys", None) => Ok(ShardScope::Keys),
+        ("failures", None) => Ok(ShardScope::Failures),
+        _ => Err(damaged("scope of a shard")),
+    }
+}
+
+/// The kind's name in the ledger.
+pub(super) const fn pass_kind_name(kind: PassKind) -> &'static str {
+    match kind {
+        PassKind::Full => "full",
+        PassKind::Failed => "failed",
+    }
+}
+
+fn pass_kind_from_name(name: &str) -> Option<PassKind> {
+    [PassKind::Full, PassKind::Failed]
+        .into_iter()
+        .find(|kind| pass_kind_name(*kind) == name)
+}
+
+/// The mode's name in the ledger.
+pub(super) const fn mode_name(mode: StartMode) -> &'static str {
+    match mode {
+        StartMode::Full => "full",
+        StartMode::FailedOnly => "failed_only",
+    }
+}
+
+/// The column `mode`.
+pub(super) fn mode(row: &SqliteRow) -> Result<StartMode> {
+    let name = get::<&str>(row, "mode")?;
+    [StartMode::Full, StartMode::FailedOnly]
+        .into_iter()
+        .find(|mode| mode_name(*mode) == name)
+        .ok_or_else(|| damaged("mode"))
+}

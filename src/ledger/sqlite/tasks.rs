@@ -1,0 +1,204 @@
+//! Tasks as rows: inserted, read, surveyed.
+
+use super::database::{Database, Tx, end, run};
+use super::error::translate;
+use super::rows::{self, get, select_tasks};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::json::{bandwidth_from_text, bandwidth_to_text, spec_to_text};
+use crate::ledger::{Control, Failure, NewTask, TaskFilter};
+use crate::task::{
+    Counters, Estimate, FailedReport, Key, ProjectId, ReportProblems, StartMode, State, Task, TaskId,
+    UnixMillis,
+};
+
+pub(super) async fn create(ledger: &Database, new: NewTask, now: UnixMillis) -> Result<Task> {
+    let mut tx = ledger.begin().await?;
+    let task = insert(&mut tx, new, now).await?;
+    end(tx).await?;
+    Ok(task)
+}
+
+/// Inserts a task within a change.
+pub(super) async fn insert(tx: &mut Tx, new: NewTask, now: UnixMillis) -> Result<Task> {
+    const INSERT: &str = "INSERT INTO tasks (id, project, name, bandwidth, state, epoch, mode, created_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    const FIRST_EPOCH: i64 = 1;
+    let bandwidth = bandwidth_to_text(&new.bandwidth)?;
+    let spec = spec_to_text(&new.spec)?;
+    let state = State::Waiting;
+    let insert = sqlx::query(INSERT)
+        .bind(new.id.get())
+        .bind(new.project.as_str())
+        .bind(new.name.as_str())
+        .bind(bandwidth)
+        .bind(state.name())
+        .bind(FIRST_EPOCH)
+        .bind(rows::mode_name(StartMode::Full))
+        .bind(now.0);
+    run(tx, insert).await.map_err(|error| match error.kind() {
+        ErrorKind::Conflict => {
+            Error::new(ErrorKind::Conflict, format!("task {} exists already", new.id)).with_source(error)
+        }
+        _ => error,
+    })?;
+    let insert = sqlx::query("INSERT INTO specs (task_id, spec) VALUES (?1, ?2)")
+        .bind(new.id.get())
+        .bind(spec);
+    run(tx, insert).await?;
+    let insert = sqlx::query("INSERT INTO credentials (task_id, sealed) VALUES (?1, ?2)")
+        .bind(new.id.get())
+        .bind(new.credentials.0);
+    run(tx, insert).await?;
+    Ok(Task {
+        id: new.id,
+        project: new.project,
+        name: new.name,
+        spec: new.spec,
+        bandwidth: new.bandwidth,
+        state,
+        reason: None,
+        counters: Counters::default(),
+        survey: Estimate::default(),
+        speed: 0,
+        epoch: FIRST_EPOCH,
+        pass: None,
+        created_at: now,
+        started_at: None,
+        ended_at: None,
+        running_since: None,
+        ran_for: 0,
+        failed_list: FailedReport::default(),
+        list_troubles: ReportProblems::default(),
+    })
+}
+
+pub(super) async fn task(ledger: &Database, project: &ProjectId, id: TaskId) -> Result<Option<Task>> {
+    sqlx::query(select_tasks!("WHERE t.id = ?1 AND t.project = ?2"))
+        .bind(id.get())
+        .bind(project.as_str())
+        .fetch_optional(ledger.readers())
+        .await
+        .map_err(translate)?
+        .as_ref()
+        .map(rows::task)
+        .transpose()
+}
+
+/// A filter's states as a JSON array, so that one statement serves every filter.
+fn states(filter: &TaskFilter) -> String {
+    let names: Vec<String> = filter
+        .states
+        .iter()
+        .map(|state| format!("\"{}\"", state.name()))
+        .collect();
+    format!("[{}]", names.join(","))
+}
+
+pub(super) async fn tasks(
+    ledger: &Database,
+    filter: &TaskFilter,
+    offset: i64,
+    limit: i64,
+) -> Result<Vec<Task>> {
+    // SQLite takes a negative limit for «no limit».
+    sqlx::query(select_tasks!(
+        "WHERE t.project = ?1 AND (?2 = '[]' OR t.state IN (SELECT value FROM json_each(?2))) \
+         ORDER BY t.id DESC LIMIT max(?3, 0) OFFSET max(?4, 0)"
+    ))
+    .bind(filter.project.as_str())
+    .bind(states(filter))
+    .bind(limit)
+    .bind(offset)
+    .fetch_all(ledger.readers())
+    .await
+    .map_err(translate)?
+    .iter()
+    .map(rows::task)
+    .collect()
+}
+
+pub(super) async fn count(ledger: &Database, filter: &TaskFilter) -> Result<i64> {
+    let row = sqlx::query(
+        "SELECT count(*) AS number FROM tasks \
+         WHERE project = ?1 AND (?2 = '[]' OR state IN (SELECT value FROM json_each(?2)))",
+    )
+    .bind(filter.project.as_str())
+    .bind(states(filter))
+    .fetch_one(ledger.readers())
+    .await
+    .map_err(translate)?;
+    get(&row, "number")
+}
+
+pub(super) async fn failures(
+    ledger: &Database,
+    id: TaskId,
+    after: Option<&Key>,
+    limit: i64,
+) -> Result<Vec<Failure>> {
+    // Two statements, because «all keys, if none is given» would keep SQLite from seeking to the key.
+    const FIRST: &str = "SELECT * FROM failures WHERE task_id = (SELECT id FROM tasks WHERE id = ?1 AND project <> '') \
+         ORDER BY key LIMIT max(?2, 0)";
+    const BEHIND: &str = "SELECT * FROM failures WHERE task_id = (SELECT id FROM tasks WHERE id = ?1 AND project <> '') \
+         AND key > ?3 ORDER BY key LIMIT max(?2, 0)";
+    let statement = match after {
+        None => sqlx::query(FIRST).bind(id.get()).bind(limit),
+        Some(key) => sqlx::query(BEHIND)
+            .bind(id.get())
+            .bind(limit)
+            .bind(key.as_bytes()),
+    };
+    statement
+        .fetch_all(ledger.readers())
+        .await
+        .map_err(translate)?
+        .iter()
+        .map(rows::failure)
+        .collect()
+}
+
+pub(super) async fn control(ledger: &Database, id: TaskId) -> Result<Option<Control>> {
+    let row = sqlx::query(
+        "SELECT state, bandwidth, copied + skipped + gone + failed AS settled FROM tasks \
+         WHERE id = ?1 AND project <> ''",
+    )
+    .bind(id.get())
+    .fetch_optional(ledger.readers())
+    .await
+    .map_err(translate)?;
+    row.map(|row| {
+        Ok(Control {
+            state: rows::state(&row)?,
+            bandwidth: bandwidth_from_text(get(&row, "bandwidth")?)?,
+            settled: get(&row, "settled")?,
+        })
+    })
+    .transpose()
+}
+
+pub(super) async fn set_estimate(ledger: &Database, id: TaskId, survey: Estimate) -> Result<()> {
+    let statement = sqlx::query(
+        "UPDATE tasks SET survey_objects = ?2, survey_bytes = ?3, survey_complete = ?4 WHERE id = ?1",
+    )
+    .bind(id.get())
+    .bind(survey.objects)
+    .bind(survey.bytes)
+    .bind(survey.complete);
+    ledger.change(statement).await.map(drop)
+}
+
+pub(super) async fn set_failed_report(
+    ledger: &Database,
+    id: TaskId,
+    attempt: i64,
+    list: &FailedReport,
+) -> Result<()> {
+    let statement = sqlx::query(
+        "UPDATE tasks SET failed_list_key = ?3, failed_list_error = ?4 WHERE id = ?1 AND attempt = ?2",
+    )
+    .bind(id.get())
+    .bind(attempt)
+    .bind(list.key.as_deref())
+    .bind(list.trouble.map(super::lists::trouble_name));
+    ledger.change(statement).await.map(drop)
+}

@@ -1,0 +1,164 @@
+//! Ledgers that earlier versions wrote.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
+
+use super::file;
+use crate::ledger::conformance::{self, Subject, at, counted};
+use crate::ledger::json::{bandwidth_to_text, spec_to_text};
+use crate::ledger::sqlite::database::MIGRATIONS;
+use crate::ledger::{Commit, Committed, Ending, Ledger};
+use crate::task::{BandwidthPolicy, Counters, Key, State, TaskId, Warning, WarningCode};
+
+/// The last migration of the version that all users have at least.
+const RELEASED: i64 = 6;
+
+/// Makes a ledger with the schema as it was after migration `version`.
+async fn schema(path: &Path, version: i64) -> SqliteConnection {
+    let mut connection = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .connect()
+        .await
+        .unwrap();
+    let then = MIGRATIONS.iter().filter(|migration| migration.version <= version);
+    let migrator = Migrator {
+        migrations: Cow::Owned(then.cloned().collect()),
+        ..Migrator::DEFAULT
+    };
+    migrator.run(&mut connection).await.unwrap();
+    connection
+}
+
+/// Writes a ledger as it was after migration `version`, with one task that was running its first pass.
+async fn written(path: &Path, version: i64) {
+    let mut connection = schema(path, version).await;
+    let rows = "INSERT INTO tasks (id, project, name, bandwidth, state, epoch, mode, attempt, shard_attempt, pass, listed, \
+                copied, bytes_listed, bytes_copied, bytes_settled, proved_etag, created_at, started_at, running_since, \
+                seen_at) VALUES (7, 'p', 'n', ?1, 'running', 1, 'full', 1, 1, 1, 3, 2, 20, 20, 20, 2, 1, 1, 1, 1); \
+                UPDATE tasks SET failed = 1 WHERE id = 7; \
+                INSERT INTO specs (task_id, spec) VALUES (7, ?2); \
+                INSERT INTO credentials (task_id, sealed) VALUES (7, x'00'); \
+                INSERT INTO passes (task_id, number, kind, opened_at) VALUES (7, 1, 'full', 1); \
+                INSERT INTO shards (task_id, pass, number, scope, prefix, checkpoint, attempt, task_attempt, listed, \
+                copied, bytes_listed, bytes_copied, bytes_settled, proved_etag) \
+                VALUES (7, 1, 0, 'prefix', x'', x'62', 1, 1, 3, 2, 20, 20, 20, 2); \
+                UPDATE shards SET failed = 1 WHERE task_id = 7; \
+                INSERT INTO failures (task_id, key, shard, size, code, message, attempts, at) \
+                VALUES (7, x'61', 0, 0, 'NoSuchKey', 'm', 1, 1)";
+    let (bandwidth, spec) = (
+        bandwidth_to_text(&BandwidthPolicy::default()).unwrap(),
+        spec_to_text(&conformance::spec()).unwrap(),
+    );
+    for (number, row) in rows.split("; ").enumerate() {
+        let statement = sqlx::query(sqlx::AssertSqlSafe(row.to_owned()));
+        let statement = match number {
+            0 => statement.bind(bandwidth.clone()),
+            2 => statement.bind("").bind(spec.clone()),
+            _ => statement,
+        };
+        statement.execute(&mut connection).await.unwrap();
+    }
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_task_of_every_earlier_ledger_comes_to_its_end() {
+    let versions: Vec<i64> = MIGRATIONS.iter().map(|migration| migration.version).collect();
+    assert!(versions.contains(&RELEASED));
+    for version in versions.into_iter().filter(|version| *version >= RELEASED) {
+        let folder = tempfile::tempdir().unwrap();
+        written(&folder.path().join("oms.db"), version).await;
+        let store = file(folder.path()).await;
+        let subject = Subject {
+            store: &store,
+            project: "p".parse().unwrap(),
+            id: TaskId::new(7).unwrap(),
+        };
+        // Later versions wrote the number themselves.
+        let not_found = i64::from(version < 9);
+        let failed = Counters {
+            listed: 1,
+            failed: 1,
+            not_found,
+            ..Counters::default()
+        };
+        let mut wanted = counted(2, 0);
+        wanted += failed;
+        assert_eq!(subject.task().await.counters, wanted, "{version}");
+        let claimed = subject.claim().await;
+        let shard = subject.shard(claimed.fencing_token).await.unwrap();
+        assert_eq!(shard.checkpoint, Some(Key::from("b")));
+        let warning = Warning::new(WarningCode::ScopeEntryEmpty, "m");
+        let warned = store
+            .warn(subject.id, claimed.fencing_token, &[warning], at(5))
+            .await;
+        assert_eq!(warned.unwrap(), Committed::Done);
+        let commit = Commit {
+            delta: counted(1, 0),
+            close: true,
+            ..Commit::default()
+        };
+        assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
+        let end = subject.finish(claimed.fencing_token, Ending::PassFinished).await;
+        assert_eq!(end, Some(State::Failed), "{version}");
+        wanted += counted(1, 0);
+        assert_eq!(subject.task().await.counters, wanted, "{version}");
+        let found = store.found_scope(subject.id, 9).await.unwrap();
+        assert_eq!((found.entries.len(), found.objects()), (1, 4), "{version}");
+        assert_eq!(store.warnings(subject.id).await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn tasks_that_had_ended_get_the_last_moment_that_is_known() {
+    const TASK: &str = "INSERT INTO tasks (id, project, name, bandwidth, state, reason_code, reason_message, epoch, \
+                        mode, pass, created_at, seen_at, running_since) VALUES ";
+    let folder = tempfile::tempdir().unwrap();
+    let mut connection = schema(&folder.path().join("oms.db"), 6).await;
+    for values in [
+        "(1, 'p', 'n', '[]', 'succeeded', NULL, NULL, 1, 'full', 1, 1000, 3000, NULL)",
+        "(2, 'p', 'n', '[]', 'failed', 'TRF.0151', 'm', 1, 'full', NULL, 1000, 2500, NULL)",
+        "(3, 'p', 'n', '[]', 'failed', 'TRF.0151', 'm', 1, 'full', NULL, 1000, NULL, NULL)",
+        "(4, 'p', 'n', '[]', 'paused', NULL, NULL, 1, 'full', NULL, 1000, 2000, NULL)",
+        "(5, 'p', 'n', '[]', 'running', NULL, NULL, 1, 'full', NULL, 1000, 2000, 1500)",
+    ] {
+        sqlx::query(sqlx::AssertSqlSafe(format!("{TASK}{values}")))
+            .execute(&mut connection)
+            .await
+            .unwrap();
+    }
+    for id in 1_i64..=5 {
+        sqlx::query("INSERT INTO specs (task_id, spec) VALUES (?1, ?2)")
+            .bind(id)
+            .bind(spec_to_text(&conformance::spec()).unwrap())
+            .execute(&mut connection)
+            .await
+            .unwrap();
+    }
+    let pass = "INSERT INTO passes (task_id, number, kind, finished, opened_at, finished_at) \
+                VALUES (1, 1, 'full', 1, 2000, 4000)";
+    sqlx::query(pass).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+
+    let store = file(folder.path()).await;
+    let project = "p".parse().unwrap();
+    for (id, state, ended) in [
+        (1, State::Succeeded, Some(at(4_000))),
+        (2, State::Failed, Some(at(2_500))),
+        (3, State::Failed, Some(at(1_000))),
+        (4, State::Paused, None),
+        (5, State::Running, None),
+    ] {
+        let task = store
+            .task(&project, TaskId::new(id).unwrap())
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!((task.state, task.ended_at), (state, ended), "{id}");
+    }
+}

@@ -1,0 +1,105 @@
+//! Rows of deleted tasks go bit by bit, so that no other change waits for many of them.
+//!
+//! A deleted task has no project, no spec and no credentials from the moment of its deletion on. No caller can name it, and
+//! no worker may have it. Its other rows are deleted a bounded number at a time; its own row goes last, so that a crash
+//! loses nothing of what is left to do.
+
+use super::changes::one_row;
+use super::database::{Database, Tx, end, run};
+use super::error::translate;
+use super::rows;
+use crate::error::Result;
+use crate::ledger::Tidied;
+use crate::task::{State, TaskId};
+
+/// Rows that are deleted in one transaction. Old ledgers may have failures of 20 KB each.
+const ROWS: i64 = 200;
+/// The same where there is hardly any room.
+const FEW: i64 = 8;
+/// The same of lines of lists, of which one row may have megabytes.
+const LINES: i64 = 2;
+
+const FAILURES: &str = "DELETE FROM failures WHERE task_id = ?1 AND key IN \
+     (SELECT key FROM failures WHERE task_id = ?1 ORDER BY key LIMIT ?2)";
+
+/// Makes a task invisible, and leaves its rows to [`tidy`].
+pub(super) async fn bury(tx: &mut Tx, id: TaskId, state: State) -> Result<()> {
+    let update = sqlx::query(
+        "UPDATE tasks SET project = '', name = '', state = 'paused', attempt = attempt + 1, reason_code = NULL, \
+         reason_message = NULL, failed_list_key = NULL WHERE id = ?1 AND state = ?2",
+    )
+    .bind(id.get())
+    .bind(state.name());
+    one_row(run(tx, update).await?)?;
+    for forget in [
+        "DELETE FROM credentials WHERE task_id = ?1",
+        "DELETE FROM specs WHERE task_id = ?1",
+    ] {
+        run(tx, sqlx::query(forget).bind(id.get())).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn tidy(ledger: &Database) -> Result<Tidied> {
+    ledger.keep_room();
+    let clean = ledger.scrub_again().await;
+    let buried = sqlx::query("SELECT id FROM tasks WHERE project = '' ORDER BY id LIMIT 1")
+        .fetch_optional(ledger.readers())
+        .await
+        .map_err(translate)?;
+    match buried {
+        Some(row) => {
+            let id = rows::task_id(&row)?;
+            let mut deleted = remove(ledger, id, ROWS).await;
+            if deleted.is_err() {
+                ledger.make_room();
+                // A few rows may fit where many do not.
+                deleted = remove(ledger, id, FEW).await;
+            }
+            deleted.map(|()| Tidied::Some)
+        }
+        None if clean => Ok(Tidied::All),
+        None => Ok(Tidied::Blocked),
+    }
+}
+
+/// Deletes some rows of a buried task, or with the last of them the task.
+async fn remove(ledger: &Database, id: TaskId, rows: i64) -> Result<()> {
+    const CHUNKS: &str = "DELETE FROM report_chunks WHERE rowid IN \
+         (SELECT rowid FROM report_chunks WHERE task_id = ?1 LIMIT ?2)";
+    const HASHES: &str = "DELETE FROM part_hashes WHERE task_id = ?1 AND (key, number) IN \
+         (SELECT key, number FROM part_hashes WHERE task_id = ?1 LIMIT ?2)";
+    const UPLOADS: &str = "DELETE FROM uploads WHERE task_id = ?1 AND key IN \
+         (SELECT key FROM uploads WHERE task_id = ?1 LIMIT ?2)";
+    for (delete, most) in [(FAILURES, rows), (CHUNKS, LINES), (HASHES, rows), (UPLOADS, rows)] {
+        let delete = sqlx::query(delete).bind(id.get()).bind(most);
+        if ledger.change(delete).await? > 0 {
+            return Ok(());
+        }
+    }
+    // Passes and shards are few, and go with it.
+    let mut tx = ledger.begin().await?;
+    let delete = sqlx::query("DELETE FROM tasks WHERE id = ?1 AND project = ''").bind(id.get());
+    run(&mut tx, delete).await?;
+    end(tx).await
+}
+
+pub(super) async fn forget_failures(ledger: &Database, id: TaskId, attempt: i64) -> Result<Tidied> {
+    let mut tx = ledger.begin().await?;
+    // Few go with the opening of the pass, and need no mark.
+    let mark = sqlx::query(
+        "UPDATE tasks SET forgetting = 1 WHERE id = ?1 AND attempt = ?2 AND state = 'running' \
+         AND NOT EXISTS (SELECT 1 FROM passes p WHERE p.task_id = ?1 AND p.number = tasks.pass AND p.finished = 0) \
+         AND (SELECT count(*) FROM (SELECT 1 FROM failures WHERE task_id = ?1 LIMIT ?3)) = ?3",
+    )
+    .bind(id.get())
+    .bind(attempt)
+    .bind(ROWS);
+    if run(&mut tx, mark).await? == 0 {
+        return Ok(Tidied::All);
+    }
+    let delete = sqlx::query(FAILURES).bind(id.get()).bind(ROWS);
+    run(&mut tx, delete).await?;
+    end(tx).await?;
+    Ok(Tidied::Some)
+}

@@ -1,0 +1,116 @@
+//! Multipart uploads that are open at the targets.
+
+use std::collections::BTreeMap;
+
+use super::database::{Database, end, run};
+use super::error::translate;
+use super::rows::{self, get};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::OpenUpload;
+use crate::object::ETag;
+use crate::task::{Key, TaskId};
+
+// The rows of a deleted task go later than the task.
+const LIVE_ONE: &str = "SELECT * FROM uploads WHERE task_id = (SELECT id FROM tasks WHERE id = ?1 AND project <> '') \
+     AND key = ?2";
+const LIVE_ALL: &str = "SELECT * FROM uploads WHERE task_id = (SELECT id FROM tasks WHERE id = ?1 AND project <> '') \
+     ORDER BY key";
+
+pub(super) async fn put(ledger: &Database, id: TaskId, upload: &OpenUpload) -> Result<()> {
+    let strangers = upload.strangers.as_ref().map(serde_json::to_string).transpose();
+    let strangers = strangers.map_err(|e| Error::internal("upload ids cannot be written").with_source(e))?;
+    let statement = sqlx::query(
+        "INSERT INTO uploads (task_id, key, upload_id, part_size, source_etag, size, strangers) \
+         SELECT id, ?2, ?3, ?4, ?5, ?6, ?7 FROM tasks WHERE id = ?1 AND project <> '' \
+         ON CONFLICT (task_id, key) DO UPDATE SET upload_id = excluded.upload_id, \
+         part_size = excluded.part_size, source_etag = excluded.source_etag, size = excluded.size, \
+         strangers = excluded.strangers",
+    )
+    .bind(id.get())
+    .bind(upload.key.as_bytes())
+    .bind(upload.upload_id.as_deref())
+    .bind(upload.part_size)
+    .bind(upload.source_etag.as_ref().map_or("", ETag::as_str))
+    .bind(upload.size)
+    .bind(strangers);
+    let forget = sqlx::query("DELETE FROM part_hashes WHERE task_id = ?1 AND key = ?2")
+        .bind(id.get())
+        .bind(upload.key.as_bytes());
+    let mut tx = ledger.begin().await?;
+    if run(&mut tx, statement).await? == 0 {
+        return Err(Error::new(ErrorKind::NotFound, "no such task"));
+    }
+    run(&mut tx, forget).await?;
+    end(tx).await
+}
+
+pub(super) async fn one(ledger: &Database, id: TaskId, key: &Key) -> Result<Option<OpenUpload>> {
+    sqlx::query(LIVE_ONE)
+        .bind(id.get())
+        .bind(key.as_bytes())
+        .fetch_optional(ledger.readers())
+        .await
+        .map_err(translate)?
+        .as_ref()
+        .map(rows::upload)
+        .transpose()
+}
+
+pub(super) async fn all(ledger: &Database, id: TaskId) -> Result<Vec<OpenUpload>> {
+    sqlx::query(LIVE_ALL)
+        .bind(id.get())
+        .fetch_all(ledger.readers())
+        .await
+        .map_err(translate)?
+        .iter()
+        .map(rows::upload)
+        .collect()
+}
+
+pub(super) async fn remove(ledger: &Database, id: TaskId, key: &Key) -> Result<()> {
+    let statement = sqlx::query("DELETE FROM uploads WHERE task_id = ?1 AND key = ?2")
+        .bind(id.get())
+        .bind(key.as_bytes());
+    ledger.change(statement).await.map(drop)
+}
+
+pub(super) async fn put_hash(
+    ledger: &Database,
+    id: TaskId,
+    key: &Key,
+    number: u32,
+    md5: [u8; 16],
+) -> Result<()> {
+    let statement = sqlx::query(
+        "INSERT INTO part_hashes (task_id, key, number, md5) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT (task_id, key, number) DO UPDATE SET md5 = excluded.md5",
+    )
+    .bind(id.get())
+    .bind(key.as_bytes())
+    .bind(number)
+    .bind(md5.to_vec());
+    // A part is progress. Where no crash was counted, the statement finds no row and writes nothing.
+    let progress = sqlx::query("UPDATE tasks SET crashes = 0 WHERE id = ?1 AND crashes > 0").bind(id.get());
+    let mut tx = ledger.begin().await?;
+    run(&mut tx, statement).await?;
+    run(&mut tx, progress).await?;
+    end(tx).await
+}
+
+pub(super) async fn hashes(ledger: &Database, id: TaskId, key: &Key) -> Result<BTreeMap<u32, [u8; 16]>> {
+    sqlx::query("SELECT number, md5 FROM part_hashes WHERE task_id = ?1 AND key = ?2")
+        .bind(id.get())
+        .bind(key.as_bytes())
+        .fetch_all(ledger.readers())
+        .await
+        .map_err(translate)?
+        .iter()
+        .map(|row| {
+            let md5: &[u8] = get(row, "md5")?;
+            let md5 = md5
+                .try_into()
+                .map_err(|_| Error::internal("a hash has another length"))?;
+            Ok((get(row, "number")?, md5))
+        })
+        .collect()
+}

@@ -1,0 +1,100 @@
+//! Warnings of the last pass of each task.
+
+use super::database::{Database, Tx, end, run};
+use super::error::translate;
+use super::rows::get;
+use super::work::head;
+use crate::error::Result;
+use crate::ledger::Committed;
+use crate::task::{KeptWarning, TaskId, UnixMillis, Warning, WarningCode};
+
+/// Counts a warning that is kept already.
+const AGAIN: &str = "UPDATE warnings SET count = count + ?4, message = ?5, last_at = max(last_at, ?6) \
+     WHERE task_id = ?1 AND code = ?2 AND subject = ?3";
+/// Keeps a warning, unless as many as allowed are kept.
+const FIRST: &str = "INSERT INTO warnings (task_id, code, subject, count, message, first_at, last_at) \
+     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?6 \
+     WHERE (SELECT count(*) FROM warnings WHERE task_id = ?1 AND code <> ?8) < ?7";
+
+pub(super) async fn add(
+    ledger: &Database,
+    id: TaskId,
+    attempt: i64,
+    warnings: &[Warning],
+    now: UnixMillis,
+) -> Result<Committed> {
+    let mut tx = ledger.begin().await?;
+    if !head(&mut tx, id)
+        .await?
+        .is_some_and(|head| head.works_under(attempt))
+    {
+        return Ok(Committed::Fenced);
+    }
+    let mut dropped = 0_u32;
+    for warning in warnings {
+        if !keep(&mut tx, id, warning, now).await? {
+            dropped = dropped.saturating_add(warning.count());
+        }
+    }
+    if dropped > 0 {
+        let text = "more different warnings occurred than are kept";
+        let rest = Warning::new(WarningCode::MoreWarnings, text).times(dropped);
+        keep(&mut tx, id, &rest, now).await?;
+    }
+    end(tx).await?;
+    Ok(Committed::Done)
+}
+
+/// Whether there was room for it.
+async fn keep(tx: &mut Tx, id: TaskId, warning: &Warning, now: UnixMillis) -> Result<bool> {
+    let most = match warning.code() {
+        WarningCode::MoreWarnings => i64::MAX,
+        _ => i64::try_from(Warning::MOST).unwrap_or(i64::MAX),
+    };
+    for sql in [AGAIN, FIRST] {
+        let mut statement = sqlx::query(sql)
+            .bind(id.get())
+            .bind(warning.code().name())
+            .bind(warning.subject().to_owned())
+            .bind(i64::from(warning.count()))
+            .bind(warning.message().to_owned())
+            .bind(now.0);
+        if sql == FIRST {
+            statement = statement.bind(most).bind(WarningCode::MoreWarnings.name());
+        }
+        if run(tx, statement).await? > 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Forgets the warnings of the pass before.
+pub(super) async fn forget(tx: &mut Tx, id: TaskId) -> Result<()> {
+    let forget = sqlx::query("DELETE FROM warnings WHERE task_id = ?1").bind(id.get());
+    run(tx, forget).await.map(drop)
+}
+
+pub(super) async fn all(ledger: &Database, id: TaskId) -> Result<Vec<KeptWarning>> {
+    sqlx::query(
+        "SELECT code, subject, message, count, first_at, last_at FROM warnings \
+         WHERE task_id = (SELECT id FROM tasks WHERE id = ?1 AND project <> '') \
+         ORDER BY first_at, code, subject",
+    )
+    .bind(id.get())
+    .fetch_all(ledger.readers())
+    .await
+    .map_err(translate)?
+    .iter()
+    .map(|row| {
+        Ok(KeptWarning {
+            code: get(row, "code")?,
+            subject: get(row, "subject")?,
+            message: get(row, "message")?,
+            count: get(row, "count")?,
+            first_at: UnixMillis(get(row, "first_at")?),
+            last_at: UnixMillis(get(row, "last_at")?),
+        })
+    })
+    .collect()
+}

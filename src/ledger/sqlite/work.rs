@@ -1,0 +1,285 @@
+//! Workers take tasks and leave them.
+
+use sqlx::sqlite::SqliteRow;
+
+use super::changes::one_row;
+use super::crashes;
+use super::database::{Database, Tx, end, run};
+use super::error::{misuse, translate};
+use super::lists;
+use super::orphans;
+use super::rows::{self, get, select_tasks};
+use crate::error::{Error, Result, counted};
+use crate::ledger::{Ending, LeasedTask};
+use crate::secret::SealedCredentials;
+use crate::task::{Counters, Event, Reason, State, TaskId, UnixMillis, reasons};
+
+/// Up to when a run that ends is accounted.
+#[derive(Clone, Copy)]
+pub(super) enum Until {
+    /// It ends now.
+    Now(UnixMillis),
+    /// It ended with its process, some time after the worker's last sign of life.
+    LastSeen,
+}
+
+/// What a worker's report is judged by.
+pub(super) struct Head {
+    pub(super) state: State,
+    pub(super) attempt: i64,
+    row: SqliteRow,
+}
+
+/// Reads a task inside a change.
+pub(super) async fn head(tx: &mut Tx, id: TaskId) -> Result<Option<Head>> {
+    let row = sqlx::query(
+        "SELECT t.*, p.number AS pass_number, p.kind AS pass_kind, p.finished AS pass_finished, \
+         p.opened_at AS pass_opened_at FROM tasks t LEFT JOIN passes p ON p.task_id = t.id AND p.number = t.pass \
+         WHERE t.id = ?1 AND t.project <> ''",
+    )
+    .bind(id.get())
+    .fetch_optional(&mut **tx)
+    .await
+    .map_err(translate)?;
+    row.map(|row| {
+        Ok(Head {
+            state: rows::state(&row)?,
+            attempt: get(&row, "attempt")?,
+            row,
+        })
+    })
+    .transpose()
+}
+
+impl Head {
+    /// The last pass.
+    pub(super) fn pass(&self) -> Result<Option<crate::task::PassInfo>> {
+        rows::pass(&self.row)
+    }
+
+    /// Whether work done under `attempt` may be written.
+    pub(super) fn works_under(&self, attempt: i64) -> bool {
+        self.attempt == attempt && matches!(self.state, State::Running | State::Pausing)
+    }
+
+    fn counters(&self) -> Result<Counters> {
+        rows::counters(&self.row)
+    }
+}
+
+/// Ends a task's run, or its waiting for one, and wipes its credentials. The caller scrubs the log after the commit.
+pub(super) async fn leave(
+    tx: &mut Tx,
+    id: TaskId,
+    (old, new): (State, State),
+    until: Until,
+    reason: Option<&Reason>,
+) -> Result<()> {
+    let until = match until {
+        Until::Now(now) => Some(now.0),
+        Until::LastSeen => None,
+    };
+    let ended = matches!(new, State::Failed | State::Succeeded);
+    let update = sqlx::query(
+        "UPDATE tasks SET state = ?3, reason_code = ?4, reason_message = ?5, speed = 0, running_since = NULL, \
+         held = 0, crashes = 0, ran_for = ran_for + coalesce(max(coalesce(?6, seen_at) - running_since, 0), 0), \
+         ended_at = CASE WHEN ?7 THEN coalesce(?6, seen_at) END \
+         WHERE id = ?1 AND state = ?2",
+    )
+    .bind(id.get())
+    .bind(old.name())
+    .bind(new.name())
+    .bind(reason.map(|reason| reason.code.as_str()))
+    .bind(reason.map(|reason| reason.message.as_str()))
+    .bind(until)
+    .bind(ended);
+    one_row(run(tx, update).await?)?;
+    let wipe = sqlx::query("DELETE FROM credentials WHERE task_id = ?1").bind(id.get());
+    run(tx, wipe).await.map(drop)
+}
+
+pub(super) async fn lease_task(ledger: &Database, id: TaskId, now: UnixMillis) -> Result<Option<LeasedTask>> {
+    let mut tx = ledger.begin().await?;
+    let Some(head) = head(&mut tx, id).await? else {
+        return Ok(None);
+    };
+    let Ok(new) = head.state.apply(Event::Claim) else {
+        return Ok(None);
+    };
+    // A task that runs already lost its worker: that run is accounted up to its last sign of life.
+    let update = sqlx::query(
+        "UPDATE tasks SET state = ?3, attempt = attempt + 1, started_at = coalesce(started_at, ?4), \
+         ran_for = ran_for + coalesce(max(seen_at - running_since, 0), 0), \
+         running_since = ?4, seen_at = ?4, speed = 0, held = 1 WHERE id = ?1 AND state = ?2",
+    )
+    .bind(id.get())
+    .bind(head.state.name())
+    .bind(new.name())
+    .bind(now.0);
+    one_row(run(&mut tx, update).await?)?;
+    let row = sqlx::query(select_tasks!("WHERE t.id = ?1"))
+        .bind(id.get())
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(translate)?;
+    let sealed = sqlx::query("SELECT sealed FROM credentials WHERE task_id = ?1")
+        .bind(id.get())
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(translate)?;
+    let claimed = LeasedTask {
+        task: rows::task(&row)?,
+        credentials: sealed
+            .map(|row| get(&row, "sealed").map(SealedCredentials))
+            .transpose()?,
+        fencing_token: get(&row, "attempt")?,
+        mode: rows::mode(&row)?,
+    };
+    end(tx).await?;
+    Ok(Some(claimed))
+}
+
+pub(super) async fn finish(
+    ledger: &Database,
+    id: TaskId,
+    attempt: i64,
+    ending: Ending,
+    now: UnixMillis,
+) -> Result<Option<State>> {
+    let mut tx = ledger.begin().await?;
+    let Some(head) = head(&mut tx, id).await?.filter(|head| head.attempt == attempt) else {
+        return Ok(None);
+    };
+    let pass_finished = matches!(ending, Ending::PassFinished | Ending::PassFailed(_));
+    let (event, reason) = match ending {
+        Ending::Drained => (Event::Drain, None),
+        Ending::Broken(reason) => (Event::Fail, Some(reason)),
+        Ending::PassFinished => verdict(head.counters()?),
+        Ending::PassFailed(reason) => match verdict(head.counters()?) {
+            (Event::Fail, Some(defect)) if defect.code == reasons::SYSTEM_ERROR => {
+                (Event::Fail, Some(defect))
+            }
+            _ => (Event::Fail, Some(reason)),
+        },
+    };
+    let Ok(new) = head.state.apply(event) else {
+        return Ok(None);
+    };
+    if pass_finished {
+        close_pass(&mut tx, id, &head, now).await?;
+    }
+    if new == State::Succeeded {
+        lists::forget_lines(&mut tx, id).await?;
+    }
+    leave(&mut tx, id, (head.state, new), Until::Now(now), reason.as_ref()).await?;
+    end(tx).await?;
+    ledger.scrub().await;
+    Ok(Some(new))
+}
+
+/// How a pass ends whose shards are all closed.
+fn verdict(counters: Counters) -> (Event, Option<Reason>) {
+    let Counters {
+        listed,
+        copied,
+        skipped,
+        gone,
+        failed,
+        ..
+    } = counters;
+    let reason = |code: &str, message: String| {
+        let code = code.to_owned();
+        (Event::Fail, Some(Reason { code, message }))
+    };
+    if !counters.balanced() {
+        let text = format!(
+            "counters do not balance: {listed} listed, but {copied} copied, {skipped} skipped, {gone} gone \
+             and {failed} failed"
+        );
+        reason(reasons::SYSTEM_ERROR, text)
+    } else if failed > 0 {
+        reason(
+            reasons::OBJECTS_FAILED,
+            format!("{} failed", counted(failed, "object", "objects")),
+        )
+    } else {
+        (Event::Succeed, None)
+    }
+}
+
+/// Marks the last pass as finished. It is finished also when the counters do not balance: to go on with it would end
+/// the same way for ever, while a new full pass counts anew.
+async fn close_pass(tx: &mut Tx, id: TaskId, head: &Head, now: UnixMillis) -> Result<()> {
+    let Some(pass) = head.pass()?.filter(|pass| !pass.finished) else {
+        return Err(misuse("a pass was reported as finished, but none is open"));
+    };
+    let open = sqlx::query("SELECT 1 FROM shards WHERE task_id = ?1 AND pass = ?2 AND closed = 0 LIMIT 1")
+        .bind(id.get())
+        .bind(pass.number)
+        .fetch_optional(&mut **tx)
+        .await
+        .map_err(translate)?;
+    if open.is_some() {
+        return Err(misuse("a pass was reported as finished, but a shard is open"));
+    }
+    let update =
+        sqlx::query("UPDATE passes SET finished = 1, finished_at = ?3 WHERE task_id = ?1 AND number = ?2")
+            .bind(id.get())
+            .bind(pass.number)
+            .bind(now.0);
+    run(tx, update).await.map(drop)
+}
+
+pub(super) async fn recover(ledger: &Database) -> Result<()> {
+    let mut tx = ledger.begin().await?;
+    let pausing = sqlx::query("SELECT id FROM tasks WHERE state = 'pausing'")
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(translate)?;
+    for row in &pausing {
+        let paused = State::Pausing
+            .apply(Event::Drain)
+            .map_err(|_| Error::internal("a pausing task cannot be paused"))?;
+        let states = (State::Pausing, paused);
+        leave(&mut tx, rows::task_id(row)?, states, Until::LastSeen, None).await?;
+    }
+    let ended = crashes::count_all(&mut tx).await?;
+    orphans::recover(&mut tx).await?;
+    end(tx).await?;
+    if !pausing.is_empty() || ended > 0 {
+        ledger.scrub().await;
+    }
+    Ok(())
+}
+
+pub(super) async fn release(ledger: &Database, id: TaskId) -> Result<()> {
+    let mut tx = ledger.begin().await?;
+    let Some(head) = head(&mut tx, id).await? else {
+        return Ok(());
+    };
+    let Ok(paused) = head.state.apply(Event::Drain) else {
+        return Ok(());
+    };
+    leave(&mut tx, id, (head.state, paused), Until::LastSeen, None).await?;
+    end(tx).await?;
+    ledger.scrub().await;
+    Ok(())
+}
+
+pub(super) async fn pause(ledger: &Database, id: TaskId) -> Result<()> {
+    let mut tx = ledger.begin().await?;
+    let Some(head) = head(&mut tx, id).await? else {
+        return Ok(());
+    };
+    let asked = match head.state {
+        State::Running => head.state.apply(Event::Stop),
+        state => Ok(state),
+    };
+    let Ok(paused) = asked.and_then(|asked| asked.apply(Event::Drain)) else {
+        return Ok(());
+    };
+    leave(&mut tx, id, (head.state, paused), Until::LastSeen, None).await?;
+    end(tx).await?;
+    ledger.scrub().await;
+    Ok(())
+}

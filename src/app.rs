@@ -15,9 +15,9 @@ use crate::api::{self, ApiState};
 use crate::config::Config;
 use crate::dispatch::Dispatch;
 use crate::dispatch::local::LocalDispatch;
-use crate::engine::Tuning;
-use crate::engine::hooks::SyncPoints;
-use crate::engine::limit::Streams;
+use crate::engine::rate_limit::Streams;
+use crate::engine::settings::Tuning;
+use crate::engine::sync_points::SyncPoints;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::sqlite::SqliteLedger;
 use crate::ledger::{Ledger, Tidied};
@@ -56,7 +56,7 @@ impl App {
     /// # Errors
     /// `InvalidArgument` for a setting that is wrong; `Conflict` when another process uses the data folder;
     /// `StorageFull`, `PermissionDenied` or `Internal` when it cannot be used.
-    pub async fn build(config: &Config, clock: Clock, hooks: SyncPoints) -> Result<Self> {
+    pub async fn build(config: &Config, clock: Clock, sync_points: SyncPoints) -> Result<Self> {
         let authorities = config.authorities()?;
         make_folder(&config.data_dir)?;
         // First of all: it keeps other processes out of the folder.
@@ -104,7 +104,7 @@ impl App {
             zone: config.zone()?,
             parallel_tasks: usize::try_from(config.parallel_tasks).unwrap_or(usize::MAX),
             tuning: Tuning::default(),
-            hooks,
+            sync_points,
         });
         Ok(Self {
             token,

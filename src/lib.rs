@@ -31,7 +31,7 @@
 //! * A checkpoint is a key before which everything is settled, in the order in which the store lists.
 //! * "Could not be read" is never "is not there".
 //! * Every exchange with a store has limits ([`object::s3::Timeouts`] has the numbers), slots go round between projects
-//!   ([`worker`]), streams between tasks ([`engine::share`]): a store that is slow on purpose costs its own task alone.
+//!   ([`worker`]), streams between tasks ([`engine::concurrency`]): a store that is slow on purpose costs its own task alone.
 //! * Time, randomness and cancellation are arguments where a decision depends on them.
 //!
 //! # From the call to the copied object
@@ -39,12 +39,12 @@
 //! `PUT …/task/{id}` with `operation: start` arrives in `api::v1`, which takes the body apart without ever echoing a value of it,
 //! and calls [`service::TaskService::start`]. That seals the keys and asks [`ledger::Ledger::start`] for the one compare-and-set:
 //! paused or failed → waiting, epoch + 1, keys stored. [`dispatch`] wakes [`worker::run`]; [`ledger::Ledger::lease_task`] makes it
-//! running under a new attempt. The worker opens the keys, probes both sides ([`engine::probe`]), and opens the pass: the
-//! unfinished one, or a new one. [`engine::run_pass`] claims its shards; for each, [`engine::feed`] lists the source a page ahead
-//! and joins it with the target's listing (or reads the lines of a list file and asks both sides for each), [`engine::plan::decide`] says copy, skip or refuse, and [`engine::copy::transfer`] streams
-//! a pinned read into a write with `Content-MD5`, or [`engine::multipart`] takes up the parts that the target already has, or
-//! [`engine::sequential`] reads once what has no length or no tag. Settled objects leave the shard's window in listing order into
-//! the next [`ledger::Ledger::commit`], each with a line for the lists that [`engine::spool`] writes to the target. When all shards
+//! running under a new attempt. The worker opens the keys, probes both sides ([`engine::preflight`]), and opens the pass: the
+//! unfinished one, or a new one. [`engine::pass::run_pass`] claims its shards; for each, [`engine::listing`] lists the source a page ahead
+//! and joins it with the target's listing (or reads the lines of a list file and asks both sides for each), [`engine::decide::decide`] says copy, skip or refuse, and [`engine::copy::transfer`] streams
+//! a pinned read into a write with `Content-MD5`, or [`engine::copy::multipart`] takes up the parts that the target already has, or
+//! [`engine::copy::one_read`] reads once what has no length or no tag. Settled objects leave the shard's window in listing order into
+//! the next [`ledger::Ledger::commit`], each with a line for the lists that [`engine::reports::settled`] writes to the target. When all shards
 //! are closed [`ledger::Ledger::finish`] checks that the counters balance, ends the task, and wipes the keys.
 
 pub mod api;

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use oms::app::{App, TokenOrigin};
 use oms::config::{self, Config};
-use oms::engine::hooks::SyncPoints;
+use oms::engine::sync_points::SyncPoints;
 use oms::error::{Error, ErrorKind, Result};
 use oms::task::Clock;
 use oms::telemetry::{self, LogFormat};

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::config::Config;
-use crate::engine::hooks::SyncPoints;
+use crate::engine::sync_points::SyncPoints;
 use crate::error::{Error, ErrorKind, Result, counted};
 use crate::net::{HttpClient, NetworkPolicy};
 use crate::sandbox::{Sandbox, SandboxOptions};

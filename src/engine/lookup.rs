@@ -5,11 +5,12 @@
 
 use std::sync::Arc;
 
-use super::copy::one_source;
-use super::counted::NO_SUCH_KEY;
-use super::list::Pages;
-use super::retry::{At as _, Pace, SideError, SideResult};
-use super::{Context, list};
+use crate::engine::context::Context;
+use crate::engine::copy::one_source;
+use crate::engine::listing::pages;
+use crate::engine::listing::pages::Pages;
+use crate::engine::retry::{At as _, Pace, SideError, SideResult};
+use crate::engine::shard::counted::NO_SUCH_KEY;
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::{Entry, ListFrom, Listed, ObjectInfo, SharedStore};
 use crate::task::Key;
@@ -118,7 +119,7 @@ impl<'a> Search<'a> {
 /// # Errors
 /// Those of the listing.
 pub(super) async fn listed(store: &SharedStore, pace: Pace, key: &Key) -> Result<Option<Entry>> {
-    let page = list::page(store, pace, key, &ListFrom::Start).await?;
+    let page = pages::page(store, pace, key, &ListFrom::Start).await?;
     let found = page.entries.into_iter().find(|listed| listed.key == *key);
     Ok(found.and_then(Listed::entry))
 }

@@ -6,10 +6,11 @@
 
 use futures_util::{StreamExt as _, stream};
 
-use super::feed::{self, Candidate, Found, HEADS_AT_ONCE};
-use super::item::SourceObject;
-use super::plan::{Decision, SkipReason};
-use super::{Context, copy};
+use crate::engine::context::Context;
+use crate::engine::copy;
+use crate::engine::decide::{Decision, SkipReason};
+use crate::engine::listing::{self, Candidate, Found, HEADS_AT_ONCE};
+use crate::engine::source_object::SourceObject;
 use crate::object::SharedStore;
 use crate::task::Key;
 
@@ -52,6 +53,6 @@ async fn tells_nothing(ctx: &Context, key: &Key) -> bool {
 
 /// Where that cannot be found out the object is copied, which meets the same trouble and reports it.
 async fn is_opaque(ctx: &Context, store: &SharedStore, key: &Key) -> bool {
-    let found = feed::head(ctx.tuning.pace, store, key).await;
+    let found = listing::head(ctx.tuning.pace, store, key).await;
     matches!(found, Ok(Some(info)) if !info.tag_is_hash())
 }

@@ -1,11 +1,11 @@
 //! How the work on one object ends.
 
-use super::Context;
-use super::breaker::SystemicFailure;
-use super::plan::SkipReason;
-use super::proof::Proof;
-use super::refusal::Attributes;
-use super::retry::SideError;
+use crate::engine::context::Context;
+use crate::engine::copy::metadata_fallback::Attributes;
+use crate::engine::copy::proof::Proof;
+use crate::engine::decide::SkipReason;
+use crate::engine::retry::SideError;
+use crate::engine::shard::breaker::SystemicFailure;
 use crate::error::ErrorKind;
 use crate::ledger::Failure;
 use crate::object::clouds::Side;

@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use http::HeaderName;
 
-use super::{Context, Route};
+use crate::engine::context::Context;
+use crate::engine::context::Route;
 
 /// Names of headers that are remembered at most.
 const MAX_NAMES: usize = 100;

@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use super::{Context, PassError};
+use crate::engine::context::Context;
+use crate::engine::errors::PassError;
 use crate::ledger::Committed;
 use crate::task::{Warning, WarningCode};
 

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use super::Parts;
-use crate::engine::guard::Guard;
+use crate::engine::context::Route;
+use crate::engine::copy::overwrite_guard;
+use crate::engine::copy::overwrite_guard::OverwriteGuard;
 use crate::engine::order::Order;
+use crate::engine::preflight;
 use crate::engine::retry::{At as _, SideResult};
-use crate::engine::{Route, guard, probe};
 use crate::object::recent::Addresses;
 use crate::object::web::CdnKeys;
 use crate::object::{ListVersion, SharedStore};
@@ -33,8 +35,8 @@ pub(super) struct Connected {
     pub lists: Option<SharedStore>,
     pub addresses: Arc<Addresses>,
     pub order: Option<Order>,
-    pub listing: probe::Listing,
-    pub guard: Guard,
+    pub listing: preflight::Listing,
+    pub guard: OverwriteGuard,
     /// What was found that fails nothing; written once the pass is open.
     pub warnings: Vec<Warning>,
 }
@@ -76,25 +78,27 @@ pub(super) async fn connect(
         if urls {
             return Ok(source);
         }
-        match probe::source(&source, pace, &task.spec).await {
-            Err(trouble) if lists_only_v1(&trouble.error) => probe::source(&old_source, pace, &task.spec)
+        match preflight::source(&source, pace, &task.spec).await {
+            Err(trouble) if lists_only_v1(&trouble.error) => preflight::source(&old_source, pace, &task.spec)
                 .await
                 .map(|()| old_source),
             other => other.map(|()| source),
         }
     };
     let target = async {
-        match probe::target(&target, shown_to, pace, task).await {
-            Err(trouble) if lists_only_v1(&trouble.error) => probe::target(&old_target, shown_to, pace, task)
-                .await
-                .map(|probed| (old_target, probed)),
+        match preflight::target(&target, shown_to, pace, task).await {
+            Err(trouble) if lists_only_v1(&trouble.error) => {
+                preflight::target(&old_target, shown_to, pace, task)
+                    .await
+                    .map(|probed| (old_target, probed))
+            }
             other => other.map(|probed| (target, probed)),
         }
     };
     // Both are brought to their end, so that a trouble of the source does not leave a probe at the target.
     let (source, target) = tokio::join!(source, target);
     let (mut source, (target, probed)) = (source?, target?);
-    let guard = guard::find(&target, pace, task.id, &task.spec).await?;
+    let guard = overwrite_guard::find(&target, pace, task.id, &task.spec).await?;
     if let Some(cdn) = &task.spec.cdn {
         let keys = CdnKeys {
             key: credentials.cdn_key.clone(),

@@ -1,9 +1,11 @@
 //! How a worker leaves a task.
 
 use super::{PROBE_GRACE, Parts};
-use crate::engine::hooks::SyncPoint;
+use crate::engine;
+use crate::engine::context::Context;
+use crate::engine::errors::PassError;
 use crate::engine::retry::SideError;
-use crate::engine::{self, Context, PassError};
+use crate::engine::sync_points::SyncPoint;
 use crate::error::{Error, Result};
 use crate::ledger::Ending;
 use crate::task::{PassInfo, Reason, State, TaskId, Warning};
@@ -12,19 +14,19 @@ use crate::task::{PassInfo, Reason, State, TaskId, Warning};
 /// target refuses is told of, and keeps no task from ending.
 pub(super) async fn pass(parts: &Parts, ctx: &Context, pass: PassInfo, fencing_token: i64) -> Result<()> {
     let id = ctx.task.id;
-    parts.hooks.reach(SyncPoint::BeforeFinish).await;
+    parts.sync_points.reach(SyncPoint::BeforeFinish).await;
     let given_up = async {
         ctx.stop.cancelled().await;
         tokio::time::sleep(PROBE_GRACE).await;
     };
     let aborted = tokio::select! {
-        aborted = engine::abort_uploads(ctx) => aborted,
+        aborted = engine::pass::abort_uploads(ctx) => aborted,
         () = given_up => return drained(parts, id, fencing_token).await,
     };
     match aborted {
         Ok(()) => {
             let list = tokio::select! {
-                list = engine::report::failed_list(ctx, pass) => list?,
+                list = engine::reports::failed::failed_list(ctx, pass) => list?,
                 // The pass stays open, and ends with the next start.
                 () = ctx.stop.cancelled() => return drained(parts, id, fencing_token).await,
             };
@@ -32,14 +34,20 @@ pub(super) async fn pass(parts: &Parts, ctx: &Context, pass: PassInfo, fencing_t
                 ctx.ledger.set_failed_report(id, fencing_token, &list).await?;
             }
             tokio::select! {
-                written = engine::spool::rest(ctx) => written?,
+                written = engine::reports::settled::rest(ctx) => written?,
                 () = ctx.stop.cancelled() => return drained(parts, id, fencing_token).await,
             }
             match judge_scope(ctx).await {
                 Ok(ending) => end(parts, id, fencing_token, ending).await,
                 Err(PassError::Ledger(error)) => Err(error),
                 Err(PassError::Defect(error)) => {
-                    end(parts, id, fencing_token, Ending::Broken(engine::defect(&error))).await
+                    end(
+                        parts,
+                        id,
+                        fencing_token,
+                        Ending::Broken(engine::errors::defect(&error)),
+                    )
+                    .await
                 }
                 Err(PassError::Fenced | PassError::SideError(_)) => Ok(()),
             }
@@ -54,7 +62,13 @@ pub(super) async fn pass(parts: &Parts, ctx: &Context, pass: PassInfo, fencing_t
         }
         Err(PassError::Ledger(error)) => Err(error),
         Err(PassError::Defect(error)) => {
-            end(parts, id, fencing_token, Ending::Broken(engine::defect(&error))).await
+            end(
+                parts,
+                id,
+                fencing_token,
+                Ending::Broken(engine::errors::defect(&error)),
+            )
+            .await
         }
         Err(PassError::Fenced) => Ok(()),
     }
@@ -98,7 +112,7 @@ pub(super) async fn drained(parts: &Parts, id: TaskId, fencing_token: i64) -> Re
 /// A panic outside of the pass ends the task. Its text may hold anything and is not shown; the log of the process has it.
 pub(super) async fn panicked(parts: &Parts, id: TaskId, fencing_token: i64) -> Result<()> {
     let text = "working on the task panicked, which is a defect of this program; its log says where";
-    let reason = engine::defect(&Error::internal(text));
+    let reason = engine::errors::defect(&Error::internal(text));
     end(parts, id, fencing_token, Ending::Broken(reason)).await
 }
 

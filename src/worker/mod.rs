@@ -24,13 +24,17 @@ use tokio_util::sync::CancellationToken;
 pub use self::schedule::run;
 use self::slots::Motion;
 use crate::dispatch::Dispatch;
-use crate::engine::hooks::{SyncPoint, SyncPoints};
-use crate::engine::limit::{Streams, Throttle};
-use crate::engine::names::Names;
+use crate::engine;
+use crate::engine::context::{Context, SharedLedger};
+use crate::engine::errors::PassError;
+use crate::engine::pass::PassEnd;
 use crate::engine::progress::Progress;
 use crate::engine::quirks::Quirks;
+use crate::engine::rate_limit::{Streams, Throttle};
+use crate::engine::settings::Tuning;
+use crate::engine::sync_points::{SyncPoint, SyncPoints};
+use crate::engine::target_names::Names;
 use crate::engine::warnings::Said;
-use crate::engine::{self, Context, PassEnd, PassError, SharedLedger, Tuning};
 use crate::error::Result;
 use crate::ledger::{Ending, LeasedTask, Ledger, ShardScope, Tidied};
 use crate::object::Connect;
@@ -65,7 +69,7 @@ pub struct Parts {
     /// Sizes and delays.
     pub tuning: Tuning,
     /// Test points.
-    pub hooks: SyncPoints,
+    pub sync_points: SyncPoints,
 }
 
 /// Whether the ledger knows how a task was left.
@@ -99,7 +103,7 @@ async fn take_up(parts: Arc<Parts>, id: TaskId, seen: Seen, stop: CancellationTo
             return Left::Unsaid;
         }
     };
-    parts.hooks.reach(SyncPoint::TaskClaimed).await;
+    parts.sync_points.reach(SyncPoint::TaskClaimed).await;
     tracing::info!(task.id = %id, fencing_token = claimed.fencing_token, "task taken up");
     let throttle = Arc::new(Throttle::new(limit(&parts, &claimed.task.bandwidth)));
     let progress = Arc::new(Progress::default());
@@ -244,7 +248,7 @@ async fn work(
         Ok(connected) => connected,
         Err(trouble) => return finish::end(parts, id, fencing_token, Ending::Broken(trouble.reason())).await,
     };
-    parts.hooks.reach(SyncPoint::Probed).await;
+    parts.sync_points.reach(SyncPoint::Probed).await;
 
     let kind = pass_kind(mode, task.pass);
     while kind == PassKind::Full && parts.ledger.forget_failures(id, fencing_token).await? == Tidied::Some {
@@ -253,14 +257,14 @@ async fn work(
         }
     }
     let shards = match kind {
-        PassKind::Full => engine::shards(&task.spec),
+        PassKind::Full => engine::pass::shards(&task.spec),
         PassKind::Failed => vec![ShardScope::Failures],
     };
     let pass = parts
         .ledger
         .open_pass(id, fencing_token, kind, &shards, parts.clock.now())
         .await?;
-    parts.hooks.reach(SyncPoint::PassOpened).await;
+    parts.sync_points.reach(SyncPoint::PassOpened).await;
     let uploads = parts.ledger.uploads(id).await?;
     let open = uploads.into_iter().map(|upload| upload.key).collect();
 
@@ -284,7 +288,7 @@ async fn work(
         abort,
         clock: parts.clock.clone(),
         tuning: parts.tuning,
-        hooks: parts.hooks.clone(),
+        sync_points: parts.sync_points.clone(),
         source_tags_opaque: AtomicBool::new(false),
         source_tags_proved: AtomicBool::new(false),
         source_joined_opaque: AtomicBool::new(false),
@@ -308,7 +312,7 @@ async fn work(
             }
         }
     }
-    match sweep::beside(parts, &ctx, engine::run_pass(Arc::clone(&ctx))).await {
+    match sweep::beside(parts, &ctx, engine::pass::run_pass(Arc::clone(&ctx))).await {
         PassEnd::Finished => finish::pass(parts, &ctx, pass, fencing_token).await,
         PassEnd::Stopped => finish::drained(parts, id, fencing_token).await,
         PassEnd::Broken(reason) => finish::end(parts, id, fencing_token, Ending::Broken(reason)).await,

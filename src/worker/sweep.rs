@@ -14,7 +14,9 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Parts;
-use crate::engine::{Context, PassEnd, uploads};
+use crate::engine::context::Context;
+use crate::engine::copy::upload;
+use crate::engine::pass::PassEnd;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Cleanup, Orphan, Orphans, Owner};
 use crate::object::{ListVersion, SharedStore};
@@ -231,9 +233,9 @@ async fn abort(parts: &Parts, target: &SharedStore, orphan: &Orphan) -> Result<R
     let key = &orphan.key;
     if let Some(id) = &orphan.upload_id {
         let upload = crate::object::UploadId(id.clone());
-        return Ok(uploads::until_gone(target, pace, key, &upload).await);
+        return Ok(upload::until_gone(target, pace, key, &upload).await);
     }
-    let found = match uploads::lost(target, key, orphan.strangers.as_deref()).await {
+    let found = match upload::lost(target, key, orphan.strangers.as_deref()).await {
         Ok(found) => found,
         Err(error) if error.kind() == ErrorKind::Unsupported => {
             tracing::warn!(task.id = %orphan.task, ?key, %error, "an upload may have been left open for good");
@@ -254,8 +256,8 @@ async fn abort(parts: &Parts, target: &SharedStore, orphan: &Orphan) -> Result<R
         }
     }
     let many = ours.len();
-    match uploads::only_one(ours) {
-        Some(upload) => Ok(uploads::until_gone(target, pace, key, &upload).await),
+    match upload::only_one(ours) {
+        Some(upload) => Ok(upload::until_gone(target, pace, key, &upload).await),
         None if many == 0 => Ok(Ok(())),
         None => {
             tracing::warn!(task.id = %orphan.task, ?key, uploads = many, "one of these uploads may have been left open for good");

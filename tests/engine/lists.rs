@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use oms::engine::hooks::{SyncPoint, SyncPoints};
+use oms::engine::sync_points::{SyncPoint, SyncPoints};
 use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
 use oms::service::CreateTask;
 use oms::task::spec::{Manifest, Scope};
@@ -327,7 +327,7 @@ async fn a_crash_inside_a_list_is_survived() {
         put_list(&stores, keys.join("\r\n"));
         let reached = Arc::new(Notify::new());
         let (tell, visits) = (Arc::clone(&reached), AtomicUsize::new(0));
-        let hooks = SyncPoints::new(move |here| {
+        let sync_points = SyncPoints::new(move |here| {
             if here == point && visits.fetch_add(1, Ordering::SeqCst) > 0 {
                 tell.notify_one();
                 return Box::pin(std::future::pending());
@@ -339,7 +339,7 @@ async fn a_crash_inside_a_list_is_survived() {
             .target
             .faults()
             .add(FaultRule::new(Operation::PutObject, slow));
-        let rig = Rig::open(Arc::new(TempDir::new().unwrap()), hooks).await;
+        let rig = Rig::open(Arc::new(TempDir::new().unwrap()), sync_points).await;
         let id = rig.create(order(&stores)).await;
         reached.notified().await;
         let folder = rig.kill().await;

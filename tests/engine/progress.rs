@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use oms::engine::hooks::{SyncPoint, SyncPoints};
+use oms::engine::sync_points::{SyncPoint, SyncPoints};
 use oms::object::s3::Timeouts;
 use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
 use oms::task::{PassKind, StartMode, State};
@@ -44,7 +44,7 @@ async fn every_full_pass_counts_its_scope() {
     }
     let (open, _) = watch::channel(false);
     let held = open.clone();
-    let hooks = SyncPoints::new(move |point| {
+    let sync_points = SyncPoints::new(move |point| {
         let mut held = held.subscribe();
         Box::pin(async move {
             if point == SyncPoint::ObjectOpened {
@@ -54,7 +54,7 @@ async fn every_full_pass_counts_its_scope() {
     });
     let rule = FaultRule::new(Operation::PutObject, denied()).key("4");
     stores.target.faults().add(rule);
-    let rig = Rig::open(Arc::new(TempDir::new().unwrap()), hooks).await;
+    let rig = Rig::open(Arc::new(TempDir::new().unwrap()), sync_points).await;
     let id = rig.create(stores.order()).await;
     let first = rig.wait(id, |task| task.survey.complete).await;
     assert_eq!((first.survey.objects, first.survey.bytes), (5, 5000));
@@ -119,8 +119,8 @@ async fn finished_parts_count_once_over_stops_and_crashes() {
     stores.source.put(SOURCE, "large", object);
     stores.source.put(SOURCE, "small", SandboxObject::new("small"));
     let open = async |folder, turns: &Arc<Semaphore>| {
-        let hooks = gate(SyncPoint::PartWritten, turns);
-        Rig::tuned(folder, hooks, QUICK, Timeouts::default()).await
+        let sync_points = gate(SyncPoint::PartWritten, turns);
+        Rig::tuned(folder, sync_points, QUICK, Timeouts::default()).await
     };
     // Four parts are sent at a time, and wait once they are written: three go through, and four more are written.
     let turns = Arc::new(Semaphore::new(3));

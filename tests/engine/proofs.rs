@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use oms::engine::hooks::{SyncPoint, SyncPoints};
+use oms::engine::sync_points::{SyncPoint, SyncPoints};
 use oms::object::s3::Timeouts;
 use oms::sandbox::{
     Fault, FaultRule, JoinedTags, Operation, PartTags, SandboxObject, SandboxOptions, Support,
@@ -272,14 +272,14 @@ async fn what_was_joined_and_not_yet_proved_at_a_crash_is_copied_again() {
     let folder = Arc::new(TempDir::new().unwrap());
     let reached = Arc::new(Notify::new());
     let tell = Arc::clone(&reached);
-    let hooks = SyncPoints::new(move |point| {
+    let sync_points = SyncPoints::new(move |point| {
         if point == SyncPoint::UploadCompleted {
             tell.notify_one();
             return Box::pin(std::future::pending());
         }
         Box::pin(std::future::ready(()))
     });
-    let first = Rig::tuned(Arc::clone(&folder), hooks, QUICK, Timeouts::default()).await;
+    let first = Rig::tuned(Arc::clone(&folder), sync_points, QUICK, Timeouts::default()).await;
     let id = first.create(stores.order()).await;
     reached.notified().await;
     assert_eq!(stores.arrived(), ["k"], "it is joined");

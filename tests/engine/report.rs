@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use oms::engine::hooks::{SyncPoint, SyncPoints};
+use oms::engine::sync_points::{SyncPoint, SyncPoints};
 use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
 use oms::task::spec::Scope;
 use oms::task::{Key, ReportProblem, StartMode, State};
@@ -110,14 +110,14 @@ async fn a_crash_behind_the_list_leaves_it_once() {
     let reached = Arc::new(Notify::new());
     let tell = Arc::clone(&reached);
     // The other lists come behind this one.
-    let hooks = SyncPoints::new(move |here| {
+    let sync_points = SyncPoints::new(move |here| {
         if here == SyncPoint::ListWritten {
             tell.notify_one();
             return Box::pin(std::future::pending());
         }
         Box::pin(std::future::ready(()))
     });
-    let rig = Rig::open(Arc::new(TempDir::new().unwrap()), hooks).await;
+    let rig = Rig::open(Arc::new(TempDir::new().unwrap()), sync_points).await;
     let id = rig.create(stores.order()).await;
     reached.notified().await;
     let lists = || {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use oms::engine::hooks::{SyncPoint, SyncPoints};
+use oms::engine::sync_points::{SyncPoint, SyncPoints};
 use oms::sandbox::SandboxObject;
 use oms::service::{FoundScope, ShardScope, TaskDetail};
 use oms::task::spec::Scope;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use oms::engine::Tuning;
-use oms::engine::hooks::{SyncPoint, SyncPoints};
+use oms::engine::settings::Tuning;
+use oms::engine::sync_points::{SyncPoint, SyncPoints};
 use oms::object::s3::Timeouts;
 use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
 use oms::task::rules::OverwriteMode;
@@ -192,8 +192,8 @@ async fn what_is_not_asked_for_is_neither_kept_nor_written() {
         stores.source.put(SOURCE, key, SandboxObject::new("x"));
     }
     stores.target.put(TARGET, "b", SandboxObject::new("x"));
-    let (hooks, committed) = hold_at(SyncPoint::BeforeFinish);
-    let rig = Rig::open(Arc::new(TempDir::new().unwrap()), hooks).await;
+    let (sync_points, committed) = hold_at(SyncPoint::BeforeFinish);
+    let rig = Rig::open(Arc::new(TempDir::new().unwrap()), sync_points).await;
     let mut order = stores.order();
     order.record_settled = false;
     let id = rig.create(order).await;
@@ -209,14 +209,14 @@ async fn what_is_not_asked_for_is_neither_kept_nor_written() {
 fn hold_at(point: SyncPoint) -> (SyncPoints, Arc<Notify>) {
     let reached = Arc::new(Notify::new());
     let tell = Arc::clone(&reached);
-    let hooks = SyncPoints::new(move |here| {
+    let sync_points = SyncPoints::new(move |here| {
         if here == point {
             tell.notify_one();
             return Box::pin(std::future::pending());
         }
         Box::pin(std::future::ready(()))
     });
-    (hooks, reached)
+    (sync_points, reached)
 }
 
 /// Sixty objects that are copied one after another: long enough for several commits.
@@ -278,7 +278,7 @@ async fn a_file_that_is_written_again_after_a_crash_holds_no_line_twice() {
         let times = AtomicUsize::new(0);
         let reached = Arc::new(Notify::new());
         let tell = Arc::clone(&reached);
-        let hooks = SyncPoints::new(move |here| {
+        let sync_points = SyncPoints::new(move |here| {
             if here == SyncPoint::ListWritten && times.fetch_add(1, Ordering::SeqCst) + 1 == occurrence {
                 tell.notify_one();
                 return Box::pin(std::future::pending());
@@ -286,7 +286,7 @@ async fn a_file_that_is_written_again_after_a_crash_holds_no_line_twice() {
             Box::pin(std::future::ready(()))
         });
         let folder = Arc::new(TempDir::new().unwrap());
-        let rig = Rig::tuned(folder, hooks, QUICK, Timeouts::default()).await;
+        let rig = Rig::tuned(folder, sync_points, QUICK, Timeouts::default()).await;
         let id = slow_task(&rig, &stores).await;
         reached.notified().await;
         let rig = Rig::quick_in(rig.kill().await).await;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use oms::engine::hooks::{SyncPoint, SyncPoints};
+use oms::engine::sync_points::{SyncPoint, SyncPoints};
 use oms::ledger::Failure;
 use oms::object::s3::Timeouts;
 use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
@@ -480,14 +480,14 @@ async fn a_stopped_upload_is_given_up_and_the_object_read_anew() {
 fn hold_at(point: SyncPoint) -> (Arc<Notify>, SyncPoints) {
     let reached = Arc::new(Notify::new());
     let tell = Arc::clone(&reached);
-    let hooks = SyncPoints::new(move |here| {
+    let sync_points = SyncPoints::new(move |here| {
         if here == point {
             tell.notify_one();
             return Box::pin(std::future::pending());
         }
         Box::pin(std::future::ready(()))
     });
-    (reached, hooks)
+    (reached, sync_points)
 }
 
 #[tokio::test]
@@ -508,9 +508,9 @@ async fn a_crash_at_any_point_leaves_no_upload() {
             site.page("small", b"x", Page::chunked);
         }
         let history = site.history();
-        let (reached, hooks) = hold_at(point);
+        let (reached, sync_points) = hold_at(point);
         let folder = Arc::new(TempDir::new().unwrap());
-        let rig = Rig::tuned(folder, hooks, QUICK, Timeouts::default()).await;
+        let rig = Rig::tuned(folder, sync_points, QUICK, Timeouts::default()).await;
         let id = rig.create(site.order(no_check())).await;
         reached.notified().await;
         let rig = Rig::quick_in(rig.kill().await).await;
@@ -544,9 +544,9 @@ async fn what_no_upload_can_hold_fails_clearly_and_is_given_up_at_once() {
     site.page("untold", &bytes(100 * PIECE + 1), Page::chunked);
     site.page("fits", &bytes(100 * PIECE), Page::chunked);
     // The worker is held before the end of the pass, which would give up what is left.
-    let (reached, hooks) = hold_at(SyncPoint::BeforeFinish);
+    let (reached, sync_points) = hold_at(SyncPoint::BeforeFinish);
     let folder = Arc::new(TempDir::new().unwrap());
-    let rig = Rig::tuned(folder, hooks, QUICK, Timeouts::default()).await;
+    let rig = Rig::tuned(folder, sync_points, QUICK, Timeouts::default()).await;
     let id = rig.create(site.order(no_check())).await;
     reached.notified().await;
     let found = failures(&rig, id).await;

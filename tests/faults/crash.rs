@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use oms::engine::hooks::{SyncPoint, SyncPoints};
+use oms::engine::sync_points::{SyncPoint, SyncPoints};
 use oms::object::s3::Timeouts;
 use oms::sandbox::{SandboxObject, SandboxOptions};
 use oms::task::{StartMode, State, TaskId};
@@ -23,8 +23,8 @@ async fn stores() -> Stores {
     stores
 }
 
-async fn open(folder: &Arc<TempDir>, hooks: SyncPoints) -> Rig {
-    Rig::tuned(Arc::clone(folder), hooks, QUICK, Timeouts::default()).await
+async fn open(folder: &Arc<TempDir>, sync_points: SyncPoints) -> Rig {
+    Rig::tuned(Arc::clone(folder), sync_points, QUICK, Timeouts::default()).await
 }
 
 /// SyncPoints that hold the worker for ever at the `occurrence`th time it reaches `point`, and tell when it did.
@@ -32,14 +32,14 @@ fn hold_at(point: SyncPoint, occurrence: usize) -> (SyncPoints, Arc<Notify>) {
     let reached = Arc::new(Notify::new());
     let times = Arc::new(AtomicUsize::new(0));
     let tell = Arc::clone(&reached);
-    let hooks = SyncPoints::new(move |here| {
+    let sync_points = SyncPoints::new(move |here| {
         if here == point && times.fetch_add(1, Ordering::SeqCst) + 1 >= occurrence {
             tell.notify_one();
             return Box::pin(std::future::pending());
         }
         Box::pin(std::future::ready(()))
     });
-    (hooks, reached)
+    (sync_points, reached)
 }
 
 /// Runs into a crash at `point`; returns whether the point was reached before the task ended.
@@ -50,8 +50,8 @@ async fn crash_at(
     point: SyncPoint,
     occurrence: usize,
 ) -> (TaskId, bool) {
-    let (hooks, reached) = hold_at(point, occurrence);
-    let rig = open(folder, hooks).await;
+    let (sync_points, reached) = hold_at(point, occurrence);
+    let rig = open(folder, sync_points).await;
     let id = match id {
         Some(id) => id,
         None => rig.create(stores.order()).await,
@@ -120,12 +120,12 @@ async fn a_panic_of_the_feed_ends_the_task_with_a_reason() {
             .put(SOURCE, &format!("{n:04}"), SandboxObject::new("x"));
     }
     let times = AtomicUsize::new(0);
-    let hooks = SyncPoints::new(move |here| {
+    let sync_points = SyncPoints::new(move |here| {
         let third = here == SyncPoint::PageJoined && times.fetch_add(1, Ordering::SeqCst) == 2;
         assert!(!third, "a panic, on purpose");
         Box::pin(std::future::ready(()))
     });
-    let rig = Rig::open(Arc::new(TempDir::new().unwrap()), hooks).await;
+    let rig = Rig::open(Arc::new(TempDir::new().unwrap()), sync_points).await;
     let id = rig.create(stores.order()).await;
     let task = rig.end(id).await;
     let reason = task.reason.clone().unwrap();

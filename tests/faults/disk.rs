@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use oms::engine::hooks::SyncPoints;
+use oms::engine::sync_points::SyncPoints;
 use oms::error::{ErrorKind, Rule};
 use oms::ledger::sqlite::Disk;
 use oms::object::s3::Timeouts;

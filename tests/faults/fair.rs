@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oms::engine::hooks::SyncPoints;
+use oms::engine::sync_points::SyncPoints;
 use oms::error::Rule;
 use oms::object::s3::Timeouts;
 use oms::sandbox::{Fault, FaultRule, Operation as O, SandboxObject};

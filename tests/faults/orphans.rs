@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use oms::engine::hooks::{SyncPoint, SyncPoints};
 use oms::engine::retry::Pace;
+use oms::engine::sync_points::{SyncPoint, SyncPoints};
 use oms::ledger::{OpenUpload, Orphan, Orphans, Owner};
 use oms::object::s3::Timeouts;
 use oms::sandbox::{Fault, FaultRule, Operation as O, SandboxObject};
@@ -383,12 +383,12 @@ async fn an_upload_whose_id_was_lost_is_found_and_nobody_elses_is_touched() {
 async fn an_upload_that_is_just_asked_for_is_not_given_up() {
     let stores = stores().await;
     // A task that has its uploads does not know it for a while.
-    let hooks = SyncPoints::new(|here| {
+    let sync_points = SyncPoints::new(|here| {
         let held = if here == SyncPoint::UploadCreated { 400 } else { 0 };
         Box::pin(tokio::time::sleep(Duration::from_millis(held)))
     });
     let folder = Arc::new(TempDir::new().unwrap());
-    let rig = Rig::tuned(folder, hooks, QUICK, Timeouts::default()).await;
+    let rig = Rig::tuned(folder, sync_points, QUICK, Timeouts::default()).await;
     let id = paused(&stores, &rig).await;
     for key in LARGE {
         forget_id(&rig, id, key).await;
@@ -420,7 +420,7 @@ async fn production_paces_rounds_by_the_minute() {
     assert_eq!(Pace::default().longest * 6, Duration::from_secs(60));
     let stores = stores().await;
     let folder = Arc::new(TempDir::new().unwrap());
-    let slow = oms::engine::Tuning {
+    let slow = oms::engine::settings::Tuning {
         pace: Pace::default(),
         ..QUICK
     };

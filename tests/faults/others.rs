@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use oms::engine::hooks::{SyncPoint, SyncPoints};
+use oms::engine::sync_points::{SyncPoint, SyncPoints};
 use oms::object::s3::Timeouts;
 use oms::sandbox::{Fault, FaultRule, Operation as O, SandboxObject};
 use oms::task::{StartMode, State, TaskId};
@@ -56,7 +56,7 @@ async fn stranger(stores: &Stores, parts: u64) -> (Rig, TaskId) {
 async fn crashed(stores: &Stores) -> (Arc<TempDir>, TaskId) {
     let reached = Arc::new(Notify::new());
     let tell = Arc::clone(&reached);
-    let hooks = SyncPoints::new(move |here| {
+    let sync_points = SyncPoints::new(move |here| {
         if here == SyncPoint::UploadCreated {
             tell.notify_one();
             return Box::pin(std::future::pending());
@@ -64,7 +64,7 @@ async fn crashed(stores: &Stores) -> (Arc<TempDir>, TaskId) {
         Box::pin(std::future::ready(()))
     });
     let folder = Arc::new(TempDir::new().unwrap());
-    let rig = Rig::tuned(Arc::clone(&folder), hooks, QUICK, Timeouts::default()).await;
+    let rig = Rig::tuned(Arc::clone(&folder), sync_points, QUICK, Timeouts::default()).await;
     let id = rig.create(stores.order()).await;
     reached.notified().await;
     rig.kill().await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use oms::engine::hooks::{SyncPoint, SyncPoints};
+use oms::engine::sync_points::{SyncPoint, SyncPoints};
 use oms::object::s3::Timeouts;
 use oms::task::{StartMode, State};
 use tempfile::TempDir;
@@ -16,11 +16,11 @@ use crate::support::rig::{QUICK, Rig, Stores};
 fn panic_at(point: SyncPoint) -> (SyncPoints, Arc<AtomicBool>) {
     let on = Arc::new(AtomicBool::new(true));
     let switch = Arc::clone(&on);
-    let hooks = SyncPoints::new(move |here| {
+    let sync_points = SyncPoints::new(move |here| {
         assert!(here != point || !on.load(Ordering::SeqCst), "a panic, on purpose");
         Box::pin(std::future::ready(()))
     });
-    (hooks, switch)
+    (sync_points, switch)
 }
 
 #[tokio::test]
@@ -43,9 +43,9 @@ async fn a_panic_fails_the_object_or_the_task_with_a_reason() {
     for (point, code) in rows {
         let stores = Stores::small().await;
         assert_eq!(fill(&stores), OBJECTS);
-        let (hooks, on) = panic_at(point);
+        let (sync_points, on) = panic_at(point);
         let folder = Arc::new(TempDir::new().unwrap());
-        let rig = Rig::tuned(folder, hooks, QUICK, Timeouts::default()).await;
+        let rig = Rig::tuned(folder, sync_points, QUICK, Timeouts::default()).await;
         let id = rig.create(stores.order()).await;
         let task = rig.end(id).await;
         let reason = task.reason.clone().unwrap();

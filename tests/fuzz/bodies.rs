@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use oms::api::v1::fuzz::{read_create, read_update};
 use oms::config::Config;
-use oms::engine::lines::{Lines, MAX_LINE, MAX_URL, TooLong, name, url_and_name};
+use oms::engine::listing::manifest_lines::{Lines, MAX_LINE, MAX_URL, TooLong, name, url_and_name};
 use oms::error::Error;
 use oms::object::Told;
 use oms::object::s3::Spelling;

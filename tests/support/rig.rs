@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use oms::dispatch::Dispatch;
 use oms::dispatch::local::LocalDispatch;
-use oms::engine::hooks::SyncPoints;
-use oms::engine::layout::Sizes;
-use oms::engine::limit::Streams;
+use oms::engine::copy::layout::Sizes;
+use oms::engine::rate_limit::Streams;
+use oms::engine::reports::settled::Limits;
 use oms::engine::retry::Pace;
-use oms::engine::spool::Limits;
-use oms::engine::{SettledIn, Tuning};
+use oms::engine::settings::{SettledIn, Tuning};
+use oms::engine::sync_points::SyncPoints;
 use oms::error::ErrorKind;
 use oms::ledger::Ledger;
 use oms::ledger::sqlite::{Disk, SqliteLedger};
@@ -236,8 +236,8 @@ impl Rig {
     }
 
     /// One on the ledger in `folder`.
-    pub async fn open(folder: Arc<TempDir>, hooks: SyncPoints) -> Self {
-        Self::tuned(folder, hooks, Tuning::default(), Timeouts::default()).await
+    pub async fn open(folder: Arc<TempDir>, sync_points: SyncPoints) -> Self {
+        Self::tuned(folder, sync_points, Tuning::default(), Timeouts::default()).await
     }
 
     /// A fresh one that is quick about retries and parts, for [`Stores::small`].
@@ -277,14 +277,19 @@ impl Rig {
     }
 
     /// One with its own sizes, delays and time limits.
-    pub async fn tuned(folder: Arc<TempDir>, hooks: SyncPoints, tuning: Tuning, timeouts: Timeouts) -> Self {
-        Self::within(folder, hooks, tuning, timeouts, World::default()).await
+    pub async fn tuned(
+        folder: Arc<TempDir>,
+        sync_points: SyncPoints,
+        tuning: Tuning,
+        timeouts: Timeouts,
+    ) -> Self {
+        Self::within(folder, sync_points, tuning, timeouts, World::default()).await
     }
 
     /// One in a world of its own.
     pub async fn within(
         folder: Arc<TempDir>,
-        hooks: SyncPoints,
+        sync_points: SyncPoints,
         tuning: Tuning,
         timeouts: Timeouts,
         world: World,
@@ -323,7 +328,7 @@ impl Rig {
             zone: jiff::tz::TimeZone::UTC,
             parallel_tasks: 5,
             tuning,
-            hooks,
+            sync_points,
         };
         let shutdown = CancellationToken::new();
         let worker = tokio::spawn(worker::run(Arc::new(parts), shutdown.clone()));

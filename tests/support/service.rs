@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use oms::app::App;
 use oms::config::Config;
-use oms::engine::hooks::SyncPoints;
+use oms::engine::sync_points::SyncPoints;
 use oms::sandbox::{Fault, FaultRule, Operation, Sandbox, SandboxObject};
 use oms::task::Clock;
 use reqwest::Method;

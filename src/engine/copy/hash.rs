@@ -1,0 +1,51 @@
+//! The hash of what is about to be written, for targets that demand it before the body.
+//!
+//! A bucket with Object Lock refuses every write without `Content-MD5` or a checksum. Where the source's tag is no MD5 the
+//! bytes are read twice: once to hash them, and once to send them. Memory stays as small as with one read, and a source that
+//! changes in between is refused by the target, whose hash is then another.
+
+use std::sync::Arc;
+
+use http_body_util::BodyExt as _;
+
+use crate::engine::context::Context;
+use crate::engine::copy::metered_body::{Hashing, metered};
+use crate::engine::copy::pinned_read;
+use crate::engine::progress::Progress;
+use crate::engine::retry::{At as _, SideResult};
+use crate::error::{Error, ErrorKind};
+use crate::object::{ByteRange, Entry};
+
+/// The MD5 of `length` bytes of the source, if the target demands one; `None` if it does not.
+///
+/// # Errors
+/// The trouble of the source.
+pub(in crate::engine) async fn hash_first(
+    ctx: &Context,
+    entry: &Entry,
+    portion: ByteRange,
+    length: u64,
+) -> SideResult<Option<[u8; 16]>> {
+    if !ctx.target.demands_md5() {
+        return Ok(None);
+    }
+    let object = pinned_read::open(ctx, &entry.key, portion, entry.etag.as_ref()).await?;
+    // These bytes go nowhere, so that they do not count as moved; the bandwidth limit is for them too.
+    let uncounted = Arc::new(Progress::default());
+    let (mut body, watch) = metered(
+        object.body,
+        length,
+        &ctx.throttle,
+        uncounted.read_again(),
+        Hashing::Md5,
+    );
+    let mut bytes = 0;
+    while let Some(frame) = body.frame().await {
+        bytes += frame.at_source()?.data_ref().map_or(0, |data| data.len() as u64);
+    }
+    if bytes != length {
+        let text = format!("asked for {length} bytes, the source sent {bytes}");
+        return Err(Error::new(ErrorKind::Integrity, text)).at_source();
+    }
+    Ok(watch.take_md5())
+}

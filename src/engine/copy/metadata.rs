@@ -1,0 +1,138 @@
+//! What travels with an object besides its bytes: content headers, user metadata, tags, storage class, encryption.
+//!
+//! Content headers and encryption are never left out: with another Content-Encoding, or unencrypted, it would be another
+//! object, and a target that refuses them fails it. Tags, storage class, website redirect and user metadata are left out where
+//! one side does not give or take them, object locks are never carried, and all of that is counted by kind; a task may ask
+//! that the object fails instead. Headers that nobody has decided about are counted, too.
+
+use http::HeaderName;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::engine::context::Context;
+use crate::engine::copy::metadata_fallback::{
+    Attributes, Metadata, Refusals, WEBSITE_REDIRECT, user_metadata,
+};
+use crate::engine::retry::{At as _, SideResult};
+use crate::error::{Error, ErrorKind, counted};
+use crate::object::{NewObject, ObjectInfo, signable};
+use crate::task::Key;
+use crate::task::rules::RefusedMetadata;
+use crate::task::storage::storage_class;
+
+/// Headers, tags, storage class and encryption of the new object, and what of the source's is not among them.
+pub(in crate::engine) async fn describe(
+    ctx: &Context,
+    key: &Key,
+    info: ObjectInfo,
+    refusals: &Refusals,
+) -> SideResult<(NewObject, Attributes)> {
+    let rules = ctx.task.spec.rules;
+    let refused = refusals.left_out();
+    let ungiven = |error: Error, left_out: &mut bool| match rules.refused_metadata {
+        RefusedMetadata::LeaveOut => {
+            tracing::debug!(task.id = %ctx.task.id, ?key, %error, "left out, because one side does not give or take it");
+            *left_out = true;
+            Ok(())
+        }
+        RefusedMetadata::Fail => Err(error).at_source(),
+    };
+    let mut lost = Attributes::default();
+    let mut new = NewObject {
+        carried: info.carried,
+        tagging: None,
+        storage_class: rules
+            .storage
+            .and_then(|policy| {
+                storage_class(policy, info.storage_class.as_deref(), ctx.task.spec.target.cloud)
+            })
+            .map(str::to_owned),
+        kms: ctx.task.spec.kms,
+    };
+    if info.tag_count > 0 && refused.tags {
+        lost.tags = true;
+    } else if info.tag_count > 0 {
+        match ctx.source.tags(key).await {
+            Ok(found) => new.tagging = Some(tag_query(&found)).filter(|query| !query.is_empty()),
+            Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
+                ungiven(error.during("read its tags"), &mut lost.tags)?;
+            }
+            Err(error) => return Err(error).at_source(),
+        }
+    }
+    if info.missing_metadata > 0 {
+        let missing = counted(
+            info.missing_metadata,
+            "entry of its user metadata is",
+            "entries of its user metadata are",
+        );
+        let text = format!("{missing} not given");
+        let error = Error::new(ErrorKind::Unsupported, text).with_code("MissingMetadata");
+        ungiven(error, &mut lost.user_metadata)?;
+    }
+    if info.uncarried.lock {
+        let text = "its object lock (retention or legal hold) is not carried over";
+        let error = Error::new(ErrorKind::Unsupported, text).with_code("ObjectLockNotCarried");
+        ungiven(error, &mut lost.object_lock)?;
+    }
+    for name in &info.uncarried.unknown {
+        lost.other = true;
+        if ctx.quirks.note_header(name) {
+            tracing::warn!(task.id = %ctx.task.id, ?key, header = %name, "a header that is not known is not carried over");
+        }
+    }
+    let unsendable = signable::unsendable(&new.carried.0);
+    if !unsendable.is_empty() {
+        let text = format!("the value of {} is not UTF-8 and cannot be signed", unsendable[0]);
+        let error = Error::new(ErrorKind::Unsupported, text).with_code(signable::UNSIGNABLE);
+        ungiven(error, &mut lost.user_metadata)?;
+    }
+    let odd = match refusals.metadata() {
+        Metadata::All => Vec::new(),
+        Metadata::Plain => signable::odd(&new.carried.0),
+    };
+    lost.user_metadata |= !odd.is_empty();
+    for name in unsendable.into_iter().chain(odd) {
+        new.carried.0.remove(name);
+    }
+    lost = lost.or(refused.and(Attributes::of(&new)));
+    if refused.website_redirect {
+        new.carried.0.remove(WEBSITE_REDIRECT);
+    }
+    if refused.storage_class {
+        new.storage_class = None;
+    }
+    if refused.user_metadata {
+        let names: Vec<HeaderName> = user_metadata(&new.carried.0).cloned().collect();
+        for name in names {
+            new.carried.0.remove(name);
+        }
+    }
+    Ok((new, lost))
+}
+
+fn tag_query(tags: &[(String, String)]) -> String {
+    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let pairs: Vec<String> = tags
+        .iter()
+        .map(|(k, v)| format!("{}={}", encode(k), encode(v)))
+        .collect();
+    pairs.join("&")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_travel_as_a_query_that_breaks_no_header() {
+        let tags = [
+            ("a b".to_owned(), "1&2=3".to_owned()),
+            ("ü".to_owned(), String::new()),
+            ("k".to_owned(), "\r\nx-amz-acl: public-read".to_owned()),
+        ];
+        assert_eq!(
+            tag_query(&tags),
+            "a%20b=1%262%3D3&%C3%BC=&k=%0D%0Ax%2Damz%2Dacl%3A%20public%2Dread"
+        );
+    }
+}

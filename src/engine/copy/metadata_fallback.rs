@@ -1,0 +1,391 @@
+//! What a target refuses of an object besides its bytes, and what is left out of the next try. Pure but for its memory.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::engine::context::Context;
+use crate::engine::context::Route;
+pub use crate::engine::copy::attributes::Attributes;
+pub(in crate::engine) use crate::engine::copy::attributes::{WEBSITE_REDIRECT, user_metadata};
+use crate::engine::retry::SideError;
+use crate::error::{Error, ErrorKind, Result};
+use crate::object::clouds::Side;
+use crate::object::{NewObject, signable};
+use crate::task::rules::RefusedMetadata;
+
+/// Codes that say what a refusal is about, and that it is nothing that could be left out.
+const OTHER_CAUSES: &[&str] = &[
+    "AccountProblem",
+    "AllAccessDisabled",
+    "EntityTooLarge",
+    "EntityTooSmall",
+    "IllegalLocationConstraintException",
+    "InvalidBucketName",
+    "InvalidObjectName",
+    "InvalidURI",
+    "KeyTooLong",
+    "KeyTooLongError",
+    "MissingContentLength",
+    "PermanentRedirect",
+    "Redirect",
+    "TemporaryRedirect",
+    "UserDisable",
+    "XMinioInvalidObjectName",
+];
+
+/// What a refusal may be about, of what was `sent`; empty where leaving out would not help. The code decides where it
+/// names something. Otherwise it may be the tags, the storage class or the website redirect; user metadata is to blame only
+/// when it is named.
+///
+/// Source of the codes: the error responses of Amazon S3, MinIO, StorageGRID and OBS (`InvalidTag`, `InvalidStorageClass`,
+/// `MetadataTooLarge`), and variations of them.
+fn blame(error: &Error, sent: Attributes) -> Attributes {
+    // A target without them, with other rules for them, or whose key may not write any.
+    if !matches!(
+        error.kind(),
+        ErrorKind::Unsupported | ErrorKind::InvalidArgument | ErrorKind::PermissionDenied
+    ) {
+        return Attributes::default();
+    }
+    let code = error.code().unwrap_or_default();
+    let suspects = if code.contains("StorageClass") {
+        Attributes::STORAGE_CLASS
+    } else if code.contains("Metadata") || code.contains("MetaData") {
+        Attributes::USER_METADATA
+    } else if code.contains("Tag") && !code.contains("ETag") {
+        Attributes::TAGS
+    } else if code.contains("RedirectLocation") {
+        Attributes::REDIRECT
+    } else if OTHER_CAUSES.contains(&code) || code.contains("KMS") || code.contains("Encryption") {
+        Attributes::default()
+    } else {
+        Attributes::TAGS
+            .or(Attributes::STORAGE_CLASS)
+            .or(Attributes::REDIRECT)
+    };
+    suspects.and(sent)
+}
+
+/// What to do about a trouble of an object.
+#[derive(Debug)]
+pub(in crate::engine) enum Verdict {
+    /// It is not about what may be left out.
+    Unrelated(SideError),
+    /// Try again: as it was, because a refusal may pass, or without what is to blame.
+    Again(SideError),
+    /// The object fails, with what was refused in the message.
+    Fail(SideError),
+}
+
+/// What the target's refusals of one object have taught, over its tries.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Refusals(Mutex<Learnt>);
+
+#[derive(Debug, Default)]
+struct Learnt {
+    /// What the request had with it that was refused last.
+    sent: Attributes,
+    /// Whether one was repeated as it was.
+    repeated: bool,
+    left_out: Attributes,
+    metadata: Metadata,
+    /// What became of a copy inside the store.
+    inside: Inside,
+}
+
+/// Which user metadata goes with an object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::engine) enum Metadata {
+    /// All of it.
+    #[default]
+    All,
+    /// What every signer reads alike ([`signable::odd`]).
+    Plain,
+}
+
+/// What became of the copy of one object inside its store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Inside {
+    /// It was not refused.
+    #[default]
+    Usable,
+    /// It was refused just now.
+    Refused(Cause),
+    /// The object is read and written instead.
+    Streamed(Cause),
+}
+
+/// Why a copy inside a store is not used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// The store does not do that.
+    Store,
+    /// It said that the request is wrong: about copies in general, or about this object.
+    Unclear,
+}
+
+impl Refusals {
+    fn learnt(&self) -> MutexGuard<'_, Learnt> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is left out of the next try.
+    pub(in crate::engine) fn left_out(&self) -> Attributes {
+        self.learnt().left_out
+    }
+
+    /// Which user metadata goes with the next try.
+    pub(in crate::engine) fn metadata(&self) -> Metadata {
+        self.learnt().metadata
+    }
+
+    /// Passes on the answer to the request that brings `new` to the target. Refusals of other requests, for parts say, are
+    /// never about what travels with the object.
+    pub(in crate::engine) fn heard<T>(&self, new: &NewObject, answer: Result<T>) -> Result<T> {
+        self.learnt().sent = match &answer {
+            Ok(_) => Attributes::default(),
+            Err(_) => Attributes::of(new),
+        };
+        answer
+    }
+
+    /// A copy inside the store was refused or went wrong: the object is read and written instead, and so are all others of the
+    /// pass, unless it is not clear yet whether the refusal was about this object.
+    pub(in crate::engine) fn refuse_copy(&self, ctx: &Context, error: &Error) {
+        let cause = if error.kind() == ErrorKind::InvalidArgument {
+            Cause::Unclear
+        } else {
+            ctx.quirks.note_unusable_copies();
+            Cause::Store
+        };
+        self.learnt().inside = Inside::Refused(cause);
+    }
+
+    /// Whether a copy inside the store was refused since this was asked last.
+    pub(in crate::engine) fn take_copy_refusal(&self) -> bool {
+        let mut learnt = self.learnt();
+        let Inside::Refused(cause) = learnt.inside else {
+            return false;
+        };
+        learnt.inside = Inside::Streamed(cause);
+        true
+    }
+
+    /// How the bytes of this object travel.
+    pub(in crate::engine) fn route(&self, ctx: &Context) -> Route {
+        match self.learnt().inside {
+            Inside::Usable => ctx.current_route(),
+            Inside::Refused(_) | Inside::Streamed(_) => Route::Stream,
+        }
+    }
+
+    /// The object is copied. What the store refused to copy inside itself, and takes as a write, it refused because of that.
+    pub(in crate::engine) fn was_streamed(&self, ctx: &Context) {
+        if self.learnt().inside == Inside::Streamed(Cause::Unclear) {
+            ctx.quirks.note_unusable_copies();
+        }
+    }
+
+    /// Decides what a trouble means for the next try.
+    pub(in crate::engine) fn judge(&self, trouble: SideError, rule: RefusedMetadata) -> Verdict {
+        let mut learnt = self.learnt();
+        let sent = std::mem::take(&mut learnt.sent);
+        // The store has found out that it is about this object's metadata, so that nothing is tried as it was.
+        let unsignable = trouble.side == Side::Target && trouble.error.code() == Some(signable::UNSIGNABLE);
+        if unsignable && rule == RefusedMetadata::Fail {
+            return Verdict::Fail(trouble);
+        }
+        if unsignable && sent.user_metadata && learnt.metadata == Metadata::All {
+            learnt.metadata = Metadata::Plain;
+            return Verdict::Again(trouble);
+        }
+        let suspects = blame(&trouble.error, sent);
+        if trouble.side != Side::Target || suspects.is_empty() {
+            return Verdict::Unrelated(trouble);
+        }
+        if !std::mem::replace(&mut learnt.repeated, true) {
+            return Verdict::Again(trouble);
+        }
+        match rule {
+            RefusedMetadata::LeaveOut => {
+                learnt.left_out = learnt.left_out.or(suspects.first());
+                Verdict::Again(trouble)
+            }
+            RefusedMetadata::Fail => Verdict::Fail(SideError {
+                side: trouble.side,
+                error: trouble.error.during(&format!("refused with its {suspects}")),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    const ALL: Attributes = Attributes::new(true, true, true);
+
+    #[test]
+    fn a_refusal_is_about_what_its_code_names_or_else_the_tags_or_the_class() {
+        use ErrorKind as K;
+        let vague = Attributes::new(true, true, false);
+        let none = Attributes::default();
+        let rows = [
+            (K::InvalidArgument, Some("InvalidTag"), Attributes::TAGS),
+            (K::InvalidArgument, Some("InvalidTagError"), Attributes::TAGS),
+            (K::InvalidArgument, Some("TagsetTooLarge"), Attributes::TAGS),
+            (
+                K::InvalidArgument,
+                Some("InvalidStorageClass"),
+                Attributes::STORAGE_CLASS,
+            ),
+            (
+                K::InvalidArgument,
+                Some("MetadataTooLarge"),
+                Attributes::USER_METADATA,
+            ),
+            (
+                K::InvalidArgument,
+                Some("InvalidMetadata"),
+                Attributes::USER_METADATA,
+            ),
+            (K::InvalidArgument, Some("InvalidArgument"), vague),
+            (K::InvalidArgument, Some("InvalidRequest"), vague),
+            (K::InvalidArgument, None, vague),
+            (K::Unsupported, Some("NotImplemented"), vague),
+            (K::PermissionDenied, Some("AccessDenied"), vague),
+            (K::InvalidArgument, Some("SomethingNew"), vague),
+            (K::InvalidArgument, Some("KeyTooLongError"), none),
+            (K::InvalidArgument, Some("EntityTooLarge"), none),
+            (K::InvalidArgument, Some("InvalidETag"), vague),
+            (K::InvalidArgument, Some("KMS.DisabledException"), none),
+            (K::InvalidArgument, Some("InvalidEncryptionAlgorithmError"), none),
+            (K::Unavailable, Some("InvalidTag"), none),
+            (K::RateLimited, None, none),
+            (K::Integrity, None, none),
+            (K::Archived, None, none),
+        ];
+        for (kind, code, wanted) in rows {
+            let error = Error::new(kind, "x");
+            let error = match code {
+                Some(code) => error.with_code(code),
+                None => error,
+            };
+            assert_eq!(blame(&error, ALL), wanted, "{kind:?} {code:?}");
+            assert_eq!(blame(&error, none), none, "{kind:?} {code:?}: nothing was sent");
+        }
+    }
+
+    fn refused(code: &str) -> SideError {
+        SideError {
+            side: Side::Target,
+            error: Error::new(ErrorKind::InvalidArgument, "no").with_code(code),
+        }
+    }
+
+    fn sent(attributes: Attributes) -> NewObject {
+        let mut new = NewObject {
+            tagging: attributes.tags.then(|| "a=1".to_owned()),
+            storage_class: attributes.storage_class.then(|| "GLACIER".to_owned()),
+            ..NewObject::default()
+        };
+        if attributes.user_metadata {
+            new.carried
+                .0
+                .insert("x-amz-meta-a", HeaderValue::from_static("1"));
+        }
+        assert_eq!(Attributes::of(&new), attributes);
+        new
+    }
+
+    /// What is left out after each of these refusals of an object that has everything.
+    fn learnt(rule: RefusedMetadata, codes: &[&str]) -> Vec<Option<Attributes>> {
+        let refusals = Refusals::default();
+        let after = |code: &&str| {
+            let left_out = refusals.left_out();
+            let rest = Attributes::new(!left_out.tags, !left_out.storage_class, !left_out.user_metadata);
+            let answer = refusals.heard(&sent(rest), Err::<(), _>(refused(code).error));
+            assert!(answer.is_err());
+            match refusals.judge(refused(code), rule) {
+                Verdict::Again(_) => Some(refusals.left_out()),
+                Verdict::Unrelated(_) | Verdict::Fail(_) => None,
+            }
+        };
+        codes.iter().map(after).collect()
+    }
+
+    #[test]
+    fn a_refusal_is_met_by_the_same_again_and_then_without_what_is_to_blame() {
+        let none = Attributes::default();
+        let both = Attributes::new(true, true, false);
+        let leave = RefusedMetadata::LeaveOut;
+        assert_eq!(
+            learnt(leave, &["Odd", "Odd", "Odd", "Odd"]),
+            [Some(none), Some(Attributes::TAGS), Some(both), None]
+        );
+        assert_eq!(
+            learnt(
+                leave,
+                &[
+                    "InvalidStorageClass",
+                    "InvalidStorageClass",
+                    "Odd",
+                    "MetadataTooLarge"
+                ]
+            ),
+            [Some(none), Some(Attributes::STORAGE_CLASS), Some(both), Some(ALL)]
+        );
+        assert_eq!(learnt(leave, &["KeyTooLong"]), [None]);
+        assert_eq!(learnt(RefusedMetadata::Fail, &["Odd", "Odd"]), [Some(none), None]);
+    }
+
+    #[test]
+    fn metadata_that_cannot_be_signed_is_left_out_at_once() {
+        let unsignable = || SideError {
+            side: Side::Target,
+            error: Error::new(ErrorKind::InvalidArgument, "no").with_code(signable::UNSIGNABLE),
+        };
+        for (rule, again) in [(RefusedMetadata::LeaveOut, true), (RefusedMetadata::Fail, false)] {
+            let refusals = Refusals::default();
+            let answer = refusals.heard(&sent(ALL), Err::<(), _>(unsignable().error));
+            assert!(answer.is_err() && refusals.metadata() == Metadata::All);
+            let verdict = refusals.judge(unsignable(), rule);
+            assert_eq!(matches!(verdict, Verdict::Again(_)), again, "{verdict:?}");
+            assert_eq!(matches!(verdict, Verdict::Fail(_)), !again, "{verdict:?}");
+            assert_eq!(refusals.metadata() == Metadata::Plain, again);
+            assert!(refusals.left_out().is_empty());
+        }
+    }
+
+    #[test]
+    fn only_the_request_that_brings_the_object_is_heard() {
+        let refusals = Refusals::default();
+        let rule = RefusedMetadata::LeaveOut;
+        let judged = |trouble| matches!(refusals.judge(trouble, rule), Verdict::Again(_));
+        assert!(!judged(refused("Odd")), "nothing was sent");
+        assert!(refusals.heard(&sent(ALL), Ok(())).is_ok());
+        assert!(!judged(refused("Odd")), "it was taken");
+        let answer = refusals.heard(&sent(ALL), Err::<(), _>(refused("Odd").error));
+        let of_source = SideError {
+            side: Side::Source,
+            ..refused("Odd")
+        };
+        assert!(answer.is_err() && !judged(of_source));
+        assert!(!judged(refused("Odd")), "it was judged already");
+    }
+
+    #[test]
+    fn a_task_that_wants_everything_is_told_what_was_refused() {
+        let refusals = Refusals::default();
+        let mut last = String::new();
+        for _ in 0..2 {
+            let answer = refusals.heard(&sent(ALL), Err::<(), _>(refused("Odd").error));
+            assert!(answer.is_err());
+            if let Verdict::Fail(trouble) = refusals.judge(refused("Odd"), RefusedMetadata::Fail) {
+                last = trouble.error.to_string();
+            }
+        }
+        assert_eq!(last, "refused with its tags or storage class: no (Odd)");
+    }
+}

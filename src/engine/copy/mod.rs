@@ -1,0 +1,402 @@
+//! One object: from the decision to copy it to its end.
+//!
+//! The read is pinned to the listed version, the write is proved by what the target says of it, and every error is
+//! tried again only where that can help. What proved a copy is counted and never quietly weakened.
+
+pub mod attributes;
+pub mod hash;
+pub mod layout;
+pub mod metadata;
+pub mod metadata_fallback;
+pub mod metered_body;
+pub mod mode;
+pub mod multipart;
+pub mod one_read;
+pub mod overwrite_guard;
+pub mod part;
+pub mod pinned_read;
+pub mod proof;
+pub mod server_side;
+pub mod upload;
+pub mod upload_complete;
+pub mod verify;
+
+use std::sync::atomic::Ordering;
+
+use crate::engine::context::Context;
+use crate::engine::context::Route;
+use crate::engine::copy::hash::hash_first;
+use crate::engine::copy::metadata::describe;
+use crate::engine::copy::metadata_fallback::{Refusals, Verdict};
+use crate::engine::copy::metered_body::{Hashing, metered};
+use crate::engine::copy::mode::{Cut, cut, longest_whole, parts_may_help};
+use crate::engine::copy::overwrite_guard::{OverwriteGuard, Sent};
+use crate::engine::copy::part::SourceTag;
+pub use crate::engine::copy::proof::Proof;
+use crate::engine::copy::proof::{gate, wants_hashes};
+use crate::engine::copy::verify::{Mark, acknowledged, discard, encrypted, holds_bytes, read_back};
+use crate::engine::errors::PassError;
+use crate::engine::listing;
+use crate::engine::lookup;
+pub use crate::engine::outcome::{Copied, Outcome, failed, one_source};
+use crate::engine::progress::WHOLE;
+use crate::engine::retry::{self, At as _, SideError, SideResult};
+use crate::engine::source_object::{SourceObject, takes_untold, untold};
+use crate::engine::sync_points::SyncPoint;
+use crate::error::{Error, ErrorKind, counted};
+use crate::object::clouds::Side;
+use crate::object::{ByteRange, ETag, Entry, untold_length};
+use crate::task::Key;
+
+/// Copies one object with all tries it takes.
+///
+/// # Errors
+/// `Cancelled`, or a ledger that fails. Whatever else goes wrong is the outcome of this object.
+pub async fn transfer(ctx: &Context, mut item: SourceObject) -> Result<Outcome, PassError> {
+    let mut attempts = 0;
+    let mut refreshed = None;
+    let refusals = Refusals::default();
+    let mut sent = Sent::default();
+    let mut tag = if ctx.source_tags_opaque.load(Ordering::Relaxed) {
+        SourceTag::Opaque
+    } else {
+        SourceTag::Md5
+    };
+    let mut whole_fails = false;
+    loop {
+        attempts += 1;
+        let longest = if whole_fails {
+            0
+        } else {
+            longest_whole(ctx, refusals.route(ctx))
+        };
+        let cut = match &item {
+            SourceObject::KnownSize(entry) => cut(ctx.tuning.sizes.threshold, entry, tag, longest),
+            SourceObject::UnknownSize { .. } => Cut::Whole,
+        };
+        let trouble = match copy_once(ctx, &item, tag, cut, &refusals, &sent).await {
+            Ok(copied) => {
+                refusals.was_streamed(ctx);
+                return Ok(Outcome::Copied(copied));
+            }
+            Err(PassError::SideError(trouble)) => trouble,
+            Err(halt) => return Err(halt),
+        };
+        if refusals.take_copy_refusal() {
+            let error = &trouble.error;
+            tracing::info!(task.id = %ctx.task.id, key = ?item.key(), %error, "not copied inside the store; it is read and written");
+            continue;
+        }
+        let mut trouble = match (trouble.side, trouble.error.kind()) {
+            (Side::Source, ErrorKind::NotFound) => match lookup::confirm(ctx, item.key()).await {
+                Ok(()) => return Ok(missing(ctx, &item, &trouble, attempts)),
+                Err(trouble) => trouble,
+            },
+            _ => trouble,
+        };
+        let kind = trouble.error.kind();
+        if kind == ErrorKind::Cancelled {
+            return Err(trouble.into());
+        }
+        if cut == Cut::Whole && item.known_bytes() > ctx.tuning.sizes.threshold && parts_may_help(&trouble) {
+            whole_fails = true;
+            if !trouble.error.is_retryable() {
+                continue;
+            }
+        }
+        match (trouble.side, kind) {
+            (Side::Source, ErrorKind::PreconditionFailed)
+                if refreshed.is_none() || !ctx.quirks.conditions_are_broken() =>
+            {
+                // Changed since it was listed: take the version that is there now, once. Or it has not changed, and the
+                // source takes no condition for true.
+                match listing::find(ctx, item.key()).await {
+                    Ok(Some(SourceObject::KnownSize(now)))
+                        if item
+                            .measured()
+                            .is_some_and(|before| pinned_read::is_same_version(before, &now))
+                            && !ctx.quirks.conditions_are_broken() =>
+                    {
+                        tracing::warn!(
+                            task.id = %ctx.task.id,
+                            "the source refuses If-Match with its own tag; it is read without, and the tags of its answers are compared"
+                        );
+                        ctx.quirks.note_broken_conditions();
+                        continue;
+                    }
+                    Ok(Some(_)) if refreshed.is_some() => {
+                        return Ok(failed(ctx, item.key(), item.known_bytes(), &trouble, attempts));
+                    }
+                    Ok(None) => {
+                        let trouble = SideError::source(lookup::no_such_key());
+                        return Ok(missing(ctx, &item, &trouble, attempts));
+                    }
+                    Ok(Some(now)) => {
+                        item = now;
+                        refreshed = Some(());
+                        sent = Sent::default();
+                        continue;
+                    }
+                    Err(trouble) => {
+                        return Ok(failed(ctx, item.key(), item.known_bytes(), &trouble, attempts));
+                    }
+                }
+            }
+            (Side::Target, ErrorKind::PreconditionFailed) if ctx.guard != OverwriteGuard::None => {
+                match overwrite_guard::appeared(ctx, &item, &sent).await {
+                    Ok(outcome) => return Ok(outcome),
+                    Err(other) => trouble = other,
+                }
+            }
+            // Where other tags were true, one that is not means damaged bytes. What a CDN changed looks the same, and has no
+            // other proof: there the source's tag is insisted on.
+            (Side::Target, ErrorKind::Integrity)
+                if ctx.task.spec.cdn.is_none() && !ctx.source_tags_proved.load(Ordering::Relaxed) =>
+            {
+                tag = SourceTag::Opaque;
+            }
+            _ => match refusals.judge(trouble, ctx.task.spec.rules.refused_metadata) {
+                Verdict::Again(SideError { error, .. }) => {
+                    let left_out = refusals.left_out();
+                    tracing::debug!(task.id = %ctx.task.id, key = ?item.key(), %error, %left_out, "refused, and tried again");
+                    continue;
+                }
+                Verdict::Unrelated(same) => trouble = same,
+                Verdict::Fail(named) => {
+                    return Ok(failed(ctx, item.key(), item.known_bytes(), &named, attempts));
+                }
+            },
+        }
+        let Some(wait) = retry::delay(ctx.tuning.pace, &trouble.error, attempts, rand::random()) else {
+            return Ok(failed(ctx, item.key(), item.known_bytes(), &trouble, attempts));
+        };
+        tracing::debug!(task.id = %ctx.task.id, key = ?item.key(), error = %trouble.error, attempts, "object is tried again");
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// The end of an object that is confirmed to be missing.
+fn missing(ctx: &Context, item: &SourceObject, trouble: &SideError, attempts: u32) -> Outcome {
+    if ctx.task.spec.scope.names(item.key()) {
+        failed(ctx, item.key(), item.known_bytes(), trouble, attempts)
+    } else {
+        Outcome::Gone
+    }
+}
+
+async fn copy_once(
+    ctx: &Context,
+    item: &SourceObject,
+    tag: SourceTag,
+    cut: Cut,
+    refusals: &Refusals,
+    sent: &Sent,
+) -> Result<Copied, PassError> {
+    let copied = match item {
+        SourceObject::KnownSize(entry) => match copy_measured(ctx, entry, tag, cut, refusals, sent).await {
+            // What is told of an object may be more than what comes with it.
+            Err(PassError::SideError(trouble)) if untold_while_reading(ctx, &trouble) => {
+                one_read::copy(ctx, item, refusals, sent).await?
+            }
+            copied => copied?,
+        },
+        SourceObject::UnknownSize { .. } => one_read::copy(ctx, item, refusals, sent).await?,
+    };
+    // The one place that every copy passes: none counts under less proof than was asked for.
+    gate(ctx, copied.proof).at_target()?;
+    Ok(copied)
+}
+
+async fn copy_measured(
+    ctx: &Context,
+    entry: &Entry,
+    tag: SourceTag,
+    cut: Cut,
+    refusals: &Refusals,
+    sent: &Sent,
+) -> Result<Copied, PassError> {
+    Ok(match (cut, refusals.route(ctx)) {
+        (Cut::Parts, _) => multipart::copy(ctx, entry, refusals, sent).await?,
+        (Cut::Whole, Route::ServerSide) if inside_proves(ctx, entry) => {
+            server_side::copy(ctx, entry, refusals, sent).await?
+        }
+        (Cut::Whole, Route::ServerSide | Route::Stream) => {
+            stream_once(ctx, entry, tag, refusals, sent).await?
+        }
+    })
+}
+
+fn untold_while_reading(ctx: &Context, trouble: &SideError) -> bool {
+    let untold = trouble.side == Side::Source && trouble.error.code() == untold_length().code();
+    untold && takes_untold(&ctx.task.spec)
+}
+
+/// Whether a copy inside the store can be proved as the task asks: only equal tags prove it, and only a tag that is a
+/// plain MD5 survives the copy.
+fn inside_proves(ctx: &Context, entry: &Entry) -> bool {
+    !wants_hashes(ctx) || entry.etag.as_ref().is_some_and(|tag| tag.md5().is_some())
+}
+
+/// One read streamed into one write.
+async fn stream_once(
+    ctx: &Context,
+    entry: &Entry,
+    tag: SourceTag,
+    refusals: &Refusals,
+    sent: &Sent,
+) -> SideResult<Copied> {
+    let _permit = ctx.streams.enter().await.at_source()?;
+    let open = async || {
+        let object = pinned_read::open(ctx, &entry.key, ByteRange::Whole, entry.etag.as_ref()).await?;
+        check_length(ctx, entry.size, entry.etag.as_ref(), object.length).at_source()?;
+        Ok(object)
+    };
+    let mut object = open().await?;
+    ctx.sync_points.reach(SyncPoint::ObjectOpened).await;
+
+    let source_md5 = object.info.md5();
+    let md5 = source_md5.filter(|_| tag == SourceTag::Md5);
+    let mut announced = md5;
+    if md5.is_none() {
+        gate(ctx, Proof::Checksum).at_source()?;
+        if ctx.target.demands_md5() {
+            // One read at a time.
+            drop(object);
+            announced = hash_first(ctx, entry, ByteRange::Whole, entry.size).await?;
+            object = open().await?;
+        }
+    }
+    let (new, left_out) = describe(ctx, &entry.key, object.info, refusals).await?;
+    let hashing = if md5.is_some() {
+        Hashing::None
+    } else {
+        Hashing::Md5
+    };
+    let (body, watch) = metered(
+        object.body,
+        entry.size,
+        &ctx.throttle,
+        ctx.progress.flow(&entry.key, WHOLE),
+        hashing,
+    );
+    let key = target_key(ctx, &entry.key);
+    if ctx.guard == OverwriteGuard::Look {
+        overwrite_guard::look(ctx, &key).await?;
+    }
+    let condition = ctx.guard.condition();
+    let answer = ctx
+        .target
+        .put(&key, &new, entry.size, announced, &condition, body)
+        .await;
+    let written = match refusals.heard(&new, answer) {
+        Ok(written) => written,
+        // A body that failed ends the write with an error of its own; the cause is the source's.
+        Err(error) => match watch.take_error() {
+            Some(cause) => return Err(cause).at_source(),
+            None => {
+                if error.kind() != ErrorKind::PreconditionFailed {
+                    sent.note(md5.or(watch.take_md5()), left_out);
+                }
+                return Err(error).at_target();
+            }
+        },
+    };
+    let computed = watch.take_md5();
+    sent.note(md5.or(computed), left_out);
+    ctx.sync_points.reach(SyncPoint::ObjectWritten).await;
+    encrypted(ctx, &key, &written).await?;
+    let written = match written.etag {
+        Some(tag) => Some(tag),
+        None => acknowledged(ctx, &key, entry.size).await?,
+    };
+    if entry.size > 0 && key.as_bytes().ends_with(b"/") {
+        holds_bytes(ctx, &key, entry.size).await?;
+    }
+
+    let wanted = md5.or(computed);
+    let told = written.as_ref().and_then(ETag::md5);
+    let proof = match (wanted, told) {
+        (Some(wanted), Some(told)) if wanted == told => {
+            if md5.is_some() {
+                if entry.size > 0 && one_source(ctx) {
+                    ctx.source_tags_proved.store(true, Ordering::Relaxed);
+                }
+                Proof::ETag
+            } else {
+                Proof::Checksum
+            }
+        }
+        (Some(wanted), Some(_)) if !ctx.target_tags_opaque.load(Ordering::Relaxed) => {
+            read_back(ctx, &key, entry.size, wanted, written.as_ref()).await?
+        }
+        (Some(wanted), _) if wants_hashes(ctx) => {
+            read_back(ctx, &key, entry.size, wanted, written.as_ref()).await?
+        }
+        _ => Proof::Size,
+    };
+    if let (Some(computed), Some(claimed)) = (computed, source_md5)
+        && computed != claimed
+    {
+        if ctx.source_tags_proved.load(Ordering::Relaxed) {
+            let mine = Mark::tag(written.as_ref());
+            let SideError { error, .. } =
+                discard(ctx, &key, &mine, "the source sent other bytes than its tag names").await;
+            return Err(error).at_source();
+        }
+        ctx.source_tags_opaque.store(true, Ordering::Relaxed);
+    }
+    Ok(Copied {
+        bytes: entry.size,
+        proof,
+        left_out,
+    })
+}
+
+/// The key that an object has at the target.
+pub(super) fn target_key(ctx: &Context, key: &Key) -> Key {
+    key.with_prefix(ctx.task.spec.target_prefix.as_bytes())
+}
+
+/// Whether an answer has the length that was listed for the version with this tag. A bucket that does not announce the length
+/// of a body has listed it: the body must have exactly that.
+pub(super) fn check_length(
+    ctx: &Context,
+    listed: u64,
+    etag: Option<&ETag>,
+    got: Option<u64>,
+) -> crate::error::Result<()> {
+    let Some(got) = got else {
+        return if one_source(ctx) {
+            Ok(())
+        } else {
+            Err(untold(&ctx.task.spec))
+        };
+    };
+    if got == listed {
+        return Ok(());
+    }
+    let has = counted(got, "byte", "bytes");
+    let text = format!("the object has {has}, the listing said {listed}");
+    // Under the listed tag it is the same version, so one of the two lengths is wrong; without one it may have changed.
+    let kind = if etag.is_some() {
+        ErrorKind::Integrity
+    } else {
+        ErrorKind::PreconditionFailed
+    };
+    Err(Error::new(kind, text))
+}
+
+/// Whether an answer still speaks of the listed version.
+pub(super) fn pinned(listed: Option<&ETag>, now: Option<&ETag>) -> crate::error::Result<()> {
+    match (listed, now) {
+        (Some(listed), Some(now)) if !listed.same(now) => Err(Error::new(
+            ErrorKind::PreconditionFailed,
+            "the object has changed since it was listed",
+        )),
+        (Some(_), None) => Err(Error::new(
+            ErrorKind::Integrity,
+            "the answer does not say which version of the object it is",
+        )),
+        _ => Ok(()),
+    }
+}

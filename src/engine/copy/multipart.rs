@@ -1,0 +1,391 @@
+//! Large objects: parts in parallel, an upload that outlives a stop, a crash and a change of keys.
+//!
+//! A source that was itself uploaded in equal parts is copied along the same boundaries, so that the target's tag
+//! becomes equal to the source's and proves every byte.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use crate::engine::context::Context;
+use crate::engine::context::Route;
+use crate::engine::copy::layout::{Boundaries, Layout, layout};
+use crate::engine::copy::metadata::describe;
+use crate::engine::copy::metadata_fallback::Refusals;
+use crate::engine::copy::metered_body::Hashing;
+use crate::engine::copy::one_read;
+use crate::engine::copy::overwrite_guard;
+use crate::engine::copy::part::{self, PartJob, Sent, SourceTag, Unproved};
+use crate::engine::copy::proof::wants_hashes;
+use crate::engine::copy::server_side;
+use crate::engine::copy::upload::{abort, abort_unknown, begin, forget, forget_if_gone};
+use crate::engine::copy::upload_complete::{complete, joined_tag};
+use crate::engine::copy::verify::{Mark, Removal, changed, encrypted, read_back_parts, remove_written};
+use crate::engine::copy::{Copied, Proof, pinned, target_key};
+use crate::engine::errors::PassError;
+use crate::engine::retry::{At as _, SideError, SideResult};
+use crate::engine::source_object::SourceObject;
+use crate::engine::sync_points::SyncPoint;
+use crate::error::{Error, ErrorKind};
+use crate::ledger::OpenUpload;
+use crate::object::{ETag, Entry, NewObject, ObjectInfo, Part, UploadId, Written};
+use crate::task::Key;
+
+/// Parts of one object at the same time.
+const PARTS_AT_ONCE: usize = 4;
+
+/// Copies an object in parts, going on with an upload that the ledger knows.
+pub(in crate::engine) async fn copy(
+    ctx: &Context,
+    entry: &Entry,
+    refusals: &Refusals,
+    wrote: &overwrite_guard::Sent,
+) -> Result<Copied, PassError> {
+    let (info, source_part) = look_at_source(ctx, entry).await?;
+    let mut entry = entry.clone();
+    if entry.etag.is_none() {
+        entry.etag.clone_from(&info.etag);
+    }
+    let Some(etag) = entry.etag.clone() else {
+        // Parts of one version could not be told from those of another, if they were read one by one.
+        return one_read::copy(ctx, &SourceObject::KnownSize(entry), refusals, wrote).await;
+    };
+    let told = |layout: &Layout| {
+        layout.boundaries != Boundaries::Guessed || !ctx.source_parts_opaque.load(Ordering::Relaxed)
+    };
+    let sizes = ctx.tuning.sizes;
+    let layout = Some(layout(sizes, entry.size, source_part))
+        .filter(told)
+        .unwrap_or_else(|| layout(sizes, entry.size, None));
+    let tag = if info.tag_is_hash() && !ctx.source_joined_opaque.load(Ordering::Relaxed) {
+        SourceTag::Md5
+    } else {
+        SourceTag::Opaque
+    };
+    let route = refusals.route(ctx);
+    let hashing = part::hashing(ctx, layout, tag, route).at_target()?;
+    let (new, left_out) = describe(ctx, &entry.key, info, refusals).await?;
+    let job = Upload {
+        entry: &entry,
+        etag: &etag,
+        new: &new,
+        refusals,
+        layout,
+        hashing,
+        route,
+    };
+    let joined = upload_all(ctx, &job).await?;
+    let told = joined.told.clone();
+    let known = layout.boundaries == Boundaries::Source && tag == SourceTag::Md5;
+    let proof = match joined.tag {
+        Tag::AsSource => Proof::ETag,
+        // Two hashes that differ prove that the store copied something else.
+        Tag::Made(_) if known && route == Route::ServerSide => {
+            return Err(wrong_copy(ctx, &job, told).await?.into());
+        }
+        Tag::Made(first) if known => second_read(ctx, &job, &first).await?,
+        other => {
+            // The tag that was to prove it proves nothing. From now on parts are hashed on their way.
+            let guessed = layout.boundaries == Boundaries::Guessed;
+            match other {
+                Tag::Made(_) if guessed => ctx.source_parts_opaque.store(true, Ordering::Relaxed),
+                Tag::Made(_) | Tag::AsSource => {}
+                Tag::Other => ctx.target_joined_opaque.store(true, Ordering::Relaxed),
+            }
+            let parts = read_again(ctx, &job, joined.parts).await?;
+            proof_of_parts(ctx, &job, &parts, told.as_ref()).await?
+        }
+    };
+    if proof == Proof::Size && route == Route::ServerSide && !server_side::is_as_long(ctx, &entry).await? {
+        return Err(wrong_copy(ctx, &job, told).await?.into());
+    }
+    // Only now: an upload that the ledger holds as open is an object that is not proved.
+    forget(ctx, &entry.key).await?;
+    Ok(Copied {
+        bytes: entry.size,
+        proof,
+        left_out,
+    })
+}
+
+/// What is uploaded, and how.
+#[derive(Clone, Copy)]
+struct Upload<'a> {
+    entry: &'a Entry,
+    etag: &'a ETag,
+    new: &'a NewObject,
+    refusals: &'a Refusals,
+    layout: Layout,
+    hashing: Hashing,
+    route: Route,
+}
+
+/// An object whose parts the store copied wrongly: it is removed, and its bytes are read and written.
+async fn wrong_copy(ctx: &Context, job: &Upload<'_>, etag: Option<ETag>) -> Result<SideError, PassError> {
+    let key = target_key(ctx, &job.entry.key);
+    let written = Written {
+        etag,
+        encryption: None,
+    };
+    let trouble = server_side::wrong(ctx, &key, &written, job.refusals).await;
+    forget(ctx, &job.entry.key).await?;
+    Ok(trouble)
+}
+
+/// Removes what was joined, if it is still there.
+async fn remove_joined(ctx: &Context, key: &Key, etag: Option<&ETag>) -> SideResult<()> {
+    match remove_written(ctx, key, &Mark::tag(etag)).await? {
+        Removal::Gone => Ok(()),
+        Removal::Left => Err(changed()).at_target(),
+    }
+}
+
+/// An object that was joined from its parts.
+struct Joined {
+    /// What the answer to its completion had as its tag.
+    told: Option<ETag>,
+    tag: Tag,
+    parts: Vec<Sent>,
+}
+
+/// Its tag.
+enum Tag {
+    /// Equal to the source's.
+    AsSource,
+    /// Another one, as S3 makes it of the parts.
+    Made(ETag),
+    /// One that says nothing.
+    Other,
+}
+
+/// Cut as the source's was, and joined by a target that makes the tags of S3, the object has another tag. Either bytes
+/// were damaged on their way, or the source makes other tags: a second read that gives the same again tells, unless the
+/// source was seen to make those of S3.
+async fn second_read(ctx: &Context, job: &Upload<'_>, first: &ETag) -> Result<Proof, PassError> {
+    let key = target_key(ctx, &job.entry.key);
+    // Not left for a moment longer than needed.
+    remove_joined(ctx, &key, Some(first)).await?;
+    forget(ctx, &job.entry.key).await?;
+    let job = &Upload {
+        hashing: part::hashing(ctx, job.layout, SourceTag::Opaque, job.route).at_target()?,
+        ..*job
+    };
+    let again = upload_all(ctx, job).await?;
+    match again.tag {
+        Tag::AsSource => return Ok(Proof::ETag),
+        Tag::Made(second) if second.same(first) && !ctx.source_joined_proved.load(Ordering::Relaxed) => {
+            ctx.source_joined_opaque.store(true, Ordering::Relaxed);
+            return proof_of_parts(ctx, job, &again.parts, again.told.as_ref()).await;
+        }
+        Tag::Made(_) | Tag::Other => {}
+    }
+    remove_joined(ctx, &key, again.told.as_ref()).await?;
+    let text = "the source sent other bytes than its tag names; what was written is removed";
+    Err(SideError::source(Error::new(ErrorKind::Integrity, text)).into())
+}
+
+/// Hashes what was sent without it, by reading the source once more, where the hashes can be compared with anything.
+async fn read_again(ctx: &Context, job: &Upload<'_>, parts: Vec<Sent>) -> Result<Vec<Sent>, PassError> {
+    let hashing = part::hashing(ctx, job.layout, SourceTag::Opaque, job.route).at_target()?;
+    if hashing == Hashing::None || job.hashing == Hashing::Md5 {
+        return Ok(parts);
+    }
+    let key = target_key(ctx, &job.entry.key);
+    // They are joined, and nothing is sent any more.
+    let upload = UploadId(String::new());
+    let hash = |sent: Sent| {
+        let job = PartJob {
+            entry: job.entry,
+            key: &key,
+            upload: &upload,
+            layout: job.layout,
+            number: sent.part.number,
+            hashing,
+            route: job.route,
+            refusals: job.refusals,
+        };
+        part::read_again(ctx, job, sent.part)
+    };
+    let hashed = stream::iter(parts).map(hash).buffered(PARTS_AT_ONCE);
+    Ok(hashed.try_collect().await?)
+}
+
+/// What the parts prove by themselves. Tags that look like hashes of other bytes, or like none, are found out once from the
+/// joined object: its parts are read back and compared with what was sent.
+async fn proof_of_parts(
+    ctx: &Context,
+    job: &Upload<'_>,
+    parts: &[Sent],
+    told: Option<&ETag>,
+) -> Result<Proof, PassError> {
+    if parts.iter().all(Sent::is_proved) {
+        return Ok(Proof::Checksum);
+    }
+    let Some(hashes) = parts.iter().map(|sent| sent.hash).collect::<Option<Vec<_>>>() else {
+        return Ok(Proof::Size);
+    };
+    if !wants_hashes(ctx) && !part::can_compare(ctx) {
+        return Ok(Proof::Size);
+    }
+    let key = target_key(ctx, &job.entry.key);
+    let spans = (1..).map(|number| job.layout.range(job.entry.size, number));
+    Ok(read_back_parts(ctx, &key, spans.zip(hashes), told).await?)
+}
+
+/// Uploads what is missing, and joins it. The ledger holds the upload as open also afterwards.
+async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, PassError> {
+    let &Upload {
+        entry,
+        etag,
+        new,
+        refusals,
+        layout,
+        hashing,
+        route,
+    } = job;
+    let key = target_key(ctx, &entry.key);
+    let (upload, done) = match resume(ctx, entry, etag, &key, layout).await? {
+        Some(found) => found,
+        None => {
+            let intent = OpenUpload {
+                key: entry.key.clone(),
+                upload_id: None,
+                part_size: i64::try_from(layout.part_size).unwrap_or(i64::MAX),
+                source_etag: Some(etag.clone()),
+                size: i64::try_from(entry.size).unwrap_or(i64::MAX),
+                strangers: None,
+            };
+            (begin(ctx, &key, intent, new, refusals).await?, BTreeMap::new())
+        }
+    };
+
+    let held = done.values().map(|part| (part.number, part.size));
+    ctx.progress.resume(&entry.key, held);
+    let recorded = ctx.ledger.part_hashes(ctx.task.id, &entry.key).await;
+    let unproved = if hashing == Hashing::Md5 && (layout.boundaries == Boundaries::Own || wants_hashes(ctx)) {
+        Unproved::ReadAgain
+    } else {
+        Unproved::Keep
+    };
+    let (kept, to_send) = part::divide(done, recorded.map_err(PassError::Ledger)?, layout.count, unproved);
+    let send = |(number, had)| {
+        let job = PartJob {
+            entry,
+            key: &key,
+            upload: &upload,
+            layout,
+            number,
+            hashing,
+            route,
+            refusals,
+        };
+        part::send(ctx, job, had)
+    };
+    let fresh: Vec<Sent> = stream::iter(to_send.into_iter().map(send))
+        .buffer_unordered(PARTS_AT_ONCE)
+        .try_collect()
+        .await
+        .map_err(|halt| forget_if_gone(halt, &upload))?;
+    let mut sent: Vec<Sent> = kept.into_iter().chain(fresh).collect();
+    sent.sort_by_key(|sent| sent.part.number);
+    let parts: Vec<Part> = sent.iter().map(|sent| sent.part.clone()).collect();
+
+    let told = complete(ctx, entry, &key, &upload, &parts).await?;
+    ctx.sync_points.reach(SyncPoint::UploadCompleted).await;
+    // Asked for, not read from the answer: that may have been lost.
+    let answer = Written {
+        etag: told.clone(),
+        encryption: None,
+    };
+    encrypted(ctx, &key, &answer).await?;
+    let made = told
+        .clone()
+        .filter(|told| joined_tag(&parts).is_some_and(|made| made.same(told)) || told.same(etag));
+    let tag = match made {
+        Some(tag) if tag.same(etag) => {
+            ctx.source_joined_proved.store(true, Ordering::Relaxed);
+            Tag::AsSource
+        }
+        Some(tag) => Tag::Made(tag),
+        None => Tag::Other,
+    };
+    Ok(Joined {
+        told,
+        tag,
+        parts: sent,
+    })
+}
+
+/// Headers of the source, and its part boundaries where it has some.
+async fn look_at_source(ctx: &Context, entry: &Entry) -> SideResult<(ObjectInfo, Option<(u64, u32)>)> {
+    let parts = entry.etag.as_ref().and_then(ETag::parts);
+    if let Some(count) = parts {
+        match ctx.source.head(&entry.key, Some(1)).await {
+            Ok(info) => {
+                pinned(entry.etag.as_ref(), info.etag.as_ref()).at_source()?;
+                // A store that ignores the part number, or tells no length, gives the whole size, which fits no cut into
+                // `count` parts.
+                let first = (info.size.unwrap_or(entry.size), count);
+                return Ok((info, Some(first)));
+            }
+            // Stores that know no part numbers may refuse or ignore them.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::InvalidArgument | ErrorKind::Unsupported | ErrorKind::Integrity
+                ) => {}
+            Err(error) => return Err(error).at_source(),
+        }
+    }
+    let info = ctx.source.head(&entry.key, None).await.at_source()?;
+    pinned(entry.etag.as_ref(), info.etag.as_ref()).at_source()?;
+    Ok((info, parts.map(|count| (entry.size, count))))
+}
+
+/// The upload that an earlier attempt left, with the parts that the target holds of it; `None` to begin anew. An
+/// upload of another version or another cut is given up first.
+async fn resume(
+    ctx: &Context,
+    entry: &Entry,
+    etag: &ETag,
+    key: &Key,
+    layout: Layout,
+) -> Result<Option<(UploadId, BTreeMap<u32, Part>)>, PassError> {
+    let known = ctx.ledger.upload(ctx.task.id, &entry.key).await;
+    let Some(open) = known.map_err(PassError::Ledger)? else {
+        return Ok(None);
+    };
+    let Some(id) = open.upload_id.clone() else {
+        abort_unknown(ctx, key, &entry.key, open.strangers.as_deref()).await?;
+        return Ok(None);
+    };
+    let upload = UploadId(id);
+    let fits = open.source_etag.is_some_and(|known| known.same(etag))
+        && u64::try_from(open.size) == Ok(entry.size)
+        && u64::try_from(open.part_size) == Ok(layout.part_size);
+    if !fits {
+        abort(ctx, key, &entry.key, &upload).await?;
+        return Ok(None);
+    }
+    match ctx.target.list_parts(key, &upload).await {
+        Ok(parts) => {
+            let whole = |part: &Part| {
+                (1..=layout.count).contains(&part.number)
+                    && part.size == layout.range(entry.size, part.number).1
+            };
+            let done: BTreeMap<u32, Part> = parts
+                .into_iter()
+                .filter(whole)
+                .map(|part| (part.number, part))
+                .collect();
+            tracing::debug!(task.id = %ctx.task.id, key = ?entry.key, parts = done.len(), "upload goes on");
+            Ok(Some((upload, done)))
+        }
+        Err(error) if error.kind() == ErrorKind::UploadNotFound => {
+            abort(ctx, key, &entry.key, &upload).await?;
+            Ok(None)
+        }
+        Err(error) => Err(SideError::target(error).into()),
+    }
+}

@@ -1,0 +1,215 @@
+//! Mode `NO_OVERWRITE`: an object that appears at the target while its namesake is copied is left.
+//!
+//! The plan has seen that the target does not have the key. Between that and the write somebody else may write it. Where
+//! the target honours `If-None-Match: *` the write itself carries the condition; elsewhere, and before a large object
+//! is joined or one is copied inside the store, the target is asked once more, which leaves a moment.
+//!
+//! A refusal does not tell whose the object is: an earlier try of ours may have written it, and only its answer was lost.
+//! The tag tells, where it is the source's or the hash of what that try has sent.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::engine::context::Context;
+use crate::engine::copy::metadata_fallback::Attributes;
+use crate::engine::copy::proof::{Proof, gate};
+use crate::engine::copy::{Copied, Outcome, target_key};
+use crate::engine::decide::SkipReason;
+use crate::engine::listing;
+use crate::engine::preflight;
+use crate::engine::retry::{At as _, Pace, SideResult};
+use crate::engine::source_object::SourceObject;
+use crate::error::{Error, ErrorKind, Result};
+use crate::object::{NewObject, ObjectInfo, SharedStore, WriteIf};
+use crate::task::rules::OverwriteMode;
+use crate::task::{Key, TaskId, TaskSpec};
+
+/// How a task's writes are kept from overwriting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OverwriteGuard {
+    /// Not at all: its mode overwrites.
+    None,
+    /// By a condition, which the target honours.
+    Condition,
+    /// By a look before the write: the target knows no conditions, or ignores them.
+    Look,
+}
+
+impl OverwriteGuard {
+    /// The condition of a write.
+    pub(in crate::engine) const fn condition(self) -> WriteIf {
+        match self {
+            Self::Condition => WriteIf::Absent,
+            Self::None | Self::Look => WriteIf::Always,
+        }
+    }
+}
+
+/// Finds out how a task's writes can be guarded, by writing an empty object twice below `oms/probe/`.
+///
+/// # Errors
+/// The trouble that the target has, after retries.
+pub async fn find(
+    store: &SharedStore,
+    pace: Pace,
+    task: TaskId,
+    spec: &TaskSpec,
+) -> SideResult<OverwriteGuard> {
+    if spec.rules.overwrite != OverwriteMode::Never {
+        return Ok(OverwriteGuard::None);
+    }
+    let key = Key::from(format!("oms/probe/{task}/c").as_str());
+    let found = twice(store, pace, &key).await;
+    preflight::remove(store, pace, &key).await;
+    found
+        .map_err(|e| e.during("probe conditional writes"))
+        .at_target()
+}
+
+async fn twice(store: &SharedStore, pace: Pace, key: &Key) -> Result<OverwriteGuard> {
+    let new = NewObject::default();
+    let md5 = Some(preflight::EMPTY_MD5);
+    let write = async |condition: WriteIf| {
+        preflight::again(pace, || {
+            store.put(key, &new, 0, md5, &condition, preflight::empty())
+        })
+        .await
+    };
+    write(WriteIf::Always).await?;
+    match write(WriteIf::Absent).await {
+        Ok(_) => Ok(OverwriteGuard::Look),
+        Err(error) => match error.kind() {
+            ErrorKind::PreconditionFailed => Ok(OverwriteGuard::Condition),
+            ErrorKind::Unsupported | ErrorKind::InvalidArgument => Ok(OverwriteGuard::Look),
+            _ => Err(error),
+        },
+    }
+}
+
+/// Asks right before a write that no condition guards whether the target has the key by now.
+///
+/// # Errors
+/// `PreconditionFailed` when it has; the target's trouble.
+pub(in crate::engine) async fn look(ctx: &Context, key: &Key) -> SideResult<()> {
+    if ctx.guard == OverwriteGuard::None {
+        return Ok(());
+    }
+    match listing::head(ctx.tuning.pace, &ctx.target, key)
+        .await
+        .at_target()?
+    {
+        None => Ok(()),
+        Some(_) => {
+            let text = "the target has an object of this name by now";
+            Err(Error::new(ErrorKind::PreconditionFailed, text)).at_target()
+        }
+    }
+}
+
+/// What the tries of one object have sent: by this its own write is known again.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Sent(Mutex<Option<(Option<[u8; 16]>, Attributes)>>);
+
+impl Sent {
+    /// A write was begun that may have had an effect; with the hash of its bytes, where one was computed.
+    pub(in crate::engine) fn note(&self, md5: Option<[u8; 16]>, left_out: Attributes) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((md5, left_out));
+    }
+
+    /// What proves that an object of the target is the one that was sent, and what was sent besides the bytes.
+    fn proof(&self, item: &SourceObject, found: &ObjectInfo) -> Option<(Proof, Attributes)> {
+        let (md5, left_out) = (*self.0.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let as_long = item.size().is_none_or(|size| found.size == Some(size));
+        let told = found.etag.as_ref().filter(|_| as_long)?;
+        if item.etag().is_some_and(|tag| tag.same(told)) {
+            return Some((Proof::ETag, left_out));
+        }
+        let sent = md5.is_some() && told.md5() == md5;
+        sent.then_some((Proof::Checksum, left_out))
+    }
+}
+
+/// The end of an object whose write was refused because the target has the key: it is left, unless it is ours.
+///
+/// # Errors
+/// The target's trouble; `Unavailable` when it does not have the key after all.
+pub(in crate::engine) async fn appeared(
+    ctx: &Context,
+    item: &SourceObject,
+    sent: &Sent,
+) -> SideResult<Outcome> {
+    let key = target_key(ctx, item.key());
+    let Some(found) = listing::head(ctx.tuning.pace, &ctx.target, &key)
+        .await
+        .at_target()?
+    else {
+        let text = "the target refused a write because of an object that it does not have";
+        return Err(Error::new(ErrorKind::Unavailable, text)).at_target();
+    };
+    let Some((proof, left_out)) = sent.proof(item, &found) else {
+        tracing::debug!(task.id = %ctx.task.id, key = ?item.key(), "an object appeared at the target and is left");
+        return Ok(Outcome::Skipped(SkipReason::Exists));
+    };
+    gate(ctx, proof).at_target()?;
+    Ok(Outcome::Copied(Copied {
+        bytes: found.size.unwrap_or_else(|| item.known_bytes()),
+        proof,
+        left_out,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::{ETag, Entry, ObjectHeaders};
+
+    const A: &str = "0cc175b9c0f1b6a831c399e269772661";
+    const B: &str = "92eb5ffee6ae2fec3ad71c777531578f";
+
+    fn of(size: u64, etag: &str) -> ObjectInfo {
+        ObjectInfo {
+            size: Some(size),
+            etag: Some(ETag::new(etag)),
+            last_modified: None,
+            carried: ObjectHeaders::default(),
+            uncarried: crate::object::NotCarried::default(),
+            tag_count: 0,
+            parts_count: None,
+            storage_class: None,
+            missing_metadata: 0,
+            encryption: None,
+        }
+    }
+
+    #[test]
+    fn only_what_was_sent_is_ours() {
+        let entry = |etag: &str| Entry {
+            key: Key::from("k"),
+            size: 1,
+            etag: Some(ETag::new(etag)),
+            last_modified: None,
+        };
+        let md5 = ETag::new(B).md5();
+        let left_out = Attributes {
+            tags: true,
+            ..Attributes::default()
+        };
+        let parts = format!("{A}-2");
+        for (sent, tag, found, wanted) in [
+            (None, A, of(1, A), None),
+            (Some(None), A, of(1, A), Some(Proof::ETag)),
+            (Some(None), A, of(2, A), None),
+            (Some(None), A, of(1, B), None),
+            (Some(md5), A, of(1, B), Some(Proof::Checksum)),
+            (Some(md5), A, of(2, B), None),
+            (Some(None), parts.as_str(), of(1, "opaque"), None),
+        ] {
+            let mine = Sent::default();
+            if let Some(md5) = sent {
+                mine.note(md5, left_out);
+            }
+            let proof = mine.proof(&SourceObject::KnownSize(entry(tag)), &found);
+            let wanted = wanted.map(|proof| (proof, left_out));
+            assert_eq!(proof, wanted, "{sent:?} {tag} {found:?}");
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! One part of a large object: read and written, or copied inside the store, with its own tries; hashed while it passes,
+//! and compared with the tag that the target gives it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use http_body_util::BodyExt as _;
+
+use crate::engine::context::Context;
+use crate::engine::context::Route;
+use crate::engine::copy::Proof;
+use crate::engine::copy::hash::hash_first;
+use crate::engine::copy::layout::{Boundaries, Layout};
+use crate::engine::copy::metadata_fallback::Refusals;
+use crate::engine::copy::metered_body::{Hashing, metered};
+use crate::engine::copy::pinned_read;
+use crate::engine::copy::proof::{gate, wants_hashes};
+use crate::engine::copy::server_side;
+use crate::engine::errors::PassError;
+use crate::engine::retry::{self, At as _, SideError, SideResult};
+use crate::engine::sync_points::SyncPoint;
+use crate::error::{Error, ErrorKind, Result, counted};
+use crate::object::clouds::Side;
+use crate::object::{ByteRange, Entry, Part, UploadId};
+use crate::task::Key;
+
+/// What is to be sent.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::engine) struct PartJob<'a> {
+    /// Source object.
+    pub entry: &'a Entry,
+    /// Key at the target.
+    pub key: &'a Key,
+    /// Upload that the part belongs to.
+    pub upload: &'a UploadId,
+    /// How the object is cut.
+    pub layout: Layout,
+    /// Number, from 1.
+    pub number: u32,
+    /// Whether to hash what passes.
+    pub hashing: Hashing,
+    /// How the bytes travel.
+    pub route: Route,
+    /// What the tries of the object have taught.
+    pub refusals: &'a Refusals,
+}
+
+/// A part that the target has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::engine) struct Sent {
+    /// What the target says of it.
+    pub part: Part,
+    /// MD5 of what was read for it, where that was hashed.
+    pub hash: Option<[u8; 16]>,
+}
+
+impl Sent {
+    /// Whether the target's tag is the hash of what was read.
+    pub(in crate::engine) fn is_proved(&self) -> bool {
+        self.hash.is_some() && self.hash == self.part.etag.md5()
+    }
+}
+
+/// Whether to hash parts: unless the joined object's tag will be compared with the source's, or nothing could be compared
+/// with the hashes.
+///
+/// # Errors
+/// `Unsupported` where the task asks for the source's tag, which an object of another cut cannot have.
+pub(in crate::engine) fn hashing(
+    ctx: &Context,
+    layout: Layout,
+    tag: SourceTag,
+    route: Route,
+) -> Result<Hashing> {
+    let own = layout.boundaries == Boundaries::Own;
+    if own {
+        gate(ctx, Proof::Checksum)?;
+    }
+    let wanted = wants_hashes(ctx);
+    let useful = match route {
+        // A copy inside the store shows its bytes to nobody, unless more is asked for than it can prove.
+        Route::ServerSide => own && wanted,
+        Route::Stream => wanted || can_compare(ctx),
+    };
+    let tag_decides = !own && tag == SourceTag::Md5 && !ctx.target_joined_opaque.load(Ordering::Relaxed);
+    Ok(if useful && !tag_decides {
+        Hashing::Md5
+    } else {
+        Hashing::None
+    })
+}
+
+/// Whether the target's tags of parts may be hashes. Where they are none, only a second read could tell, which is not made
+/// of every object unasked.
+pub(in crate::engine) fn can_compare(ctx: &Context) -> bool {
+    !ctx.task.spec.kms && !ctx.target_parts_opaque.load(Ordering::Relaxed)
+}
+
+/// Whether the source's tag may be taken for what S3 makes of the content when it looks like it. A store that encrypts with
+/// keys of its own gives tags that only look so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum SourceTag {
+    /// The MD5 of the content, or of the MD5 sums of its parts.
+    Md5,
+    /// Nothing that can be computed.
+    Opaque,
+}
+
+/// Which of the parts that the target holds already are taken as they are, and which are to be sent, or read again and
+/// compared: a part whose answer was lost was never compared. `recorded` are the hashes of what was sent earlier.
+pub(in crate::engine) fn divide(
+    mut done: BTreeMap<u32, Part>,
+    mut recorded: BTreeMap<u32, [u8; 16]>,
+    count: u32,
+    unproved: Unproved,
+) -> (Vec<Sent>, Vec<(u32, Option<Part>)>) {
+    let (mut kept, mut to_send) = (Vec::new(), Vec::new());
+    for number in 1..=count {
+        let hash = recorded.remove(&number);
+        match done.remove(&number) {
+            None => to_send.push((number, None)),
+            Some(part) if hash.is_none() && unproved == Unproved::ReadAgain => {
+                to_send.push((number, Some(part)));
+            }
+            Some(part) => kept.push(Sent { part, hash }),
+        }
+    }
+    (kept, to_send)
+}
+
+/// What becomes of parts that the target holds and nothing proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Unproved {
+    /// They are kept: the tag of the whole tells.
+    Keep,
+    /// The source is read again, and compared with them.
+    ReadAgain,
+}
+
+/// One part with its own tries, written down with its hash.
+pub(in crate::engine) async fn send(
+    ctx: &Context,
+    job: PartJob<'_>,
+    mut had: Option<Part>,
+) -> std::result::Result<Sent, PassError> {
+    let mut attempts = 0;
+    let mut before = None;
+    loop {
+        attempts += 1;
+        let trouble = match once(ctx, job, had.take()).await {
+            Ok(sent) if is_settled(ctx, &sent, before) => {
+                if let Some(hash) = sent.hash {
+                    let noted = ctx
+                        .ledger
+                        .put_part_hash(ctx.task.id, &job.entry.key, job.number, hash);
+                    noted.await.map_err(PassError::Ledger)?;
+                }
+                ctx.progress.keep(&job.entry.key, job.number, sent.part.size);
+                ctx.sync_points.reach(SyncPoint::PartWritten).await;
+                return Ok(sent);
+            }
+            Ok(sent) => {
+                before = sent.hash;
+                let text = format!("part {} at the target has other bytes than were read", job.number);
+                SideError::target(Error::new(ErrorKind::Integrity, text))
+            }
+            Err(trouble) => trouble,
+        };
+        let again = retry::delay(ctx.tuning.pace, &trouble.error, attempts, rand::random());
+        match again.filter(|_| job.refusals.route(ctx) == job.route) {
+            Some(wait) => tokio::time::sleep(wait).await,
+            None => return Err(trouble.after(attempts).into()),
+        }
+    }
+}
+
+/// Reads the source of a part once more, to hash what the target has been sent.
+pub(in crate::engine) async fn read_again(ctx: &Context, job: PartJob<'_>, part: Part) -> SideResult<Sent> {
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let trouble = match once(ctx, job, Some(part.clone())).await {
+            Ok(sent) => return Ok(sent),
+            Err(trouble) => trouble,
+        };
+        match retry::delay(ctx.tuning.pace, &trouble.error, attempts, rand::random()) {
+            Some(wait) => tokio::time::sleep(wait).await,
+            None => return Err(trouble.after(attempts)),
+        }
+    }
+}
+
+/// Whether a part needs no other try. One whose tag is another hash is sent once more; when the same bytes get another tag
+/// again, the target's tags may be no hashes, which is found out from the joined object.
+fn is_settled(ctx: &Context, sent: &Sent, before: Option<[u8; 16]>) -> bool {
+    sent.is_proved()
+        || sent.hash.is_none()
+        || sent.part.etag.md5().is_none()
+        || sent.hash == before
+        || !can_compare(ctx)
+}
+
+async fn once(ctx: &Context, job: PartJob<'_>, had: Option<Part>) -> SideResult<Sent> {
+    let PartJob {
+        entry,
+        key,
+        upload,
+        layout,
+        number,
+        hashing,
+        route,
+        refusals,
+    } = job;
+    let (offset, length) = layout.range(entry.size, number);
+    let range = ByteRange::Range { offset, length };
+    if route == Route::ServerSide && hashing == Hashing::None {
+        let from = server_side::copy_source(ctx, entry);
+        let answer = ctx.target.copy_part(&from, range, key, upload, number).await;
+        let answer = answer.and_then(|part| server_side::check_part(length, &part.etag).map(|()| part));
+        let part = answer.map_err(|error| {
+            let wrong = error.code() == Some("WrongCopy");
+            if wrong || server_side::is_refusal(&error) {
+                refusals.refuse_copy(ctx, &error);
+            }
+            let changed = error.kind() == ErrorKind::PreconditionFailed;
+            SideError {
+                side: if changed { Side::Source } else { Side::Target },
+                error,
+            }
+        })?;
+        ctx.progress.add(length);
+        let part = Part { size: length, ..part };
+        return Ok(Sent { part, hash: None });
+    }
+    let _permit = ctx.streams.enter().await.at_source()?;
+    let md5 = match had {
+        None => hash_first(ctx, entry, range, length).await?,
+        Some(_) => None,
+    };
+    let object = pinned_read::open(ctx, &entry.key, range, entry.etag.as_ref()).await?;
+    if object.length != Some(length) {
+        let announced = object
+            .length
+            .map_or_else(|| "nothing".to_owned(), |n| n.to_string());
+        let asked = counted(length, "byte", "bytes");
+        let text = format!("asked for {asked} from {offset} on, the source announced {announced}");
+        return Err(Error::new(ErrorKind::Integrity, text)).at_source();
+    }
+    let flow = match had {
+        None => ctx.progress.flow(&entry.key, number),
+        Some(_) => ctx.progress.read_again(),
+    };
+    let (mut body, watch) = metered(object.body, length, &ctx.throttle, flow, hashing);
+    if let Some(part) = had {
+        while let Some(frame) = body.frame().await {
+            frame.at_source()?;
+        }
+        let hash = watch.take_md5();
+        return Ok(Sent { part, hash });
+    }
+    let sent = ctx.target.upload_part(key, upload, number, length, md5, body);
+    match sent.await {
+        Ok(part) => Ok(Sent {
+            part: Part { size: length, ..part },
+            hash: watch.take_md5(),
+        }),
+        Err(error) => match watch.take_error() {
+            Some(cause) => Err(cause).at_source(),
+            None => Err(error).at_target(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::ETag;
+
+    fn part(number: u32) -> Part {
+        Part {
+            number,
+            etag: ETag::new("01010101010101010101010101010101"),
+            size: 1,
+        }
+    }
+
+    fn sent(number: u32, hash: Option<[u8; 16]>) -> Sent {
+        let part = part(number);
+        Sent { part, hash }
+    }
+
+    #[test]
+    fn parts_that_were_never_compared_are_not_taken_for_proved() {
+        let done = BTreeMap::from([(2, part(2)), (3, part(3))]);
+        let recorded = BTreeMap::from([(3, [1; 16]), (4, [9; 16])]);
+        let divided = |unproved| divide(done.clone(), recorded.clone(), 4, unproved);
+        let (kept, to_send) = divided(Unproved::Keep);
+        assert_eq!(kept, [sent(2, None), sent(3, Some([1; 16]))]);
+        assert_eq!(to_send, [(1, None), (4, None)]);
+        let (kept, to_send) = divided(Unproved::ReadAgain);
+        assert_eq!(kept, [sent(3, Some([1; 16]))]);
+        assert_eq!(to_send, [(1, None), (2, Some(part(2))), (4, None)]);
+    }
+
+    #[test]
+    fn only_an_equal_hash_proves_a_part() {
+        for (hash, tag, proved) in [
+            (Some([1; 16]), "01010101010101010101010101010101", true),
+            (Some([2; 16]), "01010101010101010101010101010101", false),
+            (None, "01010101010101010101010101010101", false),
+            (None, "opaque", false),
+            (Some([1; 16]), "opaque", false),
+        ] {
+            let part = Part {
+                etag: ETag::new(tag),
+                ..part(1)
+            };
+            assert_eq!(Sent { part, hash }.is_proved(), proved, "{hash:?} {tag}");
+        }
+    }
+}

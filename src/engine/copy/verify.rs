@@ -1,0 +1,307 @@
+//! What the target has of an object that was just written, where its answer alone does not tell.
+//!
+//! Others may write the same key. What is read back is known by its tag, and nothing is deleted that is not known to be
+//! what was written here.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use http_body_util::BodyExt as _;
+use md5::{Digest as _, Md5};
+
+use crate::engine::context::Context;
+use crate::engine::copy::Proof;
+use crate::engine::copy::metered_body::{Hashing, metered};
+use crate::engine::listing;
+use crate::engine::progress::Progress;
+use crate::engine::retry::{At as _, SideError, SideResult};
+use crate::error::{Error, ErrorKind};
+use crate::object::{ByteRange, ETag, Encryption, ObjectInfo, Written};
+use crate::task::{Key, UnixMillis};
+
+/// A write that was acknowledged without a tag may have met something that is no store. The target is asked what it has.
+pub(in crate::engine) async fn acknowledged(ctx: &Context, key: &Key, size: u64) -> SideResult<Option<ETag>> {
+    let stored = listing::head(ctx.tuning.pace, &ctx.target, key)
+        .await
+        .at_target()?;
+    let stored = stored.filter(|info| info.size == Some(size));
+    stored.map(|info| info.etag).ok_or_else(missing).at_target()
+}
+
+fn missing() -> Error {
+    let text = "the target acknowledged the object, but does not have it";
+    Error::new(ErrorKind::Integrity, text)
+}
+
+/// Stores that keep folders (SeaweedFS) take bytes under a key that ends with `/`, give their tag back, and keep none of
+/// them. Only the size that they tell afterwards shows it.
+pub(in crate::engine) async fn holds_bytes(ctx: &Context, key: &Key, size: u64) -> SideResult<()> {
+    let stored = listing::head(ctx.tuning.pace, &ctx.target, key)
+        .await
+        .at_target()?;
+    if stored.is_some_and(|info| info.size == Some(size)) {
+        return Ok(());
+    }
+    let text = "the target keeps no bytes under a key that ends with '/'";
+    Err(Error::new(ErrorKind::Unsupported, text).with_code("FolderWithContent")).at_target()
+}
+
+/// By what an object at the target is known again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::engine) struct Mark {
+    /// Its tag.
+    pub etag: Option<ETag>,
+    /// When it was written, where there is no tag.
+    pub last_modified: Option<UnixMillis>,
+    /// Its length, where there is no tag.
+    pub size: Option<u64>,
+}
+
+impl Mark {
+    /// That of a write with this tag.
+    pub(in crate::engine) fn tag(etag: Option<&ETag>) -> Self {
+        Self {
+            etag: etag.cloned(),
+            ..Self::default()
+        }
+    }
+
+    fn of(info: &ObjectInfo) -> Self {
+        Self {
+            etag: info.etag.clone(),
+            last_modified: info.last_modified,
+            size: info.size,
+        }
+    }
+
+    /// Whether `found` is the same object. Without tags time and length must agree, and be told.
+    fn is(&self, found: &Self) -> bool {
+        match (&self.etag, &found.etag) {
+            (Some(mine), Some(found)) => mine.same(found),
+            (None, None) => {
+                self.last_modified.is_some()
+                    && self.last_modified == found.last_modified
+                    && self.size.is_some()
+                    && self.size == found.size
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What became of an object that was to be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Removal {
+    /// The target has it no more.
+    Gone,
+    /// It was left: somebody else has written it since, or it is not known to be ours.
+    Left,
+}
+
+/// Removes what was written, if it is still there. It is looked at right before, and the deletion carries its tag, so that
+/// only a store without conditional deletes leaves a moment in which somebody else's newer object could be met.
+pub(in crate::engine) async fn remove_written(ctx: &Context, key: &Key, mine: &Mark) -> SideResult<Removal> {
+    let found = listing::head(ctx.tuning.pace, &ctx.target, key)
+        .await
+        .at_target()?;
+    let Some(found) = found else {
+        return Ok(Removal::Gone);
+    };
+    let found = Mark::of(&found);
+    if !mine.is(&found) {
+        return Ok(Removal::Left);
+    }
+    let Some(etag) = &found.etag else {
+        ctx.target.delete(key).await.at_target()?;
+        return Ok(Removal::Gone);
+    };
+    let refused = match ctx.target.delete_if(key, etag).await {
+        Ok(()) => return Ok(Removal::Gone),
+        Err(error) => error,
+    };
+    match refused.kind() {
+        // It may also be one of those stores to which no condition ever is true.
+        ErrorKind::PreconditionFailed => {
+            let now = listing::head(ctx.tuning.pace, &ctx.target, key)
+                .await
+                .at_target()?;
+            match now {
+                None => return Ok(Removal::Gone),
+                Some(now) if !mine.is(&Mark::of(&now)) => return Ok(Removal::Left),
+                Some(_) => {}
+            }
+        }
+        ErrorKind::Unsupported | ErrorKind::InvalidArgument => {}
+        _ => return Err(refused).at_target(),
+    }
+    ctx.target.delete(key).await.at_target()?;
+    Ok(Removal::Gone)
+}
+
+/// Removes an object whose bytes are wrong, and says so.
+pub(in crate::engine) async fn discard(ctx: &Context, key: &Key, mine: &Mark, what: &str) -> SideError {
+    match remove_written(ctx, key, mine).await {
+        Ok(Removal::Gone) => {
+            let text = format!("{what}; it was removed");
+            SideError::target(Error::new(ErrorKind::Integrity, text))
+        }
+        Ok(Removal::Left) => SideError::target(changed()),
+        Err(SideError { error, .. }) => {
+            let text = format!("{what}; it could not be removed: {error}");
+            SideError::target(Error::new(ErrorKind::Integrity, text))
+        }
+    }
+}
+
+/// The error of an object that somebody else has written at the target before it was proved. It is left.
+pub(in crate::engine) fn changed() -> Error {
+    let text = "somebody else wrote the object at the target before it was proved; it was left as it is";
+    Error::new(ErrorKind::Conflict, text).with_code("TargetChanged")
+}
+
+/// The target's tag is not what was expected: either it does not give MD5 sums, or it stored other bytes. Reading the
+/// object once tells which; wrong bytes are removed. `written` is the tag that the answer to the write had.
+pub(in crate::engine) async fn read_back(
+    ctx: &Context,
+    key: &Key,
+    size: u64,
+    wanted: [u8; 16],
+    written: Option<&ETag>,
+) -> SideResult<Proof> {
+    let found = hash_of(ctx, key, ByteRange::Whole).await?;
+    if (found.bytes, found.md5) == (size, wanted) {
+        ctx.target_tags_opaque.store(true, Ordering::Relaxed);
+        return Ok(Proof::Checksum);
+    }
+    Err(wrong_bytes(ctx, key, written, &found.mark).await)
+}
+
+/// The same for an object that was joined from parts: each span of it must have its hash, and all be of one version.
+pub(in crate::engine) async fn read_back_parts(
+    ctx: &Context,
+    key: &Key,
+    parts: impl Iterator<Item = ((u64, u64), [u8; 16])>,
+    written: Option<&ETag>,
+) -> SideResult<Proof> {
+    let mut first: Option<Mark> = None;
+    for ((offset, length), wanted) in parts {
+        let found = hash_of(ctx, key, ByteRange::Range { offset, length }).await?;
+        let first = first.get_or_insert_with(|| found.mark.clone());
+        if first.etag != found.mark.etag {
+            return Err(changed()).at_target();
+        }
+        if (found.bytes, found.md5) != (length, wanted) {
+            return Err(wrong_bytes(ctx, key, written, &found.mark).await);
+        }
+    }
+    ctx.target_parts_opaque.store(true, Ordering::Relaxed);
+    Ok(Proof::Checksum)
+}
+
+/// Bytes that are not those that were sent: of our write, which is removed, or of somebody else's.
+async fn wrong_bytes(ctx: &Context, key: &Key, written: Option<&ETag>, found: &Mark) -> SideError {
+    let others = matches!((written, &found.etag), (Some(mine), Some(found)) if !mine.same(found));
+    if others {
+        return SideError::target(changed());
+    }
+    discard(ctx, key, found, "the target stored other bytes than were sent").await
+}
+
+/// What was read back.
+struct ReadBack {
+    bytes: u64,
+    md5: [u8; 16],
+    mark: Mark,
+}
+
+/// Reads what the target has, within the bandwidth of the task. It counts as nothing that was moved.
+async fn hash_of(ctx: &Context, key: &Key, portion: ByteRange) -> SideResult<ReadBack> {
+    let object = ctx.target.get(key, portion, None).await.at_target()?;
+    let mark = Mark::of(&object.info);
+    let uncounted = Arc::new(Progress::default());
+    let (mut body, _) = metered(
+        object.body,
+        None,
+        &ctx.throttle,
+        uncounted.read_again(),
+        Hashing::None,
+    );
+    let mut hash = Md5::new();
+    let mut bytes = 0;
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame.at_target()?.into_data() {
+            bytes += data.len() as u64;
+            hash.update(&data);
+        }
+    }
+    Ok(ReadBack {
+        bytes,
+        md5: hash.finalize().into(),
+        mark,
+    })
+}
+
+/// Where a task asks for encryption by the key management service: whether the target has done so with what was just
+/// written. Where the answer to the write says nothing, the target is asked. What is not encrypted is removed.
+///
+/// Source: the OMS reference compares the encryption of each object with `enableKMS` after its upload.
+pub(in crate::engine) async fn encrypted(ctx: &Context, key: &Key, written: &Written) -> SideResult<()> {
+    if !ctx.task.spec.kms {
+        return Ok(());
+    }
+    let (found, mine) = match written.encryption {
+        Some(told) => (Some(told), Mark::tag(written.etag.as_ref())),
+        None => {
+            let stored = listing::head(ctx.tuning.pace, &ctx.target, key)
+                .await
+                .at_target()?;
+            let stored = stored.ok_or_else(missing).at_target()?;
+            let others = matches!((&written.etag, &stored.etag), (Some(a), Some(b)) if !a.same(b));
+            if others {
+                return Err(changed()).at_target();
+            }
+            (stored.encryption, Mark::of(&stored))
+        }
+    };
+    if found == Some(Encryption::Kms) {
+        return Ok(());
+    }
+    let text = "the target did not encrypt the object with its key management service";
+    let removed = match remove_written(ctx, key, &mine).await? {
+        Removal::Gone => "it was removed",
+        Removal::Left => "it was left, because somebody else has written it since",
+    };
+    let error = Error::new(ErrorKind::Unsupported, format!("{text}; {removed}"));
+    Err(error.with_code("EncryptionNotApplied")).at_target()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_known_to_be_ours_is_ours() {
+        let mark = |etag: Option<&str>, time: Option<i64>, size: Option<u64>| Mark {
+            etag: etag.map(ETag::new),
+            last_modified: time.map(UnixMillis),
+            size,
+        };
+        let tagless = mark(None, Some(7), Some(3));
+        for (mine, found, same) in [
+            (
+                mark(Some("a"), None, None),
+                mark(Some("A"), Some(9), Some(1)),
+                true,
+            ),
+            (mark(Some("a"), None, None), mark(Some("b"), None, None), false),
+            (mark(Some("a"), None, None), tagless.clone(), false),
+            (mark(None, None, None), mark(Some("a"), None, None), false),
+            (mark(None, None, None), mark(None, None, None), false),
+            (tagless.clone(), tagless.clone(), true),
+            (tagless.clone(), mark(None, Some(8), Some(3)), false),
+            (tagless, mark(None, Some(7), Some(4)), false),
+        ] {
+            assert_eq!(mine.is(&found), same, "{mine:?} {found:?}");
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! What to do with one object: a pure decision.
+//!
+//! | overwrite mode | target has the key | content | decision |
+//! |---|---|---|---|
+//! | any | no | | copy |
+//! | `NO_OVERWRITE` | yes | anything | skip |
+//! | `FULL_OVERWRITE` | yes | anything | copy |
+//! | by comparison | yes | other size | copy |
+//! | by comparison | yes | same size, both tags comparable and equal | skip |
+//! | by comparison | yes | same size, both tags comparable and different | copy |
+//! | by comparison | yes | same size, tags not comparable, target not older | skip |
+//! | by comparison | yes | same size, tags not comparable, target older | copy |
+//! | by comparison | yes | length not told, and the task takes that ([`crate::engine::source_object::takes_untold`]) | copy |
+//!
+//! The two modes by comparison, and the three checks of consistency, come to the same where lengths are told: no store
+//! that speaks S3 gives a CRC-64 ([`crate::task::rules`]). The reference's default looks at sizes and times
+//! only; where tags can be compared, they know better than any clock. A task that asks for more proof than the size
+//! ([`crate::task::rules::MinimumProof`]) takes no time for one: without comparable tags the object is copied.
+//!
+//! Two tags are comparable when both are plain MD5 sums and the target does not encrypt with keys of its own; equal
+//! multipart tags are equal content, different ones say nothing, because the part sizes may differ.
+//! Before all that: an object not modified after `migrate_since` is skipped, and one that the target cannot hold is
+//! refused.
+
+use crate::engine::source_object::SourceObject;
+use crate::engine::target_names::NameKind;
+use crate::object::{ETag, Entry};
+use crate::task::rules::{ConsistencyCheck, MinimumProof, OverwriteMode};
+use crate::task::{Key, TaskSpec, UnixMillis};
+
+/// Largest object that 10,000 parts of 5 GiB can hold, which is also S3's limit of 48.8 TiB.
+pub const MAX_OBJECT: u64 = 10_000 * 5 * (1 << 30);
+
+/// What the target has under the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Existing {
+    /// Length in bytes.
+    pub size: u64,
+    /// Tag.
+    pub etag: Option<ETag>,
+    /// When it was written, where the target says so.
+    pub last_modified: Option<UnixMillis>,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Copy it.
+    Copy,
+    /// Leave it.
+    Skip(SkipReason),
+    /// It cannot be copied.
+    Refuse(RefuseReason),
+}
+
+/// Why an object is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SkipReason {
+    /// The target has it.
+    Identical,
+    /// The target has one of that name, and none is to be overwritten.
+    Exists,
+    /// Not modified after `migrate_since`.
+    Older,
+}
+
+impl SkipReason {
+    /// The word for it in lists.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Identical => "identical",
+            Self::Exists => "exists",
+            Self::Older => "older",
+        }
+    }
+}
+
+/// Why an object cannot be copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefuseReason {
+    /// With the target's prefix the key is longer than 1,024 bytes.
+    KeyTooLong,
+    /// Larger than [`MAX_OBJECT`].
+    TooLarge,
+    /// The target would store it under another name.
+    NameNotKept(NameKind),
+}
+
+impl RefuseReason {
+    /// Code and sentence for the list of failures.
+    #[must_use]
+    pub const fn describe(self) -> (&'static str, &'static str) {
+        match self {
+            Self::KeyTooLong => (
+                "KeyTooLongError",
+                "with the target prefix the key is longer than 1024 bytes",
+            ),
+            Self::TooLarge => (
+                "EntityTooLarge",
+                "the object is larger than 10,000 parts of 5 GiB",
+            ),
+            Self::NameNotKept(kind) => ("NameNotKept", kind.describe()),
+        }
+    }
+}
+
+/// Decides about one object.
+#[must_use]
+pub fn decide(item: &SourceObject, existing: Option<&Existing>, spec: &TaskSpec) -> Decision {
+    // A time that nobody told is no reason to leave an object out.
+    if let (Some(since), Some(modified)) = (spec.migrate_since, item.last_modified())
+        && modified <= since
+    {
+        return Decision::Skip(SkipReason::Older);
+    }
+    if spec.target_prefix.as_bytes().len() + item.key().as_bytes().len() > Key::MAX_LEN {
+        return Decision::Refuse(RefuseReason::KeyTooLong);
+    }
+    if item.size().is_some_and(|size| size > MAX_OBJECT) {
+        return Decision::Refuse(RefuseReason::TooLarge);
+    }
+    let Some(existing) = existing else {
+        return Decision::Copy;
+    };
+    match spec.rules.overwrite {
+        OverwriteMode::Never => Decision::Skip(SkipReason::Exists),
+        OverwriteMode::Always => Decision::Copy,
+        OverwriteMode::SizeLastModifiedComparison | OverwriteMode::Crc64Comparison => match item {
+            SourceObject::KnownSize(entry) if identical(entry, existing, spec) => {
+                Decision::Skip(SkipReason::Identical)
+            }
+            SourceObject::KnownSize(_) | SourceObject::UnknownSize { .. } => Decision::Copy,
+        },
+    }
+}
+
+fn identical(entry: &Entry, existing: &Existing, spec: &TaskSpec) -> bool {
+    if entry.size != existing.size {
+        return false;
+    }
+    let not_older = match spec.rules.consistency {
+        ConsistencyCheck::SizeLastModified | ConsistencyCheck::Crc64 | ConsistencyCheck::NoCheck => {
+            // A time that one side does not tell proves nothing about age.
+            entry.last_modified.is_some() && existing.last_modified >= entry.last_modified
+        }
+    } && spec.rules.minimum_proof == MinimumProof::Size;
+    let (Some(source), Some(target)) = (&entry.etag, &existing.etag) else {
+        return not_older;
+    };
+    if source.same(target) {
+        return true;
+    }
+    let comparable = source.md5().is_some() && target.md5().is_some() && !spec.kms;
+    !comparable && not_older
+}
+
+/// Whether an object would be left as identical, if its tags and those of the target were no hashes: both look like hashes and
+/// differ, and everything else says that the target has it.
+#[must_use]
+pub fn only_tags_differ(entry: &Entry, existing: &Existing, spec: &TaskSpec) -> bool {
+    let by_comparison = matches!(
+        spec.rules.overwrite,
+        OverwriteMode::SizeLastModifiedComparison | OverwriteMode::Crc64Comparison
+    );
+    let hashes = |tag: &Option<ETag>| tag.as_ref().is_some_and(|tag| tag.md5().is_some());
+    let without = Existing {
+        etag: None,
+        ..existing.clone()
+    };
+    by_comparison
+        && hashes(&entry.etag)
+        && hashes(&existing.etag)
+        && !identical(entry, existing, spec)
+        && identical(entry, &without, spec)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::known_time;
+    use crate::task::testing::spec;
+
+    /// Times of these tests are days of 1970.
+    const DAY: i64 = 86_400_000;
+    const A: &str = "0cc175b9c0f1b6a831c399e269772661";
+    const B: &str = "92eb5ffee6ae2fec3ad71c777531578f";
+    const M: &str = "0cc175b9c0f1b6a831c399e269772661-2";
+    const N: &str = "92eb5ffee6ae2fec3ad71c777531578f-3";
+
+    fn entry(size: u64, etag: Option<&str>, modified: i64) -> SourceObject {
+        SourceObject::KnownSize(Entry {
+            key: Key::from("k"),
+            size,
+            etag: etag.map(ETag::new),
+            last_modified: known_time(UnixMillis(modified * DAY)),
+        })
+    }
+
+    fn existing(size: u64, etag: Option<&str>, modified: i64) -> Existing {
+        Existing {
+            size,
+            etag: etag.map(ETag::new),
+            last_modified: known_time(UnixMillis(modified * DAY)),
+        }
+    }
+
+    #[test]
+    fn the_table_holds() {
+        let skip = Decision::Skip(SkipReason::Identical);
+        let rows = [
+            ("missing", None, Decision::Copy),
+            ("other size", Some(existing(2, Some(A), 9)), Decision::Copy),
+            ("same md5", Some(existing(1, Some(A), 0)), skip),
+            (
+                "same md5 in capitals",
+                Some(existing(1, Some("0CC175B9C0F1B6A831C399E269772661"), 0)),
+                skip,
+            ),
+            ("other md5, newer", Some(existing(1, Some(B), 9)), Decision::Copy),
+            ("multipart, newer", Some(existing(1, Some(M), 9)), skip),
+            ("multipart, same time", Some(existing(1, Some(M), 5)), skip),
+            ("multipart, older", Some(existing(1, Some(M), 4)), Decision::Copy),
+            ("no tag, newer", Some(existing(1, None, 9)), skip),
+            ("no tag, older", Some(existing(1, None, 4)), Decision::Copy),
+            ("no tag, no time", Some(existing(1, None, 0)), Decision::Copy),
+        ];
+        for (name, target, wanted) in rows {
+            assert_eq!(
+                decide(&entry(1, Some(A), 5), target.as_ref(), &spec()),
+                wanted,
+                "{name}"
+            );
+        }
+        let multipart = entry(1, Some(M), 5);
+        assert_eq!(decide(&multipart, Some(&existing(1, Some(M), 0)), &spec()), skip);
+        assert_eq!(
+            decide(&multipart, Some(&existing(1, Some(N), 0)), &spec()),
+            Decision::Copy
+        );
+    }
+
+    #[test]
+    fn every_mode_and_check_decides_as_the_table_says() {
+        use Decision::Copy;
+        use OverwriteMode as Mode;
+        let same = Decision::Skip(SkipReason::Identical);
+        let exists = Decision::Skip(SkipReason::Exists);
+        let targets = [
+            None,
+            Some(existing(2, Some(A), 9)),
+            Some(existing(1, Some(A), 0)),
+            Some(existing(1, Some(B), 9)),
+            Some(existing(1, Some(M), 9)),
+            Some(existing(1, Some(M), 4)),
+        ];
+        let compared = [Copy, Copy, same, Copy, same, Copy];
+        let rows = [
+            (Mode::Never, [Copy, exists, exists, exists, exists, exists]),
+            (Mode::SizeLastModifiedComparison, compared),
+            (Mode::Crc64Comparison, compared),
+            (Mode::Always, [Copy; 6]),
+        ];
+        for (overwrite, wanted) in rows {
+            for consistency in ConsistencyCheck::ALL {
+                let mut spec = spec();
+                spec.rules.overwrite = overwrite;
+                spec.rules.consistency = consistency;
+                let decided = targets
+                    .clone()
+                    .map(|t| decide(&entry(1, Some(A), 5), t.as_ref(), &spec));
+                assert_eq!(decided, wanted, "{overwrite:?} {consistency:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_the_same_as_what_nobody_told_the_length_of() {
+        let unmeasured = SourceObject::UnknownSize {
+            key: Key::from("k"),
+            last_modified: known_time(UnixMillis(5 * DAY)),
+        };
+        for overwrite in OverwriteMode::ALL {
+            let mut spec = spec();
+            spec.rules.overwrite = overwrite;
+            let wanted = match overwrite {
+                OverwriteMode::Never => Decision::Skip(SkipReason::Exists),
+                _ => Decision::Copy,
+            };
+            for target in [existing(0, None, 9), existing(1, Some(A), 9)] {
+                assert_eq!(decide(&unmeasured, Some(&target), &spec), wanted, "{overwrite:?}");
+            }
+            assert_eq!(decide(&unmeasured, None, &spec), Decision::Copy, "{overwrite:?}");
+            spec.migrate_since = Some(UnixMillis(5 * DAY));
+            let older = Decision::Skip(SkipReason::Older);
+            assert_eq!(decide(&unmeasured, None, &spec), older, "{overwrite:?}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_no_proof_where_more_is_asked_for() {
+        let rows = [(A, A, true), (A, M, false), (M, M, true), (M, N, false)];
+        for minimum in [MinimumProof::Checksum, MinimumProof::ETag] {
+            for (source, target, skipped) in rows {
+                let mut spec = spec();
+                spec.rules.minimum_proof = minimum;
+                let decision = decide(
+                    &entry(1, Some(source), 5),
+                    Some(&existing(1, Some(target), 9)),
+                    &spec,
+                );
+                assert_eq!(
+                    decision != Decision::Copy,
+                    skipped,
+                    "{minimum:?} {source} {target}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn tags_of_an_encrypting_target_are_not_compared() {
+        let mut kms = spec();
+        kms.kms = true;
+        let target = existing(1, Some(B), 9);
+        assert_eq!(
+            decide(&entry(1, Some(A), 5), Some(&target), &kms),
+            Decision::Skip(SkipReason::Identical)
+        );
+    }
+
+    #[test]
+    fn limits_come_first() {
+        let mut with_prefix = spec();
+        with_prefix.target_prefix = Key::from(vec![b'p'; 1024]);
+        assert_eq!(
+            decide(&entry(1, None, 5), None, &with_prefix),
+            Decision::Refuse(RefuseReason::KeyTooLong)
+        );
+        assert_eq!(
+            decide(&entry(MAX_OBJECT + 1, None, 5), None, &spec()),
+            Decision::Refuse(RefuseReason::TooLarge)
+        );
+        let mut since = spec();
+        since.migrate_since = Some(UnixMillis(5 * DAY));
+        assert_eq!(
+            decide(&entry(1, None, 5), None, &since),
+            Decision::Skip(SkipReason::Older)
+        );
+        assert_eq!(decide(&entry(1, None, 6), None, &since), Decision::Copy);
+        assert_eq!(decide(&entry(1, None, 0), None, &since), Decision::Copy);
+    }
+}

@@ -1,0 +1,34 @@
+//! Why a shard or a pass ended early.
+
+use crate::engine::retry::SideError;
+use crate::error::Error;
+use crate::task::{Reason, reasons};
+
+/// Why a shard ended before its end.
+#[derive(Debug)]
+pub enum PassError {
+    /// A store's trouble that concerns the whole task.
+    SideError(SideError),
+    /// The ledger cannot be read or written: nothing can be promised, so nothing is reported.
+    Ledger(Error),
+    /// A defect of this program: the same would happen again, so the task ends with it as its reason.
+    Defect(Error),
+    /// Another worker has the task.
+    Fenced,
+}
+
+impl From<SideError> for PassError {
+    fn from(trouble: SideError) -> Self {
+        Self::SideError(trouble)
+    }
+}
+
+/// The reason of a task that a defect of this program ended.
+#[must_use]
+pub fn defect(error: &Error) -> Reason {
+    tracing::error!(%error, cause = ?std::error::Error::source(error), "a defect ended the pass");
+    Reason {
+        code: reasons::SYSTEM_ERROR.to_owned(),
+        message: error.message().to_owned(),
+    }
+}

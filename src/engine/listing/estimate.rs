@@ -1,0 +1,66 @@
+//! How large the scope is: a count of the source in the background, for progress and time left only.
+//!
+//! It begins a moment after the pass, so that short passes never pay for it, lists ahead of the work at the price of
+//! one request per thousand objects, and is not taken again when it is complete.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::engine::context::Context;
+use crate::engine::listing::manifest_scan;
+use crate::engine::listing::pages::Pages;
+use crate::error::Result;
+use crate::object::{ListFrom, Listed};
+use crate::task::{Estimate, PassKind};
+
+const BEGIN_AFTER: Duration = Duration::from_millis(500);
+const STORE_EVERY: Duration = Duration::from_secs(1);
+
+/// Counts the scope of a full pass; ends by itself, or when it is dropped. A pass over the failures needs none: the full
+/// pass before it has counted everything.
+pub async fn run(ctx: Arc<Context>) {
+    let full = ctx.task.pass.is_none_or(|pass| pass.kind == PassKind::Full);
+    if !full || ctx.task.survey.complete {
+        return;
+    }
+    tokio::time::sleep(BEGIN_AFTER).await;
+    if let Some(file) = ctx.task.spec.scope.list_file() {
+        if let Err(halt) = manifest_scan::count(&ctx, file).await {
+            tracing::debug!(task.id = %ctx.task.id, ?halt, "the list could not be counted");
+        }
+        return;
+    }
+    if let Err(error) = count(&ctx).await {
+        // Only the display suffers; the pass meets the same trouble by itself and reports it.
+        tracing::debug!(task.id = %ctx.task.id, %error, "the scope could not be counted");
+    }
+}
+
+async fn count(ctx: &Context) -> Result<()> {
+    let scope = &ctx.task.spec.scope;
+    let single = i64::try_from(scope.single_keys().len()).unwrap_or(i64::MAX);
+    let mut survey = Estimate {
+        objects: single,
+        ..Estimate::default()
+    };
+    let mut stored = Instant::now();
+    for prefix in scope.prefixes() {
+        let mut pages = Pages::new(Arc::clone(&ctx.source), ctx.tuning.pace, prefix, ListFrom::Start);
+        while let Some(page) = pages.next().await? {
+            survey.objects += i64::try_from(page.len()).unwrap_or(i64::MAX);
+            let bytes: u64 = page.iter().map(Listed::size).sum();
+            survey.bytes = survey.bytes.saturating_add_unsigned(bytes);
+            if stored.elapsed() >= STORE_EVERY {
+                stored = Instant::now();
+                ctx.ledger
+                    .set_estimate(ctx.task.id, survey.at_least(ctx.task.survey))
+                    .await?;
+            }
+            if ctx.stop.is_cancelled() {
+                return Ok(());
+            }
+        }
+    }
+    survey.complete = true;
+    ctx.ledger.set_estimate(ctx.task.id, survey).await
+}

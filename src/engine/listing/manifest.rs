@@ -1,0 +1,396 @@
+//! Feeds a shard from a list file that lies in a bucket of the target's store.
+//!
+//! The file is read in ranges, each on condition that the file is still the one that was begun with, so that neither a
+//! slow pass nor a stop needs a connection that lasts, and never more than a range of it is in memory. The checkpoint is
+//! the position of the last settled line together with the file's tag. A file that changed ends the pass; the next start
+//! begins the list again.
+//!
+//! A line that repeats one of the last 16,384 is counted once, so a sorted list counts every object once. Repetitions
+//! further apart are counted each; the second finds the object at the target and skips it.
+
+use http_body_util::BodyExt as _;
+
+use crate::engine::context::Context;
+use crate::engine::errors::PassError;
+use crate::engine::listing::manifest_lines::{self, Lines, MAX_LINE};
+use crate::engine::listing::{self, Batch, KEYS_PER_BATCH, Resumable, Sender, Wanted, look_up};
+use crate::engine::retry::{self, Pace, SideError, SideResult};
+use crate::engine::shard::counted::Counted;
+use crate::engine::sync_points::SyncPoint;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::{Committed, LeasedShard};
+use crate::object::clouds::Side;
+use crate::object::recent::Recent;
+use crate::object::{ByteRange, ETag, SharedStore};
+use crate::task::spec::{Manifest, Scope};
+use crate::task::{Key, reasons};
+
+/// Bytes of the file that are read at once.
+const RANGE: u64 = 1 << 20;
+/// Largest list file, as the reference says.
+const MAX_FILE: u64 = 1024 << 20;
+/// A list file, pinned to what it was when it was opened.
+pub(in crate::engine) struct Reader<'a> {
+    store: &'a SharedStore,
+    pace: Pace,
+    file: &'a Manifest,
+    tag: ETag,
+    size: u64,
+    /// First byte that was not read yet.
+    at: u64,
+    lines: Lines,
+}
+
+/// Why a list cannot be read on.
+pub(in crate::engine) enum Stuck {
+    /// It is not the file any more that was begun with.
+    Changed,
+    /// The pass cannot go on.
+    PassError(PassError),
+}
+
+impl From<PassError> for Stuck {
+    fn from(halt: PassError) -> Self {
+        Self::PassError(halt)
+    }
+}
+
+impl From<SideError> for Stuck {
+    fn from(trouble: SideError) -> Self {
+        Self::PassError(trouble.into())
+    }
+}
+
+/// Ends the pass with a reason of the reference.
+fn refused(code: &str, message: String) -> SideError {
+    SideError {
+        side: Side::Target,
+        error: Error::invalid(message).with_code(code),
+    }
+}
+
+fn shown(file: &Manifest) -> String {
+    format!("the list file {}/{}", file.bucket, file.key.lossy())
+}
+
+/// Says of an error that it happened to the list file. What no other try and no other key helps is a code of its own.
+fn unreadable(file: &Manifest, error: Error) -> SideError {
+    let code = match error.kind() {
+        ErrorKind::NotFound
+        | ErrorKind::BucketNotFound
+        | ErrorKind::PermissionDenied
+        | ErrorKind::InvalidArgument
+        | ErrorKind::Unsupported => reasons::LIST_FILE_UNREADABLE,
+        ErrorKind::Archived => reasons::LIST_FILE_ARCHIVED,
+        _ => {
+            let error = error.during(&shown(file));
+            return SideError {
+                side: Side::Target,
+                error,
+            };
+        }
+    };
+    refused(code, format!("{} cannot be read: {error}", shown(file)))
+}
+
+pub(in crate::engine) fn changed(file: &Manifest) -> SideError {
+    let text = format!(
+        "{} was changed or removed while it was read; a start begins it again",
+        shown(file)
+    );
+    refused(reasons::LIST_FILE_UNREADABLE, text)
+}
+
+impl<'a> Reader<'a> {
+    /// Checks the file, and prepares to read it behind `checkpoint`.
+    pub(in crate::engine) async fn open(
+        store: &'a SharedStore,
+        pace: Pace,
+        file: &'a Manifest,
+        checkpoint: Option<&Key>,
+    ) -> std::result::Result<(Self, Option<u64>), Stuck> {
+        let begun = checkpoint.map(position).transpose()?;
+        let name = file.key.as_bytes();
+        let is_text = name
+            .len()
+            .checked_sub(4)
+            .is_some_and(|dot| name[dot..].eq_ignore_ascii_case(b".txt"));
+        if !is_text {
+            let text = format!("{} must have a name that ends with .txt", shown(file));
+            return Err(refused(reasons::LIST_FILE_FORM, text).into());
+        }
+        let info = match listing::head(pace, store, &file.key).await {
+            Ok(Some(info)) => info,
+            Ok(None) if begun.is_some() => return Err(Stuck::Changed),
+            Ok(None) => {
+                let text = format!("{} does not exist", shown(file));
+                return Err(refused(reasons::LIST_FILE_UNREADABLE, text).into());
+            }
+            Err(error) => return Err(unreadable(file, error).into()),
+        };
+        let size = info.told_size().map_err(|error| unreadable(file, error))?;
+        let Some(tag) = info.etag else {
+            let text = format!(
+                "{} has no tag, so a change of it would not be noticed",
+                shown(file)
+            );
+            return Err(refused(reasons::LIST_FILE_UNREADABLE, text).into());
+        };
+        if let Some((_, pinned)) = &begun
+            && !pinned.same(&tag)
+        {
+            return Err(Stuck::Changed);
+        }
+        if size > MAX_FILE {
+            let text = format!("{} is larger than 1024 MiB", shown(file));
+            return Err(refused(reasons::LIST_FILE_FORM, text).into());
+        }
+        let header = |name| info.carried.0.get(name).and_then(|value| value.to_str().ok());
+        let kind = header("content-type").and_then(|kind| kind.split(';').next());
+        if !kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/plain")) {
+            let text = format!("{} must have the Content-Type text/plain", shown(file));
+            return Err(refused(reasons::LIST_FILE_TYPE, text).into());
+        }
+        if header("content-encoding").is_some_and(|coding| !coding.trim().is_empty()) {
+            let text = format!("{} must have no Content-Encoding", shown(file));
+            return Err(refused(reasons::LIST_FILE_TYPE, text).into());
+        }
+        let start = begun.map(|(start, _)| start);
+        let at = start.unwrap_or(0);
+        let reader = Self {
+            store,
+            pace,
+            file,
+            tag,
+            size,
+            at,
+            lines: Lines::at(at),
+        };
+        Ok((reader, start))
+    }
+
+    /// Whether a checkpoint is a position in a list.
+    pub(in crate::engine) fn is_position(checkpoint: &Key) -> bool {
+        position(checkpoint).is_ok()
+    }
+
+    /// The next line; `None` at the end of the file.
+    pub(in crate::engine) async fn next(
+        &mut self,
+    ) -> std::result::Result<Option<manifest_lines::Line>, Stuck> {
+        loop {
+            let found = match self.lines.next_line() {
+                Ok(None) if self.at >= self.size => {
+                    return self.lines.last_line().map_err(|e| self.too_long(e));
+                }
+                found => found.map_err(|e| self.too_long(e))?,
+            };
+            if found.is_some() {
+                return Ok(found);
+            }
+            let piece = self.piece().await?;
+            self.at += piece.len() as u64;
+            self.lines.push(&piece);
+        }
+    }
+
+    fn too_long(&self, line: manifest_lines::TooLong) -> Stuck {
+        let text = format!(
+            "{}: the line at byte {} is longer than {MAX_LINE} bytes",
+            shown(self.file),
+            line.start
+        );
+        refused(reasons::LIST_LINE_TOO_LONG, text).into()
+    }
+
+    async fn piece(&self) -> std::result::Result<Vec<u8>, Stuck> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let error = match self.piece_once().await {
+                Ok(piece) => return Ok(piece),
+                Err(error) => error,
+            };
+            if matches!(error.kind(), ErrorKind::PreconditionFailed | ErrorKind::NotFound) {
+                return Err(Stuck::Changed);
+            }
+            match retry::delay(self.pace, &error, attempts, rand::random()) {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => return Err(unreadable(self.file, error.with_attempts(attempts)).into()),
+            }
+        }
+    }
+
+    async fn piece_once(&self) -> Result<Vec<u8>> {
+        let length = RANGE.min(self.size - self.at);
+        let portion = ByteRange::Range {
+            offset: self.at,
+            length,
+        };
+        let mut object = self.store.get(&self.file.key, portion, Some(&self.tag)).await?;
+        let mut piece = Vec::new();
+        while let Some(frame) = object.body.frame().await {
+            if let Ok(data) = frame?.into_data() {
+                piece.extend_from_slice(&data);
+            }
+        }
+        if piece.len() as u64 == length {
+            Ok(piece)
+        } else {
+            let text = "a range of the list file has another length than asked for";
+            Err(Error::new(ErrorKind::Integrity, text))
+        }
+    }
+
+    /// The checkpoint that says that a line is settled.
+    pub(in crate::engine) fn checkpoint(&self, line: &manifest_lines::Line) -> Key {
+        self.checkpoint_at(line.start)
+    }
+
+    /// The checkpoint that says that all lines are settled.
+    pub(in crate::engine) fn checkpoint_at_end(&self) -> Key {
+        self.checkpoint_at(self.size)
+    }
+
+    fn checkpoint_at(&self, position: u64) -> Key {
+        Key::from(format!("{position} {}", self.tag.as_str()).as_str())
+    }
+}
+
+/// Position and tag of a checkpoint.
+fn position(checkpoint: &Key) -> SideResult<(u64, ETag)> {
+    let text = checkpoint.lossy();
+    let parts = text
+        .split_once(' ')
+        .and_then(|(start, tag)| Some((start.parse().ok()?, ETag::new(&format!("\"{tag}\"")))));
+    parts.ok_or_else(|| SideError {
+        side: Side::Target,
+        error: Error::internal("the checkpoint of a list makes no sense"),
+    })
+}
+
+/// Name that a line gives an object. That of a URL is remembered with its address.
+fn take(
+    ctx: &Context,
+    file: &Manifest,
+    line: &manifest_lines::Line,
+    seen: &mut Recent<()>,
+) -> SideResult<Option<Key>> {
+    if !matches!(ctx.task.spec.scope, Scope::Urls(_)) {
+        let name = manifest_lines::name(&line.text);
+        let fresh = seen.get(&name).is_none();
+        seen.add(name.clone(), ());
+        return Ok(fresh.then_some(name));
+    }
+    let (url, name) = manifest_lines::url_and_name(&line.text).map_err(|bad| {
+        let why = match bad {
+            manifest_lines::BadLine::Form => "is not URL<TAB>object name",
+            manifest_lines::BadLine::Url => "has a URL that is not encoded, or is too long",
+        };
+        let text = format!("{}: the line at byte {} {why}", shown(file), line.start);
+        refused(reasons::URL_LIST_LINE, text)
+    })?;
+    if seen.get(&name).is_some() {
+        if ctx.addresses.get(&name).as_deref() == Some(url) {
+            return Ok(None);
+        }
+        let text = format!(
+            "{}: the line at byte {} gives another URL the name of a line before",
+            shown(file),
+            line.start
+        );
+        return Err(refused(reasons::URL_LIST_LINE, text));
+    }
+    seen.add(name.clone(), ());
+    ctx.addresses.add(name.clone(), url);
+    Ok(Some(name))
+}
+
+/// Feeds every object of the list behind the checkpoint.
+pub(in crate::engine) async fn feed_list(
+    ctx: &Context,
+    file: &Manifest,
+    shard: &LeasedShard,
+    sender: &Sender,
+) -> std::result::Result<(), PassError> {
+    match feed_lines(ctx, file, shard.checkpoint.as_ref(), sender).await {
+        Ok(()) => Ok(()),
+        Err(Stuck::PassError(halt)) => Err(halt),
+        Err(Stuck::Changed) => {
+            // What the old file settled counts no more: the next claim takes it back, and begins the new one.
+            match ctx.ledger.set_unordered(ctx.task.id, shard).await {
+                Ok(Committed::Done) => Err(changed(file).into()),
+                Ok(Committed::Fenced | Committed::TooManyFailures) => Err(PassError::Fenced),
+                Err(error) => Err(PassError::Ledger(error)),
+            }
+        }
+    }
+}
+
+async fn feed_lines(
+    ctx: &Context,
+    file: &Manifest,
+    checkpoint: Option<&Key>,
+    sender: &Sender,
+) -> std::result::Result<(), Stuck> {
+    let store = list_store(ctx)?;
+    let (mut reader, settled) = Reader::open(store, ctx.tuning.pace, file, checkpoint).await?;
+    let mut seen = Recent::default();
+    let mut empty = true;
+    let mut wanted = Vec::with_capacity(KEYS_PER_BATCH);
+    loop {
+        let line = reader.next().await?;
+        let ended = line.is_none();
+        if let Some(line) = line {
+            empty = false;
+            // The line of the checkpoint is read again for its name only, so that the next one may repeat it.
+            if let Some(key) = take(ctx, file, &line, &mut seen)?
+                && settled != Some(line.start)
+            {
+                wanted.push(Wanted {
+                    key,
+                    counted: Counted::default(),
+                    position: Some(reader.checkpoint(&line)),
+                });
+            }
+        }
+        if wanted.len() == KEYS_PER_BATCH || (ended && !wanted.is_empty()) {
+            let candidates = look_up(ctx, std::mem::take(&mut wanted)).await?;
+            let batch = Batch {
+                candidates,
+                order: Resumable::Yes,
+            };
+            ctx.sync_points.reach(SyncPoint::PageJoined).await;
+            if sender.send(Ok(batch)).await.is_err() {
+                return Ok(());
+            }
+        }
+        if ended && empty {
+            return Err(refused(reasons::LIST_FILE_EMPTY, format!("{} is empty", shown(file))).into());
+        }
+        if ended {
+            return Ok(());
+        }
+    }
+}
+
+pub(in crate::engine) fn list_store(ctx: &Context) -> SideResult<&SharedStore> {
+    ctx.lists.as_ref().ok_or_else(|| SideError {
+        side: Side::Target,
+        error: Error::internal("a list has no store to be read from"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_comes_back() {
+        for tag in ["0cc175b9c0f1b6a831c399e269772661", "a b", "W/x"] {
+            let found = position(&Key::from(format!("17 {tag}").as_str())).unwrap();
+            assert_eq!((found.0, found.1.as_str()), (17, tag));
+        }
+        assert!(position(&Key::from("nonsense")).is_err());
+    }
+}

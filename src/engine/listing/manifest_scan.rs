@@ -1,0 +1,202 @@
+//! Readings of a list file beside that of a full pass: for the addresses of failed names, and for the number of lines.
+
+use std::time::{Duration, Instant};
+
+use crate::engine::context::Context;
+use crate::engine::errors::PassError;
+use crate::engine::listing::manifest::{Reader, Stuck, changed, list_store};
+use crate::engine::listing::manifest_lines;
+use crate::engine::listing::{Batch, KEYS_PER_BATCH, Resumable, Sender, Wanted, look_up};
+use crate::engine::shard::counted::Counted;
+use crate::ledger::Failure;
+use crate::object::SharedStore;
+use crate::task::spec::Manifest;
+use crate::task::{Estimate, Key};
+
+/// Names of a list of URLs that are looked up among the failures at once.
+const NAMES_AT_ONCE: usize = 1024;
+
+/// Feeds the recorded failures of a list of URLs, in one reading of the list and in its order: the ledger does not hold
+/// addresses, which may be signed, and keeping those of all failures in memory has no bound. The checkpoint is the
+/// position in the list. Failures that the list does not name any more come last, without an address.
+pub(in crate::engine) async fn feed_failures(
+    ctx: &Context,
+    file: &Manifest,
+    checkpoint: Option<&Key>,
+    sender: &Sender,
+) -> std::result::Result<(), PassError> {
+    let store = list_store(ctx)?;
+    let mut reader = open(ctx, store, file, checkpoint).await?;
+    let mut feed = Feed {
+        ctx,
+        sender,
+        wanted: Vec::new(),
+    };
+    let mut lines = Vec::new();
+    loop {
+        let line = reader.next().await.map_err(|stuck| halt(stuck, file))?;
+        let ended = line.is_none();
+        if let Some(line) = line
+            && let Ok((url, name)) = manifest_lines::url_and_name(&line.text)
+        {
+            lines.push(Addressed {
+                position: reader.checkpoint(&line),
+                url: url.to_owned(),
+                name,
+            });
+        }
+        let full = lines.len() == NAMES_AT_ONCE || ended;
+        if full && feed.take(std::mem::take(&mut lines)).await? == Reading::Over {
+            return Ok(());
+        }
+        if ended {
+            break;
+        }
+    }
+    feed.rest(&reader.checkpoint_at_end()).await
+}
+
+/// The list behind a checkpoint. A list that was changed since the checkpoint was written is read from its beginning: what
+/// is over is no failure any more, and the others may be tried once more.
+async fn open<'a>(
+    ctx: &Context,
+    store: &'a SharedStore,
+    file: &'a Manifest,
+    checkpoint: Option<&Key>,
+) -> std::result::Result<Reader<'a>, PassError> {
+    let pace = ctx.tuning.pace;
+    // An earlier version wrote names there.
+    let position = checkpoint.filter(|checkpoint| Reader::is_position(checkpoint));
+    let opened = match Reader::open(store, pace, file, position).await {
+        Err(Stuck::Changed) if position.is_some() => Reader::open(store, pace, file, None).await,
+        opened => opened,
+    };
+    opened
+        .map(|(reader, _)| reader)
+        .map_err(|stuck| halt(stuck, file))
+}
+
+/// A line of the list.
+struct Addressed {
+    position: Key,
+    url: String,
+    name: Key,
+}
+
+/// Whether the shard still reads what it is fed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    On,
+    Over,
+}
+
+/// Failures on their way to the shard.
+struct Feed<'a> {
+    ctx: &'a Context,
+    sender: &'a Sender,
+    wanted: Vec<Wanted>,
+}
+
+impl Feed<'_> {
+    /// Takes the failures among the lines. Each is taken once under this attempt, however often the list names it.
+    async fn take(&mut self, lines: Vec<Addressed>) -> std::result::Result<Reading, PassError> {
+        let ctx = self.ctx;
+        let names: Vec<Key> = lines.iter().map(|line| line.name.clone()).collect();
+        let found = ctx
+            .ledger
+            .take_failures(ctx.task.id, ctx.fencing_token, &names)
+            .await;
+        let mut found: std::collections::HashMap<Key, Failure> = found
+            .map_err(PassError::Ledger)?
+            .into_iter()
+            .map(|failure| (failure.key.clone(), failure))
+            .collect();
+        for Addressed { position, url, name } in lines {
+            let Some(failure) = found.remove(&name) else {
+                continue;
+            };
+            ctx.addresses.add(name, &url);
+            self.wanted.push(Wanted {
+                counted: Counted::failed(&failure),
+                key: failure.key,
+                position: Some(position),
+            });
+            if self.wanted.len() == KEYS_PER_BATCH && self.send().await? == Reading::Over {
+                return Ok(Reading::Over);
+            }
+        }
+        Ok(Reading::On)
+    }
+
+    /// Sends what was taken, and the failures that the list does not name.
+    async fn rest(&mut self, end: &Key) -> std::result::Result<(), PassError> {
+        let ctx = self.ctx;
+        let limit = i64::try_from(KEYS_PER_BATCH).unwrap_or(i64::MAX);
+        let mut after = None;
+        while self.send().await? == Reading::On {
+            let page = ctx
+                .ledger
+                .untaken_failures(ctx.task.id, after.as_ref(), limit)
+                .await;
+            let page = page.map_err(PassError::Ledger)?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.key.clone());
+            self.wanted.extend(page.into_iter().map(|failure| Wanted {
+                counted: Counted::failed(&failure),
+                key: failure.key,
+                position: Some(end.clone()),
+            }));
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self) -> std::result::Result<Reading, PassError> {
+        if self.wanted.is_empty() {
+            return Ok(Reading::On);
+        }
+        let candidates = look_up(self.ctx, std::mem::take(&mut self.wanted)).await?;
+        let batch = Batch {
+            candidates,
+            order: Resumable::Yes,
+        };
+        Ok(match self.sender.send(Ok(batch)).await {
+            Ok(()) => Reading::On,
+            Err(_) => Reading::Over,
+        })
+    }
+}
+
+/// How often a growing number of lines is stored.
+const STORE_EVERY: Duration = Duration::from_secs(1);
+
+/// Counts the lines, for progress only. A line that repeats the one before is the same object.
+pub(in crate::engine) async fn count(ctx: &Context, file: &Manifest) -> std::result::Result<(), PassError> {
+    let store = list_store(ctx)?;
+    let opened = Reader::open(store, ctx.tuning.pace, file, None).await;
+    let (mut reader, _) = opened.map_err(|stuck| halt(stuck, file))?;
+    let mut survey = Estimate::default();
+    let mut last = Vec::new();
+    let mut stored = Instant::now();
+    while let Some(line) = reader.next().await.map_err(|stuck| halt(stuck, file))? {
+        if line.text != last {
+            survey.objects += 1;
+            last = line.text;
+        }
+        if stored.elapsed() >= STORE_EVERY {
+            stored = Instant::now();
+            let survey = survey.at_least(ctx.task.survey);
+            let written = ctx.ledger.set_estimate(ctx.task.id, survey).await;
+            written.map_err(PassError::Ledger)?;
+        }
+    }
+    survey.complete = true;
+    let written = ctx.ledger.set_estimate(ctx.task.id, survey).await;
+    written.map_err(PassError::Ledger)
+}
+
+fn halt(stuck: Stuck, file: &Manifest) -> PassError {
+    match stuck {
+        Stuck::PassError(halt) => halt,
+        Stuck::Changed => changed(file).into(),
+    }
+}

@@ -1,0 +1,219 @@
+//! Finds the keys of source pages in the target: by walking both listings in one order, or by asking for each key.
+
+use std::cmp::Ordering;
+
+use futures_util::{StreamExt as _, stream};
+
+use crate::engine::context::Context;
+use crate::engine::decide::Existing;
+use crate::engine::listing::pages::Cursor;
+use crate::engine::listing::{HEADS_AT_ONCE, existing_at_target};
+use crate::engine::order::{Order, OrderWatch};
+use crate::engine::preflight::Listing;
+use crate::engine::retry::{At as _, SideResult};
+use crate::error::Result;
+use crate::object::{Listed, Told};
+use crate::task::Key;
+
+/// Finds the keys of source pages in the target.
+#[derive(Debug)]
+pub(in crate::engine) enum Matcher {
+    /// Nothing to find: the target has no key below the prefix.
+    Empty,
+    /// Both listings walk in one order.
+    Merge {
+        cursor: Box<Cursor>,
+        order: Order,
+        held: Option<(Listed, usize)>,
+        watch: OrderWatch,
+        begun: Begun,
+    },
+    /// Each key is asked for.
+    Heads,
+}
+
+/// How much of the target a cursor has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Begun {
+    /// Nothing yet; it will begin at the first key.
+    AtStart,
+    /// Nothing yet; it will begin behind a checkpoint.
+    Behind,
+    /// Some.
+    Yes,
+}
+
+impl Matcher {
+    /// For a shard below `prefix` that begins behind `after`.
+    pub(in crate::engine) fn new(ctx: &Context, prefix: &Key, after: Option<&Key>) -> Self {
+        if ctx.target_listing == Listing::Late {
+            return Self::Heads;
+        }
+        // Without a known order the listing only tells whether there is anything at all.
+        let order = ctx.target_order.unwrap_or(Order::Bytes);
+        if ctx.target_order.is_none() && after.is_some() {
+            return Self::Heads;
+        }
+        let cursor = Box::new(Cursor::new(
+            &ctx.target,
+            ctx.tuning.pace,
+            &ctx.task.spec.target_prefix,
+            prefix,
+            after,
+        ));
+        let begun = if after.is_some() {
+            Begun::Behind
+        } else {
+            Begun::AtStart
+        };
+        Self::Merge {
+            cursor,
+            order,
+            held: None,
+            watch: OrderWatch::default(),
+            begun,
+        }
+    }
+
+    /// What the target has under the keys of a page.
+    pub(in crate::engine) async fn find(
+        &mut self,
+        ctx: &Context,
+        entries: &[Listed],
+        source: &OrderWatch,
+    ) -> SideResult<Vec<SideResult<Option<Existing>>>> {
+        if let Self::Merge {
+            cursor,
+            held,
+            watch,
+            begun,
+            ..
+        } = self
+            && *begun != Begun::Yes
+        {
+            *held = cursor.next().await.at_target()?;
+            match held {
+                None if *begun == Begun::AtStart => *self = Self::Empty,
+                None => *begun = Begun::Yes,
+                Some((entry, cut)) => {
+                    watch.next(&entry.key.as_bytes()[*cut..]);
+                    *begun = Begun::Yes;
+                }
+            }
+        }
+        if let Self::Merge { order, .. } = self
+            && (ctx.target_order.is_none() || !source.fits(*order))
+        {
+            tracing::info!(task.id = %ctx.task.id, "source and target list in different orders; asking for each key");
+            *self = Self::Heads;
+        }
+        if let Self::Merge {
+            cursor,
+            order,
+            held,
+            watch,
+            ..
+        } = self
+        {
+            match merge(cursor, *order, held, watch, entries).await.at_target()? {
+                Some(found) => return complete(ctx, found, entries).await,
+                None => {
+                    tracing::warn!(task.id = %ctx.task.id, "the target's listing is not in order; asking for each key");
+                    *self = Self::Heads;
+                }
+            }
+        }
+        match self {
+            Self::Empty => Ok(entries.iter().map(|_| Ok(None)).collect()),
+            Self::Merge { .. } | Self::Heads => {
+                let found = entries.iter().map(|_| Match::Unclear).collect();
+                complete(ctx, found, entries).await
+            }
+        }
+    }
+}
+
+/// Asks the target for what its listing leaves unclear.
+async fn complete(
+    ctx: &Context,
+    found: Vec<Match>,
+    entries: &[Listed],
+) -> SideResult<Vec<SideResult<Option<Existing>>>> {
+    if !found.iter().any(|one| matches!(one, Match::Unclear)) {
+        let told = found.into_iter().map(|one| match one {
+            Match::Told(existing) => Ok(Some(existing)),
+            Match::None | Match::Unclear => Ok(None),
+        });
+        return Ok(told.collect());
+    }
+    let keys: Vec<Key> = entries.iter().map(|entry| entry.key.clone()).collect();
+    let found: Vec<_> = stream::iter(found.into_iter().zip(keys))
+        .map(|(one, key)| async move {
+            match one {
+                Match::None => Ok(None),
+                Match::Told(existing) => Ok(Some(existing)),
+                Match::Unclear => existing_at_target(ctx, &key).await,
+            }
+        })
+        .buffered(HEADS_AT_ONCE)
+        .collect()
+        .await;
+    Ok(found)
+}
+
+/// What the target's listing says of a key.
+#[derive(Debug)]
+enum Match {
+    /// It does not name it.
+    None,
+    /// It names it, and tells its length.
+    Told(Existing),
+    /// It names it, and tells nothing more.
+    Unclear,
+}
+
+/// Walks the target's cursor along a page of the source; `None` when the target does not keep its order.
+async fn merge(
+    cursor: &mut Cursor,
+    order: Order,
+    held: &mut Option<(Listed, usize)>,
+    watch: &mut OrderWatch,
+    entries: &[Listed],
+) -> Result<Option<Vec<Match>>> {
+    let mut found = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let existing = loop {
+            let Some((at_target, cut)) = held.as_ref() else {
+                break Match::None;
+            };
+            match order.compare(&at_target.key.as_bytes()[*cut..], entry.key.as_bytes()) {
+                Ordering::Greater => break Match::None,
+                Ordering::Equal => {
+                    break match &at_target.told {
+                        Told::Object {
+                            size,
+                            etag,
+                            last_modified,
+                        } => Match::Told(Existing {
+                            size: *size,
+                            etag: etag.clone(),
+                            last_modified: *last_modified,
+                        }),
+                        Told::Nothing | Told::KeyTooLong { .. } => Match::Unclear,
+                    };
+                }
+                Ordering::Less => {
+                    *held = cursor.next().await?;
+                    if let Some((next, cut)) = held {
+                        watch.next(&next.key.as_bytes()[*cut..]);
+                        if !watch.fits(order) {
+                            return Ok(None);
+                        }
+                    }
+                }
+            }
+        };
+        found.push(existing);
+    }
+    Ok(Some(found))
+}

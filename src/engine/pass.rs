@@ -1,0 +1,131 @@
+//! One pass of a task: leases its shards, walks several at a time, and decides how the pass ends.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::engine::context::Context;
+use crate::engine::copy::upload;
+use crate::engine::errors::{PassError, defect};
+use crate::engine::listing::estimate;
+use crate::engine::reports::settled;
+use crate::engine::shard;
+use crate::engine::sync_points::SyncPoint;
+use crate::error::Error;
+use crate::ledger::ShardScope;
+use crate::task::{Reason, TaskSpec};
+
+/// Shards of one task that are walked at the same time.
+const SHARDS_AT_ONCE: usize = 4;
+
+/// How a pass ended.
+#[derive(Debug)]
+pub enum PassEnd {
+    /// Every shard is closed.
+    Finished,
+    /// It was asked to stop; everything settled is committed.
+    Stopped,
+    /// It cannot go on.
+    Broken(Reason),
+    /// The ledger failed; the task is to be taken up again later.
+    Ledger(Error),
+    /// Another worker has the task.
+    Fenced,
+}
+
+/// The shards of a new full pass: one for each prefix, one for the single keys, or for
+/// the list that names them.
+#[must_use]
+pub fn shards(spec: &TaskSpec) -> Vec<ShardScope> {
+    let mut shards: Vec<ShardScope> = spec
+        .scope
+        .prefixes()
+        .into_iter()
+        .map(ShardScope::Prefix)
+        .collect();
+    let scope = &spec.scope;
+    if scope.list_file().is_some() || !scope.single_keys().is_empty() || !scope.covered_keys().is_empty() {
+        shards.push(ShardScope::Keys);
+    }
+    shards
+}
+
+/// Walks all open shards of the task's last pass.
+pub async fn run_pass(ctx: Arc<Context>) -> PassEnd {
+    let _survey = AbortOnDropHandle::new(tokio::spawn(estimate::run(Arc::clone(&ctx))));
+    let over = CancellationToken::new();
+    let lists = AbortOnDropHandle::new(tokio::spawn(settled::run(Arc::clone(&ctx), over.clone())));
+    let mut running: JoinSet<Result<shard::ShardEnd, PassError>> = JoinSet::new();
+    let mut end = PassEnd::Finished;
+    let mut more = More::Maybe;
+    loop {
+        while more == More::Maybe && running.len() < SHARDS_AT_ONCE && !ctx.stop.is_cancelled() {
+            match ctx.ledger.lease_shard(ctx.task.id, ctx.fencing_token).await {
+                Ok(Some(claimed)) => {
+                    ctx.sync_points.reach(SyncPoint::ShardClaimed).await;
+                    running.spawn(shard::run(Arc::clone(&ctx), claimed));
+                }
+                Ok(None) => more = More::None,
+                Err(error) => {
+                    end = PassEnd::Ledger(error);
+                    ctx.stop.cancel();
+                }
+            }
+        }
+        let halt = match running.join_next().await {
+            None => break,
+            Some(Ok(Ok(shard::ShardEnd::Done | shard::ShardEnd::Stopped))) => continue,
+            Some(Ok(Err(halt))) => halt,
+            Some(Err(panic)) => {
+                PassError::Defect(Error::internal("working on the task panicked").with_source(panic))
+            }
+        };
+        if matches!(end, PassEnd::Finished) {
+            end = match halt {
+                PassError::SideError(trouble) => PassEnd::Broken(trouble.reason()),
+                PassError::Ledger(error) => PassEnd::Ledger(error),
+                PassError::Defect(error) => PassEnd::Broken(defect(&error)),
+                PassError::Fenced => PassEnd::Fenced,
+            };
+        }
+        // The other shards commit what they have; nothing new is begun.
+        ctx.stop.cancel();
+        ctx.abort.cancel();
+    }
+    over.cancel();
+    let end = match (end, lists.await) {
+        (PassEnd::Finished, Err(panic)) => {
+            let error = Error::internal("writing the lists of objects panicked");
+            PassEnd::Broken(defect(&error.with_source(panic)))
+        }
+        (PassEnd::Finished, Ok(Err(error))) => PassEnd::Ledger(error),
+        (PassEnd::Finished, Ok(Ok(()))) if ctx.stop.is_cancelled() => PassEnd::Stopped,
+        (end, _) => end,
+    };
+    match (end, ctx.write_repeated_warnings().await) {
+        (PassEnd::Finished | PassEnd::Stopped, Err(PassError::Ledger(error))) => PassEnd::Ledger(error),
+        (PassEnd::Finished | PassEnd::Stopped, Err(PassError::Fenced)) => PassEnd::Fenced,
+        // Any other end is the first thing that went wrong, and says more than the counts of warnings.
+        (end, _) => end,
+    }
+}
+
+/// Whether the ledger may have another open shard.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum More {
+    Maybe,
+    None,
+}
+
+/// Gives up all open uploads of a task that will not go on with them. What cannot be given up now stays in the ledger.
+///
+/// # Errors
+/// Those of the ledger or the target, after retries.
+pub async fn abort_uploads(ctx: &Context) -> Result<(), PassError> {
+    for open in ctx.ledger.uploads(ctx.task.id).await.map_err(PassError::Ledger)? {
+        upload::give_up(ctx, open).await?;
+    }
+    Ok(())
+}

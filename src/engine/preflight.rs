@@ -1,0 +1,286 @@
+//! What both sides allow, found out before the first object: can the source be listed, can the target be written, in
+//! which order and how soon does the target list, does it encrypt where the task asks for it, is it the source's own bucket.
+//!
+//! The target is asked by writing: two empty objects below `oms/probe/`, removed at once. A store may answer reads and
+//! refuse every write, and only the write tells.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use md5::{Digest as _, Md5};
+
+use crate::engine::context::Context;
+use crate::engine::order::{Order, OrderWatch};
+use crate::engine::retry::{self, At as _, Pace, SideResult};
+use crate::error::{Error, ErrorKind, Result};
+use crate::object::{Body, Encryption, ListFrom, NewObject, SharedStore, WriteIf};
+use crate::task::{Key, Task, TaskId, TaskSpec, Warning, WarningCode, reasons};
+
+/// Names whose order tells bytewise and folder-wise listings apart.
+const NAMES: [&str; 2] = ["a!", "a/1"];
+/// How often a listing is asked for keys that were just written. The waits between double, from the pace's first one on:
+/// about three seconds altogether.
+const LISTINGS: u32 = 6;
+/// The MD5 of nothing.
+pub(super) const EMPTY_MD5: [u8; 16] = *b"\xd4\x1d\x8c\xd9\x8f\x00\xb2\x04\xe9\x80\x09\x98\xec\xf8\x42\x7e";
+
+/// What was found out about a target.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// The order in which it lists; `None` when it keeps none.
+    pub order: Option<Order>,
+    /// How soon it lists what was written.
+    pub listing: Listing,
+    /// What is weaker than it should be, and fails nothing.
+    pub warnings: Vec<Warning>,
+}
+
+/// How soon a target lists what was written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Listing {
+    /// Within the seconds of the probe.
+    #[default]
+    Soon,
+    /// Later: its listings say nothing about what is not there, so that it is asked for each key instead.
+    Late,
+}
+
+/// Whether the source can be listed.
+///
+/// # Errors
+/// The trouble that the source has, after retries.
+pub async fn source(store: &SharedStore, pace: Pace, spec: &TaskSpec) -> SideResult<()> {
+    let first = spec.scope.prefixes().into_iter().next();
+    let prefix = first
+        .or_else(|| spec.scope.single_keys().into_iter().next())
+        .unwrap_or_else(|| Key::from(""));
+    crate::engine::listing::pages::page(store, pace, &prefix, &ListFrom::Start)
+        .await
+        .map(|_| ())
+        .at_source()
+}
+
+/// Whether the target can be listed and written. The names that it writes are the task's own and the same each time, so
+/// that what a crash left there, or a key that may not delete, goes with a later probe or is written again. `source` is asked
+/// for the probe, where it is a bucket: one that has it is the target itself under another name.
+///
+/// # Errors
+/// The trouble that the target has, after retries; `TRF.0158` when the task asks for encryption and the target takes that
+/// without doing it; `TRF.0061` when both sides are one bucket and the copies would fall into the scope.
+pub async fn target(
+    store: &SharedStore,
+    source: Option<&SharedStore>,
+    pace: Pace,
+    task: &Task,
+) -> SideResult<Findings> {
+    let folder = folder(task.id);
+    let keys = NAMES.map(|name| Key::from(format!("{folder}{name}").as_str()));
+    // What is written as one bucket was judged when the task was created.
+    let other = source.filter(|_| task.spec.copies_into_scope() && !task.spec.tells_its_buckets_apart());
+    let found = written(store, other, pace, &task.spec, &folder, &keys).await;
+    let [first, second] = &keys;
+    let removed = tokio::join!(
+        again(pace, || store.delete(first)),
+        again(pace, || store.delete(second))
+    );
+    let mut probed = found.at_target()?;
+    if let Err(error) = removed.0.and(removed.1) {
+        let text =
+            format!("the target does not let the task delete, so its probes stay below oms/probe/: {error}");
+        let warning = Warning::new(WarningCode::TargetCannotDelete, text);
+        probed.warnings.push(warning);
+    }
+    Ok(probed)
+}
+
+fn folder(task: TaskId) -> String {
+    format!("oms/probe/{task}/")
+}
+
+async fn written(
+    store: &SharedStore,
+    source: Option<&SharedStore>,
+    pace: Pace,
+    spec: &TaskSpec,
+    folder: &str,
+    keys: &[Key; 2],
+) -> Result<Findings> {
+    let new = NewObject {
+        kms: spec.kms,
+        ..NewObject::default()
+    };
+    let write = async |key: &Key| {
+        let md5 = Some(EMPTY_MD5);
+        let written = again(pace, || store.put(key, &new, 0, md5, &WriteIf::Always, empty()))
+            .await
+            .map_err(|e| e.during("write the probe"))?;
+        if spec.kms {
+            encrypts(store, pace, key, written.encryption).await?;
+        }
+        Ok(())
+    };
+    let [first, second] = keys;
+    let both = tokio::join!(write(first), write(second));
+    both.0.and(both.1)?;
+    let (listed, seen) = tokio::join!(
+        listed(store, pace, folder, keys),
+        sees(source, pace, folder, first)
+    );
+    let probed = listed?;
+    // A source that is the target shows it late where the target lists late.
+    if seen == Seen::Yes
+        || (probed.listing == Listing::Late && sees(source, pace, folder, first).await == Seen::Yes)
+    {
+        let text = "the source has what was just written to the target: both are one bucket, and the target lies within \
+                    what is to be copied; choose another bucket, or an object_key outside the source's";
+        return Err(Error::new(ErrorKind::InvalidArgument, text).with_code(reasons::TARGET_UNAVAILABLE));
+    }
+    Ok(probed)
+}
+
+/// In which order the target lists the probes, once it lists them.
+async fn listed(store: &SharedStore, pace: Pace, folder: &str, keys: &[Key; 2]) -> Result<Findings> {
+    let prefix = Key::from(folder);
+    let mut wait = pace.first;
+    for listing in 1..=LISTINGS {
+        let page = crate::engine::listing::pages::page(store, pace, &prefix, &ListFrom::Start).await?;
+        // Others may lie there, where none can be deleted.
+        let ours: Vec<&[u8]> = page
+            .entries
+            .iter()
+            .filter(|entry| keys.contains(&entry.key))
+            .map(|entry| &entry.key.as_bytes()[folder.len()..])
+            .collect();
+        if ours.len() == keys.len() {
+            return Ok(Findings {
+                order: OrderWatch::of_listing(ours),
+                ..Findings::default()
+            });
+        }
+        if listing < LISTINGS {
+            tokio::time::sleep(wait).await;
+            wait = wait.saturating_mul(2).min(LONGEST_WAIT);
+        }
+    }
+    for key in keys {
+        again(pace, || store.head(key, None))
+            .await
+            .map_err(|error| match error.kind() {
+                ErrorKind::NotFound => {
+                    let text = "the target acknowledged the probe, but neither lists it nor has it";
+                    Error::new(ErrorKind::Integrity, text)
+                }
+                _ => error.during("look at the probe"),
+            })?;
+    }
+    let text = "the target does not list at once what was written; it is asked for each object instead";
+    Ok(Findings {
+        order: None,
+        listing: Listing::Late,
+        warnings: vec![Warning::new(WarningCode::TargetListsLate, text)],
+    })
+}
+
+/// Longest wait between two listings of the probe.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// Whether a source has the target's probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    Yes,
+    No,
+}
+
+/// Looks for the target's probe at the source: by its name, or in a listing where the key may not read it. A source in
+/// trouble does not show it; its own probe says what the trouble is.
+async fn sees(source: Option<&SharedStore>, pace: Pace, folder: &str, probe: &Key) -> Seen {
+    let Some(source) = source else {
+        return Seen::No;
+    };
+    match again(pace, || source.head(probe, None)).await {
+        Ok(_) => Seen::Yes,
+        Err(error) if error.kind() == ErrorKind::NotFound => Seen::No,
+        Err(_) => {
+            match crate::engine::listing::pages::page(source, pace, &Key::from(folder), &ListFrom::Start)
+                .await
+            {
+                Ok(page) if page.entries.iter().any(|entry| entry.key == *probe) => Seen::Yes,
+                Ok(_) | Err(_) => Seen::No,
+            }
+        }
+    }
+}
+
+/// Whether the target has encrypted a probe: by what its answer to the write told, else by what it tells when asked.
+async fn encrypts(store: &SharedStore, pace: Pace, key: &Key, told: Option<Encryption>) -> Result<()> {
+    let found = match told {
+        Some(told) => Some(told),
+        None => {
+            again(pace, || store.head(key, None))
+                .await
+                .map_err(|e| e.during("look at the probe"))?
+                .encryption
+        }
+    };
+    if found == Some(Encryption::Kms) {
+        return Ok(());
+    }
+    let text = "enableKMS is set, but the target does not encrypt with its key management service";
+    Err(Error::new(ErrorKind::Unsupported, text).with_code(reasons::TARGET_ENCRYPTION))
+}
+
+/// Writes one object of `length` zeros below `oms/probe/` with the encryption that the task asks for, and removes it where
+/// that is allowed. Tried once: whether to try again is the caller's to say. Its name is the same each time, so that a target
+/// that may not delete keeps one object at most.
+///
+/// # Errors
+/// That of the write.
+pub(super) async fn write_once(ctx: &Context, length: u64) -> Result<()> {
+    let key = Key::from(format!("{}canary", folder(ctx.task.id)).as_str());
+    let new = NewObject {
+        kms: ctx.task.spec.kms,
+        ..NewObject::default()
+    };
+    let data = Bytes::from(vec![0; usize::try_from(length).unwrap_or_default()]);
+    let md5 = Some(Md5::digest(&data).into());
+    let body = Full::new(data).map_err(|never| match never {}).boxed_unsync();
+    let written = ctx
+        .target
+        .put(&key, &new, length, md5, &WriteIf::Always, body)
+        .await;
+    // Also after an error: an answer may have been lost behind the effect.
+    remove(&ctx.target, ctx.tuning.pace, &key).await;
+    written.map(drop)
+}
+
+/// Removes what a probe wrote. A target that may not delete is no obstacle: the next probe has the same names.
+pub(super) async fn remove(store: &SharedStore, pace: Pace, key: &Key) {
+    if let Err(error) = again(pace, || store.delete(key)).await {
+        tracing::debug!(?key, %error, "a probe stays at the target");
+    }
+}
+
+pub(super) fn empty() -> Body {
+    http_body_util::Empty::new()
+        .map_err(|never| match never {})
+        .boxed_unsync()
+}
+
+/// Tries an operation again while that may help.
+pub(super) async fn again<T, F>(pace: Pace, mut operation: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        match operation().await {
+            Ok(value) => return Ok(value),
+            Err(error) => match retry::delay(pace, &error, attempts, rand::random()) {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => return Err(error.with_attempts(attempts)),
+            },
+        }
+    }
+}

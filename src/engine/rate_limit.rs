@@ -1,0 +1,108 @@
+//! How fast: a bandwidth throttle. How much at once is decided by [`crate::engine::concurrency`].
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+pub use crate::engine::concurrency::{Streams, TaskStreams};
+
+/// How far a transfer may run ahead of its rate: one frame of a body must not stop the next for long.
+const BURST: Duration = Duration::from_millis(250);
+
+/// Bytes per second for one task, changeable while it runs.
+#[derive(Debug)]
+pub struct Throttle(Mutex<Bucket>);
+
+#[derive(Debug)]
+struct Bucket {
+    rate: Option<u64>,
+    /// The moment up to which the rate is spent.
+    spent_until: Option<Instant>,
+}
+
+impl Throttle {
+    /// Starts with a rate in bytes per second; `None` is unlimited.
+    #[must_use]
+    pub const fn new(rate: Option<u64>) -> Self {
+        Self(Mutex::new(Bucket {
+            rate,
+            spent_until: None,
+        }))
+    }
+
+    /// Changes the rate; what was spent under the old one is forgotten.
+    pub fn set(&self, rate: Option<u64>) {
+        let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if bucket.rate != rate {
+            *bucket = Bucket {
+                rate,
+                spent_until: None,
+            };
+        }
+    }
+
+    /// Spends `bytes` at `now`, and says how long to wait before the next bytes.
+    pub fn spend(&self, bytes: usize, now: Instant) -> Duration {
+        let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(rate) = bucket.rate else {
+            return Duration::ZERO;
+        };
+        #[expect(clippy::cast_precision_loss, reason = "a rate needs no 53rd bit")]
+        let cost = Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64);
+        let earliest = now.checked_sub(BURST).unwrap_or(now);
+        let from = bucket.spent_until.map_or(earliest, |spent| spent.max(earliest));
+        let until = from + cost;
+        bucket.spent_until = Some(until);
+        until.saturating_duration_since(now)
+    }
+
+    /// How long what was spent so far still lasts: zero once the rate was changed.
+    pub fn owed(&self, now: Instant) -> Duration {
+        let bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        bucket
+            .spent_until
+            .map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_is_kept_over_time() {
+        let throttle = Throttle::new(Some(1000));
+        let start = Instant::now();
+        let mut now = start;
+        for _ in 0..40 {
+            now += throttle.spend(100, now);
+        }
+        let took = now - start;
+        assert!(
+            took >= Duration::from_millis(3700) && took <= Duration::from_millis(4000),
+            "{took:?}"
+        );
+    }
+
+    #[test]
+    fn a_pause_does_not_save_up_more_than_a_burst() {
+        let throttle = Throttle::new(Some(1000));
+        let start = Instant::now();
+        throttle.spend(100, start);
+        let later = start + Duration::from_secs(60);
+        assert_eq!(throttle.spend(250, later), Duration::ZERO);
+        assert_eq!(throttle.spend(100, later), Duration::from_millis(100));
+    }
+
+    #[test]
+    fn the_rate_changes_at_once() {
+        let throttle = Throttle::new(Some(1));
+        let now = Instant::now();
+        assert!(throttle.spend(100, now) > Duration::from_secs(90));
+        assert!(throttle.owed(now) > Duration::from_secs(90));
+        throttle.set(None);
+        assert_eq!(throttle.owed(now), Duration::ZERO);
+        assert_eq!(throttle.spend(1 << 30, now), Duration::ZERO);
+        throttle.set(Some(1000));
+        assert!(throttle.spend(1000, now) <= Duration::from_secs(1));
+    }
+}

@@ -1,0 +1,227 @@
+//! The list of failed objects at the target, as OMS writes it: made from the ledger when a pass is through, so that it
+//! holds exactly what a failed-only start would take up.
+//!
+//! It is one PUT of a known length: the ledger is read once to measure and hash the list, and once to send it, page by
+//! page. So memory does not grow with it, the target checks it, and no upload can be left open. Where it lies and what a
+//! line holds is said in the OMS reference (failed object lists); what separates the fields is not, a TAB is ours. The lists of
+//! copied and skipped objects ([`crate::engine::reports::settled`]) go the same way.
+
+use std::pin::pin;
+
+use bytes::Bytes;
+use futures_util::{Stream, TryStreamExt as _, stream};
+use http::HeaderMap;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody};
+use jiff::Timestamp;
+use md5::{Digest as _, Md5};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+
+use crate::engine::context::Context;
+use crate::engine::context::SharedLedger;
+use crate::engine::copy::verify::acknowledged;
+use crate::engine::retry;
+use crate::error::{Error, Result};
+use crate::ledger::Failure;
+use crate::object::{NewObject, ObjectHeaders, WriteIf, Written};
+use crate::task::{FailedReport, Key, PassInfo, ReportProblem, TaskId, UnixMillis};
+
+/// Failures read from the ledger at a time.
+const PAGE: i64 = 1000;
+/// Largest object of one PUT (S3).
+const LARGEST: u64 = 5 << 30;
+/// What stays as it is in a URL-encoded name: unreserved characters and the slashes between folders.
+pub(in crate::engine) const NAME: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b'/');
+
+/// Writes the list of what has failed in the pass that is through; `None` when nothing was recorded. A target that does
+/// not take it is told of in the answer, and changes nothing about the objects.
+///
+/// # Errors
+/// Those of the ledger.
+pub async fn failed_list(ctx: &Context, pass: PassInfo) -> Result<Option<FailedReport>> {
+    let body = || lines(ctx.ledger.clone(), ctx.task.id);
+    let size = measure(body()).await?;
+    if size.length == 0 {
+        return Ok(None);
+    }
+    let failed = |trouble: ReportProblem| {
+        Some(FailedReport {
+            key: None,
+            trouble: Some(trouble),
+        })
+    };
+    if size.length > LARGEST {
+        tracing::warn!(task.id = %ctx.task.id, size.length, "the list of failed objects is too large to be written");
+        return Ok(failed(ReportProblem::TooLarge));
+    }
+    // The moment is the pass's, so that a repetition takes the place of what it repeats.
+    let key = place(&ctx.task.name, "failed", pass.opened_at);
+    match put(ctx, &Key::from(key.as_str()), size, body).await {
+        Ok(()) => Ok(Some(FailedReport {
+            key: Some(key),
+            trouble: None,
+        })),
+        Err(error) => {
+            tracing::warn!(task.id = %ctx.task.id, %error, "the list of failed objects cannot be written");
+            Ok(failed(ReportProblem::NotStored))
+        }
+    }
+}
+
+/// What a list comes to.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::engine) struct Size {
+    /// Bytes.
+    pub(in crate::engine) length: u64,
+    md5: [u8; 16],
+}
+
+/// Reads a list to its end.
+pub(in crate::engine) async fn measure(lines: impl Stream<Item = Result<Bytes>>) -> Result<Size> {
+    let mut length = 0;
+    let mut hash = Md5::new();
+    let mut lines = pin!(lines);
+    while let Some(chunk) = lines.try_next().await? {
+        length += chunk.len() as u64;
+        hash.update(&chunk);
+    }
+    Ok(Size {
+        length,
+        md5: hash.finalize().into(),
+    })
+}
+
+/// Writes a list of this size to the target, with all tries it takes.
+pub(in crate::engine) async fn put<L>(
+    ctx: &Context,
+    key: &Key,
+    size: Size,
+    lines: impl Fn() -> L,
+) -> Result<()>
+where
+    L: Stream<Item = Result<Bytes>> + Send + 'static,
+{
+    let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("text/plain"))]);
+    let new = NewObject {
+        carried: ObjectHeaders(headers),
+        kms: ctx.task.spec.kms,
+        ..NewObject::default()
+    };
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let body = StreamBody::new(lines().map_ok(Frame::data)).boxed_unsync();
+        let written = ctx
+            .target
+            .put(key, &new, size.length, Some(size.md5), &WriteIf::Always, body)
+            .await;
+        let stored = match written {
+            Ok(Written { etag: Some(_), .. }) => Ok(()),
+            Ok(_) => acknowledged(ctx, key, size.length)
+                .await
+                .map(drop)
+                .map_err(|trouble| trouble.error),
+            Err(error) => Err(error),
+        };
+        match stored {
+            Ok(()) => return Ok(()),
+            Err(error) => match retry::delay(ctx.tuning.pace, &error, attempts, rand::random()) {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => return Err(error.with_attempts(attempts)),
+            },
+        }
+    }
+}
+
+/// `oms/task/{task_name}/{kind}_object_lists/{timestamp}.{kind}_list.txt`, the place of the reference.
+pub(in crate::engine) fn place(task: &str, kind: &str, at: UnixMillis) -> String {
+    let time = Timestamp::from_millisecond(at.0)
+        .unwrap_or_default()
+        .strftime("%Y%m%d%H%M%S%3f");
+    format!("oms/task/{task}/{kind}_object_lists/{time}.{kind}_list.txt")
+}
+
+/// All lines, a page of the ledger at a time.
+fn lines(ledger: SharedLedger, id: TaskId) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
+    stream::try_unfold((ledger, None::<Key>), move |(ledger, after)| async move {
+        let page = ledger.failures(id, after.as_ref(), PAGE).await?;
+        let Some(last) = page.last().map(|failure| failure.key.clone()) else {
+            return Ok::<_, Error>(None);
+        };
+        let text: String = page.iter().map(line).collect();
+        Ok(Some((Bytes::from(text), (ledger, Some(last)))))
+    })
+}
+
+/// Code, time, URL-encoded name, name for people, message.
+fn line(failure: &Failure) -> String {
+    let Failure {
+        key,
+        code,
+        message,
+        at,
+        ..
+    } = failure;
+    let time = Timestamp::from_millisecond(at.0).unwrap_or_default();
+    format!(
+        "{}\t{time}\t{}\t{}\t{}\n",
+        plain(code),
+        percent_encode(key.as_bytes(), NAME),
+        plain(&key.lossy()),
+        plain(message)
+    )
+}
+
+/// Without characters that would end a field or a line, or move a terminal.
+fn plain(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c.is_control() {
+                c.escape_default().to_string()
+            } else {
+                c.to_string()
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_five_fields_whatever_the_name_holds() {
+        let failure = |key: &[u8]| Failure {
+            key: Key::from(key),
+            size: 1,
+            code: "AccessDenied".to_owned(),
+            message: "source: no\nentry".to_owned(),
+            request_id: None,
+            attempts: 1,
+            at: UnixMillis(1_795_003_200_000),
+        };
+        for (key, encoded, shown) in [
+            (&b"a/b c+%.txt"[..], "a/b%20c%2B%25.txt", "a/b c+%.txt"),
+            ("ü\t\n".as_bytes(), "%C3%BC%09%0A", "ü\\t\\n"),
+            (b"\xff\x1b[0m", "%FF%1B%5B0m", "\u{fffd}\\u{1b}[0m"),
+        ] {
+            let wanted =
+                format!("AccessDenied\t2026-11-18T12:00:00Z\t{encoded}\t{shown}\tsource: no\\nentry\n");
+            assert_eq!(line(&failure(key)), wanted);
+        }
+    }
+
+    #[test]
+    fn the_place_is_that_of_the_reference() {
+        assert_eq!(
+            place("a-b-1_0", "failed", UnixMillis(1_795_003_200_123)),
+            "oms/task/a-b-1_0/failed_object_lists/20261118120000123.failed_list.txt"
+        );
+    }
+}

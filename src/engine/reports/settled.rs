@@ -1,0 +1,191 @@
+//! The lists of copied and skipped objects at the target: files of the lines that commits left in the ledger, oldest first.
+//!
+//! While a pass runs, a file is written whenever enough of a list waits for one, so that the ledger does not grow with the
+//! number of objects; its end writes the rest. A file is named after its oldest lines, and only when the target has it are
+//! they forgotten: what is written again after a crash is the same file, with the same lines first.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::context::Context;
+use crate::engine::reports::failed::{measure, place, put};
+use crate::engine::sync_points::SyncPoint;
+use crate::error::Result;
+use crate::ledger::Committed;
+use crate::task::{Key, ReportKind, UnixMillis};
+
+/// Most chunks of a file: objects that take long make many small ones.
+const CHUNKS: usize = 4096;
+
+/// How much of a list waits, and how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a file that is written before the end of the pass.
+    pub file: i64,
+    /// Bytes that may wait for a target that refuses them.
+    pub most: i64,
+    /// How often what waits is looked at.
+    pub look_every: Duration,
+    /// How long a target that has refused a list is left alone with them.
+    pub refused: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            file: 64 << 20,
+            most: 1 << 30,
+            look_every: Duration::from_secs(2),
+            refused: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Writes the files of a running pass, until it is stopped, or `over`; a file that was begun when it is over is finished,
+/// so that nothing is on its way to a place where the rest will be written.
+///
+/// # Errors
+/// Those of the ledger, which stop the pass too: without these files it would grow for ever.
+pub async fn run(ctx: Arc<Context>, over: CancellationToken) -> Result<()> {
+    if !ctx.task.spec.record_settled {
+        return Ok(());
+    }
+    let ended = full_files(&ctx, &over).await;
+    if ended.is_err() {
+        ctx.stop.cancel();
+    }
+    ended
+}
+
+async fn full_files(ctx: &Context, over: &CancellationToken) -> Result<()> {
+    let limits = ctx.tuning.lists;
+    let mut wait = limits.look_every;
+    loop {
+        tokio::select! {
+            biased;
+            () = ctx.stop.cancelled() => return Ok(()),
+            () = over.cancelled() => return Ok(()),
+            () = tokio::time::sleep(wait) => wait = limits.look_every,
+        }
+        for kind in ReportKind::ALL {
+            while let Some(file) = next(ctx, kind).await?.filter(|file| file.is_full(limits.file)) {
+                let written = tokio::select! {
+                    written = write(ctx, &file) => written?,
+                    () = ctx.stop.cancelled() => return Ok(()),
+                };
+                if written == Written::No {
+                    wait = limits.refused;
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Writes what is left at the end of a pass.
+///
+/// # Errors
+/// Those of the ledger. What the target refuses is told of in the task, and changes nothing about the objects.
+pub async fn rest(ctx: &Context) -> Result<()> {
+    for kind in ReportKind::ALL {
+        while let Some(file) = next(ctx, kind).await? {
+            if write(ctx, &file).await? == Written::No {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Written {
+    Yes,
+    No,
+}
+
+/// A file to write: a list's oldest chunks.
+struct File {
+    kind: ReportKind,
+    first: UnixMillis,
+    rest: Vec<UnixMillis>,
+    bytes: i64,
+}
+
+impl File {
+    fn is_full(&self, bytes: i64) -> bool {
+        self.rest.len() + 1 >= CHUNKS || self.bytes >= bytes
+    }
+}
+
+/// The oldest lines of a list that wait: as many as make a full file, or all.
+async fn next(ctx: &Context, kind: ReportKind) -> Result<Option<File>> {
+    let limit = i64::try_from(CHUNKS).unwrap_or(i64::MAX);
+    let mut waiting = ctx
+        .ledger
+        .report_chunks(ctx.task.id, kind, limit)
+        .await?
+        .into_iter();
+    let Some(first) = waiting.next() else {
+        return Ok(None);
+    };
+    let mut file = File {
+        kind,
+        first: first.stamp,
+        rest: Vec::new(),
+        bytes: first.bytes,
+    };
+    for chunk in waiting {
+        if file.is_full(ctx.tuning.lists.file) {
+            break;
+        }
+        file.rest.push(chunk.stamp);
+        file.bytes += chunk.bytes;
+    }
+    Ok(Some(file))
+}
+
+/// Writes a file, and forgets its lines.
+async fn write(ctx: &Context, file: &File) -> Result<Written> {
+    let id = ctx.task.id;
+    let key = place(&ctx.task.name, file.kind.name(), file.first);
+    let body = || lines(ctx, file);
+    let size = measure(body()).await?;
+    if size.length == 0 {
+        return Ok(Written::Yes);
+    }
+    if let Err(error) = put(ctx, &Key::from(key.as_str()), size, body).await {
+        tracing::warn!(task.id = %id, key, %error, "a list of objects cannot be written");
+        let most = ctx.tuning.lists.most;
+        ctx.ledger
+            .report_refused(id, ctx.fencing_token, file.kind, most)
+            .await?;
+        return Ok(Written::No);
+    }
+    ctx.sync_points.reach(SyncPoint::ListWritten).await;
+    let last = *file.rest.last().unwrap_or(&file.first);
+    match ctx
+        .ledger
+        .report_written(id, ctx.fencing_token, file.kind, last)
+        .await?
+    {
+        Committed::Done => Ok(Written::Yes),
+        // Whoever has the task now writes it again.
+        Committed::Fenced | Committed::TooManyFailures => Ok(Written::No),
+    }
+}
+
+/// The lines of a file, a chunk at a time; without those of a shard that began again meanwhile.
+fn lines(ctx: &Context, file: &File) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
+    let (store, id, kind) = (ctx.ledger.clone(), ctx.task.id, file.kind);
+    let stamps = file.rest.clone();
+    stream::iter(std::iter::once(file.first).chain(stamps))
+        .then(move |stamp| {
+            let store = store.clone();
+            async move { store.report_lines(id, kind, stamp).await }
+        })
+        .try_filter_map(|lines| std::future::ready(Ok(lines.map(Bytes::from))))
+}

@@ -1,0 +1,32 @@
+//! Sizes and delays of a pass.
+
+use std::time::Duration;
+
+use crate::engine::copy::layout;
+use crate::engine::reports::settled;
+use crate::engine::retry;
+
+/// Sizes and delays that nobody sets in production; tests make them small, so that they need neither large objects nor
+/// patience.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tuning {
+    /// How fast tries follow each other.
+    pub pace: retry::Pace,
+    /// How objects are cut into parts.
+    pub sizes: layout::Sizes,
+    /// When lists of objects are written.
+    pub lists: settled::Limits,
+    /// From when on a crash of the process counts fully against a task that it was working on.
+    pub settled_in: SettledIn,
+}
+
+/// How long a worker is at a task until a crash of the process counts fully against it. Whoever ends processes by hand in
+/// quick succession does so before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SettledIn(pub Duration);
+
+impl Default for SettledIn {
+    fn default() -> Self {
+        Self(Duration::from_secs(1))
+    }
+}

@@ -1,0 +1,199 @@
+//! Whether a side still works for anything, asked when objects have failed in a way that may concern all of them.
+//!
+//! A folder that a policy denies must not stop a task for ever, and keys that may read nothing must not fail a whole list:
+//! the failures alone look the same, and only another object, the canary, tells them apart.
+
+use std::collections::HashSet;
+
+use crate::engine::context::Context;
+use crate::engine::context::Route;
+use crate::engine::listing::pages;
+use crate::engine::preflight;
+use crate::engine::retry::Pace;
+use crate::engine::shard::breaker::{FailureClass, SystemicFailure};
+use crate::error::{ErrorKind, Result};
+use crate::object::clouds::Side;
+use crate::object::{ByteRange, ListFrom};
+use crate::task::Key;
+
+/// Prefixes of the scope that are looked into for an object to read.
+const PREFIXES: usize = 3;
+/// Largest object that is written to find out whether the target is full.
+const LARGEST: u64 = 1 << 20;
+
+/// What the canary says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Verdict {
+    /// The side serves other objects.
+    Works,
+    /// It serves nothing that was tried.
+    Fails,
+}
+
+/// What is known before the canary is asked.
+#[derive(Debug)]
+pub(in crate::engine) struct Question {
+    /// What the failures have in common.
+    pub suspect: SystemicFailure,
+    /// Objects that went well before.
+    pub known: Vec<Key>,
+    /// Objects that have just failed.
+    pub held: HashSet<Key>,
+    /// Length of the smallest of them.
+    pub smallest: u64,
+}
+
+/// Asks the side of a suspect for another object.
+pub(in crate::engine) async fn ask(ctx: &Context, question: Question) -> Verdict {
+    let Question {
+        suspect,
+        known,
+        held,
+        smallest,
+    } = question;
+    match (suspect.side, suspect.ailment) {
+        // To ask a store that wants fewer requests would say nothing, and throttling passes by itself.
+        (_, FailureClass::Throttled) => Verdict::Fails,
+        (Side::Target, ailment) => {
+            let length = match ailment {
+                FailureClass::Full => smallest.min(LARGEST),
+                _ => 0,
+            };
+            let answer = tried(suspect, ctx.tuning.pace, || preflight::write_once(ctx, length)).await;
+            judge(ailment, &answer)
+        }
+        (Side::Source, ailment) => source(ctx, ailment, suspect, known, &held).await,
+    }
+}
+
+async fn source(
+    ctx: &Context,
+    ailment: FailureClass,
+    suspect: SystemicFailure,
+    known: Vec<Key>,
+    held: &HashSet<Key>,
+) -> Verdict {
+    let pace = ctx.tuning.pace;
+    let mut asked = false;
+    for key in known.into_iter().filter(|key| !held.contains(key)) {
+        asked = true;
+        let answer = tried(suspect, pace, || read(ctx, &key)).await;
+        if judge(ailment, &answer) == Verdict::Works {
+            return Verdict::Works;
+        }
+    }
+    for key in sample(ctx).await {
+        if held.contains(&key) {
+            continue;
+        }
+        asked = true;
+        let answer = tried(suspect, pace, || read(ctx, &key)).await;
+        if judge(ailment, &answer) == Verdict::Works {
+            return Verdict::Works;
+        }
+    }
+    if asked || !ailment.is_grave() {
+        return Verdict::Fails;
+    }
+    // There is no other object. A listing shows at least that the keys and the bucket are good.
+    match preflight::source(&ctx.source, pace, &ctx.task.spec).await {
+        Ok(_) => Verdict::Works,
+        Err(_) => Verdict::Fails,
+    }
+}
+
+/// What an answer to the canary says of what is suspected.
+fn judge(ailment: FailureClass, answer: &Result<()>) -> Verdict {
+    let works = match (ailment, answer) {
+        (_, Ok(())) => true,
+        // Whoever looks an object up, or refuses this one, has accepted the keys.
+        (FailureClass::TaskCredentials, Err(error)) => matches!(
+            error.kind(),
+            ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::Archived | ErrorKind::StorageFull
+        ),
+        (FailureClass::Bucket, Err(error)) => error.kind() == ErrorKind::Archived,
+        (_, Err(_)) => false,
+    };
+    if works { Verdict::Works } else { Verdict::Fails }
+}
+
+/// A grave verdict must not hang on an answer that was lost; of the others the caller has tried enough.
+async fn tried<F>(suspect: SystemicFailure, pace: Pace, mut operation: impl FnMut() -> F) -> Result<()>
+where
+    F: Future<Output = Result<()>>,
+{
+    if suspect.ailment.is_grave() {
+        preflight::again(pace, operation).await
+    } else {
+        operation().await
+    }
+}
+
+async fn read(ctx: &Context, key: &Key) -> Result<()> {
+    match ctx.route {
+        // Only the answer's head is waited for; dropping the body ends the transfer.
+        Route::Stream => ctx.source.get(key, ByteRange::Whole, None).await.map(drop),
+        Route::ServerSide => ctx.source.head(key, None).await.map(drop),
+    }
+}
+
+/// Some objects of the scope, as far apart as one page of a listing allows.
+async fn sample(ctx: &Context) -> Vec<Key> {
+    let scope = &ctx.task.spec.scope;
+    let mut found = spread(&scope.single_keys());
+    for prefix in scope.prefixes().iter().take(PREFIXES) {
+        // A listing that fails gives no object to ask for, which is all there is to know of it here.
+        if let Ok(page) = pages::page(&ctx.source, ctx.tuning.pace, prefix, &ListFrom::Start).await {
+            let keys: Vec<Key> = page.entries.into_iter().map(|entry| entry.key).collect();
+            found.extend(spread(&keys));
+        }
+    }
+    found
+}
+
+/// First, middle and last.
+fn spread(keys: &[Key]) -> Vec<Key> {
+    let places = [0, keys.len() / 2, keys.len().saturating_sub(1)];
+    places
+        .iter()
+        .filter_map(|place| keys.get(*place))
+        .cloned()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+
+    #[test]
+    fn an_answer_clears_only_what_it_disproves() {
+        use ErrorKind as K;
+        use FailureClass as A;
+        let all = [
+            A::TaskCredentials,
+            A::Bucket,
+            A::Full,
+            A::Blocked,
+            A::Denied,
+            A::Down,
+        ];
+        for (answer, cleared) in [
+            (None, all.to_vec()),
+            (Some(K::NotFound), vec![A::TaskCredentials]),
+            (Some(K::PermissionDenied), vec![A::TaskCredentials]),
+            (Some(K::Archived), vec![A::TaskCredentials, A::Bucket]),
+            (Some(K::Unauthenticated), vec![]),
+            (Some(K::BucketNotFound), vec![]),
+            (Some(K::Unavailable), vec![]),
+            (Some(K::RateLimited), vec![]),
+        ] {
+            let answer = answer.map_or(Ok(()), |kind| Err(Error::new(kind, "x")));
+            let found: Vec<A> = all
+                .into_iter()
+                .filter(|ailment| judge(*ailment, &answer) == Verdict::Works)
+                .collect();
+            assert_eq!(found, cleared, "{answer:?}");
+        }
+    }
+}

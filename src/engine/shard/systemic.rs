@@ -1,0 +1,188 @@
+//! Failures that may concern every object of a side alike. Pure.
+
+use crate::engine::retry::SideError;
+use crate::engine::shard::breaker::TRIP_THRESHOLD;
+use crate::error::{Error, ErrorKind};
+use crate::object::clouds::Side;
+
+/// What may be wrong with a whole side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureClass {
+    /// The key may not do this.
+    Denied,
+    /// The store does not serve: errors that did not pass, no answer in time.
+    Down,
+    /// It asks for fewer requests.
+    Throttled,
+    /// The keys are not accepted.
+    TaskCredentials,
+    /// The bucket is not there.
+    Bucket,
+    /// The target has no more room.
+    Full,
+    /// The network policy, or a certificate, forbids the connection.
+    Blocked,
+}
+
+impl FailureClass {
+    /// Whether it is true of every object or of none but a few odd ones, so that the first failure is reason enough to ask
+    /// for another object.
+    #[must_use]
+    pub const fn is_grave(self) -> bool {
+        match self {
+            Self::TaskCredentials | Self::Bucket | Self::Full | Self::Blocked => true,
+            Self::Denied | Self::Down | Self::Throttled => false,
+        }
+    }
+
+    const fn kind(self) -> ErrorKind {
+        match self {
+            Self::Denied => ErrorKind::PermissionDenied,
+            Self::Down => ErrorKind::Unavailable,
+            Self::Throttled => ErrorKind::RateLimited,
+            Self::TaskCredentials => ErrorKind::Unauthenticated,
+            Self::Bucket => ErrorKind::BucketNotFound,
+            Self::Full => ErrorKind::StorageFull,
+            Self::Blocked => ErrorKind::Forbidden,
+        }
+    }
+}
+
+/// A failure that may concern every object alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SystemicFailure {
+    /// Whose.
+    pub side: Side,
+    /// What.
+    pub ailment: FailureClass,
+}
+
+impl SystemicFailure {
+    /// Whether a trouble may concern every object alike.
+    #[must_use]
+    pub const fn of(trouble: &SideError) -> Option<Self> {
+        let ailment = match trouble.error.kind() {
+            ErrorKind::PermissionDenied => FailureClass::Denied,
+            ErrorKind::Unavailable | ErrorKind::Timeout => FailureClass::Down,
+            ErrorKind::RateLimited => FailureClass::Throttled,
+            ErrorKind::Unauthenticated => FailureClass::TaskCredentials,
+            ErrorKind::BucketNotFound => FailureClass::Bucket,
+            ErrorKind::StorageFull => FailureClass::Full,
+            ErrorKind::Forbidden => FailureClass::Blocked,
+            // These say something of one object, or of us.
+            ErrorKind::InvalidArgument
+            | ErrorKind::NotFound
+            | ErrorKind::UploadNotFound
+            | ErrorKind::PreconditionFailed
+            | ErrorKind::Conflict
+            | ErrorKind::Archived
+            | ErrorKind::Cancelled
+            | ErrorKind::Integrity
+            | ErrorKind::Unsupported
+            | ErrorKind::Internal => return None,
+        };
+        Some(Self {
+            side: trouble.side,
+            ailment,
+        })
+    }
+
+    /// The trouble that stops the pass, with the message and the code of the last object that had it.
+    #[must_use]
+    pub fn trouble(self, last: &str, code: &str) -> SideError {
+        let error = if self.ailment.is_grave() {
+            let side = match self.side {
+                Side::Source => "source: ",
+                Side::Target => "target: ",
+            };
+            let last = last.strip_prefix(side).unwrap_or(last);
+            let text = format!(
+                "{last}; another object had the same trouble, so the task stopped without recording a failure, and a \
+                 start resumes it"
+            );
+            Error::new(self.ailment.kind(), text).with_code(code)
+        } else {
+            let text = format!(
+                "{TRIP_THRESHOLD} objects in a row had the same trouble and none went through, so the task stopped without \
+                 recording them as failed; a start resumes it. The last one: {last}"
+            );
+            Error::new(self.ailment.kind(), text)
+        };
+        SideError {
+            side: self.side,
+            error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_kinds_that_may_concern_everything_are_suspect() {
+        for (kind, wanted) in [
+            (ErrorKind::PermissionDenied, Some(FailureClass::Denied)),
+            (ErrorKind::Unavailable, Some(FailureClass::Down)),
+            (ErrorKind::Timeout, Some(FailureClass::Down)),
+            (ErrorKind::RateLimited, Some(FailureClass::Throttled)),
+            (ErrorKind::Integrity, None),
+            (ErrorKind::InvalidArgument, None),
+            (ErrorKind::Archived, None),
+            (ErrorKind::Unauthenticated, Some(FailureClass::TaskCredentials)),
+            (ErrorKind::BucketNotFound, Some(FailureClass::Bucket)),
+            (ErrorKind::StorageFull, Some(FailureClass::Full)),
+            (ErrorKind::Forbidden, Some(FailureClass::Blocked)),
+        ] {
+            let trouble = SideError {
+                side: Side::Target,
+                error: Error::new(kind, "x"),
+            };
+            assert_eq!(
+                SystemicFailure::of(&trouble).map(|s| s.ailment),
+                wanted,
+                "{kind:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_reasons_are_those_of_the_reference() {
+        for (side, ailment, code) in [
+            (Side::Source, FailureClass::Denied, "TRF.0152"),
+            (Side::Source, FailureClass::Down, "TRF.0157"),
+            (Side::Source, FailureClass::Throttled, "TRF.0159"),
+            (Side::Target, FailureClass::Denied, "TRF.0051"),
+            (Side::Target, FailureClass::Down, "TRF.0061"),
+            (Side::Target, FailureClass::Throttled, "TRF.0061"),
+            (Side::Source, FailureClass::TaskCredentials, "TRF.0151"),
+            (Side::Target, FailureClass::TaskCredentials, "TRF.0057"),
+            (Side::Source, FailureClass::Bucket, "TRF.0155"),
+            (Side::Target, FailureClass::Bucket, "TRF.0058"),
+            (Side::Target, FailureClass::Full, "TRF.0055"),
+            (Side::Source, FailureClass::Blocked, "TRF.0157"),
+        ] {
+            assert_eq!(
+                SystemicFailure { side, ailment }.trouble("no", "X").reason().code,
+                code,
+                "{side:?} {ailment:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_grave_reason_has_the_words_and_the_code_of_the_store() {
+        let suspect = SystemicFailure {
+            side: Side::Target,
+            ailment: FailureClass::TaskCredentials,
+        };
+        let reason = suspect
+            .trouble("target: the clock is wrong", "RequestTimeTooSkewed")
+            .reason();
+        assert!(
+            reason.message.starts_with("target: the clock is wrong; "),
+            "{reason:?}"
+        );
+        assert!(reason.message.ends_with("(RequestTimeTooSkewed)"), "{reason:?}");
+    }
+}

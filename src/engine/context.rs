@@ -1,5 +1,6 @@
 //! What a pass works with.
 
+use crate::engine::warnings::Said;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -7,18 +8,20 @@ use std::sync::atomic::AtomicBool;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::copy::overwrite_guard::OverwriteGuard;
+use crate::engine::errors::PassError;
+use crate::engine::findings::{Listing, OverwriteGuard};
+use crate::engine::name_kinds::Names;
 use crate::engine::order::Order;
 use crate::engine::progress::Progress;
 use crate::engine::quirks::Quirks;
 use crate::engine::rate_limit::{TaskStreams, Throttle};
 use crate::engine::settings::Tuning;
 use crate::engine::sync_points::SyncPoints;
-use crate::engine::{preflight, target_names, warnings};
-use crate::ledger::Ledger;
+use crate::ledger::{Committed, Ledger};
 use crate::object::SharedStore;
 use crate::object::recent::Addresses;
-use crate::task::{Clock, Key, Task};
+use crate::task::spec::Scope;
+use crate::task::{Clock, Key, Task, Warning};
 
 /// How bytes get from source to target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,9 +50,9 @@ pub struct Context {
     /// The order in which the target lists; `None` when it keeps none.
     pub target_order: Option<Order>,
     /// How soon the target lists what was written.
-    pub target_listing: preflight::Listing,
+    pub target_listing: Listing,
     /// Which kinds of names the target keeps.
-    pub names: target_names::Names,
+    pub names: Names,
     /// How its writes are kept from overwriting.
     pub guard: OverwriteGuard,
     /// How bytes travel.
@@ -93,7 +96,7 @@ pub struct Context {
     /// What was found out about the stores.
     pub quirks: Quirks,
     /// Warnings that are written already.
-    pub said: warnings::Said,
+    pub said: Said,
     /// Keys of uploads that an earlier attempt left open: their objects are not proved, whatever the target has.
     pub open: HashSet<Key>,
 }
@@ -112,5 +115,67 @@ impl std::ops::Deref for SharedLedger {
     type Target = dyn Ledger;
     fn deref(&self) -> &Self::Target {
         self.0.as_ref()
+    }
+}
+
+impl Context {
+    /// The key that an object has at the target.
+    pub(super) fn target_key(&self, key: &Key) -> Key {
+        key.with_prefix(self.task.spec.target_prefix.as_bytes())
+    }
+
+    /// Whether all objects come from one bucket, so that one object tells something of the next: the addresses of a list are
+    /// servers of their own.
+    pub(super) fn has_one_source(&self) -> bool {
+        !matches!(self.task.spec.scope, Scope::Urls(_))
+    }
+
+    /// How bytes travel, after what was found out about the stores. A copy inside a store is pinned to a version by a condition
+    /// alone, so that it needs one that works.
+    pub(super) fn current_route(&self) -> Route {
+        let usable = !self.quirks.copies_are_unusable() && !self.quirks.conditions_are_broken();
+        match self.route {
+            Route::ServerSide if usable => Route::ServerSide,
+            Route::ServerSide | Route::Stream => Route::Stream,
+        }
+    }
+
+    /// Lets a person see something that fails nothing.
+    ///
+    /// # Errors
+    /// [`PassError::Ledger`] when it cannot be written, [`PassError::Fenced`] when another worker has the task.
+    pub async fn warn(&self, warning: Warning) -> Result<(), PassError> {
+        match self.said.first(warning) {
+            Some(warning) => self.write_warnings(&[warning]).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Writes how often warnings came again since they were written.
+    ///
+    /// # Errors
+    /// Those of [`Context::warn`].
+    pub async fn write_repeated_warnings(&self) -> Result<(), PassError> {
+        let again = self.said.again();
+        if again.is_empty() {
+            return Ok(());
+        }
+        self.write_warnings(&again).await
+    }
+
+    async fn write_warnings(&self, warnings: &[Warning]) -> Result<(), PassError> {
+        for warning in warnings {
+            let (code, subject, message) = (warning.code().name(), warning.subject(), warning.message());
+            tracing::warn!(task.id = %self.task.id, code, subject, "{message}");
+        }
+        let now = self.clock.now();
+        let written = self
+            .ledger
+            .warn(self.task.id, self.fencing_token, warnings, now)
+            .await;
+        match written.map_err(PassError::Ledger)? {
+            Committed::Done => Ok(()),
+            Committed::Fenced | Committed::TooManyFailures => Err(PassError::Fenced),
+        }
     }
 }

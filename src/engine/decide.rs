@@ -22,8 +22,8 @@
 //! Before all that: an object not modified after `migrate_since` is skipped, and one that the target cannot hold is
 //! refused.
 
+use crate::engine::name_kinds::NameKind;
 use crate::engine::source_object::SourceObject;
-use crate::engine::target_names::NameKind;
 use crate::object::{ETag, Entry};
 use crate::task::rules::{ConsistencyCheck, MinimumProof, OverwriteMode};
 use crate::task::{Key, TaskSpec, UnixMillis};

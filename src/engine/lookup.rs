@@ -6,11 +6,12 @@
 use std::sync::Arc;
 
 use crate::engine::context::Context;
-use crate::engine::copy::one_source;
+use crate::engine::decide::Existing;
 use crate::engine::listing::pages;
 use crate::engine::listing::pages::Pages;
-use crate::engine::retry::{At as _, Pace, SideError, SideResult};
+use crate::engine::retry::{self, At as _, Pace, SideError, SideResult};
 use crate::engine::shard::counted::NO_SUCH_KEY;
+use crate::engine::source_object::SourceObject;
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::{Entry, ListFrom, Listed, ObjectInfo, SharedStore};
 use crate::task::Key;
@@ -29,7 +30,7 @@ const ENCODED: &[u8] = b"%+&";
 /// object all the same; `Unsupported` with the code `MissingNotConfirmed` when it is too long to tell.
 pub(super) async fn confirm(ctx: &Context, key: &Key) -> SideResult<()> {
     // Addresses cannot be listed: there the status is all there is.
-    if !one_source(ctx) {
+    if !ctx.has_one_source() {
         return Ok(());
     }
     confirm_below(ctx, key, key).await?;
@@ -142,6 +143,51 @@ pub(super) fn completed(info: ObjectInfo, listed: Option<Entry>) -> ObjectInfo {
 /// The error of a named object that is confirmed to be missing, with the code of S3.
 pub(super) fn no_such_key() -> Error {
     Error::new(ErrorKind::NotFound, "the object does not exist").with_code(NO_SUCH_KEY)
+}
+
+/// What the source has under a key; `None` when it really has nothing.
+pub(super) async fn find(ctx: &Context, key: &Key) -> SideResult<Option<SourceObject>> {
+    let Some(info) = head(ctx.tuning.pace, &ctx.source, key).await.at_source()? else {
+        confirm(ctx, key).await?;
+        return Ok(None);
+    };
+    SourceObject::of(key.clone(), info, &ctx.task.spec)
+        .map(Some)
+        .at_source()
+}
+
+pub(super) async fn existing_at_target(ctx: &Context, key: &Key) -> SideResult<Option<Existing>> {
+    let key = key.with_prefix(ctx.task.spec.target_prefix.as_bytes());
+    let info = head(ctx.tuning.pace, &ctx.target, &key).await.at_target()?;
+    let existing = |info: ObjectInfo| {
+        Ok(Existing {
+            size: info.told_size()?,
+            etag: info.etag,
+            last_modified: info.last_modified,
+        })
+    };
+    info.map(existing).transpose().at_target()
+}
+
+/// What a store says of a key, tried again while that may help; `None` when it has no such object.
+pub(super) async fn head(pace: Pace, store: &SharedStore, key: &Key) -> Result<Option<ObjectInfo>> {
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        match store.head(key, None).await {
+            Ok(info) if info.size.is_some() => return Ok(Some(info)),
+            // The listing tells what this answer does not. Where there is none, nobody tells.
+            Ok(info) => {
+                let listed = listed(store, pace, key).await.unwrap_or_default();
+                return Ok(Some(completed(info, listed)));
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => match retry::delay(pace, &error, attempts, rand::random()) {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => return Err(error.with_attempts(attempts)),
+            },
+        }
+    }
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@
 use futures_util::{StreamExt as _, stream};
 
 use crate::engine::context::Context;
-use crate::engine::copy;
 use crate::engine::decide::{Decision, SkipReason};
-use crate::engine::listing::{self, Candidate, Found, HEADS_AT_ONCE};
+use crate::engine::listing::candidate::{Candidate, Found, HEADS_AT_ONCE};
+use crate::engine::lookup;
 use crate::engine::source_object::SourceObject;
 use crate::object::SharedStore;
 use crate::task::Key;
@@ -48,11 +48,11 @@ fn skip(step: &mut Found) {
 
 /// Whether one of the two tags of an object says nothing of its bytes.
 async fn tells_nothing(ctx: &Context, key: &Key) -> bool {
-    is_opaque(ctx, &ctx.source, key).await || is_opaque(ctx, &ctx.target, &copy::target_key(ctx, key)).await
+    is_opaque(ctx, &ctx.source, key).await || is_opaque(ctx, &ctx.target, &ctx.target_key(key)).await
 }
 
 /// Where that cannot be found out the object is copied, which meets the same trouble and reports it.
 async fn is_opaque(ctx: &Context, store: &SharedStore, key: &Key) -> bool {
-    let found = listing::head(ctx.tuning.pace, store, key).await;
+    let found = lookup::head(ctx.tuning.pace, store, key).await;
     matches!(found, Ok(Some(info)) if !info.tag_is_hash())
 }

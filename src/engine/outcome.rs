@@ -1,16 +1,15 @@
 //! How the work on one object ends.
 
 use crate::engine::context::Context;
-use crate::engine::copy::metadata_fallback::Attributes;
+use crate::engine::copy::attributes::Attributes;
 use crate::engine::copy::proof::Proof;
 use crate::engine::decide::SkipReason;
 use crate::engine::retry::SideError;
-use crate::engine::shard::breaker::SystemicFailure;
+use crate::engine::shard::systemic::SystemicFailure;
 use crate::error::ErrorKind;
 use crate::ledger::Failure;
 use crate::object::clouds::Side;
 use crate::task::Key;
-use crate::task::spec::Scope;
 
 /// A finished copy.
 #[derive(Clone, Copy, Debug)]
@@ -98,13 +97,9 @@ pub fn failed(ctx: &Context, key: &Key, size: u64, trouble: &SideError, attempts
         attempts: i64::from(attempts.max(error.attempts())),
         at: ctx.clock.now(),
     });
-    match SystemicFailure::of(trouble).filter(|suspect| suspect.side == Side::Target || one_source(ctx)) {
+    match SystemicFailure::of(trouble).filter(|suspect| suspect.side == Side::Target || ctx.has_one_source())
+    {
         Some(suspect) => Outcome::Doubtful(failure, suspect),
         None => Outcome::Failed(failure),
     }
-}
-
-/// Whether one object tells anything of the next: the addresses of a list are servers of their own.
-pub fn one_source(ctx: &Context) -> bool {
-    !matches!(ctx.task.spec.scope, Scope::Urls(_))
 }

@@ -11,7 +11,8 @@ use http_body_util::{BodyExt as _, Full};
 use md5::{Digest as _, Md5};
 
 use crate::engine::context::Context;
-use crate::engine::order::{Order, OrderWatch};
+use crate::engine::findings::{Findings, Listing};
+use crate::engine::order::OrderWatch;
 use crate::engine::retry::{self, At as _, Pace, SideResult};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::{Body, Encryption, ListFrom, NewObject, SharedStore, WriteIf};
@@ -24,27 +25,6 @@ const NAMES: [&str; 2] = ["a!", "a/1"];
 const LISTINGS: u32 = 6;
 /// The MD5 of nothing.
 pub(super) const EMPTY_MD5: [u8; 16] = *b"\xd4\x1d\x8c\xd9\x8f\x00\xb2\x04\xe9\x80\x09\x98\xec\xf8\x42\x7e";
-
-/// What was found out about a target.
-#[derive(Debug, Default)]
-pub struct Findings {
-    /// The order in which it lists; `None` when it keeps none.
-    pub order: Option<Order>,
-    /// How soon it lists what was written.
-    pub listing: Listing,
-    /// What is weaker than it should be, and fails nothing.
-    pub warnings: Vec<Warning>,
-}
-
-/// How soon a target lists what was written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Listing {
-    /// Within the seconds of the probe.
-    #[default]
-    Soon,
-    /// Later: its listings say nothing about what is not there, so that it is asked for each key instead.
-    Late,
-}
 
 /// Whether the source can be listed.
 ///

@@ -6,9 +6,6 @@ use std::sync::{Mutex, PoisonError};
 
 use http::HeaderName;
 
-use crate::engine::context::Context;
-use crate::engine::context::Route;
-
 /// Names of headers that are remembered at most.
 const MAX_NAMES: usize = 100;
 
@@ -36,21 +33,14 @@ impl Quirks {
         self.copies.store(true, Ordering::Relaxed);
     }
 
+    /// Whether copies inside the store are of no use.
+    pub(super) fn copies_are_unusable(&self) -> bool {
+        self.copies.load(Ordering::Relaxed)
+    }
+
     /// Remembers a header that nobody has decided about; tells whether it is new.
     pub(super) fn note_header(&self, name: &HeaderName) -> bool {
         let mut names = self.headers.lock().unwrap_or_else(PoisonError::into_inner);
         names.len() < MAX_NAMES && names.insert(name.clone())
-    }
-}
-
-impl Context {
-    /// How bytes travel, after what was found out about the stores. A copy inside a store is pinned to a version by a condition
-    /// alone, so that it needs one that works.
-    pub(super) fn current_route(&self) -> Route {
-        let usable = !self.quirks.copies.load(Ordering::Relaxed) && !self.quirks.conditions_are_broken();
-        match self.route {
-            Route::ServerSide if usable => Route::ServerSide,
-            Route::ServerSide | Route::Stream => Route::Stream,
-        }
     }
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::engine::copy::layout;
-use crate::engine::reports::settled;
 use crate::engine::retry;
 
 /// Sizes and delays that nobody sets in production; tests make them small, so that they need neither large objects nor
@@ -15,7 +14,7 @@ pub struct Tuning {
     /// How objects are cut into parts.
     pub sizes: layout::Sizes,
     /// When lists of objects are written.
-    pub lists: settled::Limits,
+    pub lists: ReportLimits,
     /// From when on a crash of the process counts fully against a task that it was working on.
     pub settled_in: SettledIn,
 }
@@ -28,5 +27,29 @@ pub struct SettledIn(pub Duration);
 impl Default for SettledIn {
     fn default() -> Self {
         Self(Duration::from_secs(1))
+    }
+}
+
+/// How much of a list waits, and how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReportLimits {
+    /// Bytes of a file that is written before the end of the pass.
+    pub file: i64,
+    /// Bytes that may wait for a target that refuses them.
+    pub most: i64,
+    /// How often what waits is looked at.
+    pub look_every: Duration,
+    /// How long a target that has refused a list is left alone with them.
+    pub refused: Duration,
+}
+
+impl Default for ReportLimits {
+    fn default() -> Self {
+        Self {
+            file: 64 << 20,
+            most: 1 << 30,
+            look_every: Duration::from_secs(2),
+            refused: Duration::from_secs(60),
+        }
     }
 }

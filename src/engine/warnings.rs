@@ -6,9 +6,6 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::engine::context::Context;
-use crate::engine::errors::PassError;
-use crate::ledger::Committed;
 use crate::task::{Warning, WarningCode};
 
 /// Different warnings that are remembered; more than the ledger keeps.
@@ -21,7 +18,7 @@ pub struct Said(Mutex<HashMap<(WarningCode, String), Option<Warning>>>);
 impl Said {
     /// The warning, if it has to be written now; else it is counted. What is not remembered for lack of room is counted
     /// as [`WarningCode::MoreWarnings`].
-    fn first(&self, warning: Warning) -> Option<Warning> {
+    pub(super) fn first(&self, warning: Warning) -> Option<Warning> {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (warning.code(), warning.subject().to_owned());
         let full = said.len() >= REMEMBERED;
@@ -44,50 +41,9 @@ impl Said {
     }
 
     /// Takes out what came again.
-    fn again(&self) -> Vec<Warning> {
+    pub(super) fn again(&self) -> Vec<Warning> {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         said.values_mut().filter_map(Option::take).collect()
-    }
-}
-
-impl Context {
-    /// Lets a person see something that fails nothing.
-    ///
-    /// # Errors
-    /// [`PassError::Ledger`] when it cannot be written, [`PassError::Fenced`] when another worker has the task.
-    pub async fn warn(&self, warning: Warning) -> Result<(), PassError> {
-        match self.said.first(warning) {
-            Some(warning) => self.write_warnings(&[warning]).await,
-            None => Ok(()),
-        }
-    }
-
-    /// Writes how often warnings came again since they were written.
-    ///
-    /// # Errors
-    /// Those of [`Context::warn`].
-    pub async fn write_repeated_warnings(&self) -> Result<(), PassError> {
-        let again = self.said.again();
-        if again.is_empty() {
-            return Ok(());
-        }
-        self.write_warnings(&again).await
-    }
-
-    async fn write_warnings(&self, warnings: &[Warning]) -> Result<(), PassError> {
-        for warning in warnings {
-            let (code, subject, message) = (warning.code().name(), warning.subject(), warning.message());
-            tracing::warn!(task.id = %self.task.id, code, subject, "{message}");
-        }
-        let now = self.clock.now();
-        let written = self
-            .ledger
-            .warn(self.task.id, self.fencing_token, warnings, now)
-            .await;
-        match written.map_err(PassError::Ledger)? {
-            Committed::Done => Ok(()),
-            Committed::Fenced | Committed::TooManyFailures => Err(PassError::Fenced),
-        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! From places and keys to two stores that are known to work.
 
+use crate::engine::findings::OverwriteGuard;
 use std::sync::Arc;
 
 use super::Parts;
 use crate::engine::context::Route;
 use crate::engine::copy::overwrite_guard;
-use crate::engine::copy::overwrite_guard::OverwriteGuard;
+use crate::engine::findings::Listing;
 use crate::engine::order::Order;
 use crate::engine::preflight;
 use crate::engine::retry::{At as _, SideResult};
@@ -35,7 +36,7 @@ pub(super) struct Connected {
     pub lists: Option<SharedStore>,
     pub addresses: Arc<Addresses>,
     pub order: Option<Order>,
-    pub listing: preflight::Listing,
+    pub listing: Listing,
     pub guard: OverwriteGuard,
     /// What was found that fails nothing; written once the pass is open.
     pub warnings: Vec<Warning>,

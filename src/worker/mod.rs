@@ -10,6 +10,7 @@ mod schedule;
 mod slots;
 mod sweep;
 
+use crate::engine::name_kinds::Names;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,7 +34,6 @@ use crate::engine::quirks::Quirks;
 use crate::engine::rate_limit::{Streams, Throttle};
 use crate::engine::settings::Tuning;
 use crate::engine::sync_points::{SyncPoint, SyncPoints};
-use crate::engine::target_names::Names;
 use crate::engine::warnings::Said;
 use crate::error::Result;
 use crate::ledger::{Ending, LeasedTask, Ledger, ShardScope, Tidied};

@@ -8,8 +8,8 @@ use oms::dispatch::Dispatch;
 use oms::dispatch::local::LocalDispatch;
 use oms::engine::copy::layout::Sizes;
 use oms::engine::rate_limit::Streams;
-use oms::engine::reports::settled::Limits;
 use oms::engine::retry::Pace;
+use oms::engine::settings::ReportLimits;
 use oms::engine::settings::{SettledIn, Tuning};
 use oms::engine::sync_points::SyncPoints;
 use oms::error::ErrorKind;
@@ -55,7 +55,7 @@ pub const QUICK: Tuning = Tuning {
         piece: SMALL_PIECE,
         pieces: 100,
     },
-    lists: Limits {
+    lists: ReportLimits {
         file: 200,
         most: 1 << 20,
         look_every: Duration::from_millis(5),

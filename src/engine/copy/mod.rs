@@ -21,6 +21,8 @@ pub mod upload;
 pub mod upload_complete;
 pub mod verify;
 
+use crate::engine::copy::pinned_read::check_length;
+use crate::engine::findings::OverwriteGuard;
 use std::sync::atomic::Ordering;
 
 use crate::engine::context::Context;
@@ -29,24 +31,22 @@ use crate::engine::copy::hash::hash_first;
 use crate::engine::copy::metadata::describe;
 use crate::engine::copy::metadata_fallback::{Refusals, Verdict};
 use crate::engine::copy::metered_body::{Hashing, metered};
+use crate::engine::copy::mode::SourceTag;
 use crate::engine::copy::mode::{Cut, cut, longest_whole, parts_may_help};
-use crate::engine::copy::overwrite_guard::{OverwriteGuard, Sent};
-use crate::engine::copy::part::SourceTag;
+use crate::engine::copy::overwrite_guard::Sent;
 pub use crate::engine::copy::proof::Proof;
 use crate::engine::copy::proof::{gate, wants_hashes};
 use crate::engine::copy::verify::{Mark, acknowledged, discard, encrypted, holds_bytes, read_back};
 use crate::engine::errors::PassError;
-use crate::engine::listing;
 use crate::engine::lookup;
-pub use crate::engine::outcome::{Copied, Outcome, failed, one_source};
+pub use crate::engine::outcome::{Copied, Outcome, failed};
 use crate::engine::progress::WHOLE;
 use crate::engine::retry::{self, At as _, SideError, SideResult};
-use crate::engine::source_object::{SourceObject, takes_untold, untold};
+use crate::engine::source_object::{SourceObject, takes_untold};
 use crate::engine::sync_points::SyncPoint;
-use crate::error::{Error, ErrorKind, counted};
+use crate::error::ErrorKind;
 use crate::object::clouds::Side;
 use crate::object::{ByteRange, ETag, Entry, untold_length};
-use crate::task::Key;
 
 /// Copies one object with all tries it takes.
 ///
@@ -110,7 +110,7 @@ pub async fn transfer(ctx: &Context, mut item: SourceObject) -> Result<Outcome, 
             {
                 // Changed since it was listed: take the version that is there now, once. Or it has not changed, and the
                 // source takes no condition for true.
-                match listing::find(ctx, item.key()).await {
+                match lookup::find(ctx, item.key()).await {
                     Ok(Some(SourceObject::KnownSize(now)))
                         if item
                             .measured()
@@ -279,7 +279,7 @@ async fn stream_once(
         ctx.progress.flow(&entry.key, WHOLE),
         hashing,
     );
-    let key = target_key(ctx, &entry.key);
+    let key = ctx.target_key(&entry.key);
     if ctx.guard == OverwriteGuard::Look {
         overwrite_guard::look(ctx, &key).await?;
     }
@@ -318,7 +318,7 @@ async fn stream_once(
     let proof = match (wanted, told) {
         (Some(wanted), Some(told)) if wanted == told => {
             if md5.is_some() {
-                if entry.size > 0 && one_source(ctx) {
+                if entry.size > 0 && ctx.has_one_source() {
                     ctx.source_tags_proved.store(true, Ordering::Relaxed);
                 }
                 Proof::ETag
@@ -350,53 +350,4 @@ async fn stream_once(
         proof,
         left_out,
     })
-}
-
-/// The key that an object has at the target.
-pub(super) fn target_key(ctx: &Context, key: &Key) -> Key {
-    key.with_prefix(ctx.task.spec.target_prefix.as_bytes())
-}
-
-/// Whether an answer has the length that was listed for the version with this tag. A bucket that does not announce the length
-/// of a body has listed it: the body must have exactly that.
-pub(super) fn check_length(
-    ctx: &Context,
-    listed: u64,
-    etag: Option<&ETag>,
-    got: Option<u64>,
-) -> crate::error::Result<()> {
-    let Some(got) = got else {
-        return if one_source(ctx) {
-            Ok(())
-        } else {
-            Err(untold(&ctx.task.spec))
-        };
-    };
-    if got == listed {
-        return Ok(());
-    }
-    let has = counted(got, "byte", "bytes");
-    let text = format!("the object has {has}, the listing said {listed}");
-    // Under the listed tag it is the same version, so one of the two lengths is wrong; without one it may have changed.
-    let kind = if etag.is_some() {
-        ErrorKind::Integrity
-    } else {
-        ErrorKind::PreconditionFailed
-    };
-    Err(Error::new(kind, text))
-}
-
-/// Whether an answer still speaks of the listed version.
-pub(super) fn pinned(listed: Option<&ETag>, now: Option<&ETag>) -> crate::error::Result<()> {
-    match (listed, now) {
-        (Some(listed), Some(now)) if !listed.same(now) => Err(Error::new(
-            ErrorKind::PreconditionFailed,
-            "the object has changed since it was listed",
-        )),
-        (Some(_), None) => Err(Error::new(
-            ErrorKind::Integrity,
-            "the answer does not say which version of the object it is",
-        )),
-        _ => Ok(()),
-    }
 }

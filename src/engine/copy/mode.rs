@@ -5,12 +5,21 @@
 use crate::engine::context::Context;
 use crate::engine::context::Route;
 use crate::engine::copy::layout::MAX_PUT;
-use crate::engine::copy::part::SourceTag;
 use crate::engine::retry::SideError;
 use crate::error::ErrorKind;
 use crate::object::Entry;
 use crate::object::clouds::Side;
 use crate::task::rules::MinimumProof;
+
+/// Whether the source's tag may be taken for what S3 makes of the content when it looks like it. A store that encrypts with
+/// keys of its own gives tags that only look so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum SourceTag {
+    /// The MD5 of the content, or of the MD5 sums of its parts.
+    Md5,
+    /// Nothing that can be computed.
+    Opaque,
+}
 
 /// How the bytes of an object are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

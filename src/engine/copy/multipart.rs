@@ -3,6 +3,10 @@
 //! A source that was itself uploaded in equal parts is copied along the same boundaries, so that the target's tag
 //! becomes equal to the source's and proves every byte.
 
+use crate::engine::copy::mode::SourceTag;
+use crate::engine::copy::pinned_read::pinned;
+use crate::engine::copy::proof::Proof;
+use crate::engine::outcome::Copied;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
@@ -16,13 +20,12 @@ use crate::engine::copy::metadata_fallback::Refusals;
 use crate::engine::copy::metered_body::Hashing;
 use crate::engine::copy::one_read;
 use crate::engine::copy::overwrite_guard;
-use crate::engine::copy::part::{self, PartJob, Sent, SourceTag, Unproved};
+use crate::engine::copy::part::{self, PartJob, Sent, Unproved};
 use crate::engine::copy::proof::wants_hashes;
 use crate::engine::copy::server_side;
 use crate::engine::copy::upload::{abort, abort_unknown, begin, forget, forget_if_gone};
 use crate::engine::copy::upload_complete::{complete, joined_tag};
 use crate::engine::copy::verify::{Mark, Removal, changed, encrypted, read_back_parts, remove_written};
-use crate::engine::copy::{Copied, Proof, pinned, target_key};
 use crate::engine::errors::PassError;
 use crate::engine::retry::{At as _, SideError, SideResult};
 use crate::engine::source_object::SourceObject;
@@ -123,7 +126,7 @@ struct Upload<'a> {
 
 /// An object whose parts the store copied wrongly: it is removed, and its bytes are read and written.
 async fn wrong_copy(ctx: &Context, job: &Upload<'_>, etag: Option<ETag>) -> Result<SideError, PassError> {
-    let key = target_key(ctx, &job.entry.key);
+    let key = ctx.target_key(&job.entry.key);
     let written = Written {
         etag,
         encryption: None,
@@ -163,7 +166,7 @@ enum Tag {
 /// were damaged on their way, or the source makes other tags: a second read that gives the same again tells, unless the
 /// source was seen to make those of S3.
 async fn second_read(ctx: &Context, job: &Upload<'_>, first: &ETag) -> Result<Proof, PassError> {
-    let key = target_key(ctx, &job.entry.key);
+    let key = ctx.target_key(&job.entry.key);
     // Not left for a moment longer than needed.
     remove_joined(ctx, &key, Some(first)).await?;
     forget(ctx, &job.entry.key).await?;
@@ -191,7 +194,7 @@ async fn read_again(ctx: &Context, job: &Upload<'_>, parts: Vec<Sent>) -> Result
     if hashing == Hashing::None || job.hashing == Hashing::Md5 {
         return Ok(parts);
     }
-    let key = target_key(ctx, &job.entry.key);
+    let key = ctx.target_key(&job.entry.key);
     // They are joined, and nothing is sent any more.
     let upload = UploadId(String::new());
     let hash = |sent: Sent| {
@@ -228,7 +231,7 @@ async fn proof_of_parts(
     if !wants_hashes(ctx) && !part::can_compare(ctx) {
         return Ok(Proof::Size);
     }
-    let key = target_key(ctx, &job.entry.key);
+    let key = ctx.target_key(&job.entry.key);
     let spans = (1..).map(|number| job.layout.range(job.entry.size, number));
     Ok(read_back_parts(ctx, &key, spans.zip(hashes), told).await?)
 }
@@ -244,7 +247,7 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, PassError
         hashing,
         route,
     } = job;
-    let key = target_key(ctx, &entry.key);
+    let key = ctx.target_key(&entry.key);
     let (upload, done) = match resume(ctx, entry, etag, &key, layout).await? {
         Some(found) => found,
         None => {

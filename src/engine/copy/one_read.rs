@@ -5,6 +5,10 @@
 //! else an upload whose parts are the pieces. Such an upload is never gone on with, because another read may be of another
 //! version: whatever ends it early, it is given up, and nothing of it becomes visible.
 
+use crate::engine::copy::pinned_read::check_length;
+use crate::engine::copy::proof::Proof;
+use crate::engine::findings::OverwriteGuard;
+use crate::engine::outcome::Copied;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
@@ -15,13 +19,12 @@ use crate::engine::context::Context;
 use crate::engine::copy::metadata::describe;
 use crate::engine::copy::metadata_fallback::Refusals;
 use crate::engine::copy::metered_body::{Hashing, metered};
-use crate::engine::copy::overwrite_guard::{self, OverwriteGuard, Sent};
+use crate::engine::copy::overwrite_guard::{self, Sent};
 use crate::engine::copy::pinned_read;
 use crate::engine::copy::proof::{gate, wants_hashes};
 use crate::engine::copy::upload::{self, begin, forget, forget_if_gone};
 use crate::engine::copy::upload_complete::complete;
 use crate::engine::copy::verify::{acknowledged, encrypted, holds_bytes, read_back};
-use crate::engine::copy::{Copied, Proof, check_length, target_key};
 use crate::engine::errors::PassError;
 use crate::engine::progress::WHOLE;
 use crate::engine::retry::{self, At as _, SideError, SideResult};
@@ -66,7 +69,7 @@ pub(in crate::engine) async fn copy(
     );
     let mut pieces = Pieces::new(body, ctx.tuning.sizes.piece);
     let first = pieces.next().await.at_source()?;
-    let target = target_key(ctx, key);
+    let target = ctx.target_key(key);
     let in_one = pieces.at_end;
     let written = if in_one {
         sent.note(Some(first.md5), left_out);

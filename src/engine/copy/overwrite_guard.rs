@@ -7,14 +7,16 @@
 //! A refusal does not tell whose the object is: an earlier try of ours may have written it, and only its answer was lost.
 //! The tag tells, where it is the source's or the hash of what that try has sent.
 
+use crate::engine::findings::OverwriteGuard;
+use crate::engine::outcome::Copied;
+use crate::engine::outcome::Outcome;
 use std::sync::{Mutex, PoisonError};
 
 use crate::engine::context::Context;
 use crate::engine::copy::metadata_fallback::Attributes;
 use crate::engine::copy::proof::{Proof, gate};
-use crate::engine::copy::{Copied, Outcome, target_key};
 use crate::engine::decide::SkipReason;
-use crate::engine::listing;
+use crate::engine::lookup;
 use crate::engine::preflight;
 use crate::engine::retry::{At as _, Pace, SideResult};
 use crate::engine::source_object::SourceObject;
@@ -22,27 +24,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::object::{NewObject, ObjectInfo, SharedStore, WriteIf};
 use crate::task::rules::OverwriteMode;
 use crate::task::{Key, TaskId, TaskSpec};
-
-/// How a task's writes are kept from overwriting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OverwriteGuard {
-    /// Not at all: its mode overwrites.
-    None,
-    /// By a condition, which the target honours.
-    Condition,
-    /// By a look before the write: the target knows no conditions, or ignores them.
-    Look,
-}
-
-impl OverwriteGuard {
-    /// The condition of a write.
-    pub(in crate::engine) const fn condition(self) -> WriteIf {
-        match self {
-            Self::Condition => WriteIf::Absent,
-            Self::None | Self::Look => WriteIf::Always,
-        }
-    }
-}
 
 /// Finds out how a task's writes can be guarded, by writing an empty object twice below `oms/probe/`.
 ///
@@ -93,7 +74,7 @@ pub(in crate::engine) async fn look(ctx: &Context, key: &Key) -> SideResult<()> 
     if ctx.guard == OverwriteGuard::None {
         return Ok(());
     }
-    match listing::head(ctx.tuning.pace, &ctx.target, key)
+    match lookup::head(ctx.tuning.pace, &ctx.target, key)
         .await
         .at_target()?
     {
@@ -137,8 +118,8 @@ pub(in crate::engine) async fn appeared(
     item: &SourceObject,
     sent: &Sent,
 ) -> SideResult<Outcome> {
-    let key = target_key(ctx, item.key());
-    let Some(found) = listing::head(ctx.tuning.pace, &ctx.target, &key)
+    let key = ctx.target_key(item.key());
+    let Some(found) = lookup::head(ctx.tuning.pace, &ctx.target, &key)
         .await
         .at_target()?
     else {

@@ -1,6 +1,8 @@
 //! One part of a large object: read and written, or copied inside the store, with its own tries; hashed while it passes,
 //! and compared with the tag that the target gives it.
 
+use crate::engine::copy::mode::SourceTag;
+use crate::engine::copy::proof::Proof;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
@@ -8,7 +10,6 @@ use http_body_util::BodyExt as _;
 
 use crate::engine::context::Context;
 use crate::engine::context::Route;
-use crate::engine::copy::Proof;
 use crate::engine::copy::hash::hash_first;
 use crate::engine::copy::layout::{Boundaries, Layout};
 use crate::engine::copy::metadata_fallback::Refusals;
@@ -94,16 +95,6 @@ pub(in crate::engine) fn hashing(
 /// of every object unasked.
 pub(in crate::engine) fn can_compare(ctx: &Context) -> bool {
     !ctx.task.spec.kms && !ctx.target_parts_opaque.load(Ordering::Relaxed)
-}
-
-/// Whether the source's tag may be taken for what S3 makes of the content when it looks like it. A store that encrypts with
-/// keys of its own gives tags that only look so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::engine) enum SourceTag {
-    /// The MD5 of the content, or of the MD5 sums of its parts.
-    Md5,
-    /// Nothing that can be computed.
-    Opaque,
 }
 
 /// Which of the parts that the target holds already are taken as they are, and which are to be sent, or read again and

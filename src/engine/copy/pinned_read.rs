@@ -6,8 +6,9 @@
 //! the headers of an answer speak of the bytes that follow them.
 
 use crate::engine::context::Context;
-use crate::engine::copy::pinned;
 use crate::engine::retry::{At as _, SideResult};
+use crate::engine::source_object::untold;
+use crate::error::{Error, ErrorKind, Result, counted};
 use crate::object::{ByteRange, ETag, Entry, Object};
 use crate::task::Key;
 
@@ -34,6 +35,50 @@ pub(in crate::engine) async fn open(
 pub(in crate::engine) fn is_same_version(before: &Entry, now: &Entry) -> bool {
     let tags = (&before.etag, &now.etag);
     before.size == now.size && matches!(tags, (Some(before), Some(now)) if before.same(now))
+}
+
+/// Whether an answer has the length that was listed for the version with this tag. A bucket that does not announce the length
+/// of a body has listed it: the body must have exactly that.
+pub(in crate::engine) fn check_length(
+    ctx: &Context,
+    listed: u64,
+    etag: Option<&ETag>,
+    got: Option<u64>,
+) -> Result<()> {
+    let Some(got) = got else {
+        return if ctx.has_one_source() {
+            Ok(())
+        } else {
+            Err(untold(&ctx.task.spec))
+        };
+    };
+    if got == listed {
+        return Ok(());
+    }
+    let has = counted(got, "byte", "bytes");
+    let text = format!("the object has {has}, the listing said {listed}");
+    // Under the listed tag it is the same version, so one of the two lengths is wrong; without one it may have changed.
+    let kind = if etag.is_some() {
+        ErrorKind::Integrity
+    } else {
+        ErrorKind::PreconditionFailed
+    };
+    Err(Error::new(kind, text))
+}
+
+/// Whether an answer still speaks of the listed version.
+pub(in crate::engine) fn pinned(listed: Option<&ETag>, now: Option<&ETag>) -> Result<()> {
+    match (listed, now) {
+        (Some(listed), Some(now)) if !listed.same(now) => Err(Error::new(
+            ErrorKind::PreconditionFailed,
+            "the object has changed since it was listed",
+        )),
+        (Some(_), None) => Err(Error::new(
+            ErrorKind::Integrity,
+            "the answer does not say which version of the object it is",
+        )),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -8,9 +8,11 @@ use crate::engine::context::Context;
 use crate::engine::copy::metadata::describe;
 use crate::engine::copy::metadata_fallback::Refusals;
 use crate::engine::copy::overwrite_guard::{self, Sent};
+use crate::engine::copy::pinned_read::pinned;
+use crate::engine::copy::proof::Proof;
 use crate::engine::copy::verify::{Mark, encrypted, remove_written};
-use crate::engine::copy::{Copied, Proof, pinned, target_key};
-use crate::engine::listing;
+use crate::engine::lookup;
+use crate::engine::outcome::Copied;
 use crate::engine::retry::{At as _, SideError, SideResult};
 use crate::engine::sync_points::SyncPoint;
 use crate::error::{Error, ErrorKind, Result};
@@ -30,7 +32,7 @@ pub(in crate::engine) async fn copy(
     let source = SourceVersion::of(ctx, entry, &info);
     let (new, left_out) = describe(ctx, &entry.key, info, refusals).await?;
     let from = copy_source(ctx, entry);
-    let key = target_key(ctx, &entry.key);
+    let key = ctx.target_key(&entry.key);
     overwrite_guard::look(ctx, &key).await?;
     sent.note(None, left_out);
     let written = match ctx.target.copy(&from, &key, &new).await {
@@ -92,7 +94,7 @@ async fn stored(
     source: &SourceVersion,
     written: &Written,
 ) -> SideResult<Option<Proof>> {
-    let found = listing::head(ctx.tuning.pace, &ctx.target, key)
+    let found = lookup::head(ctx.tuning.pace, &ctx.target, key)
         .await
         .at_target()?;
     Ok(found.and_then(|info| source.judge_stored(size, written, &info)))
@@ -100,8 +102,8 @@ async fn stored(
 
 /// Whether the target has an object of the source's length, where nothing else proves what was copied inside the store.
 pub(in crate::engine) async fn is_as_long(ctx: &Context, entry: &Entry) -> SideResult<bool> {
-    let key = target_key(ctx, &entry.key);
-    let found = listing::head(ctx.tuning.pace, &ctx.target, &key)
+    let key = ctx.target_key(&entry.key);
+    let found = lookup::head(ctx.tuning.pace, &ctx.target, &key)
         .await
         .at_target()?;
     Ok(found.is_some_and(|info| info.size == Some(entry.size)))

@@ -9,7 +9,6 @@
 
 use crate::engine::context::Context;
 use crate::engine::copy::metadata_fallback::Refusals;
-use crate::engine::copy::target_key;
 use crate::engine::errors::PassError;
 use crate::engine::preflight::again;
 use crate::engine::retry::{self, At as _, Pace, SideError};
@@ -86,7 +85,7 @@ pub(in crate::engine) fn forget_if_gone(halt: PassError, upload: &UploadId) -> P
 
 /// Aborts an upload of the task, also one whose id a crash has lost.
 pub(in crate::engine) async fn give_up(ctx: &Context, open: OpenUpload) -> Result<(), PassError> {
-    let key = target_key(ctx, &open.key);
+    let key = ctx.target_key(&open.key);
     match open.upload_id {
         Some(id) => abort(ctx, &key, &open.key, &UploadId(id)).await,
         None => abort_unknown(ctx, &key, &open.key, open.strangers.as_deref()).await,

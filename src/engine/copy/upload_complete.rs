@@ -6,7 +6,7 @@ use crate::engine::context::Context;
 use crate::engine::copy::overwrite_guard;
 use crate::engine::copy::upload::{abort, until_gone};
 use crate::engine::errors::PassError;
-use crate::engine::listing;
+use crate::engine::lookup;
 use crate::engine::retry::{At as _, SideError};
 use crate::error::{Error, ErrorKind};
 use crate::object::{ETag, Entry, Part, UploadId};
@@ -49,7 +49,7 @@ pub(in crate::engine) async fn complete(
     if !unclear {
         return Err(SideError::target(error).into());
     }
-    let info = listing::head(ctx.tuning.pace, &ctx.target, key)
+    let info = lookup::head(ctx.tuning.pace, &ctx.target, key)
         .await
         .at_target()?;
     // Size and number of parts say nothing: an older version may have the same. Only the tag that these parts make, or the

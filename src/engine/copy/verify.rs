@@ -3,6 +3,7 @@
 //! Others may write the same key. What is read back is known by its tag, and nothing is deleted that is not known to be
 //! what was written here.
 
+use crate::engine::copy::proof::Proof;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -10,9 +11,8 @@ use http_body_util::BodyExt as _;
 use md5::{Digest as _, Md5};
 
 use crate::engine::context::Context;
-use crate::engine::copy::Proof;
 use crate::engine::copy::metered_body::{Hashing, metered};
-use crate::engine::listing;
+use crate::engine::lookup;
 use crate::engine::progress::Progress;
 use crate::engine::retry::{At as _, SideError, SideResult};
 use crate::error::{Error, ErrorKind};
@@ -21,7 +21,7 @@ use crate::task::{Key, UnixMillis};
 
 /// A write that was acknowledged without a tag may have met something that is no store. The target is asked what it has.
 pub(in crate::engine) async fn acknowledged(ctx: &Context, key: &Key, size: u64) -> SideResult<Option<ETag>> {
-    let stored = listing::head(ctx.tuning.pace, &ctx.target, key)
+    let stored = lookup::head(ctx.tuning.pace, &ctx.target, key)
         .await
         .at_target()?;
     let stored = stored.filter(|info| info.size == Some(size));
@@ -36,7 +36,7 @@ fn missing() -> Error {
 /// Stores that keep folders (SeaweedFS) take bytes under a key that ends with `/`, give their tag back, and keep none of
 /// them. Only the size that they tell afterwards shows it.
 pub(in crate::engine) async fn holds_bytes(ctx: &Context, key: &Key, size: u64) -> SideResult<()> {
-    let stored = listing::head(ctx.tuning.pace, &ctx.target, key)
+    let stored = lookup::head(ctx.tuning.pace, &ctx.target, key)
         .await
         .at_target()?;
     if stored.is_some_and(|info| info.size == Some(size)) {
@@ -101,7 +101,7 @@ pub(in crate::engine) enum Removal {
 /// Removes what was written, if it is still there. It is looked at right before, and the deletion carries its tag, so that
 /// only a store without conditional deletes leaves a moment in which somebody else's newer object could be met.
 pub(in crate::engine) async fn remove_written(ctx: &Context, key: &Key, mine: &Mark) -> SideResult<Removal> {
-    let found = listing::head(ctx.tuning.pace, &ctx.target, key)
+    let found = lookup::head(ctx.tuning.pace, &ctx.target, key)
         .await
         .at_target()?;
     let Some(found) = found else {
@@ -122,7 +122,7 @@ pub(in crate::engine) async fn remove_written(ctx: &Context, key: &Key, mine: &M
     match refused.kind() {
         // It may also be one of those stores to which no condition ever is true.
         ErrorKind::PreconditionFailed => {
-            let now = listing::head(ctx.tuning.pace, &ctx.target, key)
+            let now = lookup::head(ctx.tuning.pace, &ctx.target, key)
                 .await
                 .at_target()?;
             match now {
@@ -252,7 +252,7 @@ pub(in crate::engine) async fn encrypted(ctx: &Context, key: &Key, written: &Wri
     let (found, mine) = match written.encryption {
         Some(told) => (Some(told), Mark::tag(written.etag.as_ref())),
         None => {
-            let stored = listing::head(ctx.tuning.pace, &ctx.target, key)
+            let stored = lookup::head(ctx.tuning.pace, &ctx.target, key)
                 .await
                 .at_target()?;
             let stored = stored.ok_or_else(missing).at_target()?;

@@ -8,12 +8,18 @@
 //! A line that repeats one of the last 16,384 is counted once, so a sorted list counts every object once. Repetitions
 //! further apart are counted each; the second finds the object at the target and skips it.
 
+use crate::engine::listing::candidate::Batch;
+use crate::engine::listing::candidate::KEYS_PER_BATCH;
+use crate::engine::listing::candidate::Resumable;
+use crate::engine::listing::candidate::Sender;
+use crate::engine::listing::candidate::Wanted;
+use crate::engine::listing::plan::look_up;
+use crate::engine::lookup;
 use http_body_util::BodyExt as _;
 
 use crate::engine::context::Context;
 use crate::engine::errors::PassError;
 use crate::engine::listing::manifest_lines::{self, Lines, MAX_LINE};
-use crate::engine::listing::{self, Batch, KEYS_PER_BATCH, Resumable, Sender, Wanted, look_up};
 use crate::engine::retry::{self, Pace, SideError, SideResult};
 use crate::engine::shard::counted::Counted;
 use crate::engine::sync_points::SyncPoint;
@@ -119,7 +125,7 @@ impl<'a> Reader<'a> {
             let text = format!("{} must have a name that ends with .txt", shown(file));
             return Err(refused(reasons::LIST_FILE_FORM, text).into());
         }
-        let info = match listing::head(pace, store, &file.key).await {
+        let info = match lookup::head(pace, store, &file.key).await {
             Ok(Some(info)) => info,
             Ok(None) if begun.is_some() => return Err(Stuck::Changed),
             Ok(None) => {

@@ -6,10 +6,11 @@ use futures_util::{StreamExt as _, stream};
 
 use crate::engine::context::Context;
 use crate::engine::decide::Existing;
+use crate::engine::findings::Listing;
+use crate::engine::listing::candidate::HEADS_AT_ONCE;
 use crate::engine::listing::pages::Cursor;
-use crate::engine::listing::{HEADS_AT_ONCE, existing_at_target};
+use crate::engine::lookup::existing_at_target;
 use crate::engine::order::{Order, OrderWatch};
-use crate::engine::preflight::Listing;
 use crate::engine::retry::{At as _, SideResult};
 use crate::error::Result;
 use crate::object::{Listed, Told};

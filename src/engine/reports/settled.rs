@@ -5,7 +5,6 @@
 //! they forgotten: what is written again after a crash is the same file, with the same lines first.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
@@ -20,30 +19,6 @@ use crate::task::{Key, ReportKind, UnixMillis};
 
 /// Most chunks of a file: objects that take long make many small ones.
 const CHUNKS: usize = 4096;
-
-/// How much of a list waits, and how long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of a file that is written before the end of the pass.
-    pub file: i64,
-    /// Bytes that may wait for a target that refuses them.
-    pub most: i64,
-    /// How often what waits is looked at.
-    pub look_every: Duration,
-    /// How long a target that has refused a list is left alone with them.
-    pub refused: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            file: 64 << 20,
-            most: 1 << 30,
-            look_every: Duration::from_secs(2),
-            refused: Duration::from_secs(60),
-        }
-    }
-}
 
 /// Writes the files of a running pass, until it is stopped, or `over`; a file that was begun when it is over is finished,
 /// so that nothing is on its way to a place where the rest will be written.

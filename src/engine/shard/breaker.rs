@@ -21,12 +21,10 @@
 //! | any other | the shard ends, or its window is full | all is settled |
 //! | any | a stop | nothing is settled; the next start tries the objects again |
 
+use crate::engine::shard::systemic::TRIP_THRESHOLD;
 pub use crate::engine::shard::systemic::{FailureClass, SystemicFailure};
 use crate::object::clouds::Side;
 use crate::task::Key;
-
-/// Failures in a row that make the breaker ask whether the side works at all.
-pub const TRIP_THRESHOLD: usize = 20;
 
 /// A failure that is not settled yet.
 #[derive(Debug)]
@@ -172,7 +170,7 @@ mod tests {
 
     const WRONG_KEYS: SystemicFailure = SystemicFailure {
         side: Side::Target,
-        ailment: FailureClass::TaskCredentials,
+        ailment: FailureClass::WrongCredentials,
     };
 
     fn filled(rows: &[(SystemicFailure, usize)]) -> Breaker<SystemicFailure> {

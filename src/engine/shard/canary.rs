@@ -3,6 +3,8 @@
 //! A folder that a policy denies must not stop a task for ever, and keys that may read nothing must not fail a whole list:
 //! the failures alone look the same, and only another object, the canary, tells them apart.
 
+use crate::engine::shard::systemic::FailureClass;
+use crate::engine::shard::systemic::SystemicFailure;
 use std::collections::HashSet;
 
 use crate::engine::context::Context;
@@ -10,7 +12,6 @@ use crate::engine::context::Route;
 use crate::engine::listing::pages;
 use crate::engine::preflight;
 use crate::engine::retry::Pace;
-use crate::engine::shard::breaker::{FailureClass, SystemicFailure};
 use crate::error::{ErrorKind, Result};
 use crate::object::clouds::Side;
 use crate::object::{ByteRange, ListFrom};
@@ -107,7 +108,7 @@ fn judge(ailment: FailureClass, answer: &Result<()>) -> Verdict {
     let works = match (ailment, answer) {
         (_, Ok(())) => true,
         // Whoever looks an object up, or refuses this one, has accepted the keys.
-        (FailureClass::TaskCredentials, Err(error)) => matches!(
+        (FailureClass::WrongCredentials, Err(error)) => matches!(
             error.kind(),
             ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::Archived | ErrorKind::StorageFull
         ),
@@ -171,7 +172,7 @@ mod tests {
         use ErrorKind as K;
         use FailureClass as A;
         let all = [
-            A::TaskCredentials,
+            A::WrongCredentials,
             A::Bucket,
             A::Full,
             A::Blocked,
@@ -180,9 +181,9 @@ mod tests {
         ];
         for (answer, cleared) in [
             (None, all.to_vec()),
-            (Some(K::NotFound), vec![A::TaskCredentials]),
-            (Some(K::PermissionDenied), vec![A::TaskCredentials]),
-            (Some(K::Archived), vec![A::TaskCredentials, A::Bucket]),
+            (Some(K::NotFound), vec![A::WrongCredentials]),
+            (Some(K::PermissionDenied), vec![A::WrongCredentials]),
+            (Some(K::Archived), vec![A::WrongCredentials, A::Bucket]),
             (Some(K::Unauthenticated), vec![]),
             (Some(K::BucketNotFound), vec![]),
             (Some(K::Unavailable), vec![]),

@@ -7,6 +7,12 @@ pub mod outcomes;
 pub mod systemic;
 pub mod window;
 
+use crate::engine::listing::candidate::Batch;
+use crate::engine::listing::candidate::Candidate;
+use crate::engine::listing::candidate::Found;
+use crate::engine::listing::candidate::Resumable;
+use crate::engine::outcome::Outcome;
+use crate::engine::outcome::failed;
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -19,10 +25,10 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::engine::context::Context;
-use crate::engine::copy::{Outcome, failed, transfer};
+use crate::engine::copy::transfer;
 use crate::engine::decide::Decision;
 use crate::engine::errors::PassError;
-use crate::engine::listing::{Batch, Candidate, Found, Resumable, feed, pass_kind};
+use crate::engine::listing::{feed, pass_kind};
 use crate::engine::lookup;
 use crate::engine::reports::line::Record;
 use crate::engine::retry::SideError;

@@ -1,10 +1,10 @@
 //! How the end of an object gets into its shard's window: at once, or through the circuit breaker.
-
-use crate::engine::copy::Outcome;
 use crate::engine::errors::PassError;
+use crate::engine::outcome::Outcome;
 use crate::engine::shard::Run;
-use crate::engine::shard::breaker::{Held, Mark, Next, SystemicFailure};
+use crate::engine::shard::breaker::{Held, Mark, Next};
 use crate::engine::shard::canary::{self, Question, Verdict};
+use crate::engine::shard::systemic::SystemicFailure;
 
 impl Run {
     /// Settles an object that was begun at `begun`, or holds its failure back until it is known whether it is the object's own.

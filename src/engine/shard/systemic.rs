@@ -1,9 +1,11 @@
 //! Failures that may concern every object of a side alike. Pure.
 
 use crate::engine::retry::SideError;
-use crate::engine::shard::breaker::TRIP_THRESHOLD;
 use crate::error::{Error, ErrorKind};
 use crate::object::clouds::Side;
+
+/// Failures in a row that make the breaker ask whether the side works at all.
+pub const TRIP_THRESHOLD: usize = 20;
 
 /// What may be wrong with a whole side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +17,7 @@ pub enum FailureClass {
     /// It asks for fewer requests.
     Throttled,
     /// The keys are not accepted.
-    TaskCredentials,
+    WrongCredentials,
     /// The bucket is not there.
     Bucket,
     /// The target has no more room.
@@ -30,7 +32,7 @@ impl FailureClass {
     #[must_use]
     pub const fn is_grave(self) -> bool {
         match self {
-            Self::TaskCredentials | Self::Bucket | Self::Full | Self::Blocked => true,
+            Self::WrongCredentials | Self::Bucket | Self::Full | Self::Blocked => true,
             Self::Denied | Self::Down | Self::Throttled => false,
         }
     }
@@ -40,7 +42,7 @@ impl FailureClass {
             Self::Denied => ErrorKind::PermissionDenied,
             Self::Down => ErrorKind::Unavailable,
             Self::Throttled => ErrorKind::RateLimited,
-            Self::TaskCredentials => ErrorKind::Unauthenticated,
+            Self::WrongCredentials => ErrorKind::Unauthenticated,
             Self::Bucket => ErrorKind::BucketNotFound,
             Self::Full => ErrorKind::StorageFull,
             Self::Blocked => ErrorKind::Forbidden,
@@ -65,7 +67,7 @@ impl SystemicFailure {
             ErrorKind::PermissionDenied => FailureClass::Denied,
             ErrorKind::Unavailable | ErrorKind::Timeout => FailureClass::Down,
             ErrorKind::RateLimited => FailureClass::Throttled,
-            ErrorKind::Unauthenticated => FailureClass::TaskCredentials,
+            ErrorKind::Unauthenticated => FailureClass::WrongCredentials,
             ErrorKind::BucketNotFound => FailureClass::Bucket,
             ErrorKind::StorageFull => FailureClass::Full,
             ErrorKind::Forbidden => FailureClass::Blocked,
@@ -129,7 +131,7 @@ mod tests {
             (ErrorKind::Integrity, None),
             (ErrorKind::InvalidArgument, None),
             (ErrorKind::Archived, None),
-            (ErrorKind::Unauthenticated, Some(FailureClass::TaskCredentials)),
+            (ErrorKind::Unauthenticated, Some(FailureClass::WrongCredentials)),
             (ErrorKind::BucketNotFound, Some(FailureClass::Bucket)),
             (ErrorKind::StorageFull, Some(FailureClass::Full)),
             (ErrorKind::Forbidden, Some(FailureClass::Blocked)),
@@ -155,8 +157,8 @@ mod tests {
             (Side::Target, FailureClass::Denied, "TRF.0051"),
             (Side::Target, FailureClass::Down, "TRF.0061"),
             (Side::Target, FailureClass::Throttled, "TRF.0061"),
-            (Side::Source, FailureClass::TaskCredentials, "TRF.0151"),
-            (Side::Target, FailureClass::TaskCredentials, "TRF.0057"),
+            (Side::Source, FailureClass::WrongCredentials, "TRF.0151"),
+            (Side::Target, FailureClass::WrongCredentials, "TRF.0057"),
             (Side::Source, FailureClass::Bucket, "TRF.0155"),
             (Side::Target, FailureClass::Bucket, "TRF.0058"),
             (Side::Target, FailureClass::Full, "TRF.0055"),
@@ -174,7 +176,7 @@ mod tests {
     fn a_grave_reason_has_the_words_and_the_code_of_the_store() {
         let suspect = SystemicFailure {
             side: Side::Target,
-            ailment: FailureClass::TaskCredentials,
+            ailment: FailureClass::WrongCredentials,
         };
         let reason = suspect
             .trouble("target: the clock is wrong", "RequestTimeTooSkewed")

@@ -14,16 +14,17 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("net", &["error"]),
     ("object", &["error", "task", "secret", "net"]),
     ("dispatch", &["error", "task"]),
-    ("store", &["error", "task", "secret", "object"]),
-    ("engine", &["error", "task", "secret", "object", "store"]),
+    ("guide", &[]),
+    ("ledger", &["error", "task", "secret", "object"]),
+    ("engine", &["error", "task", "secret", "object", "ledger"]),
     (
         "service",
-        &["error", "task", "secret", "object", "store", "dispatch"],
+        &["error", "task", "secret", "object", "ledger", "dispatch"],
     ),
     (
         "worker",
         &[
-            "error", "task", "secret", "object", "store", "dispatch", "engine", "net",
+            "error", "task", "secret", "object", "ledger", "dispatch", "engine", "net",
         ],
     ),
     ("api", &["error", "task", "secret", "service"]),
@@ -43,7 +44,7 @@ const BOUNDARIES: &[(&str, &[&str])] = &[
     ("utoipa", &["api"]),
     ("utoipa_actix_web", &["api"]),
     ("utoipa_swagger_ui", &["api"]),
-    ("sqlx", &["store"]),
+    ("sqlx", &["ledger"]),
     ("hyper", &["object", "net", "sandbox", "demo"]),
     ("hyper_util", &["object", "net", "sandbox", "demo"]),
     ("hyper_rustls", &["object", "net", "sandbox", "demo"]),
@@ -66,7 +67,9 @@ pub(super) struct Source {
 impl Source {
     /// Unit tests with a file of their own stand outside the layers: they may use the sandbox, for example.
     pub(super) fn is_test(&self) -> bool {
-        self.path.iter().any(|part| part == "tests" || part == "tests.rs")
+        let stem = self.path.file_stem().and_then(|stem| stem.to_str());
+        stem.is_some_and(|stem| stem == "tests" || stem.ends_with("_tests"))
+            || self.path.iter().any(|part| part == "tests")
     }
 }
 

@@ -1,6 +1,7 @@
 //! The document is right, stays right, and is kept; and the code keeps its layers.
 
 mod answers;
+mod circles;
 mod codes;
 mod compat;
 mod conformance;
@@ -8,6 +9,7 @@ mod generators;
 mod layers;
 mod lint;
 mod spec;
+mod words;
 
 use serde_json::Value;
 

@@ -13,5 +13,7 @@ mod fuzz;
 // Ends of the process at any moment, and what the next one makes of it.
 mod race;
 mod restart;
+// The commands of the README, as a reader pastes them.
+mod readme;
 // Canaries in everything that is written or answered.
 mod secrets;

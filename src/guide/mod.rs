@@ -1,0 +1,13 @@
+//! What operators need to know beyond the README. Documentation only; no code.
+//!
+//! * [`guarantees`]: what `oms` promises, and which tests hold each promise.
+//! * [`proofs`]: how each copy is proved, and how objects are sent.
+//! * [`options`]: the options of a create request that need more than a sentence.
+//! * [`limits`]: timeouts, sizes, fairness, and what `oms` does not do.
+//! * [`http_api`]: how the HTTP API behaves beyond its document.
+
+pub mod guarantees;
+pub mod http_api;
+pub mod limits;
+pub mod options;
+pub mod proofs;

@@ -75,7 +75,7 @@ pub(super) async fn keep(
             continue;
         }
         let insert = sqlx::query(
-            "INSERT INTO report_chunks (task_id, kind, stamp, shard, bytes, lines) \
+            "INSERT INTO list_chunks (task_id, kind, stamp, shard, bytes, lines) \
              VALUES (?1, ?2, ?3, ?4, length(?5), ?5)",
         )
         .bind(id.get())
@@ -90,7 +90,7 @@ pub(super) async fn keep(
 
 /// Forgets the lines of a task that nobody will write.
 pub(super) async fn forget_lines(tx: &mut Tx, id: TaskId) -> Result<()> {
-    let forget = sqlx::query("DELETE FROM report_chunks WHERE task_id = ?1").bind(id.get());
+    let forget = sqlx::query("DELETE FROM list_chunks WHERE task_id = ?1").bind(id.get());
     run(tx, forget).await.map(drop)
 }
 
@@ -103,7 +103,7 @@ pub(super) async fn begin_anew(tx: &mut Tx, id: TaskId) -> Result<()> {
 
 /// Forgets the lines of a shard that begins again.
 pub(super) async fn forget_shard(tx: &mut Tx, id: TaskId, shard: i64) -> Result<()> {
-    let forget = sqlx::query("DELETE FROM report_chunks WHERE task_id = ?1 AND shard = ?2")
+    let forget = sqlx::query("DELETE FROM list_chunks WHERE task_id = ?1 AND shard = ?2")
         .bind(id.get())
         .bind(shard);
     run(tx, forget).await.map(drop)
@@ -116,7 +116,7 @@ pub(super) async fn chunks(
     limit: i64,
 ) -> Result<Vec<ReportChunk>> {
     sqlx::query(
-        "SELECT stamp, bytes FROM report_chunks \
+        "SELECT stamp, bytes FROM list_chunks \
          WHERE task_id = (SELECT id FROM tasks WHERE id = ?1 AND project <> '') AND kind = ?2 \
          ORDER BY stamp LIMIT max(?3, 0)",
     )
@@ -143,7 +143,7 @@ pub(super) async fn lines(
     stamp: UnixMillis,
 ) -> Result<Option<Vec<u8>>> {
     sqlx::query(
-        "SELECT lines FROM report_chunks \
+        "SELECT lines FROM list_chunks \
          WHERE task_id = (SELECT id FROM tasks WHERE id = ?1 AND project <> '') AND kind = ?2 AND stamp = ?3",
     )
     .bind(id.get())
@@ -167,7 +167,7 @@ pub(super) async fn written(
     if !works_under(&mut tx, id, attempt).await? {
         return Ok(Committed::Fenced);
     }
-    let delete = sqlx::query("DELETE FROM report_chunks WHERE task_id = ?1 AND kind = ?2 AND stamp <= ?3")
+    let delete = sqlx::query("DELETE FROM list_chunks WHERE task_id = ?1 AND kind = ?2 AND stamp <= ?3")
         .bind(id.get())
         .bind(kind.name())
         .bind(last.0);
@@ -193,8 +193,8 @@ pub(super) async fn refused(
         return Ok(Committed::Fenced);
     }
     let give_up = sqlx::query(
-        "DELETE FROM report_chunks WHERE task_id = ?1 AND kind = ?2 \
-         AND (SELECT sum(bytes) FROM report_chunks WHERE task_id = ?1 AND kind = ?2) > ?3",
+        "DELETE FROM list_chunks WHERE task_id = ?1 AND kind = ?2 \
+         AND (SELECT sum(bytes) FROM list_chunks WHERE task_id = ?1 AND kind = ?2) > ?3",
     )
     .bind(id.get())
     .bind(kind.name())

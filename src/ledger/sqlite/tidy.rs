@@ -65,8 +65,8 @@ pub(super) async fn tidy(ledger: &Database) -> Result<Tidied> {
 
 /// Deletes some rows of a buried task, or with the last of them the task.
 async fn remove(ledger: &Database, id: TaskId, rows: i64) -> Result<()> {
-    const CHUNKS: &str = "DELETE FROM report_chunks WHERE rowid IN \
-         (SELECT rowid FROM report_chunks WHERE task_id = ?1 LIMIT ?2)";
+    const CHUNKS: &str = "DELETE FROM list_chunks WHERE rowid IN \
+         (SELECT rowid FROM list_chunks WHERE task_id = ?1 LIMIT ?2)";
     const HASHES: &str = "DELETE FROM part_hashes WHERE task_id = ?1 AND (key, number) IN \
          (SELECT key, number FROM part_hashes WHERE task_id = ?1 LIMIT ?2)";
     const UPLOADS: &str = "DELETE FROM uploads WHERE task_id = ?1 AND key IN \

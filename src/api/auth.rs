@@ -8,8 +8,8 @@ use actix_web::{Error, ResponseError, web};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::ApiState;
 use super::error::ApiError;
+use super::state::ApiState;
 use crate::secret::Secret;
 
 /// Name of the header that carries the token.

@@ -9,10 +9,10 @@ use actix_web::http::header::{self, HeaderMap};
 use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::StreamExt;
 
-use super::ApiState;
 use super::codes;
 use super::error::ApiError;
 use super::json::Node;
+use super::state::ApiState;
 use crate::error::{Error, ErrorKind, Result};
 use crate::task::{ProjectId, TaskId};
 

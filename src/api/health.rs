@@ -2,8 +2,8 @@
 
 use actix_web::{HttpResponse, web};
 
-use super::ApiState;
 use super::error::ApiError;
+use super::state::ApiState;
 
 /// Paths of this module, for [`super::fallback`].
 pub const PATHS: &[&str] = &["/livez", "/readyz"];

@@ -11,7 +11,8 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::closing::Connections;
-use super::{ApiState, app};
+use super::routes::app;
+use super::state::ApiState;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Threads that answer requests: the API is small beside the copying.

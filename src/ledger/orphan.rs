@@ -4,9 +4,6 @@ use crate::secret::SealedCredentials;
 use crate::task::spec::Place;
 use crate::task::{Key, TaskId, UnixMillis};
 
-#[expect(unused_imports, reason = "named in the documentation")]
-use super::Ledger;
-
 /// An open multipart upload of a task that is no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Orphan {
@@ -35,7 +32,7 @@ pub enum Orphans<'a> {
     At(&'a Place),
 }
 
-/// What [`Ledger::delete`] left.
+/// What [`super::Ledger::delete`] left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deleted {
     /// Uploads that are open at the target, now orphans.

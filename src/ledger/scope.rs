@@ -1,6 +1,18 @@
 //! What was found of the entries of a task's scope.
 
-use super::ShardScope;
+use crate::task::Key;
+
+/// What a shard walks over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ShardScope {
+    /// All keys that begin with the prefix.
+    Prefix(Key),
+    /// The single keys of the task's scope ([`crate::task::spec::Scope::single_keys`]), or the lines of its list file;
+    /// the checkpoint of a list is a position in the file.
+    Keys,
+    /// The recorded failures, in key order.
+    Failures,
+}
 
 /// One entry of a scope: a prefix, or all names that the task gives one by one.
 #[derive(Clone, Debug, PartialEq, Eq)]

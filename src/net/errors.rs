@@ -6,8 +6,8 @@ use std::{fmt, io};
 use hyper_util::client::legacy::Error as ClientError;
 
 use super::peer::Peer;
+use super::policy::{Refused, Scheme};
 use super::tls::{self, TlsUnusable};
-use super::{Refused, Scheme};
 use crate::error::{Error, ErrorKind};
 
 /// Something of type `T` in the chain of causes.

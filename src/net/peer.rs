@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::Uri;
 
-use super::Scheme;
+use super::policy::Scheme;
 
 /// The other side of a connection.
 pub(super) struct Peer {

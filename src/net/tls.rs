@@ -10,8 +10,9 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{CertificateError, ClientConfig, RootCertStore};
 
-use super::BoxError;
 use crate::error::{Error, Result};
+
+pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Certificates of authorities that are trusted besides the roots of this machine.
 #[derive(Clone, Debug, Default)]

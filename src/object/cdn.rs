@@ -210,6 +210,15 @@ fn minute_in_china(now: UnixMillis) -> Result<String> {
     Ok(time.to_zoned(zone).strftime("%Y%m%d%H%M").to_string())
 }
 
+/// Keys that a CDN's addresses are signed with.
+#[derive(Clone, Debug)]
+pub struct CdnKeys {
+    /// The CDN's own.
+    pub key: Option<Secret>,
+    /// The source's.
+    pub source: Credentials,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,9 +3,22 @@
 use async_trait::async_trait;
 use percent_encoding::percent_decode_str;
 
-use super::{ETag, Entry};
+use super::etag::ETag;
 use crate::error::Result;
 use crate::task::{Key, UnixMillis};
+
+/// One object of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Key.
+    pub key: Key,
+    /// Length in bytes.
+    pub size: u64,
+    /// Entity tag; some stores leave it out of listings.
+    pub etag: Option<ETag>,
+    /// When it was last written; `None` where the store does not say, or says nothing that could be ([`known_time`]).
+    pub last_modified: Option<UnixMillis>,
+}
 
 /// Where a listing begins.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,13 +8,13 @@ pub mod clouds;
 mod endpoint;
 mod etag;
 pub mod http;
+pub mod http_source;
 mod listed;
 mod modified;
 pub mod pace;
 pub mod recent;
 pub mod s3;
 pub mod signable;
-pub mod web;
 mod written;
 
 use std::fmt;
@@ -27,7 +27,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 
 pub use self::etag::ETag;
 pub use self::listed::{
-    ListFrom, ListQuery, ListVersion, Listed, PAGE_SIZE, PageFacts, PageSink, Told, is_encoding_of,
+    Entry, ListFrom, ListQuery, ListVersion, Listed, PAGE_SIZE, PageFacts, PageSink, Told, is_encoding_of,
 };
 pub use self::modified::known_time;
 pub use self::written::{Encryption, Written};
@@ -42,19 +42,6 @@ pub type Body = UnsyncBoxBody<Bytes, Error>;
 
 /// A shared handle on a bucket of a store, with credentials bound to it.
 pub type SharedStore = Arc<dyn ObjectStore>;
-
-/// One object of a listing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Key.
-    pub key: Key,
-    /// Length in bytes.
-    pub size: u64,
-    /// Entity tag; some stores leave it out of listings.
-    pub etag: Option<ETag>,
-    /// When it was last written; `None` where the store does not say, or says nothing that could be ([`known_time`]).
-    pub last_modified: Option<UnixMillis>,
-}
 
 /// The headers that travel with an object: `Content-Type`, `-Encoding`, `-Language`, `-Disposition`,
 /// `Cache-Control`, `Expires`, `x-amz-website-redirect-location` and `x-amz-meta-*`.
@@ -325,7 +312,7 @@ pub trait Connect: Send + Sync {
         store: SharedStore,
         place: &Place,
         cdn: &Cdn,
-        keys: web::CdnKeys,
+        keys: cdn::CdnKeys,
     ) -> Result<SharedStore>;
 }
 

@@ -1,6 +1,6 @@
 //! What the answer to a write tells of the object that was stored.
 
-use super::ETag;
+use super::etag::ETag;
 
 /// How a store encrypts an object with keys that it has itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

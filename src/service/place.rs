@@ -1,6 +1,6 @@
 //! Where a request wants to go, and whether it brings what that needs.
 
-use super::PlaceRequest;
+use super::requests::PlaceRequest;
 use crate::error::{Error, Result, Rule};
 use crate::object::cdn::Authentication;
 use crate::object::clouds::{Catalogue, Side};

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::UnixMillis;
+use super::time::UnixMillis;
 use crate::error::{Error, Result, Rule};
 
 const DAY: u16 = 24 * 60;

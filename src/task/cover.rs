@@ -1,6 +1,6 @@
 //! Which names a set of prefixes covers, found by searching instead of by trying each prefix.
 
-use super::Key;
+use super::key::Key;
 
 /// Prefixes none of which begins with another, in byte order.
 ///

@@ -1,6 +1,7 @@
 //! What a task is: its identity, what it shall do, how far it is. Plain values, no IO.
 
 pub mod bandwidth;
+mod cloud;
 mod cover;
 pub mod key;
 pub mod lists;
@@ -9,6 +10,7 @@ pub mod rules;
 pub mod spec;
 pub mod state;
 pub mod storage;
+mod time;
 pub mod warning;
 
 use std::fmt;
@@ -20,59 +22,10 @@ pub use lists::{FailedReport, ReportKind, ReportProblem, ReportProblems};
 pub use rules::CopyRules;
 pub use spec::TaskSpec;
 pub use state::{Event, Rejection, State};
+pub use time::{Clock, UnixMillis};
 pub use warning::{KeptWarning, Warning, WarningCode};
 
 use crate::error::{Error, Result};
-
-/// A moment as milliseconds since 1970-01-01 UTC.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UnixMillis(pub i64);
-
-impl UnixMillis {
-    /// Converts a system time; a time before 1970 becomes 0.
-    #[must_use]
-    pub fn from_system(time: std::time::SystemTime) -> Self {
-        let millis = time
-            .duration_since(std::time::UNIX_EPOCH)
-            .map_or(0, |d| d.as_millis());
-        Self(i64::try_from(millis).unwrap_or(i64::MAX))
-    }
-
-    /// Milliseconds from `earlier` to `self`, 0 when the clock went back.
-    #[must_use]
-    pub fn since(self, earlier: Self) -> i64 {
-        self.0.saturating_sub(earlier.0).max(0)
-    }
-}
-
-/// Where the time comes from: an argument, so that tests can set it.
-#[derive(Clone)]
-pub struct Clock(std::sync::Arc<dyn Fn() -> UnixMillis + Send + Sync>);
-
-impl Clock {
-    /// The clock of the machine.
-    #[must_use]
-    pub fn system() -> Self {
-        Self::new(|| UnixMillis::from_system(std::time::SystemTime::now()))
-    }
-
-    /// A clock that asks `now`.
-    pub fn new(now: impl Fn() -> UnixMillis + Send + Sync + 'static) -> Self {
-        Self(std::sync::Arc::new(now))
-    }
-
-    /// The present moment.
-    #[must_use]
-    pub fn now(&self) -> UnixMillis {
-        (self.0)()
-    }
-}
-
-impl fmt::Debug for Clock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Clock")
-    }
-}
 
 /// Number of a task: at most 15 digits, growing with time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

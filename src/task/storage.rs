@@ -5,7 +5,7 @@
 //! S3-compatible API (`obs_storage_class` of its C SDK, which speaks it), and says `WARM` and `COLD` only in its own. Tencent's
 //! COS takes its own `ARCHIVE` in place of `GLACIER`.
 
-use super::spec::Cloud;
+use super::cloud::Cloud;
 
 /// Which storage class the copies get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,15 +3,15 @@
 use crate::engine::findings::OverwriteGuard;
 use std::sync::Arc;
 
-use super::Parts;
+use super::parts::Parts;
 use crate::engine::context::Route;
 use crate::engine::copy::overwrite_guard;
 use crate::engine::findings::Listing;
 use crate::engine::order::Order;
 use crate::engine::preflight;
 use crate::engine::retry::{At as _, SideResult};
+use crate::object::cdn::CdnKeys;
 use crate::object::recent::Addresses;
-use crate::object::web::CdnKeys;
 use crate::object::{ListVersion, SharedStore};
 use crate::secret::TaskCredentials;
 use crate::task::spec::{Place, Scope};

@@ -1,6 +1,6 @@
 //! How a worker leaves a task.
 
-use super::{PROBE_GRACE, Parts};
+use super::parts::{PROBE_GRACE, Parts};
 use crate::engine;
 use crate::engine::context::Context;
 use crate::engine::errors::PassError;

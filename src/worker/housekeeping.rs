@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Parts;
+use super::parts::Parts;
 use crate::ledger::Tidied;
 
 /// Between two parts: others write meanwhile.

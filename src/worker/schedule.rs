@@ -11,8 +11,10 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::parts::Parts;
 use super::slots::{self, Running};
-use super::{Left, Parts, Seen, housekeeping, sweep, take_up};
+use super::work::{Left, Seen, take_up};
+use super::{cleanup, housekeeping};
 use crate::dispatch::Message;
 use crate::task::{ProjectId, State, TaskId};
 
@@ -29,7 +31,7 @@ const MESSAGES: usize = 1024;
 pub async fn run(parts: Arc<Parts>, shutdown: CancellationToken) {
     let left_open = Arc::new(Notify::new());
     let mut beside = JoinSet::new();
-    beside.spawn(sweep::run(
+    beside.spawn(cleanup::run(
         Arc::clone(&parts),
         Arc::clone(&left_open),
         shutdown.clone(),

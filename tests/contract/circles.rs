@@ -71,6 +71,25 @@ fn paths(code: &str) -> Vec<(&'static str, Vec<Segments>)> {
     all
 }
 
+/// What a file names of its child modules without `self::`.
+fn children(code: &str) -> Vec<Segments> {
+    let declared = code.lines().filter_map(|line| {
+        let line = line.trim();
+        let line = line.strip_prefix("pub ").unwrap_or(line);
+        line.strip_prefix("mod ")?.strip_suffix(';')
+    });
+    let mut found = Vec::new();
+    for name in declared {
+        for (at, _) in code.match_indices(&format!("{name}::")) {
+            let before = code[..at].chars().next_back();
+            if !before.is_some_and(|c| is_word(c) || c == ':') {
+                read_tree(&code[at..], &Vec::new(), &mut found);
+            }
+        }
+    }
+    found
+}
+
 /// The longest beginning of a path that is a file.
 fn file<'a>(path: &[String], files: &'a BTreeMap<String, String>) -> Option<&'a str> {
     (1..=path.len()).rev().find_map(|length| {
@@ -85,6 +104,9 @@ fn imports(files: &BTreeMap<String, String>) -> Imports {
     for (name, text) in files {
         let own: Segments = name.split("::").map(str::to_owned).collect();
         let mut found = BTreeSet::new();
+        for path in children(text) {
+            found.extend(file(&[own.clone(), path].concat(), files).map(str::to_owned));
+        }
         for (root, paths) in paths(text) {
             for mut path in paths {
                 let mut base = match root {
@@ -176,6 +198,11 @@ fn circles_are_found_in_every_spelling() {
         (
             "parent and child",
             vec![("m", "pub use self::n::N;"), ("m::n", "use super::M;")],
+            true,
+        ),
+        (
+            "parent and child without self",
+            vec![("m", "mod n;\nfn f() { n::g() }"), ("m::n", "use super::M;")],
             true,
         ),
         (

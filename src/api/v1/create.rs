@@ -7,13 +7,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::bandwidth::{self, BandwidthWindow};
-use super::copying::{
+use super::copy_options::{
     self, ConsistencyCheck, Given, MinimumProof, ObjectOverwriteMode, RefusedMetadata, StoragePolicy,
 };
-use super::listed::{Naming, mismatch};
-use super::notified::{self, SmnInfo};
-use super::place::{SourceNode, TargetNode, secret};
+use super::list_file::{Naming, mismatch};
+use super::nodes::{SourceNode, TargetNode};
+use super::notification::{self, SmnInfo};
 use super::rules;
+use super::texts::optional_secret;
 use crate::api::codes;
 use crate::api::json::Node;
 use crate::error::{Error, Result};
@@ -202,7 +203,7 @@ impl From<Task> for CreatedTask {
 /// # Errors
 /// Those of [`Node::read`], OMS.0061 for what is not supported yet, and those of single fields, which the document has.
 pub fn read(body: Node) -> Result<service::CreateTask> {
-    check(notified::without_empty(body).read()?)
+    check(notification::without_empty(body).read()?)
 }
 
 fn check(body: CreateTask) -> Result<service::CreateTask> {
@@ -281,7 +282,7 @@ fn check(body: CreateTask) -> Result<service::CreateTask> {
         record_settled: enable_success_and_skip_recording.unwrap_or(true),
         cdn,
         notification,
-        rules: copying::read(Given {
+        rules: copy_options::read(Given {
             overwrite: object_overwrite_mode,
             consistency: consistency_check,
             minimum_proof,
@@ -332,19 +333,6 @@ fn check_cdn(cdn: SourceCdn) -> Result<(Cdn, Option<Secret>)> {
         authentication_type: authentication_type.to_owned(),
     };
     Ok((cdn, key))
-}
-
-/// Reads a string, or nothing, into a [`Secret`].
-///
-/// # Errors
-/// Those of the deserializer.
-pub fn optional_secret<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> std::result::Result<Option<Secret>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(transparent)]
-    struct Text(#[serde(deserialize_with = "secret")] Secret);
-    Ok(Option::<Text>::deserialize(deserializer)?.map(|text| text.0))
 }
 
 /// Reads a number of seconds, digits in a string, or nothing.

@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::place::{key_pair, secret};
+use super::nodes::key_pair;
+use super::texts::secret;
 use crate::api::json::Node;
 use crate::error::Result;
 use crate::secret::{Credentials, Secret};

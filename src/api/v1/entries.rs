@@ -3,8 +3,8 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::task::shown_name;
 use crate::service::{FoundScope, ShardScope};
+use crate::task::Key;
 
 /// What was found of one entry of the scope, or of several. The objects of all entries, found and missing, are those
 /// that the last full pass has listed.
@@ -73,4 +73,13 @@ pub enum Names {
     InTask,
     /// In a list file.
     InFile,
+}
+
+/// A key or prefix for people; the whole bucket is `/`.
+pub(super) fn shown_name(name: &Key) -> String {
+    if name.as_bytes().is_empty() {
+        "/".to_owned()
+    } else {
+        name.lossy().into_owned()
+    }
 }

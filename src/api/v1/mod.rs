@@ -5,7 +5,7 @@
 
 mod bandwidth;
 mod cloud;
-mod copying;
+mod copy_options;
 mod create;
 mod delete;
 mod entries;
@@ -15,14 +15,15 @@ mod failures;
 pub mod fuzz;
 mod info;
 mod list;
-mod listed;
-mod notified;
-mod place;
+mod list_file;
+mod nodes;
+mod notification;
 mod progress;
 mod refusals;
 mod rules;
 mod status;
 mod task;
+mod texts;
 mod update;
 mod warnings;
 
@@ -43,7 +44,8 @@ use super::error::ApiError;
 use super::extract::{InDomain, InProject, JsonBody, OfTask, OptionalJsonBody};
 use super::idempotency::IdempotencyKey;
 use super::query::Query;
-use super::{ApiState, auth, fallback, idempotency};
+use super::state::ApiState;
+use super::{auth, fallback, idempotency};
 use crate::service::Creation;
 
 /// Schemas that only fields and bodies have which the reference does not have in this version.

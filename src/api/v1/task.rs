@@ -9,12 +9,12 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::bandwidth::BandwidthWindow;
 use super::cloud::CloudName;
-use super::copying::{NotCarried, Proved, TaskRules};
+use super::copy_options::{NotCarried, Proved, TaskRules};
 use super::create::TaskType;
-use super::entries::{Names, ScopeEntry, scope_entries};
+use super::entries::{Names, ScopeEntry, scope_entries, shown_name};
 use super::failures::{failed_object_record, list_trouble_code};
-use super::listed::ListFile;
-use super::notified::SmnResult;
+use super::list_file::ListFile;
+use super::notification::SmnResult;
 use super::progress::{Totals, done, number_of};
 use super::status::TaskStatus;
 use super::warnings::TaskWarning;
@@ -396,14 +396,6 @@ fn shown_scope(scope: &Scope) -> (TaskType, Vec<String>) {
         Scope::Urls(_) => return (TaskType::UrlList, Vec::new()),
     };
     (kind, names.iter().map(shown_name).collect())
-}
-
-pub(super) fn shown_name(name: &Key) -> String {
-    if name.as_bytes().is_empty() {
-        "/".to_owned()
-    } else {
-        name.lossy().into_owned()
-    }
 }
 
 fn windows(policy: &BandwidthPolicy) -> Vec<BandwidthWindow> {

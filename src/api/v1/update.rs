@@ -5,9 +5,9 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use super::bandwidth::{self, BandwidthWindow};
-use super::create::optional_secret;
-use super::place::{key_pair, secret};
+use super::nodes::key_pair;
 use super::rules;
+use super::texts::{optional_secret, secret};
 use crate::api::json::Node;
 use crate::error::Result;
 use crate::secret::{Secret, TaskCredentials};

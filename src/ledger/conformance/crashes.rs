@@ -1,6 +1,6 @@
 //! Crashes that repeat, stops that are written late, who is served first, and what is left to do behind the scenes.
 
-use super::{Subject, at, counted, failure, fresh, new_task, sealed};
+use super::subject::{Subject, at, counted, failure, fresh, new_task, sealed};
 use crate::ledger::{
     Commit, Committed, Failure, Ledger, MOST_FAILURES, OpenUpload, Orphans, PROJECTS_AT_ONCE, Refusal,
     TASKS_AT_ONCE, Tidied,

@@ -1,6 +1,6 @@
 //! Crashes and workers that were overtaken.
 
-use super::{Subject, at, counted, failure};
+use super::subject::{Subject, at, counted, failure};
 use crate::error::ErrorKind;
 use crate::ledger::{Commit, Committed, Ending, LeasedShard, Ledger, ShardScope};
 use crate::task::{Counters, Key, PassKind, ReportKind, StartMode, State};

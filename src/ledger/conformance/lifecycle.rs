@@ -1,6 +1,6 @@
 //! Start, stop, delete, and what they do with credentials.
 
-use super::{Subject, at, counted, failure, sealed};
+use super::subject::{Subject, at, counted, failure, sealed};
 use crate::ledger::{Commit, Committed, Ending, Ledger, OpenUpload, Refusal};
 use crate::task::{Key, PassKind, Reason, Rejection, StartMode, State};
 

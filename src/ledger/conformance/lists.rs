@@ -1,6 +1,6 @@
 //! Lines of the lists of copied and skipped objects: kept with their commit, in order, until they are written.
 
-use super::{Subject, at, counted, failure};
+use super::subject::{Subject, at, counted, failure};
 use crate::ledger::{Commit, Committed, Ending, Ledger, ReportChunk, ShardScope, Tidied};
 use crate::task::{Key, PassKind, ReportKind, ReportProblem, ReportProblems, StartMode, State, UnixMillis};
 
@@ -297,7 +297,7 @@ async fn lists_of_tasks_are_kept_apart(store: &dyn Ledger) {
     assert_eq!(other.success_trouble().await, Some(ReportProblem::NotStored));
     // A task of the same number begins without them, once the rows of the deleted one are gone.
     while store.tidy().await.unwrap() == Tidied::Some {}
-    let new = super::new_task(&subject.project, subject.id);
+    let new = super::subject::new_task(&subject.project, subject.id);
     store.create(new, at(1)).await.unwrap();
     assert_eq!(subject.task().await.list_troubles, ReportProblems::default());
 }

@@ -1,6 +1,6 @@
 //! A naive ledger in memory, and random walks over it and a real one that must agree at every step.
 
-use super::{Subject, at, counted, failure, sealed};
+use super::subject::{Subject, at, counted, failure, sealed};
 use crate::ledger::{Change, Commit, Committed, Ending, Failure, LeasedShard, Ledger, Refusal, ShardScope};
 use crate::task::{Counters, Event, Key, PassKind, Reason, ReportKind, StartMode, State};
 

@@ -1,6 +1,6 @@
 //! Creations under a key of the caller's.
 
-use super::{Subject, at, fresh, new_task};
+use super::subject::{Subject, at, fresh, new_task};
 use crate::error::ErrorKind;
 use crate::ledger::once::KEY_LIFETIME;
 use crate::ledger::{CreatedOnce, Ledger, NewTask, RequestKey, TaskFilter};

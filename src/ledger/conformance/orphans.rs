@@ -1,6 +1,6 @@
 //! What a deletion leaves open at the target, and the keys for it.
 
-use super::{Subject, at, fresh, new_task, sealed, spec};
+use super::subject::{Subject, at, fresh, new_task, sealed, spec};
 use crate::ledger::{
     Cleanup, Deleted, Ending, Ledger, NewTask, OpenUpload, Orphan, OrphanKeys, Orphans, Owner,
 };

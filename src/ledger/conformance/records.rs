@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Subject, at, counted, failure, fresh, new_task};
+use super::subject::{Subject, at, counted, failure, fresh, new_task};
 use crate::error::ErrorKind;
 use crate::ledger::{Commit, Committed, Control, Failure, Ledger, OpenUpload, Refusal, TaskFilter};
 use crate::object::ETag;

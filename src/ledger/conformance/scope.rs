@@ -1,6 +1,6 @@
 //! What is found of a scope, bytes under way, and failures that are taken in the order of a list.
 
-use super::{Subject, at, counted, failure};
+use super::subject::{Subject, at, counted, failure};
 use crate::ledger::{
     Commit, Committed, Ending, Failure, FoundEntry, FoundScope, LeasedShard, Ledger, ShardScope,
 };

@@ -1,6 +1,6 @@
 //! Warnings: kept with the last pass of a task, bounded, written by its worker only.
 
-use super::{Subject, at};
+use super::subject::{Subject, at};
 use crate::ledger::{Committed, Ending, Ledger};
 use crate::task::{KeptWarning, PassKind, StartMode, Warning, WarningCode};
 

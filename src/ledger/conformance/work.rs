@@ -1,6 +1,6 @@
 //! Passes, shards, commits, and how a pass ends.
 
-use super::{Subject, at, counted, failure};
+use super::subject::{Subject, at, counted, failure};
 use crate::error::ErrorKind;
 use crate::ledger::{Commit, Committed, Ending, Ledger, ShardScope};
 use crate::task::{Counters, Estimate, Key, PassInfo, PassKind, StartMode, State};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{damaged, to_text};
+use super::text::{damaged, to_text};
 use crate::error::Result;
 use crate::task::{BandwidthPolicy, BandwidthWindow};
 

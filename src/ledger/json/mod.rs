@@ -5,11 +5,14 @@
 
 mod bandwidth;
 mod rules;
+mod text;
 
 use serde::{Deserialize, Serialize};
 
 pub(super) use self::bandwidth::{bandwidth_from_text, bandwidth_to_text};
 use self::rules::RulesRow;
+pub(super) use self::text::damaged;
+use self::text::to_text;
 use crate::error::{Error, Result};
 use crate::task::spec::{
     Addressing, Cdn, Cloud, Endpoint, EndpointOrigin, Manifest, Notification, Payer, Place, Scope, TaskSpec,
@@ -136,15 +139,6 @@ pub(super) fn place_to_text(place: &Place) -> Result<String> {
 pub(super) fn place_from_text(text: &str) -> Result<Place> {
     let row: PlaceRow = serde_json::from_str(text).map_err(|e| damaged("place").with_source(e))?;
     row.try_into()
-}
-
-/// For values in the ledger that make no sense.
-pub(super) fn damaged(what: &str) -> Error {
-    Error::internal(format!("the ledger holds a value that cannot be read: {what}"))
-}
-
-fn to_text(row: &impl Serialize) -> Result<String> {
-    serde_json::to_string(row).map_err(|e| Error::internal("write a value as text").with_source(e))
 }
 
 impl From<&Key> for KeyRow {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::damaged;
+use super::text::damaged;
 use crate::error::{Error, Result};
 use crate::task::rules::{ConsistencyCheck, CopyRules, MinimumProof, OverwriteMode, RefusedMetadata};
 use crate::task::storage::StoragePolicy;

@@ -4,9 +4,9 @@ use sqlx::Row;
 
 use super::database::{Database, Tx, end, run};
 use super::error::translate;
-use super::work::{Until, leave};
+use super::head::{Until, leave, one_row};
 use super::{orphans, rows, tidy};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ledger::json::bandwidth_to_text;
 use crate::ledger::{Change, Deleted, Refusal};
 use crate::secret::SealedCredentials;
@@ -38,15 +38,6 @@ async fn decide(
         let new = old.apply(event).map_err(Refusal::State)?;
         Ok((old, new))
     }))
-}
-
-/// A change of a task's row under the state that was read must hit it; the transaction excludes anything else.
-pub(super) fn one_row(touched: u64) -> Result<()> {
-    if touched == 1 {
-        Ok(())
-    } else {
-        Err(Error::internal("a task changed its state inside a transaction"))
-    }
 }
 
 pub(super) async fn start(

@@ -2,8 +2,8 @@
 
 use super::database::{Database, Tx, end, run};
 use super::error::translate;
+use super::head::{Until, leave};
 use super::rows;
-use super::work::{Until, leave};
 use crate::error::Result;
 use crate::ledger::pending::{CRASH, EARLY_CRASH, MOST_CRASHES, crashed};
 use crate::task::{Event, State, TaskId};

@@ -1,49 +1,12 @@
 //! Lines of the lists of copied and skipped objects, between their commit and the target.
 
-use sqlx::sqlite::SqliteRow;
-
 use super::database::{Database, Tx, end, run};
 use super::error::translate;
-use super::rows::get;
-use super::work::head;
+use super::head::head;
+use super::rows::{get, trouble_name};
 use crate::error::Result;
-use crate::ledger::json::damaged;
 use crate::ledger::{Committed, ReportChunk};
-use crate::task::{ReportKind, ReportProblem, ReportProblems, TaskId, UnixMillis};
-
-pub(super) const fn trouble_name(trouble: ReportProblem) -> &'static str {
-    match trouble {
-        ReportProblem::NotStored => "not_stored",
-        ReportProblem::TooLarge => "too_large",
-    }
-}
-
-const fn earlier_name(trouble: ReportProblem) -> &'static str {
-    match trouble {
-        ReportProblem::NotStored => "OMS.0304",
-        ReportProblem::TooLarge => "OMS.0305",
-    }
-}
-
-/// The trouble of a list in `column`. Ledgers of earlier versions have a code of the reference for the list of failed objects.
-pub(super) fn trouble(row: &SqliteRow, column: &str) -> Result<Option<ReportProblem>> {
-    let Some(name) = get::<Option<&str>>(row, column)? else {
-        return Ok(None);
-    };
-    [ReportProblem::NotStored, ReportProblem::TooLarge]
-        .into_iter()
-        .find(|trouble| trouble_name(*trouble) == name || earlier_name(*trouble) == name)
-        .map(Some)
-        .ok_or_else(|| damaged("trouble of a list"))
-}
-
-/// The columns `success_list_trouble` and `skip_list_trouble`.
-pub(super) fn troubles(row: &SqliteRow) -> Result<ReportProblems> {
-    Ok(ReportProblems {
-        success: trouble(row, "success_list_trouble")?,
-        skip: trouble(row, "skip_list_trouble")?,
-    })
-}
+use crate::task::{ReportKind, ReportProblem, TaskId, UnixMillis};
 
 /// Draws a moment that no pass or lines of the task have had: now, or the next one that is free.
 pub(super) async fn draw_stamp(tx: &mut Tx, id: TaskId, now: UnixMillis) -> Result<UnixMillis> {

@@ -10,6 +10,7 @@ mod commit;
 mod crashes;
 mod database;
 mod error;
+mod head;
 mod lists;
 mod once;
 mod orphans;

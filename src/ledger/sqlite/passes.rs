@@ -3,10 +3,10 @@
 use super::commit::claim_holds;
 use super::database::{Database, Tx, end, run};
 use super::error::{misuse, translate};
+use super::head::{Head, head};
 use super::lists;
 use super::rows::{self, add_counters, get};
 use super::warnings;
-use super::work::{Head, head};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Committed, LeasedShard, ShardScope};
 use crate::task::{Counters, Key, PassInfo, PassKind, TaskId, UnixMillis};

@@ -5,14 +5,13 @@ use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Row, Sqlite};
 
 use super::error::translate;
-use super::lists;
 use crate::error::Result;
 use crate::ledger::json::{bandwidth_from_text, damaged, spec_from_text};
 use crate::ledger::{Failure, OpenUpload, ShardScope};
 use crate::object::ETag;
 use crate::task::{
-    Counters, Estimate, FailedReport, Key, PassInfo, PassKind, Reason, StartMode, State, Task, TaskId,
-    UnixMillis,
+    Counters, Estimate, FailedReport, Key, PassInfo, PassKind, Reason, ReportProblem, ReportProblems,
+    StartMode, State, Task, TaskId, UnixMillis,
 };
 
 /// A statement with what is bound to it.
@@ -216,9 +215,9 @@ pub(super) fn task(row: &SqliteRow) -> Result<Task> {
         ran_for: get(row, "ran_for")?,
         failed_list: FailedReport {
             key: get(row, "failed_list_key")?,
-            trouble: lists::trouble(row, "failed_list_error")?,
+            trouble: trouble(row, "failed_list_error")?,
         },
-        list_troubles: lists::troubles(row)?,
+        list_troubles: troubles(row)?,
     })
 }
 
@@ -328,4 +327,38 @@ pub(super) fn mode(row: &SqliteRow) -> Result<StartMode> {
         .into_iter()
         .find(|mode| mode_name(*mode) == name)
         .ok_or_else(|| damaged("mode"))
+}
+
+pub(super) const fn trouble_name(trouble: ReportProblem) -> &'static str {
+    match trouble {
+        ReportProblem::NotStored => "not_stored",
+        ReportProblem::TooLarge => "too_large",
+    }
+}
+
+const fn earlier_name(trouble: ReportProblem) -> &'static str {
+    match trouble {
+        ReportProblem::NotStored => "OMS.0304",
+        ReportProblem::TooLarge => "OMS.0305",
+    }
+}
+
+/// The trouble of a list in `column`. Ledgers of earlier versions have a code of the reference for the list of failed objects.
+pub(super) fn trouble(row: &SqliteRow, column: &str) -> Result<Option<ReportProblem>> {
+    let Some(name) = get::<Option<&str>>(row, column)? else {
+        return Ok(None);
+    };
+    [ReportProblem::NotStored, ReportProblem::TooLarge]
+        .into_iter()
+        .find(|trouble| trouble_name(*trouble) == name || earlier_name(*trouble) == name)
+        .map(Some)
+        .ok_or_else(|| damaged("trouble of a list"))
+}
+
+/// The columns `success_list_trouble` and `skip_list_trouble`.
+pub(super) fn troubles(row: &SqliteRow) -> Result<ReportProblems> {
+    Ok(ReportProblems {
+        success: trouble(row, "success_list_trouble")?,
+        skip: trouble(row, "skip_list_trouble")?,
+    })
 }

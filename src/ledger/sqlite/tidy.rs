@@ -4,9 +4,9 @@
 //! no worker may have it. Its other rows are deleted a bounded number at a time; its own row goes last, so that a crash
 //! loses nothing of what is left to do.
 
-use super::changes::one_row;
 use super::database::{Database, Tx, end, run};
 use super::error::translate;
+use super::head::one_row;
 use super::rows;
 use crate::error::Result;
 use crate::ledger::Tidied;

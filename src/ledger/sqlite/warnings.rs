@@ -2,8 +2,8 @@
 
 use super::database::{Database, Tx, end, run};
 use super::error::translate;
+use super::head::head;
 use super::rows::get;
-use super::work::head;
 use crate::error::Result;
 use crate::ledger::Committed;
 use crate::task::{KeptWarning, TaskId, UnixMillis, Warning, WarningCode};

@@ -145,23 +145,23 @@ pub(super) fn answered(
         .code
         .or_else(|| headers::text(answer, "x-amz-error-code").map(str::to_owned))
         .or_else(|| hidden_by_marker(status, answer).then(|| "NoSuchKey".to_owned()))
-        .map(|code| clean(&code, 64))
+        .map(|code| headers::clean(&code, 64))
         .filter(|code| !code.is_empty());
     let kind = classify(status, code.as_deref(), subject);
     let said = failure
         .message
         .or_else(|| headers::text(answer, "x-amz-error-message").map(str::to_owned))
-        .map(|text| clean(&text, MAX_TEXT))
+        .map(|text| headers::clean(&text, MAX_TEXT))
         .filter(|text| !text.is_empty());
     let mut message = format!("the store answered {}", status.as_u16());
     if let Some(said) = said {
         message.push_str(": ");
         message.push_str(&said);
     }
-    let region = headers::text(answer, "x-amz-bucket-region").map(|region| clean(region, 64));
+    let region = headers::text(answer, "x-amz-bucket-region").map(|region| headers::clean(region, 64));
     let elsewhere = status.is_redirection() || code.as_deref() == Some("AuthorizationHeaderMalformed");
     if status != StatusCode::NOT_MODIFIED && (elsewhere || status == StatusCode::BAD_REQUEST) {
-        match region.or(failure.region.map(|region| clean(&region, 64))) {
+        match region.or(failure.region.map(|region| headers::clean(&region, 64))) {
             Some(region) => message.push_str(&format!("; the region of the bucket is {region}")),
             None if elsewhere => message.push_str("; the region or the endpoint is wrong"),
             None => {}
@@ -171,7 +171,9 @@ pub(super) fn answered(
         message.push_str("; the clock of this machine and that of the store differ too much");
     }
     let mut error = Error::new(kind, message)
-        .with_request_id(headers::request_id(answer).or_else(|| failure.request_id.map(|id| clean(&id, 100))))
+        .with_request_id(
+            headers::request_id(answer).or_else(|| failure.request_id.map(|id| headers::clean(&id, 100))),
+        )
         .with_retry_after(retry_after(answer, now));
     if let Some(code) = code {
         error = error.with_code(code);
@@ -195,15 +197,6 @@ pub(in crate::object) fn retry_after(answer: &HeaderMap, now: SystemTime) -> Opt
             .unwrap_or_default(),
     };
     Some(wait.min(MAX_RETRY_AFTER))
-}
-
-/// A text of the other side is data: without control characters, and not longer than `limit` characters.
-pub(super) fn clean(text: &str, limit: usize) -> String {
-    text.trim()
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(limit)
-        .collect()
 }
 
 #[cfg(test)]

@@ -93,7 +93,7 @@ pub(in crate::object) fn request_id(headers: &HeaderMap) -> Option<String> {
     ]
     .into_iter()
     .find_map(|name| text(headers, name))
-    .map(|id| super::errors::clean(id, 100))
+    .map(|id| clean(id, 100))
 }
 
 /// A header as text.
@@ -150,6 +150,15 @@ fn without_aws_chunked(value: &HeaderValue) -> Option<HeaderValue> {
     HeaderValue::from_str(&kept.join(","))
         .ok()
         .filter(|v| !v.is_empty())
+}
+
+/// A text of the other side is data: without control characters, and not longer than `limit` characters.
+pub(super) fn clean(text: &str, limit: usize) -> String {
+    text.trim()
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(limit)
+        .collect()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::listing::{End, Lines, PageReader};
 use super::names::{Read, Said};
 use super::request::integrity;
 use super::url::Query;
-use super::{Call, S3Store, errors, headers};
+use super::{Call, S3Store, headers};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::{ListFrom, ListQuery, ListVersion, Listed, PAGE_SIZE, PageFacts, PageSink, Told};
 use crate::task::Key;
@@ -33,7 +33,7 @@ pub(super) fn not_compressed(headers: &HeaderMap) -> Result<()> {
         Some(encoding) if encoding.eq_ignore_ascii_case("identity") => Ok(()),
         Some(encoding) => Err(integrity(format!(
             "the store compressed its answer ({}), although it was asked not to",
-            errors::clean(encoding, 20)
+            headers::clean(encoding, 20)
         ))),
     }
 }
@@ -263,7 +263,7 @@ impl S3Store {
 }
 
 fn unreadable(text: &str) -> Error {
-    let shown = errors::clean(text, 100);
+    let shown = headers::clean(text, 100);
     integrity(format!(
         "the listing names {shown:?}, and the store lists no object under any name that this may stand for"
     ))

@@ -8,7 +8,7 @@ use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 
 use super::file;
 use crate::error::ErrorKind;
-use crate::ledger::conformance::{self, Subject, at, counted, failure};
+use crate::ledger::conformance::{self, subject::Subject, subject::at, subject::counted, subject::failure};
 use crate::ledger::sqlite::Disk;
 use crate::ledger::{Commit, Committed, Ending, Ledger, TaskFilter};
 use crate::task::{BandwidthPolicy, Key, PassKind, State, TaskId};
@@ -59,7 +59,7 @@ async fn tasks_are_created_for_as_long_as_there_is_room() {
     let mut number = 1_000_000;
     let mut create = async || {
         number += 1;
-        let new = conformance::new_task(&subject.project, TaskId::new(number).unwrap());
+        let new = conformance::subject::new_task(&subject.project, TaskId::new(number).unwrap());
         store.create(new, at(2_000)).await
     };
     let mut created = 1;
@@ -93,7 +93,7 @@ async fn a_ledger_that_cannot_be_written_can_be_read_and_changes_nothing() {
         delta: counted(1, 0),
         ..Commit::default()
     };
-    let new = conformance::new_task(project, TaskId::new(2_000_001).unwrap());
+    let new = conformance::subject::new_task(project, TaskId::new(2_000_001).unwrap());
     let refused = [
         store.create(new, at(2_000)).await.map(drop),
         store.stop(project, id, at(2_000)).await.map(drop),

@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
 
 use super::{file, holds};
-use crate::ledger::conformance::{self, Subject, at, counted, failure};
+use crate::ledger::conformance::{self, subject::Subject, subject::at, subject::counted, subject::failure};
 use crate::ledger::sqlite::SqliteLedger;
 use crate::ledger::{Commit, Committed, Ledger, Tidied};
 use crate::task::{Key, PassKind, StartMode, State};
@@ -25,7 +25,7 @@ async fn wiped_credentials_leave_the_log_when_its_reader_has_gone() {
     let needle = &canary.as_bytes()[..42];
     let subject = Subject::new(&store).await;
     subject.stop().await.unwrap();
-    let credentials = conformance::sealed(&canary);
+    let credentials = conformance::subject::sealed(&canary);
     let started = store.start(&subject.project, subject.id, StartMode::Full, credentials, at(1));
     started.await.unwrap().unwrap();
 

@@ -13,7 +13,7 @@ use sqlx::Row;
 use super::SqliteLedger;
 use crate::error::ErrorKind;
 use crate::ledger::conformance::model::{Claim, End, Step, Work, agrees};
-use crate::ledger::conformance::{self, Subject, at, counted, failure};
+use crate::ledger::conformance::{self, subject::Subject, subject::at, subject::counted, subject::failure};
 use crate::ledger::{Commit, Committed, Ending, Ledger, OpenUpload, Orphans};
 use crate::object::ETag;
 use crate::task::{Key, PassKind, StartMode, State};
@@ -147,7 +147,7 @@ async fn wiped_credentials_leave_no_trace() {
     let canary = "canary-in-the-ledger-".repeat(400);
     let needle = &canary.as_bytes()[..42];
     let start = async |subject: &Subject<'_>| {
-        let credentials = conformance::sealed(&canary);
+        let credentials = conformance::subject::sealed(&canary);
         let started = store
             .start(&subject.project, subject.id, StartMode::Full, credentials, at(1))
             .await;

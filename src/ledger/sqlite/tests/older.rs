@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 
 use super::file;
-use crate::ledger::conformance::{self, Subject, at, counted};
+use crate::ledger::conformance::{self, subject::Subject, subject::at, subject::counted};
 use crate::ledger::json::{bandwidth_to_text, spec_to_text};
 use crate::ledger::sqlite::database::MIGRATIONS;
 use crate::ledger::{Commit, Committed, Ending, Ledger};
@@ -52,7 +52,7 @@ async fn written(path: &Path, version: i64) {
                 VALUES (7, x'61', 0, 0, 'NoSuchKey', 'm', 1, 1)";
     let (bandwidth, spec) = (
         bandwidth_to_text(&BandwidthPolicy::default()).unwrap(),
-        spec_to_text(&conformance::spec()).unwrap(),
+        spec_to_text(&conformance::subject::spec()).unwrap(),
     );
     for (number, row) in rows.split("; ").enumerate() {
         let statement = sqlx::query(sqlx::AssertSqlSafe(row.to_owned()));
@@ -135,7 +135,7 @@ async fn tasks_that_had_ended_get_the_last_moment_that_is_known() {
     for id in 1_i64..=5 {
         sqlx::query("INSERT INTO specs (task_id, spec) VALUES (?1, ?2)")
             .bind(id)
-            .bind(spec_to_text(&conformance::spec()).unwrap())
+            .bind(spec_to_text(&conformance::subject::spec()).unwrap())
             .execute(&mut connection)
             .await
             .unwrap();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
-use super::cdn::{Authentication, Signing, sign};
+use super::cdn::{Authentication, CdnKeys, Signing, sign};
 use super::http::HttpReader;
 use super::recent::Addresses;
 use super::{
@@ -46,15 +46,6 @@ struct Behind {
     keys: Credentials,
     bucket: String,
     clock: Clock,
-}
-
-/// Keys that a CDN's addresses are signed with.
-#[derive(Clone, Debug)]
-pub struct CdnKeys {
-    /// The CDN's own.
-    pub key: Option<Secret>,
-    /// The source's.
-    pub source: Credentials,
 }
 
 impl HttpSource {

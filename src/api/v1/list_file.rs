@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::place::{check_bucket, named};
 use super::rules;
+use super::texts::{check_bucket, named};
 use crate::api::codes;
 use crate::error::{Error, Result};
 use crate::secret::{Credentials, Secret};

@@ -9,9 +9,9 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Type};
 
 use super::cloud::{CloudName, TargetCloud};
-use super::create::optional_secret;
-use super::listed::{ListFile, Naming, mismatch, no_keys, nowhere, required};
+use super::list_file::{ListFile, Naming, mismatch, no_keys, nowhere, required};
 use super::rules;
+use super::texts::{check_bucket, named, optional_secret, secret};
 use crate::api::codes;
 use crate::error::{Error, Result};
 use crate::secret::{Credentials, Secret};
@@ -268,16 +268,6 @@ fn check_place(node: &str, code: &str, region: &str, bucket: &str, endpoint: Opt
     check_bucket(&format!("{node}.bucket"), code, bucket)
 }
 
-pub(super) fn check_bucket(field: &str, code: &str, bucket: &str) -> Result<()> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-    if bucket.bytes().all(plain) {
-        Ok(())
-    } else {
-        let text = format!("{field} must consist of letters, digits, '.', '_' and '-'");
-        Err(Error::invalid(text).with_code(code))
-    }
-}
-
 /// Checks a pair of keys that stand in the fields `names` behind `prefix`.
 ///
 /// # Errors
@@ -295,14 +285,6 @@ pub fn key_pair(
         access_key,
         secret_key,
     })
-}
-
-/// Reads a string into a [`Secret`].
-///
-/// # Errors
-/// Those of the deserializer.
-pub fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Secret, D::Error> {
-    String::deserialize(deserializer).map(Secret::new)
 }
 
 fn names(given: Option<ObjectKey>) -> Result<Vec<Key>> {
@@ -346,12 +328,4 @@ fn names(given: Option<ObjectKey>) -> Result<Vec<Key>> {
 /// Whether a name stands for everything: clients of the original send either.
 fn is_whole_bucket(name: &str) -> bool {
     matches!(name, "" | "/")
-}
-
-pub(super) fn named(field: &str, name: &str) -> Result<Key> {
-    if name.len() > Key::MAX_LEN {
-        let text = format!("{field} must have at most {} bytes in UTF-8", Key::MAX_LEN);
-        return Err(Error::invalid(text).with_code(codes::SOURCE));
-    }
-    Ok(Key::from(name))
 }

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::Parts;
+use super::parts::Parts;
 use crate::engine::context::Context;
 use crate::engine::copy::upload;
 use crate::engine::pass::PassEnd;

@@ -1,0 +1,222 @@
+//! A task to try a ledger with, and the values that it is made of.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use crate::ledger::{
+    Change, Commit, Committed, Deleted, Ending, Failure, LeasedShard, LeasedTask, Ledger, NewTask, ShardScope,
+};
+use crate::secret::SealedCredentials;
+use crate::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Payer, Place, Scope};
+use crate::task::{
+    BandwidthPolicy, CopyRules, Counters, Key, PassKind, ProjectId, StartMode, State, Task, TaskId, TaskSpec,
+    UnixMillis,
+};
+
+/// A moment.
+pub fn at(millis: i64) -> UnixMillis {
+    UnixMillis(millis)
+}
+
+/// Sealed bytes that can be told apart.
+pub fn sealed(text: &str) -> SealedCredentials {
+    SealedCredentials(text.as_bytes().to_vec())
+}
+
+/// An order that copies a whole bucket.
+pub fn spec() -> TaskSpec {
+    let place = |bucket: &str| Place {
+        cloud: Cloud::Aws,
+        region: "eu-west-1".into(),
+        bucket: bucket.into(),
+        endpoint: Endpoint {
+            url: "https://s3.example".into(),
+            addressing: Addressing::Path,
+            origin: EndpointOrigin::Request,
+        },
+        app_id: None,
+        payer: Payer::Owner,
+    };
+    TaskSpec {
+        source: place("from"),
+        target: place("to"),
+        target_prefix: Key::from(&b"in/\xff"[..]),
+        scope: Scope::Prefixes(vec![Key::from("")]),
+        description: "a task".into(),
+        threads: 5,
+        kms: false,
+        migrate_since: None,
+        restore: false,
+        record_failures: true,
+        record_settled: true,
+        cdn: None,
+        notification: None,
+        rules: CopyRules::default(),
+    }
+}
+
+/// Numbers for tasks and projects that no other function of the run has.
+pub fn fresh() -> i64 {
+    static LAST: AtomicI64 = AtomicI64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
+}
+
+/// A failure of a key.
+pub fn failure(key: &str) -> Failure {
+    Failure {
+        key: Key::from(key),
+        size: 7,
+        code: "AccessDenied".into(),
+        message: "access denied".into(),
+        request_id: Some(format!("request-{key}")),
+        attempts: 3,
+        at: at(5_000),
+    }
+}
+
+/// Counters of objects of which some were copied and the others failed; ten bytes each.
+pub fn counted(copied: i64, failed: i64) -> Counters {
+    Counters {
+        listed: copied + failed,
+        copied,
+        failed,
+        bytes_listed: 10 * (copied + failed),
+        bytes_copied: 10 * copied,
+        bytes_settled: 10 * copied,
+        proved_etag: copied,
+        ..Counters::default()
+    }
+}
+
+/// One task of a fresh project.
+pub struct Subject<'a> {
+    /// The ledger under test.
+    pub store: &'a dyn Ledger,
+    /// Tenant.
+    pub project: ProjectId,
+    /// The task.
+    pub id: TaskId,
+}
+
+impl<'a> Subject<'a> {
+    /// Creates a task at moment 1000 with the credentials `first`.
+    pub async fn new(store: &'a dyn Ledger) -> Self {
+        let number = fresh();
+        let project: ProjectId = format!("project-{number:08}").parse().unwrap();
+        let id = TaskId::new(number).unwrap();
+        store.create(new_task(&project, id), at(1_000)).await.unwrap();
+        Self { store, project, id }
+    }
+
+    /// The task as it stands.
+    pub async fn task(&self) -> Task {
+        self.store.task(&self.project, self.id).await.unwrap().unwrap()
+    }
+
+    /// Whether it wants a worker. Other subjects of the ledger may want one too.
+    pub async fn is_pending(&self) -> bool {
+        let before = format!("project-{:08}z", self.id.get() - 1).parse().unwrap();
+        let pending = self.store.pending(Some(&before)).await.unwrap();
+        pending.iter().any(|task| task.id == self.id)
+    }
+
+    /// Its state.
+    pub async fn state(&self) -> State {
+        self.task().await.state
+    }
+
+    /// Takes it at moment 2000.
+    pub async fn claim(&self) -> LeasedTask {
+        self.store.lease_task(self.id, at(2_000)).await.unwrap().unwrap()
+    }
+
+    /// Takes it and opens a pass of one shard, which is claimed too.
+    pub async fn work(&self, kind: PassKind) -> (LeasedTask, LeasedShard) {
+        let task = self.claim().await;
+        let scope = match kind {
+            PassKind::Full => ShardScope::Prefix(Key::from("")),
+            PassKind::Failed => ShardScope::Failures,
+        };
+        self.store
+            .open_pass(self.id, task.fencing_token, kind, &[scope], at(2_100))
+            .await
+            .unwrap();
+        let shard = self.shard(task.fencing_token).await.unwrap();
+        (task, shard)
+    }
+
+    /// Claims the next shard.
+    pub async fn shard(&self, fencing_token: i64) -> Option<LeasedShard> {
+        self.store.lease_shard(self.id, fencing_token).await.unwrap()
+    }
+
+    /// Commits at moment 3000.
+    pub async fn commit(&self, shard: &LeasedShard, commit: Commit) -> Committed {
+        self.store
+            .commit(self.id, shard, commit, at(3_000))
+            .await
+            .unwrap()
+    }
+
+    /// Leaves it at moment 4000.
+    pub async fn finish(&self, fencing_token: i64, ending: Ending) -> Option<State> {
+        self.store
+            .finish(self.id, fencing_token, ending, at(4_000))
+            .await
+            .unwrap()
+    }
+
+    /// Starts it with the credentials `again`.
+    pub async fn start(&self, mode: StartMode) -> Change<()> {
+        self.store
+            .start(&self.project, self.id, mode, sealed("again"), at(6_000))
+            .await
+            .unwrap()
+    }
+
+    /// Stops it at moment 3500.
+    pub async fn stop(&self) -> Change<State> {
+        self.store.stop(&self.project, self.id, at(3_500)).await.unwrap()
+    }
+
+    /// Deletes it at moment 7000, with these keys for what it leaves open.
+    pub async fn delete(&self, keys: Option<&str>) -> Change<Deleted> {
+        self.store
+            .delete(&self.project, self.id, keys.map(sealed), at(7_000))
+            .await
+            .unwrap()
+    }
+
+    /// Brings it to the end of a full pass with these objects copied and failed.
+    pub async fn full_pass(&self, copied: i64, failed: &[&str]) -> Option<State> {
+        let (task, shard) = self.work(PassKind::Full).await;
+        let commit = Commit {
+            delta: counted(copied, i64::try_from(failed.len()).unwrap()),
+            failures: failed.iter().map(|key| failure(key)).collect(),
+            close: true,
+            ..Commit::default()
+        };
+        assert_eq!(self.commit(&shard, commit).await, Committed::Done);
+        self.finish(task.fencing_token, Ending::PassFinished).await
+    }
+
+    /// Keys of the recorded failures.
+    pub async fn failed_keys(&self) -> Vec<String> {
+        let found = self.store.failures(self.id, None, 1_000).await.unwrap();
+        found
+            .iter()
+            .map(|failure| failure.key.lossy().into_owned())
+            .collect()
+    }
+}
+
+/// A task to insert, with the credentials `first`.
+pub fn new_task(project: &ProjectId, id: TaskId) -> NewTask {
+    NewTask {
+        id,
+        project: project.clone(),
+        name: format!("task-{id}"),
+        spec: spec(),
+        bandwidth: BandwidthPolicy::default(),
+        credentials: sealed("first"),
+    }
+}

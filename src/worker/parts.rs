@@ -1,0 +1,42 @@
+//! What a worker works with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use crate::dispatch::Dispatch;
+use crate::engine::rate_limit::Streams;
+use crate::engine::settings::Tuning;
+use crate::engine::sync_points::SyncPoints;
+use crate::ledger::Ledger;
+use crate::object::Connect;
+use crate::secret::Sealer;
+use crate::task::Clock;
+
+/// How long the probes may go on after a stop, to remove what they wrote.
+pub(super) const PROBE_GRACE: Duration = Duration::from_secs(1);
+
+/// What a worker works with.
+pub struct Parts {
+    /// The ledger.
+    pub ledger: Arc<dyn Ledger>,
+    /// Messages.
+    pub dispatch: Arc<dyn Dispatch>,
+    /// Opens credentials.
+    pub sealer: Sealer,
+    /// Makes object stores.
+    pub connect: Arc<dyn Connect>,
+    /// Streams of the process.
+    pub streams: Streams,
+    /// Time.
+    pub clock: Clock,
+    /// Time zone of bandwidth windows.
+    pub zone: TimeZone,
+    /// Tasks at the same time.
+    pub parallel_tasks: usize,
+    /// Sizes and delays.
+    pub tuning: Tuning,
+    /// Test points.
+    pub sync_points: SyncPoints,
+}

@@ -1,0 +1,342 @@
+//! One task from its lease to its end.
+
+use crate::engine::name_kinds::Names;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::interval;
+use tokio_util::sync::CancellationToken;
+
+use super::parts::{PROBE_GRACE, Parts};
+use super::slots::Motion;
+use super::{cleanup, connect, finish};
+use crate::engine;
+use crate::engine::context::{Context, SharedLedger};
+use crate::engine::errors::PassError;
+use crate::engine::pass::PassEnd;
+use crate::engine::progress::Progress;
+use crate::engine::quirks::Quirks;
+use crate::engine::rate_limit::Throttle;
+use crate::engine::sync_points::SyncPoint;
+use crate::engine::warnings::Said;
+use crate::error::Result;
+use crate::ledger::{Ending, LeasedTask, ShardScope, Tidied};
+use crate::task::{BandwidthPolicy, PassInfo, PassKind, Reason, StartMode, State, TaskId, reasons};
+
+/// How often a running task looks at the clock for its bandwidth window.
+const CLOCK_EVERY: Duration = Duration::from_secs(1);
+/// How many of those go by until it looks at the ledger, should a message have been lost.
+const LOOK_EVERY: u32 = 5;
+
+/// Whether the ledger knows how a task was left.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    Said,
+    Unsaid,
+    /// It ended by a defect.
+    Defect,
+}
+
+/// A task that is worked on, as the scheduler sees it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen {
+    /// Woken to look at the ledger.
+    pub(super) look: Arc<Notify>,
+    /// Set while the task neither settles objects nor moves bytes worth speaking of.
+    pub(super) stalled: Arc<AtomicBool>,
+}
+
+pub(super) async fn take_up(parts: Arc<Parts>, id: TaskId, seen: Seen, stop: CancellationToken) -> Left {
+    let asked = parts.dispatch.stops().token(id);
+    if asked.is_cancelled() {
+        return Left::Said;
+    }
+    let claimed = match parts.ledger.lease_task(id, parts.clock.now()).await {
+        Ok(Some(claimed)) => claimed,
+        Ok(None) => return Left::Said,
+        Err(error) => {
+            tracing::error!(task.id = %id, %error, "the task cannot be claimed");
+            return Left::Unsaid;
+        }
+    };
+    parts.sync_points.reach(SyncPoint::TaskClaimed).await;
+    tracing::info!(task.id = %id, fencing_token = claimed.fencing_token, "task taken up");
+    let throttle = Arc::new(Throttle::new(limit(&parts, &claimed.task.bandwidth)));
+    let progress = Arc::new(Progress::default());
+    let abort = CancellationToken::new();
+    let fencing_token = claimed.fencing_token;
+    let watched = Watched {
+        id,
+        fencing_token,
+        policy: claimed.task.bandwidth.clone(),
+        throttle: Arc::clone(&throttle),
+        progress: Arc::clone(&progress),
+        seen,
+        asked,
+        stop: stop.clone(),
+        abort: abort.clone(),
+    };
+    let work = work(&parts, claimed, (throttle, progress), stop, abort);
+    let written = tokio::select! {
+        worked = AssertUnwindSafe(work).catch_unwind() => match worked {
+            Ok(written) => written,
+            // The same would happen again, so the task ends with it as its reason.
+            Err(_) => finish::panicked(&parts, id, fencing_token).await,
+        },
+        () = watch(&parts, watched) => Ok(()),
+    };
+    match written {
+        Ok(()) => Left::Said,
+        Err(error) => {
+            tracing::error!(task.id = %id, fencing_token, %error, "the ledger failed; the task will be taken up again");
+            Left::Unsaid
+        }
+    }
+}
+
+/// What [`watch`] looks after.
+struct Watched {
+    id: TaskId,
+    fencing_token: i64,
+    policy: BandwidthPolicy,
+    throttle: Arc<Throttle>,
+    progress: Arc<Progress>,
+    seen: Seen,
+    asked: CancellationToken,
+    stop: CancellationToken,
+    abort: CancellationToken,
+}
+
+/// Follows stop, deletion and bandwidth of a running task, and whether it moves; never ends by itself.
+async fn watch(parts: &Parts, mut watched: Watched) {
+    let id = watched.id;
+    let began = Instant::now();
+    let mut tick = interval(CLOCK_EVERY);
+    let mut ticks = 0_u32;
+    let mut new = true;
+    let mut motion = Motion::new(began);
+    loop {
+        let told = tokio::select! {
+            () = watched.seen.look.notified() => true,
+            // The ledger may not know of it yet, and may be in no state to.
+            () = watched.asked.cancelled(), if !watched.stop.is_cancelled() => {
+                watched.stop.cancel();
+                true
+            }
+            _ = tick.tick() => false,
+        };
+        ticks = ticks.wrapping_add(1);
+        let now = Instant::now();
+        if told || ticks.is_multiple_of(LOOK_EVERY) {
+            match parts.ledger.control(id).await {
+                Ok(Some(control)) => {
+                    if control.state != State::Running {
+                        watched.stop.cancel();
+                    }
+                    watched.policy = control.bandwidth;
+                    motion.look(now, control.settled, watched.progress.bytes());
+                    watched
+                        .seen
+                        .stalled
+                        .store(motion.is_stalled(now), Ordering::Relaxed);
+                }
+                Ok(None) => {
+                    watched.stop.cancel();
+                    watched.abort.cancel();
+                }
+                Err(error) => tracing::warn!(task.id = %id, %error, "the ledger cannot be asked for a stop"),
+            }
+        }
+        if new && now.duration_since(began) >= parts.tuning.settled_in.0 {
+            new = false;
+            if let Err(error) = parts.ledger.confirm_running(id, watched.fencing_token).await {
+                tracing::warn!(task.id = %id, %error, "the ledger cannot be told that the task is worked on");
+            }
+        }
+        watched.throttle.set(limit(parts, &watched.policy));
+    }
+}
+
+fn limit(parts: &Parts, policy: &BandwidthPolicy) -> Option<u64> {
+    policy.limit(parts.clock.now(), &parts.zone)
+}
+
+/// Probes, opens the pass, runs it, and writes the end.
+async fn work(
+    parts: &Parts,
+    claimed: LeasedTask,
+    (throttle, progress): (Arc<Throttle>, Arc<Progress>),
+    stop: CancellationToken,
+    abort: CancellationToken,
+) -> Result<()> {
+    let LeasedTask {
+        task,
+        credentials,
+        fencing_token,
+        mode,
+    } = claimed;
+    let id = task.id;
+    let opened = credentials
+        .as_ref()
+        .map(|sealed| parts.sealer.open(id.get(), sealed));
+    let Some(Ok(credentials)) = opened else {
+        let message = "the stored credentials cannot be opened; start the task with fresh ones".to_owned();
+        return finish::end(
+            parts,
+            id,
+            fencing_token,
+            Ending::Broken(Reason {
+                code: reasons::SYSTEM_ERROR.to_owned(),
+                message,
+            }),
+        )
+        .await;
+    };
+    let given_up = async {
+        stop.cancelled().await;
+        tokio::time::sleep(PROBE_GRACE).await;
+    };
+    let connected = tokio::select! {
+        connected = connect::connect(parts, &task, &credentials) => connected,
+        () = given_up => return finish::drained(parts, id, fencing_token).await,
+    };
+    let connected = match connected {
+        Ok(connected) => connected,
+        Err(trouble) => return finish::end(parts, id, fencing_token, Ending::Broken(trouble.reason())).await,
+    };
+    parts.sync_points.reach(SyncPoint::Probed).await;
+
+    let kind = pass_kind(mode, task.pass);
+    while kind == PassKind::Full && parts.ledger.forget_failures(id, fencing_token).await? == Tidied::Some {
+        if stop.is_cancelled() {
+            return finish::drained(parts, id, fencing_token).await;
+        }
+    }
+    let shards = match kind {
+        PassKind::Full => engine::pass::shards(&task.spec),
+        PassKind::Failed => vec![ShardScope::Failures],
+    };
+    let pass = parts
+        .ledger
+        .open_pass(id, fencing_token, kind, &shards, parts.clock.now())
+        .await?;
+    parts.sync_points.reach(SyncPoint::PassOpened).await;
+    let uploads = parts.ledger.uploads(id).await?;
+    let open = uploads.into_iter().map(|upload| upload.key).collect();
+
+    let ctx = Arc::new(Context {
+        route: connect::route(&task, &credentials),
+        fencing_token,
+        source: connected.source,
+        target: connected.target,
+        target_order: connected.order,
+        target_listing: connected.listing,
+        names: Names::default(),
+        guard: connected.guard,
+        lists: connected.lists,
+        addresses: connected.addresses,
+        ledger: SharedLedger(Arc::clone(&parts.ledger)),
+        streams: parts.streams.of_task(),
+        objects: Arc::new(Semaphore::new(usize::from(task.spec.threads))),
+        throttle,
+        progress,
+        stop,
+        abort,
+        clock: parts.clock.clone(),
+        tuning: parts.tuning,
+        sync_points: parts.sync_points.clone(),
+        source_tags_opaque: AtomicBool::new(false),
+        source_tags_proved: AtomicBool::new(false),
+        source_joined_opaque: AtomicBool::new(false),
+        source_parts_opaque: AtomicBool::new(false),
+        source_joined_proved: AtomicBool::new(false),
+        target_tags_opaque: AtomicBool::new(false),
+        target_parts_opaque: AtomicBool::new(false),
+        target_joined_opaque: AtomicBool::new(false),
+        quirks: Quirks::default(),
+        said: Said::default(),
+        open,
+        task: task.in_pass(pass),
+    });
+    for warning in connected.warnings {
+        match ctx.warn(warning).await {
+            Ok(()) => {}
+            Err(PassError::Ledger(error) | PassError::Defect(error)) => return Err(error),
+            Err(PassError::Fenced | PassError::SideError(_)) => {
+                overtaken(id, fencing_token);
+                return Ok(());
+            }
+        }
+    }
+    match cleanup::beside(parts, &ctx, engine::pass::run_pass(Arc::clone(&ctx))).await {
+        PassEnd::Finished => finish::pass(parts, &ctx, pass, fencing_token).await,
+        PassEnd::Stopped => finish::drained(parts, id, fencing_token).await,
+        PassEnd::Broken(reason) => finish::end(parts, id, fencing_token, Ending::Broken(reason)).await,
+        PassEnd::Ledger(error) => Err(error),
+        PassEnd::Fenced => {
+            overtaken(id, fencing_token);
+            Ok(())
+        }
+    }
+}
+
+fn overtaken(id: TaskId, fencing_token: i64) {
+    tracing::warn!(task.id = %id, fencing_token, "another worker has the task");
+}
+
+/// Failed-only when the user asked for it and the last pass is over; an unfinished pass is gone on with in any case.
+fn pass_kind(mode: StartMode, last: Option<PassInfo>) -> PassKind {
+    match (mode, last) {
+        (StartMode::FailedOnly, Some(PassInfo { finished: true, .. })) => PassKind::Failed,
+        (
+            _,
+            Some(PassInfo {
+                finished: false,
+                kind,
+                ..
+            }),
+        ) => kind,
+        (StartMode::Full | StartMode::FailedOnly, _) => PassKind::Full,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unfinished_pass_is_gone_on_with() {
+        let last = |kind, finished| {
+            Some(PassInfo {
+                number: 1,
+                kind,
+                finished,
+                opened_at: crate::task::UnixMillis(1),
+            })
+        };
+        let rows = [
+            (StartMode::Full, None, PassKind::Full),
+            (StartMode::Full, last(PassKind::Full, false), PassKind::Full),
+            (StartMode::Full, last(PassKind::Full, true), PassKind::Full),
+            (StartMode::Full, last(PassKind::Failed, true), PassKind::Full),
+            (StartMode::Full, last(PassKind::Failed, false), PassKind::Failed),
+            (
+                StartMode::FailedOnly,
+                last(PassKind::Full, true),
+                PassKind::Failed,
+            ),
+            (
+                StartMode::FailedOnly,
+                last(PassKind::Failed, false),
+                PassKind::Failed,
+            ),
+        ];
+        for (mode, last, wanted) in rows {
+            assert_eq!(pass_kind(mode, last), wanted, "{mode:?} {last:?}");
+        }
+    }
+}

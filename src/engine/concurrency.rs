@@ -204,7 +204,7 @@ impl<W> Shares<W> {
         }
     }
 
-    /// Takes a place at once, if the member may have one. While places are free nobody waits, so none is overtaken.
+    /// Takes a place at once, if the member may have one. While places are free nobody waits, so nobody is passed over.
     fn take(&mut self, number: u64) -> bool {
         let free = self.taken < self.places;
         let Some(share) = self.members.get_mut(&number) else {

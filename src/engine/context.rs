@@ -37,7 +37,7 @@ pub enum Route {
 pub struct Context {
     /// The task, as it was claimed.
     pub task: Task,
-    /// The worker's right to report.
+    /// The fencing token of the lease.
     pub fencing_token: i64,
     /// Source bucket.
     pub source: SharedStore,

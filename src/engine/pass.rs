@@ -29,7 +29,7 @@ pub enum PassEnd {
     Stopped,
     /// It cannot go on.
     Broken(Reason),
-    /// The ledger failed; the task is to be taken up again later.
+    /// The ledger failed; the task is to be leased again later.
     Ledger(Error),
     /// Another worker has the task.
     Fenced,

@@ -12,7 +12,7 @@ const WINDOW: Duration = Duration::from_secs(5);
 /// Number of an object's only stream, where it has no parts.
 pub const WHOLE: u32 = 0;
 
-/// Counts the bytes that a task has moved since it was taken up.
+/// Counts the bytes that a task has moved since it was leased.
 #[derive(Debug, Default)]
 pub struct Progress {
     bytes: AtomicU64,

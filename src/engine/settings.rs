@@ -6,7 +6,7 @@ use crate::engine::copy::layout;
 use crate::engine::retry;
 
 /// Sizes and delays that nobody sets in production; tests make them small, so that they need neither large objects nor
-/// patience.
+/// long waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tuning {
     /// How fast tries follow each other.

@@ -46,7 +46,7 @@ pub enum Refusal {
     /// The state does not allow it.
     State(Rejection),
     /// A failed-only start of a task whose last listing did not finish, so that its list of failures is incomplete. An
-    /// unfinished pass over the failures themselves is gone on with.
+    /// unfinished pass over the failures themselves is resumed.
     ListIncomplete,
     /// A failed-only start of a task without recorded failures.
     NothingFailed,
@@ -62,7 +62,7 @@ pub struct LeasedTask {
     pub task: Task,
     /// Its sealed credentials; `None` is a defect, or a database copied without them.
     pub credentials: Option<SealedCredentials>,
-    /// Its right to report on the task; grows at each claim and at each start.
+    /// Its fencing token; grows at each lease and at each start.
     pub fencing_token: i64,
     /// What the start that led here asked for.
     pub mode: StartMode,
@@ -109,7 +109,7 @@ pub struct Commit {
 pub enum Committed {
     /// Written.
     Done,
-    /// Another claim has overtaken this one, the shard is closed, or the task was left; nothing was written.
+    /// Another worker has leased the task or the shard since, the shard is closed, or the task was left; nothing was written.
     Fenced,
     /// The task would have more than [`MOST_FAILURES`] failures; nothing was written, and the task is to be ended.
     TooManyFailures,
@@ -258,7 +258,7 @@ pub trait Ledger: Send + Sync {
     async fn lease_task(&self, id: TaskId, now: UnixMillis) -> Result<Option<LeasedTask>>;
     /// State, bandwidth and progress of a task, for a worker that looks after it.
     async fn control(&self, id: TaskId) -> Result<Option<Control>>;
-    /// Goes on with the unfinished pass, or opens a new one of `kind` with these shards. A new full pass sets the
+    /// Resumes the unfinished pass, or opens a new one of `kind` with these shards. A new full pass sets the
     /// counters to zero and forgets the failures, waiting lines and what was wrong with the lists; the counters and
     /// lists of a new failed pass go on from those of the last. Every new pass forgets the warnings. Errors with `Conflict` when `attempt` is not the task's last, or the task was left.
     async fn open_pass(
@@ -272,7 +272,7 @@ pub trait Ledger: Send + Sync {
     /// Before a new full pass is opened: forgets a bounded number of the failures that it would forget at once, so that no
     /// other change waits for many of them. From the first call on a failed-only start is refused
     /// ([`Refusal::ListIncomplete`]) until a full pass is opened. [`Tidied::All`] when what is left is few, an unfinished pass
-    /// is to go on, or the worker was overtaken.
+    /// is to be resumed, or the worker has lost its lease.
     async fn forget_failures(&self, id: TaskId, fencing_token: i64) -> Result<Tidied>;
     /// Claims the next open shard of the last pass that was not claimed under this task attempt; `None` when there is
     /// no more. A shard that is not resumable (see [`Ledger::set_unordered`]) begins again from zero: checkpoint and
@@ -306,7 +306,7 @@ pub trait Ledger: Send + Sync {
     async fn untaken_failures(&self, id: TaskId, after: Option<&Key>, limit: i64) -> Result<Vec<Failure>>;
     /// Stores how large the scope is, as far as counted.
     async fn set_estimate(&self, id: TaskId, survey: Estimate) -> Result<()>;
-    /// Stores where the list of failed objects lies; nothing when the worker was overtaken.
+    /// Stores where the list of failed objects lies; nothing when the worker has lost its lease.
     async fn set_failed_report(&self, id: TaskId, fencing_token: i64, list: &FailedReport) -> Result<()>;
     /// The oldest `limit` chunks of a list that wait to be written, in order.
     async fn report_chunks(&self, id: TaskId, kind: ReportKind, limit: i64) -> Result<Vec<ReportChunk>>;
@@ -321,7 +321,7 @@ pub trait Ledger: Send + Sync {
         last: UnixMillis,
     ) -> Result<Committed>;
     /// Remembers that the target does not take a list ([`ReportProblem::NotStored`]). When more than `most` bytes of it
-    /// wait, they are given up ([`ReportProblem::TooLarge`], which stays until a full pass is opened).
+    /// wait, they are dropped ([`ReportProblem::TooLarge`], which stays until a full pass is opened).
     async fn report_refused(
         &self,
         id: TaskId,
@@ -329,7 +329,7 @@ pub trait Ledger: Send + Sync {
         kind: ReportKind,
         most: i64,
     ) -> Result<Committed>;
-    /// Ends the work on a task under `attempt`; returns the new state, or `None` when the worker was overtaken. A task
+    /// Ends the work on a task under `fencing_token`; returns the new state, or `None` when the worker has lost its lease. A task
     /// that has succeeded forgets its waiting lines.
     async fn finish(
         &self,

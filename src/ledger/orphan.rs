@@ -64,7 +64,7 @@ pub struct Cleanup {
 pub enum Owner {
     /// No task knows it.
     Nobody,
-    /// A task goes on with it.
+    /// A task will resume it.
     Task,
     /// A running task is asking for an upload of such a key, and may just have been given this one.
     Unknown,

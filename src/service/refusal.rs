@@ -21,7 +21,7 @@ pub(super) fn too_many_waiting(most: i64) -> Error {
 /// A running task was asked to stop in memory, and the ledger cannot be told.
 pub(super) fn stopped_in_memory(error: Error) -> Error {
     let text = "the transfers of the task end now, but the ledger cannot be written, so the task is still shown as running. \
-                It becomes paused as soon as the ledger can be written; if the service ends before, the task goes on with \
+                It becomes paused as soon as the ledger can be written; if the service ends before, the task resumes with \
                 the next one. Make room on its disk, then try again later";
     Error::new(ErrorKind::Unavailable, text)
         .with_rule(Rule::StopRecorded)

@@ -224,7 +224,7 @@ impl TaskService {
         Ok(())
     }
 
-    /// Deletes a task that does not run. Uploads that it left open at the target are given up in the background: at once
+    /// Deletes a task that does not run. Uploads that it left open at the target are aborted in the background: at once
     /// with `target` keys, or those that a waiting task still has; else by the next task for the same bucket.
     ///
     /// # Errors

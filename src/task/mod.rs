@@ -127,7 +127,7 @@ pub enum PassKind {
 /// What start shall do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StartMode {
-    /// Goes on with the pass that did not finish, else begins a new full pass.
+    /// Resumes the pass that did not finish, or begins a new full pass.
     Full,
     /// Repeats the recorded failures of the finished pass.
     FailedOnly,

@@ -9,7 +9,7 @@
 //! | failed | – | not in progress | – | – | – | waiting | (deleted) |
 //! | succeeded | – | complete | – | – | – | complete | (deleted) |
 //!
-//! `–` is [`Rejection::Stale`]: the worker that reports it was overtaken. A pausing task may still succeed or fail,
+//! `–` is [`Rejection::Stale`]: the worker that reports it has lost its lease. A pausing task may still succeed or fail,
 //! when its last object was settled before the stop reached the worker.
 
 /// Where a task stands.

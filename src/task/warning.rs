@@ -122,9 +122,9 @@ pub struct KeptWarning {
     /// How often it occurred.
     pub count: i64,
     /// When it occurred first.
-    pub first_at: super::UnixMillis,
+    pub first_at: super::time::UnixMillis,
     /// When it was written last.
-    pub last_at: super::UnixMillis,
+    pub last_at: super::time::UnixMillis,
 }
 
 /// At most `most` bytes of a text.

@@ -1,7 +1,7 @@
-//! The sweep: gives up what deleted tasks left open at their targets.
+//! Cleanup: aborts multipart uploads that deleted tasks left open at their targets.
 //!
 //! Orphans for which the ledger has keys are tried at the start, after a deletion, and then in rounds for as long as the
-//! keys are accepted. Those without keys are given up beside the pass of the next task that works with their bucket.
+//! keys are accepted. Those without credentials are aborted beside the pass of the next task that works with their bucket.
 //! An orphan is forgotten only when the target says that it is gone, so the sweep may be dropped at any point.
 
 use std::sync::Arc;
@@ -24,12 +24,12 @@ use crate::task::UnixMillis;
 
 /// Deleted tasks that are swept at the same time.
 const TASKS_AT_ONCE: usize = 8;
-/// Orphans of one target that are given up at the same time.
+/// Orphaned uploads of one target that are aborted at the same time.
 const ORPHANS_AT_ONCE: usize = 4;
 /// Orphans read at once.
 const PAGE: i64 = 100;
 /// How long one orphan is worked on in a round, so that none keeps the others waiting.
-const PATIENCE: Duration = Duration::from_secs(30);
+const ABORT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a task that has come to its end waits for the orphans that it took up.
 const GRACE: Duration = Duration::from_secs(5);
 /// Rounds follow each other after so many times the longest wait between two tries: a minute.
@@ -48,7 +48,7 @@ pub(super) async fn run(parts: Arc<Parts>, left_open: Arc<Notify>, stop: Cancell
             () = stop.cancelled() => break,
             Some(ended) = running.join_next(), if !running.is_empty() => match ended {
                 Ok(()) => {}
-                Err(panic) => tracing::error!(error = %panic, "a sweep ended by a defect; the next round goes on"),
+                Err(panic) => tracing::error!(error = %panic, "a cleanup panicked; the next round continues"),
             },
             () = left_open.notified() => {}
             _ = tick.tick() => {}
@@ -197,7 +197,7 @@ async fn give_up(parts: &Parts, target: &SharedStore, orphan: Orphan) -> Result<
     let Orphan {
         number, task, key, ..
     } = &orphan;
-    let ended = match timeout(PATIENCE, abort(parts, target, &orphan)).await {
+    let ended = match timeout(ABORT_TIMEOUT, abort(parts, target, &orphan)).await {
         Ok(ended) => ended?,
         Err(_) => Err(Error::new(ErrorKind::Timeout, "it took too long")),
     };
@@ -246,7 +246,7 @@ async fn abort(parts: &Parts, target: &SharedStore, orphan: &Orphan) -> Result<R
     let mut ours = Vec::new();
     for upload in found {
         match parts.ledger.holder(key, &upload.0).await? {
-            // A task goes on with it; it cannot be the one that was being asked for.
+            // A task resumes it; it cannot be the one that was being asked for.
             Owner::Task => {}
             Owner::Unknown => {
                 let text = "a running task has just asked for an upload of this key";

@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 use crate::ledger::Ending;
 use crate::task::{PassInfo, Reason, State, TaskId, Warning};
 
-/// All shards are closed: gives up what is left of uploads, writes the lists of objects, and ends the task. A list that the
-/// target refuses is told of, and keeps no task from ending.
+/// All shards are closed: aborts what is left of uploads, writes the reports, and ends the task. A report that the
+/// target refuses is reported, and does not block completion.
 pub(super) async fn pass(parts: &Parts, ctx: &Context, pass: PassInfo, fencing_token: i64) -> Result<()> {
     let id = ctx.task.id;
     parts.sync_points.reach(SyncPoint::BeforeFinish).await;

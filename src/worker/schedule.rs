@@ -84,7 +84,7 @@ impl Desk {
     /// Follows up on a task that is worked on no more; returns whether to take others.
     async fn ended(&mut self, ended: Result<(Id, Left), JoinError>) -> bool {
         let (id, left) = ended.unwrap_or_else(|panic| {
-            tracing::error!(error = %panic, "a task ended by a defect; it will be taken up again");
+            tracing::error!(error = %panic, "a task panicked; it will be leased again");
             (panic.id(), Left::Defect)
         });
         if let Some(task) = self.ids.remove(&id) {
@@ -95,7 +95,7 @@ impl Desk {
             {
                 tracing::error!(task.id = %task, %error, "the defect cannot be counted");
             }
-            // It may have ended by a defect, or without the ledger, while a stop was on its way.
+            // It may have panicked, or ended without the ledger, while a stop was on its way.
             self.release(task).await;
             self.look_after_stop(task).await;
         }
@@ -114,7 +114,7 @@ impl Desk {
                 Message::Work(_) => more = true,
                 Message::Look(task) => match self.confirm_running.get(&task) {
                     Some((_, seen)) => seen.look.notify_one(),
-                    // A running task that nobody has taken up since this process began.
+                    // A running task that nobody has leased since this process began.
                     None => {
                         self.release(task).await;
                         more |= self.look_after_stop(task).await;

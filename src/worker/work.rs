@@ -37,7 +37,7 @@ const LOOK_EVERY: u32 = 5;
 pub(super) enum Left {
     Said,
     Unsaid,
-    /// It ended by a defect.
+    /// It panicked.
     Defect,
 }
 
@@ -64,7 +64,7 @@ pub(super) async fn take_up(parts: Arc<Parts>, id: TaskId, seen: Seen, stop: Can
         }
     };
     parts.sync_points.reach(SyncPoint::TaskClaimed).await;
-    tracing::info!(task.id = %id, fencing_token = claimed.fencing_token, "task taken up");
+    tracing::info!(task.id = %id, fencing_token = claimed.fencing_token, "task leased");
     let throttle = Arc::new(Throttle::new(limit(&parts, &claimed.task.bandwidth)));
     let progress = Arc::new(Progress::default());
     let abort = CancellationToken::new();
@@ -92,7 +92,7 @@ pub(super) async fn take_up(parts: Arc<Parts>, id: TaskId, seen: Seen, stop: Can
     match written {
         Ok(()) => Left::Said,
         Err(error) => {
-            tracing::error!(task.id = %id, fencing_token, %error, "the ledger failed; the task will be taken up again");
+            tracing::error!(task.id = %id, fencing_token, %error, "the ledger failed; the task will be leased again");
             Left::Unsaid
         }
     }
@@ -267,7 +267,7 @@ async fn work(
             Ok(()) => {}
             Err(PassError::Ledger(error) | PassError::Defect(error)) => return Err(error),
             Err(PassError::Fenced | PassError::SideError(_)) => {
-                overtaken(id, fencing_token);
+                lost_lease(id, fencing_token);
                 return Ok(());
             }
         }
@@ -278,17 +278,17 @@ async fn work(
         PassEnd::Broken(reason) => finish::end(parts, id, fencing_token, Ending::Broken(reason)).await,
         PassEnd::Ledger(error) => Err(error),
         PassEnd::Fenced => {
-            overtaken(id, fencing_token);
+            lost_lease(id, fencing_token);
             Ok(())
         }
     }
 }
 
-fn overtaken(id: TaskId, fencing_token: i64) {
+fn lost_lease(id: TaskId, fencing_token: i64) {
     tracing::warn!(task.id = %id, fencing_token, "another worker has the task");
 }
 
-/// Failed-only when the user asked for it and the last pass is over; an unfinished pass is gone on with in any case.
+/// Failed-only when the user asked for it and the last pass is over; an unfinished pass is always resumed.
 fn pass_kind(mode: StartMode, last: Option<PassInfo>) -> PassKind {
     match (mode, last) {
         (StartMode::FailedOnly, Some(PassInfo { finished: true, .. })) => PassKind::Failed,

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use super::{ID, path, start_body, with};
 use crate::support::api::{PROJECT, TOKEN, TestApi};
-use crate::support::rig::PATIENCE;
+use crate::support::rig::TIMEOUT;
 
 /// An answer as it came over the wire.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ async fn connect(api: &TestApi) -> TcpStream {
 /// Everything until the server closes the connection.
 async fn until_closed(stream: &mut TcpStream) -> Vec<u8> {
     let mut sent = Vec::new();
-    let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut sent)).await;
+    let read = tokio::time::timeout(TIMEOUT, stream.read_to_end(&mut sent)).await;
     // A reset after the answer also ends the connection.
     let ended = read.expect("the connection stays open");
     assert!(ended.is_ok() || !sent.is_empty(), "{ended:?}");
@@ -170,7 +170,7 @@ async fn what_comes_later_on_a_closing_connection_is_not_executed_either() {
         );
         stream.write_all(first.as_bytes()).await.unwrap();
         let mut sent = vec![0; 16];
-        let read = tokio::time::timeout(PATIENCE, stream.read_exact(&mut sent)).await;
+        let read = tokio::time::timeout(TIMEOUT, stream.read_exact(&mut sent)).await;
         read.expect("no answer").unwrap();
         // The server may have closed the connection already; then the write fails, which is as good.
         let rest = format!("{second}X-Auth-Token: {TOKEN}\r\n\r\n");
@@ -212,7 +212,7 @@ async fn a_connection_that_shall_stay_open_stays_open() {
             stream.write_all(livez.as_bytes()).await.unwrap();
             let mut sent = Vec::new();
             while !sent.ends_with(b"ok\n") {
-                let read = tokio::time::timeout(PATIENCE, stream.read_buf(&mut sent)).await;
+                let read = tokio::time::timeout(TIMEOUT, stream.read_buf(&mut sent)).await;
                 assert_ne!(
                     read.expect("no answer").unwrap(),
                     0,
@@ -233,7 +233,7 @@ async fn the_end_of_the_service_ends_connections_that_are_open() {
         .unwrap();
     let mut sent = Vec::new();
     while !sent.ends_with(b"ok\n") {
-        let read = tokio::time::timeout(PATIENCE, idle.read_buf(&mut sent)).await;
+        let read = tokio::time::timeout(TIMEOUT, idle.read_buf(&mut sent)).await;
         assert_ne!(read.expect("no answer").unwrap(), 0);
     }
     drop(api);
@@ -243,7 +243,7 @@ async fn the_end_of_the_service_ends_connections_that_are_open() {
 /// Like [`until_closed`], for a connection on which nothing need come.
 async fn until_closed_quietly(stream: &mut TcpStream) -> Vec<u8> {
     let mut sent = Vec::new();
-    let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut sent)).await;
+    let read = tokio::time::timeout(TIMEOUT, stream.read_to_end(&mut sent)).await;
     read.expect("the connection stays open").unwrap_or_default();
     sent
 }
@@ -390,7 +390,7 @@ async fn a_request_that_does_not_come_in_time_is_refused() {
         .write_all(b"GET /livez HTTP/1.1\r\nHost: h\r\n")
         .await
         .unwrap();
-    let sent = tokio::time::timeout(PATIENCE.max(Duration::from_secs(60)), async {
+    let sent = tokio::time::timeout(TIMEOUT.max(Duration::from_secs(60)), async {
         let mut sent = Vec::new();
         stream.read_to_end(&mut sent).await.unwrap_or_default();
         sent

@@ -10,7 +10,7 @@ use super::layers::{code, sources};
 /// The files that hold the two parts of the table.
 const TABLES: [&str; 2] = ["api/codes.rs", "task/reasons.rs"];
 /// Reads what ledgers of earlier versions hold.
-const OLD_LEDGERS: &str = "store/sqlite/lists.rs";
+const OLD_LEDGERS: &str = "ledger/sqlite/rows.rs";
 
 /// Every `OMS.0000` and `TRF.0000` in a text.
 fn mentioned(text: &str) -> BTreeSet<&str> {

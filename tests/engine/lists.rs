@@ -104,7 +104,7 @@ async fn a_list_means_what_its_lines_say_decoded_once() {
         assert_eq!(copy.data, format!("object {key}"));
     }
 
-    // The failed object alone is taken up again, without the list.
+    // Only the failed object is copied again, without the manifest.
     fill(&stores, &["nowhere"]);
     stores.target.remove(LISTS, "dir/list.txt");
     rig.start(id, StartMode::FailedOnly, stores.credentials()).await;

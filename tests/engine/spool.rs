@@ -164,7 +164,7 @@ async fn lists_that_the_target_refuses_change_nothing_about_the_objects() {
     assert_eq!(waiting(&rig, id).await, 2, "the lines wait for the next pass");
     let first = opened(&task);
 
-    // A pass over the failures goes on with these lists.
+    // A pass over the failures continues these reports.
     stores.target.faults().clear();
     stores.target.faults().add(denied("oms/task/").times(1));
     rig.start(id, StartMode::FailedOnly, stores.credentials()).await;

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::matrix::bytes;
 use crate::support::checker::{History, Remedy, check, converges, failures};
-use crate::support::rig::{PATIENCE, Rig, SMALL_PART, SOURCE, Stores, World};
+use crate::support::rig::{Rig, SMALL_PART, SOURCE, Stores, TIMEOUT, World};
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
@@ -73,7 +73,7 @@ async fn a_clock_that_jumps_to_and_fro_harms_nothing() {
     let wrong = Wrong::default();
     let rig = wrong.rig().await;
     let id = rig.create(stores.order()).await;
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     let mut runs = 1;
     for jump in (0..).map(|n| [7, -7, 0, -6, 6][n % 5]) {
         let task = rig.task(id).await;
@@ -150,7 +150,7 @@ async fn a_clock_that_is_wrong_by_an_hour_ends_the_task_with_that_reason() {
 /// Waits until so many objects more have arrived, or none for a while.
 async fn arrive(stores: &Stores, more: usize) -> bool {
     let then = stores.arrived().len();
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     let (mut last, mut since) = (then, Instant::now());
     loop {
         let now = stores.arrived().len();

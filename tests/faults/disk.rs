@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::matrix::answer;
 use crate::support::checker::{History, Remedy, check, converges, failures};
-use crate::support::rig::{PATIENCE, QUICK, Rig, SOURCE, Stores};
+use crate::support::rig::{QUICK, Rig, SOURCE, Stores, TIMEOUT};
 
 /// Small objects, of which each takes its time.
 const OBJECTS: usize = 200;
@@ -42,7 +42,7 @@ async fn untouched(stores: &Stores, rig: &Rig, id: TaskId, history: &History) ->
 
 /// Waits until this has become true.
 async fn until(what: &str, condition: impl Fn() -> bool) {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     while !condition() {
         assert!(Instant::now() < until, "{what} does not happen");
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -91,9 +91,9 @@ async fn a_ledger_that_takes_no_change_holds_the_task_where_it_is() {
     // Without a ledger nothing is promised, so nothing is sent either.
     let begun = || stores.source.requests_begun() + stores.target.requests_begun();
     let (mut last, mut since) = (begun(), Instant::now());
-    let timeout = Instant::now() + PATIENCE;
+    let timeout = Instant::now() + TIMEOUT;
     while since.elapsed() < QUIET {
-        assert!(Instant::now() < timeout, "it goes on without a ledger");
+        assert!(Instant::now() < timeout, "it continues without a ledger");
         if begun() != last {
             (last, since) = (begun(), Instant::now());
         }

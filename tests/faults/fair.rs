@@ -74,7 +74,7 @@ async fn a_task_is_served_while_others_hold_all_streams() {
     for _ in 0..2 {
         hanging.push(rig.create(order(&stores, "hangs/", 20)).await);
     }
-    let until = std::time::Instant::now() + crate::support::rig::PATIENCE;
+    let until = std::time::Instant::now() + crate::support::rig::TIMEOUT;
     while stores.source.faults().fired() < 32 {
         assert!(std::time::Instant::now() < until, "they do not take all streams");
         tokio::time::sleep(Duration::from_millis(10)).await;

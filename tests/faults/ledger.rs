@@ -8,13 +8,13 @@ use sqlx::{Connection as _, SqliteConnection};
 
 use super::matrix::row::fill;
 use crate::support::checker::{History, check, failures};
-use crate::support::rig::{PATIENCE, Rig, Stores};
+use crate::support::rig::{Rig, Stores, TIMEOUT};
 
 async fn ledger(rig: &Rig) -> SqliteConnection {
     let path = rig.folder.path().join("oms.db");
     let options = sqlx::sqlite::SqliteConnectOptions::new()
         .filename(path)
-        .busy_timeout(PATIENCE);
+        .busy_timeout(TIMEOUT);
     SqliteConnection::connect_with(&options).await.unwrap()
 }
 

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::matrix::row::{answer, bytes};
 use crate::support::checker::{History, check, check_deleted};
-use crate::support::rig::{PATIENCE, QUICK, Rig, SMALL_PART, SOURCE, Stores, TARGET};
+use crate::support::rig::{QUICK, Rig, SMALL_PART, SOURCE, Stores, TARGET, TIMEOUT};
 
 /// Large objects, each of which leaves an upload when its task is paused.
 const LARGE: [&str; 3] = ["a large", "b large", "c large"];
@@ -58,7 +58,7 @@ async fn paused(stores: &Stores, rig: &Rig) -> TaskId {
 }
 
 async fn until(what: &str, condition: impl AsyncFn() -> bool) {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     while !condition().await {
         assert!(Instant::now() < end, "waited too long until {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -362,7 +362,7 @@ async fn an_upload_whose_id_was_lost_is_found_and_nobody_elses_is_touched() {
     for key in LARGE {
         forget_id(&rig, id, key).await;
     }
-    // Another task has an upload of each of the same keys, and goes on with it later.
+    // Another task has an upload of each of the same keys, and resumes it later.
     let living = paused(&stores, &rig).await;
     let open = rig.ledger.uploads(living).await.unwrap();
     let one = open[0].upload_id.as_deref().unwrap();

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use super::matrix::bytes;
 use crate::support::checker::failures;
-use crate::support::rig::{PATIENCE, QUICK, Rig, SMALL_PART, SOURCE, Stores, TARGET};
+use crate::support::rig::{QUICK, Rig, SMALL_PART, SOURCE, Stores, TARGET, TIMEOUT};
 
 const KEY: &str = "large";
 
@@ -24,7 +24,7 @@ async fn stores() -> Stores {
 }
 
 async fn until(what: &str, condition: impl AsyncFn() -> bool) {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     while !condition().await {
         assert!(Instant::now() < end, "waited too long until {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -280,7 +280,7 @@ fn cut(text: &[u8], position: u64, pieces: usize) -> Found {
     Ok(found)
 }
 
-/// A list file has the same lines however it arrives and wherever it is taken up again, and what a line says survives being
+/// A list file has the same lines however it arrives and wherever its reading is resumed, and what a line says survives being
 /// written anew.
 pub fn lines(data: &[u8]) {
     let Some((first, text)) = data.split_first() else {

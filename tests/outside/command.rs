@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::Method;
 
 use crate::support::binary::{Home, oms, oms_once};
-use crate::support::rig::{PATIENCE, Stores};
+use crate::support::rig::{Stores, TIMEOUT};
 use crate::support::service::{Caller, FAILED, create_body, fill, start_body};
 use crate::support::tls::{Authority, Shows, TlsFront};
 use crate::support::tools::run;
@@ -168,7 +168,7 @@ async fn wrong_settings_are_refused_in_one_line_that_names_them_and_shows_no_val
         let file = home.write("oms.toml", text);
         let mut command = home.command();
         command.args(["--config", &file]);
-        let ran = run(command, PATIENCE).await;
+        let ran = run(command, TIMEOUT).await;
         assert_eq!(ran.status.code(), Some(1), "{text}\n{}", ran.shown());
         assert_eq!(
             (ran.stdout.as_str(), ran.stderr.lines().count()),
@@ -226,7 +226,7 @@ async fn variables_hold_what_an_operator_would_write() {
     ] {
         let mut command = home.command();
         command.env(name, value);
-        let ran = run(command, PATIENCE).await;
+        let ran = run(command, TIMEOUT).await;
         assert_eq!(
             (ran.status.code(), ran.stderr.lines().count()),
             (Some(1), 1),
@@ -304,7 +304,7 @@ async fn a_variable_that_is_none_of_ours_is_refused_with_the_nearest_one() {
     ] {
         let mut command = home.command();
         command.env(name, CANARY);
-        let ran = run(command, PATIENCE).await;
+        let ran = run(command, TIMEOUT).await;
         assert_eq!(
             (ran.status.code(), ran.stderr.lines().count()),
             (Some(1), 1),
@@ -340,7 +340,7 @@ async fn a_variable_that_is_none_of_ours_is_refused_with_the_nearest_one() {
 async fn a_data_folder_has_one_process() {
     let home = Home::new();
     let serve = home.serve().await;
-    let ran = run(home.command(), PATIENCE).await;
+    let ran = run(home.command(), TIMEOUT).await;
     assert_eq!(
         (ran.status.code(), ran.stderr.lines().count()),
         (Some(1), 1),

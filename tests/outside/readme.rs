@@ -9,7 +9,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
 use crate::support::binary::Home;
-use crate::support::rig::{PATIENCE, SOURCE, Stores, TARGET};
+use crate::support::rig::{SOURCE, Stores, TARGET, TIMEOUT};
 use crate::support::service::{FAILED, PAUSED, PROJECT, fill};
 
 const README: &str = include_str!("../../README.md");
@@ -53,7 +53,7 @@ impl Shell {
         self.input.write_all(text.as_bytes()).await.unwrap();
         let mut printed = String::new();
         loop {
-            let line = timeout(PATIENCE, self.output.next_line()).await;
+            let line = timeout(TIMEOUT, self.output.next_line()).await;
             match line
                 .unwrap_or_else(|_| panic!("{block} prints {printed} and does not end"))
                 .unwrap()

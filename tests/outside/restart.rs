@@ -6,7 +6,7 @@ use oms::sandbox::{Fault, FaultRule, Operation};
 use serde_json::Value;
 
 use crate::support::binary::{Home, Serve};
-use crate::support::rig::{PATIENCE, SOURCE, Stores};
+use crate::support::rig::{SOURCE, Stores, TIMEOUT};
 use crate::support::service::{Caller, PAUSED, RUNNING, Service, create_body, fill, slow_down, start_body};
 use crate::support::tools::run;
 
@@ -153,7 +153,7 @@ async fn a_second_process_does_not_disturb_the_task_of_the_first() {
     let (mut serve, caller, task) = under_way(&home, &stores).await;
     let before = caller.show(task).await;
     for _ in 0..3 {
-        let second = run(home.command(), PATIENCE).await;
+        let second = run(home.command(), TIMEOUT).await;
         assert_eq!(second.status.code(), Some(1), "{}", second.shown());
         assert!(second.stderr.contains("another process"), "{}", second.shown());
     }

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::binary::{Home, Serve};
-use crate::support::rig::{PATIENCE, SOURCE, Stores, TARGET};
+use crate::support::rig::{SOURCE, Stores, TARGET, TIMEOUT};
 use crate::support::service::{Caller, create_body, fill, slow_down, start_body};
 
 /// Keys in bodies that are refused.
@@ -106,7 +106,7 @@ async fn delete_with_wrong_keys(caller: &Caller, stores: &Stores) -> String {
             .iter()
             .any(|r| r.operation == Operation::Abort && r.status == Some(403))
     };
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     while !refused() {
         assert!(Instant::now() < until, "the keys were never tried");
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::rig::PATIENCE;
+use super::rig::TIMEOUT;
 use super::service::Caller;
 use super::tools::{Ran, run, signal};
 
@@ -27,7 +27,7 @@ pub fn oms() -> Command {
 pub async fn oms_once(arguments: &[&str]) -> Ran {
     let mut command = oms();
     command.args(arguments);
-    run(command, PATIENCE).await
+    run(command, TIMEOUT).await
 }
 
 /// A folder for a service and for what its processes print.
@@ -113,7 +113,7 @@ impl Home {
             .spawn()
             .unwrap();
         let mut serve = Serve { child, out, err };
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         while !serve.stdout().contains("  stores ") {
             let ended = serve.child.try_wait().unwrap();
             assert!(
@@ -181,7 +181,7 @@ impl Serve {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return (status, began.elapsed());
             }
-            assert!(began.elapsed() < PATIENCE, "it does not end\n{}", self.printed());
+            assert!(began.elapsed() < TIMEOUT, "it does not end\n{}", self.printed());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

@@ -18,7 +18,7 @@ use oms::task::{
 };
 
 use super::listed;
-use super::rig::{PATIENCE, Rig, SOURCE, Stores, TARGET};
+use super::rig::{Rig, SOURCE, Stores, TARGET, TIMEOUT};
 
 /// Part of the secret key of either side, wherever it is shown.
 const CANARIES: [&str; 2] = ["SK-source-canary", "SK-target-canary"];
@@ -164,7 +164,7 @@ pub async fn check(stores: &Stores, rig: &Rig, id: TaskId, history: &History) ->
 /// Waits until nothing is left of a deleted task, and asserts it: no record, no open upload at the target, no key.
 pub async fn check_deleted(stores: &Stores, rig: &Rig, id: TaskId) {
     let left = async || rig.ledger.orphans(Orphans::Of(id), 0, MANY).await.unwrap();
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     while !left().await.is_empty() {
         assert!(Instant::now() < until, "waited too long: {:#?}", left().await);
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -400,7 +400,7 @@ async fn leftovers(stores: &Stores, rig: &Rig, task: &Task) {
         open <= recorded.len() + orphans.len(),
         "{open} uploads are open at the target, the ledger knows {recorded:#?} and {orphans:#?}"
     );
-    // A task that broke off, or was paused, goes on with its uploads.
+    // A task that failed or was paused resumes its uploads.
     let over = task.pass.is_some_and(|pass| pass.finished);
     if over && matches!(task.state, State::Succeeded | State::Failed) {
         assert_eq!(recorded, [], "uploads are left open");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::rig::PATIENCE;
+use super::rig::TIMEOUT;
 use super::tools::find;
 
 /// A running nginx. It is ended when this is dropped.
@@ -62,7 +62,7 @@ async fn start(folder: &Path, port: u16, upstream: &str) -> Option<Child> {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     loop {
         if child.try_wait().unwrap().is_some() {
             return None;

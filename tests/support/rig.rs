@@ -34,7 +34,7 @@ pub const SOURCE: &str = "source-bucket";
 /// Bucket at the target.
 pub const TARGET: &str = "target-bucket";
 /// How long a test waits for anything.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Smallest part of [`Stores::small`].
 pub const SMALL_PART: u64 = 16 << 10;
@@ -368,7 +368,7 @@ impl Rig {
 
     /// Waits until a task of another project has ended.
     pub async fn end_in(&self, project: &ProjectId, id: TaskId) -> Task {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         loop {
             let task = self.service.show(project, id).await.unwrap();
             if matches!(task.state, State::Succeeded | State::Failed) {
@@ -458,7 +458,7 @@ impl Rig {
 
     /// Waits until a task fulfils `condition`.
     pub async fn wait(&self, id: TaskId, condition: impl Fn(&Task) -> bool) -> Task {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         loop {
             let task = self.task(id).await;
             if condition(&task) {
@@ -492,7 +492,7 @@ impl Rig {
         assert!(worker.await.is_err());
         drop((service, ledger));
         // What the worker had started goes with it, each part when the runtime comes by; the last of them closes the ledger.
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         while Arc::strong_count(&sqlite) > 1 {
             assert!(Instant::now() < until, "something of the killed worker lives on");
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -511,7 +511,7 @@ impl Rig {
 
 /// Opens the ledger in `folder`. A worker that was just killed may hold it for a moment, unlike a process.
 async fn ledger(folder: &TempDir) -> SqliteLedger {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     loop {
         match SqliteLedger::open(&folder.path().join("oms.db")).await {
             Err(error) if error.kind() == ErrorKind::Conflict && Instant::now() < until => {

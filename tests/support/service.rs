@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::api::{Reply, send};
-use super::rig::{PATIENCE, SOURCE, Stores, TARGET};
+use super::rig::{SOURCE, Stores, TARGET, TIMEOUT};
 
 /// The token of every service that a test runs in this process.
 pub const TOKEN: &str = "token-of-the-tests-7d1e";
@@ -54,7 +54,7 @@ impl Caller {
             base: base.to_owned(),
             token: token.to_owned(),
             http: http.build().unwrap(),
-            timeout: PATIENCE,
+            timeout: TIMEOUT,
         }
     }
 

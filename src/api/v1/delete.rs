@@ -9,7 +9,7 @@ use crate::api::json::Node;
 use crate::error::Result;
 use crate::secret::{Credentials, Secret};
 
-/// An extension: keys with which a deletion gives up what the task left open.
+/// An extension: credentials with which a deletion aborts unfinished multipart uploads of the task.
 ///
 /// Nothing is open of a task that came to its end. A task that was paused, or could not go on, may have uploads of large
 /// objects open at the target, whose parts are stored and paid for there; its own keys were wiped.

@@ -234,7 +234,7 @@ async fn update_task(
 /// Delete a task.
 ///
 /// Deletes a task that does not run, with its records. Objects stay where they are. Without a body, uploads that the task
-/// left open at its target are given up by the next task for the same bucket; with keys, at once and in the background.
+/// left open at its target are aborted by the next task for the same bucket; with credentials, at once and in the background.
 #[utoipa::path(
     tag = "tasks",
     params(TaskPath),

@@ -194,7 +194,7 @@ async fn copy_once(
 ) -> Result<Copied, PassError> {
     let copied = match item {
         SourceObject::KnownSize(entry) => match copy_measured(ctx, entry, tag, cut, refusals, sent).await {
-            // What is told of an object may be more than what comes with it.
+            // HEAD may report a length that GET omits.
             Err(PassError::SideError(trouble)) if untold_while_reading(ctx, &trouble) => {
                 one_read::copy(ctx, item, refusals, sent).await?
             }

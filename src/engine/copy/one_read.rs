@@ -2,7 +2,7 @@
 //! without a tag, whose ranges could be of different versions.
 //!
 //! One piece at a time is in memory, hashed as it comes. What ends within the first piece becomes one write, everything
-//! else an upload whose parts are the pieces. Such an upload is never gone on with, because another read may be of another
+//! else an upload whose parts are the pieces. Such an upload is never resumed, because another read may be of another
 //! version: whatever ends it early, it is given up, and nothing of it becomes visible.
 
 use crate::engine::copy::pinned_read::check_length;

@@ -1,4 +1,4 @@
-//! Mode `NO_OVERWRITE`: an object that appears at the target while its namesake is copied is left.
+//! Mode `NO_OVERWRITE`: an object that appears at the target under the same key during the copy is kept.
 //!
 //! The plan has seen that the target does not have the key. Between that and the write somebody else may write it. Where
 //! the target honours `If-None-Match: *` the write itself carries the condition; elsewhere, and before a large object

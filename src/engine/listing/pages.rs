@@ -55,7 +55,7 @@ impl Pages {
         if let Some(lister) = self.lister.take() {
             lister
                 .await
-                .map_err(|e| Error::internal("the listing ended by a defect").with_source(e))?;
+                .map_err(|e| Error::internal("the listing panicked").with_source(e))?;
         }
         Ok(None)
     }

@@ -40,7 +40,7 @@ pub(in crate::engine) const NAME: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/');
 
 /// Writes the list of what has failed in the pass that is through; `None` when nothing was recorded. A target that does
-/// not take it is told of in the answer, and changes nothing about the objects.
+/// not accept it is reported in the answer, and does not change the objects.
 ///
 /// # Errors
 /// Those of the ledger.

@@ -64,7 +64,7 @@ async fn full_files(ctx: &Context, over: &CancellationToken) -> Result<()> {
 /// Writes what is left at the end of a pass.
 ///
 /// # Errors
-/// Those of the ledger. What the target refuses is told of in the task, and changes nothing about the objects.
+/// Those of the ledger. What the target refuses is reported in the task, and does not change the objects.
 pub async fn rest(ctx: &Context) -> Result<()> {
     for kind in ReportKind::ALL {
         while let Some(file) = next(ctx, kind).await? {

@@ -9,11 +9,11 @@
 //! first failure. Each canary that goes well doubles that, up to [`TRIP_THRESHOLD`], so that many odd objects do not double the
 //! requests of a pass.
 //!
-//! | held of a side and ailment | happens | then |
+//! | held of a side and class | happens | then |
 //! |---|---|---|
 //! | fewer than enough | a failure of them | it is held |
 //! | enough | | ask the canary: another object of that side |
-//! | any | the canary is fine | what is held of that side and ailment is settled |
+//! | any | the canary is fine | what is held of that side and class is settled |
 //! | any | the canary is not fine | the pass stops, nothing of it is settled |
 //! | any | an object that was begun later is copied | all is settled: both sides work |
 //! | any | the source says that an object is gone, asked later | all of the source is settled: it answers |
@@ -51,7 +51,7 @@ pub enum Next {
     AskCanary,
 }
 
-/// The failures of a shard that are held back. At most [`TRIP_THRESHOLD`] for each side and ailment.
+/// The failures of a shard that are held back. At most [`TRIP_THRESHOLD`] for each side and class.
 #[derive(Debug)]
 pub struct Breaker<T> {
     held: Vec<Held<T>>,
@@ -94,7 +94,7 @@ impl<T> Breaker<T> {
         let known = self.enough.iter().find(|(of, _)| *of == suspect);
         match known {
             Some((_, enough)) => *enough,
-            None if suspect.ailment.is_grave() => 1,
+            None if suspect.class.is_grave() => 1,
             None => TRIP_THRESHOLD,
         }
     }
@@ -103,7 +103,7 @@ impl<T> Breaker<T> {
     #[must_use]
     pub fn grave(&self) -> Option<SystemicFailure> {
         let mut suspects = self.held.iter().map(|held| held.suspect);
-        suspects.find(|suspect| suspect.ailment.is_grave())
+        suspects.find(|suspect| suspect.class.is_grave())
     }
 
     /// What is held of a suspect.
@@ -157,20 +157,20 @@ mod tests {
 
     const SOURCE_DENIED: SystemicFailure = SystemicFailure {
         side: Side::Source,
-        ailment: FailureClass::Denied,
+        class: FailureClass::Denied,
     };
     const SOURCE_DOWN: SystemicFailure = SystemicFailure {
         side: Side::Source,
-        ailment: FailureClass::Down,
+        class: FailureClass::Down,
     };
     const TARGET_DENIED: SystemicFailure = SystemicFailure {
         side: Side::Target,
-        ailment: FailureClass::Denied,
+        class: FailureClass::Denied,
     };
 
     const WRONG_KEYS: SystemicFailure = SystemicFailure {
         side: Side::Target,
-        ailment: FailureClass::WrongCredentials,
+        class: FailureClass::WrongCredentials,
     };
 
     fn filled(rows: &[(SystemicFailure, usize)]) -> Breaker<SystemicFailure> {
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn the_canary_is_asked_when_one_side_and_ailment_has_enough() {
+    fn the_canary_is_asked_when_one_side_and_class_has_enough() {
         let few = TRIP_THRESHOLD - 1;
         for (before, next, wanted) in [
             (vec![], SOURCE_DENIED, Next::Wait),

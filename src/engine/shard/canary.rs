@@ -52,24 +52,24 @@ pub(in crate::engine) async fn ask(ctx: &Context, question: Question) -> Verdict
         held,
         smallest,
     } = question;
-    match (suspect.side, suspect.ailment) {
+    match (suspect.side, suspect.class) {
         // To ask a store that wants fewer requests would say nothing, and throttling passes by itself.
         (_, FailureClass::Throttled) => Verdict::Fails,
-        (Side::Target, ailment) => {
-            let length = match ailment {
+        (Side::Target, class) => {
+            let length = match class {
                 FailureClass::Full => smallest.min(LARGEST),
                 _ => 0,
             };
             let answer = tried(suspect, ctx.tuning.pace, || preflight::write_once(ctx, length)).await;
-            judge(ailment, &answer)
+            judge(class, &answer)
         }
-        (Side::Source, ailment) => source(ctx, ailment, suspect, known, &held).await,
+        (Side::Source, class) => source(ctx, class, suspect, known, &held).await,
     }
 }
 
 async fn source(
     ctx: &Context,
-    ailment: FailureClass,
+    class: FailureClass,
     suspect: SystemicFailure,
     known: Vec<Key>,
     held: &HashSet<Key>,
@@ -79,7 +79,7 @@ async fn source(
     for key in known.into_iter().filter(|key| !held.contains(key)) {
         asked = true;
         let answer = tried(suspect, pace, || read(ctx, &key)).await;
-        if judge(ailment, &answer) == Verdict::Works {
+        if judge(class, &answer) == Verdict::Works {
             return Verdict::Works;
         }
     }
@@ -89,11 +89,11 @@ async fn source(
         }
         asked = true;
         let answer = tried(suspect, pace, || read(ctx, &key)).await;
-        if judge(ailment, &answer) == Verdict::Works {
+        if judge(class, &answer) == Verdict::Works {
             return Verdict::Works;
         }
     }
-    if asked || !ailment.is_grave() {
+    if asked || !class.is_grave() {
         return Verdict::Fails;
     }
     // There is no other object. A listing shows at least that the keys and the bucket are good.
@@ -104,8 +104,8 @@ async fn source(
 }
 
 /// What an answer to the canary says of what is suspected.
-fn judge(ailment: FailureClass, answer: &Result<()>) -> Verdict {
-    let works = match (ailment, answer) {
+fn judge(class: FailureClass, answer: &Result<()>) -> Verdict {
+    let works = match (class, answer) {
         (_, Ok(())) => true,
         // Whoever looks an object up, or refuses this one, has accepted the keys.
         (FailureClass::WrongCredentials, Err(error)) => matches!(
@@ -123,7 +123,7 @@ async fn tried<F>(suspect: SystemicFailure, pace: Pace, mut operation: impl FnMu
 where
     F: Future<Output = Result<()>>,
 {
-    if suspect.ailment.is_grave() {
+    if suspect.class.is_grave() {
         preflight::again(pace, operation).await
     } else {
         operation().await
@@ -192,7 +192,7 @@ mod tests {
             let answer = answer.map_or(Ok(()), |kind| Err(Error::new(kind, "x")));
             let found: Vec<A> = all
                 .into_iter()
-                .filter(|ailment| judge(*ailment, &answer) == Verdict::Works)
+                .filter(|class| judge(*class, &answer) == Verdict::Works)
                 .collect();
             assert_eq!(found, cleared, "{answer:?}");
         }

@@ -56,14 +56,14 @@ pub struct SystemicFailure {
     /// Whose.
     pub side: Side,
     /// What.
-    pub ailment: FailureClass,
+    pub class: FailureClass,
 }
 
 impl SystemicFailure {
     /// Whether a trouble may concern every object alike.
     #[must_use]
     pub const fn of(trouble: &SideError) -> Option<Self> {
-        let ailment = match trouble.error.kind() {
+        let class = match trouble.error.kind() {
             ErrorKind::PermissionDenied => FailureClass::Denied,
             ErrorKind::Unavailable | ErrorKind::Timeout => FailureClass::Down,
             ErrorKind::RateLimited => FailureClass::Throttled,
@@ -85,14 +85,14 @@ impl SystemicFailure {
         };
         Some(Self {
             side: trouble.side,
-            ailment,
+            class,
         })
     }
 
     /// The trouble that stops the pass, with the message and the code of the last object that had it.
     #[must_use]
     pub fn trouble(self, last: &str, code: &str) -> SideError {
-        let error = if self.ailment.is_grave() {
+        let error = if self.class.is_grave() {
             let side = match self.side {
                 Side::Source => "source: ",
                 Side::Target => "target: ",
@@ -102,13 +102,13 @@ impl SystemicFailure {
                 "{last}; another object had the same trouble, so the task stopped without recording a failure, and a \
                  start resumes it"
             );
-            Error::new(self.ailment.kind(), text).with_code(code)
+            Error::new(self.class.kind(), text).with_code(code)
         } else {
             let text = format!(
                 "{TRIP_THRESHOLD} objects in a row had the same trouble and none went through, so the task stopped without \
                  recording them as failed; a start resumes it. The last one: {last}"
             );
-            Error::new(self.ailment.kind(), text)
+            Error::new(self.class.kind(), text)
         };
         SideError {
             side: self.side,
@@ -140,17 +140,13 @@ mod tests {
                 side: Side::Target,
                 error: Error::new(kind, "x"),
             };
-            assert_eq!(
-                SystemicFailure::of(&trouble).map(|s| s.ailment),
-                wanted,
-                "{kind:?}"
-            );
+            assert_eq!(SystemicFailure::of(&trouble).map(|s| s.class), wanted, "{kind:?}");
         }
     }
 
     #[test]
     fn the_reasons_are_those_of_the_reference() {
-        for (side, ailment, code) in [
+        for (side, class, code) in [
             (Side::Source, FailureClass::Denied, "TRF.0152"),
             (Side::Source, FailureClass::Down, "TRF.0157"),
             (Side::Source, FailureClass::Throttled, "TRF.0159"),
@@ -165,9 +161,9 @@ mod tests {
             (Side::Source, FailureClass::Blocked, "TRF.0157"),
         ] {
             assert_eq!(
-                SystemicFailure { side, ailment }.trouble("no", "X").reason().code,
+                SystemicFailure { side, class }.trouble("no", "X").reason().code,
                 code,
-                "{side:?} {ailment:?}"
+                "{side:?} {class:?}"
             );
         }
     }
@@ -176,7 +172,7 @@ mod tests {
     fn a_grave_reason_has_the_words_and_the_code_of_the_store() {
         let suspect = SystemicFailure {
             side: Side::Target,
-            ailment: FailureClass::WrongCredentials,
+            class: FailureClass::WrongCredentials,
         };
         let reason = suspect
             .trouble("target: the clock is wrong", "RequestTimeTooSkewed")

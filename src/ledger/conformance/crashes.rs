@@ -262,7 +262,7 @@ async fn a_full_pass_forgets_bit_by_bit(store: &dyn Ledger) {
     assert_eq!(
         forget(task.fencing_token - 1).await.unwrap(),
         Tidied::All,
-        "overtaken"
+        "fenced"
     );
     assert_eq!(subject.failed_keys().await.len(), 950);
     assert_eq!(forget(task.fencing_token).await.unwrap(), Tidied::Some);

@@ -1,4 +1,4 @@
-//! Crashes and workers that were overtaken.
+//! Crashes, and workers that have lost their lease.
 
 use super::subject::{Subject, at, counted, failure};
 use crate::error::ErrorKind;
@@ -6,7 +6,7 @@ use crate::ledger::{Commit, Committed, Ending, LeasedShard, Ledger, ShardScope};
 use crate::task::{Counters, Key, PassKind, ReportKind, StartMode, State};
 
 pub(super) async fn all(store: &dyn Ledger) {
-    an_overtaken_worker_writes_nothing(store).await;
+    a_fenced_worker_writes_nothing(store).await;
     a_worker_that_has_left_writes_nothing(store).await;
     an_old_claim_does_not_fit_a_new_pass(store).await;
     counters_never_fall_below_zero(store).await;
@@ -51,7 +51,7 @@ async fn is_fenced(subject: &Subject<'_>, fencing_token: i64, shard: &LeasedShar
     assert_eq!(waiting, subject.waiting(ReportKind::Success).await);
 }
 
-async fn an_overtaken_worker_writes_nothing(store: &dyn Ledger) {
+async fn a_fenced_worker_writes_nothing(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let (first, old_shard) = subject.work(PassKind::Full).await;
     let commit = Commit {

@@ -132,12 +132,12 @@ async fn written_lines_are_forgotten_by_their_worker_only(store: &dyn Ledger) {
     assert_eq!(subject.waiting(ReportKind::Success).await, "c\n");
     assert_eq!(subject.waiting(ReportKind::Skip).await, "a\nb\nc\n");
     let again = subject.claim().await;
-    let overtaken = subject
+    let fenced = subject
         .written(task.fencing_token, ReportKind::Skip, stamps[2])
         .await;
-    assert_eq!(overtaken, Committed::Fenced);
-    let overtaken = subject.refused(task.fencing_token, ReportKind::Skip, 0).await;
-    assert_eq!(overtaken, Committed::Fenced);
+    assert_eq!(fenced, Committed::Fenced);
+    let fenced = subject.refused(task.fencing_token, ReportKind::Skip, 0).await;
+    assert_eq!(fenced, Committed::Fenced);
     assert_eq!(subject.waiting(ReportKind::Skip).await, "a\nb\nc\n");
     subject.stop().await.unwrap();
     assert_eq!(

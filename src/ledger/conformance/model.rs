@@ -132,7 +132,7 @@ impl Model {
         Ok(state)
     }
 
-    /// Opens or goes on with a pass; returns the numbers of its open shards.
+    /// Opens or resumes a pass; returns the numbers of its open shards.
     fn claim(&mut self) -> Option<Vec<i64>> {
         let state = self.state.apply(Event::Claim).ok()?;
         self.state = state;

@@ -233,7 +233,7 @@ async fn an_upload_has_a_holder(store: &dyn Ledger) {
         (holder(&known).await, holder(&unknown).await),
         (Owner::Task, Owner::Nobody)
     );
-    // Nobody is asking for a task that is paused; what it knows it goes on with.
+    // Nobody is asking for a task that is paused; what it knows it resumes.
     store
         .put_upload(subject.id, &upload(b"in/\xffbig\xfe", None))
         .await

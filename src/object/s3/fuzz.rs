@@ -11,7 +11,7 @@ use crate::task::spec::Endpoint;
 /// A page of a listing, its keys as they are written.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Page {
-    /// The text of each key, and what else is told of the object.
+    /// The text of each key, and what else the listing says about the object.
     pub lines: Vec<(String, Told)>,
     /// What the page says of itself.
     pub facts: PageFacts,

@@ -355,7 +355,7 @@ impl S3Store {
     }
 
     /// Sends a request with a streamed body. The limits count the time in which the store takes no bytes, and not that in
-    /// which the source of the body is what is waited for. From the last byte to its answer the store has `patience`.
+    /// which the source of the body is what is waited for. From the last byte to its answer the store has `timeout`.
     async fn upload(
         &self,
         request: Request<Body>,

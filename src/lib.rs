@@ -56,6 +56,7 @@
 pub mod api;
 pub mod app;
 pub mod config;
+#[cfg(feature = "demo")]
 pub mod demo;
 pub mod dispatch;
 pub mod engine;
@@ -64,6 +65,7 @@ pub mod guide;
 pub mod ledger;
 pub mod net;
 pub mod object;
+#[cfg(feature = "demo")]
 pub mod sandbox;
 pub mod secret;
 pub mod service;

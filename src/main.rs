@@ -6,23 +6,39 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
+use oms::api;
 use oms::app::{App, TokenOrigin};
 use oms::config::{self, Config};
+#[cfg(feature = "demo")]
+use oms::demo;
 use oms::engine::sync_points::SyncPoints;
 use oms::error::{Error, ErrorKind, Result};
 use oms::task::Clock;
 use oms::telemetry::{self, LogFormat};
-use oms::{api, demo};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "demo")]
+macro_rules! demo_example {
+    () => {
+        "  oms demo                                  try it, with two S3 servers inside this process\n"
+    };
+}
+#[cfg(not(feature = "demo"))]
+macro_rules! demo_example {
+    () => {
+        ""
+    };
+}
+
 /// Shown below the help of the program.
-const EXAMPLES: &str = "\
-Examples:
-  oms demo                                  try it, with two S3 servers inside this process
-  oms serve                                 listen on 127.0.0.1:8080, reach stores on the public internet
-  oms serve --allow-network 10.0.0.7        reach a store at 10.0.0.7 too, also over plain HTTP
-  oms openapi v1 > v1.json                  the API's document, for generators of clients";
+const EXAMPLES: &str = concat!(
+    "Examples:\n",
+    demo_example!(),
+    "  oms serve                                 listen on 127.0.0.1:8080, reach stores on the public internet\n",
+    "  oms serve --allow-network 10.0.0.7        reach a store at 10.0.0.7 too, also over plain HTTP\n",
+    "  oms openapi v1 > v1.json                  the API's document, for generators of clients"
+);
 
 /// Shown below the help of `serve`.
 const SETTINGS: &str = "\
@@ -63,6 +79,7 @@ enum Command {
     /// Run the service: HTTP API and worker in one process.
     Serve(Serve),
     /// Try the service: two S3 servers in this process, a task that is stopped and started, a comparison.
+    #[cfg(feature = "demo")]
     Demo {
         /// Address and port of the API; port 0 means a free one.
         #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0", value_parser = config::listen_address)]
@@ -154,6 +171,7 @@ fn run(args: Args) -> Result<ExitCode> {
                 telemetry::start(format, &args.log_level);
                 serve_until(serve, shutdown).await
             }
+            #[cfg(feature = "demo")]
             Command::Demo { listen, exit } => {
                 // The demo speaks for itself; of the log only what went wrong matters.
                 let level = if args.log_level == "info" {

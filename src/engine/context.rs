@@ -3,12 +3,12 @@
 use crate::engine::warnings::Said;
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::errors::PassError;
+use crate::engine::etag_trust::EtagTrust;
 use crate::engine::findings::{Listing, OverwriteGuard};
 use crate::engine::name_kinds::Names;
 use crate::engine::order::Order;
@@ -77,22 +77,8 @@ pub struct Context {
     pub tuning: Tuning,
     /// Test points.
     pub sync_points: SyncPoints,
-    /// Set when the source's tags were found to look like MD5 sums without being some.
-    pub source_tags_opaque: AtomicBool,
-    /// Set when a tag of the source was found to be the MD5 sum of the bytes that were read.
-    pub source_tags_proved: AtomicBool,
-    /// Set when the source's tags of uploads in parts were found to be none that S3 would make.
-    pub source_joined_opaque: AtomicBool,
-    /// Set when the size of the source's parts was guessed wrong.
-    pub source_parts_opaque: AtomicBool,
-    /// Set when an object that was joined from its source's parts had its source's tag.
-    pub source_joined_proved: AtomicBool,
-    /// Set when the target's tags were found to look like MD5 sums without being some.
-    pub target_tags_opaque: AtomicBool,
-    /// Set when the target's tags of parts were found to be none.
-    pub target_parts_opaque: AtomicBool,
-    /// Set when the target was seen to give an object that was joined from parts another tag than S3 makes.
-    pub target_joined_opaque: AtomicBool,
+    /// What was learnt about the ETags of both sides.
+    pub etags: EtagTrust,
     /// What was found out about the stores.
     pub quirks: Quirks,
     /// Warnings that are written already.

@@ -11,6 +11,7 @@ pub mod context;
 pub mod copy;
 pub mod decide;
 pub mod errors;
+pub mod etag_trust;
 pub mod findings;
 pub mod listing;
 pub mod lookup;

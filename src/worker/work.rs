@@ -17,6 +17,7 @@ use super::{cleanup, connect, finish};
 use crate::engine;
 use crate::engine::context::{Context, SharedLedger};
 use crate::engine::errors::PassError;
+use crate::engine::etag_trust::EtagTrust;
 use crate::engine::pass::PassEnd;
 use crate::engine::progress::Progress;
 use crate::engine::quirks::Quirks;
@@ -249,14 +250,7 @@ async fn work(
         clock: parts.clock.clone(),
         tuning: parts.tuning,
         sync_points: parts.sync_points.clone(),
-        source_tags_opaque: AtomicBool::new(false),
-        source_tags_proved: AtomicBool::new(false),
-        source_joined_opaque: AtomicBool::new(false),
-        source_parts_opaque: AtomicBool::new(false),
-        source_joined_proved: AtomicBool::new(false),
-        target_tags_opaque: AtomicBool::new(false),
-        target_parts_opaque: AtomicBool::new(false),
-        target_joined_opaque: AtomicBool::new(false),
+        etags: EtagTrust::default(),
         quirks: Quirks::default(),
         said: Said::default(),
         open,

@@ -23,7 +23,6 @@ pub mod verify;
 
 use crate::engine::copy::pinned_read::check_length;
 use crate::engine::findings::OverwriteGuard;
-use std::sync::atomic::Ordering;
 
 use crate::engine::context::Context;
 use crate::engine::context::Route;
@@ -57,7 +56,7 @@ pub async fn transfer(ctx: &Context, mut item: SourceObject) -> Result<Outcome, 
     let mut refreshed = None;
     let refusals = Refusals::default();
     let mut sent = Sent::default();
-    let mut tag = if ctx.source_tags_opaque.load(Ordering::Relaxed) {
+    let mut tag = if ctx.etags.source_is_opaque() {
         SourceTag::Opaque
     } else {
         SourceTag::Md5
@@ -151,7 +150,7 @@ pub async fn transfer(ctx: &Context, mut item: SourceObject) -> Result<Outcome, 
             // Where other tags were true, one that is not means damaged bytes. What a CDN changed looks the same, and has no
             // other proof: there the source's tag is insisted on.
             (Side::Target, ErrorKind::Integrity)
-                if ctx.task.spec.cdn.is_none() && !ctx.source_tags_proved.load(Ordering::Relaxed) =>
+                if ctx.task.spec.cdn.is_none() && !ctx.etags.source_is_proved() =>
             {
                 tag = SourceTag::Opaque;
             }
@@ -319,14 +318,14 @@ async fn stream_once(
         (Some(wanted), Some(told)) if wanted == told => {
             if md5.is_some() {
                 if entry.size > 0 && ctx.has_one_source() {
-                    ctx.source_tags_proved.store(true, Ordering::Relaxed);
+                    ctx.etags.source_is_a_hash();
                 }
                 Proof::ETag
             } else {
                 Proof::Checksum
             }
         }
-        (Some(wanted), Some(_)) if !ctx.target_tags_opaque.load(Ordering::Relaxed) => {
+        (Some(wanted), Some(_)) if !ctx.etags.target_is_opaque() => {
             read_back(ctx, &key, entry.size, wanted, written.as_ref()).await?
         }
         (Some(wanted), _) if wants_hashes(ctx) => {
@@ -337,13 +336,13 @@ async fn stream_once(
     if let (Some(computed), Some(claimed)) = (computed, source_md5)
         && computed != claimed
     {
-        if ctx.source_tags_proved.load(Ordering::Relaxed) {
+        if ctx.etags.source_is_proved() {
             let mine = Mark::tag(written.as_ref());
             let SideError { error, .. } =
                 discard(ctx, &key, &mine, "the source sent other bytes than its tag names").await;
             return Err(error).at_source();
         }
-        ctx.source_tags_opaque.store(true, Ordering::Relaxed);
+        ctx.etags.source_is_no_hash();
     }
     Ok(Copied {
         bytes: entry.size,

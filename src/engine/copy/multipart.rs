@@ -8,7 +8,6 @@ use crate::engine::copy::pinned_read::pinned;
 use crate::engine::copy::proof::Proof;
 use crate::engine::outcome::Copied;
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
@@ -55,13 +54,13 @@ pub(in crate::engine) async fn copy(
         return one_read::copy(ctx, &SourceObject::KnownSize(entry), refusals, wrote).await;
     };
     let told = |layout: &Layout| {
-        layout.boundaries != Boundaries::Guessed || !ctx.source_parts_opaque.load(Ordering::Relaxed)
+        layout.boundaries != Boundaries::Guessed || !ctx.etags.source_parts_are_unguessable()
     };
     let sizes = ctx.tuning.sizes;
     let layout = Some(layout(sizes, entry.size, source_part))
         .filter(told)
         .unwrap_or_else(|| layout(sizes, entry.size, None));
-    let tag = if info.tag_is_hash() && !ctx.source_joined_opaque.load(Ordering::Relaxed) {
+    let tag = if info.tag_is_hash() && !ctx.etags.source_multipart_is_opaque() {
         SourceTag::Md5
     } else {
         SourceTag::Opaque
@@ -92,9 +91,9 @@ pub(in crate::engine) async fn copy(
             // The tag that was to prove it proves nothing. From now on parts are hashed on their way.
             let guessed = layout.boundaries == Boundaries::Guessed;
             match other {
-                Tag::Made(_) if guessed => ctx.source_parts_opaque.store(true, Ordering::Relaxed),
+                Tag::Made(_) if guessed => ctx.etags.source_parts_were_misguessed(),
                 Tag::Made(_) | Tag::AsSource => {}
-                Tag::Other => ctx.target_joined_opaque.store(true, Ordering::Relaxed),
+                Tag::Other => ctx.etags.target_multipart_is_no_hash(),
             }
             let parts = read_again(ctx, &job, joined.parts).await?;
             proof_of_parts(ctx, &job, &parts, told.as_ref()).await?
@@ -177,8 +176,8 @@ async fn second_read(ctx: &Context, job: &Upload<'_>, first: &ETag) -> Result<Pr
     let again = upload_all(ctx, job).await?;
     match again.tag {
         Tag::AsSource => return Ok(Proof::ETag),
-        Tag::Made(second) if second.same(first) && !ctx.source_joined_proved.load(Ordering::Relaxed) => {
-            ctx.source_joined_opaque.store(true, Ordering::Relaxed);
+        Tag::Made(second) if second.same(first) && !ctx.etags.source_multipart_is_proved() => {
+            ctx.etags.source_multipart_is_no_hash();
             return proof_of_parts(ctx, job, &again.parts, again.told.as_ref()).await;
         }
         Tag::Made(_) | Tag::Other => {}
@@ -307,7 +306,7 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, PassError
         .filter(|told| joined_tag(&parts).is_some_and(|made| made.same(told)) || told.same(etag));
     let tag = match made {
         Some(tag) if tag.same(etag) => {
-            ctx.source_joined_proved.store(true, Ordering::Relaxed);
+            ctx.etags.source_multipart_is_a_hash();
             Tag::AsSource
         }
         Some(tag) => Tag::Made(tag),

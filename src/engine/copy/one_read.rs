@@ -9,7 +9,6 @@ use crate::engine::copy::pinned_read::check_length;
 use crate::engine::copy::proof::Proof;
 use crate::engine::findings::OverwriteGuard;
 use crate::engine::outcome::Copied;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -160,7 +159,7 @@ impl Told {
     fn by(ctx: &Context, tag: Option<&ETag>, sent: [u8; 16]) -> Self {
         match tag.and_then(ETag::md5) {
             Some(told) if told == sent => Self::Same,
-            Some(_) if !ctx.target_tags_opaque.load(Ordering::Relaxed) => Self::Other,
+            Some(_) if !ctx.etags.target_is_opaque() => Self::Other,
             Some(_) | None => Self::Nothing,
         }
     }

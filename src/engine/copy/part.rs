@@ -4,7 +4,6 @@
 use crate::engine::copy::mode::SourceTag;
 use crate::engine::copy::proof::Proof;
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 
 use http_body_util::BodyExt as _;
 
@@ -83,7 +82,7 @@ pub(in crate::engine) fn hashing(
         Route::ServerSide => own && wanted,
         Route::Stream => wanted || can_compare(ctx),
     };
-    let tag_decides = !own && tag == SourceTag::Md5 && !ctx.target_joined_opaque.load(Ordering::Relaxed);
+    let tag_decides = !own && tag == SourceTag::Md5 && !ctx.etags.target_multipart_is_opaque();
     Ok(if useful && !tag_decides {
         Hashing::Md5
     } else {
@@ -94,7 +93,7 @@ pub(in crate::engine) fn hashing(
 /// Whether the target's tags of parts may be hashes. Where they are none, only a second read could tell, which is not made
 /// of every object unasked.
 pub(in crate::engine) fn can_compare(ctx: &Context) -> bool {
-    !ctx.task.spec.kms && !ctx.target_parts_opaque.load(Ordering::Relaxed)
+    !ctx.task.spec.kms && !ctx.etags.target_parts_are_opaque()
 }
 
 /// Which of the parts that the target holds already are taken as they are, and which are to be sent, or read again and

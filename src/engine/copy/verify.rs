@@ -5,7 +5,6 @@
 
 use crate::engine::copy::proof::Proof;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use http_body_util::BodyExt as _;
 use md5::{Digest as _, Md5};
@@ -170,7 +169,7 @@ pub(in crate::engine) async fn read_back(
 ) -> SideResult<Proof> {
     let found = hash_of(ctx, key, ByteRange::Whole).await?;
     if (found.bytes, found.md5) == (size, wanted) {
-        ctx.target_tags_opaque.store(true, Ordering::Relaxed);
+        ctx.etags.target_is_no_hash();
         return Ok(Proof::Checksum);
     }
     Err(wrong_bytes(ctx, key, written, &found.mark).await)
@@ -194,7 +193,7 @@ pub(in crate::engine) async fn read_back_parts(
             return Err(wrong_bytes(ctx, key, written, &found.mark).await);
         }
     }
-    ctx.target_parts_opaque.store(true, Ordering::Relaxed);
+    ctx.etags.target_parts_are_no_hashes();
     Ok(Proof::Checksum)
 }
 

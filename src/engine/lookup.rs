@@ -171,23 +171,19 @@ pub(super) async fn existing_at_target(ctx: &Context, key: &Key) -> SideResult<O
 
 /// What a store says of a key, tried again while that may help; `None` when it has no such object.
 pub(super) async fn head(pace: Pace, store: &SharedStore, key: &Key) -> Result<Option<ObjectInfo>> {
-    let mut attempts = 0;
-    loop {
-        attempts += 1;
+    retry::run(pace, || async {
         match store.head(key, None).await {
-            Ok(info) if info.size.is_some() => return Ok(Some(info)),
-            // The listing tells what this answer does not. Where there is none, nobody tells.
+            Ok(info) if info.size.is_some() => Ok(Some(info)),
+            // The listing has the length that this answer lacks. Where there is no listing, the length stays unknown.
             Ok(info) => {
                 let listed = listed(store, pace, key).await.unwrap_or_default();
-                return Ok(Some(completed(info, listed)));
+                Ok(Some(completed(info, listed)))
             }
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => match retry::delay(pace, &error, attempts, rand::random()) {
-                Some(wait) => tokio::time::sleep(wait).await,
-                None => return Err(error.with_attempts(attempts)),
-            },
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
         }
-    }
+    })
+    .await
 }
 
 #[cfg(test)]

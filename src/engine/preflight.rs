@@ -61,8 +61,8 @@ pub async fn target(
     let found = written(store, other, pace, &task.spec, &folder, &keys).await;
     let [first, second] = &keys;
     let removed = tokio::join!(
-        again(pace, || store.delete(first)),
-        again(pace, || store.delete(second))
+        retry::run(pace, || store.delete(first)),
+        retry::run(pace, || store.delete(second))
     );
     let mut probed = found.at_target()?;
     if let Err(error) = removed.0.and(removed.1) {
@@ -92,7 +92,7 @@ async fn written(
     };
     let write = async |key: &Key| {
         let md5 = Some(EMPTY_MD5);
-        let written = again(pace, || store.put(key, &new, 0, md5, &WriteIf::Always, empty()))
+        let written = retry::run(pace, || store.put(key, &new, 0, md5, &WriteIf::Always, empty()))
             .await
             .map_err(|e| e.during("write the probe"))?;
         if spec.kms {
@@ -144,7 +144,7 @@ async fn listed(store: &SharedStore, pace: Pace, folder: &str, keys: &[Key; 2]) 
         }
     }
     for key in keys {
-        again(pace, || store.head(key, None))
+        retry::run(pace, || store.head(key, None))
             .await
             .map_err(|error| match error.kind() {
                 ErrorKind::NotFound => {
@@ -178,7 +178,7 @@ async fn sees(source: Option<&SharedStore>, pace: Pace, folder: &str, probe: &Ke
     let Some(source) = source else {
         return Seen::No;
     };
-    match again(pace, || source.head(probe, None)).await {
+    match retry::run(pace, || source.head(probe, None)).await {
         Ok(_) => Seen::Yes,
         Err(error) if error.kind() == ErrorKind::NotFound => Seen::No,
         Err(_) => {
@@ -197,7 +197,7 @@ async fn encrypts(store: &SharedStore, pace: Pace, key: &Key, told: Option<Encry
     let found = match told {
         Some(told) => Some(told),
         None => {
-            again(pace, || store.head(key, None))
+            retry::run(pace, || store.head(key, None))
                 .await
                 .map_err(|e| e.during("look at the probe"))?
                 .encryption
@@ -236,7 +236,7 @@ pub(super) async fn write_once(ctx: &Context, length: u64) -> Result<()> {
 
 /// Removes what a probe wrote. A target that may not delete is no obstacle: the next probe has the same names.
 pub(super) async fn remove(store: &SharedStore, pace: Pace, key: &Key) {
-    if let Err(error) = again(pace, || store.delete(key)).await {
+    if let Err(error) = retry::run(pace, || store.delete(key)).await {
         tracing::debug!(?key, %error, "a probe stays at the target");
     }
 }
@@ -245,22 +245,4 @@ pub(super) fn empty() -> Body {
     http_body_util::Empty::new()
         .map_err(|never| match never {})
         .boxed_unsync()
-}
-
-/// Tries an operation again while that may help.
-pub(super) async fn again<T, F>(pace: Pace, mut operation: impl FnMut() -> F) -> Result<T>
-where
-    F: Future<Output = Result<T>>,
-{
-    let mut attempts = 0;
-    loop {
-        attempts += 1;
-        match operation().await {
-            Ok(value) => return Ok(value),
-            Err(error) => match retry::delay(pace, &error, attempts, rand::random()) {
-                Some(wait) => tokio::time::sleep(wait).await,
-                None => return Err(error.with_attempts(attempts)),
-            },
-        }
-    }
 }

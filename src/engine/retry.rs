@@ -1,4 +1,4 @@
-//! When to try again. Pure.
+//! When to retry, and the loop that does it.
 //!
 //! There is one ladder of [`MAX_ATTEMPTS`] for an object and all its requests. A request that is tried again by itself (a part, a
 //! page, a HEAD) writes into its error how often that was done ([`Error::attempts`]), and what comes out of it is not tried
@@ -49,6 +49,50 @@ pub fn delay(pace: Pace, error: &Error, attempts: u32, random: f64) -> Option<Du
     Some(ceiling.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0))
 }
 
+/// An error that [`run`] can retry after.
+pub trait Retryable {
+    /// What decides whether a retry can help.
+    fn error(&self) -> &Error;
+    /// The same, with the number of attempts that were made.
+    #[must_use]
+    fn after(self, attempts: u32) -> Self;
+}
+
+impl Retryable for Error {
+    fn error(&self) -> &Error {
+        self
+    }
+
+    fn after(self, attempts: u32) -> Self {
+        self.with_attempts(attempts)
+    }
+}
+
+/// Runs an operation until it succeeds, fails in a way that a retry cannot change, or was attempted [`MAX_ATTEMPTS`] times.
+/// Waits in between as [`delay`] says. This is the one loop of requests that are retried by themselves; an object, a part and
+/// a page decide more between two attempts and call [`delay`].
+///
+/// # Errors
+/// The last one, with the number of attempts.
+pub async fn run<T, E, F>(pace: Pace, mut operation: impl FnMut() -> F) -> std::result::Result<T, E>
+where
+    E: Retryable,
+    F: Future<Output = std::result::Result<T, E>>,
+{
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let error = match operation().await {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        match delay(pace, error.error(), attempts, rand::random()) {
+            Some(wait) => tokio::time::sleep(wait).await,
+            None => return Err(error.after(attempts)),
+        }
+    }
+}
+
 /// An error and the side it came from.
 #[derive(Debug)]
 pub struct SideError {
@@ -78,6 +122,19 @@ impl<T> At<T> for crate::error::Result<T> {
     }
 }
 
+impl Retryable for SideError {
+    fn error(&self) -> &Error {
+        &self.error
+    }
+
+    fn after(self, attempts: u32) -> Self {
+        Self {
+            side: self.side,
+            error: self.error.with_attempts(attempts),
+        }
+    }
+}
+
 impl SideError {
     /// The source's error.
     #[must_use]
@@ -102,15 +159,6 @@ impl SideError {
              start the task again"
         );
         Self::source(Error::new(ErrorKind::Unsupported, text).with_code(reasons::OBJECTS_FAILED))
-    }
-
-    /// The same after so many tries.
-    #[must_use]
-    pub fn after(self, attempts: u32) -> Self {
-        Self {
-            side: self.side,
-            error: self.error.with_attempts(attempts),
-        }
     }
 
     /// The reason of a task that this trouble ends: the `TRF.*` codes of the OMS reference.
@@ -212,5 +260,40 @@ mod tests {
         };
         assert_eq!(wrong(Side::Source).reason().code, "TRF.0151");
         assert_eq!(wrong(Side::Target).reason().code, "TRF.0057");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_operation_is_retried_only_while_that_can_help() {
+        for (name, kind, succeeds_at, attempts, wanted) in [
+            ("at once", ErrorKind::Unavailable, 1, 1, Ok(())),
+            (
+                "at last",
+                ErrorKind::Unavailable,
+                MAX_ATTEMPTS,
+                MAX_ATTEMPTS,
+                Ok(()),
+            ),
+            (
+                "never",
+                ErrorKind::Unavailable,
+                u32::MAX,
+                MAX_ATTEMPTS,
+                Err(MAX_ATTEMPTS),
+            ),
+            ("in vain", ErrorKind::PermissionDenied, u32::MAX, 1, Err(1)),
+        ] {
+            let mut made = 0;
+            let ended = run(Pace::default(), || {
+                made += 1;
+                std::future::ready(if made == succeeds_at {
+                    Ok(())
+                } else {
+                    Err(Error::new(kind, "x"))
+                })
+            })
+            .await;
+            assert_eq!(ended.map_err(|error| error.attempts()), wanted, "{name}");
+            assert_eq!(made, attempts, "{name}");
+        }
     }
 }

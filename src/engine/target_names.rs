@@ -8,7 +8,8 @@
 use crate::engine::context::Context;
 use crate::engine::errors::PassError;
 use crate::engine::name_kinds::{Kept, Kinds, NameKind};
-use crate::engine::preflight::{self, again};
+use crate::engine::preflight;
+use crate::engine::retry;
 use crate::error::{ErrorKind, Result};
 use crate::object::{NewObject, WriteIf};
 use crate::task::{Key, Warning, WarningCode};
@@ -61,7 +62,7 @@ async fn try_name(ctx: &Context, kind: NameKind) -> Result<Kept> {
     };
     let md5 = Some(preflight::EMPTY_MD5);
     let write = || target.put(&name, &new, 0, md5, &WriteIf::Always, preflight::empty());
-    match again(pace, write).await {
+    match retry::run(pace, write).await {
         Ok(_) => {}
         Err(error) if error.is_retryable() => return Err(error.during("try a name")),
         Err(error) => {
@@ -84,7 +85,7 @@ async fn try_name(ctx: &Context, kind: NameKind) -> Result<Kept> {
 
 /// Whether the target has an object of this name; `None` where it does not say.
 async fn is_there(ctx: &Context, key: &Key) -> Result<Option<bool>> {
-    match again(ctx.tuning.pace, || ctx.target.head(key, None)).await {
+    match retry::run(ctx.tuning.pace, || ctx.target.head(key, None)).await {
         Ok(_) => Ok(Some(true)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Some(false)),
         Err(error) if error.is_retryable() => Err(error),

@@ -260,25 +260,14 @@ async fn send(
     piece: &Piece,
 ) -> Result<Part, PassError> {
     let length = piece.data.len() as u64;
-    let mut attempts = 0;
-    loop {
-        attempts += 1;
+    let sent = retry::run(ctx.tuning.pace, || {
         let md5 = ctx.target.demands_md5().then_some(piece.md5);
-        let sent = ctx
-            .target
-            .upload_part(key, upload, number, length, md5, piece.body());
-        match sent.await {
-            Ok(part) => return Ok(Part { size: length, ..part }),
-            Err(error) => match retry::delay(ctx.tuning.pace, &error, attempts, rand::random()) {
-                Some(wait) => tokio::time::sleep(wait).await,
-                None => {
-                    return Err(forget_if_gone(
-                        SideError::target(error.with_attempts(attempts)).into(),
-                        upload,
-                    ));
-                }
-            },
-        }
+        ctx.target
+            .upload_part(key, upload, number, length, md5, piece.body())
+    });
+    match sent.await {
+        Ok(part) => Ok(Part { size: length, ..part }),
+        Err(error) => Err(forget_if_gone(SideError::target(error).into(), upload)),
     }
 }
 

@@ -18,6 +18,7 @@ use crate::engine::copy::proof::{Proof, gate};
 use crate::engine::decide::SkipReason;
 use crate::engine::lookup;
 use crate::engine::preflight;
+use crate::engine::retry;
 use crate::engine::retry::{At as _, Pace, SideResult};
 use crate::engine::source_object::SourceObject;
 use crate::error::{Error, ErrorKind, Result};
@@ -50,7 +51,7 @@ async fn twice(store: &SharedStore, pace: Pace, key: &Key) -> Result<OverwriteGu
     let new = NewObject::default();
     let md5 = Some(preflight::EMPTY_MD5);
     let write = async |condition: WriteIf| {
-        preflight::again(pace, || {
+        retry::run(pace, || {
             store.put(key, &new, 0, md5, &condition, preflight::empty())
         })
         .await

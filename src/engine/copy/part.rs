@@ -17,7 +17,7 @@ use crate::engine::copy::pinned_read;
 use crate::engine::copy::proof::{gate, wants_hashes};
 use crate::engine::copy::server_side;
 use crate::engine::errors::PassError;
-use crate::engine::retry::{self, At as _, SideError, SideResult};
+use crate::engine::retry::{self, At as _, Retryable as _, SideError, SideResult};
 use crate::engine::sync_points::SyncPoint;
 use crate::error::{Error, ErrorKind, Result, counted};
 use crate::object::clouds::Side;
@@ -166,18 +166,7 @@ pub(in crate::engine) async fn send(
 
 /// Reads the source of a part once more, to hash what the target has been sent.
 pub(in crate::engine) async fn read_again(ctx: &Context, job: PartJob<'_>, part: Part) -> SideResult<Sent> {
-    let mut attempts = 0;
-    loop {
-        attempts += 1;
-        let trouble = match once(ctx, job, Some(part.clone())).await {
-            Ok(sent) => return Ok(sent),
-            Err(trouble) => trouble,
-        };
-        match retry::delay(ctx.tuning.pace, &trouble.error, attempts, rand::random()) {
-            Some(wait) => tokio::time::sleep(wait).await,
-            None => return Err(trouble.after(attempts)),
-        }
-    }
+    retry::run(ctx.tuning.pace, || once(ctx, job, Some(part.clone()))).await
 }
 
 /// Whether a part needs no other try. One whose tag is another hash is sent once more; when the same bytes get another tag

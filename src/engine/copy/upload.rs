@@ -10,7 +10,6 @@
 use crate::engine::context::Context;
 use crate::engine::copy::metadata_fallback::Refusals;
 use crate::engine::errors::PassError;
-use crate::engine::preflight::again;
 use crate::engine::retry::{self, At as _, Pace, SideError};
 use crate::engine::sync_points::SyncPoint;
 use crate::error::{Error, ErrorKind, Result};
@@ -24,7 +23,7 @@ const MAX_STRANGERS: usize = 100;
 
 /// The uploads that others have open under a key, before one of ours is asked for; `None` where the target does not tell.
 pub(in crate::engine) async fn strangers(ctx: &Context, key: &Key) -> Option<Vec<String>> {
-    let found = again(ctx.tuning.pace, || ctx.target.list_uploads(key)).await;
+    let found = retry::run(ctx.tuning.pace, || ctx.target.list_uploads(key)).await;
     match found {
         Ok(found) if found.len() <= MAX_STRANGERS => Some(found.into_iter().map(|id| id.0).collect()),
         Ok(_) => None,
@@ -178,28 +177,21 @@ pub(in crate::engine) async fn abort(
 /// # Errors
 /// Those of the target, after retries.
 pub async fn until_gone(target: &SharedStore, pace: Pace, key: &Key, upload: &UploadId) -> Result<()> {
-    let mut attempts = 0;
-    loop {
-        attempts += 1;
-        let result = match target.abort_upload(key, upload).await {
+    retry::run(pace, || async {
+        let ended = match target.abort_upload(key, upload).await {
             // A part that was still on its way may bring an aborted upload back (S3 documentation of
             // AbortMultipartUpload): it is gone only when its parts cannot be listed.
-            Ok(()) => match target.list_parts(key, upload).await {
-                Ok(_) => Err(Error::new(
-                    ErrorKind::Unavailable,
-                    "the aborted upload is still there",
-                )),
-                Err(error) => Err(error),
-            },
+            Ok(()) => target.list_parts(key, upload).await.map(drop),
             Err(error) => Err(error),
         };
-        match result {
-            Err(error) if error.kind() == ErrorKind::UploadNotFound => return Ok(()),
-            Err(error) => match retry::delay(pace, &error, attempts, rand::random()) {
-                Some(wait) => tokio::time::sleep(wait).await,
-                None => return Err(error.with_attempts(attempts)),
-            },
-            Ok(()) => {}
+        match ended {
+            Ok(()) => {
+                let text = "the aborted upload is still there";
+                Err(Error::new(ErrorKind::Unavailable, text))
+            }
+            Err(error) if error.kind() == ErrorKind::UploadNotFound => Ok(()),
+            Err(error) => Err(error),
         }
-    }
+    })
+    .await
 }

@@ -210,21 +210,12 @@ impl<'a> Reader<'a> {
     }
 
     async fn piece(&self) -> std::result::Result<Vec<u8>, Stuck> {
-        let mut attempts = 0;
-        loop {
-            attempts += 1;
-            let error = match self.piece_once().await {
-                Ok(piece) => return Ok(piece),
-                Err(error) => error,
-            };
-            if matches!(error.kind(), ErrorKind::PreconditionFailed | ErrorKind::NotFound) {
-                return Err(Stuck::Changed);
-            }
-            match retry::delay(self.pace, &error, attempts, rand::random()) {
-                Some(wait) => tokio::time::sleep(wait).await,
-                None => return Err(unreadable(self.file, error.with_attempts(attempts)).into()),
-            }
-        }
+        retry::run(self.pace, || self.piece_once())
+            .await
+            .map_err(|error| match error.kind() {
+                ErrorKind::PreconditionFailed | ErrorKind::NotFound => Stuck::Changed,
+                _ => unreadable(self.file, error).into(),
+            })
     }
 
     async fn piece_once(&self) -> Result<Vec<u8>> {

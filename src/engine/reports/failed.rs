@@ -24,7 +24,7 @@ use crate::engine::copy::verify::acknowledged;
 use crate::engine::retry;
 use crate::error::{Error, Result};
 use crate::ledger::Failure;
-use crate::object::{NewObject, ObjectHeaders, WriteIf, Written};
+use crate::object::{NewObject, ObjectHeaders, WriteIf};
 use crate::task::{FailedReport, Key, PassInfo, ReportProblem, TaskId, UnixMillis};
 
 /// Failures read from the ledger at a time.
@@ -113,30 +113,19 @@ where
         kms: ctx.task.spec.kms,
         ..NewObject::default()
     };
-    let mut attempts = 0;
-    loop {
-        attempts += 1;
+    retry::run(ctx.tuning.pace, || async {
         let body = StreamBody::new(lines().map_ok(Frame::data)).boxed_unsync();
         let written = ctx
             .target
             .put(key, &new, size.length, Some(size.md5), &WriteIf::Always, body)
-            .await;
-        let stored = match written {
-            Ok(Written { etag: Some(_), .. }) => Ok(()),
-            Ok(_) => acknowledged(ctx, key, size.length)
-                .await
-                .map(drop)
-                .map_err(|trouble| trouble.error),
-            Err(error) => Err(error),
-        };
-        match stored {
-            Ok(()) => return Ok(()),
-            Err(error) => match retry::delay(ctx.tuning.pace, &error, attempts, rand::random()) {
-                Some(wait) => tokio::time::sleep(wait).await,
-                None => return Err(error.with_attempts(attempts)),
-            },
+            .await?;
+        if written.etag.is_none() {
+            let found = acknowledged(ctx, key, size.length).await;
+            found.map_err(|trouble| trouble.error)?;
         }
-    }
+        Ok(())
+    })
+    .await
 }
 
 /// `oms/task/{task_name}/{kind}_object_lists/{timestamp}.{kind}_list.txt`, the place of the reference.

@@ -11,6 +11,7 @@ use crate::engine::context::Context;
 use crate::engine::context::Route;
 use crate::engine::listing::pages;
 use crate::engine::preflight;
+use crate::engine::retry;
 use crate::engine::retry::Pace;
 use crate::error::{ErrorKind, Result};
 use crate::object::clouds::Side;
@@ -124,7 +125,7 @@ where
     F: Future<Output = Result<()>>,
 {
     if suspect.class.is_grave() {
-        preflight::again(pace, operation).await
+        retry::run(pace, operation).await
     } else {
         operation().await
     }

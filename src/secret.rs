@@ -49,7 +49,7 @@ pub struct Credentials {
     pub secret_key: Secret,
 }
 
-/// What a task needs to work: both sides' keys and, where a CDN stands before the source, its signing key.
+/// What a task needs to work: both sides' credentials and, where a CDN stands before the source, its signing key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskCredentials {
     /// Keys of the source.

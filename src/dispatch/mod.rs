@@ -1,6 +1,6 @@
 //! Who works on which task: a wake-up, never the truth.
 //!
-//! A message may be lost or come twice: claims are fenced by the ledger, and a sweep publishes again what the ledger
+//! A message may be lost or come twice: leases are fenced by the ledger, and a cleanup publishes again what the ledger
 //! says is pending. A full queue drops the message for the same reason.
 
 pub mod local;
@@ -25,7 +25,7 @@ pub enum Message {
 /// Carries messages from the API to the workers.
 #[async_trait]
 pub trait Dispatch: Send + Sync {
-    /// Tells the workers; never blocks for long, never fails: the sweep makes up for what is lost.
+    /// Tells the workers; never blocks for long, never fails: the cleanup makes up for what is lost.
     async fn publish(&self, message: Message);
     /// The next message; `None` when the dispatcher is closed.
     async fn next(&self) -> Option<Message>;

@@ -28,14 +28,14 @@ use crate::task::{Clock, Key, Task, Warning};
 pub enum Route {
     /// Through this process.
     Stream,
-    /// Inside the store: both sides are one endpoint with one pair of keys.
+    /// Inside the store: both sides are one endpoint with one pair of access and secret keys.
     ServerSide,
 }
 
 /// Everything a pass works with.
 #[derive(Debug)]
 pub struct Context {
-    /// The task, as it was claimed.
+    /// The task, as it was leased.
     pub task: Task,
     /// The fencing token of the lease.
     pub fencing_token: i64,
@@ -43,7 +43,7 @@ pub struct Context {
     pub source: SharedStore,
     /// Target bucket.
     pub target: SharedStore,
-    /// Bucket of the list file, where the scope is one.
+    /// Bucket of the manifest, where the scope is one.
     pub lists: Option<SharedStore>,
     /// Addresses of a list of URLs that are in work.
     pub addresses: Arc<Addresses>,

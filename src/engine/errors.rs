@@ -7,7 +7,7 @@ use crate::task::{Reason, reasons};
 /// Why a shard ended before its end.
 #[derive(Debug)]
 pub enum PassError {
-    /// A store's trouble that concerns the whole task.
+    /// A store's error that concerns the whole task.
     SideError(SideError),
     /// The ledger cannot be read or written: nothing can be promised, so nothing is reported.
     Ledger(Error),
@@ -18,8 +18,8 @@ pub enum PassError {
 }
 
 impl From<SideError> for PassError {
-    fn from(trouble: SideError) -> Self {
-        Self::SideError(trouble)
+    fn from(side_error: SideError) -> Self {
+        Self::SideError(side_error)
     }
 }
 

@@ -51,7 +51,7 @@ async fn tells_nothing(ctx: &Context, key: &Key) -> bool {
     is_opaque(ctx, &ctx.source, key).await || is_opaque(ctx, &ctx.target, &ctx.target_key(key)).await
 }
 
-/// Where that cannot be found out the object is copied, which meets the same trouble and reports it.
+/// Where that cannot be found out the object is copied, which meets the same error and reports it.
 async fn is_opaque(ctx: &Context, store: &SharedStore, key: &Key) -> bool {
     let found = lookup::head(ctx.tuning.pace, store, key).await;
     matches!(found, Ok(Some(info)) if !info.tag_is_hash())

@@ -70,9 +70,9 @@ impl Outcome {
 }
 
 /// The record of an object that could not be copied.
-pub fn failed(ctx: &Context, key: &Key, size: u64, trouble: &SideError, attempts: u32) -> Outcome {
-    let error = &trouble.error;
-    let (side, code) = match (trouble.side, error.kind()) {
+pub fn failed(ctx: &Context, key: &Key, size: u64, side_error: &SideError, attempts: u32) -> Outcome {
+    let error = &side_error.error;
+    let (side, code) = match (side_error.side, error.kind()) {
         (Side::Source, ErrorKind::PreconditionFailed) => {
             ("source changed while it was copied", "SourceChanged")
         }
@@ -97,7 +97,8 @@ pub fn failed(ctx: &Context, key: &Key, size: u64, trouble: &SideError, attempts
         attempts: i64::from(attempts.max(error.attempts())),
         at: ctx.clock.now(),
     });
-    match SystemicFailure::of(trouble).filter(|suspect| suspect.side == Side::Target || ctx.has_one_source())
+    match SystemicFailure::of(side_error)
+        .filter(|suspect| suspect.side == Side::Target || ctx.has_one_source())
     {
         Some(suspect) => Outcome::Doubtful(failure, suspect),
         None => Outcome::Failed(failure),

@@ -63,9 +63,9 @@ pub async fn run_pass(ctx: Arc<Context>) -> PassEnd {
     loop {
         while more == More::Maybe && running.len() < SHARDS_AT_ONCE && !ctx.stop.is_cancelled() {
             match ctx.ledger.lease_shard(ctx.task.id, ctx.fencing_token).await {
-                Ok(Some(claimed)) => {
-                    ctx.sync_points.reach(SyncPoint::ShardClaimed).await;
-                    running.spawn(shard::run(Arc::clone(&ctx), claimed));
+                Ok(Some(leased)) => {
+                    ctx.sync_points.reach(SyncPoint::ShardLeased).await;
+                    running.spawn(shard::run(Arc::clone(&ctx), leased));
                 }
                 Ok(None) => more = More::None,
                 Err(error) => {
@@ -74,17 +74,17 @@ pub async fn run_pass(ctx: Arc<Context>) -> PassEnd {
                 }
             }
         }
-        let halt = match running.join_next().await {
+        let pass_error = match running.join_next().await {
             None => break,
             Some(Ok(Ok(shard::ShardEnd::Done | shard::ShardEnd::Stopped))) => continue,
-            Some(Ok(Err(halt))) => halt,
+            Some(Ok(Err(pass_error))) => pass_error,
             Some(Err(panic)) => {
                 PassError::Defect(Error::internal("working on the task panicked").with_source(panic))
             }
         };
         if matches!(end, PassEnd::Finished) {
-            end = match halt {
-                PassError::SideError(trouble) => PassEnd::Broken(trouble.reason()),
+            end = match pass_error {
+                PassError::SideError(side_error) => PassEnd::Broken(side_error.reason()),
                 PassError::Ledger(error) => PassEnd::Ledger(error),
                 PassError::Defect(error) => PassEnd::Broken(defect(&error)),
                 PassError::Fenced => PassEnd::Fenced,

@@ -29,7 +29,7 @@ pub(super) const EMPTY_MD5: [u8; 16] = *b"\xd4\x1d\x8c\xd9\x8f\x00\xb2\x04\xe9\x
 /// Whether the source can be listed.
 ///
 /// # Errors
-/// The trouble that the source has, after retries.
+/// The error of the source, after retries.
 pub async fn source(store: &SharedStore, pace: Pace, spec: &TaskSpec) -> SideResult<()> {
     let first = spec.scope.prefixes().into_iter().next();
     let prefix = first
@@ -46,7 +46,7 @@ pub async fn source(store: &SharedStore, pace: Pace, spec: &TaskSpec) -> SideRes
 /// for the probe, where it is a bucket: one that has it is the target itself under another name.
 ///
 /// # Errors
-/// The trouble that the target has, after retries; `TRF.0158` when the task asks for encryption and the target takes that
+/// The error of the target, after retries; `TRF.0158` when the task asks for encryption and the target takes that
 /// without doing it; `TRF.0061` when both sides are one bucket and the copies would fall into the scope.
 pub async fn target(
     store: &SharedStore,
@@ -173,7 +173,7 @@ enum Seen {
 }
 
 /// Looks for the target's probe at the source: by its name, or in a listing where the key may not read it. A source in
-/// trouble does not show it; its own probe says what the trouble is.
+/// error does not show it; its own probe says what the error is.
 async fn sees(source: Option<&SharedStore>, pace: Pace, folder: &str, probe: &Key) -> Seen {
     let Some(source) = source else {
         return Seen::No;

@@ -161,10 +161,10 @@ impl SideError {
         Self::source(Error::new(ErrorKind::Unsupported, text).with_code(reasons::OBJECTS_FAILED))
     }
 
-    /// The reason of a task that this trouble ends: the `TRF.*` codes of the OMS reference.
+    /// The reason of a task that this error ends: the `TRF.*` codes of the OMS reference.
     #[must_use]
     pub fn reason(&self) -> Reason {
-        // What is wrong with a list file has codes of its own, which were given where it was found.
+        // What is wrong with a manifest has codes of its own, which were given where it was found.
         if let Some(code) = self.error.code().filter(|code| code.starts_with("TRF.")) {
             return Reason {
                 code: code.to_owned(),

@@ -11,14 +11,14 @@ use futures_util::future::BoxFuture;
 /// A moment between two effects: on a store, or on the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SyncPoint {
-    /// The task was claimed.
-    TaskClaimed,
+    /// The task was leased.
+    TaskLeased,
     /// Both sides were probed.
     Probed,
     /// The pass and its shards are in the ledger.
     PassOpened,
-    /// A shard was claimed.
-    ShardClaimed,
+    /// A shard was leased.
+    ShardLeased,
     /// A page was listed and joined.
     PageJoined,
     /// The source answered a read; nothing was written yet.
@@ -46,10 +46,10 @@ pub enum SyncPoint {
 impl SyncPoint {
     /// All points, for tests that visit each.
     pub const ALL: [Self; 15] = [
-        Self::TaskClaimed,
+        Self::TaskLeased,
         Self::Probed,
         Self::PassOpened,
-        Self::ShardClaimed,
+        Self::ShardLeased,
         Self::PageJoined,
         Self::ObjectOpened,
         Self::ObjectWritten,

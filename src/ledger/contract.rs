@@ -68,7 +68,7 @@ pub struct LeasedTask {
     pub mode: StartMode,
 }
 
-/// A shard that a worker claimed.
+/// A shard that a worker leased.
 #[derive(Clone, Debug)]
 pub struct LeasedShard {
     /// Number within the pass, from 0.
@@ -79,7 +79,7 @@ pub struct LeasedShard {
     pub checkpoint: Option<Key>,
     /// Bytes in flight that it has counted ([`Counters::bytes_in_flight`]); the next commit changes them from here.
     pub bytes_in_flight: i64,
-    /// Right to commit; grows at each claim of any shard of the task, so that no two claims ever have the same.
+    /// Fencing token; grows at each lease of any shard of the task, so that no two leases ever have the same.
     pub fencing_token: i64,
 }
 
@@ -238,9 +238,9 @@ pub trait Ledger: Send + Sync {
     /// Number of waiting tasks of a project.
     async fn waiting(&self, project: &ProjectId) -> Result<i64>;
     /// For the start of the only process: pausing tasks become paused and lose their credentials. What a crash cut
-    /// short, here and at the next claim of a running task, counts as run time up to the last commit, not up to `now`.
+    /// short, here and at the next lease of a running task, counts as run time up to the last commit, not up to `now`.
     /// A running task that a worker held was cut short by a crash: after three crashes without progress in between (or
-    /// ninety, where the worker had only just claimed it) it becomes failed with TRF.0001 and loses its credentials.
+    /// ninety, where the worker had only just leased it) it becomes failed with TRF.0001 and loses its credentials.
     /// Progress is a commit that settles something, or a part of a large object; a start and [`Ledger::record_shutdown`] count too.
     async fn recover(&self, now: UnixMillis) -> Result<()>;
     /// Says that nobody works on a task: when it is pausing, it becomes paused, as by `recover`; else nothing happens.
@@ -248,7 +248,7 @@ pub trait Ledger: Send + Sync {
     /// Stops a task that nobody works on: running or pausing → paused; else nothing happens. For a stop that could not be
     /// written when it was asked for.
     async fn pause(&self, id: TaskId) -> Result<()>;
-    /// Says that the worker with this claim has been at the task for a while: from now on a crash counts fully.
+    /// Says that the worker with this lease has been at the task for a while: from now on a crash counts fully.
     async fn confirm_running(&self, id: TaskId, fencing_token: i64) -> Result<()>;
     /// Says that a worker was cut short by a defect in this process, which counts like a crash.
     async fn record_crash(&self, id: TaskId) -> Result<()>;
@@ -260,7 +260,7 @@ pub trait Ledger: Send + Sync {
     async fn control(&self, id: TaskId) -> Result<Option<Control>>;
     /// Resumes the unfinished pass, or opens a new one of `kind` with these shards. A new full pass sets the
     /// counters to zero and forgets the failures, waiting lines and what was wrong with the lists; the counters and
-    /// lists of a new failed pass go on from those of the last. Every new pass forgets the warnings. Errors with `Conflict` when `attempt` is not the task's last, or the task was left.
+    /// lists of a new failed pass go on from those of the last. Every new pass forgets the warnings. Errors with `Conflict` when `fencing_token` is not the task's last, or the task was left.
     async fn open_pass(
         &self,
         id: TaskId,
@@ -274,11 +274,11 @@ pub trait Ledger: Send + Sync {
     /// ([`Refusal::ListIncomplete`]) until a full pass is opened. [`Tidied::All`] when what is left is few, an unfinished pass
     /// is to be resumed, or the worker has lost its lease.
     async fn forget_failures(&self, id: TaskId, fencing_token: i64) -> Result<Tidied>;
-    /// Claims the next open shard of the last pass that was not claimed under this task attempt; `None` when there is
+    /// Leases the next open shard of the last pass that was not leased under this fencing token of the task; `None` when there is
     /// no more. A shard that is not resumable (see [`Ledger::set_unordered`]) begins again from zero: checkpoint and
     /// counters are reset, and its waiting lines are forgotten.
     async fn lease_shard(&self, id: TaskId, fencing_token: i64) -> Result<Option<LeasedShard>>;
-    /// Marks a shard whose listing order is unknown: a later claim cannot trust its checkpoint, and forgets the
+    /// Marks a shard whose listing order is unknown: a later lease cannot trust its checkpoint, and forgets the
     /// failures that the shard recorded. Errors with `Internal` for [`ShardScope::Failures`], which has an order.
     async fn set_unordered(&self, id: TaskId, shard: &LeasedShard) -> Result<Committed>;
     /// Writes what a shard has settled. Texts of failures are cut ([`Failure::bounded`]).
@@ -291,7 +291,7 @@ pub trait Ledger: Send + Sync {
     ) -> Result<Committed>;
     /// Keeps warnings of the task's last pass, until the next one is opened. One with the code and subject of a kept one
     /// is added to it. Beyond [`Warning::MOST`] different ones the others are counted as [`WarningCode::MoreWarnings`].
-    /// `Fenced` when `attempt` is not the task's last, or the task was left.
+    /// `Fenced` when `fencing_token` is not the task's last, or the task was left.
     async fn warn(
         &self,
         id: TaskId,
@@ -354,7 +354,7 @@ pub trait Ledger: Send + Sync {
 
     /// Orphans with a number above `after`, in the order of their numbers.
     async fn orphans(&self, which: Orphans<'_>, after: i64, limit: i64) -> Result<Vec<Orphan>>;
-    /// Takes keys of a deleted task that no sweep took since `before`, those first that have waited longest. After
+    /// Takes keys of a deleted task that no cleanup took since `before`, those first that have waited longest. After
     /// `recover` none counts as taken.
     async fn take_cleanup(&self, now: UnixMillis, before: UnixMillis) -> Result<Option<Cleanup>>;
     /// Forgets an orphan that is gone. With the last of its task the keys go too.

@@ -3,7 +3,7 @@
 //! Rules that every implementation keeps, and that its conformance suite proves:
 //! * A change of a task's state is a compare-and-set that [`State::apply`] decided, in one transaction with everything
 //!   that belongs to it: credentials, pass, counters.
-//! * A shard's work is written by [`Ledger::commit`] in one transaction and only with the `attempt` of its last claim;
+//! * A shard's work is written by [`Ledger::commit`] in one transaction and only with the `fencing_token` of its last lease;
 //!   a worker that has lost its lease gets [`Committed::Fenced`] and has written nothing.
 //! * TaskCredentials exist only in the states that [`State::keeps_credentials`] names, and for the orphans of a deleted task
 //!   until the last of them is gone or the keys are refused.

@@ -50,7 +50,7 @@ pub enum OrphanKeys {
     None,
 }
 
-/// Keys for the orphans of one deleted task, taken for a sweep.
+/// Keys for the orphans of one deleted task, taken for a cleanup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cleanup {
     /// The deleted task, for which the keys are sealed.

@@ -7,7 +7,7 @@ use crate::task::Key;
 pub enum ShardScope {
     /// All keys that begin with the prefix.
     Prefix(Key),
-    /// The single keys of the task's scope ([`crate::task::spec::Scope::single_keys`]), or the lines of its list file;
+    /// The single keys of the task's scope ([`crate::task::spec::Scope::single_keys`]), or the lines of its manifest;
     /// the checkpoint of a list is a position in the file.
     Keys,
     /// The recorded failures, in key order.

@@ -184,7 +184,7 @@ pub struct Part {
 /// Tags of an object.
 pub type Tags = Vec<(String, String)>;
 
-/// A bucket of an object store, seen with one pair of keys.
+/// A bucket of an object store, seen with one pair of access and secret keys.
 ///
 /// Every operation is one request. Errors are described by kind: `NotFound` (the key), `BucketNotFound`,
 /// `UploadNotFound`, `Unauthenticated`, `PermissionDenied`, `PreconditionFailed`, `Archived`, `StorageFull`,

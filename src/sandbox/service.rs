@@ -17,7 +17,7 @@ pub(super) struct Service {
     pub(super) options: SandboxOptions,
 }
 
-/// The one pair of keys. Unlike [`s3s::auth::SimpleAuth`] it names an unknown access key as S3 does.
+/// The one pair of access and secret keys. Unlike [`s3s::auth::SimpleAuth`] it names an unknown access key as S3 does.
 #[derive(Debug)]
 pub(super) struct Credentials {
     pub(super) access_key: String,

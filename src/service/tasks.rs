@@ -144,7 +144,7 @@ impl TaskService {
         })
     }
 
-    /// Starts a paused or failed task with fresh keys; of many starts at once exactly one succeeds.
+    /// Starts a paused or failed task with fresh credentials; of many starts at once exactly one succeeds.
     ///
     /// # Errors
     /// [`Rule::AlreadyStarted`], [`Rule::Complete`], [`Rule::NothingFailed`], [`Rule::FailuresIncomplete`],

@@ -6,7 +6,7 @@ pub struct FailedReport {
     /// Key of the list in the target bucket.
     pub key: Option<String>,
     /// Why it could not be written; `None` when it was, or when there was nothing to write.
-    pub trouble: Option<ReportProblem>,
+    pub problem: Option<ReportProblem>,
 }
 
 /// A list of settled objects at the target.

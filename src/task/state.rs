@@ -1,6 +1,6 @@
 //! The life of a task as a pure function.
 //!
-//! | from \ event | `Claim` | `Stop` | `Drain` | `Succeed` | `Fail` | `Start` | `Delete` |
+//! | from \ event | `Lease` | `Stop` | `Drain` | `Succeed` | `Fail` | `Start` | `Delete` |
 //! |---|---|---|---|---|---|---|---|
 //! | waiting | running | paused | – | – | failed | already started | (deleted) |
 //! | running | running | pausing | – | succeeded | failed | already started | in progress |
@@ -33,7 +33,7 @@ pub enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     /// A worker takes it.
-    Claim,
+    Lease,
     /// A user stops it.
     Stop,
     /// The worker has stopped and committed.
@@ -80,7 +80,7 @@ impl State {
     /// The [`Rejection`] of the table above.
     pub const fn apply(self, event: Event) -> Result<Self, Rejection> {
         match (self, event) {
-            (Self::Waiting | Self::Running, Event::Claim) => Ok(Self::Running),
+            (Self::Waiting | Self::Running, Event::Lease) => Ok(Self::Running),
             (Self::Waiting, Event::Stop) => Ok(Self::Paused),
             (Self::Running, Event::Stop) => Ok(Self::Pausing),
             (Self::Pausing, Event::Drain) => Ok(Self::Paused),
@@ -93,7 +93,7 @@ impl State {
             (Self::Succeeded, Event::Start | Event::Stop) => Err(Rejection::Complete),
             (Self::Pausing | Self::Paused | Self::Failed, Event::Stop) => Err(Rejection::NotInProgress),
             (Self::Running | Self::Pausing, Event::Delete) => Err(Rejection::InProgress),
-            (Self::Pausing | Self::Paused | Self::Failed | Self::Succeeded, Event::Claim)
+            (Self::Pausing | Self::Paused | Self::Failed | Self::Succeeded, Event::Lease)
             | (Self::Waiting | Self::Running | Self::Paused | Self::Failed | Self::Succeeded, Event::Drain)
             | (Self::Waiting | Self::Paused | Self::Failed | Self::Succeeded, Event::Succeed)
             | (Self::Paused | Self::Failed | Self::Succeeded, Event::Fail) => Err(Rejection::Stale),
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_stop_and_start_cycle_comes_back_to_waiting() {
-        let path = [Event::Claim, Event::Stop, Event::Drain, Event::Start];
+        let path = [Event::Lease, Event::Stop, Event::Drain, Event::Start];
         let end = path.into_iter().try_fold(State::Waiting, State::apply);
         assert_eq!(end, Ok(State::Waiting));
     }

@@ -2,7 +2,7 @@
 //!
 //! Orphans for which the ledger has keys are tried at the start, after a deletion, and then in rounds for as long as the
 //! keys are accepted. Those without credentials are aborted beside the pass of the next task that works with their bucket.
-//! An orphan is forgotten only when the target says that it is gone, so the sweep may be dropped at any point.
+//! An orphan is forgotten only when the target says that it is gone, so the cleanup may be dropped at any point.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,7 +55,7 @@ pub(super) async fn run(parts: Arc<Parts>, left_open: Arc<Notify>, stop: Cancell
         }
         while running.len() < TASKS_AT_ONCE {
             match next(&parts, round).await {
-                Ok(Some(sweep)) => running.spawn(with_kept_keys(Arc::clone(&parts), sweep)),
+                Ok(Some(cleanup)) => running.spawn(with_kept_keys(Arc::clone(&parts), cleanup)),
                 Ok(None) => break,
                 Err(error) => {
                     tracing::error!(%error, "the ledger cannot be asked for uploads that were left open");
@@ -76,9 +76,9 @@ async fn next(parts: &Parts, round: Duration) -> Result<Option<Cleanup>> {
 }
 
 /// One round over the orphans of a deleted task.
-async fn with_kept_keys(parts: Arc<Parts>, sweep: Cleanup) {
-    let task = sweep.task;
-    let swept = match target(&parts, &sweep).await {
+async fn with_kept_keys(parts: Arc<Parts>, cleanup: Cleanup) {
+    let task = cleanup.task;
+    let swept = match target(&parts, &cleanup).await {
         Ok(Some(target)) => give_up_all(&parts, &target, Orphans::Of(task)).await,
         Ok(None) => Ok(Tally::default()),
         Err(error) => Err(error),
@@ -104,14 +104,14 @@ async fn with_kept_keys(parts: Arc<Parts>, sweep: Cleanup) {
 
 /// The bucket that a deleted task worked with, seen with the keys that were kept; `None` when nothing is left there. Keys
 /// that cannot be opened, or put into a request, are wiped.
-async fn target(parts: &Parts, sweep: &Cleanup) -> Result<Option<SharedStore>> {
-    let first = parts.ledger.orphans(Orphans::Of(sweep.task), 0, 1).await?;
+async fn target(parts: &Parts, cleanup: &Cleanup) -> Result<Option<SharedStore>> {
+    let first = parts.ledger.orphans(Orphans::Of(cleanup.task), 0, 1).await?;
     let Some(orphan) = first.first() else {
         return Ok(None);
     };
     let connected = parts
         .sealer
-        .open(sweep.task.get(), &sweep.sealed)
+        .open(cleanup.task.get(), &cleanup.sealed)
         .and_then(|keys| {
             parts
                 .connect
@@ -120,8 +120,8 @@ async fn target(parts: &Parts, sweep: &Cleanup) -> Result<Option<SharedStore>> {
     match connected {
         Ok(target) => Ok(Some(target)),
         Err(error) => {
-            tracing::warn!(task.id = %sweep.task, %error, "the keys of a deleted task are of no use, and are wiped");
-            parts.ledger.wipe_orphan_keys(sweep.task).await?;
+            tracing::warn!(task.id = %cleanup.task, %error, "the keys of a deleted task are of no use, and are wiped");
+            parts.ledger.wipe_orphan_keys(cleanup.task).await?;
             Ok(None)
         }
     }

@@ -80,15 +80,17 @@ pub(super) async fn connect(
             return Ok(source);
         }
         match preflight::source(&source, pace, &task.spec).await {
-            Err(trouble) if lists_only_v1(&trouble.error) => preflight::source(&old_source, pace, &task.spec)
-                .await
-                .map(|()| old_source),
+            Err(side_error) if lists_only_v1(&side_error.error) => {
+                preflight::source(&old_source, pace, &task.spec)
+                    .await
+                    .map(|()| old_source)
+            }
             other => other.map(|()| source),
         }
     };
     let target = async {
         match preflight::target(&target, shown_to, pace, task).await {
-            Err(trouble) if lists_only_v1(&trouble.error) => {
+            Err(side_error) if lists_only_v1(&side_error.error) => {
                 preflight::target(&old_target, shown_to, pace, task)
                     .await
                     .map(|probed| (old_target, probed))
@@ -96,7 +98,7 @@ pub(super) async fn connect(
             other => other.map(|probed| (target, probed)),
         }
     };
-    // Both are brought to their end, so that a trouble of the source does not leave a probe at the target.
+    // Both are brought to their end, so that an error of the source does not leave a probe at the target.
     let (source, target) = tokio::join!(source, target);
     let (mut source, (target, probed)) = (source?, target?);
     let guard = overwrite_guard::find(&target, pace, task.id, &task.spec).await?;

@@ -54,11 +54,11 @@ pub(super) async fn pass(parts: &Parts, ctx: &Context, pass: PassInfo, fencing_t
         }
         // The task keeps the uploads, and the next start ends here again; once it has succeeded nobody could.
         Err(PassError::SideError(SideError { side, error })) => {
-            let trouble = SideError {
+            let side_error = SideError {
                 side,
                 error: error.during("give up an upload"),
             };
-            end(parts, id, fencing_token, Ending::Broken(trouble.reason())).await
+            end(parts, id, fencing_token, Ending::Broken(side_error.reason())).await
         }
         Err(PassError::Ledger(error)) => Err(error),
         Err(PassError::Defect(error)) => {

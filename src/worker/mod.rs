@@ -1,7 +1,7 @@
 //! The worker: takes tasks that want one, runs their pass, writes how it ended.
 //!
 //! It owns everything it starts: when it is dropped, every transfer ends with it. What it does not get to write is
-//! found again by the sweep, or by the next process. [`schedule`] decides what is taken and when, [`slots`] who comes first.
+//! found again by the cleanup, or by the next process. [`schedule`] decides what is taken and when, [`slots`] who comes first.
 
 mod cleanup;
 mod connect;

@@ -19,7 +19,7 @@ use crate::dispatch::Message;
 use crate::task::{ProjectId, State, TaskId};
 
 /// How often the ledger is asked for tasks that nobody told us of.
-const SWEEP_EVERY: Duration = Duration::from_secs(5);
+const CLEANUP_EVERY: Duration = Duration::from_secs(5);
 /// How often stops are looked after that the ledger does not know yet.
 const STOPS_EVERY: Duration = Duration::from_secs(1);
 /// How long a stop is left to whoever asked for it, before the worker writes it in its place.
@@ -46,8 +46,8 @@ pub async fn run(parts: Arc<Parts>, shutdown: CancellationToken) {
         confirm_running: HashMap::new(),
         last: None,
     };
-    let mut sweep = interval(SWEEP_EVERY);
-    sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut cleanup = interval(CLEANUP_EVERY);
+    cleanup.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stops = interval(STOPS_EVERY);
     stops.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -59,7 +59,7 @@ pub async fn run(parts: Arc<Parts>, shutdown: CancellationToken) {
                 Some(message) => desk.heard(message).await,
             },
             _ = stops.tick() => desk.look_after_stops().await,
-            _ = sweep.tick() => true,
+            _ = cleanup.tick() => true,
         };
         if more {
             desk.take_more().await;
@@ -99,7 +99,7 @@ impl Desk {
             self.release(task).await;
             self.look_after_stop(task).await;
         }
-        // What could not be written down would fail again at once; the sweep takes it up a moment later.
+        // What could not be written down would fail again at once; the next poll leases it a moment later.
         left == Left::Said
     }
 

@@ -56,24 +56,24 @@ pub(super) async fn take_up(parts: Arc<Parts>, id: TaskId, seen: Seen, stop: Can
     if asked.is_cancelled() {
         return Left::Said;
     }
-    let claimed = match parts.ledger.lease_task(id, parts.clock.now()).await {
-        Ok(Some(claimed)) => claimed,
+    let leased = match parts.ledger.lease_task(id, parts.clock.now()).await {
+        Ok(Some(leased)) => leased,
         Ok(None) => return Left::Said,
         Err(error) => {
             tracing::error!(task.id = %id, %error, "the task cannot be claimed");
             return Left::Unsaid;
         }
     };
-    parts.sync_points.reach(SyncPoint::TaskClaimed).await;
-    tracing::info!(task.id = %id, fencing_token = claimed.fencing_token, "task leased");
-    let throttle = Arc::new(Throttle::new(limit(&parts, &claimed.task.bandwidth)));
+    parts.sync_points.reach(SyncPoint::TaskLeased).await;
+    tracing::info!(task.id = %id, fencing_token = leased.fencing_token, "task leased");
+    let throttle = Arc::new(Throttle::new(limit(&parts, &leased.task.bandwidth)));
     let progress = Arc::new(Progress::default());
     let abort = CancellationToken::new();
-    let fencing_token = claimed.fencing_token;
+    let fencing_token = leased.fencing_token;
     let watched = Watched {
         id,
         fencing_token,
-        policy: claimed.task.bandwidth.clone(),
+        policy: leased.task.bandwidth.clone(),
         throttle: Arc::clone(&throttle),
         progress: Arc::clone(&progress),
         seen,
@@ -81,7 +81,7 @@ pub(super) async fn take_up(parts: Arc<Parts>, id: TaskId, seen: Seen, stop: Can
         stop: stop.clone(),
         abort: abort.clone(),
     };
-    let work = work(&parts, claimed, (throttle, progress), stop, abort);
+    let work = work(&parts, leased, (throttle, progress), stop, abort);
     let written = tokio::select! {
         worked = AssertUnwindSafe(work).catch_unwind() => match worked {
             Ok(written) => written,
@@ -169,7 +169,7 @@ fn limit(parts: &Parts, policy: &BandwidthPolicy) -> Option<u64> {
 /// Probes, opens the pass, runs it, and writes the end.
 async fn work(
     parts: &Parts,
-    claimed: LeasedTask,
+    leased: LeasedTask,
     (throttle, progress): (Arc<Throttle>, Arc<Progress>),
     stop: CancellationToken,
     abort: CancellationToken,
@@ -179,7 +179,7 @@ async fn work(
         credentials,
         fencing_token,
         mode,
-    } = claimed;
+    } = leased;
     let id = task.id;
     let opened = credentials
         .as_ref()
@@ -207,7 +207,9 @@ async fn work(
     };
     let connected = match connected {
         Ok(connected) => connected,
-        Err(trouble) => return finish::end(parts, id, fencing_token, Ending::Broken(trouble.reason())).await,
+        Err(side_error) => {
+            return finish::end(parts, id, fencing_token, Ending::Broken(side_error.reason())).await;
+        }
     };
     parts.sync_points.reach(SyncPoint::Probed).await;
 

@@ -96,7 +96,7 @@ async fn a_list_that_the_target_refuses_changes_nothing_about_the_objects() {
     let id = rig.create(stores.order()).await;
     let task = rig.end(id).await;
     assert_eq!((task.counters.copied, task.counters.failed), (1, 1));
-    assert_eq!(task.failed_list.trouble, Some(ReportProblem::NotStored));
+    assert_eq!(task.failed_list.problem, Some(ReportProblem::NotStored));
     assert_eq!(task.failed_list.key, None);
 }
 

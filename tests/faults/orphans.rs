@@ -186,7 +186,7 @@ async fn a_stop_does_not_wait_for_orphans() {
 
 #[tokio::test]
 async fn a_crash_after_the_deletion_is_made_up_for() {
-    // Before the sweep has begun, and in the middle of it.
+    // Before the cleanup has begun, and in the middle of it.
     for begun in [0, 1] {
         let stores = stores().await;
         let rig = Rig::quick().await;

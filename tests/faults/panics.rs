@@ -29,7 +29,7 @@ async fn a_panic_fails_the_object_or_the_task_with_a_reason() {
     let rows = [
         (SyncPoint::Probed, "TRF.0001"),
         (SyncPoint::PassOpened, "TRF.0001"),
-        (SyncPoint::ShardClaimed, "TRF.0001"),
+        (SyncPoint::ShardLeased, "TRF.0001"),
         (SyncPoint::PageJoined, "TRF.0001"),
         (SyncPoint::BeforeCommit, "TRF.0001"),
         (SyncPoint::BeforeFinish, "TRF.0001"),

@@ -26,7 +26,7 @@ fn canaries(stores: &Stores) -> Vec<String> {
     all
 }
 
-/// Sends everything that goes wrong with keys inside, and collects the answers.
+/// Sends everything that goes wrong with credentials inside, and collects the answers.
 async fn go_wrong(caller: &Caller, stores: &Stores, task: i64) -> String {
     let mut bodies = Vec::new();
     for (field, value) in [
@@ -80,7 +80,7 @@ async fn everything_shown(caller: &Caller, task: i64) -> String {
     answers
 }
 
-/// Deletes a task that has an upload open, with keys that the target refuses; the sweep says so in the log.
+/// Deletes a task that has an upload open, with credentials that the target refuses; the cleanup says so in the log.
 async fn delete_with_wrong_keys(caller: &Caller, stores: &Stores) -> String {
     // In parts, as its source has it: in one piece it would leave no upload.
     let large = SandboxObject::multipart(vec![7; 65 << 20], 13 << 20);

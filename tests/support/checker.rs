@@ -284,12 +284,12 @@ async fn lists(stores: &Stores, rig: &Rig, task: &Task, history: &History) {
     if let Some(since) = since {
         listed::agree(stores, task, since);
     }
-    for (kind, trouble) in [
+    for (kind, problem) in [
         (ReportKind::Success, task.list_troubles.success),
         (ReportKind::Skip, task.list_troubles.skip),
     ] {
         let waiting = rig.ledger.report_chunks(task.id, kind, MANY).await.unwrap();
-        let may_wait = trouble.is_some() && task.state != State::Succeeded;
+        let may_wait = problem.is_some() && task.state != State::Succeeded;
         assert!(may_wait || waiting.is_empty(), "{waiting:#?} {task:#?}");
     }
 }

@@ -71,18 +71,18 @@ fn line(text: &str) -> Line {
 pub fn agree(stores: &Stores, task: &Task, since: UnixMillis) {
     let c = &task.counters;
     let mut seen = BTreeSet::new();
-    for (kind, counted, trouble) in [
+    for (kind, counted, problem) in [
         (ReportKind::Success, c.copied, task.list_troubles.success),
         (ReportKind::Skip, c.skipped + c.gone, task.list_troubles.skip),
     ] {
         let listed = lines(stores, task, kind, since);
         let number = i64::try_from(listed.len()).unwrap();
         assert!(
-            number == counted || (trouble.is_some() && number < counted),
-            "{kind:?}: {number} lines, but {c:#?}, {trouble:?}, {:#?}",
+            number == counted || (problem.is_some() && number < counted),
+            "{kind:?}: {number} lines, but {c:#?}, {problem:?}, {:#?}",
             files(stores, task, kind)
         );
-        if kind == ReportKind::Success && trouble.is_none() {
+        if kind == ReportKind::Success && problem.is_none() {
             let proved = |word: &str| listed.iter().filter(|line| line.word == word).count();
             assert_eq!(
                 ["etag", "checksum", "size"].map(|word| i64::try_from(proved(word)).unwrap()),

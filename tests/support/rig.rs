@@ -414,7 +414,7 @@ impl Rig {
             .unwrap();
     }
 
-    /// Deletes a task, with keys for what it left open at the target.
+    /// Deletes a task, with credentials for what it left open at the target.
     pub async fn delete(&self, id: TaskId, target: Option<Credentials>) {
         self.service
             .delete(&self.project, id, target, self.clock.now())

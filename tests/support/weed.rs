@@ -12,6 +12,9 @@ use super::tools::Tools;
 /// How long it may take until it answers.
 const START: Duration = Duration::from_secs(60);
 
+/// How often it is started on other ports.
+const STARTS: u32 = 5;
+
 /// A running server. It is ended, and its data removed, when this is dropped.
 pub struct Weed {
     child: Child,
@@ -25,8 +28,21 @@ pub struct Weed {
 }
 
 impl Weed {
-    /// Starts one and waits until it answers.
+    /// Starts one and waits until it answers. A port that was free may be taken before the server has it: then it is started
+    /// again on others.
     pub async fn start(tools: &Tools, name: &str) -> Self {
+        for _ in 0..STARTS {
+            let mut weed = Self::spawn(tools, name);
+            match weed.wait_until_it_answers().await {
+                Ok(()) => return weed,
+                Err(log) if log.contains("address already in use") => {}
+                Err(log) => panic!("SeaweedFS does not start\n{log}"),
+            }
+        }
+        panic!("SeaweedFS found its ports taken {STARTS} times");
+    }
+
+    fn spawn(tools: &Tools, name: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let (access_key, secret_key) = (format!("AK{name}"), format!("SK{name}canary"));
         let identities = serde_json::json!({"identities": [{
@@ -85,31 +101,28 @@ impl Weed {
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut weed = Self {
+        Self {
             child,
             folder,
             url: format!("http://127.0.0.1:{s3}"),
             access_key,
             secret_key,
-        };
-        weed.wait_until_it_answers().await;
-        weed
+        }
     }
 
-    async fn wait_until_it_answers(&mut self) {
+    /// Waits until it answers; the error is its log.
+    async fn wait_until_it_answers(&mut self) -> Result<(), String> {
         let until = Instant::now() + START;
         loop {
             let answer = reqwest::get(&self.url).await;
             // Without a signature the list of buckets is refused: the S3 gateway is there, and knows its identities.
             if answer.is_ok_and(|answer| answer.status() == 403) {
-                return;
+                return Ok(());
             }
             let ended = self.child.try_wait().unwrap();
-            assert!(
-                ended.is_none() && Instant::now() < until,
-                "SeaweedFS does not start ({ended:?})\n{}",
-                self.log()
-            );
+            if ended.is_some() || Instant::now() >= until {
+                return Err(format!("{ended:?}\n{}", self.log()));
+            }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }

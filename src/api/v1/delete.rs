@@ -27,7 +27,7 @@ pub struct DeleteTask {
     target_sk: Secret,
 }
 
-/// A body with keys.
+/// A body with credentials.
 pub fn example() -> serde_json::Value {
     serde_json::json!({"target_ak": "target_ak", "target_sk": "target_sk"})
 }

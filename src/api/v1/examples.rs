@@ -197,7 +197,7 @@ fn failed(number: u8) -> Known {
             key: Some(format!(
                 "oms/task/{NAME}/failed_object_lists/20261118110640000.failed_list.txt"
             )),
-            trouble: None,
+            problem: None,
         },
         ..task
     }

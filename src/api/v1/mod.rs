@@ -186,7 +186,7 @@ async fn show_task(state: web::Data<ApiState>, request: HttpRequest, of: OfTask)
 
 /// Start or stop a task, or change its bandwidth.
 ///
-/// `operation` says which: `start` starts a paused or failed task with fresh keys, `stop` pauses a running one,
+/// `operation` says which: `start` starts a paused or failed task with fresh credentials, `stop` pauses a running one,
 /// `change_bandwidthpolicy` replaces the bandwidth windows of a task that has not succeeded.
 ///
 /// | start of a task that … | `migration_failed_object` false, null or absent | true |

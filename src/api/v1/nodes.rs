@@ -268,7 +268,7 @@ fn check_place(node: &str, code: &str, region: &str, bucket: &str, endpoint: Opt
     check_bucket(&format!("{node}.bucket"), code, bucket)
 }
 
-/// Checks a pair of keys that stand in the fields `names` behind `prefix`.
+/// Checks a pair of access and secret keys that stand in the fields `names` behind `prefix`.
 ///
 /// # Errors
 /// OMS.0064 for an empty or too long key.

@@ -54,7 +54,7 @@ pub enum BandwidthOperation {
     ChangeBandwidthPolicy,
 }
 
-/// Starts a paused or failed task with fresh keys.
+/// Starts a paused or failed task with fresh credentials.
 ///
 /// Goes on from the last checkpoint; where the last run came to its end, begins a new one that skips what is identical
 /// at the target already.

@@ -19,7 +19,7 @@ use crate::object::{ByteRange, Entry};
 /// The MD5 of `length` bytes of the source, if the target demands one; `None` if it does not.
 ///
 /// # Errors
-/// The trouble of the source.
+/// The error of the source.
 pub(in crate::engine) async fn hash_first(
     ctx: &Context,
     entry: &Entry,

@@ -65,7 +65,7 @@ fn blame(error: &Error, sent: Attributes) -> Attributes {
     suspects.and(sent)
 }
 
-/// What to do about a trouble of an object.
+/// What to do about an error of an object.
 #[derive(Debug)]
 pub(in crate::engine) enum Verdict {
     /// It is not about what may be left out.
@@ -185,34 +185,35 @@ impl Refusals {
         }
     }
 
-    /// Decides what a trouble means for the next try.
-    pub(in crate::engine) fn judge(&self, trouble: SideError, rule: RefusedMetadata) -> Verdict {
+    /// Decides what an error means for the next try.
+    pub(in crate::engine) fn judge(&self, side_error: SideError, rule: RefusedMetadata) -> Verdict {
         let mut learnt = self.learnt();
         let sent = std::mem::take(&mut learnt.sent);
         // The store has found out that it is about this object's metadata, so that nothing is tried as it was.
-        let unsignable = trouble.side == Side::Target && trouble.error.code() == Some(signable::UNSIGNABLE);
+        let unsignable =
+            side_error.side == Side::Target && side_error.error.code() == Some(signable::UNSIGNABLE);
         if unsignable && rule == RefusedMetadata::Fail {
-            return Verdict::Fail(trouble);
+            return Verdict::Fail(side_error);
         }
         if unsignable && sent.user_metadata && learnt.metadata == Metadata::All {
             learnt.metadata = Metadata::Plain;
-            return Verdict::Again(trouble);
+            return Verdict::Again(side_error);
         }
-        let suspects = blame(&trouble.error, sent);
-        if trouble.side != Side::Target || suspects.is_empty() {
-            return Verdict::Unrelated(trouble);
+        let suspects = blame(&side_error.error, sent);
+        if side_error.side != Side::Target || suspects.is_empty() {
+            return Verdict::Unrelated(side_error);
         }
         if !std::mem::replace(&mut learnt.repeated, true) {
-            return Verdict::Again(trouble);
+            return Verdict::Again(side_error);
         }
         match rule {
             RefusedMetadata::LeaveOut => {
                 learnt.left_out = learnt.left_out.or(suspects.first());
-                Verdict::Again(trouble)
+                Verdict::Again(side_error)
             }
             RefusedMetadata::Fail => Verdict::Fail(SideError {
-                side: trouble.side,
-                error: trouble.error.during(&format!("refused with its {suspects}")),
+                side: side_error.side,
+                error: side_error.error.during(&format!("refused with its {suspects}")),
             }),
         }
     }
@@ -362,7 +363,7 @@ mod tests {
     fn only_the_request_that_brings_the_object_is_heard() {
         let refusals = Refusals::default();
         let rule = RefusedMetadata::LeaveOut;
-        let judged = |trouble| matches!(refusals.judge(trouble, rule), Verdict::Again(_));
+        let judged = |side_error| matches!(refusals.judge(side_error, rule), Verdict::Again(_));
         assert!(!judged(refused("Odd")), "nothing was sent");
         assert!(refusals.heard(&sent(ALL), Ok(())).is_ok());
         assert!(!judged(refused("Odd")), "it was taken");
@@ -382,8 +383,8 @@ mod tests {
         for _ in 0..2 {
             let answer = refusals.heard(&sent(ALL), Err::<(), _>(refused("Odd").error));
             assert!(answer.is_err());
-            if let Verdict::Fail(trouble) = refusals.judge(refused("Odd"), RefusedMetadata::Fail) {
-                last = trouble.error.to_string();
+            if let Verdict::Fail(side_error) = refusals.judge(refused("Odd"), RefusedMetadata::Fail) {
+                last = side_error.error.to_string();
             }
         }
         assert_eq!(last, "refused with its tags or storage class: no (Odd)");

@@ -73,37 +73,38 @@ pub async fn transfer(ctx: &Context, mut item: SourceObject) -> Result<Outcome, 
             SourceObject::KnownSize(entry) => cut(ctx.tuning.sizes.threshold, entry, tag, longest),
             SourceObject::UnknownSize { .. } => Cut::Whole,
         };
-        let trouble = match copy_once(ctx, &item, tag, cut, &refusals, &sent).await {
+        let side_error = match copy_once(ctx, &item, tag, cut, &refusals, &sent).await {
             Ok(copied) => {
                 refusals.was_streamed(ctx);
                 return Ok(Outcome::Copied(copied));
             }
-            Err(PassError::SideError(trouble)) => trouble,
-            Err(halt) => return Err(halt),
+            Err(PassError::SideError(side_error)) => side_error,
+            Err(pass_error) => return Err(pass_error),
         };
         if refusals.take_copy_refusal() {
-            let error = &trouble.error;
+            let error = &side_error.error;
             tracing::info!(task.id = %ctx.task.id, key = ?item.key(), %error, "not copied inside the store; it is read and written");
             continue;
         }
-        let mut trouble = match (trouble.side, trouble.error.kind()) {
+        let mut side_error = match (side_error.side, side_error.error.kind()) {
             (Side::Source, ErrorKind::NotFound) => match lookup::confirm(ctx, item.key()).await {
-                Ok(()) => return Ok(missing(ctx, &item, &trouble, attempts)),
-                Err(trouble) => trouble,
+                Ok(()) => return Ok(missing(ctx, &item, &side_error, attempts)),
+                Err(side_error) => side_error,
             },
-            _ => trouble,
+            _ => side_error,
         };
-        let kind = trouble.error.kind();
+        let kind = side_error.error.kind();
         if kind == ErrorKind::Cancelled {
-            return Err(trouble.into());
+            return Err(side_error.into());
         }
-        if cut == Cut::Whole && item.known_bytes() > ctx.tuning.sizes.threshold && parts_may_help(&trouble) {
+        if cut == Cut::Whole && item.known_bytes() > ctx.tuning.sizes.threshold && parts_may_help(&side_error)
+        {
             whole_fails = true;
-            if !trouble.error.is_retryable() {
+            if !side_error.error.is_retryable() {
                 continue;
             }
         }
-        match (trouble.side, kind) {
+        match (side_error.side, kind) {
             (Side::Source, ErrorKind::PreconditionFailed)
                 if refreshed.is_none() || !ctx.quirks.conditions_are_broken() =>
             {
@@ -124,11 +125,11 @@ pub async fn transfer(ctx: &Context, mut item: SourceObject) -> Result<Outcome, 
                         continue;
                     }
                     Ok(Some(_)) if refreshed.is_some() => {
-                        return Ok(failed(ctx, item.key(), item.known_bytes(), &trouble, attempts));
+                        return Ok(failed(ctx, item.key(), item.known_bytes(), &side_error, attempts));
                     }
                     Ok(None) => {
-                        let trouble = SideError::source(lookup::no_such_key());
-                        return Ok(missing(ctx, &item, &trouble, attempts));
+                        let side_error = SideError::source(lookup::no_such_key());
+                        return Ok(missing(ctx, &item, &side_error, attempts));
                     }
                     Ok(Some(now)) => {
                         item = now;
@@ -136,15 +137,15 @@ pub async fn transfer(ctx: &Context, mut item: SourceObject) -> Result<Outcome, 
                         sent = Sent::default();
                         continue;
                     }
-                    Err(trouble) => {
-                        return Ok(failed(ctx, item.key(), item.known_bytes(), &trouble, attempts));
+                    Err(side_error) => {
+                        return Ok(failed(ctx, item.key(), item.known_bytes(), &side_error, attempts));
                     }
                 }
             }
             (Side::Target, ErrorKind::PreconditionFailed) if ctx.guard != OverwriteGuard::None => {
                 match overwrite_guard::appeared(ctx, &item, &sent).await {
                     Ok(outcome) => return Ok(outcome),
-                    Err(other) => trouble = other,
+                    Err(other) => side_error = other,
                 }
             }
             // Where other tags were true, one that is not means damaged bytes. What a CDN changed looks the same, and has no
@@ -154,30 +155,30 @@ pub async fn transfer(ctx: &Context, mut item: SourceObject) -> Result<Outcome, 
             {
                 tag = SourceTag::Opaque;
             }
-            _ => match refusals.judge(trouble, ctx.task.spec.rules.refused_metadata) {
+            _ => match refusals.judge(side_error, ctx.task.spec.rules.refused_metadata) {
                 Verdict::Again(SideError { error, .. }) => {
                     let left_out = refusals.left_out();
                     tracing::debug!(task.id = %ctx.task.id, key = ?item.key(), %error, %left_out, "refused, and tried again");
                     continue;
                 }
-                Verdict::Unrelated(same) => trouble = same,
+                Verdict::Unrelated(same) => side_error = same,
                 Verdict::Fail(named) => {
                     return Ok(failed(ctx, item.key(), item.known_bytes(), &named, attempts));
                 }
             },
         }
-        let Some(wait) = retry::delay(ctx.tuning.pace, &trouble.error, attempts, rand::random()) else {
-            return Ok(failed(ctx, item.key(), item.known_bytes(), &trouble, attempts));
+        let Some(wait) = retry::delay(ctx.tuning.pace, &side_error.error, attempts, rand::random()) else {
+            return Ok(failed(ctx, item.key(), item.known_bytes(), &side_error, attempts));
         };
-        tracing::debug!(task.id = %ctx.task.id, key = ?item.key(), error = %trouble.error, attempts, "object is tried again");
+        tracing::debug!(task.id = %ctx.task.id, key = ?item.key(), error = %side_error.error, attempts, "object is tried again");
         tokio::time::sleep(wait).await;
     }
 }
 
 /// The end of an object that is confirmed to be missing.
-fn missing(ctx: &Context, item: &SourceObject, trouble: &SideError, attempts: u32) -> Outcome {
+fn missing(ctx: &Context, item: &SourceObject, side_error: &SideError, attempts: u32) -> Outcome {
     if ctx.task.spec.scope.names(item.key()) {
-        failed(ctx, item.key(), item.known_bytes(), trouble, attempts)
+        failed(ctx, item.key(), item.known_bytes(), side_error, attempts)
     } else {
         Outcome::Gone
     }
@@ -194,7 +195,7 @@ async fn copy_once(
     let copied = match item {
         SourceObject::KnownSize(entry) => match copy_measured(ctx, entry, tag, cut, refusals, sent).await {
             // HEAD may report a length that GET omits.
-            Err(PassError::SideError(trouble)) if untold_while_reading(ctx, &trouble) => {
+            Err(PassError::SideError(side_error)) if untold_while_reading(ctx, &side_error) => {
                 one_read::copy(ctx, item, refusals, sent).await?
             }
             copied => copied?,
@@ -225,8 +226,8 @@ async fn copy_measured(
     })
 }
 
-fn untold_while_reading(ctx: &Context, trouble: &SideError) -> bool {
-    let untold = trouble.side == Side::Source && trouble.error.code() == untold_length().code();
+fn untold_while_reading(ctx: &Context, side_error: &SideError) -> bool {
+    let untold = side_error.side == Side::Source && side_error.error.code() == untold_length().code();
     untold && takes_untold(&ctx.task.spec)
 }
 

@@ -54,11 +54,11 @@ pub(in crate::engine) fn longest_whole(ctx: &Context, route: Route) -> u64 {
 
 /// Whether an object that was sent in one piece may go better in parts: a connection that did not last as long, a limit of
 /// the store. Bytes that were found to be wrong are not sent by a way that proves less.
-pub(in crate::engine) fn parts_may_help(trouble: &SideError) -> bool {
-    let broke_off = trouble.side == Side::Source && trouble.error.kind() == ErrorKind::Integrity;
+pub(in crate::engine) fn parts_may_help(side_error: &SideError) -> bool {
+    let broke_off = side_error.side == Side::Source && side_error.error.kind() == ErrorKind::Integrity;
     broke_off
         || matches!(
-            trouble.error.kind(),
+            side_error.error.kind(),
             ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::InvalidArgument | ErrorKind::Unsupported
         )
 }

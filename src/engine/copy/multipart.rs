@@ -130,9 +130,9 @@ async fn wrong_copy(ctx: &Context, job: &Upload<'_>, etag: Option<ETag>) -> Resu
         etag,
         encryption: None,
     };
-    let trouble = server_side::wrong(ctx, &key, &written, job.refusals).await;
+    let side_error = server_side::wrong(ctx, &key, &written, job.refusals).await;
     forget(ctx, &job.entry.key).await?;
-    Ok(trouble)
+    Ok(side_error)
 }
 
 /// Removes what was joined, if it is still there.
@@ -288,7 +288,7 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, PassError
         .buffer_unordered(PARTS_AT_ONCE)
         .try_collect()
         .await
-        .map_err(|halt| forget_if_gone(halt, &upload))?;
+        .map_err(|pass_error| forget_if_gone(pass_error, &upload))?;
     let mut sent: Vec<Sent> = kept.into_iter().chain(fresh).collect();
     sent.sort_by_key(|sent| sent.part.number);
     let parts: Vec<Part> = sent.iter().map(|sent| sent.part.clone()).collect();

@@ -76,12 +76,12 @@ pub(in crate::engine) async fn copy(
     } else {
         match upload(ctx, item, &target, &new, &mut pieces, first, refusals).await {
             Ok(written) => written,
-            Err(halt) => {
+            Err(pass_error) => {
                 if let Err(PassError::SideError(SideError { error, .. })) = give_up(ctx, key).await {
                     // The ledger keeps it for the next try of this object, or for the end of the pass.
                     tracing::warn!(task.id = %ctx.task.id, ?key, %error, "an upload could not be given up yet");
                 }
-                return Err(halt);
+                return Err(pass_error);
             }
         }
     };

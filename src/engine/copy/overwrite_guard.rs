@@ -29,7 +29,7 @@ use crate::task::{Key, TaskId, TaskSpec};
 /// Finds out how a task's writes can be guarded, by writing an empty object twice below `oms/probe/`.
 ///
 /// # Errors
-/// The trouble that the target has, after retries.
+/// The error of the target, after retries.
 pub async fn find(
     store: &SharedStore,
     pace: Pace,
@@ -70,7 +70,7 @@ async fn twice(store: &SharedStore, pace: Pace, key: &Key) -> Result<OverwriteGu
 /// Asks right before a write that no condition guards whether the target has the key by now.
 ///
 /// # Errors
-/// `PreconditionFailed` when it has; the target's trouble.
+/// `PreconditionFailed` when it has; the target's error.
 pub(in crate::engine) async fn look(ctx: &Context, key: &Key) -> SideResult<()> {
     if ctx.guard == OverwriteGuard::None {
         return Ok(());
@@ -113,7 +113,7 @@ impl Sent {
 /// The end of an object whose write was refused because the target has the key: it is left, unless it is ours.
 ///
 /// # Errors
-/// The target's trouble; `Unavailable` when it does not have the key after all.
+/// The target's error; `Unavailable` when it does not have the key after all.
 pub(in crate::engine) async fn appeared(
     ctx: &Context,
     item: &SourceObject,

@@ -137,7 +137,7 @@ pub(in crate::engine) async fn send(
     let mut before = None;
     loop {
         attempts += 1;
-        let trouble = match once(ctx, job, had.take()).await {
+        let side_error = match once(ctx, job, had.take()).await {
             Ok(sent) if is_settled(ctx, &sent, before) => {
                 if let Some(hash) = sent.hash {
                     let noted = ctx
@@ -154,12 +154,12 @@ pub(in crate::engine) async fn send(
                 let text = format!("part {} at the target has other bytes than were read", job.number);
                 SideError::target(Error::new(ErrorKind::Integrity, text))
             }
-            Err(trouble) => trouble,
+            Err(side_error) => side_error,
         };
-        let again = retry::delay(ctx.tuning.pace, &trouble.error, attempts, rand::random());
+        let again = retry::delay(ctx.tuning.pace, &side_error.error, attempts, rand::random());
         match again.filter(|_| job.refusals.route(ctx) == job.route) {
             Some(wait) => tokio::time::sleep(wait).await,
-            None => return Err(trouble.after(attempts).into()),
+            None => return Err(side_error.after(attempts).into()),
         }
     }
 }

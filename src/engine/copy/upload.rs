@@ -69,8 +69,8 @@ pub(in crate::engine) async fn begin(
 }
 
 /// An upload that vanished while its parts were sent is begun again by the next try of the object.
-pub(in crate::engine) fn forget_if_gone(halt: PassError, upload: &UploadId) -> PassError {
-    match halt {
+pub(in crate::engine) fn forget_if_gone(pass_error: PassError, upload: &UploadId) -> PassError {
+    match pass_error {
         PassError::SideError(SideError {
             side: Side::Target,
             error,

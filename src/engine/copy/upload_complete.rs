@@ -25,7 +25,7 @@ pub(in crate::engine) async fn complete(
             let condition = ctx.guard.condition();
             ctx.target.complete_upload(key, upload, parts, &condition).await
         }
-        Err(trouble) => Err(trouble.error),
+        Err(side_error) => Err(side_error.error),
     };
     let error = match answer {
         Ok(written) => return Ok(written),

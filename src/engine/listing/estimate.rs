@@ -25,13 +25,13 @@ pub async fn run(ctx: Arc<Context>) {
     }
     tokio::time::sleep(BEGIN_AFTER).await;
     if let Some(file) = ctx.task.spec.scope.list_file() {
-        if let Err(halt) = manifest_scan::count(&ctx, file).await {
-            tracing::debug!(task.id = %ctx.task.id, ?halt, "the list could not be counted");
+        if let Err(pass_error) = manifest_scan::count(&ctx, file).await {
+            tracing::debug!(task.id = %ctx.task.id, ?pass_error, "the list could not be counted");
         }
         return;
     }
     if let Err(error) = count(&ctx).await {
-        // Only the display suffers; the pass meets the same trouble by itself and reports it.
+        // Only the display suffers; the pass meets the same error by itself and reports it.
         tracing::debug!(task.id = %ctx.task.id, %error, "the scope could not be counted");
     }
 }

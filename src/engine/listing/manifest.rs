@@ -1,4 +1,4 @@
-//! Feeds a shard from a list file that lies in a bucket of the target's store.
+//! Feeds a shard from a manifest that lies in a bucket of the target's store.
 //!
 //! The file is read in ranges, each on condition that the file is still the one that was begun with, so that neither a
 //! slow pass nor a stop needs a connection that lasts, and never more than a range of it is in memory. The checkpoint is
@@ -33,9 +33,9 @@ use crate::task::{Key, reasons};
 
 /// Bytes of the file that are read at once.
 const RANGE: u64 = 1 << 20;
-/// Largest list file, as the reference says.
+/// Largest manifest, as the reference says.
 const MAX_FILE: u64 = 1024 << 20;
-/// A list file, pinned to what it was when it was opened.
+/// A manifest, pinned to what it was when it was opened.
 pub(in crate::engine) struct Reader<'a> {
     store: &'a SharedStore,
     pace: Pace,
@@ -56,14 +56,14 @@ pub(in crate::engine) enum Stuck {
 }
 
 impl From<PassError> for Stuck {
-    fn from(halt: PassError) -> Self {
-        Self::PassError(halt)
+    fn from(pass_error: PassError) -> Self {
+        Self::PassError(pass_error)
     }
 }
 
 impl From<SideError> for Stuck {
-    fn from(trouble: SideError) -> Self {
-        Self::PassError(trouble.into())
+    fn from(side_error: SideError) -> Self {
+        Self::PassError(side_error.into())
     }
 }
 
@@ -79,7 +79,7 @@ fn shown(file: &Manifest) -> String {
     format!("the list file {}/{}", file.bucket, file.key.lossy())
 }
 
-/// Says of an error that it happened to the list file. What no other try and no other key helps is a code of its own.
+/// Says of an error that it happened to the manifest. What no other try and no other key helps is a code of its own.
 fn unreadable(file: &Manifest, error: Error) -> SideError {
     let code = match error.kind() {
         ErrorKind::NotFound
@@ -312,9 +312,9 @@ pub(in crate::engine) async fn feed_list(
 ) -> std::result::Result<(), PassError> {
     match feed_lines(ctx, file, shard.checkpoint.as_ref(), sender).await {
         Ok(()) => Ok(()),
-        Err(Stuck::PassError(halt)) => Err(halt),
+        Err(Stuck::PassError(pass_error)) => Err(pass_error),
         Err(Stuck::Changed) => {
-            // What the old file settled counts no more: the next claim takes it back, and begins the new one.
+            // What the old file settled counts no more: the next lease takes it back, and begins the new one.
             match ctx.ledger.set_unordered(ctx.task.id, shard).await {
                 Ok(Committed::Done) => Err(changed(file).into()),
                 Ok(Committed::Fenced | Committed::TooManyFailures) => Err(PassError::Fenced),

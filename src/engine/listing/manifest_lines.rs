@@ -1,4 +1,4 @@
-//! Lines of a list file. Pure: bytes in, lines out.
+//! Lines of a manifest. Pure: bytes in, lines out.
 //!
 //! Rules of the OMS reference: one object in a line, its name URL-encoded, at most 65,535 bytes in a line. A list of URLs
 //! has `URL<TAB>name` in each line. Beyond it, what editors leave behind is understood: a byte order mark at the beginning,

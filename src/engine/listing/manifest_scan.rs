@@ -1,4 +1,4 @@
-//! Readings of a list file beside that of a full pass: for the addresses of failed names, and for the number of lines.
+//! Readings of a manifest beside that of a full pass: for the addresses of failed names, and for the number of lines.
 
 use crate::engine::listing::candidate::Batch;
 use crate::engine::listing::candidate::KEYS_PER_BATCH;
@@ -39,7 +39,7 @@ pub(in crate::engine) async fn feed_failures(
     };
     let mut lines = Vec::new();
     loop {
-        let line = reader.next().await.map_err(|stuck| halt(stuck, file))?;
+        let line = reader.next().await.map_err(|stuck| pass_error(stuck, file))?;
         let ended = line.is_none();
         if let Some(line) = line
             && let Ok((url, name)) = manifest_lines::url_and_name(&line.text)
@@ -78,7 +78,7 @@ async fn open<'a>(
     };
     opened
         .map(|(reader, _)| reader)
-        .map_err(|stuck| halt(stuck, file))
+        .map_err(|stuck| pass_error(stuck, file))
 }
 
 /// A line of the list.
@@ -178,11 +178,11 @@ const STORE_EVERY: Duration = Duration::from_secs(1);
 pub(in crate::engine) async fn count(ctx: &Context, file: &Manifest) -> std::result::Result<(), PassError> {
     let store = list_store(ctx)?;
     let opened = Reader::open(store, ctx.tuning.pace, file, None).await;
-    let (mut reader, _) = opened.map_err(|stuck| halt(stuck, file))?;
+    let (mut reader, _) = opened.map_err(|stuck| pass_error(stuck, file))?;
     let mut survey = Estimate::default();
     let mut last = Vec::new();
     let mut stored = Instant::now();
-    while let Some(line) = reader.next().await.map_err(|stuck| halt(stuck, file))? {
+    while let Some(line) = reader.next().await.map_err(|stuck| pass_error(stuck, file))? {
         if line.text != last {
             survey.objects += 1;
             last = line.text;
@@ -199,9 +199,9 @@ pub(in crate::engine) async fn count(ctx: &Context, file: &Manifest) -> std::res
     written.map_err(PassError::Ledger)
 }
 
-fn halt(stuck: Stuck, file: &Manifest) -> PassError {
+fn pass_error(stuck: Stuck, file: &Manifest) -> PassError {
     match stuck {
-        Stuck::PassError(halt) => halt,
+        Stuck::PassError(pass_error) => pass_error,
         Stuck::Changed => changed(file).into(),
     }
 }

@@ -66,9 +66,9 @@ pub(super) async fn feed(
             }
         },
     };
-    if let Err(halt) = end {
+    if let Err(pass_error) = end {
         // Fails only when the shard has stopped reading, and then it does not want to know.
-        sender.send(Err(halt)).await.unwrap_or_default();
+        sender.send(Err(pass_error)).await.unwrap_or_default();
     }
 }
 

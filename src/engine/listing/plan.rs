@@ -50,7 +50,7 @@ pub(in crate::engine) async fn look_up(
                         step
                     }
                 }
-                Err(trouble) => Found::Unknown(trouble),
+                Err(side_error) => Found::Unknown(side_error),
             };
             Ok(Candidate {
                 key,
@@ -103,7 +103,7 @@ pub(in crate::engine) fn plan(
             };
             Found::Planned(item, decision)
         }
-        Err(trouble) => Found::Unknown(trouble),
+        Err(side_error) => Found::Unknown(side_error),
     }
 }
 

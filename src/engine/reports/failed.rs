@@ -50,10 +50,10 @@ pub async fn failed_list(ctx: &Context, pass: PassInfo) -> Result<Option<FailedR
     if size.length == 0 {
         return Ok(None);
     }
-    let failed = |trouble: ReportProblem| {
+    let failed = |problem: ReportProblem| {
         Some(FailedReport {
             key: None,
-            trouble: Some(trouble),
+            problem: Some(problem),
         })
     };
     if size.length > LARGEST {
@@ -65,7 +65,7 @@ pub async fn failed_list(ctx: &Context, pass: PassInfo) -> Result<Option<FailedR
     match put(ctx, &Key::from(key.as_str()), size, body).await {
         Ok(()) => Ok(Some(FailedReport {
             key: Some(key),
-            trouble: None,
+            problem: None,
         })),
         Err(error) => {
             tracing::warn!(task.id = %ctx.task.id, %error, "the list of failed objects cannot be written");
@@ -121,7 +121,7 @@ where
             .await?;
         if written.etag.is_none() {
             let found = acknowledged(ctx, key, size.length).await;
-            found.map_err(|trouble| trouble.error)?;
+            found.map_err(|side_error| side_error.error)?;
         }
         Ok(())
     })

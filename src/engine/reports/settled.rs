@@ -96,7 +96,7 @@ impl File {
     }
 }
 
-/// The oldest lines of a list that wait: as many as make a full file, or all.
+/// The oldest lines of a report that wait: as many as make a full file, or all.
 async fn next(ctx: &Context, kind: ReportKind) -> Result<Option<File>> {
     let limit = i64::try_from(CHUNKS).unwrap_or(i64::MAX);
     let mut waiting = ctx

@@ -1,6 +1,6 @@
 //! The circuit breaker: tells a failure of one object from one that would hit every object. Pure.
 //!
-//! A failure whose kind may concern all objects alike (wrong keys, no bucket, no permission, the store is down, it
+//! A failure whose kind may concern all objects alike (wrong credentials, no bucket, no permission, the store is down, it
 //! throttles) is held back. It becomes the object's own as soon as another object goes through the same side. When there
 //! are enough of one kind from one side without a success between, another object, the canary, is asked for; when that
 //! fails too the pass stops, and none of them was recorded: the next start tries the objects again.

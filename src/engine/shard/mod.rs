@@ -63,7 +63,7 @@ pub enum ShardEnd {
 
 pub(super) struct Run {
     pub(super) ctx: Arc<Context>,
-    pub(super) claim: LeasedShard,
+    pub(super) lease: LeasedShard,
     pub(super) window: Window,
     waiting: VecDeque<Candidate>,
     flight: JoinSet<(u64, Mark, Result<Outcome, PassError>)>,
@@ -82,18 +82,18 @@ pub(super) struct Run {
 /// Walks a shard from its checkpoint to its end, or until it is stopped.
 ///
 /// # Errors
-/// A trouble that concerns the whole task, a failing ledger, or another claim; what was settled before is committed
+/// An error that concerns the whole task, a failing ledger, or another lease; what was settled before is committed
 /// where that is possible.
-pub async fn run(ctx: Arc<Context>, claim: LeasedShard) -> Result<ShardEnd, PassError> {
+pub async fn run(ctx: Arc<Context>, lease: LeasedShard) -> Result<ShardEnd, PassError> {
     let (sender, mut batches) = mpsc::channel(BATCHES_AHEAD);
-    let mut feeder = AbortOnDropHandle::new(tokio::spawn(feed(Arc::clone(&ctx), claim.clone(), sender)));
+    let mut feeder = AbortOnDropHandle::new(tokio::spawn(feed(Arc::clone(&ctx), lease.clone(), sender)));
     let recorded = ctx.task.spec.record_settled;
     let record = recorded.then(|| Record::new(ctx.clock.clone()));
-    let claim_in_flight = claim.bytes_in_flight;
+    let claim_in_flight = lease.bytes_in_flight;
     let mut run = Run {
-        window: Window::new(pass_kind(&claim.scope), record),
+        window: Window::new(pass_kind(&lease.scope), record),
         ctx,
-        claim,
+        lease,
         waiting: VecDeque::new(),
         flight: JoinSet::new(),
         speed: 0,
@@ -121,11 +121,11 @@ pub async fn run(ctx: Arc<Context>, claim: LeasedShard) -> Result<ShardEnd, Pass
             run.commit(Close::No, Under::Upload).await?;
             Ok(ShardEnd::Stopped)
         }
-        Err(PassError::SideError(trouble)) => {
-            // The trouble decides; a ledger that fails on top of it is reported by the next one to use it.
+        Err(PassError::SideError(side_error)) => {
+            // The error decides; a ledger that fails on top of it is reported by the next one to use it.
             run.flight.shutdown().await;
             run.commit(Close::No, Under::Upload).await?;
-            Err(PassError::SideError(trouble))
+            Err(PassError::SideError(side_error))
         }
         Err(other) => Err(other),
     }
@@ -190,7 +190,7 @@ impl Run {
                         })?;
                         exhausted = true;
                     }
-                    Some(Err(halt)) => return Err(halt),
+                    Some(Err(pass_error)) => return Err(pass_error),
                     Some(Ok(Batch { candidates, order })) => {
                         self.waiting = candidates.into();
                         self.note_order(order).await?;
@@ -263,7 +263,7 @@ impl Run {
                 let missing = SideError::source(lookup::no_such_key());
                 (0, failed(&self.ctx, key, 0, &missing, 1))
             }
-            Found::Unknown(trouble) => (counted, failed(&self.ctx, key, counted, &trouble, 1)),
+            Found::Unknown(side_error) => (counted, failed(&self.ctx, key, counted, &side_error, 1)),
         }
     }
 
@@ -337,8 +337,10 @@ impl Run {
         match outcome {
             Ok(outcome) => Ok(Some((number, begun, outcome))),
             // It stays unsettled, and with it the checkpoint before it.
-            Err(PassError::SideError(trouble)) if trouble.error.kind() == ErrorKind::Cancelled => Ok(None),
-            Err(halt) => Err(halt),
+            Err(PassError::SideError(side_error)) if side_error.error.kind() == ErrorKind::Cancelled => {
+                Ok(None)
+            }
+            Err(pass_error) => Err(pass_error),
         }
     }
 
@@ -352,7 +354,7 @@ impl Run {
             match self
                 .ctx
                 .ledger
-                .set_unordered(self.ctx.task.id, &self.claim)
+                .set_unordered(self.ctx.task.id, &self.lease)
                 .await
                 .map_err(PassError::Ledger)?
             {
@@ -425,7 +427,7 @@ impl Run {
         let written = self
             .ctx
             .ledger
-            .commit(self.ctx.task.id, &self.claim, commit, now)
+            .commit(self.ctx.task.id, &self.lease, commit, now)
             .await;
         self.ctx.sync_points.reach(SyncPoint::AfterCommit).await;
         match written.map_err(PassError::Ledger)? {

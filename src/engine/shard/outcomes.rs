@@ -48,7 +48,7 @@ impl Run {
         let known = self
             .canary
             .iter()
-            .chain(&self.claim.checkpoint)
+            .chain(&self.lease.checkpoint)
             .cloned()
             .collect();
         let sizes = self.breaker.of(suspect).map(|(_, outcome)| outcome.size());
@@ -72,7 +72,7 @@ impl Run {
             Verdict::Fails => {
                 let last = judged.last().map(|held| &held.item.1);
                 let (message, code) = last.map_or(("", ""), |outcome| (outcome.message(), outcome.code()));
-                Err(PassError::SideError(suspect.trouble(message, code)))
+                Err(PassError::SideError(suspect.side_error(message, code)))
             }
         }
     }
@@ -81,7 +81,7 @@ impl Run {
     /// keys that have just expired must not be recorded as failures of the last objects.
     ///
     /// # Errors
-    /// The trouble of a side that serves no other object either.
+    /// The error of a side that serves no other object either.
     pub(in crate::engine) async fn release_all(&mut self) -> Result<(), PassError> {
         while let Some(suspect) = self.breaker.grave() {
             self.ask_canary(suspect).await?;

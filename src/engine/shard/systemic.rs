@@ -60,10 +60,10 @@ pub struct SystemicFailure {
 }
 
 impl SystemicFailure {
-    /// Whether a trouble may concern every object alike.
+    /// Whether an error may concern every object alike.
     #[must_use]
-    pub const fn of(trouble: &SideError) -> Option<Self> {
-        let class = match trouble.error.kind() {
+    pub const fn of(side_error: &SideError) -> Option<Self> {
+        let class = match side_error.error.kind() {
             ErrorKind::PermissionDenied => FailureClass::Denied,
             ErrorKind::Unavailable | ErrorKind::Timeout => FailureClass::Down,
             ErrorKind::RateLimited => FailureClass::Throttled,
@@ -84,14 +84,14 @@ impl SystemicFailure {
             | ErrorKind::Internal => return None,
         };
         Some(Self {
-            side: trouble.side,
+            side: side_error.side,
             class,
         })
     }
 
-    /// The trouble that stops the pass, with the message and the code of the last object that had it.
+    /// The error that stops the pass, with the message and the code of the last object that had it.
     #[must_use]
-    pub fn trouble(self, last: &str, code: &str) -> SideError {
+    pub fn side_error(self, last: &str, code: &str) -> SideError {
         let error = if self.class.is_grave() {
             let side = match self.side {
                 Side::Source => "source: ",
@@ -99,13 +99,13 @@ impl SystemicFailure {
             };
             let last = last.strip_prefix(side).unwrap_or(last);
             let text = format!(
-                "{last}; another object had the same trouble, so the task stopped without recording a failure, and a \
+                "{last}; another object had the same side_error, so the task stopped without recording a failure, and a \
                  start resumes it"
             );
             Error::new(self.class.kind(), text).with_code(code)
         } else {
             let text = format!(
-                "{TRIP_THRESHOLD} objects in a row had the same trouble and none went through, so the task stopped without \
+                "{TRIP_THRESHOLD} objects in a row had the same side_error and none went through, so the task stopped without \
                  recording them as failed; a start resumes it. The last one: {last}"
             );
             Error::new(self.class.kind(), text)
@@ -136,11 +136,15 @@ mod tests {
             (ErrorKind::StorageFull, Some(FailureClass::Full)),
             (ErrorKind::Forbidden, Some(FailureClass::Blocked)),
         ] {
-            let trouble = SideError {
+            let side_error = SideError {
                 side: Side::Target,
                 error: Error::new(kind, "x"),
             };
-            assert_eq!(SystemicFailure::of(&trouble).map(|s| s.class), wanted, "{kind:?}");
+            assert_eq!(
+                SystemicFailure::of(&side_error).map(|s| s.class),
+                wanted,
+                "{kind:?}"
+            );
         }
     }
 
@@ -161,7 +165,10 @@ mod tests {
             (Side::Source, FailureClass::Blocked, "TRF.0157"),
         ] {
             assert_eq!(
-                SystemicFailure { side, class }.trouble("no", "X").reason().code,
+                SystemicFailure { side, class }
+                    .side_error("no", "X")
+                    .reason()
+                    .code,
                 code,
                 "{side:?} {class:?}"
             );
@@ -175,7 +182,7 @@ mod tests {
             class: FailureClass::WrongCredentials,
         };
         let reason = suspect
-            .trouble("target: the clock is wrong", "RequestTimeTooSkewed")
+            .side_error("target: the clock is wrong", "RequestTimeTooSkewed")
             .reason();
         assert!(
             reason.message.starts_with("target: the clock is wrong; "),

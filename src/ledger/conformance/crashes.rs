@@ -23,10 +23,10 @@ pub(super) async fn all(store: &dyn Ledger) {
 
 /// The process dies while the worker has been at the task for a while, and another one begins.
 async fn crash(subject: &Subject<'_>) {
-    let claimed = subject.claim().await;
+    let leased = subject.lease().await;
     let confirm_running = subject
         .store
-        .confirm_running(subject.id, claimed.fencing_token)
+        .confirm_running(subject.id, leased.fencing_token)
         .await;
     confirm_running.unwrap();
     subject.store.recover(at(2_500)).await.unwrap();
@@ -48,7 +48,7 @@ async fn a_task_that_keeps_crashing_is_not_resumed(store: &dyn Ledger) {
     assert!(!subject.is_pending().await);
     // A user may try again, from zero.
     assert_eq!(subject.start(StartMode::Full).await, Ok(()));
-    assert_eq!(subject.claim().await.credentials, Some(sealed("again")));
+    assert_eq!(subject.lease().await.credentials, Some(sealed("again")));
     for _ in 0..2 {
         crash(&subject).await;
     }
@@ -60,11 +60,11 @@ async fn a_task_that_keeps_crashing_is_not_resumed(store: &dyn Ledger) {
 async fn early_crashes_weigh_less(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     for n in 0..89 {
-        subject.claim().await;
+        subject.lease().await;
         store.recover(at(2_500)).await.unwrap();
         assert_eq!(subject.state().await, State::Running, "{n}");
     }
-    subject.claim().await;
+    subject.lease().await;
     store.recover(at(2_500)).await.unwrap();
     assert_eq!(subject.state().await, State::Failed);
 }
@@ -83,7 +83,7 @@ async fn progress_forgives_crashes(store: &dyn Ledger) {
         assert_eq!(commit.commit(&shard, settled).await, Committed::Done);
 
         crash(&part).await;
-        part.claim().await;
+        part.lease().await;
         let upload = OpenUpload {
             key: Key::from("k"),
             upload_id: Some(format!("part-{}", part.id)),
@@ -118,9 +118,9 @@ async fn progress_forgives_crashes(store: &dyn Ledger) {
 async fn an_orderly_end_is_no_crash(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     for _ in 0..9 {
-        let claimed = subject.claim().await;
+        let leased = subject.lease().await;
         store
-            .confirm_running(subject.id, claimed.fencing_token)
+            .confirm_running(subject.id, leased.fencing_token)
             .await
             .unwrap();
         store.record_shutdown().await.unwrap();
@@ -133,7 +133,7 @@ async fn an_orderly_end_is_no_crash(store: &dyn Ledger) {
 async fn a_defect_counts_like_a_crash(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     for wanted in [State::Running, State::Running, State::Failed] {
-        subject.claim().await;
+        subject.lease().await;
         store.record_crash(subject.id).await.unwrap();
         // Counted once.
         store.record_crash(subject.id).await.unwrap();
@@ -144,7 +144,7 @@ async fn a_defect_counts_like_a_crash(store: &dyn Ledger) {
 async fn a_late_stop_pauses(store: &dyn Ledger) {
     for before in [State::Running, State::Pausing] {
         let subject = Subject::new(store).await;
-        subject.claim().await;
+        subject.lease().await;
         if before == State::Pausing {
             subject.stop().await.unwrap();
         }
@@ -257,7 +257,7 @@ async fn a_full_pass_forgets_bit_by_bit(store: &dyn Ledger) {
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
     assert_eq!(subject.full_pass(1, &keys).await, Some(State::Failed));
     subject.start(StartMode::Full).await.unwrap();
-    let task = subject.claim().await;
+    let task = subject.lease().await;
     let forget = |fencing_token| store.forget_failures(subject.id, fencing_token);
     assert_eq!(
         forget(task.fencing_token - 1).await.unwrap(),
@@ -273,7 +273,7 @@ async fn a_full_pass_forgets_bit_by_bit(store: &dyn Ledger) {
     let incomplete = Err(Refusal::ListIncomplete);
     assert_eq!(subject.start(StartMode::FailedOnly).await, incomplete);
     subject.start(StartMode::Full).await.unwrap();
-    let task = subject.claim().await;
+    let task = subject.lease().await;
     while forget(task.fencing_token).await.unwrap() == Tidied::Some {}
     store
         .open_pass(subject.id, task.fencing_token, PassKind::Full, &[], at(1))
@@ -293,7 +293,7 @@ async fn a_full_pass_forgets_bit_by_bit(store: &dyn Ledger) {
         ..Commit::default()
     };
     assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
-    let task = subject.claim().await;
+    let task = subject.lease().await;
     let forgotten = store
         .forget_failures(subject.id, task.fencing_token)
         .await

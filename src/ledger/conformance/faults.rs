@@ -28,7 +28,7 @@ fn one_object() -> Commit {
     }
 }
 
-/// Asserts that nothing a holder of the claims can do has an effect.
+/// Asserts that nothing a holder of the leases can do has an effect.
 async fn is_fenced(subject: &Subject<'_>, fencing_token: i64, shard: &LeasedShard) {
     let before = subject.task().await;
     let failed = subject.failed_keys().await;
@@ -61,7 +61,7 @@ async fn a_fenced_worker_writes_nothing(store: &dyn Ledger) {
     };
     assert_eq!(subject.commit(&old_shard, commit).await, Committed::Done);
     // Fenced as soon as the task is taken over, before the shard is.
-    let second = subject.claim().await;
+    let second = subject.lease().await;
     assert!(second.fencing_token > first.fencing_token);
     is_fenced(&subject, first.fencing_token, &old_shard).await;
     let shard = subject.shard(second.fencing_token).await.unwrap();
@@ -127,16 +127,16 @@ async fn a_crash_is_accounted_up_to_the_last_sign_of_life(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let (_, shard) = subject.work(PassKind::Full).await;
     assert_eq!(subject.commit(&shard, Commit::default()).await, Committed::Done);
-    let claimed = store.lease_task(subject.id, at(900_000)).await.unwrap().unwrap();
-    assert_eq!(claimed.task.ran_for, 1_000);
-    assert_eq!(claimed.task.running_since, Some(at(900_000)));
-    assert_eq!(claimed.task.started_at, Some(at(2_000)));
+    let leased = store.lease_task(subject.id, at(900_000)).await.unwrap().unwrap();
+    assert_eq!(leased.task.ran_for, 1_000);
+    assert_eq!(leased.task.running_since, Some(at(900_000)));
+    assert_eq!(leased.task.started_at, Some(at(2_000)));
     // A clock that goes back takes nothing away.
-    let end = subject.finish(claimed.fencing_token, Ending::Drained).await;
+    let end = subject.finish(leased.fencing_token, Ending::Drained).await;
     assert_eq!(end, None);
     subject.stop().await.unwrap();
     subject
-        .finish(claimed.fencing_token, Ending::Drained)
+        .finish(leased.fencing_token, Ending::Drained)
         .await
         .unwrap();
     assert_eq!(subject.task().await.ran_for, 1_000);

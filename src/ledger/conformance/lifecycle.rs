@@ -47,12 +47,12 @@ async fn an_end_has_its_moment_until_the_next_start(store: &dyn Ledger) {
 
 async fn a_running_task_drains(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
-    let claimed = subject.claim().await;
+    let leased = subject.lease().await;
     let task = subject.task().await;
     assert_eq!((task.state, task.started_at), (State::Running, Some(at(2_000))));
     assert_eq!(task.running_since, Some(at(2_000)));
     assert!(subject.is_pending().await);
-    assert_eq!(subject.finish(claimed.fencing_token, Ending::Drained).await, None);
+    assert_eq!(subject.finish(leased.fencing_token, Ending::Drained).await, None);
     assert_eq!(subject.stop().await, Ok(State::Pausing));
     let control = store.control(subject.id).await.unwrap().unwrap();
     assert_eq!(control.state, State::Pausing);
@@ -62,16 +62,16 @@ async fn a_running_task_drains(store: &dyn Ledger) {
     );
     assert!(!subject.is_pending().await);
     assert!(store.lease_task(subject.id, at(2)).await.unwrap().is_none());
-    let end = subject.finish(claimed.fencing_token, Ending::Drained).await;
+    let end = subject.finish(leased.fencing_token, Ending::Drained).await;
     assert_eq!(end, Some(State::Paused));
     let task = subject.task().await;
     assert_eq!((task.ran_for, task.running_since, task.speed), (2_000, None, 0));
-    assert_eq!(subject.finish(claimed.fencing_token, Ending::Drained).await, None);
+    assert_eq!(subject.finish(leased.fencing_token, Ending::Drained).await, None);
 }
 
 async fn start_brings_fresh_credentials(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
-    let first = subject.claim().await;
+    let first = subject.lease().await;
     assert_eq!(first.credentials, Some(sealed("first")));
     assert_eq!((first.mode, first.task.epoch), (StartMode::Full, 1));
     let reason = Reason {
@@ -86,13 +86,13 @@ async fn start_brings_fresh_credentials(store: &dyn Ledger) {
     assert_eq!(subject.start(StartMode::Full).await, Ok(()));
     let task = subject.task().await;
     assert_eq!((task.state, task.epoch, task.reason), (State::Waiting, 2, None));
-    // Whoever held the task before the start has lost it, although nobody has claimed it since.
+    // Whoever held the task before the start has lost it, although nobody has leased it since.
     let late = Ending::Broken(Reason {
         code: "TRF.0001".into(),
         message: "late".into(),
     });
     assert_eq!(subject.finish(first.fencing_token, late).await, None);
-    let second = subject.claim().await;
+    let second = subject.lease().await;
     assert!(second.fencing_token > first.fencing_token);
     assert_eq!(second.credentials, Some(sealed("again")));
     assert_eq!(second.task.started_at, first.task.started_at);
@@ -104,7 +104,7 @@ async fn start_is_refused_by_state(store: &dyn Ledger) {
         let started = Err(Refusal::State(Rejection::AlreadyStarted));
         assert_eq!(subject.start(mode).await, started);
     }
-    assert_eq!(subject.claim().await.credentials, Some(sealed("first")));
+    assert_eq!(subject.lease().await.credentials, Some(sealed("first")));
     assert_eq!(subject.full_pass(2, &[]).await, Some(State::Succeeded));
     for mode in [StartMode::Full, StartMode::FailedOnly] {
         let complete = Err(Refusal::State(Rejection::Complete));
@@ -135,13 +135,13 @@ async fn a_failed_only_start_needs_a_complete_list(store: &dyn Ledger) {
     assert_eq!(subject.start(StartMode::FailedOnly).await, incomplete);
     // Ran to the end.
     assert_eq!(subject.start(StartMode::Full).await, Ok(()));
-    let task = subject.claim().await;
+    let task = subject.lease().await;
     let end = subject.finish(task.fencing_token, Ending::PassFinished).await;
     assert_eq!(end, Some(State::Failed));
     assert_eq!(subject.start(StartMode::FailedOnly).await, Ok(()));
     // A crash does not change what was asked for.
     for _ in 0..2 {
-        assert_eq!(subject.claim().await.mode, StartMode::FailedOnly);
+        assert_eq!(subject.lease().await.mode, StartMode::FailedOnly);
     }
 
     // Nothing was recorded, though objects failed.

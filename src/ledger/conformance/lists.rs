@@ -25,7 +25,7 @@ fn lines(success: &str, skip: &str) -> Commit {
 }
 
 impl Subject<'_> {
-    /// All lines of a list that wait, as text.
+    /// All lines of a report that wait, as text.
     pub(super) async fn waiting(&self, kind: ReportKind) -> String {
         let mut text = Vec::new();
         for chunk in self.chunks(kind).await {
@@ -61,9 +61,9 @@ impl Subject<'_> {
     }
 
     async fn success_trouble(&self) -> Option<ReportProblem> {
-        let troubles = self.task().await.list_troubles;
-        assert_eq!(troubles.skip, None);
-        troubles.success
+        let problems = self.task().await.list_troubles;
+        assert_eq!(problems.skip, None);
+        problems.success
     }
 }
 
@@ -131,7 +131,7 @@ async fn written_lines_are_forgotten_by_their_worker_only(store: &dyn Ledger) {
     assert_eq!(done, Committed::Done);
     assert_eq!(subject.waiting(ReportKind::Success).await, "c\n");
     assert_eq!(subject.waiting(ReportKind::Skip).await, "a\nb\nc\n");
-    let again = subject.claim().await;
+    let again = subject.lease().await;
     let fenced = subject
         .written(task.fencing_token, ReportKind::Skip, stamps[2])
         .await;
@@ -216,8 +216,8 @@ async fn a_full_pass_begins_new_lists(store: &dyn Ledger) {
     assert_eq!(subject.commit(&shard, lines("new\n", "")).await, Committed::Done);
     assert_eq!(subject.waiting(ReportKind::Success).await, "new\n");
     // Going on with it does not.
-    subject.claim().await;
-    let fencing_token = subject.claim().await.fencing_token;
+    subject.lease().await;
+    let fencing_token = subject.lease().await.fencing_token;
     let scope = [ShardScope::Prefix(Key::from(""))];
     store
         .open_pass(subject.id, fencing_token, PassKind::Full, &scope, at(7_000))
@@ -257,7 +257,7 @@ async fn success_forgets_what_waits(store: &dyn Ledger) {
 
 async fn a_shard_that_begins_again_takes_its_lines_back(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
-    let task = subject.claim().await;
+    let task = subject.lease().await;
     let scopes = ["a", "b"].map(|prefix| ShardScope::Prefix(Key::from(prefix)));
     store
         .open_pass(subject.id, task.fencing_token, PassKind::Full, &scopes, at(1))
@@ -270,7 +270,7 @@ async fn a_shard_that_begins_again_takes_its_lines_back(store: &dyn Ledger) {
         }
         assert_eq!(subject.commit(&shard, lines(text, text)).await, Committed::Done);
     }
-    let again = subject.claim().await;
+    let again = subject.lease().await;
     for wanted in ["a\nb\n", "a\n"] {
         subject.shard(again.fencing_token).await.unwrap();
         assert_eq!(subject.waiting(ReportKind::Success).await, wanted);

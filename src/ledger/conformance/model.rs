@@ -13,22 +13,22 @@ pub enum Step {
     Stop,
     /// A user deletes it; a new one takes its place.
     Delete,
-    /// A worker takes it, opens a pass of two shards as asked for, and claims them.
-    Claim,
-    /// A worker commits under the last claim, or one before it.
-    Commit(Claim, Work),
-    /// A worker leaves under the last claim, or one before it.
-    Finish(Claim, End),
+    /// A worker takes it, opens a pass of two shards as asked for, and leases them.
+    Lease,
+    /// A worker commits under the last lease, or one before it.
+    Commit(Lease, Work),
+    /// A worker leaves under the last lease, or one before it.
+    Finish(Lease, End),
     /// The process begins anew.
     Recover,
 }
 
 /// Whose rights a worker uses.
 #[derive(Clone, Copy, Debug)]
-pub enum Claim {
-    /// Those of the last claim.
+pub enum Lease {
+    /// Those of the last lease.
     Last,
-    /// Those of the claim before it.
+    /// Those of the lease before it.
     Former,
 }
 
@@ -56,7 +56,7 @@ pub enum End {
     Broken,
 }
 
-/// Rights that a claim gave.
+/// Fencing tokens that a lease gave.
 #[derive(Clone, Debug, Default)]
 struct Rights {
     fencing_token: i64,
@@ -82,7 +82,7 @@ struct Model {
     failures: std::collections::BTreeMap<Key, Failure>,
     /// Lines of copied objects that wait.
     lines: String,
-    /// Whether the holder of the last claim may still write.
+    /// Whether the holder of the last lease may still write.
     held: bool,
 }
 
@@ -133,8 +133,8 @@ impl Model {
     }
 
     /// Opens or resumes a pass; returns the numbers of its open shards.
-    fn claim(&mut self) -> Option<Vec<i64>> {
-        let state = self.state.apply(Event::Claim).ok()?;
+    fn lease(&mut self) -> Option<Vec<i64>> {
+        let state = self.state.apply(Event::Lease).ok()?;
         self.state = state;
         self.held = true;
         if self.pass.as_ref().is_none_or(|pass| pass.finished) {
@@ -236,32 +236,32 @@ pub async fn agrees(store: &dyn Ledger, steps: &[Step]) {
                     (last, former) = (Rights::default(), Rights::default());
                 }
             }
-            Step::Claim => {
-                if let Some(rights) = claim(&subject, &mut model).await {
+            Step::Lease => {
+                if let Some(rights) = lease(&subject, &mut model).await {
                     former = std::mem::replace(&mut last, rights);
                 }
             }
             Step::Commit(whose, work) => {
                 let rights = match whose {
-                    Claim::Last => &last,
-                    Claim::Former => &former,
+                    Lease::Last => &last,
+                    Lease::Former => &former,
                 };
                 let is_wanted = |shard: &&LeasedShard| shard.number == i64::from(work.shard);
                 if let Some(shard) = rights.shards.iter().find(is_wanted) {
                     let commit = commit_of(work);
                     let expected = match whose {
-                        Claim::Last => model.commit(usize::from(work.shard), &commit),
-                        Claim::Former => Committed::Fenced,
+                        Lease::Last => model.commit(usize::from(work.shard), &commit),
+                        Lease::Former => Committed::Fenced,
                     };
                     assert_eq!(subject.commit(shard, commit).await, expected);
                 }
             }
             Step::Finish(whose, end) => {
                 let (fencing_token, expected) = match whose {
-                    Claim::Last => (last.fencing_token, model.finish(*end)),
-                    Claim::Former => (former.fencing_token, Ok(None)),
+                    Lease::Last => (last.fencing_token, model.finish(*end)),
+                    Lease::Former => (former.fencing_token, Ok(None)),
                 };
-                // Before the first claim nobody has a right to try.
+                // Before the first lease nobody has a right to try.
                 if fencing_token > 0 {
                     let ended = store
                         .finish(subject.id, fencing_token, ending_of(*end), at(9))
@@ -280,33 +280,33 @@ pub async fn agrees(store: &dyn Ledger, steps: &[Step]) {
     }
 }
 
-async fn claim(subject: &Subject<'_>, model: &mut Model) -> Option<Rights> {
-    let claimed = subject.store.lease_task(subject.id, at(2)).await.unwrap();
-    let open = model.claim();
-    assert_eq!(claimed.is_some(), open.is_some());
-    let claimed = claimed?;
-    assert_eq!(claimed.mode, model.mode);
+async fn lease(subject: &Subject<'_>, model: &mut Model) -> Option<Rights> {
+    let leased = subject.store.lease_task(subject.id, at(2)).await.unwrap();
+    let open = model.lease();
+    assert_eq!(leased.is_some(), open.is_some());
+    let leased = leased?;
+    assert_eq!(leased.mode, model.mode);
     let known = match model.epoch {
         1 => "first".to_owned(),
         epoch => format!("epoch {epoch}"),
     };
-    assert_eq!(claimed.credentials, Some(sealed(&known)));
+    assert_eq!(leased.credentials, Some(sealed(&known)));
     let scopes = [ShardScope::Keys, ShardScope::Prefix(Key::from("p"))];
-    let kind = kind_of(claimed.mode);
+    let kind = kind_of(leased.mode);
     let pass = subject
         .store
-        .open_pass(subject.id, claimed.fencing_token, kind, &scopes, at(3))
+        .open_pass(subject.id, leased.fencing_token, kind, &scopes, at(3))
         .await
         .unwrap();
     assert_eq!(Some(pass.kind), model.pass.as_ref().map(|pass| pass.kind));
     let mut shards = Vec::new();
-    while let Some(shard) = subject.shard(claimed.fencing_token).await {
+    while let Some(shard) = subject.shard(leased.fencing_token).await {
         shards.push(shard);
     }
     let numbers: Vec<_> = shards.iter().map(|shard| shard.number).collect();
     assert_eq!(Some(numbers), open);
     Some(Rights {
-        fencing_token: claimed.fencing_token,
+        fencing_token: leased.fencing_token,
         shards,
     })
 }

@@ -46,11 +46,11 @@ async fn orphans(subject: &Subject<'_>) -> Vec<Orphan> {
     subject.store.orphans(which, 0, 100).await.unwrap()
 }
 
-/// The keys of all deleted tasks that no sweep has taken since moment `before`.
-async fn sweeps(store: &dyn Ledger, now: i64, before: i64) -> Vec<Cleanup> {
+/// The keys of all deleted tasks that no cleanup has taken since moment `before`.
+async fn cleanups(store: &dyn Ledger, now: i64, before: i64) -> Vec<Cleanup> {
     let mut all = Vec::new();
-    while let Some(sweep) = store.take_cleanup(at(now), at(before)).await.unwrap() {
-        all.push(sweep);
+    while let Some(cleanup) = store.take_cleanup(at(now), at(before)).await.unwrap() {
+        all.push(cleanup);
     }
     all
 }
@@ -62,7 +62,7 @@ async fn clear(subjects: &[&Subject<'_>]) {
             subject.store.remove_orphan(orphan.number).await.unwrap();
         }
     }
-    assert_eq!(sweeps(subjects[0].store, 99_999, 99_998).await, []);
+    assert_eq!(cleanups(subjects[0].store, 99_999, 99_998).await, []);
 }
 
 async fn a_deletion_makes_orphans_of_open_uploads(store: &dyn Ledger) {
@@ -104,7 +104,7 @@ async fn without_orphans_no_key_is_kept(store: &dyn Ledger) {
     let subject = paused(store, &[upload(b"a", Some("id"))]).await;
     let left = Deleted { orphans: 1, ..left };
     assert_eq!(subject.delete(None).await, Ok(left));
-    assert_eq!(sweeps(store, 1, 0).await, []);
+    assert_eq!(cleanups(store, 1, 0).await, []);
     clear(&[&subject]).await;
 }
 
@@ -113,11 +113,11 @@ async fn a_waiting_task_leaves_its_own_keys(store: &dyn Ledger) {
         let subject = paused(store, &[upload(b"a", Some("id"))]).await;
         subject.start(crate::task::StartMode::Full).await.unwrap();
         assert_eq!(subject.delete(given).await.unwrap().keys, OrphanKeys::Kept);
-        let sweep = Cleanup {
+        let cleanup = Cleanup {
             task: subject.id,
             sealed: sealed(kept),
         };
-        assert_eq!(sweeps(store, 1, 0).await, [sweep]);
+        assert_eq!(cleanups(store, 1, 0).await, [cleanup]);
         clear(&[&subject]).await;
     }
 }
@@ -170,17 +170,17 @@ async fn keys_go_with_the_last_orphan(store: &dyn Ledger) {
     let found = orphans(&subject).await;
     store.remove_orphan(found[0].number).await.unwrap();
     assert_eq!(orphans(&subject).await, found[1..]);
-    assert_eq!(sweeps(store, 1, 0).await.len(), 1);
+    assert_eq!(cleanups(store, 1, 0).await.len(), 1);
     store.remove_orphan(found[1].number).await.unwrap();
     store.remove_orphan(found[1].number).await.unwrap();
-    assert_eq!(sweeps(store, 9_000, 8_000).await, []);
+    assert_eq!(cleanups(store, 9_000, 8_000).await, []);
     // A number is not given again, or whoever comes late would remove another orphan.
     let next = paused(store, &[upload(b"a", Some("1"))]).await;
     next.delete(Some("given")).await.unwrap();
     assert!(orphans(&next).await[0].number > found[1].number);
     // Keys that are of no use go; what they were for stays.
     store.wipe_orphan_keys(next.id).await.unwrap();
-    assert_eq!(sweeps(store, 9_000, 8_000).await, []);
+    assert_eq!(cleanups(store, 9_000, 8_000).await, []);
     assert_eq!(orphans(&next).await.len(), 1);
     clear(&[&next]).await;
 }
@@ -191,7 +191,7 @@ async fn sweeps_take_turns(store: &dyn Ledger) {
     one.delete(Some("one")).await.unwrap();
     let take = async |now, before| {
         let taken = store.take_cleanup(at(now), at(before)).await.unwrap();
-        taken.map(|sweep| sweep.task)
+        taken.map(|cleanup| cleanup.task)
     };
     assert_eq!(take(1_000, 400).await, Some(one.id));
     assert_eq!(take(1_500, 900).await, None, "not before its time");
@@ -204,7 +204,7 @@ async fn sweeps_take_turns(store: &dyn Ledger) {
     assert_eq!(take(900, 300).await, None);
     store.recover(at(901)).await.unwrap();
     assert_eq!(
-        sweeps(store, 901, 301).await.len(),
+        cleanups(store, 901, 301).await.len(),
         2,
         "a process begins with all of them"
     );

@@ -123,7 +123,7 @@ async fn bandwidth_is_replaced_until_the_end(store: &dyn Ledger) {
     let set = |limit| store.set_bandwidth(&subject.project, subject.id, policy(limit));
     assert_eq!(set(u64::MAX).await.unwrap(), Ok(()));
     assert_eq!(subject.task().await.bandwidth, policy(u64::MAX));
-    subject.claim().await;
+    subject.lease().await;
     assert_eq!(set(5).await.unwrap(), Ok(()));
     let control = store.control(subject.id).await.unwrap();
     let wanted = Control {
@@ -157,10 +157,10 @@ async fn the_survey_is_stored(store: &dyn Ledger) {
 
 async fn the_place_of_the_failed_list_is_stored_by_its_worker_only(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
-    let fencing_token = subject.claim().await.fencing_token;
+    let fencing_token = subject.lease().await.fencing_token;
     let list = |key: &str| FailedReport {
         key: Some(key.to_owned()),
-        trouble: None,
+        problem: None,
     };
     store
         .set_failed_report(subject.id, fencing_token, &list("a"))
@@ -173,7 +173,7 @@ async fn the_place_of_the_failed_list_is_stored_by_its_worker_only(store: &dyn L
     assert_eq!(subject.task().await.failed_list, list("a"));
     let refused = FailedReport {
         key: None,
-        trouble: Some(ReportProblem::NotStored),
+        problem: Some(ReportProblem::NotStored),
     };
     store
         .set_failed_report(subject.id, fencing_token, &refused)

@@ -28,8 +28,8 @@ fn entry(scope: ShardScope, objects: i64, not_found: i64) -> FoundEntry {
 }
 
 /// Claims every shard of a new full pass over these scopes.
-async fn claimed(subject: &Subject<'_>, scopes: &[ShardScope]) -> (i64, Vec<LeasedShard>) {
-    let task = subject.claim().await;
+async fn leased(subject: &Subject<'_>, scopes: &[ShardScope]) -> (i64, Vec<LeasedShard>) {
+    let task = subject.lease().await;
     let opened = subject
         .store
         .open_pass(subject.id, task.fencing_token, PassKind::Full, scopes, at(1));
@@ -65,7 +65,7 @@ async fn every_entry_of_a_scope_is_counted(store: &dyn Ledger) {
         prefix("c"),
         prefix("d"),
     ];
-    let (_, shards) = claimed(&subject, &scopes).await;
+    let (_, shards) = leased(&subject, &scopes).await;
     let names = Counters {
         not_found: 2,
         ..counted(1, 3)
@@ -107,7 +107,7 @@ async fn every_entry_of_a_scope_is_counted(store: &dyn Ledger) {
 
 async fn entries_outlive_a_pass_over_the_failures(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
-    let (fencing_token, shards) = claimed(&subject, &[prefix("a"), ShardScope::Keys]).await;
+    let (fencing_token, shards) = leased(&subject, &[prefix("a"), ShardScope::Keys]).await;
     settle(&subject, &shards[0], counted(1, 0), true).await;
     let commit = Commit {
         delta: Counters {
@@ -173,7 +173,7 @@ async fn a_pass_that_is_through_may_fail_for_a_reason_of_its_own(store: &dyn Led
         ),
     ] {
         let subject = Subject::new(store).await;
-        let (fencing_token, shards) = claimed(&subject, &[prefix("a")]).await;
+        let (fencing_token, shards) = leased(&subject, &[prefix("a")]).await;
         let early = store
             .finish(
                 subject.id,
@@ -200,19 +200,19 @@ async fn bytes_in_flight_are_known_to_the_next_claim(store: &dyn Ledger) {
         ..Counters::default()
     };
     let subject = Subject::new(store).await;
-    let (_, shards) = claimed(&subject, &[prefix("a"), prefix("b")]).await;
+    let (_, shards) = leased(&subject, &[prefix("a"), prefix("b")]).await;
     assert_eq!(shards[0].bytes_in_flight, 0);
     settle(&subject, &shards[0], in_flight(70), false).await;
     settle(&subject, &shards[1], in_flight(5), false).await;
     settle(&subject, &shards[0], in_flight(-20), false).await;
     assert_eq!(subject.task().await.counters.bytes_transferred(), 55);
-    let again = subject.claim().await;
+    let again = subject.lease().await;
     let first = subject.shard(again.fencing_token).await.unwrap();
     let second = subject.shard(again.fencing_token).await.unwrap();
     assert_eq!((first.bytes_in_flight, second.bytes_in_flight), (50, 5));
     // A shard that begins again has none.
     store.set_unordered(subject.id, &second).await.unwrap();
-    let once_more = subject.claim().await;
+    let once_more = subject.lease().await;
     subject.shard(once_more.fencing_token).await.unwrap();
     let second = subject.shard(once_more.fencing_token).await.unwrap();
     assert_eq!(second.bytes_in_flight, 0);
@@ -263,7 +263,7 @@ async fn failures_are_taken_once_in_an_attempt(store: &dyn Ledger) {
     assert_eq!(untaken(None).await, ["101", "102", "103"]);
     assert_eq!(untaken(Some("102")).await, ["103", "104", "105"]);
     // What an attempt before has taken and not settled is taken again, and is not among those that nobody took.
-    let second = subject.claim().await;
+    let second = subject.lease().await;
     assert_eq!(
         take(second.fencing_token, &["000", "149"]).await,
         [failure("000"), failure("149")]

@@ -125,13 +125,13 @@ impl<'a> Subject<'a> {
     }
 
     /// Takes it at moment 2000.
-    pub async fn claim(&self) -> LeasedTask {
+    pub async fn lease(&self) -> LeasedTask {
         self.store.lease_task(self.id, at(2_000)).await.unwrap().unwrap()
     }
 
-    /// Takes it and opens a pass of one shard, which is claimed too.
+    /// Takes it and opens a pass of one shard, which is leased too.
     pub async fn work(&self, kind: PassKind) -> (LeasedTask, LeasedShard) {
-        let task = self.claim().await;
+        let task = self.lease().await;
         let scope = match kind {
             PassKind::Full => ShardScope::Prefix(Key::from("")),
             PassKind::Failed => ShardScope::Failures,

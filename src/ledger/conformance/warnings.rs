@@ -58,7 +58,7 @@ async fn warnings_are_added_up_by_code_and_subject(store: &dyn Ledger) {
 async fn only_the_worker_of_the_task_warns(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let (first, _) = subject.work(PassKind::Full).await;
-    let second = subject.claim().await;
+    let second = subject.lease().await;
     let late = store
         .warn(subject.id, first.fencing_token, &[warning("late")], at(1))
         .await;

@@ -61,7 +61,7 @@ async fn a_pass_ends_with_failures(store: &dyn Ledger) {
 
 async fn a_pass_without_shards_ends_at_once(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
-    let task = subject.claim().await;
+    let task = subject.lease().await;
     store
         .open_pass(subject.id, task.fencing_token, PassKind::Full, &[], at(1))
         .await
@@ -73,7 +73,7 @@ async fn a_pass_without_shards_ends_at_once(store: &dyn Ledger) {
 
 async fn a_pass_does_not_end_too_early(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
-    let task = subject.claim().await;
+    let task = subject.lease().await;
     let finish = |fencing_token| store.finish(subject.id, fencing_token, Ending::PassFinished, at(9));
     let none_open = finish(task.fencing_token).await.unwrap_err();
     assert_eq!(none_open.kind(), ErrorKind::Internal);
@@ -126,7 +126,7 @@ async fn counters_must_balance(store: &dyn Ledger) {
 
 async fn every_shard_is_claimed_once_per_attempt(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
-    let task = subject.claim().await;
+    let task = subject.lease().await;
     assert!(subject.shard(task.fencing_token).await.is_none());
     let scopes = [
         ShardScope::Prefix(Key::from(&b"\xff"[..])),
@@ -137,16 +137,16 @@ async fn every_shard_is_claimed_once_per_attempt(store: &dyn Ledger) {
         .open_pass(subject.id, task.fencing_token, PassKind::Full, &scopes, at(1))
         .await
         .unwrap();
-    let claims = (0..8).map(|_| subject.shard(task.fencing_token));
-    let claimed = futures_util::future::join_all(claims).await;
-    let mut claimed: Vec<_> = claimed.into_iter().flatten().collect();
-    claimed.sort_by_key(|shard| shard.number);
-    let seen: Vec<_> = claimed
+    let leases = (0..8).map(|_| subject.shard(task.fencing_token));
+    let leased = futures_util::future::join_all(leases).await;
+    let mut leased: Vec<_> = leased.into_iter().flatten().collect();
+    leased.sort_by_key(|shard| shard.number);
+    let seen: Vec<_> = leased
         .iter()
         .map(|shard| (shard.number, shard.scope.clone()))
         .collect();
     assert_eq!(seen, (0..).zip(scopes).collect::<Vec<_>>());
-    assert!(claimed.iter().all(|shard| shard.checkpoint.is_none()));
+    assert!(leased.iter().all(|shard| shard.checkpoint.is_none()));
     assert!(subject.shard(task.fencing_token - 1).await.is_none());
 }
 
@@ -194,7 +194,7 @@ async fn a_commit_moves_checkpoint_counters_and_speed(store: &dyn Ledger) {
     let mut twice = delta;
     twice += delta;
     assert_eq!((task.counters, task.speed), (twice, 99));
-    let again = subject.claim().await;
+    let again = subject.lease().await;
     assert_eq!(again.task.speed, 0);
     let shard = subject.shard(again.fencing_token).await.unwrap();
     assert_eq!(shard.checkpoint, Some(Key::from(&b"k\xfe"[..])));
@@ -216,7 +216,7 @@ async fn an_unfinished_pass_goes_on(store: &dyn Ledger) {
         .await
         .unwrap();
     subject.start(StartMode::Full).await.unwrap();
-    let second = subject.claim().await;
+    let second = subject.lease().await;
     // Whatever kind is asked for and whatever shards are offered.
     let pass = store
         .open_pass(subject.id, second.fencing_token, PassKind::Failed, &[], at(1))
@@ -241,7 +241,7 @@ async fn a_full_pass_counts_anew(store: &dyn Ledger) {
         complete: true,
     };
     store.set_estimate(subject.id, survey).await.unwrap();
-    let task = subject.claim().await;
+    let task = subject.lease().await;
     let open = |fencing_token| store.open_pass(subject.id, fencing_token, PassKind::Full, &[], at(1));
     open(task.fencing_token).await.unwrap();
     assert_eq!(subject.task().await.survey, Estimate::default());
@@ -299,7 +299,7 @@ async fn a_failed_pass_goes_on_counting(store: &dyn Ledger) {
 
 async fn an_unordered_shard_begins_again(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
-    let task = subject.claim().await;
+    let task = subject.lease().await;
     let scopes = ["a", "b"].map(|prefix| ShardScope::Prefix(Key::from(prefix)));
     store
         .open_pass(subject.id, task.fencing_token, PassKind::Full, &scopes, at(1))
@@ -320,7 +320,7 @@ async fn an_unordered_shard_begins_again(store: &dyn Ledger) {
         assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
     }
     assert_eq!(subject.task().await.counters, counted(6, 2));
-    let again = subject.claim().await;
+    let again = subject.lease().await;
     let ordered = subject.shard(again.fencing_token).await.unwrap();
     assert_eq!((ordered.number, ordered.checkpoint), (0, Some(Key::from("a1"))));
     assert_eq!(subject.task().await.counters, counted(6, 2));

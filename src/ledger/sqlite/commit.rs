@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::ledger::{Commit, Committed, Failure, LeasedShard, MOST_FAILURES};
 use crate::task::{Key, ReportKind, TaskId, UnixMillis};
 
-/// The condition that a claim on a shard is the last one, made under the task's last attempt, and that the task is
+/// The condition that a lease on a shard is the last one, made under the task's last fencing token, and that the task is
 /// still being worked on: a worker that has left a task has no say in it any more.
 macro_rules! claim_holds {
     ($id:literal, $number:literal, $attempt:literal) => {

@@ -137,14 +137,15 @@ impl Database {
     /// Begins a change.
     pub(super) async fn begin(&self) -> Result<Tx> {
         const BEGIN: &str = "BEGIN IMMEDIATE";
-        let begun = match self.writer.begin_with(BEGIN).await {
+        let mut begun = self.writer.begin_with(BEGIN).await;
+        for _ in 0..RENEWALS {
             // Without a file the connection is the ledger.
-            Err(sqlx::Error::InvalidSavePointStatement) if self.owner.is_some() => {
-                self.renew(Renew::OutOfStep).await?;
-                self.writer.begin_with(BEGIN).await
+            if self.owner.is_none() || !matches!(begun, Err(sqlx::Error::InvalidSavePointStatement)) {
+                break;
             }
-            begun => begun,
-        };
+            self.renew(Renew::OutOfStep).await?;
+            begun = self.writer.begin_with(BEGIN).await;
+        }
         begun.map_err(translate)
     }
 
@@ -240,6 +241,10 @@ impl Database {
         self.writer.close().await;
     }
 }
+
+/// How often the writing connection is made anew for one change. While the disk fails, the change of somebody else may spoil
+/// the new connection before this change gets it.
+const RENEWALS: u32 = 3;
 
 /// Executes a statement of a change; returns how many rows it touched.
 pub(super) async fn run(tx: &mut Tx, statement: Statement) -> Result<u64> {

@@ -21,6 +21,8 @@ fn classify(error: &sqlx::Error) -> (ErrorKind, &'static str) {
         sqlx::Error::PoolTimedOut => (ErrorKind::Unavailable, "the ledger is busy"),
         sqlx::Error::PoolClosed => (ErrorKind::Unavailable, "the ledger is closed"),
         sqlx::Error::Io(cause) => io_kind(cause),
+        // The connection is out of step with SQLite, which ends a transaction by itself when its disk fails.
+        sqlx::Error::InvalidSavePointStatement => (ErrorKind::Unavailable, "the disk below the ledger fails"),
         sqlx::Error::Database(cause) => {
             let extended = cause.code().and_then(|code| code.parse::<i64>().ok());
             match extended.map(|code| code & 0xff) {
@@ -79,6 +81,12 @@ mod tests {
         assert_eq!(translate(error).kind(), ErrorKind::StorageFull);
         let refused = std::io::Error::from(std::io::ErrorKind::StorageFull);
         assert_eq!(translate(refused.into()).kind(), ErrorKind::StorageFull);
+    }
+
+    #[test]
+    fn a_connection_out_of_step_may_be_asked_again() {
+        let error = translate(sqlx::Error::InvalidSavePointStatement);
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
     }
 
     #[tokio::test]

@@ -60,7 +60,7 @@ impl Head {
         rows::pass(&self.row)
     }
 
-    /// Whether work done under `attempt` may be written.
+    /// Whether work done under `fencing_token` may be written.
     pub(super) fn works_under(&self, attempt: i64) -> bool {
         self.attempt == attempt && matches!(self.state, State::Running | State::Pausing)
     }

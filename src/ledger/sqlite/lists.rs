@@ -3,7 +3,7 @@
 use super::database::{Database, Tx, end, run};
 use super::error::translate;
 use super::head::head;
-use super::rows::{get, trouble_name};
+use super::rows::{get, problem_name};
 use crate::error::Result;
 use crate::ledger::{Committed, ReportChunk};
 use crate::task::{ReportKind, ReportProblem, TaskId, UnixMillis};
@@ -138,7 +138,7 @@ pub(super) async fn written(
     let over = sqlx::query("DELETE FROM list_troubles WHERE task_id = ?1 AND kind = ?2 AND trouble = ?3")
         .bind(id.get())
         .bind(kind.name())
-        .bind(trouble_name(ReportProblem::NotStored));
+        .bind(problem_name(ReportProblem::NotStored));
     run(&mut tx, over).await?;
     end(tx).await?;
     Ok(Committed::Done)
@@ -162,25 +162,25 @@ pub(super) async fn refused(
     .bind(id.get())
     .bind(kind.name())
     .bind(most);
-    let trouble = match run(&mut tx, give_up).await? {
+    let problem = match run(&mut tx, give_up).await? {
         0 => ReportProblem::NotStored,
         _ => ReportProblem::TooLarge,
     };
     // Lines that were given up are missing whatever comes later.
     let insert = sqlx::query(
-        "INSERT INTO list_troubles (task_id, kind, trouble) VALUES (?1, ?2, ?3) \
-         ON CONFLICT (task_id, kind) DO UPDATE SET trouble = excluded.trouble WHERE trouble <> ?4",
+        "INSERT INTO list_troubles (task_id, kind, problem) VALUES (?1, ?2, ?3) \
+         ON CONFLICT (task_id, kind) DO UPDATE SET problem = excluded.problem WHERE problem <> ?4",
     )
     .bind(id.get())
     .bind(kind.name())
-    .bind(trouble_name(trouble))
-    .bind(trouble_name(ReportProblem::TooLarge));
+    .bind(problem_name(problem))
+    .bind(problem_name(ReportProblem::TooLarge));
     run(&mut tx, insert).await?;
     end(tx).await?;
     Ok(Committed::Done)
 }
 
-/// Whether work done under `attempt` may be written.
+/// Whether work done under `fencing_token` may be written.
 async fn works_under(tx: &mut Tx, id: TaskId, attempt: i64) -> Result<bool> {
     Ok(head(tx, id).await?.is_some_and(|head| head.works_under(attempt)))
 }

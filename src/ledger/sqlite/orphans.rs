@@ -130,7 +130,7 @@ pub(super) async fn take(ledger: &Database, now: UnixMillis, before: UnixMillis)
     Ok(taken)
 }
 
-/// Lets every sweep begin anew, for the start of a process.
+/// Lets every cleanup begin anew, for the start of a process.
 pub(super) async fn recover(tx: &mut Tx) -> Result<()> {
     let reset = sqlx::query("UPDATE orphan_keys SET taken_at = NULL WHERE taken_at IS NOT NULL");
     run(tx, reset).await.map(drop)

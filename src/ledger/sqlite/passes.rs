@@ -1,4 +1,4 @@
-//! Passes and the claims on their shards.
+//! Passes and the leases on their shards.
 
 use super::commit::claim_holds;
 use super::database::{Database, Tx, end, run};
@@ -78,7 +78,7 @@ pub(super) async fn open_pass(
     })
 }
 
-/// The task, if work done under `attempt` may be written.
+/// The task, if work done under `fencing_token` may be written.
 async fn working(tx: &mut Tx, id: TaskId, attempt: i64) -> Result<Option<Head>> {
     Ok(head(tx, id).await?.filter(|head| head.works_under(attempt)))
 }

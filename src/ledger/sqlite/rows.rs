@@ -23,8 +23,8 @@ macro_rules! select_tasks {
         concat!(
             "SELECT t.*, s.spec, p.number AS pass_number, p.kind AS pass_kind, p.finished AS pass_finished, \
              p.opened_at AS pass_opened_at, \
-             (SELECT trouble FROM list_troubles WHERE task_id = t.id AND kind = 'success') AS success_list_trouble, \
-             (SELECT trouble FROM list_troubles WHERE task_id = t.id AND kind = 'skip') AS skip_list_trouble \
+             (SELECT problem FROM list_troubles WHERE task_id = t.id AND kind = 'success') AS success_list_trouble, \
+             (SELECT problem FROM list_troubles WHERE task_id = t.id AND kind = 'skip') AS skip_list_trouble \
              FROM tasks t JOIN specs s ON s.task_id = t.id \
              LEFT JOIN passes p ON p.task_id = t.id AND p.number = t.pass ",
             $rest
@@ -215,9 +215,9 @@ pub(super) fn task(row: &SqliteRow) -> Result<Task> {
         ran_for: get(row, "ran_for")?,
         failed_list: FailedReport {
             key: get(row, "failed_list_key")?,
-            trouble: trouble(row, "failed_list_error")?,
+            problem: problem(row, "failed_list_error")?,
         },
-        list_troubles: troubles(row)?,
+        list_troubles: problems(row)?,
     })
 }
 
@@ -329,36 +329,36 @@ pub(super) fn mode(row: &SqliteRow) -> Result<StartMode> {
         .ok_or_else(|| damaged("mode"))
 }
 
-pub(super) const fn trouble_name(trouble: ReportProblem) -> &'static str {
-    match trouble {
+pub(super) const fn problem_name(problem: ReportProblem) -> &'static str {
+    match problem {
         ReportProblem::NotStored => "not_stored",
         ReportProblem::TooLarge => "too_large",
     }
 }
 
-const fn earlier_name(trouble: ReportProblem) -> &'static str {
-    match trouble {
+const fn earlier_name(problem: ReportProblem) -> &'static str {
+    match problem {
         ReportProblem::NotStored => "OMS.0304",
         ReportProblem::TooLarge => "OMS.0305",
     }
 }
 
 /// The trouble of a list in `column`. Ledgers of earlier versions have a code of the reference for the list of failed objects.
-pub(super) fn trouble(row: &SqliteRow, column: &str) -> Result<Option<ReportProblem>> {
+pub(super) fn problem(row: &SqliteRow, column: &str) -> Result<Option<ReportProblem>> {
     let Some(name) = get::<Option<&str>>(row, column)? else {
         return Ok(None);
     };
     [ReportProblem::NotStored, ReportProblem::TooLarge]
         .into_iter()
-        .find(|trouble| trouble_name(*trouble) == name || earlier_name(*trouble) == name)
+        .find(|problem| problem_name(*problem) == name || earlier_name(*problem) == name)
         .map(Some)
         .ok_or_else(|| damaged("trouble of a list"))
 }
 
 /// The columns `success_list_trouble` and `skip_list_trouble`.
-pub(super) fn troubles(row: &SqliteRow) -> Result<ReportProblems> {
+pub(super) fn problems(row: &SqliteRow) -> Result<ReportProblems> {
     Ok(ReportProblems {
-        success: trouble(row, "success_list_trouble")?,
-        skip: trouble(row, "skip_list_trouble")?,
+        success: problem(row, "success_list_trouble")?,
+        skip: problem(row, "skip_list_trouble")?,
     })
 }

@@ -199,6 +199,6 @@ pub(super) async fn set_failed_report(
     .bind(id.get())
     .bind(attempt)
     .bind(list.key.as_deref())
-    .bind(list.trouble.map(super::rows::trouble_name));
+    .bind(list.problem.map(super::rows::problem_name));
     ledger.change(statement).await.map(drop)
 }

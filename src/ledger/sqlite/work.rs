@@ -17,7 +17,7 @@ pub(super) async fn lease_task(ledger: &Database, id: TaskId, now: UnixMillis) -
     let Some(head) = head(&mut tx, id).await? else {
         return Ok(None);
     };
-    let Ok(new) = head.state.apply(Event::Claim) else {
+    let Ok(new) = head.state.apply(Event::Lease) else {
         return Ok(None);
     };
     // A task that runs already lost its worker: that run is accounted up to its last sign of life.
@@ -41,7 +41,7 @@ pub(super) async fn lease_task(ledger: &Database, id: TaskId, now: UnixMillis) -
         .fetch_optional(&mut *tx)
         .await
         .map_err(translate)?;
-    let claimed = LeasedTask {
+    let leased = LeasedTask {
         task: rows::task(&row)?,
         credentials: sealed
             .map(|row| get(&row, "sealed").map(SealedCredentials))
@@ -50,7 +50,7 @@ pub(super) async fn lease_task(ledger: &Database, id: TaskId, now: UnixMillis) -
         mode: rows::mode(&row)?,
     };
     end(tx).await?;
-    Ok(Some(claimed))
+    Ok(Some(leased))
 }
 
 pub(super) async fn finish(

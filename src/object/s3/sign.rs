@@ -38,7 +38,7 @@ pub(super) enum Signed<'a> {
     Unsigned,
 }
 
-/// Signs requests with one pair of keys.
+/// Signs requests with one pair of access and secret keys.
 pub(super) struct Signer {
     keys: Credentials,
     region: String,

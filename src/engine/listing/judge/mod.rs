@@ -28,7 +28,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::object::{ListFrom, ListQuery, ListVersion, Listed, PAGE_SIZE, PageFacts, Told, is_encoding_of};
 use crate::task::Key;
 
-/// Pages in a row without an entry that a store may send while it claims that there is more.
+/// Pages in a row without an entry that a store may send while it says that there is more.
 const MAX_EMPTY_PAGES: u32 = 1000;
 /// Keys longer than S3 allows that a listing may name. Each becomes a failure.
 const MAX_LONG_KEYS: u32 = 1000;

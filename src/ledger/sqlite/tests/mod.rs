@@ -12,7 +12,7 @@ use sqlx::Row;
 
 use super::SqliteLedger;
 use crate::error::ErrorKind;
-use crate::ledger::conformance::model::{Claim, End, Step, Work, agrees};
+use crate::ledger::conformance::model::{End, Lease, Step, Work, agrees};
 use crate::ledger::conformance::{self, subject::Subject, subject::at, subject::counted, subject::failure};
 use crate::ledger::{Commit, Committed, Ending, Ledger, OpenUpload, Orphans};
 use crate::object::ETag;
@@ -36,7 +36,7 @@ async fn conforms_in_a_file() {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let whose = || prop_oneof![4 => Just(Claim::Last), 1 => Just(Claim::Former)];
+    let whose = || prop_oneof![4 => Just(Lease::Last), 1 => Just(Lease::Former)];
     let mode = prop_oneof![Just(StartMode::Full), Just(StartMode::FailedOnly)];
     let end = prop_oneof![2 => Just(End::Drained), 4 => Just(End::Finished), 1 => Just(End::Broken)];
     let failed = prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec(any::<u8>(), 1..4)];
@@ -53,7 +53,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => mode.prop_map(Step::Start),
         3 => Just(Step::Stop),
         1 => Just(Step::Delete),
-        6 => Just(Step::Claim),
+        6 => Just(Step::Lease),
         10 => (whose(), work).prop_map(|(whose, work)| Step::Commit(whose, work)),
         6 => (whose(), end).prop_map(|(whose, end)| Step::Finish(whose, end)),
         1 => Just(Step::Recover),
@@ -124,7 +124,7 @@ async fn a_crash_keeps_what_was_committed() {
         };
         assert_eq!(subject.task().await.counters, counted(4, 1));
         assert_eq!(subject.failed_keys().await, ["c"]);
-        let again = subject.claim().await;
+        let again = subject.lease().await;
         assert!(again.fencing_token > task.fencing_token && again.credentials.is_some());
         let shard = subject.shard(again.fencing_token).await.unwrap();
         assert_eq!(shard.checkpoint, Some(Key::from("m")));
@@ -162,14 +162,14 @@ async fn wiped_credentials_leave_no_trace() {
     assert!(!holds(folder.path(), needle), "after a stop while waiting");
 
     start(&subject).await;
-    let task = subject.claim().await;
+    let task = subject.lease().await;
     subject.stop().await.unwrap();
     assert!(holds(folder.path(), needle), "still needed");
     subject.finish(task.fencing_token, Ending::Drained).await.unwrap();
     assert!(!holds(folder.path(), needle), "after a pause");
 
     start(&subject).await;
-    subject.claim().await;
+    subject.lease().await;
     subject.stop().await.unwrap();
     store.recover(at(1)).await.unwrap();
     assert!(!holds(folder.path(), needle), "after a recovery");

@@ -90,12 +90,12 @@ async fn a_task_of_every_earlier_ledger_comes_to_its_end() {
         let mut wanted = counted(2, 0);
         wanted += failed;
         assert_eq!(subject.task().await.counters, wanted, "{version}");
-        let claimed = subject.claim().await;
-        let shard = subject.shard(claimed.fencing_token).await.unwrap();
+        let leased = subject.lease().await;
+        let shard = subject.shard(leased.fencing_token).await.unwrap();
         assert_eq!(shard.checkpoint, Some(Key::from("b")));
         let warning = Warning::new(WarningCode::ScopeEntryEmpty, "m");
         let warned = store
-            .warn(subject.id, claimed.fencing_token, &[warning], at(5))
+            .warn(subject.id, leased.fencing_token, &[warning], at(5))
             .await;
         assert_eq!(warned.unwrap(), Committed::Done);
         let commit = Commit {
@@ -104,7 +104,7 @@ async fn a_task_of_every_earlier_ledger_comes_to_its_end() {
             ..Commit::default()
         };
         assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
-        let end = subject.finish(claimed.fencing_token, Ending::PassFinished).await;
+        let end = subject.finish(leased.fencing_token, Ending::PassFinished).await;
         assert_eq!(end, Some(State::Failed), "{version}");
         wanted += counted(1, 0);
         assert_eq!(subject.task().await.counters, wanted, "{version}");

@@ -10,7 +10,7 @@
 //! | by comparison | yes | same size, both tags comparable and different | copy |
 //! | by comparison | yes | same size, tags not comparable, target not older | skip |
 //! | by comparison | yes | same size, tags not comparable, target older | copy |
-//! | by comparison | yes | length not told, and the task takes that ([`crate::engine::source_object::takes_untold`]) | copy |
+//! | by comparison | yes | length not told, and the task takes that ([`crate::engine::source_object::allows_unknown_size`]) | copy |
 //!
 //! The two modes by comparison, and the three checks of consistency, come to the same where lengths are told: no store
 //! that speaks S3 gives a CRC-64 ([`crate::task::rules`]). The reference's default looks at sizes and times

@@ -161,7 +161,7 @@ pub(super) async fn existing_at_target(ctx: &Context, key: &Key) -> SideResult<O
     let info = head(ctx.tuning.pace, &ctx.target, &key).await.at_target()?;
     let existing = |info: ObjectInfo| {
         Ok(Existing {
-            size: info.told_size()?,
+            size: info.require_size()?,
             etag: info.etag,
             last_modified: info.last_modified,
         })

@@ -1,7 +1,7 @@
 //! An object that is to be copied, and how much of it is known before.
 
 use crate::error::{Error, Result};
-use crate::object::{ETag, Entry, ObjectInfo, untold_length};
+use crate::object::{ETag, Entry, ObjectInfo, unknown_length};
 use crate::task::rules::ConsistencyCheck;
 use crate::task::spec::Scope;
 use crate::task::{Key, TaskSpec, UnixMillis};
@@ -34,8 +34,8 @@ impl SourceObject {
                 etag: info.etag,
                 last_modified,
             })),
-            None if takes_untold(spec) => Ok(Self::UnknownSize { key, last_modified }),
-            None => Err(untold(spec)),
+            None if allows_unknown_size(spec) => Ok(Self::UnknownSize { key, last_modified }),
+            None => Err(unknown_size(spec)),
         }
     }
 
@@ -94,15 +94,15 @@ impl SourceObject {
 /// Whether an object may be copied that nobody tells the length of. Source: the OMS reference on `no_check`: web servers
 /// only, and then a read that comes to its end is a success.
 #[must_use]
-pub fn takes_untold(spec: &TaskSpec) -> bool {
+pub fn allows_unknown_size(spec: &TaskSpec) -> bool {
     matches!(spec.scope, Scope::Urls(_)) && spec.rules.consistency == ConsistencyCheck::NoCheck
 }
 
 /// The error where it may not, or where it would help if it might.
 #[must_use]
-pub fn untold(spec: &TaskSpec) -> Error {
-    let error = untold_length();
-    if !matches!(spec.scope, Scope::Urls(_)) || takes_untold(spec) {
+pub fn unknown_size(spec: &TaskSpec) -> Error {
+    let error = unknown_length();
+    if !matches!(spec.scope, Scope::Urls(_)) || allows_unknown_size(spec) {
         return error;
     }
     let text = format!(

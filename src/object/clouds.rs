@@ -1,81 +1,31 @@
 //! The region catalogue: which address a region of a cloud has. The operator adds to it in the configuration.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
 
 use super::endpoint::Address;
 use crate::error::{Error, ErrorKind, Result, Rule};
 use crate::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin};
 
-/// Regions of Amazon Web Services (`https://s3.<region>.amazonaws.com`).
-const AWS: &[&str] = &[
-    "af-south-1",
-    "ap-east-1",
-    "ap-east-2",
-    "ap-northeast-1",
-    "ap-northeast-2",
-    "ap-northeast-3",
-    "ap-south-1",
-    "ap-south-2",
-    "ap-southeast-1",
-    "ap-southeast-2",
-    "ap-southeast-3",
-    "ap-southeast-4",
-    "ap-southeast-5",
-    "ap-southeast-7",
-    "ca-central-1",
-    "ca-west-1",
-    "eu-central-1",
-    "eu-central-2",
-    "eu-north-1",
-    "eu-south-1",
-    "eu-south-2",
-    "eu-west-1",
-    "eu-west-2",
-    "eu-west-3",
-    "il-central-1",
-    "me-central-1",
-    "me-south-1",
-    "mx-central-1",
-    "sa-east-1",
-    "us-east-1",
-    "us-east-2",
-    "us-west-1",
-    "us-west-2",
-];
+/// The public clouds and their regions: data, not code.
+const BUILT_IN: &str = include_str!("clouds.json");
 
-/// Regions of Amazon Web Services in China (`https://s3.<region>.amazonaws.com.cn`).
-const AWS_CHINA: &[&str] = &["cn-north-1", "cn-northwest-1"];
+/// Regions of one cloud whose addresses have one form.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Regions {
+    /// Name of the cloud.
+    cloud: String,
+    /// Address, with `{}` in the place of the region.
+    url: String,
+    regions: Vec<String>,
+}
 
-/// Regions of Huawei Cloud's Object Storage Service (`https://obs.<region>.myhuaweicloud.com`).
-const HUAWEI: &[&str] = &[
-    "af-north-1",
-    "af-south-1",
-    "ap-southeast-1",
-    "ap-southeast-2",
-    "ap-southeast-3",
-    "ap-southeast-4",
-    "cn-east-2",
-    "cn-east-3",
-    "cn-east-4",
-    "cn-east-5",
-    "cn-north-1",
-    "cn-north-2",
-    "cn-north-4",
-    "cn-north-9",
-    "cn-north-11",
-    "cn-north-12",
-    "cn-south-1",
-    "cn-south-2",
-    "cn-south-4",
-    "cn-southwest-2",
-    "la-north-2",
-    "la-south-2",
-    "me-east-1",
-    "na-mexico-1",
-    "ru-moscow-1",
-    "sa-brazil-1",
-    "tr-west-1",
-];
+/// The built-in regions, parsed once.
+static REGIONS: LazyLock<Vec<Regions>> =
+    LazyLock::new(|| serde_json::from_str(BUILT_IN).expect("a test reads the built-in regions"));
 
 /// Which side of a task a place is; decides the error code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,24 +86,18 @@ impl Catalogue {
             regions: BTreeMap::new(),
             request_endpoints,
         };
-        let built_in = [
-            (Cloud::Aws, AWS, "https://s3.{}.amazonaws.com"),
-            (Cloud::Aws, AWS_CHINA, "https://s3.{}.amazonaws.com.cn"),
-            (Cloud::HuaweiCloud, HUAWEI, "https://obs.{}.myhuaweicloud.com"),
-        ];
-        for (cloud, regions, template) in built_in {
+        for Regions { cloud, url, regions } in REGIONS.iter() {
+            let cloud = Cloud::from_name(cloud).expect("a test names the clouds of the built-in regions");
             for region in regions {
                 // Huawei's OBS refuses path-style requests, and AWS means to.
                 let addressing = Addressing::VirtualHost;
-                let url = template.replace("{}", region);
+                let url = url.replace("{}", region);
                 let endpoint = Endpoint {
                     url,
                     addressing,
                     origin: EndpointOrigin::Catalogue,
                 };
-                catalogue
-                    .regions
-                    .insert((cloud.name(), (*region).to_owned()), endpoint);
+                catalogue.regions.insert((cloud.name(), region.clone()), endpoint);
             }
         }
         catalogue
@@ -225,6 +169,26 @@ fn check_url(url: &str) -> std::result::Result<String, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_built_in_region_is_in_the_catalogue() {
+        let built_in: Vec<Regions> = serde_json::from_str(BUILT_IN).unwrap();
+        let catalogue = Catalogue::new(RequestEndpoints::Allowed);
+        let mut number = 0;
+        for Regions { cloud, url, regions } in &built_in {
+            let cloud = Cloud::from_name(cloud).unwrap();
+            assert_eq!(url.matches("{}").count(), 1, "{url}");
+            for region in regions {
+                let found = catalogue.resolve(Side::Source, cloud, region, None).unwrap();
+                let wanted = url.replace("{}", region);
+                assert_eq!(found.url, wanted);
+                assert_eq!(check_url(&wanted), Ok(wanted), "{region}");
+                number += 1;
+            }
+        }
+        assert_eq!(catalogue.regions.len(), number, "a region is listed twice");
+        assert!(number > 0);
+    }
 
     #[test]
     fn regions_have_addresses() {

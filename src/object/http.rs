@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use super::s3::body::Download;
 use super::s3::request::{span, whole_size};
 use super::s3::{Timeouts, errors, headers};
-use super::{ByteRange, ETag, Object, ObjectInfo, untold_length};
+use super::{ByteRange, ETag, Object, ObjectInfo, unknown_length};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::HttpClient;
 
@@ -90,7 +90,7 @@ impl HttpReader {
         let size = match length {
             Some(length) => Some(whole_size(portion, head.status, &head.headers, length)?),
             None if portion == ByteRange::Whole && head.status != StatusCode::PARTIAL_CONTENT => None,
-            None => return Err(untold_length()),
+            None => return Err(unknown_length()),
         };
         let info = info(&head.headers, size);
         if let (Some(wanted), Some(found)) = (tag, &info.etag)

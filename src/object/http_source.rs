@@ -121,8 +121,8 @@ impl Behind {
             .get(&self.address(key)?, portion, None)
             .await
             .map_err(through_cdn)?;
-        let served = object.info.told_size().map_err(through_cdn)?;
-        let size = info.told_size()?;
+        let served = object.info.require_size().map_err(through_cdn)?;
+        let size = info.require_size()?;
         let other_sum = matches!((info.md5(), object.info.md5()), (Some(a), Some(b)) if a != b);
         // Moments of HTTP have whole seconds. A CDN that gives none tells nothing of its age.
         let seconds = |time: Option<UnixMillis>| time.map(|time| time.0.div_euclid(1000));

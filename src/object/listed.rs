@@ -61,12 +61,12 @@ pub struct Listed {
     /// Its key; only its beginning where it is longer than [`Key::MAX_LEN`].
     pub key: Key,
     /// What else the listing tells of it.
-    pub told: Told,
+    pub told: EntryFacts,
 }
 
 /// What a listing tells of an object besides its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum EntryFacts {
     /// At least its length.
     Object {
         /// Length in bytes.
@@ -90,7 +90,7 @@ impl Listed {
     #[must_use]
     pub fn entry(self) -> Option<Entry> {
         match self.told {
-            Told::Object {
+            EntryFacts::Object {
                 size,
                 etag,
                 last_modified,
@@ -100,7 +100,7 @@ impl Listed {
                 etag,
                 last_modified,
             }),
-            Told::Nothing | Told::KeyTooLong { .. } => None,
+            EntryFacts::Nothing | EntryFacts::KeyTooLong { .. } => None,
         }
     }
 
@@ -108,8 +108,8 @@ impl Listed {
     #[must_use]
     pub const fn size(&self) -> u64 {
         match &self.told {
-            Told::Object { size, .. } => *size,
-            Told::Nothing | Told::KeyTooLong { .. } => 0,
+            EntryFacts::Object { size, .. } => *size,
+            EntryFacts::Nothing | EntryFacts::KeyTooLong { .. } => 0,
         }
     }
 }

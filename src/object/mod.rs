@@ -10,11 +10,11 @@ mod etag;
 pub mod http;
 pub mod http_source;
 mod listed;
+pub mod metadata_signing;
 mod modified;
 pub mod pace;
 pub mod recent;
 pub mod s3;
-pub mod signable;
 mod written;
 
 use std::fmt;
@@ -27,7 +27,8 @@ use http_body_util::combinators::UnsyncBoxBody;
 
 pub use self::etag::ETag;
 pub use self::listed::{
-    Entry, ListFrom, ListQuery, ListVersion, Listed, PAGE_SIZE, PageFacts, PageSink, Told, is_encoding_of,
+    Entry, EntryFacts, ListFrom, ListQuery, ListVersion, Listed, PAGE_SIZE, PageFacts, PageSink,
+    is_encoding_of,
 };
 pub use self::modified::known_time;
 pub use self::written::{Encryption, Written};
@@ -102,14 +103,14 @@ impl ObjectInfo {
     ///
     /// # Errors
     /// `Unsupported` with the code `NoContentLength` where nobody tells it.
-    pub fn told_size(&self) -> Result<u64> {
-        self.size.ok_or_else(untold_length)
+    pub fn require_size(&self) -> Result<u64> {
+        self.size.ok_or_else(unknown_length)
     }
 }
 
 /// The error of an object whose length is needed, and told by nobody.
 #[must_use]
-pub fn untold_length() -> Error {
+pub fn unknown_length() -> Error {
     let text = "the server does not tell the length of the object";
     Error::new(ErrorKind::Unsupported, text).with_code("NoContentLength")
 }

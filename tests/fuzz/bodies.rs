@@ -7,7 +7,7 @@ use oms::api::v1::fuzz::{read_create, read_update};
 use oms::config::Config;
 use oms::engine::listing::manifest_lines::{Lines, MAX_LINE, MAX_URL, TooLong, name, url_and_name};
 use oms::error::Error;
-use oms::object::Told;
+use oms::object::EntryFacts;
 use oms::object::s3::Spelling;
 use oms::object::s3::fuzz::{Page, address, read_listing, unspell};
 use oms::task::spec::{Addressing, Endpoint, EndpointOrigin};
@@ -70,7 +70,7 @@ fn written(page: &Page) -> Option<String> {
     for (key, told) in &page.lines {
         write!(text, "<Contents><Key>{}</Key>", escaped(key)).unwrap();
         match told {
-            Told::Object {
+            EntryFacts::Object {
                 size,
                 etag,
                 last_modified,
@@ -84,8 +84,8 @@ fn written(page: &Page) -> Option<String> {
                     write!(text, "<ETag>&quot;{}&quot;</ETag>", escaped(tag.as_str())).unwrap();
                 }
             }
-            Told::Nothing => {}
-            Told::KeyTooLong { .. } => return None,
+            EntryFacts::Nothing => {}
+            EntryFacts::KeyTooLong { .. } => return None,
         }
         text.push_str("</Contents>");
     }

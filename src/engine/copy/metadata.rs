@@ -14,7 +14,7 @@ use crate::engine::copy::metadata_fallback::{
 };
 use crate::engine::retry::{At as _, SideResult};
 use crate::error::{Error, ErrorKind, counted};
-use crate::object::{NewObject, ObjectInfo, signable};
+use crate::object::{NewObject, ObjectInfo, metadata_signing};
 use crate::task::Key;
 use crate::task::rules::RefusedMetadata;
 use crate::task::storage::storage_class;
@@ -80,15 +80,15 @@ pub(in crate::engine) async fn describe(
             tracing::warn!(task.id = %ctx.task.id, ?key, header = %name, "a header that is not known is not carried over");
         }
     }
-    let unsendable = signable::unsendable(&new.carried.0);
+    let unsendable = metadata_signing::unsendable(&new.carried.0);
     if !unsendable.is_empty() {
         let text = format!("the value of {} is not UTF-8 and cannot be signed", unsendable[0]);
-        let error = Error::new(ErrorKind::Unsupported, text).with_code(signable::UNSIGNABLE);
+        let error = Error::new(ErrorKind::Unsupported, text).with_code(metadata_signing::UNSIGNABLE);
         ungiven(error, &mut lost.user_metadata)?;
     }
     let odd = match refusals.metadata() {
         Metadata::All => Vec::new(),
-        Metadata::Plain => signable::odd(&new.carried.0),
+        Metadata::Plain => metadata_signing::odd(&new.carried.0),
     };
     lost.user_metadata |= !odd.is_empty();
     for name in unsendable.into_iter().chain(odd) {

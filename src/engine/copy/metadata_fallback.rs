@@ -9,7 +9,7 @@ pub(in crate::engine) use crate::engine::copy::attributes::{WEBSITE_REDIRECT, us
 use crate::engine::retry::SideError;
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::clouds::Side;
-use crate::object::{NewObject, signable};
+use crate::object::{NewObject, metadata_signing};
 use crate::task::rules::RefusedMetadata;
 
 /// Codes that say what a refusal is about, and that it is nothing that could be left out.
@@ -98,7 +98,7 @@ pub(in crate::engine) enum Metadata {
     /// All of it.
     #[default]
     All,
-    /// What every signer reads alike ([`signable::odd`]).
+    /// What every signer reads alike ([`metadata_signing::odd`]).
     Plain,
 }
 
@@ -140,7 +140,7 @@ impl Refusals {
 
     /// Passes on the answer to the request that brings `new` to the target. Refusals of other requests, for parts say, are
     /// never about what travels with the object.
-    pub(in crate::engine) fn heard<T>(&self, new: &NewObject, answer: Result<T>) -> Result<T> {
+    pub(in crate::engine) fn observe<T>(&self, new: &NewObject, answer: Result<T>) -> Result<T> {
         self.learnt().sent = match &answer {
             Ok(_) => Attributes::default(),
             Err(_) => Attributes::of(new),
@@ -191,7 +191,7 @@ impl Refusals {
         let sent = std::mem::take(&mut learnt.sent);
         // The store has found out that it is about this object's metadata, so that nothing is tried as it was.
         let unsignable =
-            side_error.side == Side::Target && side_error.error.code() == Some(signable::UNSIGNABLE);
+            side_error.side == Side::Target && side_error.error.code() == Some(metadata_signing::UNSIGNABLE);
         if unsignable && rule == RefusedMetadata::Fail {
             return Verdict::Fail(side_error);
         }
@@ -306,7 +306,7 @@ mod tests {
         let after = |code: &&str| {
             let left_out = refusals.left_out();
             let rest = Attributes::new(!left_out.tags, !left_out.storage_class, !left_out.user_metadata);
-            let answer = refusals.heard(&sent(rest), Err::<(), _>(refused(code).error));
+            let answer = refusals.observe(&sent(rest), Err::<(), _>(refused(code).error));
             assert!(answer.is_err());
             match refusals.judge(refused(code), rule) {
                 Verdict::Again(_) => Some(refusals.left_out()),
@@ -345,11 +345,11 @@ mod tests {
     fn metadata_that_cannot_be_signed_is_left_out_at_once() {
         let unsignable = || SideError {
             side: Side::Target,
-            error: Error::new(ErrorKind::InvalidArgument, "no").with_code(signable::UNSIGNABLE),
+            error: Error::new(ErrorKind::InvalidArgument, "no").with_code(metadata_signing::UNSIGNABLE),
         };
         for (rule, again) in [(RefusedMetadata::LeaveOut, true), (RefusedMetadata::Fail, false)] {
             let refusals = Refusals::default();
-            let answer = refusals.heard(&sent(ALL), Err::<(), _>(unsignable().error));
+            let answer = refusals.observe(&sent(ALL), Err::<(), _>(unsignable().error));
             assert!(answer.is_err() && refusals.metadata() == Metadata::All);
             let verdict = refusals.judge(unsignable(), rule);
             assert_eq!(matches!(verdict, Verdict::Again(_)), again, "{verdict:?}");
@@ -365,9 +365,9 @@ mod tests {
         let rule = RefusedMetadata::LeaveOut;
         let judged = |side_error| matches!(refusals.judge(side_error, rule), Verdict::Again(_));
         assert!(!judged(refused("Odd")), "nothing was sent");
-        assert!(refusals.heard(&sent(ALL), Ok(())).is_ok());
+        assert!(refusals.observe(&sent(ALL), Ok(())).is_ok());
         assert!(!judged(refused("Odd")), "it was taken");
-        let answer = refusals.heard(&sent(ALL), Err::<(), _>(refused("Odd").error));
+        let answer = refusals.observe(&sent(ALL), Err::<(), _>(refused("Odd").error));
         let of_source = SideError {
             side: Side::Source,
             ..refused("Odd")
@@ -381,7 +381,7 @@ mod tests {
         let refusals = Refusals::default();
         let mut last = String::new();
         for _ in 0..2 {
-            let answer = refusals.heard(&sent(ALL), Err::<(), _>(refused("Odd").error));
+            let answer = refusals.observe(&sent(ALL), Err::<(), _>(refused("Odd").error));
             assert!(answer.is_err());
             if let Verdict::Fail(side_error) = refusals.judge(refused("Odd"), RefusedMetadata::Fail) {
                 last = side_error.error.to_string();

@@ -31,7 +31,7 @@ use crate::engine::copy::metadata::describe;
 use crate::engine::copy::metadata_fallback::{Refusals, Verdict};
 use crate::engine::copy::metered_body::{Hashing, metered};
 use crate::engine::copy::mode::SourceTag;
-use crate::engine::copy::mode::{Cut, cut, longest_whole, parts_may_help};
+use crate::engine::copy::mode::{Mode, choose, longest_single, parts_may_help};
 use crate::engine::copy::overwrite_guard::Sent;
 pub use crate::engine::copy::proof::Proof;
 use crate::engine::copy::proof::{gate, wants_hashes};
@@ -41,11 +41,11 @@ use crate::engine::lookup;
 pub use crate::engine::outcome::{Copied, Outcome, failed};
 use crate::engine::progress::WHOLE;
 use crate::engine::retry::{self, At as _, SideError, SideResult};
-use crate::engine::source_object::{SourceObject, takes_untold};
+use crate::engine::source_object::{SourceObject, allows_unknown_size};
 use crate::engine::sync_points::SyncPoint;
 use crate::error::ErrorKind;
 use crate::object::clouds::Side;
-use crate::object::{ByteRange, ETag, Entry, untold_length};
+use crate::object::{ByteRange, ETag, Entry, unknown_length};
 
 /// Copies one object with all tries it takes.
 ///
@@ -67,13 +67,13 @@ pub async fn transfer(ctx: &Context, mut item: SourceObject) -> Result<Outcome, 
         let longest = if whole_fails {
             0
         } else {
-            longest_whole(ctx, refusals.route(ctx))
+            longest_single(ctx, refusals.route(ctx))
         };
-        let cut = match &item {
-            SourceObject::KnownSize(entry) => cut(ctx.tuning.sizes.threshold, entry, tag, longest),
-            SourceObject::UnknownSize { .. } => Cut::Whole,
+        let mode = match &item {
+            SourceObject::KnownSize(entry) => choose(ctx.tuning.sizes.threshold, entry, tag, longest),
+            SourceObject::UnknownSize { .. } => Mode::Single,
         };
-        let side_error = match copy_once(ctx, &item, tag, cut, &refusals, &sent).await {
+        let side_error = match copy_once(ctx, &item, tag, mode, &refusals, &sent).await {
             Ok(copied) => {
                 refusals.was_streamed(ctx);
                 return Ok(Outcome::Copied(copied));
@@ -97,7 +97,9 @@ pub async fn transfer(ctx: &Context, mut item: SourceObject) -> Result<Outcome, 
         if kind == ErrorKind::Cancelled {
             return Err(side_error.into());
         }
-        if cut == Cut::Whole && item.known_bytes() > ctx.tuning.sizes.threshold && parts_may_help(&side_error)
+        if mode == Mode::Single
+            && item.known_bytes() > ctx.tuning.sizes.threshold
+            && parts_may_help(&side_error)
         {
             whole_fails = true;
             if !side_error.error.is_retryable() {
@@ -188,14 +190,14 @@ async fn copy_once(
     ctx: &Context,
     item: &SourceObject,
     tag: SourceTag,
-    cut: Cut,
+    mode: Mode,
     refusals: &Refusals,
     sent: &Sent,
 ) -> Result<Copied, PassError> {
     let copied = match item {
-        SourceObject::KnownSize(entry) => match copy_measured(ctx, entry, tag, cut, refusals, sent).await {
+        SourceObject::KnownSize(entry) => match copy_measured(ctx, entry, tag, mode, refusals, sent).await {
             // HEAD may report a length that GET omits.
-            Err(PassError::SideError(side_error)) if untold_while_reading(ctx, &side_error) => {
+            Err(PassError::SideError(side_error)) if length_is_unknown(ctx, &side_error) => {
                 one_read::copy(ctx, item, refusals, sent).await?
             }
             copied => copied?,
@@ -211,24 +213,24 @@ async fn copy_measured(
     ctx: &Context,
     entry: &Entry,
     tag: SourceTag,
-    cut: Cut,
+    mode: Mode,
     refusals: &Refusals,
     sent: &Sent,
 ) -> Result<Copied, PassError> {
-    Ok(match (cut, refusals.route(ctx)) {
-        (Cut::Parts, _) => multipart::copy(ctx, entry, refusals, sent).await?,
-        (Cut::Whole, Route::ServerSide) if inside_proves(ctx, entry) => {
+    Ok(match (mode, refusals.route(ctx)) {
+        (Mode::Multipart, _) => multipart::copy(ctx, entry, refusals, sent).await?,
+        (Mode::Single, Route::ServerSide) if inside_proves(ctx, entry) => {
             server_side::copy(ctx, entry, refusals, sent).await?
         }
-        (Cut::Whole, Route::ServerSide | Route::Stream) => {
+        (Mode::Single, Route::ServerSide | Route::Stream) => {
             stream_once(ctx, entry, tag, refusals, sent).await?
         }
     })
 }
 
-fn untold_while_reading(ctx: &Context, side_error: &SideError) -> bool {
-    let untold = side_error.side == Side::Source && side_error.error.code() == untold_length().code();
-    untold && takes_untold(&ctx.task.spec)
+fn length_is_unknown(ctx: &Context, side_error: &SideError) -> bool {
+    let untold = side_error.side == Side::Source && side_error.error.code() == unknown_length().code();
+    untold && allows_unknown_size(&ctx.task.spec)
 }
 
 /// Whether a copy inside the store can be proved as the task asks: only equal tags prove it, and only a tag that is a
@@ -288,7 +290,7 @@ async fn stream_once(
         .target
         .put(&key, &new, entry.size, announced, &condition, body)
         .await;
-    let written = match refusals.heard(&new, answer) {
+    let written = match refusals.observe(&new, answer) {
         Ok(written) => written,
         // A body that failed ends the write with an error of its own; the cause is the source's.
         Err(error) => match watch.take_error() {

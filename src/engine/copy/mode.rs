@@ -23,26 +23,26 @@ pub(in crate::engine) enum SourceTag {
 
 /// How the bytes of an object are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::engine) enum Cut {
+pub(in crate::engine) enum Mode {
     /// One read into one write.
-    Whole,
+    Single,
     /// An upload in parts.
-    Parts,
+    Multipart,
 }
 
 /// Above the threshold an object goes in parts, unless its tag is the MD5 of all its bytes and proves it in one piece, up
 /// to `longest` bytes.
-pub(in crate::engine) fn cut(threshold: u64, entry: &Entry, tag: SourceTag, longest: u64) -> Cut {
+pub(in crate::engine) fn choose(threshold: u64, entry: &Entry, tag: SourceTag, longest: u64) -> Mode {
     let proves = tag == SourceTag::Md5 && entry.etag.as_ref().is_some_and(|tag| tag.md5().is_some());
     if entry.size <= threshold || (proves && entry.size <= longest) {
-        Cut::Whole
+        Mode::Single
     } else {
-        Cut::Parts
+        Mode::Multipart
     }
 }
 
 /// The largest object that is sent in one piece for the sake of its proof.
-pub(in crate::engine) fn longest_whole(ctx: &Context, route: Route) -> u64 {
+pub(in crate::engine) fn longest_single(ctx: &Context, route: Route) -> u64 {
     let only_so = ctx.task.spec.rules.minimum_proof == MinimumProof::ETag;
     match route {
         // Encrypted with other keys than the store's own, the target has another tag either way.
@@ -75,18 +75,18 @@ mod tests {
     #[test]
     fn only_a_tag_that_proves_the_whole_keeps_a_large_object_in_one_piece() {
         for (size, etag, tag, longest, wanted) in [
-            (10, Some("opaque"), SourceTag::Opaque, 0, Cut::Whole),
-            (11, Some(MD5), SourceTag::Md5, 0, Cut::Parts),
-            (11, Some(MD5), SourceTag::Md5, 11, Cut::Whole),
-            (12, Some(MD5), SourceTag::Md5, 11, Cut::Parts),
-            (11, Some(MD5), SourceTag::Opaque, 11, Cut::Parts),
-            (11, None, SourceTag::Md5, 11, Cut::Parts),
+            (10, Some("opaque"), SourceTag::Opaque, 0, Mode::Single),
+            (11, Some(MD5), SourceTag::Md5, 0, Mode::Multipart),
+            (11, Some(MD5), SourceTag::Md5, 11, Mode::Single),
+            (12, Some(MD5), SourceTag::Md5, 11, Mode::Multipart),
+            (11, Some(MD5), SourceTag::Opaque, 11, Mode::Multipart),
+            (11, None, SourceTag::Md5, 11, Mode::Multipart),
             (
                 11,
                 Some("0cc175b9c0f1b6a831c399e269772661-2"),
                 SourceTag::Md5,
                 11,
-                Cut::Parts,
+                Mode::Multipart,
             ),
         ] {
             let entry = Entry {
@@ -95,7 +95,11 @@ mod tests {
                 etag: etag.map(ETag::new),
                 last_modified: None,
             };
-            assert_eq!(cut(10, &entry, tag, longest), wanted, "{size} {etag:?} {tag:?}");
+            assert_eq!(
+                choose(10, &entry, tag, longest),
+                wanted,
+                "{size} {etag:?} {tag:?}"
+            );
         }
     }
 

@@ -161,7 +161,7 @@ enum Tag {
     Other,
 }
 
-/// Cut as the source's was, and joined by a target that makes the tags of S3, the object has another tag. Either bytes
+/// Mode as the source's was, and joined by a target that makes the tags of S3, the object has another tag. Either bytes
 /// were damaged on their way, or the source makes other tags: a second read that gives the same again tells, unless the
 /// source was seen to make those of S3.
 async fn second_read(ctx: &Context, job: &Upload<'_>, first: &ETag) -> Result<Proof, PassError> {

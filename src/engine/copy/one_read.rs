@@ -182,7 +182,7 @@ async fn put(
         .target
         .put(key, new, length, Some(md5), &condition, piece.body())
         .await;
-    let written = refusals.heard(new, answer).at_target()?;
+    let written = refusals.observe(new, answer).at_target()?;
     ctx.sync_points.reach(SyncPoint::ObjectWritten).await;
     encrypted(ctx, key, &written).await?;
     let tag = match written.etag {

@@ -7,7 +7,7 @@
 
 use crate::engine::context::Context;
 use crate::engine::retry::{At as _, SideResult};
-use crate::engine::source_object::untold;
+use crate::engine::source_object::unknown_size;
 use crate::error::{Error, ErrorKind, Result, counted};
 use crate::object::{ByteRange, ETag, Entry, Object};
 use crate::task::Key;
@@ -49,7 +49,7 @@ pub(in crate::engine) fn check_length(
         return if ctx.has_one_source() {
             Ok(())
         } else {
-            Err(untold(&ctx.task.spec))
+            Err(unknown_size(&ctx.task.spec))
         };
     };
     if got == listed {

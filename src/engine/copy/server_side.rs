@@ -36,12 +36,12 @@ pub(in crate::engine) async fn copy(
     overwrite_guard::look(ctx, &key).await?;
     sent.note(None, left_out);
     let written = match ctx.target.copy(&from, &key, &new).await {
-        Ok(written) => refusals.heard(&new, Ok(written)).at_target()?,
+        Ok(written) => refusals.observe(&new, Ok(written)).at_target()?,
         Err(error) if is_refusal(&error) => {
             refusals.refuse_copy(ctx, &error);
             return Err(error).at_target();
         }
-        Err(error) => return Err(of_copy(refusals.heard::<()>(&new, Err(error)).err())),
+        Err(error) => return Err(of_copy(refusals.observe::<()>(&new, Err(error)).err())),
     };
     ctx.sync_points.reach(SyncPoint::ObjectWritten).await;
     encrypted(ctx, &key, &written).await?;

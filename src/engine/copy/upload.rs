@@ -56,7 +56,7 @@ pub(in crate::engine) async fn begin(
     };
     note(ctx, &intent).await?;
     let answer = ctx.target.create_upload(key, new).await;
-    let upload = refusals.heard(new, answer).at_target()?;
+    let upload = refusals.observe(new, answer).at_target()?;
     ctx.sync_points.reach(SyncPoint::UploadCreated).await;
     let record = OpenUpload {
         upload_id: Some(upload.0.clone()),

@@ -134,7 +134,7 @@ impl<'a> Reader<'a> {
             }
             Err(error) => return Err(unreadable(file, error).into()),
         };
-        let size = info.told_size().map_err(|error| unreadable(file, error))?;
+        let size = info.require_size().map_err(|error| unreadable(file, error))?;
         let Some(tag) = info.etag else {
             let text = format!(
                 "{} has no tag, so a change of it would not be noticed",

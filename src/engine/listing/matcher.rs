@@ -13,7 +13,7 @@ use crate::engine::lookup::existing_at_target;
 use crate::engine::order::{Order, OrderWatch};
 use crate::engine::retry::{At as _, SideResult};
 use crate::error::Result;
-use crate::object::{Listed, Told};
+use crate::object::{EntryFacts, Listed};
 use crate::task::Key;
 
 /// Finds the keys of source pages in the target.
@@ -142,7 +142,7 @@ async fn complete(
 ) -> SideResult<Vec<SideResult<Option<Existing>>>> {
     if !found.iter().any(|one| matches!(one, Match::Unclear)) {
         let told = found.into_iter().map(|one| match one {
-            Match::Told(existing) => Ok(Some(existing)),
+            Match::EntryFacts(existing) => Ok(Some(existing)),
             Match::None | Match::Unclear => Ok(None),
         });
         return Ok(told.collect());
@@ -152,7 +152,7 @@ async fn complete(
         .map(|(one, key)| async move {
             match one {
                 Match::None => Ok(None),
-                Match::Told(existing) => Ok(Some(existing)),
+                Match::EntryFacts(existing) => Ok(Some(existing)),
                 Match::Unclear => existing_at_target(ctx, &key).await,
             }
         })
@@ -168,7 +168,7 @@ enum Match {
     /// It does not name it.
     None,
     /// It names it, and tells its length.
-    Told(Existing),
+    EntryFacts(Existing),
     /// It names it, and tells nothing more.
     Unclear,
 }
@@ -191,16 +191,16 @@ async fn merge(
                 Ordering::Greater => break Match::None,
                 Ordering::Equal => {
                     break match &at_target.told {
-                        Told::Object {
+                        EntryFacts::Object {
                             size,
                             etag,
                             last_modified,
-                        } => Match::Told(Existing {
+                        } => Match::EntryFacts(Existing {
                             size: *size,
                             etag: etag.clone(),
                             last_modified: *last_modified,
                         }),
-                        Told::Nothing | Told::KeyTooLong { .. } => Match::Unclear,
+                        EntryFacts::Nothing | EntryFacts::KeyTooLong { .. } => Match::Unclear,
                     };
                 }
                 Ordering::Less => {

@@ -41,7 +41,7 @@ use crate::engine::source_object::SourceObject;
 use crate::engine::sync_points::SyncPoint;
 use crate::engine::target_names;
 use crate::ledger::{LeasedShard, ShardScope};
-use crate::object::{ListFrom, Listed, Told};
+use crate::object::{EntryFacts, ListFrom, Listed};
 use crate::task::spec::Scope;
 use crate::task::{Key, PassKind};
 
@@ -100,9 +100,9 @@ async fn feed_prefix(
         let planned = planned.map(|(index, (listed, existing))| {
             let key = listed.key.clone();
             let step = match listed.told {
-                Told::KeyTooLong { .. } => Found::Refused(RefuseReason::KeyTooLong),
-                Told::Nothing => unclear.next().unwrap_or(Found::Missing),
-                Told::Object { .. } => match listed.entry() {
+                EntryFacts::KeyTooLong { .. } => Found::Refused(RefuseReason::KeyTooLong),
+                EntryFacts::Nothing => unclear.next().unwrap_or(Found::Missing),
+                EntryFacts::Object { .. } => match listed.entry() {
                     Some(entry) => {
                         let item = SourceObject::KnownSize(entry);
                         if only_tags_differ(ctx, &item, &existing) {
@@ -135,7 +135,7 @@ async fn feed_prefix(
 
 /// What can be found out about the objects that a listing only names, in its order.
 async fn look_up_unclear(ctx: &Context, entries: &[Listed]) -> std::result::Result<Vec<Found>, PassError> {
-    let named = entries.iter().filter(|entry| entry.told == Told::Nothing);
+    let named = entries.iter().filter(|entry| entry.told == EntryFacts::Nothing);
     let wanted: Vec<Wanted> = named
         .map(|entry| Wanted::new(entry.key.clone(), Counted::default()))
         .collect();

@@ -28,7 +28,7 @@ use crate::task::Key;
 
 /// A failure that is not settled yet.
 #[derive(Debug)]
-pub struct Held<T> {
+pub struct Deferred<T> {
     /// Its object.
     pub key: Key,
     /// What is to be settled.
@@ -54,7 +54,7 @@ pub enum Next {
 /// The failures of a shard that are held back. At most [`TRIP_THRESHOLD`] for each side and class.
 #[derive(Debug)]
 pub struct Breaker<T> {
-    held: Vec<Held<T>>,
+    held: Vec<Deferred<T>>,
     /// Failures seen so far.
     seen: u64,
     /// How many of a grave kind are enough, where the canary was asked before.
@@ -74,7 +74,7 @@ impl<T> Default for Breaker<T> {
 impl<T> Breaker<T> {
     /// Holds a failure back.
     pub fn hold(&mut self, suspect: SystemicFailure, key: Key, item: T) -> Next {
-        self.held.push(Held {
+        self.held.push(Deferred {
             key,
             item,
             suspect,
@@ -119,22 +119,22 @@ impl<T> Breaker<T> {
     }
 
     /// An object that was begun at `begun` was copied: the failures before that are their objects' own.
-    pub fn copied(&mut self, begun: Mark) -> Vec<Held<T>> {
+    pub fn copied(&mut self, begun: Mark) -> Vec<Deferred<T>> {
         self.release(|held| held.number < begun.0)
     }
 
     /// The source has answered sensibly to what was begun at `begun`: its failures before that are their objects' own.
-    pub fn source_answered(&mut self, begun: Mark) -> Vec<Held<T>> {
+    pub fn source_answered(&mut self, begun: Mark) -> Vec<Deferred<T>> {
         self.release(|held| held.suspect.side == Side::Source && held.number < begun.0)
     }
 
     /// Nothing more can be learnt: all failures are their objects' own.
-    pub fn give_up(&mut self) -> Vec<Held<T>> {
+    pub fn give_up(&mut self) -> Vec<Deferred<T>> {
         std::mem::take(&mut self.held)
     }
 
     /// The canary is fine: these failures are their objects' own.
-    pub fn cleared(&mut self, of: SystemicFailure) -> Vec<Held<T>> {
+    pub fn cleared(&mut self, of: SystemicFailure) -> Vec<Deferred<T>> {
         let enough = (self.enough(of) * 2).min(TRIP_THRESHOLD);
         self.enough.retain(|(suspect, _)| *suspect != of);
         self.enough.push((of, enough));
@@ -146,7 +146,7 @@ impl<T> Breaker<T> {
         self.held.iter().map(|held| &held.key)
     }
 
-    fn release(&mut self, which: impl Fn(&Held<T>) -> bool) -> Vec<Held<T>> {
+    fn release(&mut self, which: impl Fn(&Deferred<T>) -> bool) -> Vec<Deferred<T>> {
         self.held.extract_if(.., |held| which(held)).collect()
     }
 }
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_success_settles_what_it_disproves() {
-        type Event = fn(&mut Breaker<SystemicFailure>) -> Vec<Held<SystemicFailure>>;
+        type Event = fn(&mut Breaker<SystemicFailure>) -> Vec<Deferred<SystemicFailure>>;
         let rows: [(&str, Event, usize, usize); 8] = [
             ("copied", |b| b.copied(b.mark()), 7, 0),
             ("copied, begun before all", |b| b.copied(Mark::default()), 0, 7),

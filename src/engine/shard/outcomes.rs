@@ -2,7 +2,7 @@
 use crate::engine::errors::PassError;
 use crate::engine::outcome::Outcome;
 use crate::engine::shard::Run;
-use crate::engine::shard::breaker::{Held, Mark, Next};
+use crate::engine::shard::breaker::{Deferred, Mark, Next};
 use crate::engine::shard::canary::{self, Question, Verdict};
 use crate::engine::shard::systemic::SystemicFailure;
 
@@ -94,8 +94,8 @@ impl Run {
         Ok(())
     }
 
-    fn release(&mut self, released: Vec<Held<(u64, Outcome)>>) {
-        for Held {
+    fn release(&mut self, released: Vec<Deferred<(u64, Outcome)>>) {
+        for Deferred {
             item: (number, outcome),
             ..
         } in released

@@ -15,7 +15,7 @@ use super::sign::Readings;
 use super::url::{Location, Query};
 use super::{MAX_ERROR, S3Store, body, documents};
 use crate::error::{Error, ErrorKind};
-use crate::object::signable::{UNSIGNABLE, WhiteSpace};
+use crate::object::metadata_signing::{UNSIGNABLE, WhiteSpace};
 use crate::task::spec::Addressing;
 
 /// What is known of one store.

@@ -4,7 +4,7 @@ use super::listing::{self, Lines};
 use super::names::{self, Said, Spelling};
 use super::url::{Location, Query};
 use crate::error::Result;
-use crate::object::{PageFacts, Told};
+use crate::object::{EntryFacts, PageFacts};
 use crate::task::Key;
 use crate::task::spec::Endpoint;
 
@@ -12,7 +12,7 @@ use crate::task::spec::Endpoint;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Page {
     /// The text of each key, and what else the listing says about the object.
-    pub lines: Vec<(String, Told)>,
+    pub lines: Vec<(String, EntryFacts)>,
     /// What the page says of itself.
     pub facts: PageFacts,
     /// Whether it says that its keys are url-encoded.

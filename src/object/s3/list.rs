@@ -13,7 +13,7 @@ use super::request::integrity;
 use super::url::Query;
 use super::{Call, S3Store, headers};
 use crate::error::{Error, ErrorKind, Result};
-use crate::object::{ListFrom, ListQuery, ListVersion, Listed, PAGE_SIZE, PageFacts, PageSink, Told};
+use crate::object::{EntryFacts, ListFrom, ListQuery, ListVersion, Listed, PAGE_SIZE, PageFacts, PageSink};
 use crate::task::Key;
 
 /// Keys of a page that are asked about before it is called unreadable: any one of them may have been deleted meanwhile.
@@ -144,7 +144,7 @@ impl S3Store {
         let mut scratch = Vec::new();
         for at in 0..lines.len() {
             let told = lines.take_told(at);
-            if let Told::KeyTooLong { .. } = told {
+            if let EntryFacts::KeyTooLong { .. } = told {
                 let bytes = lines.text(at).as_bytes();
                 let key = Key::from(&bytes[..bytes.len().min(Key::MAX_LEN)]);
                 listed.push(Listed { key, told });
@@ -168,7 +168,7 @@ impl S3Store {
                 },
                 bytes => Listed {
                     key: Key::from(&key[..Key::MAX_LEN]),
-                    told: Told::KeyTooLong { bytes },
+                    told: EntryFacts::KeyTooLong { bytes },
                 },
             });
         }

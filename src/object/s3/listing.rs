@@ -9,7 +9,7 @@ use super::names::Said;
 use super::plain;
 use super::xml::{Cursor, Element, Place, Step, malformed};
 use crate::error::Result;
-use crate::object::{ETag, PAGE_SIZE, PageFacts, Told, known_time};
+use crate::object::{ETag, EntryFacts, PAGE_SIZE, PageFacts, known_time};
 use crate::task::{Key, UnixMillis};
 
 /// Bytes of a document that are gathered before they are read.
@@ -28,7 +28,7 @@ const LONGEST_TEXT: usize = 5 * Key::MAX_LEN;
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     text: String,
-    lines: Vec<(Range<usize>, Told)>,
+    lines: Vec<(Range<usize>, EntryFacts)>,
 }
 
 impl Lines {
@@ -48,13 +48,13 @@ impl Lines {
     }
 
     /// Takes out what line `at` tells, once.
-    pub(super) fn take_told(&mut self, at: usize) -> Told {
-        self.lines
-            .get_mut(at)
-            .map_or(Told::Nothing, |(_, told)| std::mem::replace(told, Told::Nothing))
+    pub(super) fn take_told(&mut self, at: usize) -> EntryFacts {
+        self.lines.get_mut(at).map_or(EntryFacts::Nothing, |(_, told)| {
+            std::mem::replace(told, EntryFacts::Nothing)
+        })
     }
 
-    fn push(&mut self, key: &str, told: Told) {
+    fn push(&mut self, key: &str, told: EntryFacts) {
         let begin = self.text.len();
         self.text.push_str(key);
         self.lines.push((begin..self.text.len(), told));
@@ -295,10 +295,10 @@ impl PageReader {
         if key.len() > LONGEST_TEXT {
             let bytes = key.len();
             let begin = key.floor_char_boundary(LONGEST_TEXT);
-            self.lines.push(&key[..begin], Told::KeyTooLong { bytes });
+            self.lines.push(&key[..begin], EntryFacts::KeyTooLong { bytes });
             return Ok(());
         }
-        let told = size.map_or(Told::Nothing, |size| Told::Object {
+        let told = size.map_or(EntryFacts::Nothing, |size| EntryFacts::Object {
             size,
             etag,
             last_modified,

@@ -18,7 +18,9 @@ use zeroize::Zeroizing;
 
 use super::request::CONTENT_MD5;
 use crate::error::{Error, Result};
-use crate::object::signable::{WhiteSpace, is_ambiguous, is_plain_name, is_plain_value, is_user_metadata};
+use crate::object::metadata_signing::{
+    WhiteSpace, is_ambiguous, is_plain_name, is_plain_value, is_user_metadata,
+};
 use crate::secret::{Credentials, Secret};
 use crate::task::Clock;
 

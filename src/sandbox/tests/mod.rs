@@ -127,8 +127,9 @@ impl Client {
             .into();
         let uri = format!("{}{path}", self.endpoint);
         let payload = self.payload.clone().unwrap_or(SignableBody::Bytes(&body));
-        let signable = SignableRequest::new(method, uri.clone(), headers.iter().copied(), payload).unwrap();
-        let (instructions, _) = sign(signable, &params).unwrap().into_parts();
+        let metadata_signing =
+            SignableRequest::new(method, uri.clone(), headers.iter().copied(), payload).unwrap();
+        let (instructions, _) = sign(metadata_signing, &params).unwrap().into_parts();
         let mut request = Request::builder().method(method).uri(uri);
         for (name, value) in headers {
             request = request.header(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());

@@ -25,7 +25,9 @@ use self::page::{Check, Need, Page, Tokens};
 use self::positions::Positions;
 use self::skip::Skip;
 use crate::error::{Error, ErrorKind, Result};
-use crate::object::{ListFrom, ListQuery, ListVersion, Listed, PAGE_SIZE, PageFacts, Told, is_encoding_of};
+use crate::object::{
+    EntryFacts, ListFrom, ListQuery, ListVersion, Listed, PAGE_SIZE, PageFacts, is_encoding_of,
+};
 use crate::task::Key;
 
 /// Pages in a row without an entry that a store may send while it says that there is more.
@@ -127,7 +129,7 @@ impl Walk {
                 self.order.note(before.as_bytes(), line.key.as_bytes());
             }
             before = Some(&line.key);
-            if matches!(line.told, Told::KeyTooLong { .. }) {
+            if matches!(line.told, EntryFacts::KeyTooLong { .. }) {
                 self.long_keys += 1;
             }
         }

@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::server::Server;
 use super::*;
-use crate::object::signable::UNSIGNABLE;
+use crate::object::metadata_signing::UNSIGNABLE;
 use crate::object::{ByteRange, ListFrom, Part, UploadId};
 
 fn as_go_does(value: &[u8]) -> Vec<u8> {

@@ -292,7 +292,7 @@ fn an_endless_listing_of_overlong_keys_ends() {
         let mut piece: Vec<Listed> = (0..100)
             .map(|i| Listed {
                 key: Key::from(format!("k{:06}", pages * 100 + i).as_str()),
-                told: Told::KeyTooLong { bytes: 20_000 },
+                told: EntryFacts::KeyTooLong { bytes: 20_000 },
             })
             .collect();
         if let Err(error) = walk.look_at(&piece) {

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use crate::engine::order::Order;
 use crate::error::{Error, ErrorKind, Result};
-use crate::object::{ListFrom, ListQuery, ListVersion, Listed, PageFacts, Told};
+use crate::object::{EntryFacts, ListFrom, ListQuery, ListVersion, Listed, PageFacts};
 use crate::task::Key;
 
 /// How a store departs from what S3 documents.
@@ -217,7 +217,7 @@ impl Script {
 pub(super) fn line(key: &str) -> Listed {
     Listed {
         key: Key::from(key),
-        told: Told::Object {
+        told: EntryFacts::Object {
             size: 1,
             etag: None,
             last_modified: None,

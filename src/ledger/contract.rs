@@ -30,11 +30,11 @@ pub struct NewTask {
     pub project: ProjectId,
     /// Name.
     pub name: String,
-    /// Order.
+    /// What the user ordered.
     pub spec: TaskSpec,
     /// Bandwidth windows.
     pub bandwidth: BandwidthPolicy,
-    /// Keys of both sides.
+    /// Credentials of both sides.
     pub credentials: SealedCredentials,
 }
 
@@ -55,16 +55,16 @@ pub enum Refusal {
 /// The outcome of a change asked for by a user.
 pub type Change<T> = std::result::Result<T, Refusal>;
 
-/// A task that a worker took.
+/// A task that a worker has leased.
 #[derive(Clone, Debug)]
 pub struct LeasedTask {
     /// The task, now running.
     pub task: Task,
-    /// Its sealed credentials; `None` is a defect, or a database copied without them.
+    /// Its sealed credentials. `None` is a bug, or the database was copied without them.
     pub credentials: Option<SealedCredentials>,
     /// Its fencing token; grows at each lease and at each start.
     pub fencing_token: i64,
-    /// What the start that led here asked for.
+    /// What the last start asked for.
     pub mode: StartMode,
 }
 
@@ -73,11 +73,11 @@ pub struct LeasedTask {
 pub struct LeasedShard {
     /// Number within the pass, from 0.
     pub number: i64,
-    /// What it walks over.
+    /// Which keys it covers.
     pub scope: ShardScope,
     /// Last key, in listing order, before which everything is settled.
     pub checkpoint: Option<Key>,
-    /// Bytes in flight that it has counted ([`Counters::bytes_in_flight`]); the next commit changes them from here.
+    /// Bytes in flight that its last commit counted ([`Counters::bytes_in_flight`]). The next commit changes that number.
     pub bytes_in_flight: i64,
     /// Fencing token; grows at each lease of any shard of the task, so that no two leases ever have the same.
     pub fencing_token: i64,
@@ -92,15 +92,15 @@ pub struct Commit {
     pub close: bool,
     /// Change of the counters.
     pub delta: Counters,
-    /// Objects that failed; replaces what was recorded of the same key.
+    /// Objects that failed. Each replaces an earlier failure of the same key.
     pub failures: Vec<Failure>,
-    /// Keys whose recorded failure is over.
+    /// Keys whose recorded failure is resolved.
     pub resolved: Vec<Key>,
-    /// Bytes per second, for show.
+    /// Bytes per second, shown to users.
     pub speed: i64,
-    /// Lines of the list of copied objects; empty for none.
+    /// Lines for the report of copied objects.
     pub success: Vec<u8>,
-    /// Lines of the list of skipped objects; empty for none.
+    /// Lines for the report of skipped objects.
     pub skip: Vec<u8>,
 }
 
@@ -115,10 +115,10 @@ pub enum Committed {
     TooManyFailures,
 }
 
-/// Lines of a list that wait to be written to the target: those of one commit.
+/// Lines of one commit that wait to be written to a report at the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReportChunk {
-    /// A moment that no other chunk of the list has; ascends with the commits.
+    /// A moment that no other chunk of the report has. Later commits have later moments.
     pub stamp: UnixMillis,
     /// Length of the lines.
     pub bytes: i64,
@@ -129,12 +129,12 @@ pub struct ReportChunk {
 pub enum Ending {
     /// Stopped on request; everything is committed.
     Drained,
-    /// The pass is through: succeeded without failures, else failed with TRF.0004. Refused as `Internal` while a shard
-    /// is open, and turned into a failure with TRF.0001 when the counters do not balance.
+    /// Every shard is closed: the task succeeds without failures, and fails with TRF.0004 with some. An error (`Internal`) while a
+    /// shard is open. If the counters do not balance, the task fails with TRF.0001.
     PassFinished,
-    /// As `PassFinished`, but the task fails for this reason, whatever was counted.
+    /// As `PassFinished`, but the task fails for this reason.
     PassFailed(Reason),
-    /// The task cannot go on.
+    /// The task cannot continue.
     Broken(Reason),
 }
 
@@ -143,17 +143,18 @@ pub enum Ending {
 pub struct OpenUpload {
     /// Source key.
     pub key: Key,
-    /// Id that the target gave; `None` while it is being asked for, so that an answer lost to a crash is looked for.
+    /// Id that the target returned. `None` from before the request until its response, so that after a crash the upload is looked
+    /// for.
     pub upload_id: Option<String>,
     /// Length of each part but the last.
     pub part_size: i64,
-    /// Tag of the source object that the parts come from; `None` where no tag tells whether another read is of the same
-    /// version, so that the upload can only be given up.
+    /// ETag of the source object that the parts come from. `None` if the source has none: then nothing proves that another read
+    /// returns the same version, and the upload can only be aborted.
     pub source_etag: Option<ETag>,
-    /// Its length, as far as it is known: 0 without a tag.
+    /// Length of the source object in bytes; 0 if there is no ETag.
     pub size: i64,
-    /// Ids of the uploads that others had open under the same key at the target before this one was asked for; `None` where
-    /// the target did not tell. By them an upload whose id was lost is told from those of others.
+    /// Ids of uploads of the same key that others had open at the target before this one was created. They tell an upload whose
+    /// id was lost from those of others. `None` if the target did not list them.
     pub strangers: Option<Vec<String>>,
 }
 
@@ -173,7 +174,7 @@ pub trait Ledger: Send + Sync {
 
     /// Inserts a task in [`State::Waiting`].
     async fn create(&self, new: NewTask, now: UnixMillis) -> Result<Task>;
-    /// What the key of `request` stands for at `now`; `None` when it is free.
+    /// What was created with the idempotency key of `request`; `None` if the key is unused at `now`.
     async fn created_before(
         &self,
         project: &ProjectId,
@@ -181,7 +182,7 @@ pub trait Ledger: Send + Sync {
         now: UnixMillis,
     ) -> Result<Option<CreatedOnce>>;
     /// Inserts a task as [`Ledger::create`] does, unless `request` was used in the project within [`once::KEY_LIFETIME`]
-    /// before `now`. The key is kept in the same transaction as the task.
+    /// before `now`. The key is stored in the same transaction as the task.
     async fn create_once(&self, new: NewTask, request: &RequestKey, now: UnixMillis) -> Result<CreatedOnce>;
     /// A task of a project.
     async fn task(&self, project: &ProjectId, id: TaskId) -> Result<Option<Task>>;
@@ -189,7 +190,7 @@ pub trait Ledger: Send + Sync {
     async fn tasks(&self, filter: &TaskFilter, offset: i64, limit: i64) -> Result<Vec<Task>>;
     /// Number of tasks that a filter matches.
     async fn count(&self, filter: &TaskFilter) -> Result<i64>;
-    /// Starts a paused or failed task with fresh credentials: of many at once exactly one wins.
+    /// Starts a paused or failed task with fresh credentials. Of several concurrent starts exactly one succeeds.
     async fn start(
         &self,
         project: &ProjectId,
@@ -207,9 +208,9 @@ pub trait Ledger: Send + Sync {
         id: TaskId,
         policy: BandwidthPolicy,
     ) -> Result<Change<()>>;
-    /// Deletes a task with everything that belongs to it: at once it is gone for everybody, and its rows go bit by bit with
-    /// [`Ledger::tidy`], so that no other change waits for many of them. Uploads that it has open at the target become orphans; for
-    /// them, and only if there are some, `keys` are kept, sealed for this task, or those that the task still has.
+    /// Deletes a task. From now on nobody sees it; [`Ledger::tidy`] deletes its rows in small steps, so that other changes do not
+    /// wait. Its open uploads at the target become orphans. If there are some, the credentials `keys`, sealed for this task, or
+    /// those that the task still has, are kept to abort them.
     async fn delete(
         &self,
         project: &ProjectId,
@@ -217,50 +218,48 @@ pub trait Ledger: Send + Sync {
         keys: Option<SealedCredentials>,
         now: UnixMillis,
     ) -> Result<Change<Deleted>>;
-    /// Recorded failures of a task behind a key, in key order.
+    /// Recorded failures of a task after a key, in key order.
     async fn failures(&self, id: TaskId, after: Option<&Key>, limit: i64) -> Result<Vec<Failure>>;
-    /// What the last full pass found of each entry of the task's scope, as far as it has come: the first `limit` entries
-    /// one by one, single names before prefixes, and the sum of the others. Nothing before the first full pass.
+    /// What the last full pass has found so far for each entry of the task's scope: the first `limit` entries one by one, single
+    /// keys before prefixes, and the sum of the others. Empty before the first full pass.
     async fn found_scope(&self, id: TaskId, limit: i64) -> Result<FoundScope>;
-    /// The first `limit` prefixes of the scope that were listed to their end without an object, in byte order.
+    /// The first `limit` prefixes of the scope that were listed completely and contain no object, in byte order.
     async fn empty_prefixes(&self, id: TaskId, limit: i64) -> Result<Vec<Key>>;
     /// Warnings of the task's last pass, oldest first.
     async fn warnings(&self, id: TaskId) -> Result<Vec<KeptWarning>>;
 
     // --- for workers ---
 
-    /// Tasks that want a worker, a bounded number: the oldest running ones ([`RUNNING_AT_ONCE`]), then the oldest waiting
-    /// ones of each project, project by project in the order of their names, beginning behind `after` and going round
-    /// ([`PROJECTS_AT_ONCE`], [`TASKS_AT_ONCE`] of each). What it costs does not depend on how many tasks wait. A pausing
-    /// task whose worker is gone becomes paused when `recover` asks for it, which only a process that has no worker running
-    /// may do, or `release`.
+    /// Tasks that need a worker, a bounded number: first the oldest running ones ([`RUNNING_AT_ONCE`]), then the oldest waiting
+    /// ones of each project ([`PROJECTS_AT_ONCE`] projects in the order of their names, starting after `after` and wrapping
+    /// around; [`TASKS_AT_ONCE`] of each). The cost does not depend on the number of waiting tasks. Pausing tasks are not among
+    /// them: `recover` and `release` pause those whose worker is gone.
     async fn pending(&self, after: Option<&ProjectId>) -> Result<Vec<Pending>>;
     /// Number of waiting tasks of a project.
     async fn waiting(&self, project: &ProjectId) -> Result<i64>;
-    /// For the start of the only process: pausing tasks become paused and lose their credentials. What a crash cut
-    /// short, here and at the next lease of a running task, counts as run time up to the last commit, not up to `now`.
-    /// A running task that a worker held was cut short by a crash: after three crashes without progress in between (or
-    /// ninety, where the worker had only just leased it) it becomes failed with TRF.0001 and loses its credentials.
-    /// Progress is a commit that settles something, or a part of a large object; a start and [`Ledger::record_shutdown`] count too.
+    /// Called when the only process starts. Pausing tasks become paused and lose their credentials. Run time that a crash
+    /// interrupted counts up to the last commit, not up to `now`. A running task that had a worker has crashed: after three
+    /// crashes without progress (ninety if the worker had only just leased it) it fails with TRF.0001 and loses its credentials.
+    /// Progress is a commit that settles something, a part of a large object, a start, or [`Ledger::record_shutdown`].
     async fn recover(&self, now: UnixMillis) -> Result<()>;
-    /// Says that nobody works on a task: when it is pausing, it becomes paused, as by `recover`; else nothing happens.
+    /// Records that nobody works on a task. A pausing task becomes paused; any other stays as it is.
     async fn release(&self, id: TaskId) -> Result<()>;
-    /// Stops a task that nobody works on: running or pausing → paused; else nothing happens. For a stop that could not be
-    /// written when it was asked for.
+    /// Pauses a running or pausing task that nobody works on; any other stays as it is. Used for a stop that could not be written
+    /// when it was requested.
     async fn pause(&self, id: TaskId) -> Result<()>;
-    /// Says that the worker with this lease has been at the task for a while: from now on a crash counts fully.
+    /// Records that the worker with this lease has worked for a while. From now on a crash counts fully.
     async fn confirm_running(&self, id: TaskId, fencing_token: i64) -> Result<()>;
-    /// Says that a worker was cut short by a defect in this process, which counts like a crash.
+    /// Records that a worker panicked, which counts like a crash.
     async fn record_crash(&self, id: TaskId) -> Result<()>;
-    /// For the orderly end of the process: what runs in the ledger was not cut short.
+    /// Called when the process ends in an orderly way: running tasks have not crashed.
     async fn record_shutdown(&self) -> Result<()>;
-    /// Takes a task: waiting or running → running. `None` when it does not want a worker.
+    /// Leases a waiting or running task, which is then running. `None` if it needs no worker.
     async fn lease_task(&self, id: TaskId, now: UnixMillis) -> Result<Option<LeasedTask>>;
-    /// State, bandwidth and progress of a task, for a worker that looks after it.
+    /// State, bandwidth windows and progress of a task, for the worker that runs it.
     async fn control(&self, id: TaskId) -> Result<Option<Control>>;
-    /// Resumes the unfinished pass, or opens a new one of `kind` with these shards. A new full pass sets the
-    /// counters to zero and forgets the failures, waiting lines and what was wrong with the lists; the counters and
-    /// lists of a new failed pass go on from those of the last. Every new pass forgets the warnings. Errors with `Conflict` when `fencing_token` is not the task's last, or the task was left.
+    /// Resumes the unfinished pass, or opens a new one of `kind` with these shards. A new full pass resets the counters and deletes
+    /// failures, waiting report lines and problems of reports. A new failed pass continues the counters and reports of the last.
+    /// Every new pass deletes the warnings. `Conflict` if the fencing token is not the task's last, or nobody holds the task.
     async fn open_pass(
         &self,
         id: TaskId,
@@ -269,19 +268,17 @@ pub trait Ledger: Send + Sync {
         shards: &[ShardScope],
         now: UnixMillis,
     ) -> Result<PassInfo>;
-    /// Before a new full pass is opened: forgets a bounded number of the failures that it would forget at once, so that no
-    /// other change waits for many of them. From the first call on a failed-only start is refused
-    /// ([`Refusal::ListIncomplete`]) until a full pass is opened. [`Tidied::All`] when what is left is few, an unfinished pass
-    /// is to be resumed, or the worker has lost its lease.
+    /// Deletes a bounded number of failures before a new full pass is opened, so that other changes do not wait for all of them.
+    /// From the first call until the full pass is opened a failed-only start is refused ([`Refusal::ListIncomplete`]).
+    /// [`Tidied::All`] if few failures are left, an unfinished pass will be resumed, or the worker has lost its lease.
     async fn forget_failures(&self, id: TaskId, fencing_token: i64) -> Result<Tidied>;
-    /// Leases the next open shard of the last pass that was not leased under this fencing token of the task; `None` when there is
-    /// no more. A shard that is not resumable (see [`Ledger::set_unordered`]) begins again from zero: checkpoint and
-    /// counters are reset, and its waiting lines are forgotten.
+    /// Leases the next open shard of the last pass that was not leased under this fencing token; `None` if there is none. A shard
+    /// that cannot be resumed (see [`Ledger::set_unordered`]) starts again: its checkpoint, counters and waiting lines are reset.
     async fn lease_shard(&self, id: TaskId, fencing_token: i64) -> Result<Option<LeasedShard>>;
-    /// Marks a shard whose listing order is unknown: a later lease cannot trust its checkpoint, and forgets the
-    /// failures that the shard recorded. Errors with `Internal` for [`ShardScope::Failures`], which has an order.
+    /// Marks a shard whose listing order is unknown. The next lease ignores its checkpoint and deletes its failures. `Internal` for
+    /// [`ShardScope::Failures`], which has an order.
     async fn set_unordered(&self, id: TaskId, shard: &LeasedShard) -> Result<Committed>;
-    /// Writes what a shard has settled. Texts of failures are cut ([`Failure::bounded`]).
+    /// Writes what a shard has settled. Long texts of failures are cut ([`Failure::bounded`]).
     async fn commit(
         &self,
         id: TaskId,
@@ -289,9 +286,9 @@ pub trait Ledger: Send + Sync {
         commit: Commit,
         now: UnixMillis,
     ) -> Result<Committed>;
-    /// Keeps warnings of the task's last pass, until the next one is opened. One with the code and subject of a kept one
-    /// is added to it. Beyond [`Warning::MOST`] different ones the others are counted as [`WarningCode::MoreWarnings`].
-    /// `Fenced` when `fencing_token` is not the task's last, or the task was left.
+    /// Stores warnings of the last pass until the next one is opened. A warning with the code and subject of a stored one is added
+    /// to it. After [`Warning::MOST`] different ones, the others count as [`WarningCode::MoreWarnings`]. `Fenced` if the fencing token is
+    /// not the task's last, or nobody holds the task.
     async fn warn(
         &self,
         id: TaskId,
@@ -299,20 +296,20 @@ pub trait Ledger: Send + Sync {
         warnings: &[Warning],
         now: UnixMillis,
     ) -> Result<Committed>;
-    /// Takes the recorded failures of these keys that were not taken under this attempt yet, in any order. For a pass that
-    /// goes over them in another order than that of their keys: each is taken once.
+    /// Returns the recorded failures of these keys that were not yet returned under this fencing token, in any order. Used by a pass
+    /// that does not visit them in key order: each is returned once.
     async fn take_failures(&self, id: TaskId, fencing_token: i64, keys: &[Key]) -> Result<Vec<Failure>>;
-    /// Recorded failures behind a key that no attempt has taken in the last pass, in key order.
+    /// Recorded failures after a key that [`Ledger::take_failures`] has not returned in the last pass, in key order.
     async fn untaken_failures(&self, id: TaskId, after: Option<&Key>, limit: i64) -> Result<Vec<Failure>>;
-    /// Stores how large the scope is, as far as counted.
+    /// Stores the size of the scope as counted so far.
     async fn set_estimate(&self, id: TaskId, survey: Estimate) -> Result<()>;
-    /// Stores where the list of failed objects lies; nothing when the worker has lost its lease.
+    /// Stores where the report of failed objects is. Does nothing if the worker has lost its lease.
     async fn set_failed_report(&self, id: TaskId, fencing_token: i64, list: &FailedReport) -> Result<()>;
-    /// The oldest `limit` chunks of a list that wait to be written, in order.
+    /// The oldest `limit` chunks that wait to be written to a report, in order.
     async fn report_chunks(&self, id: TaskId, kind: ReportKind, limit: i64) -> Result<Vec<ReportChunk>>;
-    /// The lines of a chunk; `None` when it waits no more.
+    /// The lines of a chunk; `None` if it no longer waits.
     async fn report_lines(&self, id: TaskId, kind: ReportKind, stamp: UnixMillis) -> Result<Option<Vec<u8>>>;
-    /// Forgets the chunks up to `last`, which are at the target, and that the list was not stored.
+    /// Deletes the chunks up to `last`, which are now at the target, and the problem that the report could not be stored.
     async fn report_written(
         &self,
         id: TaskId,
@@ -320,8 +317,8 @@ pub trait Ledger: Send + Sync {
         kind: ReportKind,
         last: UnixMillis,
     ) -> Result<Committed>;
-    /// Remembers that the target does not take a list ([`ReportProblem::NotStored`]). When more than `most` bytes of it
-    /// wait, they are dropped ([`ReportProblem::TooLarge`], which stays until a full pass is opened).
+    /// Records that the target refused a report ([`ReportProblem::NotStored`]). If more than `most` bytes wait, they are dropped
+    /// ([`ReportProblem::TooLarge`], which stays until a full pass is opened).
     async fn report_refused(
         &self,
         id: TaskId,
@@ -329,8 +326,8 @@ pub trait Ledger: Send + Sync {
         kind: ReportKind,
         most: i64,
     ) -> Result<Committed>;
-    /// Ends the work on a task under `fencing_token`; returns the new state, or `None` when the worker has lost its lease. A task
-    /// that has succeeded forgets its waiting lines.
+    /// Ends the work on a task and returns its new state, or `None` if the worker has lost its lease. If the task succeeds, its
+    /// waiting report lines are deleted.
     async fn finish(
         &self,
         id: TaskId,
@@ -339,15 +336,15 @@ pub trait Ledger: Send + Sync {
         now: UnixMillis,
     ) -> Result<Option<State>>;
 
-    /// Remembers an open multipart upload; replaces an older one of the same key, and forgets the hashes of its parts.
+    /// Stores an open multipart upload. Replaces an older one of the same key and deletes the hashes of its parts.
     async fn put_upload(&self, id: TaskId, upload: &OpenUpload) -> Result<()>;
     /// The open upload of a key.
     async fn upload(&self, id: TaskId, key: &Key) -> Result<Option<OpenUpload>>;
     /// All open uploads of a task, in key order.
     async fn uploads(&self, id: TaskId) -> Result<Vec<OpenUpload>>;
-    /// Forgets an upload that was completed or aborted, with the hashes of its parts.
+    /// Deletes an upload that was completed or aborted, with the hashes of its parts.
     async fn remove_upload(&self, id: TaskId, key: &Key) -> Result<()>;
-    /// Remembers the MD5 of what was sent as a part of an open upload. Errors with `NotFound` without such an upload.
+    /// Stores the MD5 of what was sent as a part of an open upload. `NotFound` if there is no such upload.
     async fn put_part_hash(&self, id: TaskId, key: &Key, number: u32, md5: [u8; 16]) -> Result<()>;
     /// The hashes of the parts of an open upload, by number.
     async fn part_hashes(&self, id: TaskId, key: &Key) -> Result<BTreeMap<u32, [u8; 16]>>;

@@ -99,13 +99,13 @@ impl SystemicFailure {
             };
             let last = last.strip_prefix(side).unwrap_or(last);
             let text = format!(
-                "{last}; another object had the same side_error, so the task stopped without recording a failure, and a \
+                "{last}; another object had the same error, so the task stopped without recording a failure, and a \
                  start resumes it"
             );
             Error::new(self.class.kind(), text).with_code(code)
         } else {
             let text = format!(
-                "{TRIP_THRESHOLD} objects in a row had the same side_error and none went through, so the task stopped without \
+                "{TRIP_THRESHOLD} objects in a row had the same error and none went through, so the task stopped without \
                  recording them as failed; a start resumes it. The last one: {last}"
             );
             Error::new(self.class.kind(), text)

@@ -168,8 +168,8 @@ pub(super) async fn refused(
     };
     // Lines that were given up are missing whatever comes later.
     let insert = sqlx::query(
-        "INSERT INTO list_troubles (task_id, kind, problem) VALUES (?1, ?2, ?3) \
-         ON CONFLICT (task_id, kind) DO UPDATE SET problem = excluded.problem WHERE problem <> ?4",
+        "INSERT INTO list_troubles (task_id, kind, trouble) VALUES (?1, ?2, ?3) \
+         ON CONFLICT (task_id, kind) DO UPDATE SET trouble = excluded.trouble WHERE trouble <> ?4",
     )
     .bind(id.get())
     .bind(kind.name())

@@ -23,8 +23,8 @@ macro_rules! select_tasks {
         concat!(
             "SELECT t.*, s.spec, p.number AS pass_number, p.kind AS pass_kind, p.finished AS pass_finished, \
              p.opened_at AS pass_opened_at, \
-             (SELECT problem FROM list_troubles WHERE task_id = t.id AND kind = 'success') AS success_list_trouble, \
-             (SELECT problem FROM list_troubles WHERE task_id = t.id AND kind = 'skip') AS skip_list_trouble \
+             (SELECT trouble FROM list_troubles WHERE task_id = t.id AND kind = 'success') AS success_list_trouble, \
+             (SELECT trouble FROM list_troubles WHERE task_id = t.id AND kind = 'skip') AS skip_list_trouble \
              FROM tasks t JOIN specs s ON s.task_id = t.id \
              LEFT JOIN passes p ON p.task_id = t.id AND p.number = t.pass ",
             $rest

@@ -1,6 +1,5 @@
 //! What a pass works with.
 
-use crate::engine::warnings::Said;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -17,6 +16,7 @@ use crate::engine::quirks::Quirks;
 use crate::engine::rate_limit::{TaskStreams, Throttle};
 use crate::engine::settings::Tuning;
 use crate::engine::sync_points::SyncPoints;
+use crate::engine::warnings::Said;
 use crate::ledger::{Committed, Ledger};
 use crate::object::SharedStore;
 use crate::object::recent::Addresses;

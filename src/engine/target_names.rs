@@ -8,8 +8,7 @@
 use crate::engine::context::Context;
 use crate::engine::errors::PassError;
 use crate::engine::name_kinds::{Kept, Kinds, NameKind};
-use crate::engine::preflight;
-use crate::engine::retry;
+use crate::engine::{preflight, retry};
 use crate::error::{ErrorKind, Result};
 use crate::object::{NewObject, WriteIf};
 use crate::task::{Key, Warning, WarningCode};

@@ -9,7 +9,6 @@ use super::once::{CreatedOnce, RequestKey};
 use super::orphan::{Cleanup, Deleted, Orphan, Orphans, Owner};
 use super::pending::{Control, Pending, Tidied};
 use super::scope::{FoundScope, ShardScope};
-
 use crate::error::Result;
 use crate::object::ETag;
 use crate::secret::SealedCredentials;

@@ -1,12 +1,11 @@
 //! From places and keys to two stores that are known to work.
 
-use crate::engine::findings::OverwriteGuard;
 use std::sync::Arc;
 
 use super::parts::Parts;
 use crate::engine::context::Route;
 use crate::engine::copy::overwrite_guard;
-use crate::engine::findings::Listing;
+use crate::engine::findings::{Listing, OverwriteGuard};
 use crate::engine::order::Order;
 use crate::engine::preflight;
 use crate::engine::retry::{At as _, SideResult};

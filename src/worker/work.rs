@@ -1,6 +1,5 @@
 //! One task from its lease to its end.
 
-use crate::engine::name_kinds::Names;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +17,7 @@ use crate::engine;
 use crate::engine::context::{Context, SharedLedger};
 use crate::engine::errors::PassError;
 use crate::engine::etag_trust::EtagTrust;
+use crate::engine::name_kinds::Names;
 use crate::engine::pass::PassEnd;
 use crate::engine::progress::Progress;
 use crate::engine::quirks::Quirks;

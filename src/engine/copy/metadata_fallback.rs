@@ -2,8 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::engine::context::Context;
-use crate::engine::context::Route;
+use crate::engine::context::{Context, Route};
 pub use crate::engine::copy::attributes::Attributes;
 pub(in crate::engine) use crate::engine::copy::attributes::{WEBSITE_REDIRECT, user_metadata};
 use crate::engine::retry::SideError;

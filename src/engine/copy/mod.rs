@@ -21,22 +21,19 @@ pub mod upload;
 pub mod upload_complete;
 pub mod verify;
 
-use crate::engine::copy::pinned_read::check_length;
-use crate::engine::findings::OverwriteGuard;
-
-use crate::engine::context::Context;
-use crate::engine::context::Route;
+use crate::engine::context::{Context, Route};
 use crate::engine::copy::hash::hash_first;
 use crate::engine::copy::metadata::describe;
 use crate::engine::copy::metadata_fallback::{Refusals, Verdict};
 use crate::engine::copy::metered_body::{Hashing, metered};
-use crate::engine::copy::mode::SourceTag;
-use crate::engine::copy::mode::{Mode, choose, longest_single, parts_may_help};
+use crate::engine::copy::mode::{Mode, SourceTag, choose, longest_single, parts_may_help};
 use crate::engine::copy::overwrite_guard::Sent;
+use crate::engine::copy::pinned_read::check_length;
 pub use crate::engine::copy::proof::Proof;
 use crate::engine::copy::proof::{gate, wants_hashes};
 use crate::engine::copy::verify::{Mark, acknowledged, discard, encrypted, holds_bytes, read_back};
 use crate::engine::errors::PassError;
+use crate::engine::findings::OverwriteGuard;
 use crate::engine::lookup;
 pub use crate::engine::outcome::{Copied, Outcome, failed};
 use crate::engine::progress::WHOLE;

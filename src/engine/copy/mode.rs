@@ -2,8 +2,7 @@
 //!
 //! Parts go side by side, and outlive a stop; one piece can be proved by the target with the hash that the source has.
 
-use crate::engine::context::Context;
-use crate::engine::context::Route;
+use crate::engine::context::{Context, Route};
 use crate::engine::copy::layout::MAX_PUT;
 use crate::engine::retry::SideError;
 use crate::error::ErrorKind;

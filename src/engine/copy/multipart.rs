@@ -3,29 +3,25 @@
 //! A source that was itself uploaded in equal parts is copied along the same boundaries, so that the target's tag
 //! becomes equal to the source's and proves every byte.
 
-use crate::engine::copy::mode::SourceTag;
-use crate::engine::copy::pinned_read::pinned;
-use crate::engine::copy::proof::Proof;
-use crate::engine::outcome::Copied;
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use crate::engine::context::Context;
-use crate::engine::context::Route;
+use crate::engine::context::{Context, Route};
 use crate::engine::copy::layout::{Boundaries, Layout, layout};
 use crate::engine::copy::metadata::describe;
 use crate::engine::copy::metadata_fallback::Refusals;
 use crate::engine::copy::metered_body::Hashing;
-use crate::engine::copy::one_read;
-use crate::engine::copy::overwrite_guard;
+use crate::engine::copy::mode::SourceTag;
 use crate::engine::copy::part::{self, PartJob, Sent, Unproved};
-use crate::engine::copy::proof::wants_hashes;
-use crate::engine::copy::server_side;
+use crate::engine::copy::pinned_read::pinned;
+use crate::engine::copy::proof::{Proof, wants_hashes};
 use crate::engine::copy::upload::{abort, abort_unknown, begin, forget, forget_if_gone};
 use crate::engine::copy::upload_complete::{complete, joined_tag};
 use crate::engine::copy::verify::{Mark, Removal, changed, encrypted, read_back_parts, remove_written};
+use crate::engine::copy::{one_read, overwrite_guard, server_side};
 use crate::engine::errors::PassError;
+use crate::engine::outcome::Copied;
 use crate::engine::retry::{At as _, SideError, SideResult};
 use crate::engine::source_object::SourceObject;
 use crate::engine::sync_points::SyncPoint;

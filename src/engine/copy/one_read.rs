@@ -5,11 +5,6 @@
 //! else an upload whose parts are the pieces. Such an upload is never resumed, because another read may be of another
 //! version: whatever ends it early, it is given up, and nothing of it becomes visible.
 
-use crate::engine::copy::pinned_read::check_length;
-use crate::engine::copy::proof::Proof;
-use crate::engine::findings::OverwriteGuard;
-use crate::engine::outcome::Copied;
-
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use md5::{Digest as _, Md5};
@@ -20,11 +15,14 @@ use crate::engine::copy::metadata_fallback::Refusals;
 use crate::engine::copy::metered_body::{Hashing, metered};
 use crate::engine::copy::overwrite_guard::{self, Sent};
 use crate::engine::copy::pinned_read;
-use crate::engine::copy::proof::{gate, wants_hashes};
+use crate::engine::copy::pinned_read::check_length;
+use crate::engine::copy::proof::{Proof, gate, wants_hashes};
 use crate::engine::copy::upload::{self, begin, forget, forget_if_gone};
 use crate::engine::copy::upload_complete::complete;
 use crate::engine::copy::verify::{acknowledged, encrypted, holds_bytes, read_back};
 use crate::engine::errors::PassError;
+use crate::engine::findings::OverwriteGuard;
+use crate::engine::outcome::Copied;
 use crate::engine::progress::WHOLE;
 use crate::engine::retry::{self, At as _, SideError, SideResult};
 use crate::engine::source_object::SourceObject;

@@ -7,20 +7,17 @@
 //! A refusal does not tell whose the object is: an earlier try of ours may have written it, and only its answer was lost.
 //! The tag tells, where it is the source's or the hash of what that try has sent.
 
-use crate::engine::findings::OverwriteGuard;
-use crate::engine::outcome::Copied;
-use crate::engine::outcome::Outcome;
 use std::sync::{Mutex, PoisonError};
 
 use crate::engine::context::Context;
 use crate::engine::copy::metadata_fallback::Attributes;
 use crate::engine::copy::proof::{Proof, gate};
 use crate::engine::decide::SkipReason;
-use crate::engine::lookup;
-use crate::engine::preflight;
-use crate::engine::retry;
+use crate::engine::findings::OverwriteGuard;
+use crate::engine::outcome::{Copied, Outcome};
 use crate::engine::retry::{At as _, Pace, SideResult};
 use crate::engine::source_object::SourceObject;
+use crate::engine::{lookup, preflight, retry};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::{NewObject, ObjectInfo, SharedStore, WriteIf};
 use crate::task::rules::OverwriteMode;

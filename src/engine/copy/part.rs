@@ -1,21 +1,18 @@
 //! One part of a large object: read and written, or copied inside the store, with its own tries; hashed while it passes,
 //! and compared with the tag that the target gives it.
 
-use crate::engine::copy::mode::SourceTag;
-use crate::engine::copy::proof::Proof;
 use std::collections::BTreeMap;
 
 use http_body_util::BodyExt as _;
 
-use crate::engine::context::Context;
-use crate::engine::context::Route;
+use crate::engine::context::{Context, Route};
 use crate::engine::copy::hash::hash_first;
 use crate::engine::copy::layout::{Boundaries, Layout};
 use crate::engine::copy::metadata_fallback::Refusals;
 use crate::engine::copy::metered_body::{Hashing, metered};
-use crate::engine::copy::pinned_read;
-use crate::engine::copy::proof::{gate, wants_hashes};
-use crate::engine::copy::server_side;
+use crate::engine::copy::mode::SourceTag;
+use crate::engine::copy::proof::{Proof, gate, wants_hashes};
+use crate::engine::copy::{pinned_read, server_side};
 use crate::engine::errors::PassError;
 use crate::engine::retry::{self, At as _, Retryable as _, SideError, SideResult};
 use crate::engine::sync_points::SyncPoint;

@@ -3,7 +3,6 @@
 //! Others may write the same key. What is read back is known by its tag, and nothing is deleted that is not known to be
 //! what was written here.
 
-use crate::engine::copy::proof::Proof;
 use std::sync::Arc;
 
 use http_body_util::BodyExt as _;
@@ -11,6 +10,7 @@ use md5::{Digest as _, Md5};
 
 use crate::engine::context::Context;
 use crate::engine::copy::metered_body::{Hashing, metered};
+use crate::engine::copy::proof::Proof;
 use crate::engine::lookup;
 use crate::engine::progress::Progress;
 use crate::engine::retry::{At as _, SideError, SideResult};

@@ -8,18 +8,14 @@
 //! A line that repeats one of the last 16,384 is counted once, so a sorted list counts every object once. Repetitions
 //! further apart are counted each; the second finds the object at the target and skips it.
 
-use crate::engine::listing::candidate::Batch;
-use crate::engine::listing::candidate::KEYS_PER_BATCH;
-use crate::engine::listing::candidate::Resumable;
-use crate::engine::listing::candidate::Sender;
-use crate::engine::listing::candidate::Wanted;
-use crate::engine::listing::plan::look_up;
-use crate::engine::lookup;
 use http_body_util::BodyExt as _;
 
 use crate::engine::context::Context;
 use crate::engine::errors::PassError;
+use crate::engine::listing::candidate::{Batch, KEYS_PER_BATCH, Resumable, Sender, Wanted};
 use crate::engine::listing::manifest_lines::{self, Lines, MAX_LINE};
+use crate::engine::listing::plan::look_up;
+use crate::engine::lookup;
 use crate::engine::retry::{self, Pace, SideError, SideResult};
 use crate::engine::shard::counted::Counted;
 use crate::engine::sync_points::SyncPoint;

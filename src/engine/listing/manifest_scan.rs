@@ -1,17 +1,13 @@
 //! Readings of a manifest beside that of a full pass: for the addresses of failed names, and for the number of lines.
 
-use crate::engine::listing::candidate::Batch;
-use crate::engine::listing::candidate::KEYS_PER_BATCH;
-use crate::engine::listing::candidate::Resumable;
-use crate::engine::listing::candidate::Sender;
-use crate::engine::listing::candidate::Wanted;
-use crate::engine::listing::plan::look_up;
 use std::time::{Duration, Instant};
 
 use crate::engine::context::Context;
 use crate::engine::errors::PassError;
+use crate::engine::listing::candidate::{Batch, KEYS_PER_BATCH, Resumable, Sender, Wanted};
 use crate::engine::listing::manifest::{Reader, Stuck, changed, list_store};
 use crate::engine::listing::manifest_lines;
+use crate::engine::listing::plan::look_up;
 use crate::engine::shard::counted::Counted;
 use crate::ledger::Failure;
 use crate::object::SharedStore;

@@ -8,10 +8,9 @@ use crate::engine::errors::PassError;
 use crate::engine::listing::candidate::{Candidate, Found, HEADS_AT_ONCE, Wanted};
 use crate::engine::lookup::{existing_at_target, find};
 use crate::engine::name_kinds::{Kinds, NameKind};
-use crate::engine::opaque_tags;
 use crate::engine::retry::SideResult;
 use crate::engine::source_object::SourceObject;
-use crate::engine::target_names;
+use crate::engine::{opaque_tags, target_names};
 use crate::task::Key;
 
 /// Asks both sides for each key, several at a time, in order.

@@ -18,8 +18,7 @@ use jiff::Timestamp;
 use md5::{Digest as _, Md5};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
-use crate::engine::context::Context;
-use crate::engine::context::SharedLedger;
+use crate::engine::context::{Context, SharedLedger};
 use crate::engine::copy::verify::acknowledged;
 use crate::engine::retry;
 use crate::error::{Error, Result};

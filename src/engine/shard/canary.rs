@@ -3,16 +3,13 @@
 //! A folder that a policy denies must not stop a task for ever, and keys that may read nothing must not fail a whole list:
 //! the failures alone look the same, and only another object, the canary, tells them apart.
 
-use crate::engine::shard::systemic::FailureClass;
-use crate::engine::shard::systemic::SystemicFailure;
 use std::collections::HashSet;
 
-use crate::engine::context::Context;
-use crate::engine::context::Route;
+use crate::engine::context::{Context, Route};
 use crate::engine::listing::pages;
-use crate::engine::preflight;
-use crate::engine::retry;
 use crate::engine::retry::Pace;
+use crate::engine::shard::systemic::{FailureClass, SystemicFailure};
+use crate::engine::{preflight, retry};
 use crate::error::{ErrorKind, Result};
 use crate::object::clouds::Side;
 use crate::object::{ByteRange, ListFrom};

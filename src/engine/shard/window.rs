@@ -3,16 +3,16 @@
 //! Only what is settled without a gap from the front may be committed, because the checkpoint is a key: everything
 //! before it must be done.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use crate::engine::copy::proof::Proof;
-use crate::engine::outcome::Copied;
-use crate::engine::outcome::Outcome;
+use crate::engine::outcome::{Copied, Outcome};
 use crate::engine::progress::Meter;
 use crate::engine::reports::line::Record;
 use crate::engine::shard::counted::{Counted, not_found};
 use crate::ledger::{Commit, Failure};
 use crate::task::{Counters, Key, PassKind};
-use std::collections::VecDeque;
-use std::sync::Arc;
 
 /// Most objects between the oldest one in flight and the newest: bounds memory when one large object holds the front.
 pub const MAX_OPEN: usize = 10_000;

@@ -1,12 +1,10 @@
 //! Workers take tasks and leave them.
 
-use super::crashes;
 use super::database::{Database, Tx, end, run};
 use super::error::{misuse, translate};
 use super::head::{Head, Until, head, leave, one_row};
-use super::lists;
-use super::orphans;
 use super::rows::{self, get, select_tasks};
+use super::{crashes, lists, orphans};
 use crate::error::{Error, Result, counted};
 use crate::ledger::{Ending, LeasedTask};
 use crate::secret::SealedCredentials;

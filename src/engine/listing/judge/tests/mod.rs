@@ -2,13 +2,12 @@
 
 mod script;
 
+use Quirk as Q;
 use proptest::prelude::*;
 
 use self::script::{Quirk, Script};
 use super::*;
 use crate::engine::order::Order;
-
-use Quirk as Q;
 
 /// Walks a listing as the engine does, with pages in pieces of `piece` entries.
 fn walk(script: &mut Script, prefix: &str, from: ListFrom, piece: usize) -> Result<Vec<String>> {

@@ -4,14 +4,14 @@ use crate::engine::retry::SideError;
 use crate::error::Error;
 use crate::task::{Reason, reasons};
 
-/// Why a shard ended before its end.
+/// Why a shard ended early.
 #[derive(Debug)]
 pub enum PassError {
     /// A store's error that concerns the whole task.
     SideError(SideError),
-    /// The ledger cannot be read or written: nothing can be promised, so nothing is reported.
+    /// The ledger cannot be read or written. Nothing is recorded.
     Ledger(Error),
-    /// A defect of this program: the same would happen again, so the task ends with it as its reason.
+    /// A bug of this program. It would happen again, so the task fails with it as its reason.
     Defect(Error),
     /// Another worker has the task.
     Fenced,
@@ -23,7 +23,7 @@ impl From<SideError> for PassError {
     }
 }
 
-/// The reason of a task that a defect of this program ended.
+/// The reason of a task that a bug of this program ended.
 #[must_use]
 pub fn defect(error: &Error) -> Reason {
     tracing::error!(%error, cause = ?std::error::Error::source(error), "a defect ended the pass");

@@ -1,4 +1,4 @@
-//! One pass of a task: leases its shards, walks several at a time, and decides how the pass ends.
+//! One pass of a task: leases its shards, runs several at a time, and decides how the pass ends.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::ledger::ShardScope;
 use crate::task::{Reason, TaskSpec};
 
-/// Shards of one task that are walked at the same time.
+/// Shards of one task that run at the same time.
 const SHARDS_AT_ONCE: usize = 4;
 
 /// How a pass ended.
@@ -25,9 +25,9 @@ const SHARDS_AT_ONCE: usize = 4;
 pub enum PassEnd {
     /// Every shard is closed.
     Finished,
-    /// It was asked to stop; everything settled is committed.
+    /// It was stopped. Everything settled is committed.
     Stopped,
-    /// It cannot go on.
+    /// It cannot continue.
     Broken(Reason),
     /// The ledger failed; the task is to be leased again later.
     Ledger(Error),
@@ -35,8 +35,7 @@ pub enum PassEnd {
     Fenced,
 }
 
-/// The shards of a new full pass: one for each prefix, one for the single keys, or for
-/// the list that names them.
+/// The shards of a new full pass: one for each prefix, and one for the single keys or the manifest.
 #[must_use]
 pub fn shards(spec: &TaskSpec) -> Vec<ShardScope> {
     let mut shards: Vec<ShardScope> = spec
@@ -52,7 +51,7 @@ pub fn shards(spec: &TaskSpec) -> Vec<ShardScope> {
     shards
 }
 
-/// Walks all open shards of the task's last pass.
+/// Runs all open shards of the task's last pass.
 pub async fn run_pass(ctx: Arc<Context>) -> PassEnd {
     let _survey = AbortOnDropHandle::new(tokio::spawn(estimate::run(Arc::clone(&ctx))));
     let over = CancellationToken::new();
@@ -107,7 +106,7 @@ pub async fn run_pass(ctx: Arc<Context>) -> PassEnd {
     match (end, ctx.write_repeated_warnings().await) {
         (PassEnd::Finished | PassEnd::Stopped, Err(PassError::Ledger(error))) => PassEnd::Ledger(error),
         (PassEnd::Finished | PassEnd::Stopped, Err(PassError::Fenced)) => PassEnd::Fenced,
-        // Any other end is the first thing that went wrong, and says more than the counts of warnings.
+        // Any other end is the first error, which says more than the counts of warnings.
         (end, _) => end,
     }
 }
@@ -119,7 +118,7 @@ enum More {
     None,
 }
 
-/// Gives up all open uploads of a task that will not go on with them. What cannot be given up now stays in the ledger.
+/// Aborts all open uploads of a task that has ended. What cannot be aborted now stays in the ledger.
 ///
 /// # Errors
 /// Those of the ledger or the target, after retries.

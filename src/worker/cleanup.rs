@@ -1,8 +1,8 @@
 //! Cleanup: aborts multipart uploads that deleted tasks left open at their targets.
 //!
-//! Orphans for which the ledger has keys are tried at the start, after a deletion, and then in rounds for as long as the
-//! keys are accepted. Those without credentials are aborted beside the pass of the next task that works with their bucket.
-//! An orphan is forgotten only when the target says that it is gone, so the cleanup may be dropped at any point.
+//! If the ledger kept credentials for an orphaned upload, cleanup tries it at the start of the process, after a deletion, and then in
+//! rounds while the credentials are accepted. The others are aborted beside the pass of the next task with the same target bucket.
+//! An orphan is deleted from the ledger only when the target says that it is gone, so cleanup may end at any point.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,22 +22,22 @@ use crate::ledger::{Cleanup, Orphan, Orphans, Owner};
 use crate::object::{ListVersion, SharedStore};
 use crate::task::UnixMillis;
 
-/// Deleted tasks that are swept at the same time.
+/// Deleted tasks that are cleaned up at the same time.
 const TASKS_AT_ONCE: usize = 8;
 /// Orphaned uploads of one target that are aborted at the same time.
 const ORPHANS_AT_ONCE: usize = 4;
-/// Orphans read at once.
+/// Orphans that are read at once.
 const PAGE: i64 = 100;
-/// How long one orphan is worked on in a round, so that none keeps the others waiting.
+/// Longest time for one orphan in a round, so that it does not delay the others.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a task that has come to its end waits for the orphans that it took up.
+/// How long a task that has ended waits for the orphans that are being aborted beside it.
 const GRACE: Duration = Duration::from_secs(5);
-/// Rounds follow each other after so many times the longest wait between two tries: a minute.
+/// Time between two rounds, in multiples of the longest wait between two attempts: a minute.
 const WAITS_PER_ROUND: u32 = 6;
-/// Rounds are never closer than this, however short the waits.
+/// Shortest time between two rounds.
 const CLOSEST: Duration = Duration::from_millis(100);
 
-/// Sweeps until `stop`; `left_open` says that a task was deleted whose keys the ledger kept.
+/// Cleans up until `stop`. `left_open` wakes it when a task was deleted whose credentials the ledger kept.
 pub(super) async fn run(parts: Arc<Parts>, left_open: Arc<Notify>, stop: CancellationToken) {
     let round = (parts.tuning.pace.longest * WAITS_PER_ROUND).max(CLOSEST);
     let mut tick = interval(round);
@@ -67,7 +67,7 @@ pub(super) async fn run(parts: Arc<Parts>, left_open: Arc<Notify>, stop: Cancell
     running.shutdown().await;
 }
 
-/// Keys that were not used for a round.
+/// Credentials that were not used in this round yet.
 async fn next(parts: &Parts, round: Duration) -> Result<Option<Cleanup>> {
     let now = parts.clock.now();
     let round = i64::try_from(round.as_millis()).unwrap_or(i64::MAX);
@@ -102,8 +102,8 @@ async fn with_kept_keys(parts: Arc<Parts>, cleanup: Cleanup) {
     }
 }
 
-/// The bucket that a deleted task worked with, seen with the keys that were kept; `None` when nothing is left there. Keys
-/// that cannot be opened, or put into a request, are wiped.
+/// The target bucket of a deleted task, opened with the kept credentials; `None` if nothing is left to abort. Credentials that
+/// cannot be unsealed or used are wiped.
 async fn target(parts: &Parts, cleanup: &Cleanup) -> Result<Option<SharedStore>> {
     let first = parts.ledger.orphans(Orphans::Of(cleanup.task), 0, 1).await?;
     let Some(orphan) = first.first() else {
@@ -127,8 +127,8 @@ async fn target(parts: &Parts, cleanup: &Cleanup) -> Result<Option<SharedStore>>
     }
 }
 
-/// Runs the pass of a task, and beside it gives up with its keys what deleted tasks left open in its target bucket.
-/// SideError with that is none of the task's, and is left to others; with a stop it ends at once.
+/// Runs the pass of a task, and beside it aborts with its credentials what deleted tasks left open in its target bucket. An error
+/// there does not affect the task. A stop ends it at once.
 pub(super) async fn beside(parts: &Parts, ctx: &Context, pass: impl Future<Output = PassEnd>) -> PassEnd {
     let orphans = async {
         let place = &ctx.task.spec.target;
@@ -145,7 +145,7 @@ pub(super) async fn beside(parts: &Parts, ctx: &Context, pass: impl Future<Outpu
         end = &mut pass => end,
         () = &mut orphans => return pass.await,
     };
-    // What it does not get to is left to the next task.
+    // The next task does what was not reached.
     timeout(GRACE, orphans).await.unwrap_or_default();
     end
 }
@@ -161,15 +161,15 @@ struct Tally {
 /// What became of one orphan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
-    /// The target knows it no more, and so does the ledger.
+    /// It is gone at the target, and deleted from the ledger.
     Gone,
-    /// The keys may not give it up.
+    /// The credentials do not allow to abort it.
     Refused,
-    /// It could not be given up this time.
+    /// It could not be aborted this time.
     Left,
 }
 
-/// Tries each orphan once, several at a time.
+/// Tries to abort each orphan once, several at a time.
 async fn give_up_all(parts: &Parts, target: &SharedStore, which: Orphans<'_>) -> Result<Tally> {
     let mut tally = Tally::default();
     let mut after = 0;
@@ -192,7 +192,7 @@ async fn give_up_all(parts: &Parts, target: &SharedStore, which: Orphans<'_>) ->
     }
 }
 
-/// Gives one orphan up and forgets it. An error is one of the ledger.
+/// Aborts one orphan and deletes it from the ledger. The error is one of the ledger.
 async fn give_up(parts: &Parts, target: &SharedStore, orphan: Orphan) -> Result<Outcome> {
     let Orphan {
         number, task, key, ..
@@ -210,7 +210,7 @@ async fn give_up(parts: &Parts, target: &SharedStore, orphan: Orphan) -> Result<
         Err(error) => error,
     };
     match error.kind() {
-        // With its bucket an upload is gone.
+        // Without the bucket there is no upload.
         ErrorKind::BucketNotFound => {
             parts.ledger.remove_orphan(*number).await?;
             tracing::info!(task.id = %task, ?key, "an upload that a deleted task left open went with its bucket");
@@ -227,7 +227,7 @@ async fn give_up(parts: &Parts, target: &SharedStore, orphan: Orphan) -> Result<
     }
 }
 
-/// Asks the target until the orphan is gone. The outer error is one of the ledger.
+/// Aborts until the target says that the orphan is gone. The outer error is one of the ledger.
 async fn abort(parts: &Parts, target: &SharedStore, orphan: &Orphan) -> Result<Result<()>> {
     let pace = parts.tuning.pace;
     let key = &orphan.key;
@@ -246,7 +246,7 @@ async fn abort(parts: &Parts, target: &SharedStore, orphan: &Orphan) -> Result<R
     let mut ours = Vec::new();
     for upload in found {
         match parts.ledger.holder(key, &upload.0).await? {
-            // A task resumes it; it cannot be the one that was being asked for.
+            // Another task has it, so it is not the one that was being created.
             Owner::Task => {}
             Owner::Unknown => {
                 let text = "a running task has just asked for an upload of this key";

@@ -1,4 +1,4 @@
-//! From places and keys to two stores that are known to work.
+//! Connects both sides of a task and checks that they work.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::task::{Task, Warning};
 
 /// How the bytes of a task travel.
 pub(super) fn route(task: &Task, credentials: &TaskCredentials) -> Route {
-    // What is read through a CDN, or from addresses, never stays inside a store.
+    // A copy inside a store cannot read through a CDN or from URLs.
     let elsewhere = task.spec.cdn.is_some() || matches!(task.spec.scope, Scope::Urls(_));
     let one_store = !elsewhere && task.spec.source.endpoint.url == task.spec.target.endpoint.url;
     if one_store && credentials.source == credentials.target {
@@ -37,11 +37,11 @@ pub(super) struct Connected {
     pub order: Option<Order>,
     pub listing: Listing,
     pub guard: OverwriteGuard,
-    /// What was found that fails nothing; written once the pass is open.
+    /// Warnings that were found; they are written once the pass is open.
     pub warnings: Vec<Warning>,
 }
 
-/// Connects and probes both sides. A store that does not know the second version of listings is asked in the first.
+/// Connects and probes both sides. A store that does not know version 2 of listings is asked with version 1.
 pub(super) async fn connect(
     parts: &Parts,
     task: &Task,
@@ -74,7 +74,7 @@ pub(super) async fn connect(
     let shown_to = (!urls).then(|| Arc::clone(&source));
     let shown_to = shown_to.as_ref();
     let source = async {
-        // Addresses are servers of their own, each to be met when its turn comes.
+        // Each URL has a server of its own, which is contacted when its turn comes.
         if urls {
             return Ok(source);
         }
@@ -97,7 +97,7 @@ pub(super) async fn connect(
             other => other.map(|probed| (target, probed)),
         }
     };
-    // Both are brought to their end, so that an error of the source does not leave a probe at the target.
+    // Both run to their end, so that an error of the source does not leave a probe at the target.
     let (source, target) = tokio::join!(source, target);
     let (mut source, (target, probed)) = (source?, target?);
     let guard = overwrite_guard::find(&target, pace, task.id, &task.spec).await?;

@@ -27,7 +27,7 @@ pub(super) async fn pass(parts: &Parts, ctx: &Context, pass: PassInfo, fencing_t
         Ok(()) => {
             let list = tokio::select! {
                 list = engine::reports::failed::failed_list(ctx, pass) => list?,
-                // The pass stays open, and ends with the next start.
+                // The pass stays open; the next start ends it.
                 () = ctx.stop.cancelled() => return drained(parts, id, fencing_token).await,
             };
             if let Some(list) = list {
@@ -52,7 +52,7 @@ pub(super) async fn pass(parts: &Parts, ctx: &Context, pass: PassInfo, fencing_t
                 Err(PassError::Fenced | PassError::SideError(_)) => Ok(()),
             }
         }
-        // The task keeps the uploads, and the next start ends here again; once it has succeeded nobody could.
+        // The task keeps its uploads, so that the next start can abort them. After a success nobody could.
         Err(PassError::SideError(SideError { side, error })) => {
             let side_error = SideError {
                 side,
@@ -74,7 +74,7 @@ pub(super) async fn pass(parts: &Parts, ctx: &Context, pass: PassInfo, fencing_t
     }
 }
 
-/// How a pass ends that is through: what of the scope matches nothing is warned of, and when nothing does the task fails.
+/// How a complete pass ends: entries of the scope that match nothing become warnings; if nothing matches, the task fails.
 async fn judge_scope(ctx: &Context) -> std::result::Result<Ending, PassError> {
     let id = ctx.task.id;
     let most = i64::try_from(Warning::MOST).unwrap_or(i64::MAX);
@@ -99,7 +99,7 @@ async fn judge_scope(ctx: &Context) -> std::result::Result<Ending, PassError> {
     Ok(judgement.reason.map_or(Ending::PassFinished, Ending::PassFailed))
 }
 
-/// After a stop: paused if a user asked for it; otherwise the process is going down, and the task stays running.
+/// After a stop: the task is paused if a user asked for that. Otherwise the process is ending, and the task stays running.
 pub(super) async fn drained(parts: &Parts, id: TaskId, fencing_token: i64) -> Result<()> {
     match parts.ledger.control(id).await? {
         Some(control) if control.state == State::Pausing => {
@@ -109,7 +109,7 @@ pub(super) async fn drained(parts: &Parts, id: TaskId, fencing_token: i64) -> Re
     }
 }
 
-/// A panic outside of the pass ends the task. Its text may hold anything and is not shown; the log of the process has it.
+/// A panic outside the pass ends the task. Its text may contain secrets, so only the log of the process has it.
 pub(super) async fn panicked(parts: &Parts, id: TaskId, fencing_token: i64) -> Result<()> {
     let text = "working on the task panicked, which is a defect of this program; its log says where";
     let reason = engine::errors::defect(&Error::internal(text));

@@ -1,4 +1,4 @@
-//! What is left to do in the ledger behind the scenes, a bounded part at a time.
+//! Background work in the ledger, in bounded steps.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use tokio_util::sync::CancellationToken;
 use super::parts::Parts;
 use crate::ledger::Tidied;
 
-/// Between two parts: others write meanwhile.
+/// Pause between two steps, in which others write.
 const BREATH: Duration = Duration::from_millis(20);
-/// Until the next try of what had to wait.
+/// Pause before a step that was blocked is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
-/// Until the next look when nothing is left, or the ledger fails.
+/// Pause when nothing is left to do, or the ledger fails.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Tidies until `stop`.
+/// Runs steps until `stop`.
 pub(super) async fn run(parts: Arc<Parts>, stop: CancellationToken) {
     loop {
         let wait = match parts.ledger.tidy().await {

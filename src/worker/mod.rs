@@ -1,7 +1,8 @@
-//! The worker: takes tasks that want one, runs their pass, writes how it ended.
+//! The worker: leases tasks, runs their passes, records how they ended.
 //!
-//! It owns everything it starts: when it is dropped, every transfer ends with it. What it does not get to write is
-//! found again by the cleanup, or by the next process. [`schedule`] decides what is taken and when, [`slots`] who comes first.
+//! It owns everything that it starts: when it is dropped, every transfer ends. What it could not record is found again by the next
+//! poll or by the next process. [`schedule`] decides when tasks are leased, [`slots`] in which order, [`work`] runs one task,
+//! [`finish`] ends it, [`cleanup`] aborts uploads of deleted tasks.
 
 mod cleanup;
 mod connect;

@@ -14,29 +14,29 @@ use crate::object::Connect;
 use crate::secret::Sealer;
 use crate::task::Clock;
 
-/// How long the probes may go on after a stop, to remove what they wrote.
+/// How long probes may continue after a stop to remove what they wrote.
 pub(super) const PROBE_GRACE: Duration = Duration::from_secs(1);
 
 /// What a worker works with.
 pub struct Parts {
     /// The ledger.
     pub ledger: Arc<dyn Ledger>,
-    /// Messages.
+    /// Wakes workers and carries stops.
     pub dispatch: Arc<dyn Dispatch>,
-    /// Opens credentials.
+    /// Unseals credentials.
     pub sealer: Sealer,
-    /// Makes object stores.
+    /// Opens object stores.
     pub connect: Arc<dyn Connect>,
-    /// Streams of the process.
+    /// Concurrent transfers of the process.
     pub streams: Streams,
     /// Time.
     pub clock: Clock,
     /// Time zone of bandwidth windows.
     pub zone: TimeZone,
-    /// Tasks at the same time.
+    /// Tasks that run at the same time.
     pub parallel_tasks: usize,
     /// Sizes and delays.
     pub tuning: Tuning,
-    /// Test points.
+    /// Points where a test may hold or end the work.
     pub sync_points: SyncPoints,
 }

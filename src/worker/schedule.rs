@@ -1,4 +1,4 @@
-//! Takes tasks that want a worker, as far as there are slots, and follows up on what became of them.
+//! Leases tasks while there are free slots, and handles their ends.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,16 +18,16 @@ use super::{cleanup, housekeeping};
 use crate::dispatch::Message;
 use crate::task::{ProjectId, State, TaskId};
 
-/// How often the ledger is asked for tasks that nobody told us of.
+/// Time between two polls of the ledger, in case a message was lost.
 const CLEANUP_EVERY: Duration = Duration::from_secs(5);
-/// How often stops are looked after that the ledger does not know yet.
+/// Time between two checks of stops that are not in the ledger yet.
 const STOPS_EVERY: Duration = Duration::from_secs(1);
-/// How long a stop is left to whoever asked for it, before the worker writes it in its place.
+/// How long the caller of a stop has to write it before the worker does.
 const GRACE: Duration = Duration::from_secs(2);
 /// Most messages that are read at once, before tasks are taken.
 const MESSAGES: usize = 1024;
 
-/// Runs until `shutdown`, then lets running tasks commit; they stay running in the ledger and go on at the next start.
+/// Runs until `shutdown`, then lets running tasks commit. They stay running in the ledger and resume at the next start.
 pub async fn run(parts: Arc<Parts>, shutdown: CancellationToken) {
     let left_open = Arc::new(Notify::new());
     let mut beside = JoinSet::new();
@@ -81,7 +81,7 @@ struct Desk {
 }
 
 impl Desk {
-    /// Follows up on a task that is worked on no more; returns whether to take others.
+    /// Handles a task that ended; returns whether to lease others.
     async fn ended(&mut self, ended: Result<(Id, Left), JoinError>) -> bool {
         let (id, left) = ended.unwrap_or_else(|panic| {
             tracing::error!(error = %panic, "a task panicked; it will be leased again");
@@ -103,14 +103,14 @@ impl Desk {
         left == Left::Said
     }
 
-    /// Follows a message, and all others that are there by now; returns whether to take tasks.
+    /// Handles a message and all others that have arrived; returns whether to lease tasks.
     async fn heard(&mut self, first: Message) -> bool {
         let mut more = false;
         let mut next = Some(first);
         let mut heard = 0;
         while let Some(message) = next {
             match message {
-                // Whose turn it is is decided over all tasks that wait.
+                // The order is decided among all waiting tasks.
                 Message::Work(_) => more = true,
                 Message::Look(task) => match self.confirm_running.get(&task) {
                     Some((_, seen)) => seen.look.notify_one(),
@@ -132,14 +132,14 @@ impl Desk {
         more
     }
 
-    /// Lets a stop take effect on a task that nobody works on.
+    /// Applies a stop to a task that nobody works on.
     async fn release(&self, id: TaskId) {
         if let Err(error) = self.parts.ledger.release(id).await {
             tracing::error!(task.id = %id, %error, "the task cannot be released");
         }
     }
 
-    /// Looks after all stops of tasks that nobody works on; returns whether to take tasks.
+    /// Applies all stops of tasks that nobody works on; returns whether to lease tasks.
     async fn look_after_stops(&self) -> bool {
         let mut more = false;
         for task in self.parts.dispatch.stops().all_asked() {
@@ -150,8 +150,8 @@ impl Desk {
         more
     }
 
-    /// Forgets the stop of a task that nobody works on once the ledger knows of it, and writes it if nobody else does.
-    /// Returns whether it is forgotten.
+    /// Drops the stop of a task that nobody works on once the ledger has it, and writes it if nobody else does. Returns whether it was
+    /// dropped.
     async fn look_after_stop(&self, task: TaskId) -> bool {
         let stops = self.parts.dispatch.stops();
         let Some(asked) = stops.asked(task) else {
@@ -179,7 +179,7 @@ impl Desk {
         }
     }
 
-    /// Takes as many tasks as there are slots for, in the order of [`slots::choose`].
+    /// Leases as many tasks as there are slots, in the order of [`slots::choose`].
     async fn take_more(&mut self) {
         let slots = self.parts.parallel_tasks;
         if self.confirm_running.len() >= slots::most(slots) {
@@ -218,7 +218,7 @@ impl Desk {
         }
     }
 
-    /// Lets what runs commit, and says in the ledger that it was not cut short.
+    /// Lets running tasks commit, and records in the ledger that they have not crashed.
     async fn leave(mut self) {
         while let Some(ended) = self.running.join_next_with_id().await {
             self.ended(ended).await;

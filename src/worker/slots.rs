@@ -1,12 +1,12 @@
-//! Who comes first: slots for tasks, shared fairly between projects. Pure.
+//! Slots for running tasks, shared fairly between projects. Pure.
 //!
-//! A project may have all slots while nobody else wants one. Rules for the next one that is free:
-//! * The project with the fewest running tasks comes first; of several, the one whose turn it is. Within a project the
-//!   oldest task comes first, and those that a crash left running come before those that wait.
-//! * A task that has stalled (see [`Motion`]) does not count: a store that is slow on purpose keeps no slot from others.
-//! * A project without a running task does not wait for one that has several: it gets a slot beyond the number.
-//! * Whatever stalls and whoever waits, a project has at most twice as many tasks running as there are slots, and all
-//!   projects together at most three times as many. What all of them hold in memory is bounded by the streams.
+//! A project may use all slots while no other project waits. Rules for the next free slot:
+//! * The project with the fewest running tasks comes first; among equals projects take turns. Within a project the oldest task comes
+//!   first, and tasks that a crash interrupted come before waiting ones.
+//! * A stalled task (see [`Motion`]) does not count, so a slow store does not take slots from others.
+//! * A project without a running task does not wait for a project with several: it gets an additional slot.
+//! * In any case a project runs at most twice as many tasks as there are slots, and all projects together three times as many. The
+//!   number of streams bounds the memory of all of them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 use crate::ledger::Pending;
 use crate::task::{ProjectId, TaskId};
 
-/// After how long without progress a task counts as stalled.
+/// Time without progress after which a task counts as stalled.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
-/// Bytes that are progress, also while a large object is not settled: what a stream brings at the least in half a minute.
+/// Bytes that count as progress while no object is settled: the least that a stream transfers in half a minute.
 const MOVED: u64 = 64 << 10;
 
 /// Whether a task makes progress.
@@ -28,7 +28,7 @@ pub(super) struct Motion {
 }
 
 impl Motion {
-    /// Of a task that begins now.
+    /// For a task that begins now.
     pub(super) const fn new(now: Instant) -> Self {
         Self {
             since: now,
@@ -37,7 +37,7 @@ impl Motion {
         }
     }
 
-    /// Notes what the task has done so far.
+    /// Records what the task has done so far.
     pub(super) fn look(&mut self, now: Instant, settled: i64, bytes: u64) {
         if self.settled != Some(settled) || bytes.saturating_sub(self.bytes) >= MOVED {
             *self = Self {
@@ -48,7 +48,7 @@ impl Motion {
         }
     }
 
-    /// Whether it has done nothing worth speaking of for a while.
+    /// Whether it has made no progress for [`STALLED_AFTER`].
     pub(super) fn is_stalled(&self, now: Instant) -> bool {
         now.duration_since(self.since) >= STALLED_AFTER
     }
@@ -61,12 +61,12 @@ pub(super) struct Running {
     pub(super) stalled: bool,
 }
 
-/// Most tasks that may run, with so many slots.
+/// Most tasks that may run with this number of slots.
 pub(super) const fn most(slots: usize) -> usize {
     slots.saturating_mul(3)
 }
 
-/// Which of the pending tasks to take now, in this order. `last` is the project that was served last.
+/// Which pending tasks to lease now, in this order. `last` is the project that was served last.
 pub(super) fn choose(
     slots: usize,
     running: &[Running],
@@ -94,7 +94,7 @@ pub(super) fn choose(
                 && (count == 0 || count < most_of_one)
                 && (moving < slots || (count == 0 && several))
         };
-        // Behind the last one first, then round.
+        // Start after the last one, then wrap around.
         let turn = |project: &ProjectId| last.as_ref().is_some_and(|last| project <= last);
         let next = waiting
             .iter()

@@ -28,12 +28,12 @@ use crate::error::Result;
 use crate::ledger::{Ending, LeasedTask, ShardScope, Tidied};
 use crate::task::{BandwidthPolicy, PassInfo, PassKind, Reason, StartMode, State, TaskId, reasons};
 
-/// How often a running task looks at the clock for its bandwidth window.
+/// How often a running task checks its bandwidth window.
 const CLOCK_EVERY: Duration = Duration::from_secs(1);
-/// How many of those go by until it looks at the ledger, should a message have been lost.
+/// After how many of those it reads the ledger, in case a message was lost.
 const LOOK_EVERY: u32 = 5;
 
-/// Whether the ledger knows how a task was left.
+/// Whether the ledger knows how the work on a task ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Left {
     Said,
@@ -42,12 +42,12 @@ pub(super) enum Left {
     Defect,
 }
 
-/// A task that is worked on, as the scheduler sees it.
+/// A running task, as the scheduler sees it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
-    /// Woken to look at the ledger.
+    /// Wakes the task to read the ledger.
     pub(super) look: Arc<Notify>,
-    /// Set while the task neither settles objects nor moves bytes worth speaking of.
+    /// Set while the task makes no progress.
     pub(super) stalled: Arc<AtomicBool>,
 }
 
@@ -85,7 +85,7 @@ pub(super) async fn take_up(parts: Arc<Parts>, id: TaskId, seen: Seen, stop: Can
     let written = tokio::select! {
         worked = AssertUnwindSafe(work).catch_unwind() => match worked {
             Ok(written) => written,
-            // The same would happen again, so the task ends with it as its reason.
+            // It would happen again, so it becomes the task's reason.
             Err(_) => finish::panicked(&parts, id, fencing_token).await,
         },
         () = watch(&parts, watched) => Ok(()),
@@ -99,7 +99,7 @@ pub(super) async fn take_up(parts: Arc<Parts>, id: TaskId, seen: Seen, stop: Can
     }
 }
 
-/// What [`watch`] looks after.
+/// What [`watch`] needs.
 struct Watched {
     id: TaskId,
     fencing_token: i64,
@@ -112,7 +112,7 @@ struct Watched {
     abort: CancellationToken,
 }
 
-/// Follows stop, deletion and bandwidth of a running task, and whether it moves; never ends by itself.
+/// Watches for a stop, a deletion, another bandwidth and missing progress of a running task. Never ends by itself.
 async fn watch(parts: &Parts, mut watched: Watched) {
     let id = watched.id;
     let began = Instant::now();
@@ -123,7 +123,7 @@ async fn watch(parts: &Parts, mut watched: Watched) {
     loop {
         let told = tokio::select! {
             () = watched.seen.look.notified() => true,
-            // The ledger may not know of it yet, and may be in no state to.
+            // The stop may not be in the ledger yet, for example on a full disk.
             () = watched.asked.cancelled(), if !watched.stop.is_cancelled() => {
                 watched.stop.cancel();
                 true
@@ -166,7 +166,7 @@ fn limit(parts: &Parts, policy: &BandwidthPolicy) -> Option<u64> {
     policy.limit(parts.clock.now(), &parts.zone)
 }
 
-/// Probes, opens the pass, runs it, and writes the end.
+/// Probes both sides, opens the pass, runs it, and records its end.
 async fn work(
     parts: &Parts,
     leased: LeasedTask,

@@ -1,7 +1,7 @@
-//! One object: from the decision to copy it to its end.
+//! Copies one object and proves the copy.
 //!
-//! The read is pinned to the listed version, the write is proved by what the target says of it, and every error is
-//! tried again only where that can help. What proved a copy is counted and never quietly weakened.
+//! The read is pinned to the listed version. The write is proved by what the target returns. Errors are retried only if that can help.
+//! What proved a copy is counted, and never weakened without saying so.
 
 pub mod attributes;
 pub mod hash;
@@ -44,10 +44,10 @@ use crate::error::ErrorKind;
 use crate::object::clouds::Side;
 use crate::object::{ByteRange, ETag, Entry, unknown_length};
 
-/// Copies one object with all tries it takes.
+/// Copies one object, with as many attempts as that needs.
 ///
 /// # Errors
-/// `Cancelled`, or a ledger that fails. Whatever else goes wrong is the outcome of this object.
+/// `Cancelled`, or an error of the ledger. Every other error is the outcome of this object.
 pub async fn transfer(ctx: &Context, mut item: SourceObject) -> Result<Outcome, PassError> {
     let mut attempts = 0;
     let mut refreshed = None;
@@ -107,8 +107,8 @@ pub async fn transfer(ctx: &Context, mut item: SourceObject) -> Result<Outcome, 
             (Side::Source, ErrorKind::PreconditionFailed)
                 if refreshed.is_none() || !ctx.quirks.conditions_are_broken() =>
             {
-                // Changed since it was listed: take the version that is there now, once. Or it has not changed, and the
-                // source takes no condition for true.
+                // Either the object has changed since it was listed: copy the new version, once. Or it has not changed, and `If-Match`
+                // does not work at this source.
                 match lookup::find(ctx, item.key()).await {
                     Ok(Some(SourceObject::KnownSize(now)))
                         if item
@@ -147,8 +147,8 @@ pub async fn transfer(ctx: &Context, mut item: SourceObject) -> Result<Outcome, 
                     Err(other) => side_error = other,
                 }
             }
-            // Where other tags were true, one that is not means damaged bytes. What a CDN changed looks the same, and has no
-            // other proof: there the source's tag is insisted on.
+            // If other ETags were hashes, one that differs means corrupt data. Content that a CDN changed looks the same and has no
+            // other proof, so there the ETag of the source must match.
             (Side::Target, ErrorKind::Integrity)
                 if ctx.task.spec.cdn.is_none() && !ctx.etags.source_is_proved() =>
             {
@@ -201,7 +201,7 @@ async fn copy_once(
         },
         SourceObject::UnknownSize { .. } => one_read::copy(ctx, item, refusals, sent).await?,
     };
-    // The one place that every copy passes: none counts under less proof than was asked for.
+    // Every copy passes here: none counts with a weaker proof than the task asks for.
     gate(ctx, copied.proof).at_target()?;
     Ok(copied)
 }
@@ -230,8 +230,8 @@ fn length_is_unknown(ctx: &Context, side_error: &SideError) -> bool {
     untold && allows_unknown_size(&ctx.task.spec)
 }
 
-/// Whether a copy inside the store can be proved as the task asks: only equal tags prove it, and only a tag that is a
-/// plain MD5 survives the copy.
+/// Whether a copy inside the store can be proved as the task asks. Only equal ETags prove it, and only an ETag that is a plain MD5
+/// survives such a copy.
 fn inside_proves(ctx: &Context, entry: &Entry) -> bool {
     !wants_hashes(ctx) || entry.etag.as_ref().is_some_and(|tag| tag.md5().is_some())
 }
@@ -289,7 +289,7 @@ async fn stream_once(
         .await;
     let written = match refusals.observe(&new, answer) {
         Ok(written) => written,
-        // A body that failed ends the write with an error of its own; the cause is the source's.
+        // If the body failed, the error of the write is a consequence. The cause is the source's error.
         Err(error) => match watch.take_error() {
             Some(cause) => return Err(cause).at_source(),
             None => {

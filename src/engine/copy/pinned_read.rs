@@ -1,9 +1,9 @@
-//! Reads of the source that give one version of an object or fail.
+//! Reads exactly one version of a source object, or fails.
 //!
-//! A read carries `If-Match` with the tag of that version. Some stores answer 412 to that although it is the tag that they
-//! give: they compare it with its quotes, or not at all (SeaweedFS 3.97, DigitalOcean Spaces, S3Mock). Such a source is read
-//! without a condition, which it is found out to need once, and the tag of each answer is compared instead. That is as good:
-//! the headers of an answer speak of the bytes that follow them.
+//! A read carries `If-Match` with the ETag of that version. Some stores answer 412 although the ETag is their own: they compare it
+//! with its quotes, or not at all (SeaweedFS 3.97, DigitalOcean Spaces, S3Mock). Once that is noticed, such a source is read without
+//! the condition, and the ETag of each response is compared instead. That is as safe, because the headers of a response describe its
+//! body.
 
 use crate::engine::context::Context;
 use crate::engine::retry::{At as _, SideResult};
@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result, counted};
 use crate::object::{ByteRange, ETag, Entry, Object};
 use crate::task::Key;
 
-/// Begins to read `portion` of the version with the tag `etag`.
+/// Starts to read `portion` of the version with this ETag.
 ///
 /// # Errors
 /// The source's; `PreconditionFailed` for another version.
@@ -30,15 +30,14 @@ pub(in crate::engine) async fn open(
     Ok(object)
 }
 
-/// Whether a source that refused a read for the version of `before` shows that very version when it is asked again, so that
-/// it is its conditions that do not work.
+/// Whether the source refused a read of the version `before` and still has that version. Then its conditions do not work.
 pub(in crate::engine) fn is_same_version(before: &Entry, now: &Entry) -> bool {
     let tags = (&before.etag, &now.etag);
     before.size == now.size && matches!(tags, (Some(before), Some(now)) if before.same(now))
 }
 
-/// Whether an answer has the length that was listed for the version with this tag. A bucket that does not announce the length
-/// of a body has listed it: the body must have exactly that.
+/// Checks that a response has the length that was listed for this ETag. If the response has no length, the body must have the listed
+/// one.
 pub(in crate::engine) fn check_length(
     ctx: &Context,
     listed: u64,
@@ -57,7 +56,7 @@ pub(in crate::engine) fn check_length(
     }
     let has = counted(got, "byte", "bytes");
     let text = format!("the object has {has}, the listing said {listed}");
-    // Under the listed tag it is the same version, so one of the two lengths is wrong; without one it may have changed.
+    // With the same ETag it is the same version, so one of the two lengths is wrong. Without an ETag it may have changed.
     let kind = if etag.is_some() {
         ErrorKind::Integrity
     } else {
@@ -66,7 +65,7 @@ pub(in crate::engine) fn check_length(
     Err(Error::new(kind, text))
 }
 
-/// Whether an answer still speaks of the listed version.
+/// Checks that a response is of the listed version.
 pub(in crate::engine) fn pinned(listed: Option<&ETag>, now: Option<&ETag>) -> Result<()> {
     match (listed, now) {
         (Some(listed), Some(now)) if !listed.same(now) => Err(Error::new(

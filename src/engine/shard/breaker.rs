@@ -1,25 +1,24 @@
-//! The circuit breaker: tells a failure of one object from one that would hit every object. Pure.
+//! The circuit breaker: tells a failure of one object from a failure of a whole side. Pure.
 //!
-//! A failure whose kind may concern all objects alike (wrong credentials, no bucket, no permission, the store is down, it
-//! throttles) is held back. It becomes the object's own as soon as another object goes through the same side. When there
-//! are enough of one kind from one side without a success between, another object, the canary, is asked for; when that
-//! fails too the pass stops, and none of them was recorded: the next start tries the objects again.
+//! Some failures may concern all objects: wrong credentials, no bucket, no permission, the store is down or throttles. Such a failure
+//! is deferred. As soon as another object succeeds on the same side, it counts for its object alone. After enough failures of one
+//! class on one side without a success in between, another object is asked for, the canary. If the canary fails too, the pass
+//! stops and none of the failures is recorded: the next start tries the objects again.
 //!
-//! Enough is [`TRIP_THRESHOLD`]; of a grave kind ([`FailureClass::is_grave`]), which ends a task at once where it is true, it is the
-//! first failure. Each canary that goes well doubles that, up to [`TRIP_THRESHOLD`], so that many odd objects do not double the
-//! requests of a pass.
+//! Enough means [`TRIP_THRESHOLD`] failures. For a grave class ([`FailureClass::is_grave`]) one failure is enough. Each canary that
+//! succeeds doubles that number, up to [`TRIP_THRESHOLD`], so that many odd objects do not double the requests of a pass.
 //!
-//! | held of a side and class | happens | then |
+//! | deferred of a side and class | event | result |
 //! |---|---|---|
-//! | fewer than enough | a failure of them | it is held |
+//! | fewer than enough | another failure | it is deferred |
 //! | enough | | ask the canary: another object of that side |
-//! | any | the canary is fine | what is held of that side and class is settled |
-//! | any | the canary is not fine | the pass stops, nothing of it is settled |
-//! | any | an object that was begun later is copied | all is settled: both sides work |
-//! | any | the source says that an object is gone, asked later | all of the source is settled: it answers |
-//! | of a grave kind | the shard ends, or its window is full | ask the canary |
-//! | any other | the shard ends, or its window is full | all is settled |
-//! | any | a stop | nothing is settled; the next start tries the objects again |
+//! | any | the canary succeeds | the failures of that side and class are settled |
+//! | any | the canary fails | the pass stops, none of them is settled |
+//! | any | an object that was begun later is copied | all are settled: both sides work |
+//! | any | the source says later that an object is missing | all of the source are settled: it answers |
+//! | of a grave class | the shard ends, or its window is full | ask the canary |
+//! | any other | the shard ends, or its window is full | all are settled |
+//! | any | a stop | none is settled; the next start tries the objects again |
 
 use crate::engine::shard::systemic::TRIP_THRESHOLD;
 pub use crate::engine::shard::systemic::{FailureClass, SystemicFailure};
@@ -31,33 +30,33 @@ use crate::task::Key;
 pub struct Deferred<T> {
     /// Its object.
     pub key: Key,
-    /// What is to be settled.
+    /// Its outcome.
     pub item: T,
     suspect: SystemicFailure,
     number: u64,
 }
 
-/// A moment, counted in failures: what was begun at a mark can only disprove the failures before it. A read that began
-/// before the store turned may well end after it.
+/// A moment, counted in failures. What was begun at a mark can only clear the failures before it: a read that began before the store
+/// failed may end after it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark(u64);
 
 /// What to do after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Go on.
+    /// Continue.
     Wait,
     /// Ask whether the side works for another object.
     AskCanary,
 }
 
-/// The failures of a shard that are held back. At most [`TRIP_THRESHOLD`] for each side and class.
+/// The deferred failures of a shard. At most [`TRIP_THRESHOLD`] for each side and class.
 #[derive(Debug)]
 pub struct Breaker<T> {
     held: Vec<Deferred<T>>,
     /// Failures seen so far.
     seen: u64,
-    /// How many of a grave kind are enough, where the canary was asked before.
+    /// How many of a grave class are enough after a canary has succeeded.
     enough: Vec<(SystemicFailure, usize)>,
 }
 
@@ -72,7 +71,7 @@ impl<T> Default for Breaker<T> {
 }
 
 impl<T> Breaker<T> {
-    /// Holds a failure back.
+    /// Defers a failure.
     pub fn hold(&mut self, suspect: SystemicFailure, key: Key, item: T) -> Next {
         self.held.push(Deferred {
             key,
@@ -99,14 +98,14 @@ impl<T> Breaker<T> {
         }
     }
 
-    /// Something grave that is held, which nothing has disproved yet.
+    /// A deferred failure of a grave class that nothing has cleared yet.
     #[must_use]
     pub fn grave(&self) -> Option<SystemicFailure> {
         let mut suspects = self.held.iter().map(|held| held.suspect);
         suspects.find(|suspect| suspect.class.is_grave())
     }
 
-    /// What is held of a suspect.
+    /// The deferred failures of a side and class.
     pub fn of(&self, suspect: SystemicFailure) -> impl Iterator<Item = &T> {
         let held = self.held.iter().filter(move |held| held.suspect == suspect);
         held.map(|held| &held.item)
@@ -118,22 +117,22 @@ impl<T> Breaker<T> {
         Mark(self.seen)
     }
 
-    /// An object that was begun at `begun` was copied: the failures before that are their objects' own.
+    /// An object that was begun at `begun` was copied: earlier failures count for their objects alone.
     pub fn copied(&mut self, begun: Mark) -> Vec<Deferred<T>> {
         self.release(|held| held.number < begun.0)
     }
 
-    /// The source has answered sensibly to what was begun at `begun`: its failures before that are their objects' own.
+    /// The source answered a request that was begun at `begun`: its earlier failures count for their objects alone.
     pub fn source_answered(&mut self, begun: Mark) -> Vec<Deferred<T>> {
         self.release(|held| held.suspect.side == Side::Source && held.number < begun.0)
     }
 
-    /// Nothing more can be learnt: all failures are their objects' own.
+    /// Nothing more can be learnt: all failures count for their objects alone.
     pub fn give_up(&mut self) -> Vec<Deferred<T>> {
         std::mem::take(&mut self.held)
     }
 
-    /// The canary is fine: these failures are their objects' own.
+    /// The canary succeeded: these failures count for their objects alone.
     pub fn cleared(&mut self, of: SystemicFailure) -> Vec<Deferred<T>> {
         let enough = (self.enough(of) * 2).min(TRIP_THRESHOLD);
         self.enough.retain(|(suspect, _)| *suspect != of);
@@ -141,7 +140,7 @@ impl<T> Breaker<T> {
         self.release(|held| held.suspect == of)
     }
 
-    /// Objects whose failure is held.
+    /// Objects whose failure is deferred.
     pub fn keys(&self) -> impl Iterator<Item = &Key> {
         self.held.iter().map(|held| &held.key)
     }

@@ -1,4 +1,4 @@
-//! How the end of an object gets into its shard's window: at once, or through the circuit breaker.
+//! How the outcome of an object reaches the window of its shard: at once, or through the circuit breaker.
 use crate::engine::errors::PassError;
 use crate::engine::outcome::Outcome;
 use crate::engine::shard::Run;
@@ -7,7 +7,7 @@ use crate::engine::shard::canary::{self, Question, Verdict};
 use crate::engine::shard::systemic::SystemicFailure;
 
 impl Run {
-    /// Settles an object that was begun at `begun`, or holds its failure back until it is known whether it is the object's own.
+    /// Settles an object that was begun at `begun`, or defers its failure until it is clear whether it concerns the object alone.
     pub(in crate::engine) async fn settle(
         &mut self,
         number: u64,
@@ -77,8 +77,8 @@ impl Run {
         }
     }
 
-    /// Settles everything that was held back. What would end the task is looked into first, also where there are few of it:
-    /// keys that have just expired must not be recorded as failures of the last objects.
+    /// Settles all deferred failures. Grave ones are checked with a canary first, even if there are few: credentials that have just
+    /// expired must not be recorded as failures of the last objects.
     ///
     /// # Errors
     /// The error of a side that serves no other object either.

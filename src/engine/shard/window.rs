@@ -1,7 +1,7 @@
 //! The window of a shard: objects in listing order, some settled, some in flight. Pure.
 //!
-//! Only what is settled without a gap from the front may be committed, because the checkpoint is a key: everything
-//! before it must be done.
+//! Only objects that are settled without a gap from the front may be committed, because everything before the checkpoint must be
+//! settled.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use crate::engine::shard::counted::{Counted, not_found};
 use crate::ledger::{Commit, Failure};
 use crate::task::{Counters, Key, PassKind};
 
-/// Most objects between the oldest one in flight and the newest: bounds memory when one large object holds the front.
+/// Most objects between the oldest in flight and the newest. Bounds memory while one large object is at the front.
 pub const MAX_OPEN: usize = 10_000;
-/// Failures and resolutions that make a commit come early.
+/// Failures and resolutions that cause an early commit.
 const RECORDS_PER_COMMIT: usize = 1000;
-/// Bytes of lines that do.
+/// Bytes of report lines that cause an early commit.
 const LINES_PER_COMMIT: usize = 2 << 20;
 
 /// Objects of a shard that are not committed yet.
@@ -29,29 +29,29 @@ pub struct Window {
     /// Number of the front object.
     first: u64,
     settled: Commit,
-    /// Makes the lines of settled objects, where they are recorded.
+    /// Makes report lines of settled objects, if the task wants them.
     record: Option<Record>,
 }
 
 #[derive(Debug)]
 struct Slot {
     key: Key,
-    /// The checkpoint behind it, where that is not its key.
+    /// The checkpoint after it, if that is not its key.
     position: Option<Key>,
     size: i64,
     counted: Counted,
-    /// Counts its bytes while they are under way, where it is large.
+    /// Counts the bytes of a large object while they are in flight.
     meter: Option<Arc<Meter>>,
     outcome: Option<Outcome>,
 }
 
-/// Which bytes of objects that are not committed yet are asked for.
+/// Which bytes of uncommitted objects to count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Under {
     /// All that are at the target or on their way.
     Way,
-    /// Those that outlive a stop: finished parts of open uploads. An object that is complete and not committed is looked
-    /// at again after it, and counted then.
+    /// Those that survive a stop: finished parts of open uploads. A complete object that is not committed is checked again after the
+    /// stop, and counted then.
     Upload,
 }
 
@@ -67,8 +67,7 @@ impl Window {
         }
     }
 
-    /// Appends the next object and returns its number. `position` becomes the checkpoint when it is settled; without one
-    /// its key does.
+    /// Appends the next object and returns its number. When it is settled, the checkpoint becomes `position`, or its key without one.
     pub fn push_at(&mut self, key: Key, position: Option<Key>, size: u64, counted: Counted) -> u64 {
         let size = i64::try_from(size).unwrap_or(i64::MAX);
         self.open.push_back(Slot {
@@ -82,7 +81,7 @@ impl Window {
         self.first + self.open.len() as u64 - 1
     }
 
-    /// Settles an object; what is settled without a gap moves into the next commit.
+    /// Settles an object. What is settled without a gap moves into the next commit.
     pub fn settle(&mut self, number: u64, outcome: Outcome) {
         let index = usize::try_from(number - self.first).unwrap_or(usize::MAX);
         if let Some(slot) = self.open.get_mut(index) {
@@ -91,8 +90,8 @@ impl Window {
         self.advance();
     }
 
-    /// Moves what is settled without a gap into the next commit, until that has grown heavy: what lies behind waits for
-    /// the one after it. So no commit holds more than it should, however many objects one large one has kept waiting.
+    /// Moves what is settled without a gap into the next commit until that is heavy; the rest waits for the one after it. So a commit
+    /// stays small, even if one large object has delayed many.
     fn advance(&mut self) {
         while !self.is_heavy()
             && let Some(Slot { outcome: Some(_), .. }) = self.open.front()
@@ -115,7 +114,7 @@ impl Window {
         }
     }
 
-    /// Counts the bytes of an object while they are under way.
+    /// Counts the bytes of an object while they are in flight.
     pub fn measure(&mut self, number: u64, meter: Arc<Meter>) {
         let index = number
             .checked_sub(self.first)
@@ -153,7 +152,7 @@ impl Window {
         self.open.iter().all(|slot| slot.outcome.is_some())
     }
 
-    /// Whether the next commit has grown so much that it should not wait.
+    /// Whether the next commit is so heavy that it should not wait.
     pub fn is_heavy(&self) -> bool {
         let Commit {
             failures,
@@ -171,7 +170,7 @@ impl Window {
         self.settled.checkpoint.is_some()
     }
 
-    /// Takes the next commit out.
+    /// Takes the next commit.
     pub fn take(&mut self) -> Commit {
         if let Some(record) = &mut self.record {
             record.next_commit();
@@ -181,7 +180,7 @@ impl Window {
         commit
     }
 
-    /// Writes the line of an object that needs no more work.
+    /// Writes the report line of a settled object.
     fn note(&mut self, key: &Key, size: i64, outcome: &Outcome) {
         let Some(record) = &mut self.record else { return };
         let Commit { success, skip, .. } = &mut self.settled;
@@ -197,7 +196,7 @@ impl Window {
     }
 
     fn count(&mut self, key: &Key, planned: i64, counted: Counted, outcome: Outcome) {
-        // What was copied has the size that went through, which nobody may have told before.
+        // The size of a copied object may have been unknown before.
         let size = match &outcome {
             Outcome::Copied(copied) => i64::try_from(copied.bytes).unwrap_or(i64::MAX),
             _ => planned,

@@ -142,7 +142,7 @@ async fn complete(
 ) -> SideResult<Vec<SideResult<Option<Existing>>>> {
     if !found.iter().any(|one| matches!(one, Match::Unclear)) {
         let told = found.into_iter().map(|one| match one {
-            Match::EntryFacts(existing) => Ok(Some(existing)),
+            Match::Known(existing) => Ok(Some(existing)),
             Match::None | Match::Unclear => Ok(None),
         });
         return Ok(told.collect());
@@ -152,7 +152,7 @@ async fn complete(
         .map(|(one, key)| async move {
             match one {
                 Match::None => Ok(None),
-                Match::EntryFacts(existing) => Ok(Some(existing)),
+                Match::Known(existing) => Ok(Some(existing)),
                 Match::Unclear => existing_at_target(ctx, &key).await,
             }
         })
@@ -168,7 +168,7 @@ enum Match {
     /// It does not name it.
     None,
     /// It names it, and tells its length.
-    EntryFacts(Existing),
+    Known(Existing),
     /// It names it, and tells nothing more.
     Unclear,
 }
@@ -195,7 +195,7 @@ async fn merge(
                             size,
                             etag,
                             last_modified,
-                        } => Match::EntryFacts(Existing {
+                        } => Match::Known(Existing {
                             size: *size,
                             etag: etag.clone(),
                             last_modified: *last_modified,

@@ -7,6 +7,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::violation::Violation;
+
 /// What went wrong, as a closed list: every consumer matches it exhaustively.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
@@ -72,60 +74,13 @@ impl ErrorKind {
     }
 }
 
-/// A rule that a request breaks, where its kind alone says too little. The API has a code for each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Rule {
-    /// The task exists in the project of the caller.
-    UnknownTask,
-    /// Only a task that was paused or has failed is started.
-    AlreadyStarted,
-    /// Only a task that waits or runs is stopped.
-    NotInProgress,
-    /// A task that has succeeded is neither started nor stopped.
-    Complete,
-    /// A task that runs is not deleted.
-    InProgress,
-    /// The failures are repeated only of a pass that finished.
-    FailuresIncomplete,
-    /// The failures are repeated only where there are some.
-    NothingFailed,
-    /// The bandwidth of a task that has succeeded does not change.
-    BandwidthFixed,
-    /// The source is described as it should be.
-    Source,
-    /// The target is described as it should be, and lies outside of what is copied.
-    Target,
-    /// The region of the source is known.
-    SourceRegion,
-    /// The region of the target is known.
-    TargetRegion,
-    /// The number of streams is within its range.
-    Threads,
-    /// A text is as long as it may be.
-    Length,
-    /// A description has no character that is not allowed.
-    DescriptionCharacters,
-    /// A bandwidth policy has as many windows as it may have.
-    WindowCount,
-    /// The times of a window lie within a day.
-    WindowTime,
-    /// Windows do not overlap.
-    WindowOverlap,
-    /// A CDN that wants a key gets one.
-    CdnKey,
-    /// A project has only so many tasks waiting.
-    TooManyWaiting,
-    /// A stop is recorded in the ledger. Where this rule is broken, the transfers have ended all the same.
-    StopRecorded,
-}
-
 /// An error: a kind to decide by, a message to read, and what the remote side said of itself.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
     message: String,
     code: Option<String>,
-    rule: Option<Rule>,
+    violation: Option<Violation>,
     request_id: Option<String>,
     retry_after: Option<Duration>,
     attempts: u32,
@@ -142,7 +97,7 @@ impl Error {
             kind,
             message: message.into(),
             code: None,
-            rule: None,
+            violation: None,
             request_id: None,
             retry_after: None,
             attempts: 0,
@@ -171,13 +126,6 @@ impl Error {
     #[must_use]
     pub fn with_code(mut self, code: impl Into<String>) -> Self {
         self.code = Some(code.into());
-        self
-    }
-
-    /// Attaches the rule that the request breaks.
-    #[must_use]
-    pub const fn with_rule(mut self, rule: Rule) -> Self {
-        self.rule = Some(rule);
         self
     }
 
@@ -226,8 +174,8 @@ impl Error {
 
     /// The rule that the request breaks, where one was named.
     #[must_use]
-    pub const fn rule(&self) -> Option<Rule> {
-        self.rule
+    pub const fn violation(&self) -> Option<&Violation> {
+        self.violation.as_ref()
     }
 
     /// S3 or OMS code, where one is known.
@@ -258,6 +206,42 @@ impl Error {
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         self.kind.is_retryable()
+    }
+}
+
+/// The kind of each broken rule.
+impl From<Violation> for Error {
+    fn from(violation: Violation) -> Self {
+        let kind = match violation {
+            Violation::UnknownTask => ErrorKind::NotFound,
+            Violation::AlreadyStarted
+            | Violation::NotInProgress
+            | Violation::Complete
+            | Violation::InProgress
+            | Violation::FailuresIncomplete
+            | Violation::NothingFailed
+            | Violation::BandwidthFixed
+            | Violation::TooManyWaiting { .. } => ErrorKind::Conflict,
+            Violation::EndpointNotAllowed { .. } => ErrorKind::Forbidden,
+            Violation::StopNotRecorded => ErrorKind::Unavailable,
+            Violation::TaskIdForm
+            | Violation::ProjectIdForm
+            | Violation::EndpointForm { .. }
+            | Violation::UnknownRegion { .. }
+            | Violation::TargetPrefixLength
+            | Violation::TargetInsideScope
+            | Violation::Threads { .. }
+            | Violation::DescriptionLength { .. }
+            | Violation::DescriptionCharacters
+            | Violation::WindowCount { .. }
+            | Violation::WindowTime { .. }
+            | Violation::WindowOverlap { .. }
+            | Violation::CdnKeyMissing => ErrorKind::InvalidArgument,
+        };
+        Self {
+            violation: Some(violation.clone()),
+            ..Self::new(kind, violation.to_string())
+        }
     }
 }
 

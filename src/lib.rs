@@ -6,6 +6,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`error`] | the one error type: a closed list of kinds, a message without secrets |
+//! | [`violation`] | the rules that a request can break |
 //! | [`task`] | what a task is: its spec, state machine and counters. Plain values |
 //! | [`secret`] | credentials in memory, and sealed in the ledger |
 //! | [`net`] | the guarded connector that opens every outbound connection |
@@ -71,4 +72,5 @@ pub mod secret;
 pub mod service;
 pub mod task;
 pub mod telemetry;
+pub mod violation;
 pub mod worker;

@@ -1,14 +1,14 @@
 //! The one table of codes: what each means, and what to do about it. The code that answers with a code names its constant
 //! here, and the catalogue in the document is made from the table.
 //!
-//! `OMS.*` codes are words of the wire, so they stand in `api` and nowhere below: the rooms below say with a [`Rule`] which
-//! rule a request breaks, and [`of_rule`] finds the code. `TRF.*` codes are reasons that the ledger keeps, so their part of
+//! `OMS.*` codes are words of the wire, so they stand in `api` and nowhere below: the rooms below say with a [`Violation`]
+//! which rule a request breaks, and [`of_violation`] finds the code. `TRF.*` codes are reasons that the ledger keeps, so their part of
 //! the table is [`reasons`].
 
 use serde_json::{Value, json};
 
-use crate::error::Rule;
 use crate::task::reasons::{self, Entry};
+use crate::violation::{Side, Violation};
 
 reasons::codes! {
     INVALID_FORMAT = "OMS.0002",
@@ -127,31 +127,38 @@ reasons::codes! {
         "Send source_cdn.authentication_key at creation, source_cdn_authentication_key at start.";
 }
 
-/// The code of a rule that a request breaks.
+/// The code of a broken rule.
 #[must_use]
-pub const fn of_rule(rule: Rule) -> &'static str {
-    match rule {
-        Rule::UnknownTask => UNKNOWN_TASK,
-        Rule::AlreadyStarted => ALREADY_STARTED,
-        Rule::NotInProgress => NOT_IN_PROGRESS,
-        Rule::Complete => COMPLETE,
-        Rule::InProgress => IN_PROGRESS,
-        Rule::FailuresIncomplete => FAILURES_INCOMPLETE,
-        Rule::NothingFailed => NOTHING_FAILED,
-        Rule::BandwidthFixed => BANDWIDTH_FIXED,
-        Rule::Source => SOURCE,
-        Rule::Target => TARGET,
-        Rule::SourceRegion => SOURCE_REGION,
-        Rule::TargetRegion => TARGET_REGION,
-        Rule::Threads => THREADS,
-        Rule::Length => INVALID_VALUE,
-        Rule::DescriptionCharacters => DESCRIPTION,
-        Rule::WindowCount => WINDOW_COUNT,
-        Rule::WindowTime => WINDOW_TIME,
-        Rule::WindowOverlap => WINDOW_OVERLAP,
-        Rule::CdnKey => CDN_KEY,
-        Rule::TooManyWaiting => TOO_MANY_TASKS,
-        Rule::StopRecorded => UNAVAILABLE,
+pub const fn of_violation(violation: &Violation) -> &'static str {
+    match violation {
+        Violation::TaskIdForm => TASK_ID,
+        Violation::ProjectIdForm => INVALID_VALUE,
+        Violation::UnknownTask => UNKNOWN_TASK,
+        Violation::AlreadyStarted => ALREADY_STARTED,
+        Violation::NotInProgress => NOT_IN_PROGRESS,
+        Violation::Complete => COMPLETE,
+        Violation::InProgress => IN_PROGRESS,
+        Violation::FailuresIncomplete => FAILURES_INCOMPLETE,
+        Violation::NothingFailed => NOTHING_FAILED,
+        Violation::BandwidthFixed => BANDWIDTH_FIXED,
+        Violation::EndpointNotAllowed { side } | Violation::EndpointForm { side, .. } => match side {
+            Side::Source => SOURCE,
+            Side::Target => TARGET,
+        },
+        Violation::UnknownRegion { side, .. } => match side {
+            Side::Source => SOURCE_REGION,
+            Side::Target => TARGET_REGION,
+        },
+        Violation::TargetPrefixLength | Violation::TargetInsideScope => TARGET,
+        Violation::Threads { .. } => THREADS,
+        Violation::DescriptionLength { .. } => INVALID_VALUE,
+        Violation::DescriptionCharacters => DESCRIPTION,
+        Violation::WindowCount { .. } => WINDOW_COUNT,
+        Violation::WindowTime { .. } => WINDOW_TIME,
+        Violation::WindowOverlap { .. } => WINDOW_OVERLAP,
+        Violation::CdnKeyMissing => CDN_KEY,
+        Violation::TooManyWaiting { .. } => TOO_MANY_TASKS,
+        Violation::StopNotRecorded => UNAVAILABLE,
     }
 }
 

@@ -13,6 +13,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::codes;
+use super::sentences::sentence;
 use crate::error::{Error, ErrorKind};
 
 /// Seconds after which a caller may try again what the service could not answer, where nothing better is known.
@@ -156,24 +157,23 @@ impl From<Error> for ApiError {
         let (status, code) = meaning(error.kind());
         // A code of the API is more exact than the rule, and a code of a store means nothing to the caller.
         let own = error.code().filter(|code| code.starts_with("OMS."));
-        let message = match status {
-            // One that names a rule says what the caller may know of it.
-            StatusCode::SERVICE_UNAVAILABLE if error.rule().is_some() => {
-                Cow::Owned(error.message().to_owned())
-            }
-            StatusCode::SERVICE_UNAVAILABLE => {
+        let broken = error.violation();
+        let message = match (broken, status) {
+            // A broken rule says what the caller may know of it.
+            (Some(violation), _) => Cow::Owned(sentence(violation)),
+            (None, StatusCode::SERVICE_UNAVAILABLE) => {
                 "the service is not available at the moment; try again later".into()
             }
-            StatusCode::INTERNAL_SERVER_ERROR => {
+            (None, StatusCode::INTERNAL_SERVER_ERROR) => {
                 "internal error; the operator finds it in the log under the request id".into()
             }
-            _ => Cow::Owned(error.message().to_owned()),
+            (None, _) => Cow::Owned(error.message().to_owned()),
         };
         Self {
             status,
-            code: match (own, error.rule()) {
+            code: match (own, broken) {
                 (Some(own), _) => Cow::Owned(own.to_owned()),
-                (None, Some(rule)) => Cow::Borrowed(codes::of_rule(rule)),
+                (None, Some(violation)) => Cow::Borrowed(codes::of_violation(violation)),
                 (None, None) => Cow::Borrowed(code),
             },
             message,
@@ -243,7 +243,7 @@ impl ResponseError for ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Rule;
+    use crate::violation::Violation;
 
     #[test]
     fn an_oms_code_of_the_error_wins_and_others_stay_inside() {
@@ -255,9 +255,13 @@ mod tests {
 
     #[test]
     fn a_rule_has_a_code_and_a_code_of_the_api_is_more_exact() {
-        let rule = || Error::new(ErrorKind::Conflict, "no").with_rule(Rule::AlreadyStarted);
+        let rule = || Error::from(Violation::AlreadyStarted);
         assert_eq!(&*ApiError::from(rule()).code, "OMS.0065");
         assert_eq!(&*ApiError::from(rule().with_code("OMS.0054")).code, "OMS.0054");
+        // A broken rule is explained also where other errors of its status are not.
+        let stop = ApiError::from(Error::from(Violation::StopNotRecorded));
+        assert_eq!((stop.status.as_u16(), &*stop.code), (503, "OMS.1001"));
+        assert!(stop.message.contains("transfers of the task end now"), "{stop}");
         assert_eq!(
             &*ApiError::from(rule().with_code("NoSuchBucket")).code,
             "OMS.0065"

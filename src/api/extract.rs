@@ -66,8 +66,7 @@ impl FromRequest for OfTask {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let read = || {
             let project = project(request, "project_id")?;
-            let id: Result<TaskId> = request.match_info().query("task_id").parse();
-            let id = id.map_err(|error| error.with_code(codes::TASK_ID))?;
+            let id = request.match_info().query("task_id").parse()?;
             Ok(Self { project, id })
         };
         ready(read().map_err(|error: Error| ApiError::from(error)))

@@ -20,6 +20,7 @@ pub mod json;
 mod origins;
 pub mod query;
 mod routes;
+mod sentences;
 mod server;
 mod state;
 pub mod swagger;

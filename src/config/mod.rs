@@ -154,7 +154,11 @@ impl Config {
     /// # Errors
     /// `InvalidArgument` for a malformed one.
     pub fn projects(&self) -> Result<Vec<ProjectId>> {
-        self.projects.iter().map(|id| id.parse()).collect()
+        let read = |id: &String| {
+            id.parse()
+                .map_err(|violation| Error::invalid(format!("projects: {violation}")).with_source(violation))
+        };
+        self.projects.iter().map(read).collect()
     }
 
     /// The origins of `cors_origins`.
@@ -326,7 +330,7 @@ mod tests {
                 "[[regions]]\ncloud = 'X'\nregion = 'r'\nendpoint = 'http://h'",
                 "cloud",
             ),
-            ("projects = ['a b']", "project_id"),
+            ("projects = ['a b']", "projects: a project id has"),
         ] {
             let error = load(text).unwrap_err();
             assert!(error.message().contains(word), "{text}: {error}");

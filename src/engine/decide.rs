@@ -350,4 +350,123 @@ mod tests {
         assert_eq!(decide(&entry(1, None, 6), None, &since), Decision::Copy);
         assert_eq!(decide(&entry(1, None, 0), None, &since), Decision::Copy);
     }
+
+    #[test]
+    fn limits_are_exact() {
+        let copy = Decision::Copy;
+        let too_long = Decision::Refuse(RefuseReason::KeyTooLong);
+        let too_large = Decision::Refuse(RefuseReason::TooLarge);
+        // Length of the prefix before the key `k`, size, decision.
+        let rows = [
+            (1_023, 1, copy),
+            (1_024, 1, too_long),
+            (0, 53_687_091_200_000, copy),
+            (0, 53_687_091_200_001, too_large),
+            (1_024, 53_687_091_200_001, too_long),
+        ];
+        for (prefix, size, wanted) in rows {
+            let mut spec = spec();
+            spec.target_prefix = Key::from(vec![b'p'; prefix]);
+            assert_eq!(
+                decide(&entry(size, None, 5), None, &spec),
+                wanted,
+                "{prefix} {size}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_unknown_source_time_proves_nothing() {
+        // Tag of the source, tag of the target, decision: both times are unknown, or only the source's.
+        let same = Decision::Skip(SkipReason::Identical);
+        let rows = [
+            (Some(A), Some(A), same),
+            (Some(A), Some(M), Decision::Copy),
+            (None, None, Decision::Copy),
+        ];
+        for (source, target, wanted) in rows {
+            for day in [0, 9] {
+                let decision = decide(&entry(1, source, 0), Some(&existing(1, target, day)), &spec());
+                assert_eq!(decision, wanted, "{source:?} {target:?} {day}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_tags_that_look_like_hashes_can_be_what_differs() {
+        use OverwriteMode as Mode;
+        let default = Mode::SizeLastModifiedComparison;
+        // Name, mode, the source's tag, the target's size, tag and day, answer.
+        type Row = (
+            &'static str,
+            Mode,
+            Option<&'static str>,
+            (u64, Option<&'static str>, i64),
+            bool,
+        );
+        let rows: [Row; 11] = [
+            ("other hash", default, Some(A), (1, Some(B), 9), true),
+            (
+                "other hash, CRC-64 mode",
+                Mode::Crc64Comparison,
+                Some(A),
+                (1, Some(B), 9),
+                true,
+            ),
+            ("never overwritten", Mode::Never, Some(A), (1, Some(B), 9), false),
+            (
+                "always overwritten",
+                Mode::Always,
+                Some(A),
+                (1, Some(B), 9),
+                false,
+            ),
+            ("same hash", default, Some(A), (1, Some(A), 9), false),
+            ("other size", default, Some(A), (2, Some(B), 9), false),
+            ("older", default, Some(A), (1, Some(B), 4), false),
+            ("source without a tag", default, None, (1, Some(B), 9), false),
+            ("target without a tag", default, Some(A), (1, None, 9), false),
+            ("source in parts", default, Some(M), (1, Some(B), 9), false),
+            ("target in parts", default, Some(A), (1, Some(N), 9), false),
+        ];
+        for (name, overwrite, tag, (size, target, day), wanted) in rows {
+            let mut spec = spec();
+            spec.rules.overwrite = overwrite;
+            let SourceObject::KnownSize(source) = entry(1, tag, 5) else {
+                unreachable!("the helper knows the size")
+            };
+            assert_eq!(
+                only_tags_differ(&source, &existing(size, target, day), &spec),
+                wanted,
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn reports_and_failures_name_each_reason() {
+        let names = [SkipReason::Identical, SkipReason::Exists, SkipReason::Older].map(SkipReason::name);
+        assert_eq!(names, ["identical", "exists", "older"]);
+        let kind = NameKind::ALL[0];
+        let codes = [
+            RefuseReason::KeyTooLong,
+            RefuseReason::TooLarge,
+            RefuseReason::NameNotKept(kind),
+        ]
+        .map(RefuseReason::describe);
+        assert_eq!(
+            codes,
+            [
+                (
+                    "KeyTooLongError",
+                    "with the target prefix the key is longer than 1024 bytes"
+                ),
+                (
+                    "EntityTooLarge",
+                    "the object is larger than 10,000 parts of 5 GiB"
+                ),
+                ("NameNotKept", kind.describe()),
+            ]
+        );
+    }
 }

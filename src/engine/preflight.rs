@@ -98,7 +98,7 @@ async fn written(
         if spec.kms {
             encrypts(store, pace, key, written.encryption).await?;
         }
-        Ok(())
+        Ok::<_, Error>(())
     };
     let [first, second] = keys;
     let both = tokio::join!(write(first), write(second));

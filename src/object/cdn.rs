@@ -14,9 +14,10 @@ use md5::{Digest as _, Md5};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sha1::Sha1;
 
-use crate::error::{Error, Result, Rule};
+use crate::error::{Error, Result};
 use crate::secret::{Credentials, Secret};
 use crate::task::UnixMillis;
+use crate::violation::Violation;
 
 /// How long an address is good for whose signature holds its own end (Qiniu, Kingsoft), in seconds. The other schemes
 /// hold the moment of signing, and the CDN is configured with how long that is good for.
@@ -137,7 +138,7 @@ pub fn sign(
     let key = || {
         key.map(Secret::expose)
             .filter(|key| !key.is_empty())
-            .ok_or_else(|| Error::invalid("the CDN wants an authentication key").with_rule(Rule::CdnKey))
+            .ok_or_else(|| Error::from(Violation::CdnKeyMissing))
     };
     let (access, secret) = (source.access_key.expose(), source.secret_key.expose());
     Ok(match kind {

@@ -6,8 +6,10 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 use super::endpoint::Address;
-use crate::error::{Error, ErrorKind, Result, Rule};
+use crate::error::{Error, Result};
 use crate::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin};
+pub use crate::violation::Side;
+use crate::violation::Violation;
 
 /// The public clouds and their regions: data, not code.
 const BUILT_IN: &str = include_str!("clouds.json");
@@ -26,40 +28,6 @@ struct Regions {
 /// The built-in regions, parsed once.
 static REGIONS: LazyLock<Vec<Regions>> =
     LazyLock::new(|| serde_json::from_str(BUILT_IN).expect("a test reads the built-in regions"));
-
-/// Which side of a task a place is; decides the error code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// Where the objects are.
-    Source,
-    /// Where they go.
-    Target,
-}
-
-impl Side {
-    /// The rule that a region that is not known breaks.
-    const fn unknown_region(self) -> Rule {
-        match self {
-            Self::Source => Rule::SourceRegion,
-            Self::Target => Rule::TargetRegion,
-        }
-    }
-
-    /// The rule that an address that is malformed or not allowed breaks.
-    const fn wrong_address(self) -> Rule {
-        match self {
-            Self::Source => Rule::Source,
-            Self::Target => Rule::Target,
-        }
-    }
-
-    const fn field(self) -> &'static str {
-        match self {
-            Self::Source => "src_node",
-            Self::Target => "dst_node",
-        }
-    }
-}
 
 /// Whether a request may name an endpoint of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -122,24 +90,19 @@ impl Catalogue {
     /// The address of a place: the one the request names, else the catalogue's.
     ///
     /// # Errors
-    /// [`Rule::SourceRegion`] or [`Rule::TargetRegion`]; [`Rule::Source`] or [`Rule::Target`] for a malformed or refused
-    /// endpoint.
+    /// [`Violation::UnknownRegion`], [`Violation::EndpointForm`] or [`Violation::EndpointNotAllowed`].
     pub fn resolve(
         &self,
         side: Side,
         cloud: Cloud,
         region: &str,
         requested: Option<&str>,
-    ) -> Result<Endpoint> {
-        let field = side.field();
+    ) -> Result<Endpoint, Violation> {
         if let Some(url) = requested {
-            let rule = side.wrong_address();
             if self.request_endpoints == RequestEndpoints::Refused {
-                let text = format!("{field}.endpoint: the operator allows catalogue regions only");
-                return Err(Error::new(ErrorKind::Forbidden, text).with_rule(rule));
+                return Err(Violation::EndpointNotAllowed { side });
             }
-            let url = check_url(url)
-                .map_err(|text| Error::invalid(format!("{field}.endpoint {text}")).with_rule(rule))?;
+            let url = check_url(url).map_err(|must| Violation::EndpointForm { side, must })?;
             return Ok(Endpoint {
                 url,
                 addressing: Addressing::Path,
@@ -149,14 +112,10 @@ impl Catalogue {
         self.regions
             .get(&(cloud.name(), region.to_owned()))
             .cloned()
-            .ok_or_else(|| {
-                let text = format!(
-                    "{field}.region: migration {} region '{region}' of {} is not supported; \
-                 give an endpoint, or ask the operator to add the region",
-                    if side == Side::Source { "from" } else { "to" },
-                    cloud.name()
-                );
-                Error::invalid(text).with_rule(side.unknown_region())
+            .ok_or_else(|| Violation::UnknownRegion {
+                side,
+                cloud: cloud.name(),
+                region: region.to_owned(),
             })
     }
 }
@@ -190,6 +149,14 @@ mod tests {
         assert!(number > 0);
     }
 
+    fn unknown(side: Side, cloud: Cloud, region: &str) -> Violation {
+        Violation::UnknownRegion {
+            side,
+            cloud: cloud.name(),
+            region: region.to_owned(),
+        }
+    }
+
     #[test]
     fn regions_have_addresses() {
         let catalogue = Catalogue::new(RequestEndpoints::Allowed);
@@ -211,11 +178,11 @@ mod tests {
             "https://s3.cn-north-1.amazonaws.com.cn"
         );
         assert_eq!(
-            at(Cloud::Aliyun, "oss-cn-x").unwrap_err().rule(),
-            Some(Rule::SourceRegion)
+            at(Cloud::Aliyun, "oss-cn-x"),
+            Err(unknown(Side::Source, Cloud::Aliyun, "oss-cn-x"))
         );
         let target = catalogue.resolve(Side::Target, Cloud::HuaweiCloud, "mars", None);
-        assert_eq!(target.unwrap_err().rule(), Some(Rule::TargetRegion));
+        assert_eq!(target, Err(unknown(Side::Target, Cloud::HuaweiCloud, "mars")));
     }
 
     #[test]
@@ -233,7 +200,11 @@ mod tests {
             "http://h:x",
         ] {
             let got = catalogue.resolve(Side::Source, Cloud::Aws, "x", Some(bad));
-            assert_eq!(got.unwrap_err().rule(), Some(Rule::Source), "{bad}");
+            let side = Side::Source;
+            assert!(
+                matches!(got, Err(Violation::EndpointForm { side: at, .. }) if at == side),
+                "{bad}"
+            );
         }
         let fine = catalogue
             .resolve(Side::Target, Cloud::Aws, "x", Some("http://127.0.0.1:9000/"))
@@ -250,7 +221,7 @@ mod tests {
         assert_eq!(below.url, "https://h.example/storage/v1/s3");
         let strict = Catalogue::new(RequestEndpoints::Refused);
         let refused = strict.resolve(Side::Target, Cloud::Aws, "eu-west-1", Some("https://h"));
-        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Forbidden);
+        assert_eq!(refused, Err(Violation::EndpointNotAllowed { side: Side::Target }));
     }
 
     #[test]

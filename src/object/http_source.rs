@@ -61,7 +61,7 @@ impl HttpSource {
     /// A bucket whose objects are listed and described by `store` and read through `cdn`.
     ///
     /// # Errors
-    /// [`crate::error::Rule::CdnKey`] when the CDN's key is missing; `InvalidArgument` for a type that is not known.
+    /// [`crate::violation::Violation::CdnKeyMissing`] when the CDN's key is missing; `InvalidArgument` for a type that is not known.
     pub fn behind(
         reader: HttpReader,
         store: SharedStore,

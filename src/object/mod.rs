@@ -307,7 +307,7 @@ pub trait Connect: Send + Sync {
     /// `store` with its objects read through a CDN.
     ///
     /// # Errors
-    /// [`crate::error::Rule::CdnKey`] when the CDN wants a key that is not there.
+    /// [`crate::violation::Violation::CdnKeyMissing`] when the CDN wants a key that is not there.
     fn through_cdn(
         &self,
         store: SharedStore,

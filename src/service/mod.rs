@@ -1,7 +1,7 @@
 //! What a caller may do with tasks. Knows the ledger and the dispatcher, no HTTP and no engine.
 //!
 //! Each method is one decision and at most one change in the ledger; the dispatcher is told afterwards. Errors name
-//! the [`Rule`] that was broken.
+//! the rule that was broken, a [`Violation`](crate::violation::Violation).
 
 mod place;
 mod refusal;

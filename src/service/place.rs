@@ -1,14 +1,14 @@
 //! Where a request wants to go, and whether it brings what that needs.
 
 use super::requests::PlaceRequest;
-use crate::error::{Error, Result, Rule};
 use crate::object::cdn::Authentication;
 use crate::object::clouds::{Catalogue, Side};
 use crate::secret::TaskCredentials;
 use crate::task::spec::{Addressing, Cdn, Cloud, Endpoint, EndpointOrigin, Place};
+use crate::violation::Violation;
 
 /// The bucket of a request, with its endpoint from the catalogue where the request gives none.
-pub(super) fn place(catalogue: &Catalogue, request: PlaceRequest, side: Side) -> Result<Place> {
+pub(super) fn place(catalogue: &Catalogue, request: PlaceRequest, side: Side) -> Result<Place, Violation> {
     let endpoint = match request.cloud {
         // Every address of a list says for itself where it is.
         Cloud::UrlSource => Endpoint {
@@ -40,11 +40,10 @@ pub(super) fn place(catalogue: &Catalogue, request: PlaceRequest, side: Side) ->
 }
 
 /// Whether the CDN's key is there, where its authentication needs one.
-pub(super) fn check_cdn_key(cdn: Option<&Cdn>, credentials: &TaskCredentials) -> Result<()> {
+pub(super) fn check_cdn_key(cdn: Option<&Cdn>, credentials: &TaskCredentials) -> Result<(), Violation> {
     let kind = cdn.and_then(|cdn| Authentication::from_name(&cdn.authentication_type));
     if kind.is_some_and(Authentication::wants_key) && credentials.cdn_key.is_none() {
-        let text = "the CDN's authentication key is required for this authentication_type";
-        return Err(Error::invalid(text).with_rule(Rule::CdnKey));
+        return Err(Violation::CdnKeyMissing);
     }
     Ok(())
 }

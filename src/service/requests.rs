@@ -4,9 +4,6 @@ use crate::secret::TaskCredentials;
 use crate::task::spec::{Cdn, Cloud, Notification, Payer, Scope};
 use crate::task::{BandwidthPolicy, CopyRules, Key, TaskId, UnixMillis};
 
-#[expect(unused_imports, reason = "named in the documentation")]
-use crate::error::Rule;
-
 /// A bucket as a request names it: the endpoint may be left to the region catalogue.
 #[derive(Clone, Debug)]
 pub struct PlaceRequest {

@@ -7,10 +7,10 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use super::place::{check_cdn_key, place};
-use super::refusal::{conflict, refused, stopped_in_memory, too_many_waiting, unknown};
+use super::refusal::refused;
 use super::requests::{CreateTask, Creation};
 use crate::dispatch::{Dispatch, Message};
-use crate::error::{ErrorKind, Result, Rule};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{
     CreatedOnce, Deleted, Failure, FoundScope, Ledger, NewTask, OrphanKeys, Refusal, RequestKey, TaskFilter,
 };
@@ -19,6 +19,7 @@ use crate::secret::{Credentials, Sealer, TaskCredentials};
 use crate::task::{
     BandwidthPolicy, KeptWarning, Key, ProjectId, StartMode, State, Task, TaskId, TaskSpec, UnixMillis,
 };
+use crate::violation::Violation;
 
 /// Entries of a scope that are shown one by one.
 const ENTRIES_SHOWN: i64 = 100;
@@ -124,15 +125,18 @@ impl TaskService {
     /// One task.
     ///
     /// # Errors
-    /// [`Rule::UnknownTask`].
+    /// [`Violation::UnknownTask`].
     pub async fn show(&self, project: &ProjectId, id: TaskId) -> Result<Task> {
-        self.ledger.task(project, id).await?.ok_or_else(unknown)
+        self.ledger
+            .task(project, id)
+            .await?
+            .ok_or_else(|| Violation::UnknownTask.into())
     }
 
     /// One task with all that is known of it.
     ///
     /// # Errors
-    /// [`Rule::UnknownTask`].
+    /// [`Violation::UnknownTask`].
     pub async fn detail(&self, project: &ProjectId, id: TaskId) -> Result<TaskDetail> {
         let task = self.show(project, id).await?;
         let warnings = self.ledger.warnings(id).await?;
@@ -147,8 +151,8 @@ impl TaskService {
     /// Starts a paused or failed task with fresh credentials; of many starts at once exactly one succeeds.
     ///
     /// # Errors
-    /// [`Rule::AlreadyStarted`], [`Rule::Complete`], [`Rule::NothingFailed`], [`Rule::FailuresIncomplete`],
-    /// [`Rule::UnknownTask`], [`Rule::CdnKey`].
+    /// [`Violation::AlreadyStarted`], [`Violation::Complete`], [`Violation::NothingFailed`], [`Violation::FailuresIncomplete`],
+    /// [`Violation::UnknownTask`], [`Violation::CdnKeyMissing`].
     pub async fn start(
         &self,
         project: &ProjectId,
@@ -174,7 +178,7 @@ impl TaskService {
     /// Transfers end also when the ledger cannot be written; the worker writes the stop as soon as it can.
     ///
     /// # Errors
-    /// [`Rule::NotInProgress`], [`Rule::Complete`], [`Rule::UnknownTask`]; `Unavailable` with [`Rule::StopRecorded`] when
+    /// [`Violation::NotInProgress`], [`Violation::Complete`], [`Violation::UnknownTask`]; `Unavailable` with [`Violation::StopNotRecorded`] when
     /// the transfers end and the ledger cannot be written.
     pub async fn stop(&self, project: &ProjectId, id: TaskId, now: UnixMillis) -> Result<State> {
         let runs = self
@@ -192,7 +196,7 @@ impl TaskService {
                 self.dispatch.stops().forget(id);
                 return Err(refused(refusal));
             }
-            Err(error) if runs => return Err(stopped_in_memory(error)),
+            Err(error) if runs => return Err(Error::from(Violation::StopNotRecorded).with_source(error)),
             Err(error) => return Err(error),
         };
         tracing::info!(task.id = %id, state = state.name(), "task asked to stop");
@@ -203,7 +207,7 @@ impl TaskService {
     /// Replaces the bandwidth windows; a running task follows at once.
     ///
     /// # Errors
-    /// [`Rule::BandwidthFixed`], [`Rule::UnknownTask`].
+    /// [`Violation::BandwidthFixed`], [`Violation::UnknownTask`].
     pub async fn set_bandwidth(
         &self,
         project: &ProjectId,
@@ -214,10 +218,7 @@ impl TaskService {
             .set_bandwidth(project, id, policy)
             .await?
             .map_err(|refusal| match refusal {
-                Refusal::State(_) => conflict(
-                    "the task is complete; its bandwidth_policy cannot be changed",
-                    Rule::BandwidthFixed,
-                ),
+                Refusal::State(_) => Violation::BandwidthFixed.into(),
                 other => refused(other),
             })?;
         self.dispatch.publish(Message::Look(id)).await;
@@ -228,7 +229,7 @@ impl TaskService {
     /// with `target` keys, or those that a waiting task still has; else by the next task for the same bucket.
     ///
     /// # Errors
-    /// [`Rule::InProgress`], [`Rule::UnknownTask`].
+    /// [`Violation::InProgress`], [`Violation::UnknownTask`].
     pub async fn delete(
         &self,
         project: &ProjectId,
@@ -269,7 +270,7 @@ impl TaskService {
     /// Recorded failures of a task behind a key, in key order.
     ///
     /// # Errors
-    /// [`Rule::UnknownTask`].
+    /// [`Violation::UnknownTask`].
     pub async fn failures(
         &self,
         project: &ProjectId,
@@ -303,8 +304,8 @@ impl TaskService {
     /// Creates a task, which begins by itself.
     ///
     /// # Errors
-    /// [`Rule::TooManyWaiting`] when too many tasks of the project wait; those of
-    /// [`Catalogue::resolve`](crate::object::clouds::Catalogue::resolve); [`Rule::CdnKey`]; those of
+    /// [`Violation::TooManyWaiting`] when too many tasks of the project wait; those of
+    /// [`Catalogue::resolve`](crate::object::clouds::Catalogue::resolve); [`Violation::CdnKeyMissing`]; those of
     /// [`TaskSpec::validate`].
     pub async fn create(&self, project: &ProjectId, order: CreateTask, now: UnixMillis) -> Result<Task> {
         let prepared = self.prepare(project, order, now).await?;
@@ -382,7 +383,8 @@ impl TaskService {
     async fn prepare(&self, project: &ProjectId, order: CreateTask, now: UnixMillis) -> Result<Prepared> {
         // Two that come at the same moment may both be the last: it is a bound for what piles up, and need not be exact.
         if self.ledger.waiting(project).await? >= self.most_waiting {
-            return Err(too_many_waiting(self.most_waiting));
+            let most = self.most_waiting;
+            return Err(Violation::TooManyWaiting { most }.into());
         }
         let source = place(&self.catalogue, order.source, Side::Source)?;
         let target = place(&self.catalogue, order.target, Side::Target)?;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::time::UnixMillis;
-use crate::error::{Error, Result, Rule};
+use crate::violation::Violation;
 
 const DAY: u16 = 24 * 60;
 
@@ -43,22 +43,21 @@ impl BandwidthPolicy {
     /// Checks number, times and overlap.
     ///
     /// # Errors
-    /// [`Rule::WindowCount`], [`Rule::WindowTime`] for a time outside the day, [`Rule::WindowOverlap`].
-    pub fn new(windows: Vec<BandwidthWindow>) -> Result<Self> {
+    /// [`Violation::WindowCount`], [`Violation::WindowTime`] for a time outside the day, [`Violation::WindowOverlap`].
+    pub fn new(windows: Vec<BandwidthWindow>) -> Result<Self, Violation> {
         if windows.len() > Self::MAX_WINDOWS {
-            let text = format!("bandwidth_policy must have at most {} windows", Self::MAX_WINDOWS);
-            return Err(Error::invalid(text).with_rule(Rule::WindowCount));
+            return Err(Violation::WindowCount {
+                most: Self::MAX_WINDOWS,
+            });
         }
-        if let Some(index) = windows.iter().position(|w| w.start >= DAY || w.end >= DAY) {
-            let text = format!("bandwidth_policy[{index}]: start and end must lie between 00:00 and 23:59");
-            return Err(Error::invalid(text).with_rule(Rule::WindowTime));
+        if let Some(window) = windows.iter().position(|w| w.start >= DAY || w.end >= DAY) {
+            return Err(Violation::WindowTime { window });
         }
         for (index, window) in windows.iter().enumerate() {
             let overlaps =
                 |other: &BandwidthWindow| other.contains(window.start) || window.contains(other.start);
             if let Some(other) = windows[..index].iter().position(overlaps) {
-                let text = format!("bandwidth_policy[{index}] overlaps bandwidth_policy[{other}]");
-                return Err(Error::invalid(text).with_rule(Rule::WindowOverlap));
+                return Err(Violation::WindowOverlap { window: index, other });
             }
         }
         Ok(Self(windows))
@@ -123,8 +122,8 @@ mod tests {
         ] {
             let policy = BandwidthPolicy::new(vec![window(a.0, a.1), window(b.0, b.1)]);
             assert_eq!(
-                policy.unwrap_err().rule(),
-                Some(Rule::WindowOverlap),
+                policy,
+                Err(Violation::WindowOverlap { window: 1, other: 0 }),
                 "{a:?} {b:?}"
             );
         }
@@ -140,13 +139,10 @@ mod tests {
     #[test]
     fn number_and_times_are_limited() {
         let six = (0..6).map(|n| window(n * 10, n * 10 + 5)).collect();
+        assert_eq!(BandwidthPolicy::new(six), Err(Violation::WindowCount { most: 5 }));
         assert_eq!(
-            BandwidthPolicy::new(six).unwrap_err().rule(),
-            Some(Rule::WindowCount)
-        );
-        assert_eq!(
-            BandwidthPolicy::new(vec![window(0, 1440)]).unwrap_err().rule(),
-            Some(Rule::WindowTime)
+            BandwidthPolicy::new(vec![window(0, 1440)]),
+            Err(Violation::WindowTime { window: 0 })
         );
     }
 

@@ -25,7 +25,7 @@ pub use state::{Event, Rejection, State};
 pub use time::{Clock, UnixMillis};
 pub use warning::{KeptWarning, Warning, WarningCode};
 
-use crate::error::{Error, Result};
+use crate::violation::Violation;
 
 /// Number of a task: at most 15 digits, growing with time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,14 +38,12 @@ impl TaskId {
     /// Checks the range 1 to [`TaskId::MAX`].
     ///
     /// # Errors
-    /// `InvalidArgument` outside of it.
-    pub fn new(value: i64) -> Result<Self> {
+    /// [`Violation::TaskIdForm`] outside of it.
+    pub fn new(value: i64) -> Result<Self, Violation> {
         if (1..=Self::MAX).contains(&value) {
             Ok(Self(value))
         } else {
-            Err(Error::invalid(
-                "task_id must be a number of 1 to 15 digits, above zero",
-            ))
+            Err(Violation::TaskIdForm)
         }
     }
 
@@ -70,8 +68,8 @@ impl fmt::Display for TaskId {
 }
 
 impl FromStr for TaskId {
-    type Err = Error;
-    fn from_str(text: &str) -> Result<Self> {
+    type Err = Violation;
+    fn from_str(text: &str) -> Result<Self, Violation> {
         let digits = text.len() <= 15 && !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         Self::new(if digits { text.parse().unwrap_or(0) } else { 0 })
     }
@@ -82,8 +80,8 @@ impl FromStr for TaskId {
 pub struct ProjectId(String);
 
 impl FromStr for ProjectId {
-    type Err = Error;
-    fn from_str(text: &str) -> Result<Self> {
+    type Err = Violation;
+    fn from_str(text: &str) -> Result<Self, Violation> {
         let fine = (1..=64).contains(&text.len())
             && text
                 .bytes()
@@ -91,9 +89,7 @@ impl FromStr for ProjectId {
         if fine {
             Ok(Self(text.to_owned()))
         } else {
-            Err(Error::invalid(
-                "project_id must have 1 to 64 letters, digits, '-' or '_'",
-            ))
+            Err(Violation::ProjectIdForm)
         }
     }
 }

@@ -5,7 +5,7 @@ use super::cover::{Cover, first_below};
 use super::key::Key;
 use super::rules::CopyRules;
 use super::time::UnixMillis;
-use crate::error::{Error, Result, Rule};
+use crate::violation::Violation;
 
 /// The whole order of a task, without credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,29 +50,27 @@ impl TaskSpec {
     /// Checks what concerns more than one field or has a rule of its own.
     ///
     /// # Errors
-    /// [`Rule::DescriptionCharacters`], [`Rule::Threads`], [`Rule::Length`] or [`Rule::Target`].
-    pub fn validate(self) -> Result<Self> {
+    /// [`Violation::DescriptionCharacters`], [`Violation::DescriptionLength`], [`Violation::Threads`],
+    /// [`Violation::TargetPrefixLength`] or [`Violation::TargetInsideScope`].
+    pub fn validate(self) -> Result<Self, Violation> {
         if self.description.contains(Self::FORBIDDEN_IN_DESCRIPTION) {
-            let text = "description must not contain any of < > ( ) \" ' &";
-            return Err(Error::invalid(text).with_rule(Rule::DescriptionCharacters));
+            return Err(Violation::DescriptionCharacters);
         }
         if self.description.chars().count() > Self::MAX_DESCRIPTION {
-            return Err(
-                Error::invalid("description must have at most 255 characters").with_rule(Rule::Length)
-            );
+            return Err(Violation::DescriptionLength {
+                most: Self::MAX_DESCRIPTION,
+            });
         }
         if !(1..=Self::MAX_THREADS).contains(&self.threads) {
-            return Err(Error::invalid("thread_num must lie between 0 and 50").with_rule(Rule::Threads));
+            return Err(Violation::Threads {
+                most: Self::MAX_THREADS,
+            });
         }
         if self.target_prefix.as_bytes().len() > Key::MAX_LEN {
-            return Err(
-                Error::invalid("dst_node.object_key must have at most 1024 bytes").with_rule(Rule::Target)
-            );
+            return Err(Violation::TargetPrefixLength);
         }
         if self.names_one_bucket() && self.copies_into_scope() {
-            let text = "dst_node: the target lies within what is to be copied from the same bucket; \
-                        choose another bucket, or an object_key outside the source's";
-            return Err(Error::invalid(text).with_rule(Rule::Target));
+            return Err(Violation::TargetInsideScope);
         }
         Ok(self)
     }
@@ -311,8 +309,8 @@ mod tests {
         };
         let prefixes = |names: &[&str]| Scope::Prefixes(keys(names));
         assert_eq!(
-            check("source", "", prefixes(&[""])).unwrap_err().rule(),
-            Some(Rule::Target)
+            check("source", "", prefixes(&[""])),
+            Err(Violation::TargetInsideScope)
         );
         assert!(check("source", "copy/", prefixes(&[""])).is_err());
         assert!(check("source", "a/copy/", prefixes(&["a/"])).is_err());

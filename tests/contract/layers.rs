@@ -7,19 +7,28 @@ const LONGEST: usize = 500;
 
 /// Which modules of ours each module may name. What is missing here is a new module: decide where it stands.
 const MAY_NAME: &[(&str, &[&str])] = &[
-    ("error", &[]),
-    ("task", &["error"]),
+    ("violation", &[]),
+    ("error", &["violation"]),
+    ("task", &["error", "violation"]),
     ("secret", &["error"]),
     ("telemetry", &["error"]),
     ("net", &["error"]),
-    ("object", &["error", "task", "secret", "net"]),
+    ("object", &["error", "task", "secret", "net", "violation"]),
     ("dispatch", &["error", "task"]),
     ("guide", &[]),
     ("ledger", &["error", "task", "secret", "object"]),
     ("engine", &["error", "task", "secret", "object", "ledger"]),
     (
         "service",
-        &["error", "task", "secret", "object", "ledger", "dispatch"],
+        &[
+            "error",
+            "violation",
+            "task",
+            "secret",
+            "object",
+            "ledger",
+            "dispatch",
+        ],
     ),
     (
         "worker",
@@ -27,7 +36,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "error", "task", "secret", "object", "ledger", "dispatch", "engine", "net",
         ],
     ),
-    ("api", &["error", "task", "secret", "service"]),
+    ("api", &["error", "task", "secret", "service", "violation"]),
     ("sandbox", &["error", "task", "secret", "object"]),
 ];
 

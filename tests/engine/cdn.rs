@@ -2,13 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use oms::error::{ErrorKind, Rule};
+use oms::error::ErrorKind;
 use oms::sandbox::{Operation, SandboxObject};
 use oms::secret::Secret;
 use oms::service::CreateTask;
 use oms::task::rules::ConsistencyCheck;
 use oms::task::spec::Cdn;
 use oms::task::{StartMode, State};
+use oms::violation::Violation;
 
 use crate::support::rig::{Rig, SOURCE, Stores, TARGET};
 use crate::support::web::{Page, Web};
@@ -147,8 +148,8 @@ async fn the_key_of_the_cdn_is_asked_for_at_each_start_and_shows_nowhere() {
         .await
         .unwrap_err();
     assert_eq!(
-        (refused.kind(), refused.rule()),
-        (ErrorKind::InvalidArgument, Some(Rule::CdnKey))
+        (refused.kind(), refused.violation()),
+        (ErrorKind::InvalidArgument, Some(&Violation::CdnKeyMissing))
     );
 
     let mut with_key = order(&stores, &web, "ALIYUN_OSS_A");
@@ -171,7 +172,7 @@ async fn the_key_of_the_cdn_is_asked_for_at_each_start_and_shows_nowhere() {
         .try_start(id, StartMode::Full, stores.credentials())
         .await
         .unwrap_err();
-    assert_eq!(refused.rule(), Some(Rule::CdnKey));
+    assert_eq!(refused.violation(), Some(&Violation::CdnKeyMissing));
     assert_eq!(rig.task(id).await.state, State::Failed);
     let mut credentials = stores.credentials();
     credentials.cdn_key = Some(Secret::new("canary-of-the-cdn"));

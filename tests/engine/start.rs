@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use oms::error::{ErrorKind, Rule};
+use oms::error::ErrorKind;
 use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
 use oms::secret::Secret;
 use oms::task::{BandwidthPolicy, BandwidthWindow, PassKind, StartMode, State};
+use oms::violation::Violation;
 
 use crate::support::rig::{Rig, SOURCE, Stores, TARGET};
 
@@ -233,8 +234,8 @@ async fn keys_that_expire_half_way_burn_nothing() {
         .await
         .unwrap_err();
     assert_eq!(
-        (refused.kind(), refused.rule()),
-        (ErrorKind::Conflict, Some(Rule::FailuresIncomplete))
+        (refused.kind(), refused.violation()),
+        (ErrorKind::Conflict, Some(&Violation::FailuresIncomplete))
     );
     stores.source.faults().clear();
     rig.start(id, StartMode::Full, stores.credentials()).await;

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use oms::engine::sync_points::SyncPoints;
-use oms::error::Rule;
 use oms::object::s3::Timeouts;
 use oms::sandbox::{Fault, FaultRule, Operation as O, SandboxObject};
 use oms::service::CreateTask;
 use oms::task::spec::Scope;
 use oms::task::{Key, State};
+use oms::violation::Violation;
 
 use crate::support::rig::{QUICK, Rig, SOURCE, Stores};
 
@@ -102,11 +102,7 @@ async fn a_project_may_have_so_many_tasks_waiting() {
         rig.create(stores.order()).await;
     }
     let refused = rig.try_create(stores.order()).await.unwrap_err();
-    assert_eq!(refused.rule(), Some(Rule::TooManyWaiting));
-    assert!(
-        refused.message().contains("3 tasks of this project wait"),
-        "{refused}"
-    );
+    assert_eq!(refused.violation(), Some(&Violation::TooManyWaiting { most: 3 }));
     // Others may, and so may it when one waits no more.
     let other = "another-project".parse().unwrap();
     rig.create_in(&other, stores.order()).await;

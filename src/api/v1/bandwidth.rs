@@ -80,7 +80,7 @@ pub fn policy(windows: Vec<BandwidthWindow>) -> Result<BandwidthPolicy> {
             )?,
         });
     }
-    BandwidthPolicy::new(checked)
+    Ok(BandwidthPolicy::new(checked)?)
 }
 
 fn minute(field: &str, text: &str) -> Result<u16> {

@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use super::database::{Database, Tx, end, run};
 use super::error::translate;
 use super::rows::{get, strangers};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ledger::json::{damaged, place_from_text, place_to_text, spec_from_text};
 use crate::ledger::{Cleanup, Deleted, Orphan, OrphanKeys, Orphans, Owner};
 use crate::secret::SealedCredentials;
@@ -120,7 +120,7 @@ pub(super) async fn take(ledger: &Database, now: UnixMillis, before: UnixMillis)
     let row = take.fetch_optional(&mut *tx).await.map_err(translate)?;
     let taken = row
         .map(|row| {
-            Ok(Cleanup {
+            Ok::<_, Error>(Cleanup {
                 task: task_id(&row)?,
                 sealed: SealedCredentials(get(&row, "sealed")?),
             })

@@ -1,7 +1,7 @@
 //! Copies one object and proves the copy.
 //!
-//! The read is pinned to the listed version. The write is proved by what the target returns. Errors are retried only if that can help.
-//! What proved a copy is counted, and never weakened without saying so.
+//! The read is pinned to the listed version. The write is verified by what the target returns. Errors are retried only if that
+//! can help. Each copy is counted with its proof, and a weaker proof is never hidden.
 
 pub mod attributes;
 pub mod hash;

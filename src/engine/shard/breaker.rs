@@ -36,8 +36,8 @@ pub struct Deferred<T> {
     number: u64,
 }
 
-/// A moment, counted in failures. What was begun at a mark can only clear the failures before it: a read that began before the store
-/// failed may end after it.
+/// A point in time, counted in failures. An object that was begun at a mark can clear only the failures before it, because a
+/// read that began before the store failed may end after it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark(u64);
 
@@ -127,7 +127,7 @@ impl<T> Breaker<T> {
         self.release(|held| held.suspect.side == Side::Source && held.number < begun.0)
     }
 
-    /// Nothing more can be learnt: all failures count for their objects alone.
+    /// Nothing more can be learned: all failures count for their objects alone.
     pub fn give_up(&mut self) -> Vec<Deferred<T>> {
         std::mem::take(&mut self.held)
     }

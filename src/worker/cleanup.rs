@@ -26,7 +26,7 @@ use crate::task::UnixMillis;
 const TASKS_AT_ONCE: usize = 8;
 /// Orphaned uploads of one target that are aborted at the same time.
 const ORPHANS_AT_ONCE: usize = 4;
-/// Orphans that are read at once.
+/// Orphans that are read from the ledger at once.
 const PAGE: i64 = 100;
 /// Longest time for one orphan in a round, so that it does not delay the others.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -127,8 +127,8 @@ async fn target(parts: &Parts, cleanup: &Cleanup) -> Result<Option<SharedStore>>
     }
 }
 
-/// Runs the pass of a task, and beside it aborts with its credentials what deleted tasks left open in its target bucket. An error
-/// there does not affect the task. A stop ends it at once.
+/// Runs the pass of a task. At the same time, uses its credentials to abort uploads that deleted tasks left open in its target
+/// bucket. An error there does not affect the task. A stop ends this work at once.
 pub(super) async fn beside(parts: &Parts, ctx: &Context, pass: impl Future<Output = PassEnd>) -> PassEnd {
     let orphans = async {
         let place = &ctx.task.spec.target;
@@ -145,12 +145,12 @@ pub(super) async fn beside(parts: &Parts, ctx: &Context, pass: impl Future<Outpu
         end = &mut pass => end,
         () = &mut orphans => return pass.await,
     };
-    // The next task does what was not reached.
+    // The next task aborts the remaining orphans.
     timeout(GRACE, orphans).await.unwrap_or_default();
     end
 }
 
-/// What became of orphans.
+/// How many orphans had which outcome.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tally {
     gone: u64,
@@ -158,7 +158,7 @@ struct Tally {
     left: u64,
 }
 
-/// What became of one orphan.
+/// The outcome for one orphan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     /// It is gone at the target, and deleted from the ledger.

@@ -1,4 +1,4 @@
-//! How a worker leaves a task.
+//! How a worker ends its work on a task.
 
 use super::parts::{PROBE_GRACE, Parts};
 use crate::engine;
@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 use crate::ledger::Ending;
 use crate::task::{PassInfo, Reason, State, TaskId, Warning};
 
-/// All shards are closed: aborts what is left of uploads, writes the reports, and ends the task. A report that the
-/// target refuses is reported, and does not block completion.
+/// Ends a task whose shards are all closed: aborts the remaining uploads, writes the reports, and records the end. A report
+/// that the target refuses is reported and does not block completion.
 pub(super) async fn pass(parts: &Parts, ctx: &Context, pass: PassInfo, fencing_token: i64) -> Result<()> {
     let id = ctx.task.id;
     parts.sync_points.reach(SyncPoint::BeforeFinish).await;
@@ -52,7 +52,7 @@ pub(super) async fn pass(parts: &Parts, ctx: &Context, pass: PassInfo, fencing_t
                 Err(PassError::Fenced | PassError::SideError(_)) => Ok(()),
             }
         }
-        // The task keeps its uploads, so that the next start can abort them. After a success nobody could.
+        // The task keeps its uploads, so that the next start can abort them. After a success there would be no next start.
         Err(PassError::SideError(SideError { side, error })) => {
             let side_error = SideError {
                 side,

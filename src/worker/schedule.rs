@@ -22,9 +22,9 @@ use crate::task::{ProjectId, State, TaskId};
 const CLEANUP_EVERY: Duration = Duration::from_secs(5);
 /// Time between two checks of stops that are not in the ledger yet.
 const STOPS_EVERY: Duration = Duration::from_secs(1);
-/// How long the caller of a stop has to write it before the worker does.
+/// How long the caller of a stop has to record it in the ledger before the worker does it.
 const GRACE: Duration = Duration::from_secs(2);
-/// Most messages that are read at once, before tasks are taken.
+/// Maximum number of messages that are read at once, before tasks are leased.
 const MESSAGES: usize = 1024;
 
 /// Runs until `shutdown`, then lets running tasks commit. They stay running in the ledger and resume at the next start.
@@ -95,11 +95,11 @@ impl Desk {
             {
                 tracing::error!(task.id = %task, %error, "the defect cannot be counted");
             }
-            // It may have panicked, or ended without the ledger, while a stop was on its way.
+            // It may have panicked, or ended without a record in the ledger, while a stop was on its way.
             self.release(task).await;
             self.look_after_stop(task).await;
         }
-        // What could not be written down would fail again at once; the next poll leases it a moment later.
+        // If the end could not be recorded, another attempt now would fail again. The next poll leases the task later.
         left == Left::Said
     }
 
@@ -114,7 +114,7 @@ impl Desk {
                 Message::Work(_) => more = true,
                 Message::Look(task) => match self.confirm_running.get(&task) {
                     Some((_, seen)) => seen.look.notify_one(),
-                    // A running task that nobody has leased since this process began.
+                    // The task is running in the ledger, but no worker has leased it since this process began.
                     None => {
                         self.release(task).await;
                         more |= self.look_after_stop(task).await;

@@ -26,7 +26,7 @@ impl From<SideError> for PassError {
 /// The reason of a task that a bug of this program ended.
 #[must_use]
 pub fn defect(error: &Error) -> Reason {
-    tracing::error!(%error, cause = ?std::error::Error::source(error), "a defect ended the pass");
+    tracing::error!(%error, cause = ?std::error::Error::source(error), "a bug of this program ended the pass");
     Reason {
         code: reasons::SYSTEM_ERROR.to_owned(),
         message: error.message().to_owned(),

@@ -59,7 +59,7 @@ async fn confirm_below(ctx: &Context, prefix: &Key, key: &Key) -> SideResult<()>
         };
         match search.page(page.iter().map(|listed| &listed.key)) {
             Found::Listed => {
-                let text = "the source lists the object and says that it is not there";
+                let text = "the source lists the object, but says that it does not exist";
                 let error = Error::new(ErrorKind::Unavailable, text).with_code("ListedButMissing");
                 return Err(SideError::source(error));
             }
@@ -67,7 +67,7 @@ async fn confirm_below(ctx: &Context, prefix: &Key, key: &Key) -> SideResult<()>
             Found::NotYet => {}
         }
     }
-    let text = "the source says that the object is not there, and its listing is too long to confirm that";
+    let text = "the source says that the object does not exist, and its listing is too long to confirm that";
     let error = Error::new(ErrorKind::Unsupported, text).with_code("MissingNotConfirmed");
     Err(SideError::source(error))
 }

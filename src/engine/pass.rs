@@ -78,7 +78,7 @@ pub async fn run_pass(ctx: Arc<Context>) -> PassEnd {
             Some(Ok(Ok(shard::ShardEnd::Done | shard::ShardEnd::Stopped))) => continue,
             Some(Ok(Err(pass_error))) => pass_error,
             Some(Err(panic)) => {
-                PassError::Defect(Error::internal("working on the task panicked").with_source(panic))
+                PassError::Defect(Error::internal("a part of the task panicked").with_source(panic))
             }
         };
         if matches!(end, PassEnd::Finished) {

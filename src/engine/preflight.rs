@@ -155,7 +155,7 @@ async fn listed(store: &SharedStore, pace: Pace, folder: &str, keys: &[Key; 2]) 
                 _ => error.during("look at the probe"),
             })?;
     }
-    let text = "the target does not list at once what was written; it is asked for each object instead";
+    let text = "the target does not list new objects at once; it is asked for each object instead";
     Ok(Findings {
         order: None,
         listing: Listing::Late,

@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_keys_name_their_side() {
+    fn wrong_credentials_name_their_side() {
         let wrong = |side| SideError {
             side,
             error: Error::new(ErrorKind::Unauthenticated, "unknown key"),

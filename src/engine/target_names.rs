@@ -42,7 +42,7 @@ pub(super) async fn not_kept<'a>(
                 ctx.warn(warning.about(kind.example())).await?;
             }
             Err(error) => {
-                tracing::warn!(task.id = %ctx.task.id, ?kind, %error, "the target's names could not be tried");
+                tracing::warn!(task.id = %ctx.task.id, ?kind, %error, "the names that the target keeps could not be tested");
                 refused.0 |= kind.bit();
             }
         }

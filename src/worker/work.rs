@@ -60,7 +60,7 @@ pub(super) async fn take_up(parts: Arc<Parts>, id: TaskId, seen: Seen, stop: Can
         Ok(Some(leased)) => leased,
         Ok(None) => return Left::Said,
         Err(error) => {
-            tracing::error!(task.id = %id, %error, "the task cannot be claimed");
+            tracing::error!(task.id = %id, %error, "the task cannot be leased");
             return Left::Unsaid;
         }
     };
@@ -149,13 +149,15 @@ async fn watch(parts: &Parts, mut watched: Watched) {
                     watched.stop.cancel();
                     watched.abort.cancel();
                 }
-                Err(error) => tracing::warn!(task.id = %id, %error, "the ledger cannot be asked for a stop"),
+                Err(error) => {
+                    tracing::warn!(task.id = %id, %error, "the ledger cannot be checked for a stop")
+                }
             }
         }
         if new && now.duration_since(began) >= parts.tuning.settled_in.0 {
             new = false;
             if let Err(error) = parts.ledger.confirm_running(id, watched.fencing_token).await {
-                tracing::warn!(task.id = %id, %error, "the ledger cannot be told that the task is worked on");
+                tracing::warn!(task.id = %id, %error, "the ledger cannot record that the task is running");
             }
         }
         watched.throttle.set(limit(parts, &watched.policy));
@@ -305,7 +307,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unfinished_pass_is_gone_on_with() {
+    fn an_unfinished_pass_is_always_resumed() {
         let last = |kind, finished| {
             Some(PassInfo {
                 number: 1,

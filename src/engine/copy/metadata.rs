@@ -30,7 +30,7 @@ pub(in crate::engine) async fn describe(
     let refused = refusals.left_out();
     let ungiven = |error: Error, left_out: &mut bool| match rules.refused_metadata {
         RefusedMetadata::LeaveOut => {
-            tracing::debug!(task.id = %ctx.task.id, ?key, %error, "left out, because one side does not give or take it");
+            tracing::debug!(task.id = %ctx.task.id, ?key, %error, "left out, because one side does not give or accept it");
             *left_out = true;
             Ok(())
         }
@@ -77,7 +77,7 @@ pub(in crate::engine) async fn describe(
     for name in &info.uncarried.unknown {
         lost.other = true;
         if ctx.quirks.note_header(name) {
-            tracing::warn!(task.id = %ctx.task.id, ?key, header = %name, "a header that is not known is not carried over");
+            tracing::warn!(task.id = %ctx.task.id, ?key, header = %name, "an unknown header is not copied");
         }
     }
     let unsendable = metadata_signing::unsendable(&new.carried.0);

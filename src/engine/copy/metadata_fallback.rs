@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_request_that_brings_the_object_is_heard() {
+    fn only_the_request_that_sends_the_object_is_judged() {
         let refusals = Refusals::default();
         let rule = RefusedMetadata::LeaveOut;
         let judged = |side_error| matches!(refusals.judge(side_error, rule), Verdict::Again(_));

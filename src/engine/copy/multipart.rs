@@ -179,7 +179,7 @@ async fn second_read(ctx: &Context, job: &Upload<'_>, first: &ETag) -> Result<Pr
         Tag::Made(_) | Tag::Other => {}
     }
     remove_joined(ctx, &key, again.told.as_ref()).await?;
-    let text = "the source sent other bytes than its tag names; what was written is removed";
+    let text = "the bytes from the source do not match its ETag; the copy was removed";
     Err(SideError::source(Error::new(ErrorKind::Integrity, text)).into())
 }
 
@@ -377,7 +377,7 @@ async fn resume(
                 .filter(whole)
                 .map(|part| (part.number, part))
                 .collect();
-            tracing::debug!(task.id = %ctx.task.id, key = ?entry.key, parts = done.len(), "upload goes on");
+            tracing::debug!(task.id = %ctx.task.id, key = ?entry.key, parts = done.len(), "upload is resumed");
             Ok(Some((upload, done)))
         }
         Err(error) if error.kind() == ErrorKind::UploadNotFound => {

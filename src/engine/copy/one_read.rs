@@ -77,7 +77,7 @@ pub(in crate::engine) async fn copy(
             Err(pass_error) => {
                 if let Err(PassError::SideError(SideError { error, .. })) = give_up(ctx, key).await {
                     // The ledger keeps it for the next attempt of this object, or for the end of the pass.
-                    tracing::warn!(task.id = %ctx.task.id, ?key, %error, "an upload could not be given up yet");
+                    tracing::warn!(task.id = %ctx.task.id, ?key, %error, "an upload could not be aborted yet");
                 }
                 return Err(pass_error);
             }

@@ -79,7 +79,7 @@ pub(in crate::engine) async fn look(ctx: &Context, key: &Key) -> SideResult<()> 
     {
         None => Ok(()),
         Some(_) => {
-            let text = "the target has an object of this name by now";
+            let text = "the target already has an object of this name";
             Err(Error::new(ErrorKind::PreconditionFailed, text)).at_target()
         }
     }
@@ -127,7 +127,7 @@ pub(in crate::engine) async fn appeared(
         return Err(Error::new(ErrorKind::Unavailable, text)).at_target();
     };
     let Some((proof, left_out)) = sent.proof(item, &found) else {
-        tracing::debug!(task.id = %ctx.task.id, key = ?item.key(), "an object appeared at the target and is left");
+        tracing::debug!(task.id = %ctx.task.id, key = ?item.key(), "an object appeared at the target and is kept");
         return Ok(Outcome::Skipped(SkipReason::Exists));
     };
     gate(ctx, proof).at_target()?;

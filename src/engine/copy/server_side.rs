@@ -116,7 +116,7 @@ pub(in crate::engine) async fn wrong(
     written: &Written,
     refusals: &Refusals,
 ) -> SideError {
-    let text = "the store acknowledged a copy inside itself and stored something else";
+    let text = "the store acknowledged an internal copy, but stored something else";
     let error = Error::new(ErrorKind::Integrity, text).with_code("WrongCopy");
     refusals.refuse_copy(ctx, &error);
     let mark = Mark {
@@ -202,7 +202,7 @@ const EMPTY: [u8; 16] = *b"\xd4\x1d\x8c\xd9\x8f\x00\xb2\x04\xe9\x80\x09\x98\xec\
 /// `Integrity` with the code `WrongCopy` if the part is wrong.
 pub(in crate::engine) fn check_part(length: u64, etag: &ETag) -> Result<()> {
     if length > 0 && etag.md5() == Some(EMPTY) {
-        let text = "the store acknowledged the copy of a part inside itself and stored no bytes";
+        let text = "the store acknowledged the internal copy of a part, but stored no bytes";
         return Err(Error::new(ErrorKind::Integrity, text).with_code("WrongCopy"));
     }
     Ok(())

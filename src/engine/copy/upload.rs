@@ -131,7 +131,7 @@ pub(in crate::engine) async fn abort_unknown(
 /// Errors of the target. `Unsupported` if it did not list the uploads of others before.
 pub async fn lost(target: &SharedStore, key: &Key, strangers: Option<&[String]>) -> Result<Vec<UploadId>> {
     let Some(strangers) = strangers else {
-        let text = "the target did not tell the uploads of others, so that ours cannot be told from them";
+        let text = "the target did not list the uploads of others, so ours cannot be identified";
         return Err(Error::new(ErrorKind::Unsupported, text));
     };
     let mut found = Vec::new();

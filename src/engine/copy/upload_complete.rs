@@ -71,7 +71,7 @@ pub(in crate::engine) async fn complete(
         None if error.kind() == ErrorKind::UploadNotFound => {
             // Aborting confirms that the upload is gone, before it is removed from the ledger.
             abort(ctx, key, &entry.key, upload).await?;
-            let text = "the upload is gone and its object is not there";
+            let text = "the upload is gone, and its object does not exist";
             Err(SideError::target(Error::new(ErrorKind::Unavailable, text)).into())
         }
         None => Err(SideError::target(error).into()),

@@ -97,7 +97,7 @@ fn unreadable(file: &Manifest, error: Error) -> SideError {
 
 pub(in crate::engine) fn changed(file: &Manifest) -> SideError {
     let text = format!(
-        "{} was changed or removed while it was read; a start begins it again",
+        "{} was changed or removed while it was read; the next start reads it from the beginning",
         shown(file)
     );
     refused(reasons::LIST_FILE_UNREADABLE, text)
@@ -132,10 +132,7 @@ impl<'a> Reader<'a> {
         };
         let size = info.require_size().map_err(|error| unreadable(file, error))?;
         let Some(tag) = info.etag else {
-            let text = format!(
-                "{} has no tag, so a change of it would not be noticed",
-                shown(file)
-            );
+            let text = format!("{} has no ETag, so a change would not be noticed", shown(file));
             return Err(refused(reasons::LIST_FILE_UNREADABLE, text).into());
         };
         if let Some((_, pinned)) = &begun
@@ -230,7 +227,7 @@ impl<'a> Reader<'a> {
         if piece.len() as u64 == length {
             Ok(piece)
         } else {
-            let text = "a range of the list file has another length than asked for";
+            let text = "a range of the list file has another length than requested";
             Err(Error::new(ErrorKind::Integrity, text))
         }
     }
@@ -258,7 +255,7 @@ fn position(checkpoint: &Key) -> SideResult<(u64, ETag)> {
         .and_then(|(start, tag)| Some((start.parse().ok()?, ETag::new(&format!("\"{tag}\"")))));
     parts.ok_or_else(|| SideError {
         side: Side::Target,
-        error: Error::internal("the checkpoint of a list makes no sense"),
+        error: Error::internal("the checkpoint of a list is invalid"),
     })
 }
 
@@ -288,7 +285,7 @@ fn take(
             return Ok(None);
         }
         let text = format!(
-            "{}: the line at byte {} gives another URL the name of a line before",
+            "{}: the line at byte {} has the same name as an earlier line, but another URL",
             shown(file),
             line.start
         );

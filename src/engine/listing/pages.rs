@@ -170,7 +170,7 @@ async fn fetch(store: &SharedStore, pace: Pace, walk: &mut Walk, sink: &mut dyn 
                 End::None => {
                     attempts += 1;
                     if let Some(wait) = retry::delay(pace, &error, attempts, rand::random()) {
-                        tracing::debug!(store = %store.describe(), %error, attempts, "listing is tried again");
+                        tracing::debug!(store = %store.describe(), %error, attempts, "listing is retried");
                         tokio::time::sleep(wait).await;
                         walk.interrupted();
                         continue;

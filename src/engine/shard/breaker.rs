@@ -167,7 +167,7 @@ mod tests {
         class: FailureClass::Denied,
     };
 
-    const WRONG_KEYS: SystemicFailure = SystemicFailure {
+    const WRONG_CREDENTIALS: SystemicFailure = SystemicFailure {
         side: Side::Target,
         class: FailureClass::WrongCredentials,
     };
@@ -195,8 +195,8 @@ mod tests {
                 TARGET_DENIED,
                 Next::AskCanary,
             ),
-            (vec![], WRONG_KEYS, Next::AskCanary),
-            (vec![(SOURCE_DENIED, 3)], WRONG_KEYS, Next::AskCanary),
+            (vec![], WRONG_CREDENTIALS, Next::AskCanary),
+            (vec![(SOURCE_DENIED, 3)], WRONG_CREDENTIALS, Next::AskCanary),
         ] {
             let mut breaker = filled(&before);
             assert_eq!(
@@ -212,16 +212,16 @@ mod tests {
         let mut breaker = Breaker::default();
         let mut asked = Vec::new();
         for n in 1..=100 {
-            if breaker.hold(WRONG_KEYS, Key::from("k"), n) == Next::AskCanary {
+            if breaker.hold(WRONG_CREDENTIALS, Key::from("k"), n) == Next::AskCanary {
                 asked.push(n);
-                assert_eq!(breaker.grave(), Some(WRONG_KEYS));
-                breaker.cleared(WRONG_KEYS);
+                assert_eq!(breaker.grave(), Some(WRONG_CREDENTIALS));
+                breaker.cleared(WRONG_CREDENTIALS);
                 assert_eq!(breaker.grave(), None);
             }
         }
         assert_eq!(asked, [1, 3, 7, 15, 31, 51, 71, 91]);
         breaker.hold(SOURCE_DENIED, Key::from("k"), 0);
-        assert_eq!(breaker.of(WRONG_KEYS).count(), 9);
+        assert_eq!(breaker.of(WRONG_CREDENTIALS).count(), 9);
         assert_eq!(breaker.of(SOURCE_DENIED).count(), 1);
     }
 

@@ -120,7 +120,7 @@ impl Walk {
         let stray = piece.iter().find(|line| !line.key.as_bytes().starts_with(prefix));
         if let Some(Listed { key, .. }) = stray {
             return Err(wrong(format!(
-                "the listing names {key:?}, which lies outside the prefix asked for"
+                "the listing names {key:?}, which is outside the requested prefix"
             )));
         }
         let mut before = self.page.last.as_ref();
@@ -138,7 +138,7 @@ impl Walk {
         {
             let asked = self.position().or(self.last.as_ref()).unwrap_or(&self.prefix);
             return Err(wrong(format!(
-                "the listing was asked for keys behind {asked:?}, and begins with {key:?}"
+                "the listing was asked for keys after {asked:?}, but begins with {key:?}"
             )));
         }
         if self.long_keys > MAX_LONG_KEYS {
@@ -290,7 +290,7 @@ impl Walk {
             }
             Some(_) => self.another_way(stuck()),
             None if lines > 0 => self.behind_last(),
-            None => self.another_way(wrong("the listing goes on, but does not say where")),
+            None => self.another_way(wrong("the listing continues, but does not say where")),
         }
     }
 
@@ -350,7 +350,7 @@ impl Walk {
     fn done(&self) -> Result<Next> {
         if self.skip.is_some() && self.order.is_broken() {
             return Err(wrong(
-                "the listing is in no order, and names the key no more that was listed last",
+                "the listing has no order, and does not contain the key any more that was listed last",
             ));
         }
         Ok(Next::Done)
@@ -419,7 +419,7 @@ impl Walk {
                 self.from = ListFrom::After(last.clone());
                 Ok(Next::Page)
             }
-            None => Err(wrong("the listing goes on, but does not say where")),
+            None => Err(wrong("the listing continues, but does not say where")),
         }
     }
 
@@ -452,7 +452,7 @@ impl Walk {
             }
             _ => return self.no_way(why),
         }
-        tracing::info!(%why, from = ?self.from, version = ?self.version, "a listing is asked for in another way");
+        tracing::info!(%why, from = ?self.from, version = ?self.version, "a listing is requested in another way");
         Ok(Next::Page)
     }
 
@@ -461,7 +461,7 @@ impl Walk {
             // A store that returns more entries than requested does not split its listing into pages.
             Some(check) if check.need == Need::Look || check.lines > u64::from(PAGE_SIZE) => self.done(),
             Some(check) => Err(wrong(format!(
-                "a page of {} keys may not be the last one, and the store does not list what is behind it: {}",
+                "a page of {} keys may not be the last one, and the store does not list what follows it: {}",
                 check.lines,
                 why.message()
             ))),
@@ -492,7 +492,7 @@ fn wrong(text: impl Into<String>) -> Error {
 }
 
 fn stuck() -> Error {
-    wrong("the listing does not move on: it repeats its position")
+    wrong("the listing does not advance: it repeats its position")
 }
 
 #[cfg(test)]

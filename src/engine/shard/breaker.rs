@@ -1,12 +1,13 @@
-//! The circuit breaker: tells a failure of one object from a failure of a whole side. Pure.
+//! The circuit breaker: distinguishes a failure of one object from a failure of a whole side. Pure.
 //!
 //! Some failures may concern all objects: wrong credentials, no bucket, no permission, the store is down or throttles. Such a failure
 //! is deferred. As soon as another object succeeds on the same side, it counts for its object alone. After enough failures of one
 //! class on one side without a success in between, another object is asked for, the canary. If the canary fails too, the pass
 //! stops and none of the failures is recorded: the next start tries the objects again.
 //!
-//! Enough means [`TRIP_THRESHOLD`] failures. For a grave class ([`FailureClass::is_grave`]) one failure is enough. Each canary that
-//! succeeds doubles that number, up to [`TRIP_THRESHOLD`], so that many odd objects do not double the requests of a pass.
+//! Enough means [`TRIP_THRESHOLD`] failures. For a grave class ([`FailureClass::is_grave`]) one failure is enough. Each canary
+//! that succeeds doubles that number, up to [`TRIP_THRESHOLD`], so that many single bad objects do not double the requests of a
+//! pass.
 //!
 //! | deferred of a side and class | event | result |
 //! |---|---|---|

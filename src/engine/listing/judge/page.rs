@@ -16,7 +16,7 @@ pub(super) struct Page {
     /// The last key before the page, and the keys of the last piece before it.
     pub(super) before: Option<Key>,
     pub(super) recent: Vec<Key>,
-    /// Whether a part of it was left out because it was passed on before the listing began anew.
+    /// Whether a part of it was left out because it was passed on before the listing started again from the first key.
     pub(super) skips: bool,
     /// Its last key so far.
     pub(super) last: Option<Key>,

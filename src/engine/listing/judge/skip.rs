@@ -1,4 +1,4 @@
-//! What a listing that begins anew leaves out. Pure.
+//! What a listing that starts again from the first key leaves out. Pure.
 
 use super::line_order::LineOrder;
 use crate::object::{Listed, PAGE_SIZE};

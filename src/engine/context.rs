@@ -43,33 +43,33 @@ pub struct Context {
     pub source: SharedStore,
     /// Target bucket.
     pub target: SharedStore,
-    /// Bucket of the manifest, where the scope is one.
+    /// Bucket of the manifest, if the scope is a manifest.
     pub lists: Option<SharedStore>,
-    /// Addresses of a list of URLs that are in work.
+    /// URLs of the objects that are being copied, if the scope is a list of URLs.
     pub addresses: Arc<Addresses>,
-    /// The order in which the target lists; `None` when it keeps none.
+    /// The order in which the target lists; `None` if it has no known order.
     pub target_order: Option<Order>,
-    /// How soon the target lists what was written.
+    /// How soon the target lists a new object.
     pub target_listing: Listing,
     /// Which kinds of names the target keeps.
     pub names: Names,
-    /// How its writes are kept from overwriting.
+    /// What prevents the task's writes from overwriting objects.
     pub guard: OverwriteGuard,
-    /// How bytes travel.
+    /// How bytes get from source to target.
     pub route: Route,
     /// The ledger.
     pub ledger: SharedLedger,
     /// The task's share of the streams of the process.
     pub streams: TaskStreams,
-    /// Objects of this task at the same time.
+    /// Limits how many objects of this task are copied at the same time.
     pub objects: Arc<Semaphore>,
     /// Bandwidth of this task.
     pub throttle: Arc<Throttle>,
     /// Bytes moved.
     pub progress: Arc<Progress>,
-    /// Begin nothing new, settle what is quick, commit, end.
+    /// When cancelled: begin nothing new, settle what is quick, commit, and end.
     pub stop: CancellationToken,
-    /// End at once what is in flight.
+    /// When cancelled: abort everything in flight at once.
     pub abort: CancellationToken,
     /// Time.
     pub clock: Clock,
@@ -77,13 +77,13 @@ pub struct Context {
     pub tuning: Tuning,
     /// Test points.
     pub sync_points: SyncPoints,
-    /// What was learnt about the ETags of both sides.
+    /// What was learned about the ETags of both sides.
     pub etags: EtagTrust,
     /// What was found out about the stores.
     pub quirks: Quirks,
-    /// Warnings that are written already.
+    /// Warnings that were already written.
     pub said: Said,
-    /// Keys of uploads that an earlier attempt left open: their objects are not proved, whatever the target has.
+    /// Keys of uploads that an earlier lease left open. Whatever the target has under them is not proved yet.
     pub open: HashSet<Key>,
 }
 
@@ -110,14 +110,14 @@ impl Context {
         key.with_prefix(self.task.spec.target_prefix.as_bytes())
     }
 
-    /// Whether all objects come from one bucket, so that one object tells something of the next: the addresses of a list are
-    /// servers of their own.
+    /// Whether all objects come from one bucket, so that one object shows something about the next. The URLs of a list may be
+    /// on different servers.
     pub(super) fn has_one_source(&self) -> bool {
         !matches!(self.task.spec.scope, Scope::Urls(_))
     }
 
-    /// How bytes travel, after what was found out about the stores. A copy inside a store is pinned to a version by a condition
-    /// alone, so that it needs one that works.
+    /// How bytes get from source to target, considering what was found out about the stores. A copy inside a store is pinned to
+    /// a version only by a condition, so it needs a store whose conditions work.
     pub(super) fn current_route(&self) -> Route {
         let usable = !self.quirks.copies_are_unusable() && !self.quirks.conditions_are_broken();
         match self.route {
@@ -126,10 +126,10 @@ impl Context {
         }
     }
 
-    /// Lets a person see something that fails nothing.
+    /// Reports something that a person should see but that fails nothing.
     ///
     /// # Errors
-    /// [`PassError::Ledger`] when it cannot be written, [`PassError::Fenced`] when another worker has the task.
+    /// [`PassError::Ledger`] if it cannot be written, [`PassError::Fenced`] if another worker has the task.
     pub async fn warn(&self, warning: Warning) -> Result<(), PassError> {
         match self.said.first(warning) {
             Some(warning) => self.write_warnings(&[warning]).await,
@@ -137,7 +137,7 @@ impl Context {
         }
     }
 
-    /// Writes how often warnings came again since they were written.
+    /// Writes how often warnings were repeated since they were written.
     ///
     /// # Errors
     /// Those of [`Context::warn`].

@@ -1,4 +1,4 @@
-//! What to do with one object: a pure decision.
+//! Decides what to do with one object. Pure.
 //!
 //! | overwrite mode | target has the key | content | decision |
 //! |---|---|---|---|
@@ -6,21 +6,22 @@
 //! | `NO_OVERWRITE` | yes | anything | skip |
 //! | `FULL_OVERWRITE` | yes | anything | copy |
 //! | by comparison | yes | other size | copy |
-//! | by comparison | yes | same size, both tags comparable and equal | skip |
-//! | by comparison | yes | same size, both tags comparable and different | copy |
-//! | by comparison | yes | same size, tags not comparable, target not older | skip |
-//! | by comparison | yes | same size, tags not comparable, target older | copy |
-//! | by comparison | yes | length not told, and the task takes that ([`crate::engine::source_object::allows_unknown_size`]) | copy |
+//! | by comparison | yes | same size, both ETags comparable and equal | skip |
+//! | by comparison | yes | same size, both ETags comparable and different | copy |
+//! | by comparison | yes | same size, ETags not comparable, target not older | skip |
+//! | by comparison | yes | same size, ETags not comparable, target older | copy |
+//! | by comparison | yes | length unknown, and the task allows that ([`crate::engine::source_object::allows_unknown_size`]) | copy |
 //!
-//! The two modes by comparison, and the three checks of consistency, come to the same where lengths are told: no store
-//! that speaks S3 gives a CRC-64 ([`crate::task::rules`]). The reference's default looks at sizes and times
-//! only; where tags can be compared, they know better than any clock. A task that asks for more proof than the size
-//! ([`crate::task::rules::MinimumProof`]) takes no time for one: without comparable tags the object is copied.
+//! If lengths are known, the two modes by comparison and the three consistency checks have the same effect, because no S3 store
+//! gives a CRC-64 ([`crate::task::rules`]). The reference's default looks only at sizes and times. If ETags can be compared,
+//! they are more reliable than any clock. If a task asks for more proof than the size ([`crate::task::rules::MinimumProof`]), a
+//! time does not count as proof: without comparable ETags the object is copied.
 //!
-//! Two tags are comparable when both are plain MD5 sums and the target does not encrypt with keys of its own; equal
-//! multipart tags are equal content, different ones say nothing, because the part sizes may differ.
-//! Before all that: an object not modified after `migrate_since` is skipped, and one that the target cannot hold is
-//! refused.
+//! Two ETags are comparable if both are plain MD5 sums and the target does not encrypt with its own keys. Equal multipart ETags
+//! mean equal content. Different ones prove nothing, because the part sizes may differ.
+//!
+//! Two rules come before all others: an object not modified after `migrate_since` is skipped, and an object that the target
+//! cannot hold is refused.
 
 use crate::engine::name_kinds::NameKind;
 use crate::engine::source_object::SourceObject;
@@ -36,9 +37,9 @@ pub const MAX_OBJECT: u64 = 10_000 * 5 * (1 << 30);
 pub struct Existing {
     /// Length in bytes.
     pub size: u64,
-    /// Tag.
+    /// ETag.
     pub etag: Option<ETag>,
-    /// When it was written, where the target says so.
+    /// When it was written, if the target reports that.
     pub last_modified: Option<UnixMillis>,
 }
 
@@ -47,25 +48,25 @@ pub struct Existing {
 pub enum Decision {
     /// Copy it.
     Copy,
-    /// Leave it.
+    /// Skip it.
     Skip(SkipReason),
-    /// It cannot be copied.
+    /// Refuse it, because it cannot be copied.
     Refuse(RefuseReason),
 }
 
-/// Why an object is left.
+/// Why an object is skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SkipReason {
-    /// The target has it.
+    /// The target has the same object.
     Identical,
-    /// The target has one of that name, and none is to be overwritten.
+    /// The target has an object of that name, and the task overwrites nothing.
     Exists,
-    /// Not modified after `migrate_since`.
+    /// The object was not modified after `migrate_since`.
     Older,
 }
 
 impl SkipReason {
-    /// The word for it in lists.
+    /// The word for it in reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -88,7 +89,7 @@ pub enum RefuseReason {
 }
 
 impl RefuseReason {
-    /// Code and sentence for the list of failures.
+    /// Code and sentence for the report of failures.
     #[must_use]
     pub const fn describe(self) -> (&'static str, &'static str) {
         match self {
@@ -105,10 +106,10 @@ impl RefuseReason {
     }
 }
 
-/// Decides about one object.
+/// Decides what to do with one object.
 #[must_use]
 pub fn decide(item: &SourceObject, existing: Option<&Existing>, spec: &TaskSpec) -> Decision {
-    // A time that nobody told is no reason to leave an object out.
+    // An unknown time is no reason to skip an object.
     if let (Some(since), Some(modified)) = (spec.migrate_since, item.last_modified())
         && modified <= since
     {
@@ -141,7 +142,7 @@ fn identical(entry: &Entry, existing: &Existing, spec: &TaskSpec) -> bool {
     }
     let not_older = match spec.rules.consistency {
         ConsistencyCheck::SizeLastModified | ConsistencyCheck::Crc64 | ConsistencyCheck::NoCheck => {
-            // A time that one side does not tell proves nothing about age.
+            // If one side reports no time, nothing is known about the age.
             entry.last_modified.is_some() && existing.last_modified >= entry.last_modified
         }
     } && spec.rules.minimum_proof == MinimumProof::Size;
@@ -155,8 +156,8 @@ fn identical(entry: &Entry, existing: &Existing, spec: &TaskSpec) -> bool {
     !comparable && not_older
 }
 
-/// Whether an object would be left as identical, if its tags and those of the target were no hashes: both look like hashes and
-/// differ, and everything else says that the target has it.
+/// Whether an object would be skipped as identical if the ETags of both sides were no hashes. Both look like hashes and differ,
+/// but everything else says that the target has the object.
 #[must_use]
 pub fn only_tags_differ(entry: &Entry, existing: &Existing, spec: &TaskSpec) -> bool {
     let by_comparison = matches!(
@@ -181,7 +182,7 @@ mod tests {
     use crate::object::known_time;
     use crate::task::testing::spec;
 
-    /// Times of these tests are days of 1970.
+    /// Times in these tests are days of 1970.
     const DAY: i64 = 86_400_000;
     const A: &str = "0cc175b9c0f1b6a831c399e269772661";
     const B: &str = "92eb5ffee6ae2fec3ad71c777531578f";

@@ -7,11 +7,11 @@ use crate::task::{Reason, reasons};
 /// Why a shard ended early.
 #[derive(Debug)]
 pub enum PassError {
-    /// A store's error that concerns the whole task.
+    /// An error of a store that concerns the whole task.
     SideError(SideError),
     /// The ledger cannot be read or written. Nothing is recorded.
     Ledger(Error),
-    /// A bug of this program. It would happen again, so the task fails with it as its reason.
+    /// A bug of this program. It would happen again, so the task fails and gives it as the reason.
     Defect(Error),
     /// Another worker has the task.
     Fenced,
@@ -26,7 +26,7 @@ impl From<SideError> for PassError {
 /// The reason of a task that a bug of this program ended.
 #[must_use]
 pub fn defect(error: &Error) -> Reason {
-    tracing::error!(%error, cause = ?std::error::Error::source(error), "a defect ended the pass");
+    tracing::error!(%error, cause = ?std::error::Error::source(error), "a bug of this program ended the pass");
     Reason {
         code: reasons::SYSTEM_ERROR.to_owned(),
         message: error.message().to_owned(),

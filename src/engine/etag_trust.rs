@@ -1,9 +1,9 @@
-//! What a pass has learnt about the ETags of both sides: which are hashes of content, and which only look so.
+//! What a pass has learned about the ETags of both sides: which are hashes of content, and which only look like hashes.
 //!
-//! S3 gives the MD5 of an object that was written as one piece, and the MD5 of the MD5 sums of its parts with their number for a
-//! multipart upload (Amazon S3 API reference, *Object*, ETag). Stores that encrypt with keys of their own, and stores with formats
-//! of their own, give ETags that only look like that. Each fact is learnt from one object and then holds for the whole pass, so
-//! that it is not learnt again with each object. If a fact is wrong, copies are read back needlessly or proved by less.
+//! For an object that was written as one piece, S3 gives its MD5. For a multipart upload, it gives the MD5 of the MD5 sums of
+//! its parts together with the number of parts (Amazon S3 API reference, *Object*, ETag). Stores that encrypt with their own
+//! keys, and stores with their own formats, give ETags that only look like that. Each fact is learned from one object and then
+//! holds for the whole pass. If a fact is wrong, copies are read back without need, or have a weaker proof.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -20,7 +20,7 @@ enum Fact {
     TargetJoinedOpaque,
 }
 
-/// The facts that were learnt so far. None is ever forgotten within a pass.
+/// The facts learned so far. No fact is forgotten during a pass.
 #[derive(Debug, Default)]
 pub struct EtagTrust(AtomicU8);
 
@@ -33,7 +33,7 @@ impl EtagTrust {
         self.0.load(Ordering::Relaxed) & (1 << fact as u8) != 0
     }
 
-    /// An ETag of the source looked like an MD5 and was not that of the bytes.
+    /// An ETag of the source looked like an MD5, but was not the MD5 of the bytes.
     pub(super) fn source_is_no_hash(&self) {
         self.learn(Fact::SourceOpaque);
     }
@@ -53,7 +53,7 @@ impl EtagTrust {
         self.knows(Fact::SourceProved)
     }
 
-    /// An ETag of a multipart upload at the source was none that S3 would make of its parts.
+    /// An ETag of a multipart upload at the source was not the one that S3 computes from its parts.
     pub(super) fn source_multipart_is_no_hash(&self) {
         self.learn(Fact::SourceJoinedOpaque);
     }
@@ -63,12 +63,12 @@ impl EtagTrust {
         self.knows(Fact::SourceJoinedOpaque)
     }
 
-    /// An object that was copied along the parts of its source got the ETag of its source.
+    /// An object that was copied with the same parts as at the source got the same ETag.
     pub(super) fn source_multipart_is_a_hash(&self) {
         self.learn(Fact::SourceJoinedProved);
     }
 
-    /// Whether ETags of multipart uploads at the source are those that S3 makes.
+    /// Whether ETags of multipart uploads at the source are the ones that S3 computes.
     pub(super) fn source_multipart_is_proved(&self) -> bool {
         self.knows(Fact::SourceJoinedProved)
     }
@@ -78,12 +78,12 @@ impl EtagTrust {
         self.learn(Fact::SourcePartsMisguessed);
     }
 
-    /// Whether the size of the source's parts is not to be guessed again.
+    /// Whether the size of the source's parts must not be guessed again.
     pub(super) fn source_parts_are_unguessable(&self) -> bool {
         self.knows(Fact::SourcePartsMisguessed)
     }
 
-    /// An ETag of the target looked like an MD5 and was not that of the bytes that the target has.
+    /// An ETag of the target looked like an MD5, but was not the MD5 of the bytes at the target.
     pub(super) fn target_is_no_hash(&self) {
         self.learn(Fact::TargetOpaque);
     }
@@ -93,7 +93,7 @@ impl EtagTrust {
         self.knows(Fact::TargetOpaque)
     }
 
-    /// An ETag of a part at the target was not the MD5 of the part that the target has.
+    /// The ETag of a part at the target was not the MD5 of the part at the target.
     pub(super) fn target_parts_are_no_hashes(&self) {
         self.learn(Fact::TargetPartsOpaque);
     }
@@ -103,7 +103,7 @@ impl EtagTrust {
         self.knows(Fact::TargetPartsOpaque)
     }
 
-    /// The target gave a completed upload another ETag than S3 makes of its parts.
+    /// The target gave a completed upload another ETag than S3 computes from its parts.
     pub(super) fn target_multipart_is_no_hash(&self) {
         self.learn(Fact::TargetJoinedOpaque);
     }

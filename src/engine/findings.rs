@@ -1,4 +1,4 @@
-//! What preflight finds out about a target. Plain values.
+//! What the preflight check finds out about a target. Plain values.
 
 use crate::engine::order::Order;
 use crate::object::WriteIf;
@@ -7,32 +7,32 @@ use crate::task::Warning;
 /// What was found out about a target.
 #[derive(Debug, Default)]
 pub struct Findings {
-    /// The order in which it lists; `None` when it keeps none.
+    /// The order in which it lists; `None` if it has no known order.
     pub order: Option<Order>,
-    /// How soon it lists what was written.
+    /// How soon it lists a new object.
     pub listing: Listing,
-    /// What is weaker than it should be, and fails nothing.
+    /// What is weaker than it should be but fails nothing.
     pub warnings: Vec<Warning>,
 }
 
-/// How soon a target lists what was written.
+/// How soon a target lists a new object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Listing {
-    /// Within the seconds of the probe.
+    /// Within the seconds that the check waits.
     #[default]
     Soon,
-    /// Later: its listings say nothing about what is not there, so that it is asked for each key instead.
+    /// Later. A key that is missing in such a listing may exist, so the target is asked for each key instead.
     Late,
 }
 
-/// How a task's writes are kept from overwriting.
+/// What prevents the writes of a task from overwriting objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OverwriteGuard {
-    /// Not at all: its mode overwrites.
+    /// Nothing: the mode of the task overwrites.
     None,
-    /// By a condition, which the target honours.
+    /// A condition, which the target honours.
     Condition,
-    /// By a look before the write: the target knows no conditions, or ignores them.
+    /// A check before the write, because the target knows no conditions or ignores them.
     Look,
 }
 

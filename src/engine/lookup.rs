@@ -1,7 +1,7 @@
-//! Whether an object that a read does not find is really not there.
+//! Finds out whether an object that a read does not find is really missing.
 //!
-//! A 404 alone proves nothing, whatever code it has: stores list objects that they cannot read, and whatever stands in for a
-//! store answers 404 too. Before an object counts as missing, a fresh listing of just its key must not name it.
+//! A 404 alone proves nothing, whatever code it has: stores list objects that they cannot read, and proxies and other servers
+//! in front of a store answer 404 too. An object counts as missing only if a fresh listing of just its key does not name it.
 
 use std::sync::Arc;
 
@@ -16,20 +16,20 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::object::{Entry, ListFrom, Listed, ObjectInfo, SharedStore};
 use crate::task::Key;
 
-/// Most pages that are read to confirm one missing object.
+/// Maximum number of pages that are read to confirm one missing object.
 const MAX_PAGES: usize = 10;
 
-/// Characters that a listing may have written encoded without saying so. A name that holds one may be another name at the
-/// store, so that a listing of just that name would show nothing.
+/// Characters that a listing may return encoded without saying so. A name with such a character may be another name at the
+/// store, so a listing of just that name may show nothing.
 const ENCODED: &[u8] = b"%+&";
 
-/// Makes sure that the source has no such object.
+/// Confirms that the source has no such object.
 ///
 /// # Errors
-/// Those of the listing, of which `BucketNotFound` is one; `Unavailable` with the code `ListedButMissing` when it names the
-/// object all the same; `Unsupported` with the code `MissingNotConfirmed` when it is too long to tell.
+/// Those of the listing, including `BucketNotFound`. `Unavailable` with the code `ListedButMissing` if the listing names the
+/// object. `Unsupported` with the code `MissingNotConfirmed` if the listing is too long to confirm.
 pub(super) async fn confirm(ctx: &Context, key: &Key) -> SideResult<()> {
-    // Addresses cannot be listed: there the status is all there is.
+    // URLs cannot be listed, so the status of the answer decides.
     if !ctx.has_one_source() {
         return Ok(());
     }
@@ -40,11 +40,11 @@ pub(super) async fn confirm(ctx: &Context, key: &Key) -> SideResult<()> {
     }
 }
 
-/// What stands before the first character that may have been encoded; `None` when there is no such character.
+/// The part of the key before the first character that may be encoded; `None` if there is no such character.
 fn before_encoded(key: &Key) -> Option<Key> {
     let bytes = key.as_bytes();
     let at = bytes.iter().position(|byte| ENCODED.contains(byte))?;
-    // Not within a character: the prefix is sent as text.
+    // The cut must not split a character, because the prefix is sent as text.
     let text = String::from_utf8_lossy(bytes.get(..at)?);
     Some(Key::from(text.trim_end_matches('\u{fffd}')))
 }
@@ -59,7 +59,7 @@ async fn confirm_below(ctx: &Context, prefix: &Key, key: &Key) -> SideResult<()>
         };
         match search.page(page.iter().map(|listed| &listed.key)) {
             Found::Listed => {
-                let text = "the source lists the object and says that it is not there";
+                let text = "the source lists the object, but says that it does not exist";
                 let error = Error::new(ErrorKind::Unavailable, text).with_code("ListedButMissing");
                 return Err(SideError::source(error));
             }
@@ -67,16 +67,16 @@ async fn confirm_below(ctx: &Context, prefix: &Key, key: &Key) -> SideResult<()>
             Found::NotYet => {}
         }
     }
-    let text = "the source says that the object is not there, and its listing is too long to confirm that";
+    let text = "the source says that the object does not exist, and its listing is too long to confirm that";
     let error = Error::new(ErrorKind::Unsupported, text).with_code("MissingNotConfirmed");
     Err(SideError::source(error))
 }
 
-/// What the pages of a listing tell of one key so far.
+/// What the pages of a listing show about one key so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Found {
     Listed,
-    /// The listing is in order, and behind the key.
+    /// The listing is in order and already past the key.
     Absent,
     NotYet,
 }
@@ -115,7 +115,7 @@ impl<'a> Search<'a> {
     }
 }
 
-/// What a listing of just this key says of it.
+/// The entry of a key in a listing of just this key.
 ///
 /// # Errors
 /// Those of the listing.
@@ -125,7 +125,7 @@ pub(super) async fn listed(store: &SharedStore, pace: Pace, key: &Key) -> Result
     Ok(found.and_then(Listed::entry))
 }
 
-/// The answer to a HEAD that told no length, with what a listing tells of the same version.
+/// Adds the length from a listing to a HEAD answer without one, if both describe the same version.
 pub(super) fn completed(info: ObjectInfo, listed: Option<Entry>) -> ObjectInfo {
     let same = |entry: &Entry| match (&entry.etag, &info.etag) {
         (Some(listed), Some(now)) => listed.same(now),
@@ -140,12 +140,12 @@ pub(super) fn completed(info: ObjectInfo, listed: Option<Entry>) -> ObjectInfo {
     }
 }
 
-/// The error of a named object that is confirmed to be missing, with the code of S3.
+/// The error for a named object that is confirmed to be missing, with S3's code.
 pub(super) fn no_such_key() -> Error {
     Error::new(ErrorKind::NotFound, "the object does not exist").with_code(NO_SUCH_KEY)
 }
 
-/// What the source has under a key; `None` when it really has nothing.
+/// Finds the object that the source has under a key; `None` if it is confirmed to be missing.
 pub(super) async fn find(ctx: &Context, key: &Key) -> SideResult<Option<SourceObject>> {
     let Some(info) = head(ctx.tuning.pace, &ctx.source, key).await.at_source()? else {
         confirm(ctx, key).await?;
@@ -169,12 +169,12 @@ pub(super) async fn existing_at_target(ctx: &Context, key: &Key) -> SideResult<O
     info.map(existing).transpose().at_target()
 }
 
-/// What a store says of a key, tried again while that may help; `None` when it has no such object.
+/// Asks a store for a key and retries while that may help; `None` if it has no such object.
 pub(super) async fn head(pace: Pace, store: &SharedStore, key: &Key) -> Result<Option<ObjectInfo>> {
     retry::run(pace, || async {
         match store.head(key, None).await {
             Ok(info) if info.size.is_some() => Ok(Some(info)),
-            // The listing has the length that this answer lacks. Where there is no listing, the length stays unknown.
+            // The listing has the length that this answer lacks. If there is no listing, the length stays unknown.
             Ok(info) => {
                 let listed = listed(store, pace, key).await.unwrap_or_default();
                 Ok(Some(completed(info, listed)))

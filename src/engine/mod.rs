@@ -7,32 +7,33 @@
 //!    keys, or from recorded failures. [`lookup`] asks for single keys.
 //! 3. [`decide`] says for each object: copy, skip or refuse.
 //! 4. [`copy`] copies one object and proves the copy.
-//! 5. [`shard`] collects the outcomes in listing order and commits about once a second what is settled without a gap. Its circuit
-//!    breaker asks a canary before a failure ends the task.
+//! 5. [`shard`] collects the outcomes in listing order. About once a second it commits everything up to the first object that is
+//!    not settled. Before a failure ends the task, its circuit breaker asks a canary.
 //! 6. [`reports`] writes the lists of copied, skipped and failed objects at the target.
 //!
-//! After a crash everything behind the last commit is looked at again. What is identical at the target is skipped.
+//! After a crash, the objects after the last commit are examined again. Objects that are identical at the target are
+//! skipped.
 //!
 //! # The other files
 //!
 //! | file | owns |
 //! |---|---|
 //! | [`context`], [`settings`] | what a pass works with; sizes and delays |
-//! | [`preflight`], [`findings`] | what both sides support, asked before the first object |
-//! | [`etag_trust`], [`quirks`], [`name_kinds`], [`target_names`] | what the pass has learnt about the stores |
+//! | [`preflight`], [`findings`] | what both sides support; asked before the first object |
+//! | [`etag_trust`], [`quirks`], [`name_kinds`], [`target_names`] | what the pass has learned about the stores |
 //! | [`order`] | in which order a store lists |
 //! | [`retry`], [`errors`] | when to retry; why a shard or a pass ends early |
-//! | [`concurrency`], [`rate_limit`], [`progress`] | streams shared between tasks, bandwidth, bytes for people |
+//! | [`concurrency`], [`rate_limit`], [`progress`] | streams shared between tasks, bandwidth, bytes shown as progress |
 //! | [`scope`], [`warnings`] | a scope that matches nothing; warnings on their way to the ledger |
 //! | [`source_object`] | an object to copy, and what is known about it |
-//! | [`sync_points`] | named points where a test may hold or end the work |
+//! | [`sync_points`] | named points where a test may pause or end the work |
 //!
 //! # Invariants
 //!
 //! * A checkpoint never passes an object that is not settled.
 //! * "Could not be read" never means "does not exist".
 //! * An error of the ledger is never counted as a failure of an object.
-//! * One object never decides about the task.
+//! * A failure of one object alone never ends the task.
 //! * A proof is never weaker than the task asks for ([`copy::proof`]).
 
 pub mod concurrency;

@@ -4,7 +4,7 @@ use tokio::sync::OnceCell;
 
 use crate::task::{Key, TaskId};
 
-/// A kind of names.
+/// A kind of name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameKind {
     /// It begins with `/`.
@@ -35,7 +35,7 @@ impl NameKind {
         }
     }
 
-    /// What is in such a name, for warnings.
+    /// The typical part of such a name, for warnings.
     pub(super) const fn example(self) -> &'static str {
         match self {
             Self::LeadingSlash => "/…",
@@ -45,7 +45,7 @@ impl NameKind {
         }
     }
 
-    /// A name of this kind, and the one that a store makes of it that keeps folders.
+    /// A name of this kind, and the name that a store with real folders makes of it.
     pub(super) fn samples(self, task: TaskId) -> [Key; 2] {
         let folder = format!("oms/probe/{task}/names");
         let (name, folded) = match self {
@@ -58,15 +58,15 @@ impl NameKind {
     }
 }
 
-/// Some kinds of names.
+/// A set of kinds of names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Kinds(pub(super) u8);
 
 impl Kinds {
-    /// The kinds of the name that is `prefix` and then `key`.
+    /// The kinds of the name that consists of `prefix` and `key`.
     pub(super) fn of(prefix: &[u8], key: &[u8]) -> Self {
         let mut found = Self::default();
-        // Nearly every name ends here, after one look at each byte.
+        // Almost every name returns here, after one look at each byte.
         if !may_be_odd(prefix) && !may_be_odd(key) {
             return found;
         }
@@ -92,7 +92,7 @@ impl Kinds {
         found
     }
 
-    /// The part that ended may be `.` or `..`.
+    /// Checks whether the part that ended is `.` or `..`.
     const fn note(&mut self, length: usize, dots: usize) {
         if length == dots {
             match length {
@@ -115,7 +115,7 @@ impl Kinds {
     }
 }
 
-/// Whether a name that this is a part of may be of some kind.
+/// Whether a name that contains this part may be of some kind.
 fn may_be_odd(part: &[u8]) -> bool {
     matches!(part.first(), Some(b'/' | b'.'))
         || part
@@ -123,11 +123,11 @@ fn may_be_odd(part: &[u8]) -> bool {
             .any(|pair| pair[0] == b'/' && matches!(pair[1], b'/' | b'.'))
 }
 
-/// What is known of the target's names.
+/// What is known about the names at the target.
 #[derive(Debug, Default)]
 pub struct Names(pub(super) [OnceCell<Kept>; 4]);
 
-/// Whether a target keeps a kind of names.
+/// Whether a target keeps a kind of name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kept {
     Yes,

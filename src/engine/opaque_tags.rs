@@ -1,8 +1,9 @@
-//! Objects whose tags look like hashes that differ, and are none: a store that encrypts with a key management service gives
-//! tags of 32 digits that are no MD5 sums (Amazon S3 user guide, SSE-KMS). A listing does not tell; the object itself does.
+//! Handles objects whose ETags look like different hashes but are not hashes. A store that encrypts with a key management
+//! service gives ETags of 32 digits that are not MD5 sums (Amazon S3 user guide, SSE-KMS). A listing does not show that, but a
+//! HEAD of the object does.
 //!
-//! Without this every pass would copy every such object again. It is asked only of objects that would be copied for their
-//! tags alone, which are few where tags are what they look like.
+//! Without this check every pass would copy every such object again. Only objects that would be copied because of their ETags
+//! alone are checked. These are few if ETags are the hashes that they look like.
 
 use futures_util::{StreamExt as _, stream};
 
@@ -14,7 +15,8 @@ use crate::engine::source_object::SourceObject;
 use crate::object::SharedStore;
 use crate::task::Key;
 
-/// Leaves those of the candidates with these indices that would be copied for their tags alone, and whose tags are none.
+/// Skips those of the candidates at these indices whose ETags are not hashes. They would be copied because of their ETags
+/// alone.
 pub(super) async fn leave(ctx: &Context, candidates: &mut [Candidate], doubtful: &[usize]) {
     let keys: Vec<(usize, Key)> = doubtful
         .iter()
@@ -46,12 +48,12 @@ fn skip(step: &mut Found) {
     }
 }
 
-/// Whether one of the two tags of an object says nothing of its bytes.
+/// Whether one of the two ETags of an object says nothing about its bytes.
 async fn tells_nothing(ctx: &Context, key: &Key) -> bool {
     is_opaque(ctx, &ctx.source, key).await || is_opaque(ctx, &ctx.target, &ctx.target_key(key)).await
 }
 
-/// Where that cannot be found out the object is copied, which meets the same error and reports it.
+/// If the check fails, the object is copied. The copy meets the same error and reports it.
 async fn is_opaque(ctx: &Context, store: &SharedStore, key: &Key) -> bool {
     let found = lookup::head(ctx.tuning.pace, store, key).await;
     matches!(found, Ok(Some(info)) if !info.tag_is_hash())

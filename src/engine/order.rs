@@ -1,8 +1,8 @@
-//! In which order stores list: pure comparison and recognition.
+//! In which order stores list: compares keys and recognizes the order. Pure.
 //!
-//! AWS and most others list bytewise; SeaweedFS and file-backed servers list folder by folder, which is the same as
-//! comparing bytes with `/` below every other byte. A merge of two listings needs both in one order, so each page is
-//! checked against the order it is believed to have.
+//! AWS and most other stores list bytewise. SeaweedFS and file-backed servers list folder by folder, which is the same as
+//! comparing bytes with `/` before every other byte. A merge of two listings needs both in the same order. So each page is
+//! checked against the order that the store is believed to have.
 
 use std::cmp::Ordering;
 
@@ -32,7 +32,7 @@ impl Order {
     }
 }
 
-/// Watches keys go by and knows which orders they are still consistent with.
+/// Watches a sequence of keys and tracks which orders it is still consistent with.
 #[derive(Clone, Debug)]
 pub struct OrderWatch {
     bytes: Consistent,
@@ -47,14 +47,14 @@ enum Consistent {
     No,
 }
 
-/// What a key is to the keys before it.
+/// How a key relates to the keys before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Behind them in at least one known order.
+    /// After them in at least one known order.
     Ascends,
     /// The same key as the last one.
     Repeats,
-    /// In no order known: the listing cannot be resumed behind a key.
+    /// In no known order: the listing cannot be resumed after a key.
     Unordered,
 }
 
@@ -70,7 +70,7 @@ impl Default for OrderWatch {
 }
 
 impl OrderWatch {
-    /// Takes note of the next key.
+    /// Records the next key.
     pub fn next(&mut self, key: &[u8]) -> Step {
         if self.seen > 0 {
             if key == self.last {
@@ -101,7 +101,7 @@ impl OrderWatch {
         }
     }
 
-    /// The order that keys written as `a!`, `a/1` came back in; `None` when it is neither.
+    /// The order of the written keys `a!` and `a/1` in a listing; `None` if it is neither of the two.
     #[must_use]
     pub fn of_listing<'a>(keys: impl IntoIterator<Item = &'a [u8]>) -> Option<Order> {
         let mut watch = Self::default();

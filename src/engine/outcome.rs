@@ -16,9 +16,9 @@ use crate::task::Key;
 pub struct Copied {
     /// Bytes written.
     pub bytes: u64,
-    /// What proved them.
+    /// How they were verified.
     pub proof: Proof,
-    /// What of the source's is not at the target besides them.
+    /// Attributes of the source that the copy does not have.
     pub left_out: Attributes,
 }
 
@@ -29,17 +29,17 @@ pub enum Outcome {
     Copied(Copied),
     /// Left as it is.
     Skipped(SkipReason),
-    /// Missing: deleted at the source since it was listed, which a fresh listing has confirmed.
+    /// Missing: deleted at the source after it was listed, as a fresh listing has confirmed.
     Gone,
     /// Not copied, with the reason.
     Failed(Box<Failure>),
-    /// Not copied, for a reason that may concern every object: to be settled as failed once it is known that it does
-    /// not.
+    /// Not copied, for a reason that may concern every object. It is settled as failed only when it is known that the reason
+    /// does not concern every object.
     Doubtful(Box<Failure>, SystemicFailure),
 }
 
 impl Outcome {
-    /// Length in bytes of an object that was not copied, as far as it is known; 0 for all others.
+    /// Length in bytes of an object that was not copied, if it is known; 0 for all others.
     #[must_use]
     pub fn size(&self) -> u64 {
         match self {
@@ -50,7 +50,7 @@ impl Outcome {
         }
     }
 
-    /// The code of why it was not copied; empty when it was.
+    /// The error code of an object that was not copied; empty for all others.
     #[must_use]
     pub fn code(&self) -> &str {
         match self {
@@ -59,7 +59,7 @@ impl Outcome {
         }
     }
 
-    /// Why it was not copied; empty when it was.
+    /// The error message of an object that was not copied; empty for all others.
     #[must_use]
     pub fn message(&self) -> &str {
         match self {
@@ -69,7 +69,7 @@ impl Outcome {
     }
 }
 
-/// The record of an object that could not be copied.
+/// The outcome of an object that could not be copied.
 pub fn failed(ctx: &Context, key: &Key, size: u64, side_error: &SideError, attempts: u32) -> Outcome {
     let error = &side_error.error;
     let (side, code) = match (side_error.side, error.kind()) {

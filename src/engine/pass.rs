@@ -25,7 +25,7 @@ const SHARDS_AT_ONCE: usize = 4;
 pub enum PassEnd {
     /// Every shard is closed.
     Finished,
-    /// It was stopped. Everything settled is committed.
+    /// It was stopped. Every settled outcome is committed.
     Stopped,
     /// It cannot continue.
     Broken(Reason),
@@ -78,7 +78,7 @@ pub async fn run_pass(ctx: Arc<Context>) -> PassEnd {
             Some(Ok(Ok(shard::ShardEnd::Done | shard::ShardEnd::Stopped))) => continue,
             Some(Ok(Err(pass_error))) => pass_error,
             Some(Err(panic)) => {
-                PassError::Defect(Error::internal("working on the task panicked").with_source(panic))
+                PassError::Defect(Error::internal("a part of the task panicked").with_source(panic))
             }
         };
         if matches!(end, PassEnd::Finished) {
@@ -89,7 +89,7 @@ pub async fn run_pass(ctx: Arc<Context>) -> PassEnd {
                 PassError::Fenced => PassEnd::Fenced,
             };
         }
-        // The other shards commit what they have; nothing new is begun.
+        // The other shards commit what is settled and begin nothing new.
         ctx.stop.cancel();
         ctx.abort.cancel();
     }
@@ -106,7 +106,7 @@ pub async fn run_pass(ctx: Arc<Context>) -> PassEnd {
     match (end, ctx.write_repeated_warnings().await) {
         (PassEnd::Finished | PassEnd::Stopped, Err(PassError::Ledger(error))) => PassEnd::Ledger(error),
         (PassEnd::Finished | PassEnd::Stopped, Err(PassError::Fenced)) => PassEnd::Fenced,
-        // Any other end is the first error, which says more than the counts of warnings.
+        // Every other end is the first error. It says more than the counts of warnings.
         (end, _) => end,
     }
 }

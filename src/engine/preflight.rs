@@ -1,8 +1,9 @@
-//! What both sides allow, found out before the first object: can the source be listed, can the target be written, in
-//! which order and how soon does the target list, does it encrypt where the task asks for it, is it the source's own bucket.
+//! Checks before the first object what both sides support: whether the source can be listed, whether the target can be written,
+//! in which order the target lists, how soon it lists new objects, whether it encrypts if the task asks for that, and whether
+//! it is the source's own bucket.
 //!
-//! The target is asked by writing: two empty objects below `oms/probe/`, removed at once. A store may answer reads and
-//! refuse every write, and only the write tells.
+//! The check writes two empty objects below `oms/probe/` to the target and removes them at once. A store may answer reads and
+//! refuse every write, so only a write shows whether it can be written.
 
 use std::time::Duration;
 
@@ -18,15 +19,15 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::object::{Body, Encryption, ListFrom, NewObject, SharedStore, WriteIf};
 use crate::task::{Key, Task, TaskId, TaskSpec, Warning, WarningCode, reasons};
 
-/// Names whose order tells bytewise and folder-wise listings apart.
+/// Names whose order shows whether a store lists bytewise or folder by folder.
 const NAMES: [&str; 2] = ["a!", "a/1"];
-/// How often a listing is asked for keys that were just written. The waits between double, from the pace's first one on:
-/// about three seconds altogether.
+/// How often a listing is asked for keys that were just written. The waits in between double, beginning with the pace's first
+/// wait: about three seconds altogether.
 const LISTINGS: u32 = 6;
-/// The MD5 of nothing.
+/// The MD5 of zero bytes.
 pub(super) const EMPTY_MD5: [u8; 16] = *b"\xd4\x1d\x8c\xd9\x8f\x00\xb2\x04\xe9\x80\x09\x98\xec\xf8\x42\x7e";
 
-/// Whether the source can be listed.
+/// Checks that the source can be listed.
 ///
 /// # Errors
 /// The error of the source, after retries.
@@ -41,13 +42,13 @@ pub async fn source(store: &SharedStore, pace: Pace, spec: &TaskSpec) -> SideRes
         .at_source()
 }
 
-/// Whether the target can be listed and written. The names that it writes are the task's own and the same each time, so
-/// that what a crash left there, or a key that may not delete, goes with a later probe or is written again. `source` is asked
-/// for the probe, where it is a bucket: one that has it is the target itself under another name.
+/// Checks that the target can be listed and written. The names of the probes belong to the task and are the same each time. So
+/// probes that stay after a crash, or because the credentials do not allow deletion, are removed or overwritten by a later
+/// check. If `source` is a bucket, it is asked for the probe: a source that has it is the target itself under another name.
 ///
 /// # Errors
-/// The error of the target, after retries; `TRF.0158` when the task asks for encryption and the target takes that
-/// without doing it; `TRF.0061` when both sides are one bucket and the copies would fall into the scope.
+/// The error of the target, after retries. `TRF.0158` if the task asks for encryption and the target accepts that without
+/// encrypting. `TRF.0061` if both sides are one bucket and the copies would fall into the scope.
 pub async fn target(
     store: &SharedStore,
     source: Option<&SharedStore>,
@@ -56,7 +57,7 @@ pub async fn target(
 ) -> SideResult<Findings> {
     let folder = folder(task.id);
     let keys = NAMES.map(|name| Key::from(format!("{folder}{name}").as_str()));
-    // What is written as one bucket was judged when the task was created.
+    // Sides that are written as the same bucket were checked when the task was created.
     let other = source.filter(|_| task.spec.copies_into_scope() && !task.spec.tells_its_buckets_apart());
     let found = written(store, other, pace, &task.spec, &folder, &keys).await;
     let [first, second] = &keys;
@@ -108,7 +109,7 @@ async fn written(
         sees(source, pace, folder, first)
     );
     let probed = listed?;
-    // A source that is the target shows it late where the target lists late.
+    // A source that is the target shows the probe late if the target lists late.
     if seen == Seen::Yes
         || (probed.listing == Listing::Late && sees(source, pace, folder, first).await == Seen::Yes)
     {
@@ -119,13 +120,13 @@ async fn written(
     Ok(probed)
 }
 
-/// In which order the target lists the probes, once it lists them.
+/// Returns the order in which the target lists the probes, once it lists them.
 async fn listed(store: &SharedStore, pace: Pace, folder: &str, keys: &[Key; 2]) -> Result<Findings> {
     let prefix = Key::from(folder);
     let mut wait = pace.first;
     for listing in 1..=LISTINGS {
         let page = crate::engine::listing::pages::page(store, pace, &prefix, &ListFrom::Start).await?;
-        // Others may lie there, where none can be deleted.
+        // Other probes may be there if the target does not allow deletion.
         let ours: Vec<&[u8]> = page
             .entries
             .iter()
@@ -154,7 +155,7 @@ async fn listed(store: &SharedStore, pace: Pace, folder: &str, keys: &[Key; 2]) 
                 _ => error.during("look at the probe"),
             })?;
     }
-    let text = "the target does not list at once what was written; it is asked for each object instead";
+    let text = "the target does not list new objects at once; it is asked for each object instead";
     Ok(Findings {
         order: None,
         listing: Listing::Late,
@@ -172,8 +173,8 @@ enum Seen {
     No,
 }
 
-/// Looks for the target's probe at the source: by its name, or in a listing where the key may not read it. A source in
-/// error does not show it; its own probe says what the error is.
+/// Looks for the target's probe at the source: by its name, or in a listing if the credentials may not read it. If the source
+/// returns an error, the probe counts as not seen; the source's own check reports the error.
 async fn sees(source: Option<&SharedStore>, pace: Pace, folder: &str, probe: &Key) -> Seen {
     let Some(source) = source else {
         return Seen::No;
@@ -192,7 +193,7 @@ async fn sees(source: Option<&SharedStore>, pace: Pace, folder: &str, probe: &Ke
     }
 }
 
-/// Whether the target has encrypted a probe: by what its answer to the write told, else by what it tells when asked.
+/// Checks that the target has encrypted a probe: by the answer to the write if it says so, otherwise by a HEAD.
 async fn encrypts(store: &SharedStore, pace: Pace, key: &Key, told: Option<Encryption>) -> Result<()> {
     let found = match told {
         Some(told) => Some(told),
@@ -210,12 +211,12 @@ async fn encrypts(store: &SharedStore, pace: Pace, key: &Key, told: Option<Encry
     Err(Error::new(ErrorKind::Unsupported, text).with_code(reasons::TARGET_ENCRYPTION))
 }
 
-/// Writes one object of `length` zeros below `oms/probe/` with the encryption that the task asks for, and removes it where
-/// that is allowed. Tried once: whether to try again is the caller's to say. Its name is the same each time, so that a target
-/// that may not delete keeps one object at most.
+/// Writes one object of `length` zeros below `oms/probe/` with the encryption that the task asks for, and removes it if that is
+/// allowed. There is no retry: the caller decides whether to try again. The name is the same each time, so a target that does
+/// not allow deletion keeps at most one such object.
 ///
 /// # Errors
-/// That of the write.
+/// The error of the write.
 pub(super) async fn write_once(ctx: &Context, length: u64) -> Result<()> {
     let key = Key::from(format!("{}canary", folder(ctx.task.id)).as_str());
     let new = NewObject {
@@ -229,12 +230,12 @@ pub(super) async fn write_once(ctx: &Context, length: u64) -> Result<()> {
         .target
         .put(&key, &new, length, md5, &WriteIf::Always, body)
         .await;
-    // Also after an error: an answer may have been lost behind the effect.
+    // Also after an error: the write may have succeeded although its answer was lost.
     remove(&ctx.target, ctx.tuning.pace, &key).await;
     written.map(drop)
 }
 
-/// Removes what a probe wrote. A target that may not delete is no obstacle: the next probe has the same names.
+/// Removes a probe. If the target does not allow deletion, the work continues: the next probe has the same names.
 pub(super) async fn remove(store: &SharedStore, pace: Pace, key: &Key) {
     if let Err(error) = retry::run(pace, || store.delete(key)).await {
         tracing::debug!(?key, %error, "a probe stays at the target");

@@ -1,4 +1,4 @@
-//! Bytes on the wire, for the speed that people see, and bytes of large objects that are under way, for the progress.
+//! Counts bytes on the wire, for the speed that is shown, and bytes of large objects under way, for the progress.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use crate::task::Key;
 
-/// The speed is an average over this long, as in OMS.
+/// The speed is an average over this time, as in OMS.
 const WINDOW: Duration = Duration::from_secs(5);
-/// Number of an object's only stream, where it has no parts.
+/// Part number of the only stream of an object without parts.
 pub const WHOLE: u32 = 0;
 
 /// Counts the bytes that a task has moved since it was leased.
@@ -17,7 +17,7 @@ pub const WHOLE: u32 = 0;
 pub struct Progress {
     bytes: AtomicU64,
     samples: Mutex<VecDeque<(Instant, u64)>>,
-    /// Objects under way that are large enough to be watched.
+    /// Objects under way that are large enough to be shown.
     meters: Mutex<HashMap<Key, Arc<Meter>>>,
 }
 
@@ -64,7 +64,7 @@ impl Progress {
         meter
     }
 
-    /// Watches an object no more.
+    /// Stops watching an object.
     pub fn unwatch(&self, key: &Key, meter: &Arc<Meter>) {
         let mut meters = self.meters();
         if meters.get(key).is_some_and(|found| Arc::ptr_eq(found, meter)) {
@@ -72,7 +72,8 @@ impl Progress {
         }
     }
 
-    /// Begins to send a part of an object, or all of it ([`WHOLE`]). What was sent of the same part before counts no more.
+    /// Begins to send a part of an object, or all of it ([`WHOLE`]). Bytes sent earlier for the same part do not count any
+    /// more.
     pub fn flow(self: &Arc<Self>, key: &Key, part: u32) -> Flow {
         let meter = self.meters().get(key).cloned();
         Flow {
@@ -81,7 +82,7 @@ impl Progress {
         }
     }
 
-    /// Begins to read what the target has already: it counts for the speed only.
+    /// Begins to read back what the target already has: it counts only for the speed.
     pub fn read_again(self: &Arc<Self>) -> Flow {
         Flow {
             cell: None,
@@ -89,14 +90,14 @@ impl Progress {
         }
     }
 
-    /// The target has acknowledged a part.
+    /// Records that the target has acknowledged a part.
     pub fn keep(&self, key: &Key, part: u32, bytes: u64) {
         if let Some(meter) = self.meters().get(key) {
             meter.keep(part, bytes);
         }
     }
 
-    /// The target holds exactly these parts of the object's upload.
+    /// Records that the target has exactly these parts of the object's upload.
     pub fn resume(&self, key: &Key, parts: impl Iterator<Item = (u32, u64)>) {
         if let Some(meter) = self.meters().get(key) {
             meter.clear();
@@ -109,18 +110,18 @@ impl Progress {
     }
 }
 
-/// Counts the bytes of one object that are at the target, or on their way.
+/// Counts the bytes of one object that are at the target or on their way.
 #[derive(Debug, Default)]
 pub struct Meter {
     parts: Mutex<BTreeMap<u32, Sent>>,
-    /// The most that was ever seen: a part that is sent again does not turn progress back.
+    /// The highest value so far: when a part is sent again, progress does not go back.
     most: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct Sent {
     bytes: Arc<AtomicU64>,
-    /// Whether the target has acknowledged it.
+    /// Whether the target has acknowledged the part.
     kept: bool,
 }
 
@@ -131,7 +132,7 @@ impl Meter {
         self.most.fetch_max(now, Ordering::Relaxed).max(now)
     }
 
-    /// Bytes of parts that the target has acknowledged: they outlive a stop.
+    /// Bytes of parts that the target has acknowledged; a resumed upload keeps them.
     pub fn kept(&self) -> u64 {
         self.parts()
             .values()
@@ -142,7 +143,7 @@ impl Meter {
 
     fn begin(&self, part: u32) -> Arc<AtomicU64> {
         let mut parts = self.parts();
-        // The object goes either in one stream or in parts.
+        // An object is sent either in one stream or in parts.
         parts.retain(|number, _| *number != part && (*number == WHOLE) == (part == WHOLE));
         Arc::clone(&parts.entry(part).or_default().bytes)
     }
@@ -174,7 +175,7 @@ impl Sent {
 #[derive(Clone, Debug)]
 pub struct Flow {
     progress: Arc<Progress>,
-    /// Those of its object, where that is watched.
+    /// Bytes of its object, if that is watched.
     cell: Option<Arc<AtomicU64>>,
 }
 
@@ -221,7 +222,7 @@ mod tests {
         let again = progress.flow(&key, 2);
         again.add(3);
         assert_eq!((meter.bytes(), meter.kept()), (17, 10), "not less than before");
-        // What the first try still sends is nobody's.
+        // Bytes that the first attempt still sends are not counted for the object.
         second.add(100);
         again.add(7);
         assert_eq!(meter.bytes(), 20);

@@ -1,4 +1,4 @@
-//! What a pass has found out about stores that differ from S3, so that it is found out once and not for each object.
+//! What a pass has found out about stores that differ from S3. It is found out once and not for each object.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,10 +6,10 @@ use std::sync::{Mutex, PoisonError};
 
 use http::HeaderName;
 
-/// Names of headers that are remembered at most.
+/// Maximum number of header names that are remembered.
 const MAX_NAMES: usize = 100;
 
-/// Habits of both sides, as far as a pass has met them.
+/// Deviations of both sides that the pass has seen.
 #[derive(Debug, Default)]
 pub struct Quirks {
     conditions: AtomicBool,
@@ -18,7 +18,7 @@ pub struct Quirks {
 }
 
 impl Quirks {
-    /// The source refuses `If-Match` with a tag that it gives itself.
+    /// The source refuses `If-Match` with an ETag that it gave itself.
     pub(super) fn note_broken_conditions(&self) {
         self.conditions.store(true, Ordering::Relaxed);
     }
@@ -28,17 +28,17 @@ impl Quirks {
         self.conditions.load(Ordering::Relaxed)
     }
 
-    /// The store does not copy inside itself, or copies wrongly.
+    /// The store does not copy objects internally, or copies them wrongly.
     pub(super) fn note_unusable_copies(&self) {
         self.copies.store(true, Ordering::Relaxed);
     }
 
-    /// Whether copies inside the store are of no use.
+    /// Whether copies inside the store cannot be used.
     pub(super) fn copies_are_unusable(&self) -> bool {
         self.copies.load(Ordering::Relaxed)
     }
 
-    /// Remembers a header that nobody has decided about; tells whether it is new.
+    /// Remembers a header for which there is no rule. Returns whether it is new.
     pub(super) fn note_header(&self, name: &HeaderName) -> bool {
         let mut names = self.headers.lock().unwrap_or_else(PoisonError::into_inner);
         names.len() < MAX_NAMES && names.insert(name.clone())

@@ -1,11 +1,11 @@
-//! How fast: a bandwidth throttle. How much at once is decided by [`crate::engine::concurrency`].
+//! The bandwidth limit of a task. [`crate::engine::concurrency`] decides how many transfers run at once.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use crate::engine::concurrency::{Streams, TaskStreams};
 
-/// How far a transfer may run ahead of its rate: one frame of a body must not stop the next for long.
+/// How far a transfer may run ahead of its rate, so that one frame of a body does not delay the next for long.
 const BURST: Duration = Duration::from_millis(250);
 
 /// Bytes per second for one task, changeable while it runs.
@@ -15,7 +15,7 @@ pub struct Throttle(Mutex<Bucket>);
 #[derive(Debug)]
 struct Bucket {
     rate: Option<u64>,
-    /// The moment up to which the rate is spent.
+    /// The moment until which the rate is already used up.
     spent_until: Option<Instant>,
 }
 
@@ -29,7 +29,7 @@ impl Throttle {
         }))
     }
 
-    /// Changes the rate; what was spent under the old one is forgotten.
+    /// Changes the rate. Bytes spent under the old rate are forgotten.
     pub fn set(&self, rate: Option<u64>) {
         let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if bucket.rate != rate {
@@ -40,7 +40,7 @@ impl Throttle {
         }
     }
 
-    /// Spends `bytes` at `now`, and says how long to wait before the next bytes.
+    /// Spends `bytes` at `now` and returns how long to wait before the next bytes.
     pub fn spend(&self, bytes: usize, now: Instant) -> Duration {
         let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(rate) = bucket.rate else {
@@ -55,7 +55,7 @@ impl Throttle {
         until.saturating_duration_since(now)
     }
 
-    /// How long what was spent so far still lasts: zero once the rate was changed.
+    /// How long the bytes spent so far still take; zero after the rate was changed.
     pub fn owed(&self, now: Instant) -> Duration {
         let bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         bucket

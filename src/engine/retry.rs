@@ -1,8 +1,8 @@
 //! When to retry, and the loop that does it.
 //!
-//! There is one ladder of [`MAX_ATTEMPTS`] for an object and all its requests. A request that is tried again by itself (a part, a
-//! page, a HEAD) writes into its error how often that was done ([`Error::attempts`]), and what comes out of it is not tried
-//! as often once more by whoever asked for it.
+//! The limit of [`MAX_ATTEMPTS`] applies to an object together with all its requests. A request that has its own retries (a
+//! part, a page, a HEAD) notes the number of attempts in its error ([`Error::attempts`]). The caller counts these attempts and
+//! does not repeat them.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use crate::ledger::MOST_FAILURES;
 use crate::object::clouds::Side;
 use crate::task::{Reason, reasons};
 
-/// Tries of one request or one object, the first included.
+/// Attempts for one request or one object, including the first.
 pub const MAX_ATTEMPTS: u32 = 6;
-/// Longest `Retry-After` that is obeyed as given.
+/// A longer `Retry-After` is shortened to this.
 const LONGEST_ASKED: Duration = Duration::from_secs(300);
 
-/// How fast tries follow each other.
+/// How long to wait between attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
-    /// Half of the longest wait before the second try; doubles with each further one.
+    /// Half of the longest wait before the second attempt; it doubles with each further attempt.
     pub first: Duration,
-    /// Longest wait that the doubling leads to.
+    /// Upper limit for the doubling.
     pub longest: Duration,
 }
 
@@ -34,8 +34,8 @@ impl Default for Pace {
     }
 }
 
-/// How long to wait before try number `tries + 1`; `None` when it is over. `random` in 0..1 spreads the herd (full
-/// jitter over the upper half).
+/// How long to wait before the attempt after `attempts`; `None` if there is none. `random` in 0..1 spreads the retries of many
+/// clients (jitter over the upper half of the wait).
 #[must_use]
 pub fn delay(pace: Pace, error: &Error, attempts: u32, random: f64) -> Option<Duration> {
     let attempts = attempts.max(error.attempts());
@@ -51,9 +51,9 @@ pub fn delay(pace: Pace, error: &Error, attempts: u32, random: f64) -> Option<Du
 
 /// An error that [`run`] can retry after.
 pub trait Retryable {
-    /// What decides whether a retry can help.
+    /// The error that decides whether a retry can help.
     fn error(&self) -> &Error;
-    /// The same, with the number of attempts that were made.
+    /// The same error, with the number of attempts that were made.
     #[must_use]
     fn after(self, attempts: u32) -> Self;
 }
@@ -69,11 +69,11 @@ impl Retryable for Error {
 }
 
 /// Runs an operation until it succeeds, fails in a way that a retry cannot change, or was attempted [`MAX_ATTEMPTS`] times.
-/// Waits in between as [`delay`] says. This is the one loop of requests that are retried by themselves; an object, a part and
-/// a page decide more between two attempts and call [`delay`].
+/// Waits between attempts as [`delay`] says. All requests with their own retries use this loop. Objects, parts and pages make
+/// further decisions between two attempts and call [`delay`].
 ///
 /// # Errors
-/// The last one, with the number of attempts.
+/// The last error, with the number of attempts.
 pub async fn run<T, E, F>(pace: Pace, mut operation: impl FnMut() -> F) -> std::result::Result<T, E>
 where
     E: Retryable,
@@ -96,9 +96,9 @@ where
 /// An error and the side it came from.
 #[derive(Debug)]
 pub struct SideError {
-    /// Whose error.
+    /// The side that the error came from.
     pub side: Side,
-    /// What.
+    /// The error.
     pub error: Error,
 }
 
@@ -150,8 +150,8 @@ impl SideError {
         Self { side, error }
     }
 
-    /// The task has as many failures as are recorded. A list that leaves some out would let a failed-only start lose
-    /// objects, so the task ends instead.
+    /// The error when the ledger cannot record more failures of a task. If some were left out, a failed-only start would miss
+    /// these objects. So the task ends instead.
     #[must_use]
     pub fn too_many_failures() -> Self {
         let text = format!(
@@ -161,10 +161,10 @@ impl SideError {
         Self::source(Error::new(ErrorKind::Unsupported, text).with_code(reasons::OBJECTS_FAILED))
     }
 
-    /// The reason of a task that this error ends: the `TRF.*` codes of the OMS reference.
+    /// The reason of a task that ends with this error: the `TRF.*` codes of the OMS reference.
     #[must_use]
     pub fn reason(&self) -> Reason {
-        // What is wrong with a manifest has codes of its own, which were given where it was found.
+        // Errors of a manifest have codes of their own, which were set where the error was found.
         if let Some(code) = self.error.code().filter(|code| code.starts_with("TRF.")) {
             return Reason {
                 code: code.to_owned(),
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_keys_name_their_side() {
+    fn wrong_credentials_name_their_side() {
         let wrong = |side| SideError {
             side,
             error: Error::new(ErrorKind::Unauthenticated, "unknown key"),

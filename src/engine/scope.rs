@@ -1,20 +1,20 @@
-//! Whether a task's scope matches anything, judged when its pass is through. Pure.
+//! Judges at the end of a pass whether the task's scope matches anything. Pure.
 
 use crate::ledger::{FoundScope, ShardScope};
 use crate::task::{Key, Reason, TaskSpec, Warning, WarningCode, reasons};
 
-/// What is to be said of a scope.
+/// The result for a scope.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Judgement {
     /// Why the task fails: nothing that it names exists.
     pub reason: Option<Reason>,
-    /// Prefixes that match nothing, beside others that do.
+    /// Prefixes that match nothing, while other entries match.
     pub warnings: Vec<Warning>,
 }
 
-/// Judges what a pass has found. `empty` are the first prefixes without an object, of which there may be more
-/// ([`FoundScope::empty_prefixes`]). A whole bucket may be empty, and a task that an earlier version has listed tells
-/// nothing.
+/// Judges what a pass has found. `empty` has the first prefixes without an object; there may be more
+/// ([`FoundScope::empty_prefixes`]). A whole bucket may be empty without an error. A task that an earlier version has listed is
+/// not judged, because its entries are unknown.
 #[must_use]
 pub fn judge(spec: &TaskSpec, found: &FoundScope, empty: &[Key]) -> Judgement {
     if spec.scope.is_whole_bucket() || found.entries.is_empty() {

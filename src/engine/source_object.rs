@@ -1,4 +1,4 @@
-//! An object that is to be copied, and how much of it is known before.
+//! An object to copy, and how much is known about it before.
 
 use crate::error::{Error, Result};
 use crate::object::{ETag, Entry, ObjectInfo, unknown_length};
@@ -9,22 +9,22 @@ use crate::task::{Key, TaskSpec, UnixMillis};
 /// An object to copy.
 #[derive(Clone, Debug)]
 pub enum SourceObject {
-    /// Its length is known, as that of everything that a bucket lists.
+    /// Its length is known, as for every object that a bucket lists.
     KnownSize(Entry),
-    /// Its source, a plain web server, tells no length, and the task takes what comes.
+    /// Its source, a plain web server, does not report a length, and the task allows that.
     UnknownSize {
-        /// Name that the list gives it.
+        /// Name of the object in the list.
         key: Key,
-        /// When it was last written, where the server says so.
+        /// When it was last written, if the server reports that.
         last_modified: Option<UnixMillis>,
     },
 }
 
 impl SourceObject {
-    /// What a source tells of a key.
+    /// The object that a source describes for a key.
     ///
     /// # Errors
-    /// `Unsupported` with the code `NoContentLength` where it tells no length, and the task does not take that.
+    /// `Unsupported` with the code `NoContentLength` if the source reports no length and the task does not allow that.
     pub fn of(key: Key, info: ObjectInfo, spec: &TaskSpec) -> Result<Self> {
         let last_modified = info.last_modified;
         match info.size {
@@ -48,7 +48,7 @@ impl SourceObject {
         }
     }
 
-    /// What is known of it, where its length is.
+    /// What is known about the object, if its length is known.
     #[must_use]
     pub const fn measured(&self) -> Option<&Entry> {
         match self {
@@ -57,7 +57,7 @@ impl SourceObject {
         }
     }
 
-    /// Length in bytes, where it is known.
+    /// Length in bytes, if it is known.
     #[must_use]
     pub const fn size(&self) -> Option<u64> {
         match self {
@@ -66,7 +66,7 @@ impl SourceObject {
         }
     }
 
-    /// Tag of the version to copy. One whose length nobody told is copied in the version that there is.
+    /// ETag of the version to copy. An object of unknown length is copied in its current version.
     #[must_use]
     pub const fn etag(&self) -> Option<&ETag> {
         match self {
@@ -75,7 +75,7 @@ impl SourceObject {
         }
     }
 
-    /// When it was last written, where the source says so.
+    /// When it was last written, if the source reports that.
     #[must_use]
     pub const fn last_modified(&self) -> Option<UnixMillis> {
         match self {
@@ -84,21 +84,21 @@ impl SourceObject {
         }
     }
 
-    /// Bytes to count for it before it was copied: none where nobody told how many.
+    /// Bytes to count before the object is copied: none if its length is unknown.
     #[must_use]
     pub fn known_bytes(&self) -> u64 {
         self.size().unwrap_or_default()
     }
 }
 
-/// Whether an object may be copied that nobody tells the length of. Source: the OMS reference on `no_check`: web servers
-/// only, and then a read that comes to its end is a success.
+/// Whether objects of unknown length may be copied. Source: the OMS reference on `no_check`. It applies to web servers only,
+/// and then a read that reaches its end is a success.
 #[must_use]
 pub fn allows_unknown_size(spec: &TaskSpec) -> bool {
     matches!(spec.scope, Scope::Urls(_)) && spec.rules.consistency == ConsistencyCheck::NoCheck
 }
 
-/// The error where it may not, or where it would help if it might.
+/// The error for an object of unknown length. It suggests `no_check` if that would allow the copy.
 #[must_use]
 pub fn unknown_size(spec: &TaskSpec) -> Error {
     let error = unknown_length();

@@ -1,14 +1,14 @@
-//! Named points of the work where a test may hold or end it.
+//! Named points of the work where a test may pause or end it.
 //!
-//! In production the sync_points are absent and a point costs one branch. A crash test stops the worker at each point in
-//! turn, starts over from the ledger, and expects the same result.
+//! In production no test code is set, and a point costs one branch. A crash test stops the worker at each point in turn, starts
+//! it again from the ledger, and expects the same result.
 
 use std::fmt;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-/// A moment between two effects: on a store, or on the ledger.
+/// A moment between two effects, each on a store or on the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SyncPoint {
     /// The task was leased.
@@ -19,15 +19,15 @@ pub enum SyncPoint {
     PassOpened,
     /// A shard was leased.
     ShardLeased,
-    /// A page was listed and joined.
+    /// A page was listed and compared with the target.
     PageJoined,
     /// The source answered a read; nothing was written yet.
     ObjectOpened,
-    /// The target has the object; the ledger does not know.
+    /// The target has the object; the ledger does not record it yet.
     ObjectWritten,
-    /// The target has begun an upload; the ledger does not know.
+    /// The target has begun an upload; the ledger does not record it yet.
     UploadCreated,
-    /// The ledger knows the upload; it has no parts.
+    /// The ledger has recorded the upload; it has no parts.
     UploadRecorded,
     /// A part was uploaded.
     PartWritten,
@@ -37,9 +37,9 @@ pub enum SyncPoint {
     BeforeCommit,
     /// A commit was written.
     AfterCommit,
-    /// All shards are closed; the task is not ended.
+    /// All shards are closed; the task has not ended yet.
     BeforeFinish,
-    /// The target has a list of objects; the ledger still holds its lines.
+    /// The target has a list of objects; the ledger still has its lines.
     ListWritten,
 }
 
@@ -66,7 +66,7 @@ impl SyncPoint {
 
 type Hook = dyn Fn(SyncPoint) -> BoxFuture<'static, ()> + Send + Sync;
 
-/// What happens at the points: nothing, unless a test says otherwise.
+/// What happens at the points: nothing, unless a test sets a hook.
 #[derive(Clone, Default)]
 pub struct SyncPoints(Option<Arc<Hook>>);
 

@@ -1,9 +1,9 @@
-//! Names that some targets do not keep as they are written: file-backed stores make one folder of `a//b` and `a/b`, and
-//! one object then overwrites the other.
+//! Names that some targets do not keep as they are written. For example, file-backed stores make one folder of `a//b`
+//! and `a/b`, so that one object overwrites the other.
 //!
-//! Each kind of such names is tried once for a start of a task, when the first one comes up, with an object below the
-//! task's own probe prefix. A bucket without such names costs nothing. Objects of a kind that the target does not keep fail
-//! before they are copied or compared.
+//! At each start of a task, each kind of such names is tested once, when the first name of the kind comes up. The test
+//! writes an object below the task's own probe prefix. A bucket without such names needs no test. Objects of a kind
+//! that the target does not keep fail before they are copied or compared.
 
 use crate::engine::context::Context;
 use crate::engine::errors::PassError;
@@ -13,8 +13,8 @@ use crate::error::{ErrorKind, Result};
 use crate::object::{NewObject, WriteIf};
 use crate::task::{Key, Warning, WarningCode};
 
-/// The kinds among the names of these keys that the target does not keep; each is tried once. Where the target cannot be
-/// asked now, the answer is the careful one, and is not remembered.
+/// Returns the kinds of names among these keys that the target does not keep. Each kind is tested once. If the target
+/// cannot be asked now, the kind counts as not kept, and this answer is not remembered.
 ///
 /// # Errors
 /// Those of [`Context::warn`].
@@ -42,7 +42,7 @@ pub(super) async fn not_kept<'a>(
                 ctx.warn(warning.about(kind.example())).await?;
             }
             Err(error) => {
-                tracing::warn!(task.id = %ctx.task.id, ?kind, %error, "the target's names could not be tried");
+                tracing::warn!(task.id = %ctx.task.id, ?kind, %error, "the names that the target keeps could not be tested");
                 refused.0 |= kind.bit();
             }
         }
@@ -50,8 +50,8 @@ pub(super) async fn not_kept<'a>(
     Ok(refused)
 }
 
-/// Writes a name of this kind and looks under which name the target has it. A target that refuses the write keeps it
-/// from nobody: the object itself is refused likewise, with the target's own words.
+/// Writes a name of this kind and checks under which name the target has it. If the target refuses the write, the kind
+/// counts as kept: the object itself will be refused in the same way, with the target's own message.
 async fn try_name(ctx: &Context, kind: NameKind) -> Result<Kept> {
     let (pace, target) = (ctx.tuning.pace, &ctx.target);
     let [name, folded] = kind.samples(ctx.task.id);
@@ -82,7 +82,7 @@ async fn try_name(ctx: &Context, kind: NameKind) -> Result<Kept> {
     kept
 }
 
-/// Whether the target has an object of this name; `None` where it does not say.
+/// Whether the target has an object of this name; `None` if the target does not say.
 async fn is_there(ctx: &Context, key: &Key) -> Result<Option<bool>> {
     match retry::run(ctx.tuning.pace, || ctx.target.head(key, None)).await {
         Ok(_) => Ok(Some(true)),

@@ -1,23 +1,23 @@
 //! Warnings of a pass on their way to the ledger.
 //!
-//! The first of its kind is written at once, before the work that follows it is committed. What is said again is counted
-//! in memory and written when the pass ends, so that a warning that every object repeats costs one transaction.
+//! The first warning of its kind is written at once, before the work that follows it is committed. Repetitions are counted in
+//! memory and written when the pass ends, so a warning that every object repeats costs one transaction.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::task::{Warning, WarningCode};
 
-/// Different warnings that are remembered; more than the ledger keeps.
+/// How many different warnings are remembered; more than the ledger keeps.
 const REMEMBERED: usize = 2 * Warning::MOST;
 
-/// Warnings that this attempt has written already, with those that came again since.
+/// Warnings that this lease has written already, with their repetitions since then.
 #[derive(Debug, Default)]
 pub struct Said(Mutex<HashMap<(WarningCode, String), Option<Warning>>>);
 
 impl Said {
-    /// The warning, if it has to be written now; else it is counted. What is not remembered for lack of room is counted
-    /// as [`WarningCode::MoreWarnings`].
+    /// Returns the warning if it must be written now; otherwise counts it. A warning for which there is no room is counted as
+    /// [`WarningCode::MoreWarnings`].
     pub(super) fn first(&self, warning: Warning) -> Option<Warning> {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (warning.code(), warning.subject().to_owned());
@@ -40,7 +40,7 @@ impl Said {
         Some(warning)
     }
 
-    /// Takes out what came again.
+    /// Returns the repetitions and resets them.
     pub(super) fn again(&self) -> Vec<Warning> {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         said.values_mut().filter_map(Option::take).collect()

@@ -26,7 +26,7 @@ use crate::task::UnixMillis;
 const TASKS_AT_ONCE: usize = 8;
 /// Orphaned uploads of one target that are aborted at the same time.
 const ORPHANS_AT_ONCE: usize = 4;
-/// Orphans that are read at once.
+/// Orphans that are read from the ledger at once.
 const PAGE: i64 = 100;
 /// Longest time for one orphan in a round, so that it does not delay the others.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -55,10 +55,10 @@ pub(super) async fn run(parts: Arc<Parts>, left_open: Arc<Notify>, stop: Cancell
         }
         while running.len() < TASKS_AT_ONCE {
             match next(&parts, round).await {
-                Ok(Some(cleanup)) => running.spawn(with_kept_keys(Arc::clone(&parts), cleanup)),
+                Ok(Some(cleanup)) => running.spawn(with_kept_credentials(Arc::clone(&parts), cleanup)),
                 Ok(None) => break,
                 Err(error) => {
-                    tracing::error!(%error, "the ledger cannot be asked for uploads that were left open");
+                    tracing::error!(%error, "the ledger cannot be asked for orphaned uploads");
                     break;
                 }
             };
@@ -76,28 +76,28 @@ async fn next(parts: &Parts, round: Duration) -> Result<Option<Cleanup>> {
 }
 
 /// One round over the orphans of a deleted task.
-async fn with_kept_keys(parts: Arc<Parts>, cleanup: Cleanup) {
+async fn with_kept_credentials(parts: Arc<Parts>, cleanup: Cleanup) {
     let task = cleanup.task;
-    let swept = match target(&parts, &cleanup).await {
-        Ok(Some(target)) => give_up_all(&parts, &target, Orphans::Of(task)).await,
+    let cleaned = match target(&parts, &cleanup).await {
+        Ok(Some(target)) => abort_all(&parts, &target, Orphans::Of(task)).await,
         Ok(None) => Ok(Tally::default()),
         Err(error) => Err(error),
     };
-    match swept {
+    match cleaned {
         Ok(tally) if tally.refused > 0 && tally.gone + tally.left == 0 => {
             tracing::warn!(
                 task.id = %task,
                 uploads = tally.refused,
-                "the keys may not give up what the deleted task left open, and are wiped; the uploads stay until a \
-                 task with the same target bucket runs"
+                "the credentials do not allow to abort the uploads of the deleted task, and are wiped; the uploads stay until \
+                 a task with the same target bucket runs"
             );
             if let Err(error) = parts.ledger.wipe_orphan_keys(task).await {
-                tracing::error!(task.id = %task, %error, "the keys of a deleted task cannot be wiped");
+                tracing::error!(task.id = %task, %error, "the credentials of a deleted task cannot be wiped");
             }
         }
         Ok(_) => {}
         Err(error) => {
-            tracing::error!(task.id = %task, %error, "what a deleted task left open cannot be swept")
+            tracing::error!(task.id = %task, %error, "the uploads of a deleted task cannot be cleaned up")
         }
     }
 }
@@ -120,24 +120,24 @@ async fn target(parts: &Parts, cleanup: &Cleanup) -> Result<Option<SharedStore>>
     match connected {
         Ok(target) => Ok(Some(target)),
         Err(error) => {
-            tracing::warn!(task.id = %cleanup.task, %error, "the keys of a deleted task are of no use, and are wiped");
+            tracing::warn!(task.id = %cleanup.task, %error, "the credentials of a deleted task cannot be used and are wiped");
             parts.ledger.wipe_orphan_keys(cleanup.task).await?;
             Ok(None)
         }
     }
 }
 
-/// Runs the pass of a task, and beside it aborts with its credentials what deleted tasks left open in its target bucket. An error
-/// there does not affect the task. A stop ends it at once.
+/// Runs the pass of a task. At the same time, uses its credentials to abort uploads that deleted tasks left open in its target
+/// bucket. An error there does not affect the task. A stop ends this work at once.
 pub(super) async fn beside(parts: &Parts, ctx: &Context, pass: impl Future<Output = PassEnd>) -> PassEnd {
     let orphans = async {
         let place = &ctx.task.spec.target;
-        let swept = tokio::select! {
-            swept = give_up_all(parts, &ctx.target, Orphans::At(place)) => swept,
+        let cleaned = tokio::select! {
+            cleaned = abort_all(parts, &ctx.target, Orphans::At(place)) => cleaned,
             () = ctx.stop.cancelled() => return,
         };
-        if let Err(error) = swept {
-            tracing::warn!(task.id = %ctx.task.id, %error, "what deleted tasks left open cannot be swept");
+        if let Err(error) = cleaned {
+            tracing::warn!(task.id = %ctx.task.id, %error, "the uploads of deleted tasks cannot be cleaned up");
         }
     };
     tokio::pin!(pass, orphans);
@@ -145,12 +145,12 @@ pub(super) async fn beside(parts: &Parts, ctx: &Context, pass: impl Future<Outpu
         end = &mut pass => end,
         () = &mut orphans => return pass.await,
     };
-    // The next task does what was not reached.
+    // The next task aborts the remaining orphans.
     timeout(GRACE, orphans).await.unwrap_or_default();
     end
 }
 
-/// What became of orphans.
+/// How many orphans had which outcome.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tally {
     gone: u64,
@@ -158,7 +158,7 @@ struct Tally {
     left: u64,
 }
 
-/// What became of one orphan.
+/// The outcome for one orphan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     /// It is gone at the target, and deleted from the ledger.
@@ -170,7 +170,7 @@ enum Outcome {
 }
 
 /// Tries to abort each orphan once, several at a time.
-async fn give_up_all(parts: &Parts, target: &SharedStore, which: Orphans<'_>) -> Result<Tally> {
+async fn abort_all(parts: &Parts, target: &SharedStore, which: Orphans<'_>) -> Result<Tally> {
     let mut tally = Tally::default();
     let mut after = 0;
     loop {
@@ -180,7 +180,7 @@ async fn give_up_all(parts: &Parts, target: &SharedStore, which: Orphans<'_>) ->
         };
         after = last.number;
         let mut outcomes = stream::iter(page)
-            .map(|orphan| give_up(parts, target, orphan))
+            .map(|orphan| abort_one(parts, target, orphan))
             .buffer_unordered(ORPHANS_AT_ONCE);
         while let Some(outcome) = outcomes.next().await {
             match outcome? {
@@ -193,7 +193,7 @@ async fn give_up_all(parts: &Parts, target: &SharedStore, which: Orphans<'_>) ->
 }
 
 /// Aborts one orphan and deletes it from the ledger. The error is one of the ledger.
-async fn give_up(parts: &Parts, target: &SharedStore, orphan: Orphan) -> Result<Outcome> {
+async fn abort_one(parts: &Parts, target: &SharedStore, orphan: Orphan) -> Result<Outcome> {
     let Orphan {
         number, task, key, ..
     } = &orphan;
@@ -204,7 +204,7 @@ async fn give_up(parts: &Parts, target: &SharedStore, orphan: Orphan) -> Result<
     let error = match ended {
         Ok(()) => {
             parts.ledger.remove_orphan(*number).await?;
-            tracing::info!(task.id = %task, ?key, "an upload that a deleted task left open is given up");
+            tracing::info!(task.id = %task, ?key, "an upload of a deleted task was aborted");
             return Ok(Outcome::Gone);
         }
         Err(error) => error,
@@ -213,15 +213,15 @@ async fn give_up(parts: &Parts, target: &SharedStore, orphan: Orphan) -> Result<
         // Without the bucket there is no upload.
         ErrorKind::BucketNotFound => {
             parts.ledger.remove_orphan(*number).await?;
-            tracing::info!(task.id = %task, ?key, "an upload that a deleted task left open went with its bucket");
+            tracing::info!(task.id = %task, ?key, "an upload of a deleted task was deleted with its bucket");
             Ok(Outcome::Gone)
         }
         ErrorKind::Unauthenticated | ErrorKind::PermissionDenied => {
-            tracing::warn!(task.id = %task, ?key, %error, "an upload that a deleted task left open may not be given up");
+            tracing::warn!(task.id = %task, ?key, %error, "the credentials do not allow to abort an upload of a deleted task");
             Ok(Outcome::Refused)
         }
         _ => {
-            tracing::warn!(task.id = %task, ?key, %error, "an upload that a deleted task left open is still there");
+            tracing::warn!(task.id = %task, ?key, %error, "an upload of a deleted task could not be aborted");
             Ok(Outcome::Left)
         }
     }
@@ -249,7 +249,7 @@ async fn abort(parts: &Parts, target: &SharedStore, orphan: &Orphan) -> Result<R
             // Another task has it, so it is not the one that was being created.
             Owner::Task => {}
             Owner::Unknown => {
-                let text = "a running task has just asked for an upload of this key";
+                let text = "a running task has just requested an upload of this key";
                 return Ok(Err(Error::new(ErrorKind::Conflict, text)));
             }
             Owner::Nobody => ours.push(upload),

@@ -16,7 +16,7 @@ use crate::secret::TaskCredentials;
 use crate::task::spec::{Place, Scope};
 use crate::task::{Task, Warning};
 
-/// How the bytes of a task travel.
+/// How the bytes of a task get from source to target.
 pub(super) fn route(task: &Task, credentials: &TaskCredentials) -> Route {
     // A copy inside a store cannot read through a CDN or from URLs.
     let elsewhere = task.spec.cdn.is_some() || matches!(task.spec.scope, Scope::Urls(_));
@@ -28,7 +28,7 @@ pub(super) fn route(task: &Task, credentials: &TaskCredentials) -> Route {
     }
 }
 
-/// What a task works between.
+/// The stores that a task works with.
 pub(super) struct Connected {
     pub source: SharedStore,
     pub target: SharedStore,
@@ -37,11 +37,11 @@ pub(super) struct Connected {
     pub order: Option<Order>,
     pub listing: Listing,
     pub guard: OverwriteGuard,
-    /// Warnings that were found; they are written once the pass is open.
+    /// Warnings from the checks. They are written once the pass is open.
     pub warnings: Vec<Warning>,
 }
 
-/// Connects and probes both sides. A store that does not know version 2 of listings is asked with version 1.
+/// Connects and checks both sides. A store that does not support version 2 of listings is asked with version 1.
 pub(super) async fn connect(
     parts: &Parts,
     task: &Task,
@@ -74,7 +74,7 @@ pub(super) async fn connect(
     let shown_to = (!urls).then(|| Arc::clone(&source));
     let shown_to = shown_to.as_ref();
     let source = async {
-        // Each URL has a server of its own, which is contacted when its turn comes.
+        // Each URL may be on a different server, which is contacted only when the object is copied.
         if urls {
             return Ok(source);
         }

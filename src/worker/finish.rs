@@ -1,4 +1,4 @@
-//! How a worker leaves a task.
+//! How a worker ends its work on a task.
 
 use super::parts::{PROBE_GRACE, Parts};
 use crate::engine;
@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 use crate::ledger::Ending;
 use crate::task::{PassInfo, Reason, State, TaskId, Warning};
 
-/// All shards are closed: aborts what is left of uploads, writes the reports, and ends the task. A report that the
-/// target refuses is reported, and does not block completion.
+/// Ends a task whose shards are all closed: aborts the remaining uploads, writes the reports, and records the end. A report
+/// that the target refuses is reported and does not block completion.
 pub(super) async fn pass(parts: &Parts, ctx: &Context, pass: PassInfo, fencing_token: i64) -> Result<()> {
     let id = ctx.task.id;
     parts.sync_points.reach(SyncPoint::BeforeFinish).await;
@@ -52,11 +52,11 @@ pub(super) async fn pass(parts: &Parts, ctx: &Context, pass: PassInfo, fencing_t
                 Err(PassError::Fenced | PassError::SideError(_)) => Ok(()),
             }
         }
-        // The task keeps its uploads, so that the next start can abort them. After a success nobody could.
+        // The task keeps its uploads, so that the next start can abort them. After a success there would be no next start.
         Err(PassError::SideError(SideError { side, error })) => {
             let side_error = SideError {
                 side,
-                error: error.during("give up an upload"),
+                error: error.during("abort an upload"),
             };
             end(parts, id, fencing_token, Ending::Broken(side_error.reason())).await
         }
@@ -111,21 +111,21 @@ pub(super) async fn drained(parts: &Parts, id: TaskId, fencing_token: i64) -> Re
 
 /// A panic outside the pass ends the task. Its text may contain secrets, so only the log of the process has it.
 pub(super) async fn panicked(parts: &Parts, id: TaskId, fencing_token: i64) -> Result<()> {
-    let text = "working on the task panicked, which is a defect of this program; its log says where";
+    let text = "the task panicked because of a bug in this program; its log says where";
     let reason = engine::errors::defect(&Error::internal(text));
     end(parts, id, fencing_token, Ending::Broken(reason)).await
 }
 
 pub(super) async fn end(parts: &Parts, id: TaskId, fencing_token: i64, ending: Ending) -> Result<()> {
     if let Ending::Broken(Reason { code, message }) = &ending {
-        tracing::warn!(task.id = %id, code, message, "the task cannot go on");
+        tracing::warn!(task.id = %id, code, message, "the task cannot continue");
     }
     match parts
         .ledger
         .finish(id, fencing_token, ending, parts.clock.now())
         .await?
     {
-        Some(state) => tracing::info!(task.id = %id, state = state.name(), "task left"),
+        Some(state) => tracing::info!(task.id = %id, state = state.name(), "the work on the task ended"),
         None => tracing::warn!(task.id = %id, fencing_token, "another worker has the task"),
     }
     Ok(())

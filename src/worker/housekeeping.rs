@@ -1,4 +1,4 @@
-//! Background work in the ledger, in bounded steps.
+//! Background work in the ledger, in small steps.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,9 +8,9 @@ use tokio_util::sync::CancellationToken;
 use super::parts::Parts;
 use crate::ledger::Tidied;
 
-/// Pause between two steps, in which others write.
+/// Pause between two steps, so that others can write.
 const BREATH: Duration = Duration::from_millis(20);
-/// Pause before a step that was blocked is tried again.
+/// Pause before a blocked step is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
 /// Pause when nothing is left to do, or the ledger fails.
 const LOOK: Duration = Duration::from_secs(1);

@@ -37,6 +37,6 @@ pub struct Parts {
     pub parallel_tasks: usize,
     /// Sizes and delays.
     pub tuning: Tuning,
-    /// Points where a test may hold or end the work.
+    /// Points where a test may pause or end the work.
     pub sync_points: SyncPoints,
 }

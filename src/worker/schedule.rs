@@ -19,12 +19,12 @@ use crate::dispatch::Message;
 use crate::task::{ProjectId, State, TaskId};
 
 /// Time between two polls of the ledger, in case a message was lost.
-const CLEANUP_EVERY: Duration = Duration::from_secs(5);
+const POLL_EVERY: Duration = Duration::from_secs(5);
 /// Time between two checks of stops that are not in the ledger yet.
 const STOPS_EVERY: Duration = Duration::from_secs(1);
-/// How long the caller of a stop has to write it before the worker does.
+/// How long the caller of a stop has to record it in the ledger before the worker does it.
 const GRACE: Duration = Duration::from_secs(2);
-/// Most messages that are read at once, before tasks are taken.
+/// Maximum number of messages that are read at once, before tasks are leased.
 const MESSAGES: usize = 1024;
 
 /// Runs until `shutdown`, then lets running tasks commit. They stay running in the ledger and resume at the next start.
@@ -43,11 +43,11 @@ pub async fn run(parts: Arc<Parts>, shutdown: CancellationToken) {
         left_open,
         running: JoinSet::new(),
         ids: HashMap::new(),
-        confirm_running: HashMap::new(),
+        tasks: HashMap::new(),
         last: None,
     };
-    let mut cleanup = interval(CLEANUP_EVERY);
-    cleanup.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut poll = interval(POLL_EVERY);
+    poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stops = interval(STOPS_EVERY);
     stops.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -56,10 +56,10 @@ pub async fn run(parts: Arc<Parts>, shutdown: CancellationToken) {
             Some(ended) = desk.running.join_next_with_id(), if !desk.running.is_empty() => desk.ended(ended).await,
             message = parts.dispatch.next() => match message {
                 None => break,
-                Some(message) => desk.heard(message).await,
+                Some(message) => desk.handle(message).await,
             },
             _ = stops.tick() => desk.look_after_stops().await,
-            _ = cleanup.tick() => true,
+            _ = poll.tick() => true,
         };
         if more {
             desk.take_more().await;
@@ -75,7 +75,7 @@ struct Desk {
     left_open: Arc<Notify>,
     running: JoinSet<Left>,
     ids: HashMap<Id, TaskId>,
-    confirm_running: HashMap<TaskId, (ProjectId, Seen)>,
+    tasks: HashMap<TaskId, (ProjectId, Seen)>,
     /// The project that was served last.
     last: Option<ProjectId>,
 }
@@ -88,33 +88,33 @@ impl Desk {
             (panic.id(), Left::Defect)
         });
         if let Some(task) = self.ids.remove(&id) {
-            self.confirm_running.remove(&task);
+            self.tasks.remove(&task);
             self.parts.dispatch.stops().ended(task);
             if left == Left::Defect
                 && let Err(error) = self.parts.ledger.record_crash(task).await
             {
-                tracing::error!(task.id = %task, %error, "the defect cannot be counted");
+                tracing::error!(task.id = %task, %error, "the panic cannot be counted");
             }
-            // It may have panicked, or ended without the ledger, while a stop was on its way.
+            // It may have panicked, or ended without a record in the ledger, while a stop was on its way.
             self.release(task).await;
             self.look_after_stop(task).await;
         }
-        // What could not be written down would fail again at once; the next poll leases it a moment later.
+        // If the end could not be recorded, another attempt now would fail again. The next poll leases the task later.
         left == Left::Said
     }
 
     /// Handles a message and all others that have arrived; returns whether to lease tasks.
-    async fn heard(&mut self, first: Message) -> bool {
+    async fn handle(&mut self, first: Message) -> bool {
         let mut more = false;
         let mut next = Some(first);
-        let mut heard = 0;
+        let mut handled = 0;
         while let Some(message) = next {
             match message {
                 // The order is decided among all waiting tasks.
                 Message::Work(_) => more = true,
-                Message::Look(task) => match self.confirm_running.get(&task) {
+                Message::Look(task) => match self.tasks.get(&task) {
                     Some((_, seen)) => seen.look.notify_one(),
-                    // A running task that nobody has leased since this process began.
+                    // The task is running in the ledger, but no worker has leased it since this process began.
                     None => {
                         self.release(task).await;
                         more |= self.look_after_stop(task).await;
@@ -122,8 +122,8 @@ impl Desk {
                 },
                 Message::Cleanup => self.left_open.notify_one(),
             }
-            heard += 1;
-            next = if heard < MESSAGES {
+            handled += 1;
+            next = if handled < MESSAGES {
                 self.parts.dispatch.next().now_or_never().flatten()
             } else {
                 None
@@ -143,7 +143,7 @@ impl Desk {
     async fn look_after_stops(&self) -> bool {
         let mut more = false;
         for task in self.parts.dispatch.stops().all_asked() {
-            if !self.confirm_running.contains_key(&task) {
+            if !self.tasks.contains_key(&task) {
                 more |= self.look_after_stop(task).await;
             }
         }
@@ -173,7 +173,7 @@ impl Desk {
                 true
             }
             Err(error) => {
-                tracing::warn!(task.id = %task, %error, "the task has stopped, but the ledger cannot be told");
+                tracing::warn!(task.id = %task, %error, "the task has stopped, but this cannot be recorded");
                 false
             }
         }
@@ -182,7 +182,7 @@ impl Desk {
     /// Leases as many tasks as there are slots, in the order of [`slots::choose`].
     async fn take_more(&mut self) {
         let slots = self.parts.parallel_tasks;
-        if self.confirm_running.len() >= slots::most(slots) {
+        if self.tasks.len() >= slots::most(slots) {
             return;
         }
         let mut pending = match self.parts.ledger.pending(self.last.as_ref()).await {
@@ -193,13 +193,13 @@ impl Desk {
             }
         };
         let stops = self.parts.dispatch.stops();
-        pending.retain(|task| !self.confirm_running.contains_key(&task.id) && stops.asked(task.id).is_none());
+        pending.retain(|task| !self.tasks.contains_key(&task.id) && stops.asked(task.id).is_none());
         let projects: HashMap<TaskId, ProjectId> = pending
             .iter()
             .map(|task| (task.id, task.project.clone()))
             .collect();
         let running: Vec<Running> = self
-            .confirm_running
+            .tasks
             .values()
             .map(|(project, seen)| Running {
                 project: project.clone(),
@@ -212,7 +212,7 @@ impl Desk {
             };
             let seen = Seen::default();
             self.last = Some(project.clone());
-            self.confirm_running.insert(task, (project.clone(), seen.clone()));
+            self.tasks.insert(task, (project.clone(), seen.clone()));
             let one = take_up(Arc::clone(&self.parts), task, seen, self.shutdown.child_token());
             self.ids.insert(self.running.spawn(one).id(), task);
         }
@@ -226,11 +226,11 @@ impl Desk {
         let store = &self.parts.ledger;
         for task in self.parts.dispatch.stops().all_asked() {
             if let Err(error) = store.pause(task).await {
-                tracing::error!(task.id = %task, %error, "the task has stopped, but the ledger cannot be told; it goes on");
+                tracing::error!(task.id = %task, %error, "the task has stopped, but this cannot be recorded; the next start resumes it");
             }
         }
         if let Err(error) = store.record_shutdown().await {
-            tracing::warn!(%error, "the ledger cannot be told that the process ends in order");
+            tracing::warn!(%error, "the ledger cannot record that the process ended normally");
         }
     }
 }

@@ -61,7 +61,7 @@ pub(super) struct Running {
     pub(super) stalled: bool,
 }
 
-/// Most tasks that may run with this number of slots.
+/// Maximum number of tasks that may run with this number of slots.
 pub(super) const fn most(slots: usize) -> usize {
     slots.saturating_mul(3)
 }
@@ -137,7 +137,7 @@ mod tests {
         TaskId::new(i64::from(bytes[0]) * 1_000 + name[1..].parse::<i64>().unwrap()).unwrap()
     }
 
-    /// `a` runs, `A` is one of project `a` that has stalled.
+    /// `a` is a running task of project `a`; `A` is a stalled task of project `a`.
     fn running(tasks: &str) -> Vec<Running> {
         tasks
             .chars()
@@ -224,7 +224,7 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut motion = Motion::new(start);
         motion.look(at(5), 0, 0);
-        // A byte now and then is none of it.
+        // Single bytes do not count as progress.
         for seconds in 6..35 {
             motion.look(at(seconds), 0, seconds);
             assert!(!motion.is_stalled(at(seconds)), "{seconds}");

@@ -30,10 +30,10 @@ use crate::task::{BandwidthPolicy, PassInfo, PassKind, Reason, StartMode, State,
 
 /// How often a running task checks its bandwidth window.
 const CLOCK_EVERY: Duration = Duration::from_secs(1);
-/// After how many of those it reads the ledger, in case a message was lost.
+/// The ledger is read after this many checks, in case a message was lost.
 const LOOK_EVERY: u32 = 5;
 
-/// Whether the ledger knows how the work on a task ended.
+/// Whether the end of the work on a task is recorded in the ledger.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Left {
     Said,
@@ -60,7 +60,7 @@ pub(super) async fn take_up(parts: Arc<Parts>, id: TaskId, seen: Seen, stop: Can
         Ok(Some(leased)) => leased,
         Ok(None) => return Left::Said,
         Err(error) => {
-            tracing::error!(task.id = %id, %error, "the task cannot be claimed");
+            tracing::error!(task.id = %id, %error, "the task cannot be leased");
             return Left::Unsaid;
         }
     };
@@ -112,7 +112,7 @@ struct Watched {
     abort: CancellationToken,
 }
 
-/// Watches for a stop, a deletion, another bandwidth and missing progress of a running task. Never ends by itself.
+/// Watches a running task for a stop, a deletion, a changed bandwidth limit and missing progress. Never ends by itself.
 async fn watch(parts: &Parts, mut watched: Watched) {
     let id = watched.id;
     let began = Instant::now();
@@ -149,13 +149,15 @@ async fn watch(parts: &Parts, mut watched: Watched) {
                     watched.stop.cancel();
                     watched.abort.cancel();
                 }
-                Err(error) => tracing::warn!(task.id = %id, %error, "the ledger cannot be asked for a stop"),
+                Err(error) => {
+                    tracing::warn!(task.id = %id, %error, "the ledger cannot be checked for a stop")
+                }
             }
         }
         if new && now.duration_since(began) >= parts.tuning.settled_in.0 {
             new = false;
             if let Err(error) = parts.ledger.confirm_running(id, watched.fencing_token).await {
-                tracing::warn!(task.id = %id, %error, "the ledger cannot be told that the task is worked on");
+                tracing::warn!(task.id = %id, %error, "the ledger cannot record that the task is running");
             }
         }
         watched.throttle.set(limit(parts, &watched.policy));
@@ -166,7 +168,7 @@ fn limit(parts: &Parts, policy: &BandwidthPolicy) -> Option<u64> {
     policy.limit(parts.clock.now(), &parts.zone)
 }
 
-/// Probes both sides, opens the pass, runs it, and records its end.
+/// Checks both sides, opens the pass, runs it, and records its end.
 async fn work(
     parts: &Parts,
     leased: LeasedTask,
@@ -284,7 +286,7 @@ fn lost_lease(id: TaskId, fencing_token: i64) {
     tracing::warn!(task.id = %id, fencing_token, "another worker has the task");
 }
 
-/// Failed-only when the user asked for it and the last pass is over; an unfinished pass is always resumed.
+/// A failed-only pass if the user asked for it and the last pass is finished. An unfinished pass is always resumed.
 fn pass_kind(mode: StartMode, last: Option<PassInfo>) -> PassKind {
     match (mode, last) {
         (StartMode::FailedOnly, Some(PassInfo { finished: true, .. })) => PassKind::Failed,
@@ -305,7 +307,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unfinished_pass_is_gone_on_with() {
+    fn an_unfinished_pass_is_always_resumed() {
         let last = |kind, finished| {
             Some(PassInfo {
                 number: 1,

@@ -1,4 +1,4 @@
-//! What travels with an object besides its bytes, and may be left out of a copy: kinds of it. Pure.
+//! The attributes of an object that are copied besides its bytes and may be left out. Pure.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName};
 
 use crate::object::NewObject;
 
-/// Some of what may be left out of a copy.
+/// A set of attributes that may be left out of a copy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {
     /// Tags.
@@ -15,11 +15,11 @@ pub struct Attributes {
     pub storage_class: bool,
     /// User metadata, or some of it.
     pub user_metadata: bool,
-    /// Where a website sends whoever asks for the object.
+    /// The address to which a website redirects requests for the object.
     pub website_redirect: bool,
     /// A retention or a legal hold.
     pub object_lock: bool,
-    /// Something else, of a header that is not known.
+    /// Something else, from an unknown header.
     pub other: bool,
 }
 
@@ -51,13 +51,13 @@ impl Attributes {
         }
     }
 
-    /// Whether it is none of them.
+    /// Whether the set is empty.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self == Self::default()
     }
 
-    /// What a new object has of them.
+    /// The attributes that a new object has.
     pub(in crate::engine) fn of(new: &NewObject) -> Self {
         Self {
             tags: new.tagging.is_some(),
@@ -69,7 +69,7 @@ impl Attributes {
         }
     }
 
-    /// What is in both.
+    /// Attributes in both sets.
     pub(in crate::engine) const fn and(self, other: Self) -> Self {
         Self {
             tags: self.tags && other.tags,
@@ -81,7 +81,7 @@ impl Attributes {
         }
     }
 
-    /// What is in one of them.
+    /// Attributes in either set.
     pub(in crate::engine) const fn or(self, other: Self) -> Self {
         Self {
             tags: self.tags || other.tags,

@@ -1,8 +1,8 @@
-//! The hash of what is about to be written, for targets that demand it before the body.
+//! Computes the hash of the bytes before they are written, for targets that demand it before the body.
 //!
-//! A bucket with Object Lock refuses every write without `Content-MD5` or a checksum. Where the source's tag is no MD5 the
-//! bytes are read twice: once to hash them, and once to send them. Memory stays as small as with one read, and a source that
-//! changes in between is refused by the target, whose hash is then another.
+//! A bucket with Object Lock refuses every write without `Content-MD5` or a checksum. If the source's ETag is not an MD5, the
+//! bytes are read twice: once to hash them, and once to send them. This needs no more memory than one read. If the source
+//! changes in between, the target refuses the write, because its hash differs.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub(in crate::engine) async fn hash_first(
         return Ok(None);
     }
     let object = pinned_read::open(ctx, &entry.key, portion, entry.etag.as_ref()).await?;
-    // These bytes go nowhere, so that they do not count as moved; the bandwidth limit is for them too.
+    // These bytes are not sent, so they do not count as moved. The bandwidth limit applies to them, too.
     let uncounted = Arc::new(Progress::default());
     let (mut body, watch) = metered(
         object.body,

@@ -1,25 +1,25 @@
-//! How a large object is cut into parts: a pure decision within the limits of S3.
+//! How a large object is divided into parts, within the limits of S3. Pure.
 
-/// Most parts of an upload (S3).
+/// Maximum number of parts of an upload (S3).
 pub const MAX_PARTS: u64 = 10_000;
 /// Largest part (S3).
 const MAX_PART: u64 = 5 << 30;
 
-/// What objects are cut into parts, and into which.
+/// Which objects are divided into parts, and how large the parts are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
     /// Objects above this many bytes are uploaded in parts.
     pub threshold: u64,
-    /// Smallest part but the last.
+    /// Smallest part, except for the last.
     pub smallest: u64,
     /// Part size when nothing else decides.
     pub usual: u64,
-    /// Objects above the threshold, up to this many bytes, are sent in one piece all the same when their tag is the MD5 of
-    /// all their bytes: only so can the target prove them with the hash that the source has.
+    /// Objects above the threshold, up to this many bytes, are still sent in one piece if their ETag is the MD5 of all their
+    /// bytes. Only then can the target prove them with the source's hash.
     pub whole: u64,
-    /// Bytes that a sequential copy holds in memory, and sends as a part. Not less than `smallest`.
+    /// Bytes that a sequential copy keeps in memory and sends as one part. Not less than `smallest`.
     pub piece: usize,
-    /// Most pieces of such a copy.
+    /// Maximum number of pieces of such a copy.
     pub pieces: u64,
 }
 
@@ -30,7 +30,7 @@ impl Default for Sizes {
             // The limit of S3.
             smallest: 5 << 20,
             usual: 16 << 20,
-            // Read again from its beginning after a stop, which is more than a bucket of large objects should cost.
+            // After a stop such an object is read again from its beginning. For larger objects that would cost too much.
             whole: 512 << 20,
             piece: 8 << 20,
             pieces: MAX_PARTS,
@@ -38,33 +38,33 @@ impl Default for Sizes {
     }
 }
 
-/// How an object is cut.
+/// How an object is divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// Bytes of each part but the last.
+    /// Bytes of each part except the last.
     pub part_size: u64,
     /// Number of parts.
     pub count: u32,
-    /// Whether the parts are the source's own, so that both tags must become equal.
+    /// Where the part boundaries come from. With the source's own boundaries both ETags must become equal.
     pub boundaries: Boundaries,
 }
 
-/// Whose part boundaries a layout has.
+/// Where the part boundaries of a layout come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Boundaries {
-    /// Those that the source was uploaded with.
+    /// From the upload of the source.
     Source,
-    /// Those that it may have been uploaded with, by the number of its parts: its store does not tell their size.
+    /// Guessed from the number of the source's parts, because its store does not report their size.
     Guessed,
-    /// Ours.
+    /// Chosen here.
     Own,
 }
 
 /// Largest object of one PUT or one copy inside a store (S3).
 pub const MAX_PUT: u64 = 5 << 30;
 
-/// Cuts an object of `size` bytes. `source_part` is the size of the source's first part, as far as its store tells it, and
-/// the number of its parts, if it was uploaded in parts.
+/// Divides an object of `size` bytes. `source_part` is the size of the source's first part, as reported by its store, and the
+/// number of parts, if the source was uploaded in parts.
 #[must_use]
 pub fn layout(sizes: Sizes, size: u64, source_part: Option<(u64, u32)>) -> Layout {
     if let Some((part_size, count)) = source_part
@@ -101,11 +101,11 @@ pub fn layout(sizes: Sizes, size: u64, source_part: Option<(u64, u32)>) -> Layou
     }
 }
 
-/// Part sizes in MiB that uploaders use when nobody asks for another: the AWS CLI and SDKs, mc, rclone, s3cmd, s5cmd and
-/// the consoles of clouds; the common ones first.
+/// Default part sizes of common uploaders in MiB: the AWS CLI and SDKs, mc, rclone, s3cmd, s5cmd and the consoles of clouds.
+/// The most common sizes come first.
 const USUAL: [u64; 14] = [8, 16, 5, 15, 10, 50, 64, 100, 32, 20, 128, 256, 512, 1024];
 
-/// The part size with which uploaders would have made so many parts.
+/// The default part size with which an uploader would have made this number of parts.
 fn guess(sizes: Sizes, size: u64, count: u32) -> Option<u64> {
     let usual = USUAL.into_iter().map(|mib| mib << 20);
     std::iter::once(sizes.usual)
@@ -149,7 +149,7 @@ mod tests {
                 "{odd:?}"
             );
         }
-        // The store that knows no part numbers gives the whole size.
+        // A store that knows no part numbers returns the whole size.
         for (count, part_size) in [(13, 8), (7, 16), (20, 5), (2, 50)] {
             let layout = layout(100 << 20, Some((100 << 20, count)));
             assert_eq!(

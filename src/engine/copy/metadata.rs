@@ -1,9 +1,9 @@
-//! What travels with an object besides its bytes: content headers, user metadata, tags, storage class, encryption.
+//! What is copied with an object besides its bytes: content headers, user metadata, tags, storage class, encryption.
 //!
-//! Content headers and encryption are never left out: with another Content-Encoding, or unencrypted, it would be another
-//! object, and a target that refuses them fails it. Tags, storage class, website redirect and user metadata are left out where
-//! one side does not give or take them, object locks are never carried, and all of that is counted by kind; a task may ask
-//! that the object fails instead. Headers that nobody has decided about are counted, too.
+//! Content headers and encryption are never left out. With another Content-Encoding, or without encryption, it would be another
+//! object, so the copy fails if the target refuses them. Tags, storage class, website redirect and user metadata are left out
+//! if one side does not give or accept them. Object locks are never copied. All of these are counted by kind, and a task may
+//! ask that the object fails instead. Headers for which there is no rule are counted, too.
 
 use http::HeaderName;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -19,7 +19,7 @@ use crate::task::Key;
 use crate::task::rules::RefusedMetadata;
 use crate::task::storage::storage_class;
 
-/// Headers, tags, storage class and encryption of the new object, and what of the source's is not among them.
+/// Returns headers, tags, storage class and encryption of the new object, and the attributes of the source that it lacks.
 pub(in crate::engine) async fn describe(
     ctx: &Context,
     key: &Key,
@@ -30,7 +30,7 @@ pub(in crate::engine) async fn describe(
     let refused = refusals.left_out();
     let ungiven = |error: Error, left_out: &mut bool| match rules.refused_metadata {
         RefusedMetadata::LeaveOut => {
-            tracing::debug!(task.id = %ctx.task.id, ?key, %error, "left out, because one side does not give or take it");
+            tracing::debug!(task.id = %ctx.task.id, ?key, %error, "left out, because one side does not give or accept it");
             *left_out = true;
             Ok(())
         }
@@ -77,7 +77,7 @@ pub(in crate::engine) async fn describe(
     for name in &info.uncarried.unknown {
         lost.other = true;
         if ctx.quirks.note_header(name) {
-            tracing::warn!(task.id = %ctx.task.id, ?key, header = %name, "a header that is not known is not carried over");
+            tracing::warn!(task.id = %ctx.task.id, ?key, header = %name, "an unknown header is not copied");
         }
     }
     let unsendable = metadata_signing::unsendable(&new.carried.0);

@@ -1,4 +1,5 @@
-//! What a target refuses of an object besides its bytes, and what is left out of the next try. Pure but for its memory.
+//! Finds out which attribute of an object the target refuses, and what the next attempt leaves out. Pure, except for its
+//! memory.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +12,7 @@ use crate::object::clouds::Side;
 use crate::object::{NewObject, metadata_signing};
 use crate::task::rules::RefusedMetadata;
 
-/// Codes that say what a refusal is about, and that it is nothing that could be left out.
+/// Error codes with a cause that leaving something out does not fix.
 const OTHER_CAUSES: &[&str] = &[
     "AccountProblem",
     "AllAccessDisabled",
@@ -31,14 +32,14 @@ const OTHER_CAUSES: &[&str] = &[
     "XMinioInvalidObjectName",
 ];
 
-/// What a refusal may be about, of what was `sent`; empty where leaving out would not help. The code decides where it
-/// names something. Otherwise it may be the tags, the storage class or the website redirect; user metadata is to blame only
-/// when it is named.
+/// What a refusal may be about, among the attributes that were `sent`; empty if leaving something out would not help. If the
+/// error code names an attribute, that decides. Otherwise it may be the tags, the storage class or the website redirect. User
+/// metadata is suspected only when the code names it.
 ///
 /// Source of the codes: the error responses of Amazon S3, MinIO, StorageGRID and OBS (`InvalidTag`, `InvalidStorageClass`,
 /// `MetadataTooLarge`), and variations of them.
 fn blame(error: &Error, sent: Attributes) -> Attributes {
-    // A target without them, with other rules for them, or whose key may not write any.
+    // The target does not support them, has other rules for them, or the credentials do not allow them.
     if !matches!(
         error.kind(),
         ErrorKind::Unsupported | ErrorKind::InvalidArgument | ErrorKind::PermissionDenied
@@ -64,44 +65,44 @@ fn blame(error: &Error, sent: Attributes) -> Attributes {
     suspects.and(sent)
 }
 
-/// What to do about an error of an object.
+/// What an error means for the next attempt.
 #[derive(Debug)]
 pub(in crate::engine) enum Verdict {
-    /// It is not about what may be left out.
+    /// The error is not about something that may be left out.
     Unrelated(SideError),
-    /// Try again: as it was, because a refusal may pass, or without what is to blame.
+    /// Try again: unchanged, because a refusal may be temporary, or without the suspected attribute.
     Again(SideError),
-    /// The object fails, with what was refused in the message.
+    /// The object fails. The message says what was refused.
     Fail(SideError),
 }
 
-/// What the target's refusals of one object have taught, over its tries.
+/// What the target's refusals of one object have shown, over all its attempts.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Refusals(Mutex<Learnt>);
 
 #[derive(Debug, Default)]
 struct Learnt {
-    /// What the request had with it that was refused last.
+    /// Attributes in the last request that was refused.
     sent: Attributes,
-    /// Whether one was repeated as it was.
+    /// Whether a refused request was already repeated unchanged.
     repeated: bool,
     left_out: Attributes,
     metadata: Metadata,
-    /// What became of a copy inside the store.
+    /// The state of a copy inside the store.
     inside: Inside,
 }
 
-/// Which user metadata goes with an object.
+/// Which user metadata is sent with an object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::engine) enum Metadata {
     /// All of it.
     #[default]
     All,
-    /// What every signer reads alike ([`metadata_signing::odd`]).
+    /// Only what every implementation of request signing treats alike ([`metadata_signing::odd`]).
     Plain,
 }
 
-/// What became of the copy of one object inside its store.
+/// The state of the copy of one object inside its store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Inside {
     /// It was not refused.
@@ -116,9 +117,9 @@ enum Inside {
 /// Why a copy inside a store is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cause {
-    /// The store does not do that.
+    /// The store does not support it.
     Store,
-    /// It said that the request is wrong: about copies in general, or about this object.
+    /// The store said that the request is invalid. This may concern copies in general or only this object.
     Unclear,
 }
 
@@ -127,18 +128,18 @@ impl Refusals {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is left out of the next try.
+    /// Attributes that the next attempt leaves out.
     pub(in crate::engine) fn left_out(&self) -> Attributes {
         self.learnt().left_out
     }
 
-    /// Which user metadata goes with the next try.
+    /// Which user metadata the next attempt sends.
     pub(in crate::engine) fn metadata(&self) -> Metadata {
         self.learnt().metadata
     }
 
-    /// Passes on the answer to the request that brings `new` to the target. Refusals of other requests, for parts say, are
-    /// never about what travels with the object.
+    /// Records the answer to the request that sends `new` to the target, and returns it. Refusals of other requests, for
+    /// example for parts, are never about the object's attributes.
     pub(in crate::engine) fn observe<T>(&self, new: &NewObject, answer: Result<T>) -> Result<T> {
         self.learnt().sent = match &answer {
             Ok(_) => Attributes::default(),
@@ -147,8 +148,8 @@ impl Refusals {
         answer
     }
 
-    /// A copy inside the store was refused or went wrong: the object is read and written instead, and so are all others of the
-    /// pass, unless it is not clear yet whether the refusal was about this object.
+    /// Records that a copy inside the store was refused or wrong. The object is read and written instead. So are all other
+    /// objects of the pass, unless the refusal may be about this object alone.
     pub(in crate::engine) fn refuse_copy(&self, ctx: &Context, error: &Error) {
         let cause = if error.kind() == ErrorKind::InvalidArgument {
             Cause::Unclear
@@ -159,7 +160,7 @@ impl Refusals {
         self.learnt().inside = Inside::Refused(cause);
     }
 
-    /// Whether a copy inside the store was refused since this was asked last.
+    /// Whether a copy inside the store was refused since the last call.
     pub(in crate::engine) fn take_copy_refusal(&self) -> bool {
         let mut learnt = self.learnt();
         let Inside::Refused(cause) = learnt.inside else {
@@ -169,7 +170,7 @@ impl Refusals {
         true
     }
 
-    /// How the bytes of this object travel.
+    /// How the bytes of this object get to the target.
     pub(in crate::engine) fn route(&self, ctx: &Context) -> Route {
         match self.learnt().inside {
             Inside::Usable => ctx.current_route(),
@@ -177,18 +178,19 @@ impl Refusals {
         }
     }
 
-    /// The object is copied. What the store refused to copy inside itself, and takes as a write, it refused because of that.
+    /// Records that the object was copied. If the store accepts as a write what it refused to copy internally, the refusal was
+    /// about internal copies.
     pub(in crate::engine) fn was_streamed(&self, ctx: &Context) {
         if self.learnt().inside == Inside::Streamed(Cause::Unclear) {
             ctx.quirks.note_unusable_copies();
         }
     }
 
-    /// Decides what an error means for the next try.
+    /// Decides what an error means for the next attempt.
     pub(in crate::engine) fn judge(&self, side_error: SideError, rule: RefusedMetadata) -> Verdict {
         let mut learnt = self.learnt();
         let sent = std::mem::take(&mut learnt.sent);
-        // The store has found out that it is about this object's metadata, so that nothing is tried as it was.
+        // The store found that this object's metadata is the cause, so no request is repeated unchanged.
         let unsignable =
             side_error.side == Side::Target && side_error.error.code() == Some(metadata_signing::UNSIGNABLE);
         if unsignable && rule == RefusedMetadata::Fail {
@@ -299,7 +301,7 @@ mod tests {
         new
     }
 
-    /// What is left out after each of these refusals of an object that has everything.
+    /// What is left out after each of these refusals, for an object that has all attributes.
     fn learnt(rule: RefusedMetadata, codes: &[&str]) -> Vec<Option<Attributes>> {
         let refusals = Refusals::default();
         let after = |code: &&str| {
@@ -359,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_request_that_brings_the_object_is_heard() {
+    fn only_the_request_that_sends_the_object_is_judged() {
         let refusals = Refusals::default();
         let rule = RefusedMetadata::LeaveOut;
         let judged = |side_error| matches!(refusals.judge(side_error, rule), Verdict::Again(_));

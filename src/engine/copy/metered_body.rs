@@ -1,4 +1,4 @@
-//! The body between a read and a write: frames pass through one by one, counted, throttled, watched, and hashed where
+//! The body between a read and a write. Frames pass through one by one; they are counted, throttled, watched, and hashed if
 //! nothing else proves them.
 
 use std::pin::Pin;
@@ -17,16 +17,16 @@ use crate::engine::rate_limit::Throttle;
 use crate::error::{Error, ErrorKind, counted};
 use crate::object::Body;
 
-/// Whether to hash what passes.
+/// Whether to hash the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hashing {
     /// Something else proves the bytes.
     None,
-    /// MD5, to be compared with the tag of what was written.
+    /// MD5, to be compared with the ETag of what was written.
     Md5,
 }
 
-/// What the other end of a stream tells after it was sent.
+/// What is known about a stream after it was sent.
 #[derive(Clone, Debug, Default)]
 pub struct Watch(Arc<Mutex<Seen>>);
 
@@ -37,12 +37,12 @@ struct Seen {
 }
 
 impl Watch {
-    /// The error of the source, if it was the source that ended the stream.
+    /// The error of the source, if the source ended the stream.
     pub fn take_error(&self) -> Option<Error> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).error.take()
     }
 
-    /// The MD5 of all that passed, if it was asked for.
+    /// The MD5 of all bytes, if it was asked for.
     pub fn take_md5(&self) -> Option<[u8; 16]> {
         let hash = self.0.lock().unwrap_or_else(PoisonError::into_inner).hash.take();
         hash.map(|hash| hash.finalize().into())
@@ -59,7 +59,7 @@ struct Metered {
     watch: Watch,
 }
 
-/// Wraps the body of a read of exactly `length` bytes, where that is known; fewer or more become an `Integrity` error.
+/// Wraps the body of a read of exactly `length` bytes, if that is known. Fewer or more bytes become an `Integrity` error.
 pub fn metered(
     inner: Body,
     length: impl Into<Option<u64>>,
@@ -73,7 +73,8 @@ pub fn metered(
         left: length.into(),
         throttle: Arc::clone(throttle),
         flow,
-        // A body of one frame is never asked for a second: it has to wait before, or small objects would know no limit.
+        // A body of one frame is never asked for a second, so it must wait before its frame. Otherwise small objects would have
+        // no limit.
         wait: nap(throttle.owed(now())),
         hash: (hashing == Hashing::Md5).then(Md5::new),
         watch: watch.clone(),
@@ -95,12 +96,12 @@ impl Metered {
     }
 }
 
-/// The time of the timers that are waited for.
+/// The clock that the timers use.
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// A short part of a wait, so that a rate that is changed meanwhile counts soon.
+/// A short part of a wait, so that a changed rate takes effect soon.
 fn nap(wait: Duration) -> Option<Pin<Box<Sleep>>> {
     const LONGEST: Duration = Duration::from_millis(250);
     (wait > Duration::ZERO).then(|| Box::pin(tokio::time::sleep(wait.min(LONGEST))))
@@ -214,7 +215,7 @@ mod tests {
         }
     }
 
-    /// A source that sends a frame of this many bytes every ten milliseconds, and how many bytes have passed of it.
+    /// A source that sends a frame of this many bytes every ten milliseconds, and counts how many bytes have passed.
     struct Flow {
         throttle: Arc<Throttle>,
         progress: Arc<Progress>,
@@ -240,7 +241,7 @@ mod tests {
             }
         }
 
-        /// Bytes that pass in so many seconds.
+        /// Bytes that pass in this number of seconds.
         async fn passes(&self, seconds: u64) -> u64 {
             let before = self.progress.bytes();
             tokio::time::sleep(Duration::from_secs(seconds)).await;
@@ -251,16 +252,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_rate_that_changes_while_a_body_streams_counts_within_a_second() {
         let flow = Flow::new(None);
-        // A frame every ten milliseconds, of timers that count in milliseconds.
+        // One frame every ten milliseconds; the timers have a resolution of one millisecond.
         let free = flow.passes(1).await;
         assert!((80_000..=100_000).contains(&free), "{free}");
-        // Lowered: a burst of a quarter of a second, and a frame that was under way.
+        // The rate is lowered: a burst of a quarter of a second, and a frame that was under way.
         flow.throttle.set(Some(10_000));
         let first = flow.passes(1).await;
         assert!(first <= 10_000 + 3_500, "{first}");
         let limited = flow.passes(10).await;
         assert!((90_000..=101_000).contains(&limited), "{limited}");
-        // Lowered so far that hours are owed, and lifted.
+        // The rate is lowered so far that hours are owed, and then lifted.
         flow.throttle.set(Some(1));
         assert!(flow.passes(60).await <= 2_000);
         flow.throttle.set(None);
@@ -282,7 +283,7 @@ mod tests {
             body.frame().await.unwrap().unwrap();
         }
         let took = began.elapsed();
-        // 8,000 bytes, of which a burst of 250 and the last 200 cost no time.
+        // 8,000 bytes. A burst of 250 bytes and the last 200 bytes cost no time.
         assert!(
             took >= Duration::from_millis(7_500) && took <= Duration::from_millis(8_200),
             "{took:?}"

@@ -1,7 +1,7 @@
 //! Copies one object and proves the copy.
 //!
-//! The read is pinned to the listed version. The write is proved by what the target returns. Errors are retried only if that can help.
-//! What proved a copy is counted, and never weakened without saying so.
+//! The read is pinned to the listed version. The write is verified by what the target returns. Errors are retried only if that
+//! can help. Each copy is counted with its proof, and a weaker proof is never hidden.
 
 pub mod attributes;
 pub mod hash;
@@ -80,7 +80,7 @@ pub async fn transfer(ctx: &Context, mut item: SourceObject) -> Result<Outcome, 
         };
         if refusals.take_copy_refusal() {
             let error = &side_error.error;
-            tracing::info!(task.id = %ctx.task.id, key = ?item.key(), %error, "not copied inside the store; it is read and written");
+            tracing::info!(task.id = %ctx.task.id, key = ?item.key(), %error, "not copied inside the store; read and written instead");
             continue;
         }
         let mut side_error = match (side_error.side, side_error.error.kind()) {
@@ -118,7 +118,7 @@ pub async fn transfer(ctx: &Context, mut item: SourceObject) -> Result<Outcome, 
                     {
                         tracing::warn!(
                             task.id = %ctx.task.id,
-                            "the source refuses If-Match with its own tag; it is read without, and the tags of its answers are compared"
+                            "the source refuses If-Match with its own ETag; reads go without it and compare the ETags of the answers"
                         );
                         ctx.quirks.note_broken_conditions();
                         continue;
@@ -157,7 +157,7 @@ pub async fn transfer(ctx: &Context, mut item: SourceObject) -> Result<Outcome, 
             _ => match refusals.judge(side_error, ctx.task.spec.rules.refused_metadata) {
                 Verdict::Again(SideError { error, .. }) => {
                     let left_out = refusals.left_out();
-                    tracing::debug!(task.id = %ctx.task.id, key = ?item.key(), %error, %left_out, "refused, and tried again");
+                    tracing::debug!(task.id = %ctx.task.id, key = ?item.key(), %error, %left_out, "refused, and retried");
                     continue;
                 }
                 Verdict::Unrelated(same) => side_error = same,
@@ -169,7 +169,7 @@ pub async fn transfer(ctx: &Context, mut item: SourceObject) -> Result<Outcome, 
         let Some(wait) = retry::delay(ctx.tuning.pace, &side_error.error, attempts, rand::random()) else {
             return Ok(failed(ctx, item.key(), item.known_bytes(), &side_error, attempts));
         };
-        tracing::debug!(task.id = %ctx.task.id, key = ?item.key(), error = %side_error.error, attempts, "object is tried again");
+        tracing::debug!(task.id = %ctx.task.id, key = ?item.key(), error = %side_error.error, attempts, "object is retried");
         tokio::time::sleep(wait).await;
     }
 }
@@ -338,8 +338,13 @@ async fn stream_once(
     {
         if ctx.etags.source_is_proved() {
             let mine = Mark::tag(written.as_ref());
-            let SideError { error, .. } =
-                discard(ctx, &key, &mine, "the source sent other bytes than its tag names").await;
+            let SideError { error, .. } = discard(
+                ctx,
+                &key,
+                &mine,
+                "the bytes from the source do not match its ETag",
+            )
+            .await;
             return Err(error).at_source();
         }
         ctx.etags.source_is_no_hash();

@@ -1,6 +1,7 @@
-//! Whether an object is sent in one piece or in parts. Pure, but for what the task says.
+//! Decides whether an object is sent in one piece or in parts. Pure, except that it reads the task's rules.
 //!
-//! Parts go side by side, and outlive a stop; one piece can be proved by the target with the hash that the source has.
+//! Parts are sent in parallel and survive a stop. An object sent in one piece can be proved by the target with the source's
+//! hash.
 
 use crate::engine::context::{Context, Route};
 use crate::engine::copy::layout::MAX_PUT;
@@ -10,27 +11,27 @@ use crate::object::Entry;
 use crate::object::clouds::Side;
 use crate::task::rules::MinimumProof;
 
-/// Whether the source's tag may be taken for what S3 makes of the content when it looks like it. A store that encrypts with
-/// keys of its own gives tags that only look so.
+/// Whether an ETag of the source that looks like a hash is one: S3 would compute it from the content. A store that encrypts
+/// with its own keys gives ETags that only look like hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum SourceTag {
     /// The MD5 of the content, or of the MD5 sums of its parts.
     Md5,
-    /// Nothing that can be computed.
+    /// Nothing that can be computed from the content.
     Opaque,
 }
 
 /// How the bytes of an object are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Mode {
-    /// One read into one write.
+    /// One read streamed into one write.
     Single,
-    /// An upload in parts.
+    /// A multipart upload.
     Multipart,
 }
 
-/// Above the threshold an object goes in parts, unless its tag is the MD5 of all its bytes and proves it in one piece, up
-/// to `longest` bytes.
+/// Chooses parts for an object above the threshold, unless its ETag is the MD5 of all its bytes and it has at most `longest`
+/// bytes. Then the ETag proves it in one piece.
 pub(in crate::engine) fn choose(threshold: u64, entry: &Entry, tag: SourceTag, longest: u64) -> Mode {
     let proves = tag == SourceTag::Md5 && entry.etag.as_ref().is_some_and(|tag| tag.md5().is_some());
     if entry.size <= threshold || (proves && entry.size <= longest) {
@@ -40,19 +41,19 @@ pub(in crate::engine) fn choose(threshold: u64, entry: &Entry, tag: SourceTag, l
     }
 }
 
-/// The largest object that is sent in one piece for the sake of its proof.
+/// The largest object that is sent in one piece to get a stronger proof.
 pub(in crate::engine) fn longest_single(ctx: &Context, route: Route) -> u64 {
     let only_so = ctx.task.spec.rules.minimum_proof == MinimumProof::ETag;
     match route {
-        // Encrypted with other keys than the store's own, the target has another tag either way.
+        // If the target encrypts with other keys than the store's own, its ETag differs in any case.
         _ if ctx.task.spec.kms => 0,
         Route::Stream if !only_so => ctx.tuning.sizes.whole,
         Route::Stream | Route::ServerSide => MAX_PUT,
     }
 }
 
-/// Whether an object that was sent in one piece may go better in parts: a connection that did not last as long, a limit of
-/// the store. Bytes that were found to be wrong are not sent by a way that proves less.
+/// Whether an object that failed in one piece may succeed in parts: the connection broke off too early, or the store has a
+/// limit. If wrong bytes were found, the object is not sent in a way that proves less.
 pub(in crate::engine) fn parts_may_help(side_error: &SideError) -> bool {
     let broke_off = side_error.side == Side::Source && side_error.error.kind() == ErrorKind::Integrity;
     broke_off

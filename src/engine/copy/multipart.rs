@@ -1,7 +1,7 @@
-//! Large objects: parts in parallel, an upload that outlives a stop, a crash and a change of keys.
+//! Copies large objects: parts in parallel, in an upload that survives a stop, a crash and a change of credentials.
 //!
-//! A source that was itself uploaded in equal parts is copied along the same boundaries, so that the target's tag
-//! becomes equal to the source's and proves every byte.
+//! If the source itself was uploaded in equal parts, the copy uses the same part boundaries. Then the target's ETag becomes
+//! equal to the source's and proves every byte.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ use crate::task::Key;
 /// Parts of one object at the same time.
 const PARTS_AT_ONCE: usize = 4;
 
-/// Copies an object in parts, going on with an upload that the ledger knows.
+/// Copies an object in parts, and resumes an upload that the ledger has recorded.
 pub(in crate::engine) async fn copy(
     ctx: &Context,
     entry: &Entry,
@@ -46,7 +46,7 @@ pub(in crate::engine) async fn copy(
         entry.etag.clone_from(&info.etag);
     }
     let Some(etag) = entry.etag.clone() else {
-        // Parts of one version could not be told from those of another, if they were read one by one.
+        // If the parts were read one by one, it could not be checked that they are of one version.
         return one_read::copy(ctx, &SourceObject::KnownSize(entry), refusals, wrote).await;
     };
     let told = |layout: &Layout| {
@@ -78,13 +78,13 @@ pub(in crate::engine) async fn copy(
     let known = layout.boundaries == Boundaries::Source && tag == SourceTag::Md5;
     let proof = match joined.tag {
         Tag::AsSource => Proof::ETag,
-        // Two hashes that differ prove that the store copied something else.
+        // Two different hashes prove that the store copied something else.
         Tag::Made(_) if known && route == Route::ServerSide => {
             return Err(wrong_copy(ctx, &job, told).await?.into());
         }
         Tag::Made(first) if known => second_read(ctx, &job, &first).await?,
         other => {
-            // The tag that was to prove it proves nothing. From now on parts are hashed on their way.
+            // The ETag does not prove the copy. From now on parts are hashed while they are transferred.
             let guessed = layout.boundaries == Boundaries::Guessed;
             match other {
                 Tag::Made(_) if guessed => ctx.etags.source_parts_were_misguessed(),
@@ -98,7 +98,7 @@ pub(in crate::engine) async fn copy(
     if proof == Proof::Size && route == Route::ServerSide && !server_side::is_as_long(ctx, &entry).await? {
         return Err(wrong_copy(ctx, &job, told).await?.into());
     }
-    // Only now: an upload that the ledger holds as open is an object that is not proved.
+    // Only now, because an upload that is open in the ledger marks an object that is not verified.
     forget(ctx, &entry.key).await?;
     Ok(Copied {
         bytes: entry.size,
@@ -119,7 +119,7 @@ struct Upload<'a> {
     route: Route,
 }
 
-/// An object whose parts the store copied wrongly: it is removed, and its bytes are read and written.
+/// Handles an object whose parts the store copied wrongly: it is removed, and its bytes are read and written.
 async fn wrong_copy(ctx: &Context, job: &Upload<'_>, etag: Option<ETag>) -> Result<SideError, PassError> {
     let key = ctx.target_key(&job.entry.key);
     let written = Written {
@@ -131,7 +131,7 @@ async fn wrong_copy(ctx: &Context, job: &Upload<'_>, etag: Option<ETag>) -> Resu
     Ok(side_error)
 }
 
-/// Removes what was joined, if it is still there.
+/// Removes the completed object, if it is still there.
 async fn remove_joined(ctx: &Context, key: &Key, etag: Option<&ETag>) -> SideResult<()> {
     match remove_written(ctx, key, &Mark::tag(etag)).await? {
         Removal::Gone => Ok(()),
@@ -139,30 +139,30 @@ async fn remove_joined(ctx: &Context, key: &Key, etag: Option<&ETag>) -> SideRes
     }
 }
 
-/// An object that was joined from its parts.
+/// An object that was completed from its parts.
 struct Joined {
-    /// What the answer to its completion had as its tag.
+    /// The ETag in the answer to its completion.
     told: Option<ETag>,
     tag: Tag,
     parts: Vec<Sent>,
 }
 
-/// Its tag.
+/// The ETag of the completed object.
 enum Tag {
-    /// Equal to the source's.
+    /// It equals the source's.
     AsSource,
-    /// Another one, as S3 makes it of the parts.
+    /// It differs from the source's and is the one that S3 computes from the parts.
     Made(ETag),
-    /// One that says nothing.
+    /// It proves nothing.
     Other,
 }
 
-/// Mode as the source's was, and joined by a target that makes the tags of S3, the object has another tag. Either bytes
-/// were damaged on their way, or the source makes other tags: a second read that gives the same again tells, unless the
-/// source was seen to make those of S3.
+/// Handles a copy with the source's part boundaries, at a target that computes ETags as S3 does, whose ETag differs from the
+/// source's. Either bytes were damaged on their way, or the source computes ETags in another way. A second read that gives the
+/// same ETag again shows that it is the source, unless the source is known to compute ETags as S3 does.
 async fn second_read(ctx: &Context, job: &Upload<'_>, first: &ETag) -> Result<Proof, PassError> {
     let key = ctx.target_key(&job.entry.key);
-    // Not left for a moment longer than needed.
+    // The wrong object must not stay longer than necessary.
     remove_joined(ctx, &key, Some(first)).await?;
     forget(ctx, &job.entry.key).await?;
     let job = &Upload {
@@ -179,18 +179,18 @@ async fn second_read(ctx: &Context, job: &Upload<'_>, first: &ETag) -> Result<Pr
         Tag::Made(_) | Tag::Other => {}
     }
     remove_joined(ctx, &key, again.told.as_ref()).await?;
-    let text = "the source sent other bytes than its tag names; what was written is removed";
+    let text = "the bytes from the source do not match its ETag; the copy was removed";
     Err(SideError::source(Error::new(ErrorKind::Integrity, text)).into())
 }
 
-/// Hashes what was sent without it, by reading the source once more, where the hashes can be compared with anything.
+/// Hashes parts that were sent without hashing, by reading the source once more, if the hashes can be compared with anything.
 async fn read_again(ctx: &Context, job: &Upload<'_>, parts: Vec<Sent>) -> Result<Vec<Sent>, PassError> {
     let hashing = part::hashing(ctx, job.layout, SourceTag::Opaque, job.route).at_target()?;
     if hashing == Hashing::None || job.hashing == Hashing::Md5 {
         return Ok(parts);
     }
     let key = ctx.target_key(&job.entry.key);
-    // They are joined, and nothing is sent any more.
+    // The upload is completed, and nothing is sent any more.
     let upload = UploadId(String::new());
     let hash = |sent: Sent| {
         let job = PartJob {
@@ -209,8 +209,8 @@ async fn read_again(ctx: &Context, job: &Upload<'_>, parts: Vec<Sent>) -> Result
     Ok(hashed.try_collect().await?)
 }
 
-/// What the parts prove by themselves. Tags that look like hashes of other bytes, or like none, are found out once from the
-/// joined object: its parts are read back and compared with what was sent.
+/// What the parts themselves prove. Some ETags look like hashes of other bytes, and some do not look like hashes. In both cases
+/// the parts of the completed object are read back once and compared with what was sent.
 async fn proof_of_parts(
     ctx: &Context,
     job: &Upload<'_>,
@@ -231,7 +231,7 @@ async fn proof_of_parts(
     Ok(read_back_parts(ctx, &key, spans.zip(hashes), told).await?)
 }
 
-/// Uploads what is missing, and joins it. The ledger holds the upload as open also afterwards.
+/// Uploads what is missing and completes the upload. In the ledger the upload stays open.
 async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, PassError> {
     let &Upload {
         entry,
@@ -291,7 +291,7 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, PassError
 
     let told = complete(ctx, entry, &key, &upload, &parts).await?;
     ctx.sync_points.reach(SyncPoint::UploadCompleted).await;
-    // Asked for, not read from the answer: that may have been lost.
+    // The target is asked, because the answer with this information may have been lost.
     let answer = Written {
         etag: told.clone(),
         encryption: None,
@@ -315,15 +315,15 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, PassError
     })
 }
 
-/// Headers of the source, and its part boundaries where it has some.
+/// Headers of the source, and the size of its first part and the number of its parts, if it has parts.
 async fn look_at_source(ctx: &Context, entry: &Entry) -> SideResult<(ObjectInfo, Option<(u64, u32)>)> {
     let parts = entry.etag.as_ref().and_then(ETag::parts);
     if let Some(count) = parts {
         match ctx.source.head(&entry.key, Some(1)).await {
             Ok(info) => {
                 pinned(entry.etag.as_ref(), info.etag.as_ref()).at_source()?;
-                // A store that ignores the part number, or tells no length, gives the whole size, which fits no cut into
-                // `count` parts.
+                // A store that ignores the part number, or reports no length, gives the whole size. A layout with `count` parts
+                // cannot have parts of that size.
                 let first = (info.size.unwrap_or(entry.size), count);
                 return Ok((info, Some(first)));
             }
@@ -341,8 +341,8 @@ async fn look_at_source(ctx: &Context, entry: &Entry) -> SideResult<(ObjectInfo,
     Ok((info, parts.map(|count| (entry.size, count))))
 }
 
-/// The upload that an earlier attempt left, with the parts that the target holds of it; `None` to begin anew. An
-/// upload of another version or another cut is given up first.
+/// The upload that an earlier attempt left, with the parts that the target has; `None` to begin a new one. An upload of another
+/// version or with other part sizes is aborted first.
 async fn resume(
     ctx: &Context,
     entry: &Entry,
@@ -377,7 +377,7 @@ async fn resume(
                 .filter(whole)
                 .map(|part| (part.number, part))
                 .collect();
-            tracing::debug!(task.id = %ctx.task.id, key = ?entry.key, parts = done.len(), "upload goes on");
+            tracing::debug!(task.id = %ctx.task.id, key = ?entry.key, parts = done.len(), "upload is resumed");
             Ok(Some((upload, done)))
         }
         Err(error) if error.kind() == ErrorKind::UploadNotFound => {

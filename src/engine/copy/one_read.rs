@@ -1,9 +1,9 @@
-//! Objects that are read once, from their first byte to their last: those whose length nobody tells, and large ones
-//! without a tag, whose ranges could be of different versions.
+//! Objects that are read once, from the first byte to the last: objects of unknown length, and large ones without an ETag,
+//! whose ranges could be of different versions.
 //!
-//! One piece at a time is in memory, hashed as it comes. What ends within the first piece becomes one write, everything
-//! else an upload whose parts are the pieces. Such an upload is never resumed, because another read may be of another
-//! version: whatever ends it early, it is given up, and nothing of it becomes visible.
+//! One piece at a time is in memory and is hashed when it arrives. An object that ends within the first piece becomes one
+//! write. Every other object becomes an upload whose parts are the pieces. Such an upload is never resumed, because another
+//! read may return another version. If it ends early, it is aborted, and nothing of it becomes visible.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -76,8 +76,8 @@ pub(in crate::engine) async fn copy(
             Ok(written) => written,
             Err(pass_error) => {
                 if let Err(PassError::SideError(SideError { error, .. })) = give_up(ctx, key).await {
-                    // The ledger keeps it for the next try of this object, or for the end of the pass.
-                    tracing::warn!(task.id = %ctx.task.id, ?key, %error, "an upload could not be given up yet");
+                    // The ledger keeps it for the next attempt of this object, or for the end of the pass.
+                    tracing::warn!(task.id = %ctx.task.id, ?key, %error, "an upload could not be aborted yet");
                 }
                 return Err(pass_error);
             }
@@ -97,7 +97,7 @@ pub(in crate::engine) async fn copy(
         }
         Told::Nothing => Proof::Size,
     };
-    // Only now: an upload that the ledger holds as open is an object that is not proved.
+    // Only now, because an upload that is open in the ledger marks an object that is not verified.
     if !in_one {
         forget(ctx, key).await?;
     }
@@ -108,7 +108,7 @@ pub(in crate::engine) async fn copy(
     })
 }
 
-/// Gives up the upload that the ledger knows of a key, if it knows one.
+/// Aborts the upload that the ledger has for a key, if there is one.
 async fn give_up(ctx: &Context, key: &Key) -> Result<(), PassError> {
     match ctx
         .ledger
@@ -137,19 +137,19 @@ fn too_large(ctx: &Context) -> Error {
 
 /// What was written, in one piece or several.
 struct Written {
-    /// The target's tag of it.
+    /// Its ETag at the target.
     tag: Option<ETag>,
     told: Told,
 }
 
-/// What the target's tags tell of the bytes, from the best to the worst.
+/// What the target's ETags show about the bytes, from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Told {
-    /// They are those that were sent.
+    /// The bytes are those that were sent.
     Same,
-    /// Nothing: they are no hashes.
+    /// Nothing: the ETags are not hashes.
     Nothing,
-    /// They are others, or the tags only look like hashes.
+    /// The bytes are others, or the ETags only look like hashes.
     Other,
 }
 
@@ -191,7 +191,7 @@ async fn put(
     Ok(Written { tag, told })
 }
 
-/// Uploads the first piece and all that follow, and joins them.
+/// Uploads the first piece and all that follow, and completes the upload.
 async fn upload(
     ctx: &Context,
     item: &SourceObject,
@@ -201,7 +201,7 @@ async fn upload(
     mut piece: Piece,
     refusals: &Refusals,
 ) -> Result<Written, PassError> {
-    // The tag of an upload is never that of a source that was written otherwise.
+    // The ETag of an upload never equals that of a source that was written in another way.
     gate(ctx, Proof::Checksum).at_target()?;
     let intent = OpenUpload {
         key: item.key().clone(),
@@ -219,7 +219,8 @@ async fn upload(
             return Err(SideError::source(too_large(ctx)).into());
         }
         let mut part = send(ctx, key, &upload, number, &piece).await?;
-        // Damaged on its way, or no hash: another time tells, and once is enough to know it of the whole object.
+        // Either the part was damaged on its way, or its ETag is not a hash. A second attempt shows which. Once is enough for
+        // the whole object.
         if Told::by(ctx, Some(&part.etag), piece.md5) == Told::Other && told < Told::Other {
             part = send(ctx, key, &upload, number, &piece).await?;
         }
@@ -240,7 +241,7 @@ async fn upload(
     };
     let tag = complete(ctx, &entry, key, &upload, &parts).await?;
     ctx.sync_points.reach(SyncPoint::UploadCompleted).await;
-    // Asked for, not read from the answer: that may have been lost.
+    // The target is asked, because the answer with this information may have been lost.
     let answer = crate::object::Written {
         etag: tag.clone(),
         encryption: None,
@@ -249,7 +250,8 @@ async fn upload(
     Ok(Written { tag, told })
 }
 
-/// Sends a piece, with its own tries: it is at hand, while the object would have to be read again from its beginning.
+/// Sends a piece, with its own retries: the piece is in memory, while the object would have to be read again from its
+/// beginning.
 async fn send(
     ctx: &Context,
     key: &Key,
@@ -283,11 +285,11 @@ impl Piece {
     }
 }
 
-/// A body, cut into pieces of one size.
+/// A body, divided into pieces of one size.
 struct Pieces {
     body: Body,
     size: usize,
-    /// What came with the last frame and belongs to the next piece.
+    /// Bytes that came with the last frame and belong to the next piece.
     rest: Bytes,
     at_end: bool,
     /// Bytes and hash of all pieces so far.
@@ -307,8 +309,8 @@ impl Pieces {
         }
     }
 
-    /// The next piece, shorter than the others only at the end. Looks far enough ahead to know whether it is the last, so
-    /// that only an empty body has an empty piece.
+    /// The next piece; only the last may be shorter. Reads ahead far enough to know whether this piece is the last, so that
+    /// only an empty body has an empty piece.
     async fn next(&mut self) -> crate::error::Result<Piece> {
         let mut data: Vec<u8> = Vec::new();
         let mut hash = Md5::new();
@@ -316,7 +318,7 @@ impl Pieces {
             let room = self.size - data.len();
             let fresh = self.rest.split_to(self.rest.len().min(room));
             if data.capacity() - data.len() < fresh.len() {
-                // Twice as much as before, so that small objects take little, but never more than a piece.
+                // Doubles the buffer, so that small objects need little memory, but never beyond one piece.
                 data.reserve_exact(data.len().max(fresh.len()).min(room));
             }
             data.extend_from_slice(&fresh);

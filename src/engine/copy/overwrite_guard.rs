@@ -1,11 +1,12 @@
-//! Mode `NO_OVERWRITE`: an object that appears at the target under the same key during the copy is kept.
+//! Mode `NO_OVERWRITE`: keeps an object that appears at the target under the same key during the copy.
 //!
-//! The plan has seen that the target does not have the key. Between that and the write somebody else may write it. Where
-//! the target honours `If-None-Match: *` the write itself carries the condition; elsewhere, and before a large object
-//! is joined or one is copied inside the store, the target is asked once more, which leaves a moment.
+//! The plan has seen that the target does not have the key. Before the write, another client may create the object. If the
+//! target honours `If-None-Match: *`, the write carries this condition. In other cases the target is asked once more directly
+//! before the write: without such conditions, before a large object is completed, and before a copy inside the store. A short
+//! time without protection remains.
 //!
-//! A refusal does not tell whose the object is: an earlier try of ours may have written it, and only its answer was lost.
-//! The tag tells, where it is the source's or the hash of what that try has sent.
+//! A refusal does not say whose object it is: an earlier attempt of ours may have written it, and only its answer was lost. The
+//! ETag shows that, if it is the source's or the hash of what that attempt sent.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -23,7 +24,7 @@ use crate::object::{NewObject, ObjectInfo, SharedStore, WriteIf};
 use crate::task::rules::OverwriteMode;
 use crate::task::{Key, TaskId, TaskSpec};
 
-/// Finds out how a task's writes can be guarded, by writing an empty object twice below `oms/probe/`.
+/// Finds out how a task's writes can be protected, by writing an empty object twice below `oms/probe/`.
 ///
 /// # Errors
 /// The error of the target, after retries.
@@ -64,10 +65,10 @@ async fn twice(store: &SharedStore, pace: Pace, key: &Key) -> Result<OverwriteGu
     }
 }
 
-/// Asks right before a write that no condition guards whether the target has the key by now.
+/// Asks directly before a write without a condition whether the target has the key by now.
 ///
 /// # Errors
-/// `PreconditionFailed` when it has; the target's error.
+/// `PreconditionFailed` if it has; otherwise the target's error.
 pub(in crate::engine) async fn look(ctx: &Context, key: &Key) -> SideResult<()> {
     if ctx.guard == OverwriteGuard::None {
         return Ok(());
@@ -78,23 +79,23 @@ pub(in crate::engine) async fn look(ctx: &Context, key: &Key) -> SideResult<()> 
     {
         None => Ok(()),
         Some(_) => {
-            let text = "the target has an object of this name by now";
+            let text = "the target already has an object of this name";
             Err(Error::new(ErrorKind::PreconditionFailed, text)).at_target()
         }
     }
 }
 
-/// What the tries of one object have sent: by this its own write is known again.
+/// What the attempts of one object have sent. It is used to recognize our own write.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Sent(Mutex<Option<(Option<[u8; 16]>, Attributes)>>);
 
 impl Sent {
-    /// A write was begun that may have had an effect; with the hash of its bytes, where one was computed.
+    /// Records a write that may have had an effect, with the hash of its bytes if one was computed.
     pub(in crate::engine) fn note(&self, md5: Option<[u8; 16]>, left_out: Attributes) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((md5, left_out));
     }
 
-    /// What proves that an object of the target is the one that was sent, and what was sent besides the bytes.
+    /// What proves that an object at the target is the one that was sent, and which attributes were left out of it.
     fn proof(&self, item: &SourceObject, found: &ObjectInfo) -> Option<(Proof, Attributes)> {
         let (md5, left_out) = (*self.0.lock().unwrap_or_else(PoisonError::into_inner))?;
         let as_long = item.size().is_none_or(|size| found.size == Some(size));
@@ -107,10 +108,11 @@ impl Sent {
     }
 }
 
-/// The end of an object whose write was refused because the target has the key: it is left, unless it is ours.
+/// The outcome of an object whose write was refused because the target has the key: it is skipped, unless the existing object
+/// is ours.
 ///
 /// # Errors
-/// The target's error; `Unavailable` when it does not have the key after all.
+/// The target's error; `Unavailable` if it does not have the key after all.
 pub(in crate::engine) async fn appeared(
     ctx: &Context,
     item: &SourceObject,
@@ -125,7 +127,7 @@ pub(in crate::engine) async fn appeared(
         return Err(Error::new(ErrorKind::Unavailable, text)).at_target();
     };
     let Some((proof, left_out)) = sent.proof(item, &found) else {
-        tracing::debug!(task.id = %ctx.task.id, key = ?item.key(), "an object appeared at the target and is left");
+        tracing::debug!(task.id = %ctx.task.id, key = ?item.key(), "an object appeared at the target and is kept");
         return Ok(Outcome::Skipped(SkipReason::Exists));
     };
     gate(ctx, proof).at_target()?;

@@ -1,5 +1,5 @@
-//! One part of a large object: read and written, or copied inside the store, with its own tries; hashed while it passes,
-//! and compared with the tag that the target gives it.
+//! One part of a large object: it is read and written, or copied inside the store, with its own retries. It is hashed while it
+//! is transferred, and compared with the ETag that the target gives it.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ use crate::object::clouds::Side;
 use crate::object::{ByteRange, Entry, Part, UploadId};
 use crate::task::Key;
 
-/// What is to be sent.
+/// The part to send.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::engine) struct PartJob<'a> {
     /// Source object.
@@ -30,39 +30,39 @@ pub(in crate::engine) struct PartJob<'a> {
     pub key: &'a Key,
     /// Upload that the part belongs to.
     pub upload: &'a UploadId,
-    /// How the object is cut.
+    /// How the object is divided.
     pub layout: Layout,
     /// Number, from 1.
     pub number: u32,
-    /// Whether to hash what passes.
+    /// Whether to hash the bytes.
     pub hashing: Hashing,
-    /// How the bytes travel.
+    /// How the bytes get to the target.
     pub route: Route,
-    /// What the tries of the object have taught.
+    /// What earlier attempts of the object have shown.
     pub refusals: &'a Refusals,
 }
 
 /// A part that the target has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::engine) struct Sent {
-    /// What the target says of it.
+    /// The part as the target describes it.
     pub part: Part,
-    /// MD5 of what was read for it, where that was hashed.
+    /// MD5 of the bytes that were read for it, if they were hashed.
     pub hash: Option<[u8; 16]>,
 }
 
 impl Sent {
-    /// Whether the target's tag is the hash of what was read.
+    /// Whether the target's ETag is the hash of the bytes that were read.
     pub(in crate::engine) fn is_proved(&self) -> bool {
         self.hash.is_some() && self.hash == self.part.etag.md5()
     }
 }
 
-/// Whether to hash parts: unless the joined object's tag will be compared with the source's, or nothing could be compared
-/// with the hashes.
+/// Whether to hash parts. This is not needed if the ETag of the completed object will be compared with the source's, or if
+/// nothing can be compared with the hashes.
 ///
 /// # Errors
-/// `Unsupported` where the task asks for the source's tag, which an object of another cut cannot have.
+/// `Unsupported` if the task asks for the source's ETag, which an object with other part boundaries cannot have.
 pub(in crate::engine) fn hashing(
     ctx: &Context,
     layout: Layout,
@@ -75,7 +75,8 @@ pub(in crate::engine) fn hashing(
     }
     let wanted = wants_hashes(ctx);
     let useful = match route {
-        // A copy inside the store shows its bytes to nobody, unless more is asked for than it can prove.
+        // The bytes of a copy inside the store cannot be hashed on the way. They are read only if the task asks for more proof
+        // than such a copy gives.
         Route::ServerSide => own && wanted,
         Route::Stream => wanted || can_compare(ctx),
     };
@@ -87,14 +88,14 @@ pub(in crate::engine) fn hashing(
     })
 }
 
-/// Whether the target's tags of parts may be hashes. Where they are none, only a second read could tell, which is not made
-/// of every object unasked.
+/// Whether the target's ETags of parts may be hashes. If they are not, only a second read could prove the bytes, and that is
+/// not done for every object unless the task asks for it.
 pub(in crate::engine) fn can_compare(ctx: &Context) -> bool {
     !ctx.task.spec.kms && !ctx.etags.target_parts_are_opaque()
 }
 
-/// Which of the parts that the target holds already are taken as they are, and which are to be sent, or read again and
-/// compared: a part whose answer was lost was never compared. `recorded` are the hashes of what was sent earlier.
+/// Divides the parts into those that are kept as the target has them, and those that are sent or read again and compared. A
+/// part whose answer was lost was never compared. `recorded` has the hashes of what was sent earlier.
 pub(in crate::engine) fn divide(
     mut done: BTreeMap<u32, Part>,
     mut recorded: BTreeMap<u32, [u8; 16]>,
@@ -115,16 +116,16 @@ pub(in crate::engine) fn divide(
     (kept, to_send)
 }
 
-/// What becomes of parts that the target holds and nothing proves.
+/// What to do with parts that the target has and nothing proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Unproved {
-    /// They are kept: the tag of the whole tells.
+    /// Keep them: the ETag of the whole object proves them.
     Keep,
-    /// The source is read again, and compared with them.
+    /// Read the source again and compare.
     ReadAgain,
 }
 
-/// One part with its own tries, written down with its hash.
+/// Sends one part with its own retries and records its hash.
 pub(in crate::engine) async fn send(
     ctx: &Context,
     job: PartJob<'_>,
@@ -161,13 +162,13 @@ pub(in crate::engine) async fn send(
     }
 }
 
-/// Reads the source of a part once more, to hash what the target has been sent.
+/// Reads the source of a part once more, to hash what was sent to the target.
 pub(in crate::engine) async fn read_again(ctx: &Context, job: PartJob<'_>, part: Part) -> SideResult<Sent> {
     retry::run(ctx.tuning.pace, || once(ctx, job, Some(part.clone()))).await
 }
 
-/// Whether a part needs no other try. One whose tag is another hash is sent once more; when the same bytes get another tag
-/// again, the target's tags may be no hashes, which is found out from the joined object.
+/// Whether a part needs no other attempt. A part whose ETag is another hash is sent once more. If the same bytes get another
+/// ETag again, the target's ETags may not be hashes. The completed object will show that.
 fn is_settled(ctx: &Context, sent: &Sent, before: Option<[u8; 16]>) -> bool {
     sent.is_proved()
         || sent.hash.is_none()

@@ -1,17 +1,17 @@
-//! What proves a copy, and the gate that no copy passes with less than its task asks for.
+//! What proves a copy, and the check that no copy counts with a weaker proof than its task asks for.
 
 use crate::engine::context::Context;
 use crate::error::{Error, ErrorKind, Result};
 use crate::task::rules::MinimumProof;
 
-/// What proved that the target's bytes are the source's.
+/// What proves that the target has the same bytes as the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
-    /// The target's tag equals the source's.
+    /// The target's ETag equals the source's.
     ETag,
-    /// A hash computed while streaming, or of what was read back, equals the other side's.
+    /// A hash computed while streaming, or from the bytes read back, equals the other side's.
     Checksum,
-    /// Exactly the listed number of bytes went through, under one version of the source.
+    /// Exactly the listed number of bytes was transferred, from one version of the source.
     Size,
 }
 
@@ -26,7 +26,7 @@ impl Proof {
         }
     }
 
-    /// Whether it is at least as strong as asked for.
+    /// Whether the proof is at least as strong as the minimum.
     #[must_use]
     pub fn meets(self, minimum: MinimumProof) -> bool {
         let strength = match self {
@@ -38,7 +38,8 @@ impl Proof {
     }
 }
 
-/// Refuses a proof that is weaker than asked for. Where the proof is known beforehand, before a byte is sent.
+/// Refuses a proof that is weaker than the task asks for. If the proof is known beforehand, this happens before any byte is
+/// sent.
 ///
 /// # Errors
 /// `Unsupported` with the code `ProofTooWeak`.
@@ -59,7 +60,7 @@ pub(in crate::engine) fn gate(ctx: &Context, proof: Proof) -> Result<()> {
     Err(Error::new(ErrorKind::Unsupported, text).with_code("ProofTooWeak"))
 }
 
-/// Whether hashes have to be computed that the default would spare.
+/// Whether hashes must be computed that the default does not need.
 pub(in crate::engine) fn wants_hashes(ctx: &Context) -> bool {
     ctx.task.spec.rules.minimum_proof > MinimumProof::Size
 }

@@ -1,8 +1,8 @@
-//! Copies inside one store, without the bytes passing through here, and what proves them.
+//! Copies inside one store, without sending the bytes through this process, and verifies these copies.
 //!
-//! An answer of status 200 does not prove a copy: there are stores that store an empty object, or nothing, and say so. Two
-//! hashes that differ prove that a copy is wrong; where no hash tells, the target is asked for the size. A store that does
-//! not know the operation, refuses it, or copies wrongly is read and written instead, for the rest of the task.
+//! A status of 200 does not prove a copy: some stores answer 200 although they store an empty object or nothing. Two different
+//! hashes prove that a copy is wrong. If there is no hash, the target is asked for the size. If a store does not know the
+//! operation, refuses it or copies wrongly, objects are read and written instead for the rest of the task.
 
 use crate::engine::context::Context;
 use crate::engine::copy::metadata::describe;
@@ -20,7 +20,7 @@ use crate::object::clouds::Side;
 use crate::object::{CopySource, ETag, Encryption, Entry, ObjectInfo, Written};
 use crate::task::Key;
 
-/// Copies an object of one piece.
+/// Copies an object in one request.
 pub(in crate::engine) async fn copy(
     ctx: &Context,
     entry: &Entry,
@@ -70,7 +70,7 @@ pub(in crate::engine) fn copy_source(ctx: &Context, entry: &Entry) -> CopySource
     }
 }
 
-/// A refusal of the condition is the source's change; everything else is the target's.
+/// If the condition was refused, the source has changed. All other errors are the target's.
 fn of_copy(error: Option<Error>) -> SideError {
     let error = error.unwrap_or_else(|| Error::internal("a copy failed without an error"));
     let side = match error.kind() {
@@ -80,13 +80,13 @@ fn of_copy(error: Option<Error>) -> SideError {
     SideError { side, error }
 }
 
-/// Whether a store says that it does not copy inside itself. A request that is refused as wrong may be about this object
-/// alone; reading and writing tells.
+/// Whether a store says that it does not copy internally. If it calls the request invalid, this may concern only this object;
+/// reading and writing the object will show it.
 pub(in crate::engine) fn is_refusal(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::InvalidArgument)
 }
 
-/// What the target has where the answer to the copy proves nothing; `None` for something else than was copied.
+/// Checks what the target has if the answer to the copy proves nothing; `None` if the target has something else.
 async fn stored(
     ctx: &Context,
     key: &Key,
@@ -100,7 +100,7 @@ async fn stored(
     Ok(found.and_then(|info| source.judge_stored(size, written, &info)))
 }
 
-/// Whether the target has an object of the source's length, where nothing else proves what was copied inside the store.
+/// Whether the target has an object of the source's length. Used if nothing else proves a copy inside the store.
 pub(in crate::engine) async fn is_as_long(ctx: &Context, entry: &Entry) -> SideResult<bool> {
     let key = ctx.target_key(&entry.key);
     let found = lookup::head(ctx.tuning.pace, &ctx.target, &key)
@@ -109,14 +109,14 @@ pub(in crate::engine) async fn is_as_long(ctx: &Context, entry: &Entry) -> SideR
     Ok(found.is_some_and(|info| info.size == Some(entry.size)))
 }
 
-/// Removes a wrong copy, where it is ours, and has the object read and written.
+/// Removes a wrong copy, if it is ours. The object will be read and written instead.
 pub(in crate::engine) async fn wrong(
     ctx: &Context,
     key: &Key,
     written: &Written,
     refusals: &Refusals,
 ) -> SideError {
-    let text = "the store acknowledged a copy inside itself and stored something else";
+    let text = "the store acknowledged an internal copy, but stored something else";
     let error = Error::new(ErrorKind::Integrity, text).with_code("WrongCopy");
     refusals.refuse_copy(ctx, &error);
     let mark = Mark {
@@ -124,29 +124,29 @@ pub(in crate::engine) async fn wrong(
         last_modified: None,
         size: None,
     };
-    // What cannot be removed now is overwritten next.
+    // A copy that cannot be removed now is overwritten by the next attempt.
     if let Err(SideError { error, .. }) = remove_written(ctx, key, &mark).await {
         tracing::debug!(task.id = %ctx.task.id, ?key, %error, "a wrong copy cannot be removed");
     }
     SideError::target(error)
 }
 
-/// What an answer tells of a copy.
+/// What an answer shows about a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tells {
-    /// It has the hash of the source.
+    /// The copy has the hash of the source.
     Same,
-    /// It has another hash.
+    /// The copy has another hash.
     Other,
-    /// Nothing: a tag that is no hash, or none.
+    /// Nothing: the ETag is not a hash, or there is none.
     Nothing,
 }
 
-/// The version that is copied, as far as it can be compared. Pure.
+/// The version that is copied, with what can be compared. Pure.
 #[derive(Debug)]
 struct SourceVersion {
     etag: Option<ETag>,
-    /// The tag, where it is a hash that a right copy must have too.
+    /// The ETag, if it is a hash that a correct copy must have too.
     md5: Option<[u8; 16]>,
 }
 
@@ -178,8 +178,8 @@ impl SourceVersion {
         self.compare(written.etag.as_ref(), written.encryption)
     }
 
-    /// What the object at the target proves, where the answer to the copy proved nothing. An answer without a tag may stand for
-    /// no copy at all, and what is there be older, so that only an equal tag proves it then.
+    /// What the object at the target proves, if the answer to the copy proved nothing. If the answer had no ETag, perhaps
+    /// nothing was copied, and the object may be an older one. Then only an equal ETag proves the copy.
     fn judge_stored(&self, size: u64, written: &Written, found: &ObjectInfo) -> Option<Proof> {
         if found.size != Some(size) {
             return None;
@@ -192,16 +192,17 @@ impl SourceVersion {
     }
 }
 
-/// The MD5 of no bytes.
+/// The MD5 of zero bytes.
 const EMPTY: [u8; 16] = *b"\xd4\x1d\x8c\xd9\x8f\x00\xb2\x04\xe9\x80\x09\x98\xec\xf8\x42\x7e";
 
-/// Whether the tag of a part that was copied inside the store shows that it is wrong: `length` bytes and the hash of none.
+/// Checks the ETag of a part that was copied inside the store. The part is wrong if it should have `length` bytes but has the
+/// hash of zero bytes.
 ///
 /// # Errors
-/// `Integrity` with the code `WrongCopy` when it does.
+/// `Integrity` with the code `WrongCopy` if the part is wrong.
 pub(in crate::engine) fn check_part(length: u64, etag: &ETag) -> Result<()> {
     if length > 0 && etag.md5() == Some(EMPTY) {
-        let text = "the store acknowledged the copy of a part inside itself and stored no bytes";
+        let text = "the store acknowledged the internal copy of a part, but stored no bytes";
         return Err(Error::new(ErrorKind::Integrity, text).with_code("WrongCopy"));
     }
     Ok(())
@@ -278,7 +279,7 @@ mod tests {
             (PARTS, Some("x"), found(3, None), size),
             (A, None, found(3, Some(A)), Some(Proof::ETag)),
             (A, None, found(3, Some(B)), None),
-            // Nothing says that it is the copy, and not what was there before.
+            // Nothing shows whether it is the copy or what was there before.
             (A, None, found(3, None), None),
             (PARTS, None, found(3, Some(B)), None),
         ] {

@@ -1,11 +1,12 @@
-//! Beginning uploads, and aborting them: again and again until the target knows them no more, and never somebody else's.
+//! Begins uploads and aborts them. Aborting is repeated until the target does not know the upload any more, and never affects
+//! an upload of another client.
 //!
-//! The id of an upload is in the ledger before its first part is sent. A crash between the answer of the target and that
-//! entry leaves an upload whose id nobody knows. It is found by what was written down before it was asked for: the uploads
-//! that others had open under the same key. Ours came later, and has no part. Where more than one upload fits, none is
-//! touched, because nothing tells them apart; all are reported, and the bucket's lifecycle rule has to remove ours. The one
-//! case in which an upload of somebody else is taken for ours: it was begun under the same key after we had looked, has no part
-//! yet, and ours was never begun.
+//! The id of an upload is in the ledger before its first part is sent. A crash between the target's answer and that entry
+//! leaves an upload with an unknown id. Before each upload is requested, the ledger records the uploads that others have open
+//! under the same key. The lost upload is found with this record: it is newer and has no part. If more than one upload fits,
+//! none is aborted, because they cannot be distinguished. All are reported, and the bucket's lifecycle rule must remove ours.
+//! In only one case is an upload of another client taken for ours: it was begun under the same key after the record was made,
+//! has no part yet, and ours was never begun.
 
 use crate::engine::context::Context;
 use crate::engine::copy::metadata_fallback::Refusals;
@@ -18,10 +19,10 @@ use crate::object::clouds::Side;
 use crate::object::{NewObject, SharedStore, UploadId};
 use crate::task::Key;
 
-/// Uploads of others under one key that are written down. Where there are more, ours is not looked for.
+/// Maximum number of other uploads under one key that are recorded. If there are more, a lost upload is not searched.
 const MAX_STRANGERS: usize = 100;
 
-/// The uploads that others have open under a key, before one of ours is asked for; `None` where the target does not tell.
+/// The uploads that others have open under a key, before ours is requested; `None` if the target does not list them.
 pub(in crate::engine) async fn strangers(ctx: &Context, key: &Key) -> Option<Vec<String>> {
     let found = retry::run(ctx.tuning.pace, || ctx.target.list_uploads(key)).await;
     match found {
@@ -34,14 +35,14 @@ pub(in crate::engine) async fn strangers(ctx: &Context, key: &Key) -> Option<Vec
     }
 }
 
-/// Writes down what is about to be begun at the target, or was.
+/// Records an upload that is about to begin, or has begun, at the target.
 async fn note(ctx: &Context, upload: &OpenUpload) -> Result<(), PassError> {
     let written = ctx.ledger.put_upload(ctx.task.id, upload).await;
     written.map_err(PassError::Ledger)
 }
 
-/// Begins an upload. The intent stands in the ledger before it is asked for, with the uploads that others have open under the
-/// key, and its id before it gets a part, so that a crash leaves none that is not known.
+/// Begins an upload. The ledger records the intent, with the uploads that others have open under the key, before the upload is
+/// requested. It records the id before the first part is sent. So after a crash every upload is known.
 pub(in crate::engine) async fn begin(
     ctx: &Context,
     key: &Key,
@@ -68,7 +69,7 @@ pub(in crate::engine) async fn begin(
     Ok(upload)
 }
 
-/// An upload that vanished while its parts were sent is begun again by the next try of the object.
+/// If an upload vanished while its parts were sent, the next attempt of the object begins a new one.
 pub(in crate::engine) fn forget_if_gone(pass_error: PassError, upload: &UploadId) -> PassError {
     match pass_error {
         PassError::SideError(SideError {
@@ -82,7 +83,7 @@ pub(in crate::engine) fn forget_if_gone(pass_error: PassError, upload: &UploadId
     }
 }
 
-/// Aborts an upload of the task, also one whose id a crash has lost.
+/// Aborts an upload of the task, also one whose id was lost in a crash.
 pub(in crate::engine) async fn give_up(ctx: &Context, open: OpenUpload) -> Result<(), PassError> {
     let key = ctx.target_key(&open.key);
     match open.upload_id {
@@ -91,7 +92,8 @@ pub(in crate::engine) async fn give_up(ctx: &Context, open: OpenUpload) -> Resul
     }
 }
 
-/// An upload was asked for, and whether the target began it is not known: it is looked for, and aborted where it is certain.
+/// Handles an upload that was requested, when it is unknown whether the target began it. It is searched for, and aborted if it
+/// is certain that it is ours.
 pub(in crate::engine) async fn abort_unknown(
     ctx: &Context,
     target_key: &Key,
@@ -105,7 +107,7 @@ pub(in crate::engine) async fn abort_unknown(
                 let holder = ctx.ledger.holder(target_key, &upload.0).await;
                 match holder.map_err(PassError::Ledger)? {
                     Owner::Task => {}
-                    // It is this task that has asked for one.
+                    // It was this task that requested one.
                     Owner::Unknown | Owner::Nobody => ours.push(upload),
                 }
             }
@@ -123,13 +125,13 @@ pub(in crate::engine) async fn abort_unknown(
     forget(ctx, source_key).await
 }
 
-/// The uploads of a key that may be one whose id was lost: those that came after `strangers`, and have no part.
+/// The uploads of a key that may be the lost one: those that are newer than `strangers` and have no part.
 ///
 /// # Errors
-/// Those of the target; `Unsupported` where it did not tell the uploads of others before.
+/// Errors of the target. `Unsupported` if it did not list the uploads of others before.
 pub async fn lost(target: &SharedStore, key: &Key, strangers: Option<&[String]>) -> Result<Vec<UploadId>> {
     let Some(strangers) = strangers else {
-        let text = "the target did not tell the uploads of others, so that ours cannot be told from them";
+        let text = "the target did not list the uploads of others, so ours cannot be identified";
         return Err(Error::new(ErrorKind::Unsupported, text));
     };
     let mut found = Vec::new();
@@ -147,20 +149,20 @@ pub async fn lost(target: &SharedStore, key: &Key, strangers: Option<&[String]>)
     Ok(found)
 }
 
-/// The only upload of these; `None` for more or none.
+/// The only upload in the list; `None` if there are several or none.
 #[must_use]
 pub fn only_one(mut found: Vec<UploadId>) -> Option<UploadId> {
     let one = found.pop();
     one.filter(|_| found.is_empty())
 }
 
-/// Takes an upload that is no more out of the ledger.
+/// Removes an upload that no longer exists from the ledger.
 pub(in crate::engine) async fn forget(ctx: &Context, source_key: &Key) -> Result<(), PassError> {
     let removed = ctx.ledger.remove_upload(ctx.task.id, source_key).await;
     removed.map_err(PassError::Ledger)
 }
 
-/// Aborts an upload, again and again until the target knows it no more, and forgets it.
+/// Aborts an upload until the target does not know it any more, and removes it from the ledger.
 pub(in crate::engine) async fn abort(
     ctx: &Context,
     target_key: &Key,
@@ -172,15 +174,15 @@ pub(in crate::engine) async fn abort(
     forget(ctx, source_key).await
 }
 
-/// Aborts an upload, again and again until the target knows it no more.
+/// Aborts an upload, repeatedly, until the target does not know it any more.
 ///
 /// # Errors
 /// Those of the target, after retries.
 pub async fn until_gone(target: &SharedStore, pace: Pace, key: &Key, upload: &UploadId) -> Result<()> {
     retry::run(pace, || async {
         let ended = match target.abort_upload(key, upload).await {
-            // A part that was still on its way may bring an aborted upload back (S3 documentation of
-            // AbortMultipartUpload): it is gone only when its parts cannot be listed.
+            // A part that was still on its way may bring an aborted upload back (S3 documentation of AbortMultipartUpload). The
+            // upload is gone only when its parts cannot be listed.
             Ok(()) => target.list_parts(key, upload).await.map(drop),
             Err(error) => Err(error),
         };

@@ -1,4 +1,4 @@
-//! The end of a multipart upload: its parts become an object.
+//! Completes a multipart upload.
 
 use md5::{Digest as _, Md5};
 
@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind};
 use crate::object::{ETag, Entry, Part, UploadId};
 use crate::task::Key;
 
-/// Joins the parts. When the answer is lost, or an earlier attempt had completed it, the target is asked what it has.
+/// Completes the upload. If the answer is lost, or an earlier attempt had completed it, the target is asked what it has.
 pub(in crate::engine) async fn complete(
     ctx: &Context,
     entry: &Entry,
@@ -37,11 +37,11 @@ pub(in crate::engine) async fn complete(
             | ErrorKind::Unavailable
             | ErrorKind::Timeout
             | ErrorKind::Integrity
-            // The object that is in the way may be this one, joined by an attempt whose answer was lost.
+            // The existing object may be this one, completed by an attempt whose answer was lost.
             | ErrorKind::PreconditionFailed
     );
     if matches!(error.code(), Some("InvalidPart" | "InvalidPartOrder")) {
-        // The target does not have what it said it has: nothing of this upload can be believed.
+        // The target does not have the parts that it acknowledged, so nothing about this upload can be trusted.
         abort(ctx, key, &entry.key, upload).await?;
         let again = Error::new(ErrorKind::Integrity, error.message());
         return Err(SideError::target(again.with_code("InvalidPart")).into());
@@ -52,8 +52,9 @@ pub(in crate::engine) async fn complete(
     let info = lookup::head(ctx.tuning.pace, &ctx.target, key)
         .await
         .at_target()?;
-    // Size and number of parts say nothing: an older version may have the same. Only the tag that these parts make, or the
-    // source's own, is this object; where the target makes other tags, it is uploaded once more.
+    // Size and number of parts prove nothing: an older version may have the same. The object is this one only if it has the
+    // ETag computed from these parts, or the source's own. If the target computes other ETags, the object is uploaded once
+    // more.
     let made = joined_tag(parts);
     let joined = info.filter(|info| {
         let known = || entry.etag.iter().chain(&made);
@@ -62,22 +63,22 @@ pub(in crate::engine) async fn complete(
     });
     match joined {
         Some(info) => {
-            // Another upload may have made it, and then this one is still open.
+            // Another upload may have created the object. Then this upload is still open.
             let gone = until_gone(&ctx.target, ctx.tuning.pace, key, upload);
             gone.await.at_target()?;
             Ok(info.etag)
         }
         None if error.kind() == ErrorKind::UploadNotFound => {
-            // Giving it up makes sure of that before it is forgotten.
+            // Aborting confirms that the upload is gone, before it is removed from the ledger.
             abort(ctx, key, &entry.key, upload).await?;
-            let text = "the upload is gone and its object is not there";
+            let text = "the upload is gone, and its object does not exist";
             Err(SideError::target(Error::new(ErrorKind::Unavailable, text)).into())
         }
         None => Err(SideError::target(error).into()),
     }
 }
 
-/// The tag that S3 gives to an object of these parts: the MD5 of their MD5 sums. `None` where their tags are none.
+/// The ETag that S3 gives to an object of these parts: the MD5 of their MD5 sums. `None` if their ETags are not MD5 sums.
 pub(in crate::engine) fn joined_tag(parts: &[Part]) -> Option<ETag> {
     let mut hash = Md5::new();
     for part in parts {

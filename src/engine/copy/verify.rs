@@ -1,7 +1,7 @@
-//! What the target has of an object that was just written, where its answer alone does not tell.
+//! Checks what the target has for an object that was just written, if its answer alone does not show it.
 //!
-//! Others may write the same key. What is read back is known by its tag, and nothing is deleted that is not known to be
-//! what was written here.
+//! Others may write the same key. So an object that is read back is identified by its ETag, and nothing is deleted unless it is
+//! known to be what was written here.
 
 use std::sync::Arc;
 
@@ -18,7 +18,8 @@ use crate::error::{Error, ErrorKind};
 use crate::object::{ByteRange, ETag, Encryption, ObjectInfo, Written};
 use crate::task::{Key, UnixMillis};
 
-/// A write that was acknowledged without a tag may have met something that is no store. The target is asked what it has.
+/// A write that was acknowledged without an ETag may have reached a server that is no store. So the target is asked what it
+/// has.
 pub(in crate::engine) async fn acknowledged(ctx: &Context, key: &Key, size: u64) -> SideResult<Option<ETag>> {
     let stored = lookup::head(ctx.tuning.pace, &ctx.target, key)
         .await
@@ -32,8 +33,8 @@ fn missing() -> Error {
     Error::new(ErrorKind::Integrity, text)
 }
 
-/// Stores that keep folders (SeaweedFS) take bytes under a key that ends with `/`, give their tag back, and keep none of
-/// them. Only the size that they tell afterwards shows it.
+/// Checks the size of an object whose key ends with `/`. Stores that keep folders (SeaweedFS) accept bytes under such a key and
+/// return their ETag, but store no bytes. Only the size that they report later shows this.
 pub(in crate::engine) async fn holds_bytes(ctx: &Context, key: &Key, size: u64) -> SideResult<()> {
     let stored = lookup::head(ctx.tuning.pace, &ctx.target, key)
         .await
@@ -45,19 +46,19 @@ pub(in crate::engine) async fn holds_bytes(ctx: &Context, key: &Key, size: u64) 
     Err(Error::new(ErrorKind::Unsupported, text).with_code("FolderWithContent")).at_target()
 }
 
-/// By what an object at the target is known again.
+/// Identifies an object at the target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::engine) struct Mark {
-    /// Its tag.
+    /// Its ETag.
     pub etag: Option<ETag>,
-    /// When it was written, where there is no tag.
+    /// When it was written, if there is no ETag.
     pub last_modified: Option<UnixMillis>,
-    /// Its length, where there is no tag.
+    /// Its length, if there is no ETag.
     pub size: Option<u64>,
 }
 
 impl Mark {
-    /// That of a write with this tag.
+    /// The mark of a write with this ETag.
     pub(in crate::engine) fn tag(etag: Option<&ETag>) -> Self {
         Self {
             etag: etag.cloned(),
@@ -73,7 +74,7 @@ impl Mark {
         }
     }
 
-    /// Whether `found` is the same object. Without tags time and length must agree, and be told.
+    /// Whether `found` is the same object. Without ETags, time and length must be known and equal.
     fn is(&self, found: &Self) -> bool {
         match (&self.etag, &found.etag) {
             (Some(mine), Some(found)) => mine.same(found),
@@ -88,17 +89,18 @@ impl Mark {
     }
 }
 
-/// What became of an object that was to be removed.
+/// What happened to an object that was to be removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Removal {
-    /// The target has it no more.
+    /// The target does not have it any more.
     Gone,
-    /// It was left: somebody else has written it since, or it is not known to be ours.
+    /// It was left: another client has written it since, or it is not known to be ours.
     Left,
 }
 
-/// Removes what was written, if it is still there. It is looked at right before, and the deletion carries its tag, so that
-/// only a store without conditional deletes leaves a moment in which somebody else's newer object could be met.
+/// Removes what was written, if it is still there. The object is checked directly before, and the deletion is conditional on
+/// its ETag. Only at a store without conditional deletes there is a short time in which a newer object of another client could
+/// be deleted.
 pub(in crate::engine) async fn remove_written(ctx: &Context, key: &Key, mine: &Mark) -> SideResult<Removal> {
     let found = lookup::head(ctx.tuning.pace, &ctx.target, key)
         .await
@@ -119,7 +121,7 @@ pub(in crate::engine) async fn remove_written(ctx: &Context, key: &Key, mine: &M
         Err(error) => error,
     };
     match refused.kind() {
-        // It may also be one of those stores to which no condition ever is true.
+        // It may also be a store where no condition is ever true.
         ErrorKind::PreconditionFailed => {
             let now = lookup::head(ctx.tuning.pace, &ctx.target, key)
                 .await
@@ -137,7 +139,7 @@ pub(in crate::engine) async fn remove_written(ctx: &Context, key: &Key, mine: &M
     Ok(Removal::Gone)
 }
 
-/// Removes an object whose bytes are wrong, and says so.
+/// Removes an object whose bytes are wrong, and returns the error.
 pub(in crate::engine) async fn discard(ctx: &Context, key: &Key, mine: &Mark, what: &str) -> SideError {
     match remove_written(ctx, key, mine).await {
         Ok(Removal::Gone) => {
@@ -152,14 +154,14 @@ pub(in crate::engine) async fn discard(ctx: &Context, key: &Key, mine: &Mark, wh
     }
 }
 
-/// The error of an object that somebody else has written at the target before it was proved. It is left.
+/// The error when another client has written the object at the target before it was verified. The object is left as it is.
 pub(in crate::engine) fn changed() -> Error {
     let text = "somebody else wrote the object at the target before it was proved; it was left as it is";
     Error::new(ErrorKind::Conflict, text).with_code("TargetChanged")
 }
 
-/// The target's tag is not what was expected: either it does not give MD5 sums, or it stored other bytes. Reading the
-/// object once tells which; wrong bytes are removed. `written` is the tag that the answer to the write had.
+/// Reads the object once, because the target's ETag is not the expected one: either the ETags are not MD5 sums, or the target
+/// stored other bytes. Wrong bytes are removed. `written` is the ETag from the answer to the write.
 pub(in crate::engine) async fn read_back(
     ctx: &Context,
     key: &Key,
@@ -175,7 +177,7 @@ pub(in crate::engine) async fn read_back(
     Err(wrong_bytes(ctx, key, written, &found.mark).await)
 }
 
-/// The same for an object that was joined from parts: each span of it must have its hash, and all be of one version.
+/// The same for a multipart object: each part must have its hash, and all must be of one version.
 pub(in crate::engine) async fn read_back_parts(
     ctx: &Context,
     key: &Key,
@@ -197,7 +199,7 @@ pub(in crate::engine) async fn read_back_parts(
     Ok(Proof::Checksum)
 }
 
-/// Bytes that are not those that were sent: of our write, which is removed, or of somebody else's.
+/// Handles bytes that differ from those sent: they are either from our write, which is removed, or from another client's.
 async fn wrong_bytes(ctx: &Context, key: &Key, written: Option<&ETag>, found: &Mark) -> SideError {
     let others = matches!((written, &found.etag), (Some(mine), Some(found)) if !mine.same(found));
     if others {
@@ -213,7 +215,7 @@ struct ReadBack {
     mark: Mark,
 }
 
-/// Reads what the target has, within the bandwidth of the task. It counts as nothing that was moved.
+/// Reads what the target has, within the bandwidth limit of the task. The bytes do not count as moved.
 async fn hash_of(ctx: &Context, key: &Key, portion: ByteRange) -> SideResult<ReadBack> {
     let object = ctx.target.get(key, portion, None).await.at_target()?;
     let mark = Mark::of(&object.info);
@@ -240,8 +242,8 @@ async fn hash_of(ctx: &Context, key: &Key, portion: ByteRange) -> SideResult<Rea
     })
 }
 
-/// Where a task asks for encryption by the key management service: whether the target has done so with what was just
-/// written. Where the answer to the write says nothing, the target is asked. What is not encrypted is removed.
+/// If the task asks for encryption by the key management service, checks that the target has encrypted what was just written.
+/// If the answer to the write does not say, the target is asked. An object that is not encrypted is removed.
 ///
 /// Source: the OMS reference compares the encryption of each object with `enableKMS` after its upload.
 pub(in crate::engine) async fn encrypted(ctx: &Context, key: &Key, written: &Written) -> SideResult<()> {

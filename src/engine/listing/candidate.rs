@@ -1,4 +1,4 @@
-//! Work on its way to a shard: an object of the scope and what is known of it.
+//! Work on its way to a shard: an object of the scope and what is known about it.
 
 use tokio::sync::mpsc;
 
@@ -9,19 +9,19 @@ use crate::engine::shard::counted::Counted;
 use crate::engine::source_object::SourceObject;
 use crate::task::Key;
 
-/// Single keys asked for at the same time.
+/// How many single keys are looked up at the same time.
 pub(in crate::engine) const HEADS_AT_ONCE: usize = 32;
-/// Single keys taken together.
+/// How many single keys form one batch.
 pub(in crate::engine) const KEYS_PER_BATCH: usize = 256;
 
-/// One object of the scope, and what is known of it.
+/// One object of the scope and what is known about it.
 #[derive(Debug)]
 pub struct Candidate {
     /// Source key.
     pub key: Key,
-    /// What the counters already hold of it.
+    /// What the counters already contain for this object.
     pub counted: Counted,
-    /// What the checkpoint becomes when it is settled; `None` for the key.
+    /// The checkpoint after this object is settled; `None` if that is the key.
     pub position: Option<Key>,
     /// What to do.
     pub step: Found,
@@ -30,13 +30,13 @@ pub struct Candidate {
 /// What was found out about an object.
 #[derive(Debug)]
 pub enum Found {
-    /// It exists, and was decided about.
+    /// It exists, and a decision was made.
     Planned(SourceObject, Decision),
     /// The source has no such object.
     Missing,
-    /// It could not be found out.
+    /// The lookup failed.
     Unknown(SideError),
-    /// It was not asked for, because it cannot be copied whatever it is.
+    /// It was not looked up, because it cannot be copied in any case.
     Refused(RefuseReason),
 }
 
@@ -45,7 +45,7 @@ pub enum Found {
 pub struct Batch {
     /// Objects.
     pub candidates: Vec<Candidate>,
-    /// Whether the listing's order can be resumed behind a key.
+    /// Whether the listing can be resumed after a key.
     pub order: Resumable,
 }
 
@@ -54,14 +54,14 @@ pub struct Batch {
 pub enum Resumable {
     /// Yes: a checkpoint can be trusted.
     Yes,
-    /// No: the shard must be taken from its beginning again.
+    /// No: the shard must be listed from its beginning again.
     No,
 }
 
-/// Where batches go.
+/// Takes the batches for a shard.
 pub(in crate::engine) type Sender = mpsc::Sender<std::result::Result<Batch, PassError>>;
 
-/// A key to ask for.
+/// A key to look up.
 pub(in crate::engine) struct Wanted {
     /// Source key.
     pub key: Key,

@@ -1,7 +1,7 @@
-//! How large the scope is: a count of the source in the background, for progress and time left only.
+//! The size of the scope: counts the source in the background, only for progress and time left.
 //!
-//! It begins a moment after the pass, so that short passes never pay for it, lists ahead of the work at the price of
-//! one request per thousand objects, and is not taken again when it is complete.
+//! The count begins shortly after the pass, so that short passes need no count. It lists ahead of the work, which costs
+//! one request per thousand objects. A complete count is not repeated.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,8 +16,8 @@ use crate::task::{Estimate, PassKind};
 const BEGIN_AFTER: Duration = Duration::from_millis(500);
 const STORE_EVERY: Duration = Duration::from_secs(1);
 
-/// Counts the scope of a full pass; ends by itself, or when it is dropped. A pass over the failures needs none: the full
-/// pass before it has counted everything.
+/// Counts the scope of a full pass. It ends by itself, or when it is dropped. A pass over the failures needs no count:
+/// the full pass before it has counted everything.
 pub async fn run(ctx: Arc<Context>) {
     let full = ctx.task.pass.is_none_or(|pass| pass.kind == PassKind::Full);
     if !full || ctx.task.survey.complete {
@@ -31,7 +31,7 @@ pub async fn run(ctx: Arc<Context>) {
         return;
     }
     if let Err(error) = count(&ctx).await {
-        // Only the display suffers; the pass meets the same error by itself and reports it.
+        // Only the display suffers. The pass meets the same error itself and reports it.
         tracing::debug!(task.id = %ctx.task.id, %error, "the scope could not be counted");
     }
 }

@@ -1,12 +1,12 @@
-//! Feeds a shard from a manifest that lies in a bucket of the target's store.
+//! Feeds a shard from a manifest in a bucket of the target's store.
 //!
-//! The file is read in ranges, each on condition that the file is still the one that was begun with, so that neither a
-//! slow pass nor a stop needs a connection that lasts, and never more than a range of it is in memory. The checkpoint is
-//! the position of the last settled line together with the file's tag. A file that changed ends the pass; the next start
-//! begins the list again.
+//! The file is read in ranges. Each request is conditional on the file being unchanged since it was opened. So neither
+//! a slow pass nor a stop needs a long-lived connection, and at most one range of the file is in memory. The checkpoint
+//! is the position of the last settled line together with the file's ETag. If the file changes, the pass ends, and the
+//! next start reads the list from the beginning.
 //!
-//! A line that repeats one of the last 16,384 is counted once, so a sorted list counts every object once. Repetitions
-//! further apart are counted each; the second finds the object at the target and skips it.
+//! A line that repeats one of the last 16,384 lines is not counted again, so in a sorted list every object counts once.
+//! Repetitions further apart are counted again; the second one finds the object at the target and skips it.
 
 use http_body_util::BodyExt as _;
 
@@ -27,11 +27,11 @@ use crate::object::{ByteRange, ETag, SharedStore};
 use crate::task::spec::{Manifest, Scope};
 use crate::task::{Key, reasons};
 
-/// Bytes of the file that are read at once.
+/// Bytes of the file in one request.
 const RANGE: u64 = 1 << 20;
-/// Largest manifest, as the reference says.
+/// Largest manifest, according to the OMS reference.
 const MAX_FILE: u64 = 1024 << 20;
-/// A manifest, pinned to what it was when it was opened.
+/// A manifest, pinned to the version that was opened.
 pub(in crate::engine) struct Reader<'a> {
     store: &'a SharedStore,
     pace: Pace,
@@ -43,11 +43,11 @@ pub(in crate::engine) struct Reader<'a> {
     lines: Lines,
 }
 
-/// Why a list cannot be read on.
+/// Why reading of a list stopped.
 pub(in crate::engine) enum Stuck {
-    /// It is not the file any more that was begun with.
+    /// The file is not the one that was opened any more.
     Changed,
-    /// The pass cannot go on.
+    /// The pass cannot continue.
     PassError(PassError),
 }
 
@@ -63,7 +63,7 @@ impl From<SideError> for Stuck {
     }
 }
 
-/// Ends the pass with a reason of the reference.
+/// Ends the pass with a reason code of the OMS reference.
 fn refused(code: &str, message: String) -> SideError {
     SideError {
         side: Side::Target,
@@ -75,7 +75,7 @@ fn shown(file: &Manifest) -> String {
     format!("the list file {}/{}", file.bucket, file.key.lossy())
 }
 
-/// Says of an error that it happened to the manifest. What no other try and no other key helps is a code of its own.
+/// Says that an error concerns the manifest. Errors that no retry fixes get a reason code of their own.
 fn unreadable(file: &Manifest, error: Error) -> SideError {
     let code = match error.kind() {
         ErrorKind::NotFound
@@ -97,14 +97,14 @@ fn unreadable(file: &Manifest, error: Error) -> SideError {
 
 pub(in crate::engine) fn changed(file: &Manifest) -> SideError {
     let text = format!(
-        "{} was changed or removed while it was read; a start begins it again",
+        "{} was changed or removed while it was read; the next start reads it from the beginning",
         shown(file)
     );
     refused(reasons::LIST_FILE_UNREADABLE, text)
 }
 
 impl<'a> Reader<'a> {
-    /// Checks the file, and prepares to read it behind `checkpoint`.
+    /// Checks the file and prepares to read it after `checkpoint`.
     pub(in crate::engine) async fn open(
         store: &'a SharedStore,
         pace: Pace,
@@ -132,10 +132,7 @@ impl<'a> Reader<'a> {
         };
         let size = info.require_size().map_err(|error| unreadable(file, error))?;
         let Some(tag) = info.etag else {
-            let text = format!(
-                "{} has no tag, so a change of it would not be noticed",
-                shown(file)
-            );
+            let text = format!("{} has no ETag, so a change would not be noticed", shown(file));
             return Err(refused(reasons::LIST_FILE_UNREADABLE, text).into());
         };
         if let Some((_, pinned)) = &begun
@@ -230,17 +227,17 @@ impl<'a> Reader<'a> {
         if piece.len() as u64 == length {
             Ok(piece)
         } else {
-            let text = "a range of the list file has another length than asked for";
+            let text = "a range of the list file has another length than requested";
             Err(Error::new(ErrorKind::Integrity, text))
         }
     }
 
-    /// The checkpoint that says that a line is settled.
+    /// The checkpoint for a settled line.
     pub(in crate::engine) fn checkpoint(&self, line: &manifest_lines::Line) -> Key {
         self.checkpoint_at(line.start)
     }
 
-    /// The checkpoint that says that all lines are settled.
+    /// The checkpoint for a list of which all lines are settled.
     pub(in crate::engine) fn checkpoint_at_end(&self) -> Key {
         self.checkpoint_at(self.size)
     }
@@ -250,7 +247,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Position and tag of a checkpoint.
+/// Position and ETag in a checkpoint.
 fn position(checkpoint: &Key) -> SideResult<(u64, ETag)> {
     let text = checkpoint.lossy();
     let parts = text
@@ -258,11 +255,11 @@ fn position(checkpoint: &Key) -> SideResult<(u64, ETag)> {
         .and_then(|(start, tag)| Some((start.parse().ok()?, ETag::new(&format!("\"{tag}\"")))));
     parts.ok_or_else(|| SideError {
         side: Side::Target,
-        error: Error::internal("the checkpoint of a list makes no sense"),
+        error: Error::internal("the checkpoint of a list is invalid"),
     })
 }
 
-/// Name that a line gives an object. That of a URL is remembered with its address.
+/// The object name in a line; `None` if a recent line had it already. The URL of a name is remembered.
 fn take(
     ctx: &Context,
     file: &Manifest,
@@ -288,7 +285,7 @@ fn take(
             return Ok(None);
         }
         let text = format!(
-            "{}: the line at byte {} gives another URL the name of a line before",
+            "{}: the line at byte {} has the same name as an earlier line, but another URL",
             shown(file),
             line.start
         );
@@ -299,7 +296,7 @@ fn take(
     Ok(Some(name))
 }
 
-/// Feeds every object of the list behind the checkpoint.
+/// Feeds every object of the list after the checkpoint.
 pub(in crate::engine) async fn feed_list(
     ctx: &Context,
     file: &Manifest,
@@ -310,7 +307,8 @@ pub(in crate::engine) async fn feed_list(
         Ok(()) => Ok(()),
         Err(Stuck::PassError(pass_error)) => Err(pass_error),
         Err(Stuck::Changed) => {
-            // What the old file settled counts no more: the next lease takes it back, and begins the new one.
+            // What the old file settled does not count any more. The next lease resets the shard and reads the new file
+            // from the beginning.
             match ctx.ledger.set_unordered(ctx.task.id, shard).await {
                 Ok(Committed::Done) => Err(changed(file).into()),
                 Ok(Committed::Fenced | Committed::TooManyFailures) => Err(PassError::Fenced),
@@ -336,7 +334,7 @@ async fn feed_lines(
         let ended = line.is_none();
         if let Some(line) = line {
             empty = false;
-            // The line of the checkpoint is read again for its name only, so that the next one may repeat it.
+            // The line of the checkpoint is read again only for its name, because the next line may repeat it.
             if let Some(key) = take(ctx, file, &line, &mut seen)?
                 && settled != Some(line.start)
             {

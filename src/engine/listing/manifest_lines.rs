@@ -1,49 +1,49 @@
 //! Lines of a manifest. Pure: bytes in, lines out.
 //!
-//! Rules of the OMS reference: one object in a line, its name URL-encoded, at most 65,535 bytes in a line. A list of URLs
-//! has `URL<TAB>name` in each line. Beyond it, what editors leave behind is understood: a byte order mark at the beginning,
-//! CRLF, blank lines, and a last line without an end. A space is part of a name, and so is a `+`; a `%` that begins no
-//! encoded byte stands for itself.
+//! The OMS reference has these rules: each line names one object, the name is URL-encoded, and a line has at most
+//! 65,535 bytes. In a list of URLs each line is `URL<TAB>name`. In addition, oms accepts what editors write: a byte
+//! order mark at the beginning, CRLF, blank lines, and a last line without a line end. A space is part of a name, and
+//! so is a `+`. A `%` that does not begin an encoded byte stands for itself.
 
 use percent_encoding::percent_decode;
 
 use crate::task::Key;
 
-/// Longest line in bytes, without its end.
+/// Longest line in bytes, without the line end.
 pub const MAX_LINE: usize = 65_535;
-/// Longest address in bytes: what common servers take. It bounds what a list of addresses keeps in memory.
+/// Longest URL in bytes, which is what common servers accept. It limits the memory that a list of URLs needs.
 pub const MAX_URL: usize = 8192;
 
 /// One line that is not blank.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Position of its first byte in the file.
+    /// Position of the line's first byte in the file.
     pub start: u64,
-    /// Its bytes, without the end of the line.
+    /// Bytes of the line, without the line end.
     pub text: Vec<u8>,
 }
 
 /// A line is longer than [`MAX_LINE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLong {
-    /// Position of its first byte in the file.
+    /// Position of the line's first byte in the file.
     pub start: u64,
 }
 
-/// Cuts a file that arrives in pieces into lines. Keeps one piece and one line at most.
+/// Splits a file that arrives in pieces into lines. Keeps at most one piece and one line in memory.
 #[derive(Debug)]
 pub struct Lines {
     rest: Vec<u8>,
-    /// Bytes of `rest` that were handed out.
+    /// Bytes of `rest` that were already returned.
     used: usize,
-    /// Bytes of `rest` known to hold no end of a line.
+    /// Bytes of `rest` that were searched and contain no line end.
     scanned: usize,
     /// Position of `rest` in the file.
     base: u64,
 }
 
 impl Lines {
-    /// For pieces that begin at `position` of the file, which is the beginning of a line.
+    /// For pieces that begin at `position` of the file, which must be the beginning of a line.
     #[must_use]
     pub const fn at(position: u64) -> Self {
         Self {
@@ -63,16 +63,17 @@ impl Lines {
         self.rest.extend_from_slice(piece);
     }
 
-    /// The next whole line that is not blank; `None` when another piece is needed.
+    /// The next complete line that is not blank. `None` if another piece is needed.
     ///
     /// # Errors
-    /// [`TooLong`], also for a line whose end has not come yet.
+    /// [`TooLong`], also for a line whose end has not arrived yet.
     pub fn next_line(&mut self) -> Result<Option<Line>, TooLong> {
         loop {
             let begin = self.used;
             let Some(found) = self.rest[self.scanned..].iter().position(|b| *b == b'\n') else {
                 self.scanned = self.rest.len();
-                // One more than allowed may still be the carriage return of the end, and the first three a mark.
+                // One more byte than allowed may be the carriage return of the line end, and the first three may be a
+                // byte order mark.
                 let open = self.rest.len() - begin;
                 return if open > MAX_LINE + 4 {
                     Err(TooLong {
@@ -91,7 +92,7 @@ impl Lines {
         }
     }
 
-    /// The last line, when the file does not end with an end of a line.
+    /// The last line, if the file does not end with a line end.
     ///
     /// # Errors
     /// [`TooLong`].
@@ -123,7 +124,7 @@ impl Lines {
     }
 }
 
-/// The name that a line of a list of objects holds.
+/// The name in a line of a list of objects.
 #[must_use]
 pub fn name(text: &[u8]) -> Key {
     Key::from(percent_decode(text).collect::<Vec<u8>>())
@@ -132,13 +133,13 @@ pub fn name(text: &[u8]) -> Key {
 /// What is wrong with a line of a list of URLs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadLine {
-    /// Not `URL<TAB>name` with one TAB and both sides filled.
+    /// The line is not `URL<TAB>name` with exactly one TAB and both fields filled.
     Form,
-    /// The URL is no `http[s]://host…` in visible ASCII characters, or is longer than [`MAX_URL`].
+    /// The URL contains bytes other than visible ASCII characters, or is longer than [`MAX_URL`].
     Url,
 }
 
-/// URL and target name of a line of a list of URLs. The URL stays as it is, encoded.
+/// URL and target name in a line of a list of URLs. The URL stays encoded as it is.
 ///
 /// # Errors
 /// [`BadLine`].
@@ -199,7 +200,7 @@ mod tests {
             let text = [b"ok\n", &longest[..], b"x", end.as_bytes()].concat();
             assert_eq!(all(&[&text]), Err(TooLong { start: 3 }), "{end:?}");
         }
-        // It is not collected without end either.
+        // A line without an end is not collected without limit either.
         let mut lines = Lines::at(7);
         lines.push(&vec![b'x'; MAX_LINE + 5]);
         assert_eq!(lines.next_line(), Err(TooLong { start: 7 }));

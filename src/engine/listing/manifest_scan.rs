@@ -1,4 +1,4 @@
-//! Readings of a manifest beside that of a full pass: for the addresses of failed names, and for the number of lines.
+//! Reads a manifest for other purposes than a full pass: to find the URLs of failed names, and to count the lines.
 
 use std::time::{Duration, Instant};
 
@@ -14,12 +14,12 @@ use crate::object::SharedStore;
 use crate::task::spec::Manifest;
 use crate::task::{Estimate, Key};
 
-/// Names of a list of URLs that are looked up among the failures at once.
+/// Number of names of a list of URLs that are looked up among the failures at once.
 const NAMES_AT_ONCE: usize = 1024;
 
-/// Feeds the recorded failures of a list of URLs, in one reading of the list and in its order: the ledger does not hold
-/// addresses, which may be signed, and keeping those of all failures in memory has no bound. The checkpoint is the
-/// position in the list. Failures that the list does not name any more come last, without an address.
+/// Feeds the recorded failures of a list of URLs, in one pass over the list and in its order. The ledger does not hold
+/// URLs, because they may be signed. Keeping the URLs of all failures in memory would have no limit. The checkpoint is
+/// the position in the list. Failures that the list no longer names come last, without a URL.
 pub(in crate::engine) async fn feed_failures(
     ctx: &Context,
     file: &Manifest,
@@ -57,8 +57,8 @@ pub(in crate::engine) async fn feed_failures(
     feed.rest(&reader.checkpoint_at_end()).await
 }
 
-/// The list behind a checkpoint. A list that was changed since the checkpoint was written is read from its beginning: what
-/// is over is no failure any more, and the others may be tried once more.
+/// Opens the list after a checkpoint. If the list was changed since the checkpoint was written, it is read from the
+/// beginning: settled objects are no failures any more, and the others may be tried once more.
 async fn open<'a>(
     ctx: &Context,
     store: &'a SharedStore,
@@ -66,7 +66,7 @@ async fn open<'a>(
     checkpoint: Option<&Key>,
 ) -> std::result::Result<Reader<'a>, PassError> {
     let pace = ctx.tuning.pace;
-    // An earlier version wrote names there.
+    // An earlier version stored names as checkpoints here.
     let position = checkpoint.filter(|checkpoint| Reader::is_position(checkpoint));
     let opened = match Reader::open(store, pace, file, position).await {
         Err(Stuck::Changed) if position.is_some() => Reader::open(store, pace, file, None).await,
@@ -99,7 +99,8 @@ struct Feed<'a> {
 }
 
 impl Feed<'_> {
-    /// Takes the failures among the lines. Each is taken once under this attempt, however often the list names it.
+    /// Takes the failures that these lines name. Each failure is taken once under this fencing token, however often the
+    /// list names it.
     async fn take(&mut self, lines: Vec<Addressed>) -> std::result::Result<Reading, PassError> {
         let ctx = self.ctx;
         let names: Vec<Key> = lines.iter().map(|line| line.name.clone()).collect();
@@ -129,7 +130,7 @@ impl Feed<'_> {
         Ok(Reading::On)
     }
 
-    /// Sends what was taken, and the failures that the list does not name.
+    /// Sends the failures taken so far, and then the failures that the list does not name.
     async fn rest(&mut self, end: &Key) -> std::result::Result<(), PassError> {
         let ctx = self.ctx;
         let limit = i64::try_from(KEYS_PER_BATCH).unwrap_or(i64::MAX);
@@ -167,10 +168,10 @@ impl Feed<'_> {
     }
 }
 
-/// How often a growing number of lines is stored.
+/// How often the growing number of lines is stored.
 const STORE_EVERY: Duration = Duration::from_secs(1);
 
-/// Counts the lines, for progress only. A line that repeats the one before is the same object.
+/// Counts the lines, only for progress. A line that repeats the line before it is the same object.
 pub(in crate::engine) async fn count(ctx: &Context, file: &Manifest) -> std::result::Result<(), PassError> {
     let store = list_store(ctx)?;
     let opened = Reader::open(store, ctx.tuning.pace, file, None).await;

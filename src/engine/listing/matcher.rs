@@ -1,4 +1,4 @@
-//! Finds the keys of source pages in the target: by walking both listings in one order, or by asking for each key.
+//! Finds the keys of source pages at the target: by walking both listings in the same order, or by asking for each key.
 
 use std::cmp::Ordering;
 
@@ -16,12 +16,12 @@ use crate::error::Result;
 use crate::object::{EntryFacts, Listed};
 use crate::task::Key;
 
-/// Finds the keys of source pages in the target.
+/// Finds the keys of source pages at the target.
 #[derive(Debug)]
 pub(in crate::engine) enum Matcher {
-    /// Nothing to find: the target has no key below the prefix.
+    /// There is nothing to find: the target has no key below the prefix.
     Empty,
-    /// Both listings walk in one order.
+    /// Both listings are walked in the same order.
     Merge {
         cursor: Box<Cursor>,
         order: Order,
@@ -33,24 +33,24 @@ pub(in crate::engine) enum Matcher {
     Heads,
 }
 
-/// How much of the target a cursor has seen.
+/// How much of the target's listing a cursor has read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Begun {
     /// Nothing yet; it will begin at the first key.
     AtStart,
-    /// Nothing yet; it will begin behind a checkpoint.
+    /// Nothing yet; it will begin after a checkpoint.
     Behind,
-    /// Some.
+    /// The first read is done.
     Yes,
 }
 
 impl Matcher {
-    /// For a shard below `prefix` that begins behind `after`.
+    /// For a shard below `prefix` that begins after `after`.
     pub(in crate::engine) fn new(ctx: &Context, prefix: &Key, after: Option<&Key>) -> Self {
         if ctx.target_listing == Listing::Late {
             return Self::Heads;
         }
-        // Without a known order the listing only tells whether there is anything at all.
+        // If the order is not known, the listing only shows whether the target has any key at all.
         let order = ctx.target_order.unwrap_or(Order::Bytes);
         if ctx.target_order.is_none() && after.is_some() {
             return Self::Heads;
@@ -76,7 +76,7 @@ impl Matcher {
         }
     }
 
-    /// What the target has under the keys of a page.
+    /// Returns what the target has under the keys of a page.
     pub(in crate::engine) async fn find(
         &mut self,
         ctx: &Context,
@@ -134,7 +134,7 @@ impl Matcher {
     }
 }
 
-/// Asks the target for what its listing leaves unclear.
+/// Asks the target for the keys that its listing leaves unclear.
 async fn complete(
     ctx: &Context,
     found: Vec<Match>,
@@ -162,18 +162,18 @@ async fn complete(
     Ok(found)
 }
 
-/// What the target's listing says of a key.
+/// What the target's listing says about a key.
 #[derive(Debug)]
 enum Match {
-    /// It does not name it.
+    /// It does not contain the key.
     None,
-    /// It names it, and tells its length.
+    /// It contains the key and its length.
     Known(Existing),
-    /// It names it, and tells nothing more.
+    /// It contains the key, but nothing more about it.
     Unclear,
 }
 
-/// Walks the target's cursor along a page of the source; `None` when the target does not keep its order.
+/// Walks the target's cursor along a page of the source. Returns `None` if the target does not keep to its order.
 async fn merge(
     cursor: &mut Cursor,
     order: Order,

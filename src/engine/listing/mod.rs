@@ -1,8 +1,9 @@
-//! Where a shard's work comes from: listings joined with the target, or single keys asked for one by one.
+//! Where the work of a shard comes from: from listings, which are joined with the target's, or from single keys, which
+//! are looked up one by one.
 //!
-//! A prefix is listed at the source and at the target side by side, as long as both come in the target's order; the
-//! moment they do not, the target is asked for each key of a page instead. "Could not be read" is never "is not there":
-//! it fails the object, or ends the pass.
+//! A prefix is listed at the source and at the target side by side, as long as both listings are in the target's order.
+//! As soon as one is not, the target is asked for each key of a page instead. "Could not be read" never means "is not
+//! there": it fails the object or ends the pass.
 
 pub mod candidate;
 pub mod estimate;
@@ -36,7 +37,7 @@ use crate::object::{EntryFacts, ListFrom, Listed};
 use crate::task::spec::Scope;
 use crate::task::{Key, PassKind};
 
-/// Produces all batches of a shard behind its checkpoint.
+/// Produces all batches of a shard after its checkpoint.
 pub(super) async fn feed(
     ctx: Arc<Context>,
     shard: LeasedShard,
@@ -58,7 +59,7 @@ pub(super) async fn feed(
         },
     };
     if let Err(pass_error) = end {
-        // Fails only when the shard has stopped reading, and then it does not want to know.
+        // Sending fails only when the shard has stopped reading. Then it does not need the error.
         sender.send(Err(pass_error)).await.unwrap_or_default();
     }
 }
@@ -124,7 +125,7 @@ async fn feed_prefix(
     Ok(())
 }
 
-/// What can be found out about the objects that a listing only names, in its order.
+/// Looks up the objects of which the listing gives only the name, in the order of the listing.
 async fn look_up_unclear(ctx: &Context, entries: &[Listed]) -> std::result::Result<Vec<Found>, PassError> {
     let named = entries.iter().filter(|entry| entry.told == EntryFacts::Nothing);
     let wanted: Vec<Wanted> = named
@@ -143,7 +144,8 @@ async fn feed_keys(
     sender: &Sender,
 ) -> std::result::Result<(), PassError> {
     let scope = &ctx.task.spec.scope;
-    // Of a name that a prefix covers only its absence counts here: what exists is copied with the prefix.
+    // Of a single key that a prefix also covers, only its absence matters here. If it exists, it is copied with the
+    // prefix.
     let covered = scope.covered_keys();
     let mut keys = scope.single_keys();
     keys.extend(covered.iter().cloned());

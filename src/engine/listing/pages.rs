@@ -1,4 +1,5 @@
-//! Listings as a stream of entries: one request ahead of its reader, judged page by page, retried, bounded.
+//! Listings as a stream of entries. The stream is one request ahead of its reader, checks each page, retries, and has a
+//! memory limit.
 
 use std::sync::Arc;
 
@@ -12,27 +13,27 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::object::{ListFrom, ListVersion, Listed, PAGE_SIZE, PageSink, SharedStore};
 use crate::task::Key;
 
-/// Pieces of pages waiting for their reader; with the two being read this bounds a listing to four pieces of at most
-/// [`PAGE_SIZE`] entries in memory.
+/// Pieces of pages that may wait for the reader. Together with the two pieces that are being read, this limits a
+/// listing to four pieces of at most [`PAGE_SIZE`] entries in memory.
 const AHEAD: usize = 2;
 
-/// The entries of one listing. Dropping it ends the requests.
+/// The entries of one listing. Dropping it stops the requests.
 #[derive(Debug)]
 pub struct Pages {
     receiver: mpsc::Receiver<Result<Vec<Listed>>>,
-    /// Until its end was looked at.
+    /// `None` once the task has been awaited.
     lister: Option<AbortOnDropHandle<()>>,
 }
 
 impl Pages {
-    /// Lists everything below `prefix` from `from` on.
+    /// Lists everything below `prefix`, beginning at `from`.
     #[must_use]
     pub fn new(store: SharedStore, pace: Pace, prefix: Key, from: ListFrom) -> Self {
         let (sender, receiver) = mpsc::channel(AHEAD);
         let lister = tokio::spawn(async move {
             let end = produce(&store, pace, prefix, from, &sender).await;
             if let Err(error) = end {
-                // The reader is gone when this fails, and with it whoever would care.
+                // Sending fails only when the reader is gone. Then nobody needs the error.
                 sender.send(Err(error)).await.unwrap_or_default();
             }
         });
@@ -45,13 +46,13 @@ impl Pages {
     /// The next entries, at least one and at most [`PAGE_SIZE`]; `None` at the end of the listing.
     ///
     /// # Errors
-    /// Those of the store, when neither retries nor another way to ask helped; `Integrity` for a listing that its requests do
-    /// not explain.
+    /// Errors of the store, if neither retries nor another kind of request helped. `Integrity` for a listing that does
+    /// not match its requests.
     pub async fn next(&mut self) -> Result<Option<Vec<Listed>>> {
         if let Some(piece) = self.receiver.recv().await {
             return piece.map(Some);
         }
-        // A lister that fell over has not come to the end of the listing.
+        // A lister that panicked has not reached the end of the listing.
         if let Some(lister) = self.lister.take() {
             lister
                 .await
@@ -78,7 +79,7 @@ async fn produce(
     Ok(())
 }
 
-/// Whoever reads the pages.
+/// Sends the pages to the reader of the listing.
 struct Reader<'a> {
     sender: &'a mpsc::Sender<Result<Vec<Listed>>>,
 }
@@ -91,8 +92,8 @@ impl PageSink for Reader<'_> {
     }
 }
 
-/// Shows the judge a page while it arrives, one piece behind it: of a page that comes in one piece, as almost all do, nothing
-/// is given away before the page is at its end and was judged.
+/// Shows each piece of a page to the judge when it arrives, and passes it on one piece later. Almost all pages come in
+/// one piece. Nothing of such a page is passed on before the whole page has been judged.
 struct Judged<'a> {
     walk: &'a mut Walk,
     sink: &'a mut dyn PageSink,
@@ -100,7 +101,7 @@ struct Judged<'a> {
     end: End,
 }
 
-/// What ended the reading of a page early.
+/// Why the reading of a page ended early.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     None,
@@ -136,8 +137,8 @@ impl PageSink for Judged<'_> {
     }
 }
 
-/// Asks for the next page of `walk`, gives its entries to `sink`, and says what follows. Tried again while that may help, and
-/// in another way where the page is not what was asked for.
+/// Requests the next page of `walk`, gives its entries to `sink`, and returns what follows. Retries while that may
+/// help. If the page does not match the request, asks in another way.
 async fn fetch(store: &SharedStore, pace: Pace, walk: &mut Walk, sink: &mut dyn PageSink) -> Result<Next> {
     let mut attempts = 0;
     let mut refused = ListVersion::V1;
@@ -169,7 +170,7 @@ async fn fetch(store: &SharedStore, pace: Pace, walk: &mut Walk, sink: &mut dyn 
                 End::None => {
                     attempts += 1;
                     if let Some(wait) = retry::delay(pace, &error, attempts, rand::random()) {
-                        tracing::debug!(store = %store.describe(), %error, attempts, "listing is tried again");
+                        tracing::debug!(store = %store.describe(), %error, attempts, "listing is retried");
                         tokio::time::sleep(wait).await;
                         walk.interrupted();
                         continue;
@@ -191,7 +192,7 @@ async fn fetch(store: &SharedStore, pace: Pace, walk: &mut Walk, sink: &mut dyn 
 /// The beginning of a listing.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct FirstPage {
-    /// Its first entries, at most [`PAGE_SIZE`] and one piece.
+    /// Its first entries: at most [`PAGE_SIZE`] and one piece more.
     pub entries: Vec<Listed>,
     end: FirstEnd,
 }
@@ -215,8 +216,8 @@ impl PageSink for FirstPage {
     }
 }
 
-/// The first page of a listing that has an entry, tried again while that may help; without entries where the whole listing
-/// has none.
+/// Returns the first page of a listing that has an entry. Retries while that may help. The page has no entries if the
+/// whole listing has none.
 pub(in crate::engine) async fn page(
     store: &SharedStore,
     pace: Pace,
@@ -227,7 +228,8 @@ pub(in crate::engine) async fn page(
     let mut first = FirstPage::default();
     loop {
         match fetch(store, pace, &mut walk, &mut first).await {
-            // An empty page that is not the last one says nothing yet, nor does one that is asked for in another way.
+            // An empty page that is not the last one proves nothing yet. Neither does a page that must be requested in
+            // another way.
             Ok(Next::Page) if first.entries.is_empty() => {}
             Ok(Next::Page | Next::Done) => return Ok(first),
             Err(_) if first.end == FirstEnd::Enough => return Ok(first),
@@ -236,7 +238,7 @@ pub(in crate::engine) async fn page(
     }
 }
 
-/// Entries of a target listing, one by one, without the prefix that the target puts before each key.
+/// Entries of a target listing, one by one, with the length of the prefix that the target puts before each key.
 #[derive(Debug)]
 pub struct Cursor {
     pages: Pages,
@@ -245,7 +247,7 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// Reads the target's keys below `target_prefix + prefix`, behind the source key `after`.
+    /// Reads the target's keys below `target_prefix + prefix`, after the source key `after`.
     #[must_use]
     pub fn new(
         store: &SharedStore,
@@ -265,7 +267,7 @@ impl Cursor {
         }
     }
 
-    /// The next entry with the source's form of its key; `None` at the end.
+    /// The next entry, and how many bytes to cut from its key to get the source key. `None` at the end.
     ///
     /// # Errors
     /// Those of [`Pages::next`].

@@ -1,4 +1,4 @@
-//! What is to be done with single keys: both sides are asked for each.
+//! Decides what to do with single keys, after asking both sides for each.
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
@@ -13,7 +13,7 @@ use crate::engine::source_object::SourceObject;
 use crate::engine::{opaque_tags, target_names};
 use crate::task::Key;
 
-/// Asks both sides for each key, several at a time, in order.
+/// Asks both sides for each key, several at a time, and keeps the order.
 pub(in crate::engine) async fn look_up(
     ctx: &Context,
     keys: Vec<Wanted>,
@@ -28,7 +28,7 @@ pub(in crate::engine) async fn look_up(
                 counted,
                 position,
             } = wanted;
-            // A list may name anything; what no store can hold is not asked for.
+            // A list may contain any name. A key too long for every store is not looked up.
             if listed && prefix + key.as_bytes().len() > Key::MAX_LEN {
                 return Ok(Candidate {
                     key,
@@ -64,7 +64,7 @@ pub(in crate::engine) async fn look_up(
     Ok(found?)
 }
 
-/// Whether an object would be copied only because its tag differs from the target's.
+/// Whether an object would be copied only because its ETag differs from the target's.
 pub(in crate::engine) fn only_tags_differ(
     ctx: &Context,
     item: &SourceObject,
@@ -85,7 +85,8 @@ pub(in crate::engine) fn plan(
     match existing {
         Ok(existing) => {
             let decision = match decide(&item, existing.as_ref(), &ctx.task.spec) {
-                // Completed, and cut off before it was proved: only an equal tag would do.
+                // The upload was completed, but interrupted before the copy was verified. Only an equal ETag proves the
+                // copy.
                 Decision::Skip(SkipReason::Identical)
                     if ctx.open.contains(item.key()) && !same_tag(&item, existing.as_ref()) =>
                 {
@@ -94,7 +95,7 @@ pub(in crate::engine) fn plan(
                 decision => decision,
             };
             let decision = match name_not_kept(ctx, item.key(), refused) {
-                // What the target has under such a name may be another object.
+                // The target may have another object under such a name.
                 Some(kind) if decision != Decision::Skip(SkipReason::Older) => {
                     Decision::Refuse(RefuseReason::NameNotKept(kind))
                 }

@@ -1,10 +1,10 @@
-//! The list of failed objects at the target, as OMS writes it: made from the ledger when a pass is through, so that it
-//! holds exactly what a failed-only start would take up.
+//! The list of failed objects at the target, as OMS writes it. It is made from the ledger at the end of a pass, so it contains
+//! exactly the objects that a failed-only start would copy.
 //!
-//! It is one PUT of a known length: the ledger is read once to measure and hash the list, and once to send it, page by
-//! page. So memory does not grow with it, the target checks it, and no upload can be left open. Where it lies and what a
-//! line holds is said in the OMS reference (failed object lists); what separates the fields is not, a TAB is ours. The lists of
-//! copied and skipped objects ([`crate::engine::reports::settled`]) go the same way.
+//! It is one PUT of known length. The ledger is read twice, page by page: once to measure and hash the list, and once to send
+//! it. So memory does not grow with the list, the target checks the hash, and no multipart upload can be left open. The OMS
+//! reference (failed object lists) says where the list is and which fields a line has. It does not name the separator; oms uses
+//! a TAB. The lists of copied and skipped objects ([`crate::engine::reports::settled`]) are written in the same way.
 
 use std::pin::pin;
 
@@ -30,7 +30,7 @@ use crate::task::{FailedReport, Key, PassInfo, ReportProblem, TaskId, UnixMillis
 const PAGE: i64 = 1000;
 /// Largest object of one PUT (S3).
 const LARGEST: u64 = 5 << 30;
-/// What stays as it is in a URL-encoded name: unreserved characters and the slashes between folders.
+/// Characters that are not encoded in a URL-encoded name: unreserved characters and the slashes between folders.
 pub(in crate::engine) const NAME: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -38,8 +38,8 @@ pub(in crate::engine) const NAME: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~')
     .remove(b'/');
 
-/// Writes the list of what has failed in the pass that is through; `None` when nothing was recorded. A target that does
-/// not accept it is reported in the answer, and does not change the objects.
+/// Writes the list of what failed in the finished pass; `None` if no failure is recorded. If the target does not accept the
+/// list, the result says so; the objects are not affected.
 ///
 /// # Errors
 /// Those of the ledger.
@@ -59,7 +59,7 @@ pub async fn failed_list(ctx: &Context, pass: PassInfo) -> Result<Option<FailedR
         tracing::warn!(task.id = %ctx.task.id, size.length, "the list of failed objects is too large to be written");
         return Ok(failed(ReportProblem::TooLarge));
     }
-    // The moment is the pass's, so that a repetition takes the place of what it repeats.
+    // The time in the name is that of the pass, so a repetition replaces the earlier list.
     let key = place(&ctx.task.name, "failed", pass.opened_at);
     match put(ctx, &Key::from(key.as_str()), size, body).await {
         Ok(()) => Ok(Some(FailedReport {
@@ -73,10 +73,10 @@ pub async fn failed_list(ctx: &Context, pass: PassInfo) -> Result<Option<FailedR
     }
 }
 
-/// What a list comes to.
+/// Length and hash of a list.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::engine) struct Size {
-    /// Bytes.
+    /// Length in bytes.
     pub(in crate::engine) length: u64,
     md5: [u8; 16],
 }
@@ -96,7 +96,7 @@ pub(in crate::engine) async fn measure(lines: impl Stream<Item = Result<Bytes>>)
     })
 }
 
-/// Writes a list of this size to the target, with all tries it takes.
+/// Writes a list of this size to the target, with retries.
 pub(in crate::engine) async fn put<L>(
     ctx: &Context,
     key: &Key,
@@ -127,7 +127,7 @@ where
     .await
 }
 
-/// `oms/task/{task_name}/{kind}_object_lists/{timestamp}.{kind}_list.txt`, the place of the reference.
+/// The key that the reference gives a list: `oms/task/{task_name}/{kind}_object_lists/{timestamp}.{kind}_list.txt`.
 pub(in crate::engine) fn place(task: &str, kind: &str, at: UnixMillis) -> String {
     let time = Timestamp::from_millisecond(at.0)
         .unwrap_or_default()
@@ -135,7 +135,7 @@ pub(in crate::engine) fn place(task: &str, kind: &str, at: UnixMillis) -> String
     format!("oms/task/{task}/{kind}_object_lists/{time}.{kind}_list.txt")
 }
 
-/// All lines, a page of the ledger at a time.
+/// All lines; reads one page of the ledger at a time.
 fn lines(ledger: SharedLedger, id: TaskId) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
     stream::try_unfold((ledger, None::<Key>), move |(ledger, after)| async move {
         let page = ledger.failures(id, after.as_ref(), PAGE).await?;
@@ -147,7 +147,7 @@ fn lines(ledger: SharedLedger, id: TaskId) -> impl Stream<Item = Result<Bytes>> 
     })
 }
 
-/// Code, time, URL-encoded name, name for people, message.
+/// Code, time, URL-encoded name, readable name, message.
 fn line(failure: &Failure) -> String {
     let Failure {
         key,
@@ -166,7 +166,7 @@ fn line(failure: &Failure) -> String {
     )
 }
 
-/// Without characters that would end a field or a line, or move a terminal.
+/// Escapes characters that would end a field or a line, or control a terminal.
 fn plain(text: &str) -> String {
     text.chars()
         .map(|c| {

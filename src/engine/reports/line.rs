@@ -1,8 +1,8 @@
-//! One line for each object that was copied or left as it is, made when it is settled. Pure.
+//! One report line for each object that was copied or skipped, made when the object is settled. Pure.
 //!
-//! The lines go with the commit of their objects, so that the lists hold exactly what the counters count. A line has four
-//! fields, separated by TABs: time, URL-encoded name, bytes, and what proved the copy, or why there was none. The reference
-//! says where the lists lie, and not what a line holds ([`crate::engine::reports::failed`]).
+//! The lines are part of the commit of their objects, so the lists contain exactly what the counters count. A line has four
+//! fields, separated by TABs: time, URL-encoded name, bytes, and what proved the copy or why there was none. The reference says
+//! where the lists are, but not what a line contains ([`crate::engine::reports::failed`]).
 
 use std::io::Write as _;
 
@@ -16,13 +16,13 @@ use crate::task::{Clock, Key};
 #[derive(Debug)]
 pub struct Record {
     clock: Clock,
-    /// The second of the commit's first line, which its others share; empty before it. To ask for the time and write it
-    /// down takes longer than all the rest.
+    /// The time of the first line of the commit, in seconds, which all its lines share; empty before the first line. Reading
+    /// and formatting the time takes longer than the rest of a line.
     time: String,
 }
 
 impl Record {
-    /// One that asks `clock`.
+    /// Takes the times from `clock`.
     pub const fn new(clock: Clock) -> Self {
         Self {
             clock,
@@ -47,7 +47,7 @@ impl Record {
         writeln!(lines, "\t{bytes}\t{word}").unwrap_or_default();
     }
 
-    /// The lines that follow go with another commit.
+    /// The next lines belong to another commit.
     pub fn next_commit(&mut self) {
         self.time.clear();
     }

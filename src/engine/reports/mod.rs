@@ -1,4 +1,5 @@
-//! Lists of objects that a task writes to its target, as OMS does: copied and skipped ones while it runs, failed ones at its end.
+//! Lists of objects that a task writes to its target, as OMS does: copied and skipped objects while it runs, failed objects at
+//! its end.
 
 pub mod failed;
 pub mod line;

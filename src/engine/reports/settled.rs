@@ -1,8 +1,9 @@
-//! The lists of copied and skipped objects at the target: files of the lines that commits left in the ledger, oldest first.
+//! The lists of copied and skipped objects at the target. Their files consist of the lines that commits stored in the ledger,
+//! oldest first.
 //!
-//! While a pass runs, a file is written whenever enough of a list waits for one, so that the ledger does not grow with the
-//! number of objects; its end writes the rest. A file is named after its oldest lines, and only when the target has it are
-//! they forgotten: what is written again after a crash is the same file, with the same lines first.
+//! While a pass runs, a file is written whenever enough lines of a list are waiting, so that the ledger does not grow with the
+//! number of objects. The end of the pass writes the rest. The name of a file comes from its oldest lines, and the lines are
+//! deleted only when the target has the file. So after a crash the same file is written again, beginning with the same lines.
 
 use std::sync::Arc;
 
@@ -17,14 +18,14 @@ use crate::error::Result;
 use crate::ledger::Committed;
 use crate::task::{Key, ReportKind, UnixMillis};
 
-/// Most chunks of a file: objects that take long make many small ones.
+/// Maximum number of chunks in a file: if objects take long, there are many small chunks.
 const CHUNKS: usize = 4096;
 
-/// Writes the files of a running pass, until it is stopped, or `over`; a file that was begun when it is over is finished,
-/// so that nothing is on its way to a place where the rest will be written.
+/// Writes the files of a running pass until the pass is stopped or `over`. A file that was begun before `over` is finished, so
+/// that no write is under way when the rest is written.
 ///
 /// # Errors
-/// Those of the ledger, which stop the pass too: without these files it would grow for ever.
+/// Errors of the ledger. They also stop the pass, because without these files the ledger would grow without limit.
 pub async fn run(ctx: Arc<Context>, over: CancellationToken) -> Result<()> {
     if !ctx.task.spec.record_settled {
         return Ok(());
@@ -64,7 +65,7 @@ async fn full_files(ctx: &Context, over: &CancellationToken) -> Result<()> {
 /// Writes what is left at the end of a pass.
 ///
 /// # Errors
-/// Those of the ledger. What the target refuses is reported in the task, and does not change the objects.
+/// Those of the ledger. If the target refuses a list, this is reported in the task, and the objects are not affected.
 pub async fn rest(ctx: &Context) -> Result<()> {
     for kind in ReportKind::ALL {
         while let Some(file) = next(ctx, kind).await? {
@@ -82,7 +83,7 @@ enum Written {
     No,
 }
 
-/// A file to write: a list's oldest chunks.
+/// A file to write: the oldest chunks of a list.
 struct File {
     kind: ReportKind,
     first: UnixMillis,
@@ -96,7 +97,7 @@ impl File {
     }
 }
 
-/// The oldest lines of a report that wait: as many as make a full file, or all.
+/// The oldest waiting lines of a report: enough for a full file, or all.
 async fn next(ctx: &Context, kind: ReportKind) -> Result<Option<File>> {
     let limit = i64::try_from(CHUNKS).unwrap_or(i64::MAX);
     let mut waiting = ctx
@@ -123,7 +124,7 @@ async fn next(ctx: &Context, kind: ReportKind) -> Result<Option<File>> {
     Ok(Some(file))
 }
 
-/// Writes a file, and forgets its lines.
+/// Writes a file and deletes its lines from the ledger.
 async fn write(ctx: &Context, file: &File) -> Result<Written> {
     let id = ctx.task.id;
     let key = place(&ctx.task.name, file.kind.name(), file.first);
@@ -148,12 +149,12 @@ async fn write(ctx: &Context, file: &File) -> Result<Written> {
         .await?
     {
         Committed::Done => Ok(Written::Yes),
-        // Whoever has the task now writes it again.
+        // The worker that has the task now writes it again.
         Committed::Fenced | Committed::TooManyFailures => Ok(Written::No),
     }
 }
 
-/// The lines of a file, a chunk at a time; without those of a shard that began again meanwhile.
+/// The lines of a file, one chunk at a time, without those of a shard that began again meanwhile.
 fn lines(ctx: &Context, file: &File) -> impl Stream<Item = Result<Bytes>> + Send + 'static {
     let (store, id, kind) = (ctx.ledger.clone(), ctx.task.id, file.kind);
     let stamps = file.rest.clone();

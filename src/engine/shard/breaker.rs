@@ -1,12 +1,13 @@
-//! The circuit breaker: tells a failure of one object from a failure of a whole side. Pure.
+//! The circuit breaker: distinguishes a failure of one object from a failure of a whole side. Pure.
 //!
 //! Some failures may concern all objects: wrong credentials, no bucket, no permission, the store is down or throttles. Such a failure
 //! is deferred. As soon as another object succeeds on the same side, it counts for its object alone. After enough failures of one
 //! class on one side without a success in between, another object is asked for, the canary. If the canary fails too, the pass
 //! stops and none of the failures is recorded: the next start tries the objects again.
 //!
-//! Enough means [`TRIP_THRESHOLD`] failures. For a grave class ([`FailureClass::is_grave`]) one failure is enough. Each canary that
-//! succeeds doubles that number, up to [`TRIP_THRESHOLD`], so that many odd objects do not double the requests of a pass.
+//! Enough means [`TRIP_THRESHOLD`] failures. For a grave class ([`FailureClass::is_grave`]) one failure is enough. Each canary
+//! that succeeds doubles that number, up to [`TRIP_THRESHOLD`], so that many single bad objects do not double the requests of a
+//! pass.
 //!
 //! | deferred of a side and class | event | result |
 //! |---|---|---|
@@ -36,8 +37,8 @@ pub struct Deferred<T> {
     number: u64,
 }
 
-/// A moment, counted in failures. What was begun at a mark can only clear the failures before it: a read that began before the store
-/// failed may end after it.
+/// A point in time, counted in failures. An object that was begun at a mark can clear only the failures before it, because a
+/// read that began before the store failed may end after it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark(u64);
 
@@ -127,7 +128,7 @@ impl<T> Breaker<T> {
         self.release(|held| held.suspect.side == Side::Source && held.number < begun.0)
     }
 
-    /// Nothing more can be learnt: all failures count for their objects alone.
+    /// Nothing more can be learned: all failures count for their objects alone.
     pub fn give_up(&mut self) -> Vec<Deferred<T>> {
         std::mem::take(&mut self.held)
     }
@@ -167,7 +168,7 @@ mod tests {
         class: FailureClass::Denied,
     };
 
-    const WRONG_KEYS: SystemicFailure = SystemicFailure {
+    const WRONG_CREDENTIALS: SystemicFailure = SystemicFailure {
         side: Side::Target,
         class: FailureClass::WrongCredentials,
     };
@@ -195,8 +196,8 @@ mod tests {
                 TARGET_DENIED,
                 Next::AskCanary,
             ),
-            (vec![], WRONG_KEYS, Next::AskCanary),
-            (vec![(SOURCE_DENIED, 3)], WRONG_KEYS, Next::AskCanary),
+            (vec![], WRONG_CREDENTIALS, Next::AskCanary),
+            (vec![(SOURCE_DENIED, 3)], WRONG_CREDENTIALS, Next::AskCanary),
         ] {
             let mut breaker = filled(&before);
             assert_eq!(
@@ -212,16 +213,16 @@ mod tests {
         let mut breaker = Breaker::default();
         let mut asked = Vec::new();
         for n in 1..=100 {
-            if breaker.hold(WRONG_KEYS, Key::from("k"), n) == Next::AskCanary {
+            if breaker.hold(WRONG_CREDENTIALS, Key::from("k"), n) == Next::AskCanary {
                 asked.push(n);
-                assert_eq!(breaker.grave(), Some(WRONG_KEYS));
-                breaker.cleared(WRONG_KEYS);
+                assert_eq!(breaker.grave(), Some(WRONG_CREDENTIALS));
+                breaker.cleared(WRONG_CREDENTIALS);
                 assert_eq!(breaker.grave(), None);
             }
         }
         assert_eq!(asked, [1, 3, 7, 15, 31, 51, 71, 91]);
         breaker.hold(SOURCE_DENIED, Key::from("k"), 0);
-        assert_eq!(breaker.of(WRONG_KEYS).count(), 9);
+        assert_eq!(breaker.of(WRONG_CREDENTIALS).count(), 9);
         assert_eq!(breaker.of(SOURCE_DENIED).count(), 1);
     }
 

@@ -1,7 +1,7 @@
-//! Whether a side still works for anything, asked when objects have failed in a way that may concern all of them.
+//! Checks whether a side still works for other objects, after objects have failed in a way that may concern all of them.
 //!
-//! A folder that a policy denies must not stop a task for ever, and keys that may read nothing must not fail a whole list:
-//! the failures alone look the same, and only another object, the canary, tells them apart.
+//! A folder that a policy denies must not stop a task for ever. Credentials that may read nothing must not make every object of
+//! a list fail. The failures alone look the same in both cases. Only another object, the canary, shows the difference.
 
 use std::collections::HashSet;
 
@@ -15,17 +15,17 @@ use crate::object::clouds::Side;
 use crate::object::{ByteRange, ListFrom};
 use crate::task::Key;
 
-/// Prefixes of the scope that are looked into for an object to read.
+/// Number of prefixes of the scope in which an object to read is searched.
 const PREFIXES: usize = 3;
-/// Largest object that is written to find out whether the target is full.
+/// Size of the largest object that is written to find out whether the target is full.
 const LARGEST: u64 = 1 << 20;
 
-/// What the canary says.
+/// The result of the canary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Verdict {
     /// The side serves other objects.
     Works,
-    /// It serves nothing that was tried.
+    /// The side failed for every object that was tried.
     Fails,
 }
 
@@ -34,15 +34,15 @@ pub(in crate::engine) enum Verdict {
 pub(in crate::engine) struct Question {
     /// What the failures have in common.
     pub suspect: SystemicFailure,
-    /// Objects that went well before.
+    /// Objects that succeeded before.
     pub known: Vec<Key>,
     /// Objects that have just failed.
     pub held: HashSet<Key>,
-    /// Length of the smallest of them.
+    /// Length of the smallest of these failed objects.
     pub smallest: u64,
 }
 
-/// Asks the side of a suspect for another object.
+/// Tries another object on the side where a failure is suspected.
 pub(in crate::engine) async fn ask(ctx: &Context, question: Question) -> Verdict {
     let Question {
         suspect,
@@ -51,7 +51,7 @@ pub(in crate::engine) async fn ask(ctx: &Context, question: Question) -> Verdict
         smallest,
     } = question;
     match (suspect.side, suspect.class) {
-        // To ask a store that wants fewer requests would say nothing, and throttling passes by itself.
+        // Another request to a store that asks for fewer requests would show nothing, and throttling ends by itself.
         (_, FailureClass::Throttled) => Verdict::Fails,
         (Side::Target, class) => {
             let length = match class {
@@ -94,18 +94,18 @@ async fn source(
     if asked || !class.is_grave() {
         return Verdict::Fails;
     }
-    // There is no other object. A listing shows at least that the keys and the bucket are good.
+    // There is no other object. A listing at least shows that the credentials and the bucket are good.
     match preflight::source(&ctx.source, pace, &ctx.task.spec).await {
         Ok(_) => Verdict::Works,
         Err(_) => Verdict::Fails,
     }
 }
 
-/// What an answer to the canary says of what is suspected.
+/// What an answer to the canary says about the suspected problem.
 fn judge(class: FailureClass, answer: &Result<()>) -> Verdict {
     let works = match (class, answer) {
         (_, Ok(())) => true,
-        // Whoever looks an object up, or refuses this one, has accepted the keys.
+        // A store that looks an object up, or refuses this object, has accepted the credentials.
         (FailureClass::WrongCredentials, Err(error)) => matches!(
             error.kind(),
             ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::Archived | ErrorKind::StorageFull
@@ -116,7 +116,8 @@ fn judge(class: FailureClass, answer: &Result<()>) -> Verdict {
     if works { Verdict::Works } else { Verdict::Fails }
 }
 
-/// A grave verdict must not hang on an answer that was lost; of the others the caller has tried enough.
+/// Retries if the verdict is grave, because that must not depend on one lost answer. For the other classes the caller has tried
+/// often enough.
 async fn tried<F>(suspect: SystemicFailure, pace: Pace, mut operation: impl FnMut() -> F) -> Result<()>
 where
     F: Future<Output = Result<()>>,
@@ -130,7 +131,7 @@ where
 
 async fn read(ctx: &Context, key: &Key) -> Result<()> {
     match ctx.route {
-        // Only the answer's head is waited for; dropping the body ends the transfer.
+        // Only the headers of the answer are needed. Dropping the body ends the transfer.
         Route::Stream => ctx.source.get(key, ByteRange::Whole, None).await.map(drop),
         Route::ServerSide => ctx.source.head(key, None).await.map(drop),
     }
@@ -141,7 +142,7 @@ async fn sample(ctx: &Context) -> Vec<Key> {
     let scope = &ctx.task.spec.scope;
     let mut found = spread(&scope.single_keys());
     for prefix in scope.prefixes().iter().take(PREFIXES) {
-        // A listing that fails gives no object to ask for, which is all there is to know of it here.
+        // A listing that fails gives no object to try. Nothing more is needed from it here.
         if let Ok(page) = pages::page(&ctx.source, ctx.tuning.pace, prefix, &ListFrom::Start).await {
             let keys: Vec<Key> = page.entries.into_iter().map(|entry| entry.key).collect();
             found.extend(spread(&keys));
@@ -150,7 +151,7 @@ async fn sample(ctx: &Context) -> Vec<Key> {
     found
 }
 
-/// First, middle and last.
+/// The first, the middle and the last key.
 fn spread(keys: &[Key]) -> Vec<Key> {
     let places = [0, keys.len() / 2, keys.len().saturating_sub(1)];
     places

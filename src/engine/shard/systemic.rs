@@ -1,24 +1,24 @@
-//! Failures that may concern every object of a side alike. Pure.
+//! Failures that may concern every object of a side. Pure.
 
 use crate::engine::retry::SideError;
 use crate::error::{Error, ErrorKind};
 use crate::object::clouds::Side;
 
-/// Failures in a row that make the breaker ask whether the side works at all.
+/// After this number of failures in a row, the breaker asks whether the side works at all.
 pub const TRIP_THRESHOLD: usize = 20;
 
 /// What may be wrong with a whole side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureClass {
-    /// The key may not do this.
+    /// The credentials do not allow this.
     Denied,
-    /// The store does not serve: errors that did not pass, no answer in time.
+    /// The store does not answer requests: errors that did not go away, or timeouts.
     Down,
-    /// It asks for fewer requests.
+    /// The store asks for fewer requests.
     Throttled,
-    /// The keys are not accepted.
+    /// The credentials are not accepted.
     WrongCredentials,
-    /// The bucket is not there.
+    /// The bucket does not exist.
     Bucket,
     /// The target has no more room.
     Full,
@@ -27,8 +27,8 @@ pub enum FailureClass {
 }
 
 impl FailureClass {
-    /// Whether it is true of every object or of none but a few odd ones, so that the first failure is reason enough to ask
-    /// for another object.
+    /// Whether the problem normally concerns every object and only in rare cases a single one. Then the first failure is reason
+    /// enough to try another object.
     #[must_use]
     pub const fn is_grave(self) -> bool {
         match self {
@@ -50,17 +50,17 @@ impl FailureClass {
     }
 }
 
-/// A failure that may concern every object alike.
+/// A failure that may concern every object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SystemicFailure {
-    /// Whose.
+    /// The side.
     pub side: Side,
-    /// What.
+    /// The kind of failure.
     pub class: FailureClass,
 }
 
 impl SystemicFailure {
-    /// Whether an error may concern every object alike.
+    /// Returns what may be wrong with the whole side, or `None` if the error cannot concern every object.
     #[must_use]
     pub const fn of(side_error: &SideError) -> Option<Self> {
         let class = match side_error.error.kind() {
@@ -71,7 +71,7 @@ impl SystemicFailure {
             ErrorKind::BucketNotFound => FailureClass::Bucket,
             ErrorKind::StorageFull => FailureClass::Full,
             ErrorKind::Forbidden => FailureClass::Blocked,
-            // These say something of one object, or of us.
+            // These concern one object or this program.
             ErrorKind::InvalidArgument
             | ErrorKind::NotFound
             | ErrorKind::UploadNotFound
@@ -89,7 +89,7 @@ impl SystemicFailure {
         })
     }
 
-    /// The error that stops the pass, with the message and the code of the last object that had it.
+    /// The error that stops the pass, with the message and the code of the last object that failed this way.
     #[must_use]
     pub fn side_error(self, last: &str, code: &str) -> SideError {
         let error = if self.class.is_grave() {

@@ -14,7 +14,7 @@ use crate::engine::shard::counted::{Counted, not_found};
 use crate::ledger::{Commit, Failure};
 use crate::task::{Counters, Key, PassKind};
 
-/// Most objects between the oldest in flight and the newest. Bounds memory while one large object is at the front.
+/// Maximum number of objects from the oldest in flight to the newest. Limits memory while one large object is at the front.
 pub const MAX_OPEN: usize = 10_000;
 /// Failures and resolutions that cause an early commit.
 const RECORDS_PER_COMMIT: usize = 1000;
@@ -90,8 +90,8 @@ impl Window {
         self.advance();
     }
 
-    /// Moves what is settled without a gap into the next commit until that is heavy; the rest waits for the one after it. So a commit
-    /// stays small, even if one large object has delayed many.
+    /// Moves what is settled without a gap into the next commit, until that commit is heavy; the rest goes into the commit
+    /// after it. So a commit stays small, even if one large object has delayed many.
     fn advance(&mut self) {
         while !self.is_heavy()
             && let Some(Slot { outcome: Some(_), .. }) = self.open.front()
@@ -394,7 +394,7 @@ mod tests {
             proof: Proof::Checksum,
             left_out: Attributes::default(),
         };
-        // Settled first, committed when those before it are.
+        // It is settled first, but committed only after the objects before it.
         window.settle(numbers[4], Outcome::Gone);
         window.settle(numbers[0], Outcome::Copied(copied));
         window.settle(numbers[1], failure());
@@ -419,7 +419,7 @@ mod tests {
         let numbers: Vec<u64> = (0..2_500)
             .map(|n| window.push_at(Key::from(format!("{n:05}").as_str()), None, 1, Counted::default()))
             .collect();
-        // All but the first, which keeps the others waiting.
+        // All but the first, which holds back the others.
         for number in numbers.iter().skip(1) {
             window.settle(*number, failure());
         }

@@ -1,11 +1,11 @@
-//! Which orders a listing may have, learnt from its keys: pure.
+//! Which orders a listing may have, learned from its keys. Pure.
 
 use std::cmp::Ordering;
 
 use crate::engine::order::Order;
 use crate::task::Key;
 
-/// Which orders the pages of a listing have inside.
+/// Which orders the keys within the pages of a listing may have.
 #[derive(Debug, Default)]
 pub(super) struct LineOrder {
     bytes_broken: bool,
@@ -24,7 +24,7 @@ impl LineOrder {
         self.bytes_broken && self.path_broken
     }
 
-    /// The orders that it may have; both where it has none that is known.
+    /// The orders that the listing may have. Both, if the keys fit neither.
     pub(super) fn orders(&self) -> impl Iterator<Item = Order> {
         let bytes = !self.bytes_broken || self.is_broken();
         let path = !self.path_broken || self.is_broken();
@@ -33,13 +33,13 @@ impl LineOrder {
             .filter_map(|(order, fits)| fits.then_some(order))
     }
 
-    /// Whether `key` is behind `last` in at least one of them.
+    /// Whether `key` is after `last` in at least one of these orders.
     pub(super) fn behind(&self, last: &Key, key: &Key) -> bool {
         self.orders()
             .any(|order| order.compare(last.as_bytes(), key.as_bytes()) == Ordering::Less)
     }
 
-    /// Whether it is in all of them.
+    /// Whether `key` is after `last` in all of these orders.
     pub(super) fn surely_behind(&self, last: &Key, key: &Key) -> bool {
         self.orders()
             .all(|order| order.compare(last.as_bytes(), key.as_bytes()) == Ordering::Less)

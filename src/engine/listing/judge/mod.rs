@@ -1,16 +1,16 @@
-//! Judges every page of a listing against its request: pure.
+//! Checks every page of a listing against its request. Pure.
 //!
-//! Stores differ in what they do with a request for a page: some say that a full page is the last one, ignore where the
-//! page shall begin, repeat pages, group keys, or refuse one of the two versions of the call. What a listing leaves out
-//! would be taken for absent, so a page that its request does not explain is asked for again in another way:
+//! Stores differ in how they answer a request for a page. Some say that a full page is the last one, ignore where the page
+//! should begin, repeat pages, group keys, or refuse one of the two versions of the call. An object that is missing from a
+//! listing would be taken for absent. So a page that does not match its request is requested again in another way:
 //!
-//! 1. behind the last page's token (version 2),
-//! 2. behind the last key, with `start-after` (version 2),
-//! 3. behind the last key, with `marker` (version 1),
-//! 4. from the first key on, leaving out what was given before.
+//! 1. after the last page's token (version 2),
+//! 2. after the last key, with `start-after` (version 2),
+//! 3. after the last key, with `marker` (version 1),
+//! 4. from the first key on, leaving out what was passed on before.
 //!
-//! Where no other way is left the listing ends with an error that says what is wrong. A page that is full and says that it
-//! is the last one costs one more request; apart from that a store that does as S3 documents is asked for nothing more.
+//! If no other way is left, the listing ends with an error that says what is wrong. A page that is full and says that it is the
+//! last one costs one more request. A store that behaves as S3 documents gets no other additional requests.
 
 mod line_order;
 mod page;
@@ -30,11 +30,11 @@ use crate::object::{
 };
 use crate::task::Key;
 
-/// Pages in a row without an entry that a store may send while it says that there is more.
+/// How many empty pages in a row a store may send while it says that there is more.
 const MAX_EMPTY_PAGES: u32 = 1000;
-/// Keys longer than S3 allows that a listing may name. Each becomes a failure.
+/// How many keys longer than S3 allows a listing may contain. Each becomes a failure.
 const MAX_LONG_KEYS: u32 = 1000;
-/// Ways to ask for one page, beginning with the usual one.
+/// How many ways there are to request one page, including the usual one.
 const WAYS: u32 = 5;
 
 /// One listing from its first page to its last.
@@ -45,16 +45,16 @@ pub(super) struct Walk {
     /// The version to begin with.
     usual: ListVersion,
     from: ListFrom,
-    /// Behind which key the listing began.
+    /// The key after which the listing began.
     begin: Option<Key>,
     /// First key of the first page.
     first: Option<Key>,
-    /// Last key that was given, or left out because it was given before.
+    /// Last key that was passed on, or left out because it was passed on before.
     last: Option<Key>,
-    /// The keys that came last, at most as many as a page has.
+    /// The keys of the last piece, at most as many as a page has.
     recent: Vec<Key>,
     order: LineOrder,
-    /// Whether a token led astray.
+    /// Whether a token led to a wrong page.
     tokens: Tokens,
     positions: Positions,
     /// First keys of pages.
@@ -63,16 +63,16 @@ pub(super) struct Walk {
     largest: u64,
     empty_pages: u32,
     long_keys: u32,
-    /// Set while what is behind a page that says that it is the last one is asked for.
+    /// Set while the walk checks whether anything follows a page that says that it is the last one.
     check: Option<Check>,
     skip: Option<Skip>,
-    /// Ways that were tried since the last key was given.
+    /// Number of ways tried since the last key was passed on.
     ways: u32,
     page: Page,
 }
 
 impl Walk {
-    /// The listing of all keys that begin with `prefix`, from `from` on, asked for in `version` first.
+    /// The listing of all keys that begin with `prefix`, from `from` on, requested in `version` first.
     pub(super) fn new(prefix: Key, from: ListFrom, version: ListVersion) -> Self {
         let begin = match &from {
             ListFrom::After(key) => Some(key.clone()),
@@ -111,16 +111,16 @@ impl Walk {
         }
     }
 
-    /// Looks at the next entries of the page.
+    /// Checks the next entries of the page.
     ///
     /// # Errors
-    /// `Integrity` where they are none that the request asks for.
+    /// `Integrity` if the request does not ask for these entries.
     pub(super) fn look_at(&mut self, piece: &[Listed]) -> Result<()> {
         let prefix = self.prefix.as_bytes();
         let stray = piece.iter().find(|line| !line.key.as_bytes().starts_with(prefix));
         if let Some(Listed { key, .. }) = stray {
             return Err(wrong(format!(
-                "the listing names {key:?}, which lies outside the prefix asked for"
+                "the listing names {key:?}, which is outside the requested prefix"
             )));
         }
         let mut before = self.page.last.as_ref();
@@ -138,7 +138,7 @@ impl Walk {
         {
             let asked = self.position().or(self.last.as_ref()).unwrap_or(&self.prefix);
             return Err(wrong(format!(
-                "the listing was asked for keys behind {asked:?}, and begins with {key:?}"
+                "the listing was asked for keys after {asked:?}, but begins with {key:?}"
             )));
         }
         if self.long_keys > MAX_LONG_KEYS {
@@ -156,7 +156,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Leaves out of the next entries of the page what was given before.
+    /// Removes from the next entries of the page what was passed on before.
     pub(super) fn settle(&mut self, piece: &mut Vec<Listed>) {
         let Some(first) = piece.first().map(|line| line.key.clone()) else {
             return;
@@ -170,7 +170,7 @@ impl Walk {
             self.page.before = self.last.take();
             self.page.recent = std::mem::take(&mut self.recent);
         }
-        // A page that begins too early repeats keys of the one before.
+        // A page that begins too early repeats keys of the page before.
         if self
             .page
             .before
@@ -193,10 +193,10 @@ impl Walk {
         self.recent = keys;
     }
 
-    /// Whether the page can be what it says. Nothing of its last piece was settled yet.
+    /// Checks the page as a whole. Its last piece must not be settled yet.
     ///
     /// # Errors
-    /// `Integrity` where it hides something, or answers another request.
+    /// `Integrity` if the page hides something or answers another request.
     pub(super) fn weigh(&self, facts: &PageFacts) -> Result<()> {
         if facts.common_prefixes > 0 {
             let text = "the listing groups keys into common prefixes, although no delimiter was asked for";
@@ -221,10 +221,10 @@ impl Walk {
         self.version == ListVersion::V2 && facts.version_1
     }
 
-    /// Decides what follows a page of which everything is settled.
+    /// Decides what follows a page whose entries are all settled.
     ///
     /// # Errors
-    /// `Integrity` for a listing that does not move on, or goes on nobody knows where.
+    /// `Integrity` for a listing that does not advance, or that does not say where it continues.
     pub(super) fn next(&mut self, facts: PageFacts) -> Result<Next> {
         if self.is_old(&facts) {
             self.version = ListVersion::V1;
@@ -237,7 +237,8 @@ impl Walk {
         let checked = self.check.take();
         let position = facts.token.as_ref().or(facts.marker.as_ref()).is_some();
         if !facts.truncated.unwrap_or(position) {
-            // An empty page that does not say that it is the last one is believed where no page says so.
+            // An empty page that does not say whether it is the last one is believed only if the page before did not say so
+            // either.
             if lines == 0 && facts.truncated.is_none() && checked.is_none_or(|page| page.truncated.is_some())
             {
                 self.check = checked;
@@ -248,7 +249,7 @@ impl Walk {
             }
             let need = match (facts.truncated, lines >= self.limit(&facts)) {
                 (None, _) | (_, true) => Need::Proof,
-                // It names a position, as if something followed.
+                // It gives a position, as if something followed.
                 (Some(_), false) if position => Need::Look,
                 (Some(_), false) => return self.done(),
             };
@@ -258,7 +259,7 @@ impl Walk {
                 truncated: facts.truncated,
             });
             if checked.is_some() && self.page.fresh == 0 {
-                // The store gave only what it had given before. It may have ignored the question: no proof of an end.
+                // The store gave only entries that it had given before. It may have ignored the request, so this proves no end.
                 return self.another_way(stuck());
             }
             return self.behind_last();
@@ -273,13 +274,13 @@ impl Walk {
         let still = self.last == self.page.before;
         let nothing_new = self.page.fresh == 0 && !self.page.skips && checked.is_none();
         if again || lines > 0 && (still || nothing_new) {
-            // What a token leads to was listed before.
+            // The token led to keys that were listed before.
             return self.another_way(stuck());
         }
         let given = match (self.version, lines) {
             (ListVersion::V2, _) => facts.token.filter(|_| self.tokens == Tokens::Trusted),
             (ListVersion::V1, 0) => facts.marker,
-            // Without a delimiter a marker is the last key; S3 names none.
+            // Without a delimiter, the last key serves as marker. S3 then sends no `NextMarker`.
             (ListVersion::V1, _) => None,
         };
         match given {
@@ -289,11 +290,11 @@ impl Walk {
             }
             Some(_) => self.another_way(stuck()),
             None if lines > 0 => self.behind_last(),
-            None => self.another_way(wrong("the listing goes on, but does not say where")),
+            None => self.another_way(wrong("the listing continues, but does not say where")),
         }
     }
 
-    /// After an error within a page: what was settled of it is not asked for again.
+    /// Called after an error within a page. What was settled of the page is not requested again.
     pub(super) fn interrupted(&mut self) {
         if self.page.settled == 0 {
             return;
@@ -305,10 +306,10 @@ impl Walk {
         }
     }
 
-    /// The page is not what the request asks for: [`Self::look_at`] or [`Self::weigh`] says why.
+    /// The page does not match the request; `why` comes from [`Self::look_at`] or [`Self::weigh`].
     ///
     /// # Errors
-    /// `why`, where no other way is left, or a part of the page was given already.
+    /// `why`, if no other way is left, or if a part of the page was passed on already.
     pub(super) fn doubted(&mut self, why: Error) -> Result<Next> {
         if self.page.settled > 0 {
             return Err(why);
@@ -316,17 +317,17 @@ impl Walk {
         self.another_way(why)
     }
 
-    /// The store refuses the request. Asks in another way where that may help.
+    /// The store refuses the request. Asks in another way if that may help.
     ///
     /// # Errors
-    /// The refusal itself, where no other way is left.
+    /// The refusal itself, if no other way is left.
     pub(super) fn refused(&mut self, error: Error) -> Result<Next> {
         let helps = match error.kind() {
-            // It does not know the operation, or one of its parameters.
+            // The store does not know the operation or one of its parameters.
             ErrorKind::Unsupported | ErrorKind::InvalidArgument => {
                 self.version == ListVersion::V2 || self.from != ListFrom::Start
             }
-            // What cannot be true, and some stores fall over a `start-after` that they do not know.
+            // `Integrity`: the answer cannot be true. `Unavailable`: some stores fail on a `start-after` that they do not know.
             ErrorKind::Integrity => true,
             ErrorKind::Unavailable => matches!(self.from, ListFrom::After(_)),
             _ => false,
@@ -338,7 +339,7 @@ impl Walk {
         }
     }
 
-    /// What is left to give when the listing is at its end.
+    /// The entries that are left to pass on at the end of the listing.
     pub(super) fn rest(&mut self) -> Vec<Listed> {
         match self.skip.take() {
             Some(mut skip) => skip.held_behind(&self.order),
@@ -349,13 +350,13 @@ impl Walk {
     fn done(&self) -> Result<Next> {
         if self.skip.is_some() && self.order.is_broken() {
             return Err(wrong(
-                "the listing is in no order, and names the key no more that was listed last",
+                "the listing has no order, and does not contain the key any more that was listed last",
             ));
         }
         Ok(Next::Done)
     }
 
-    /// Behind which key the page shall begin.
+    /// The key after which the page should begin.
     fn position(&self) -> Option<&Key> {
         match &self.from {
             ListFrom::After(key) => Some(key),
@@ -363,13 +364,13 @@ impl Walk {
         }
     }
 
-    /// Whether the store ignored where the page shall begin. In a listing without an order a page may begin anywhere, but
-    /// not with what was listed before.
+    /// Whether the store ignored where the page should begin. In a listing without an order a page may begin anywhere, but not
+    /// with a key that was listed before.
     fn begins_too_early(&self, key: &Key) -> bool {
         let ordered = !self.order.is_broken();
         let Some(asked) = self.position() else {
-            // A token that leads back a little repeats keys, which are left out; one that leads back further may have been
-            // ignored.
+            // A token that leads back a little repeats keys, and these are left out. A token that leads back further may have
+            // been ignored.
             let back = self
                 .last
                 .as_ref()
@@ -390,7 +391,7 @@ impl Walk {
         before_all || key == first || self.recent.contains(key) || (ordered && !self.order.behind(asked, key))
     }
 
-    /// Whether entries name the key that they shall be behind.
+    /// Whether any entry but the first is the key that the page should begin after.
     fn names_where_it_begins(&self, piece: &[Listed]) -> bool {
         let asked = self.position();
         asked.is_some_and(|asked| piece.iter().skip(1).any(|line| line.key == *asked))
@@ -418,11 +419,11 @@ impl Walk {
                 self.from = ListFrom::After(last.clone());
                 Ok(Next::Page)
             }
-            None => Err(wrong("the listing goes on, but does not say where")),
+            None => Err(wrong("the listing continues, but does not say where")),
         }
     }
 
-    /// Chooses the next way to ask for the page, or ends with `why`.
+    /// Chooses the next way to request the page, or ends with `why`.
     fn another_way(&mut self, why: Error) -> Result<Next> {
         self.ways += 1;
         if self.ways > WAYS {
@@ -439,7 +440,7 @@ impl Walk {
                 self.from = ListFrom::Start;
             }
             (ListFrom::Start, ListVersion::V2, Some(last)) if self.skip.is_none() => {
-                // The first page was given, and leads nowhere.
+                // The first page was passed on, but it does not say where the next one begins.
                 self.tokens = Tokens::Doubted;
                 self.from = ListFrom::After(last);
             }
@@ -451,16 +452,16 @@ impl Walk {
             }
             _ => return self.no_way(why),
         }
-        tracing::info!(%why, from = ?self.from, version = ?self.version, "a listing is asked for in another way");
+        tracing::info!(%why, from = ?self.from, version = ?self.version, "a listing is requested in another way");
         Ok(Next::Page)
     }
 
     fn no_way(&mut self, why: Error) -> Result<Next> {
         match self.check.take() {
-            // A store that gives more at once than it was asked for does not cut pages.
+            // A store that returns more entries than requested does not split its listing into pages.
             Some(check) if check.need == Need::Look || check.lines > u64::from(PAGE_SIZE) => self.done(),
             Some(check) => Err(wrong(format!(
-                "a page of {} keys may not be the last one, and the store does not list what is behind it: {}",
+                "a page of {} keys may not be the last one, and the store does not list what follows it: {}",
                 check.lines,
                 why.message()
             ))),
@@ -491,7 +492,7 @@ fn wrong(text: impl Into<String>) -> Error {
 }
 
 fn stuck() -> Error {
-    wrong("the listing does not move on: it repeats its position")
+    wrong("the listing does not advance: it repeats its position")
 }
 
 #[cfg(test)]

@@ -1,22 +1,22 @@
-//! What is known of a page of a listing while it is read, and what is asked about it.
+//! What is known about a page of a listing while it is read, and what is still to be asked about it.
 
 use crate::task::Key;
 
-/// What is known of the page that is being read.
+/// What is known about the page that is being read.
 #[derive(Debug, Default)]
 pub(super) struct Page {
-    /// Its entries.
+    /// Number of its entries.
     pub(super) lines: u64,
-    /// Those that were given.
+    /// Number of its entries that were passed on.
     pub(super) fresh: u64,
-    /// Entries that were given or left out.
+    /// Number of its entries that were passed on or left out.
     pub(super) settled: u64,
     /// Its first key.
     pub(super) first: Option<Key>,
-    /// The last key before it, and the keys that came last.
+    /// The last key before the page, and the keys of the last piece before it.
     pub(super) before: Option<Key>,
     pub(super) recent: Vec<Key>,
-    /// Whether a part of it was left out because it was given before a resume.
+    /// Whether a part of it was left out because it was passed on before the listing started again from the first key.
     pub(super) skips: bool,
     /// Its last key so far.
     pub(super) last: Option<Key>,
@@ -28,7 +28,7 @@ pub(super) enum Tokens {
     Doubted,
 }
 
-/// Why a page that says that it is the last one is not believed, and how large it was.
+/// A page that claims to be the last one and is not believed: how large it was, and why it is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Check {
     pub(super) lines: u64,
@@ -39,16 +39,16 @@ pub(super) struct Check {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Need {
-    /// Without an answer the listing may be incomplete.
+    /// Without an answer, the listing may be incomplete.
     Proof,
-    /// Without an answer the page is believed.
+    /// Without an answer, the page is believed.
     Look,
 }
 
 /// What follows a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Next {
-    /// Another page: [`super::Walk::query`] says which.
+    /// Another page; [`super::Walk::query`] says which.
     Page,
     /// Nothing.
     Done,

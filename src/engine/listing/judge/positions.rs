@@ -1,9 +1,9 @@
-//! Whether a listing goes round in circles: pure.
+//! Detects a listing that goes round in circles. Pure.
 
 use crate::object::ListFrom;
 
-/// Finds out that a listing goes round in circles, by remembering one position at a time and for twice as long each time
-/// (Brent). Pure.
+/// Detects that a listing goes round in circles. It remembers one position at a time, and keeps each position twice as
+/// long as the one before (Brent's algorithm).
 #[derive(Debug, Default)]
 pub(super) struct Positions {
     kept: Option<ListFrom>,
@@ -12,7 +12,7 @@ pub(super) struct Positions {
 }
 
 impl Positions {
-    /// Whether `position` was seen before; a circle is found within a few rounds.
+    /// Whether `position` was seen before. A circle is found within a few rounds.
     pub(super) fn repeats(&mut self, position: &ListFrom) -> bool {
         if self.kept.as_ref() == Some(position) {
             return true;

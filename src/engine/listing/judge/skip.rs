@@ -1,4 +1,4 @@
-//! What a listing that begins anew leaves out: pure.
+//! What a listing that starts again from the first key leaves out. Pure.
 
 use super::line_order::LineOrder;
 use crate::object::{Listed, PAGE_SIZE};
@@ -8,12 +8,13 @@ use crate::task::Key;
 #[derive(Debug)]
 pub(super) struct Skip {
     pub(super) until: Key,
-    /// Entries that are behind the key in one order and before it in the other: which one the store has may be known later.
+    /// Entries that are after the key in one order and before it in the other. Later keys may show which order the
+    /// store has.
     pub(super) held: Vec<Listed>,
 }
 
 impl Skip {
-    /// Leaves out what was given before; whether everything from here on is new.
+    /// Leaves out what was passed on before. Returns whether everything from here on is new.
     pub(super) fn leave_out(&mut self, piece: &mut Vec<Listed>, order: &LineOrder) -> bool {
         let mut new = Vec::new();
         let mut rest = std::mem::take(piece).into_iter();
@@ -24,7 +25,7 @@ impl Skip {
                 passed = true;
                 break;
             }
-            // In a listing without an order only the key itself tells.
+            // In a listing without an order, only the key itself shows where the new part begins.
             if order.is_broken() || !order.behind(&self.until, &line.key) {
                 continue;
             }
@@ -37,7 +38,7 @@ impl Skip {
             if self.held.len() < PAGE_SIZE as usize {
                 self.held.push(line);
             } else {
-                // Better looked at twice than never.
+                // It is better to look at an entry twice than never.
                 new.push(line);
             }
         }
@@ -46,7 +47,7 @@ impl Skip {
         passed
     }
 
-    /// The entries that were held and may be behind the key.
+    /// The held entries that may be after the key.
     pub(super) fn held_behind(&mut self, order: &LineOrder) -> Vec<Listed> {
         let mut held = std::mem::take(&mut self.held);
         held.retain(|line| order.behind(&self.until, &line.key));

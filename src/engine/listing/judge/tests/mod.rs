@@ -1,4 +1,4 @@
-//! The judge against stores of every odd kind, each a function from a request to a page.
+//! Tests the judge against stores with all kinds of deviations. Each store is a function from a request to a page.
 
 mod script;
 
@@ -58,10 +58,10 @@ fn numbered(count: usize) -> Vec<String> {
     (0..count).map(|i| format!("k{i:05}")).collect()
 }
 
-/// What comes of listing everything.
+/// What happens when everything is listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
-    /// All keys, each once, with so many requests.
+    /// All keys are listed once, with this number of requests.
     All(usize),
     /// An error.
     Loud,
@@ -215,7 +215,7 @@ fn odd_stores_are_listed_whole_or_end_aloud() {
                     assert_eq!(found, all, "{name} {piece}");
                     assert_eq!(script.requests, *requests, "{name} {piece}");
                 }
-                // A page that was given in part cannot be asked for again.
+                // A page that was passed on in part cannot be requested again.
                 (Err(_), All(_))
                     if piece == 7 && (quirks.contains(&Q::Groups) || quirks.contains(&Q::CountsMore)) => {}
                 (found, wanted) => panic!("{name} {piece}: {found:?}, not {wanted:?}"),
@@ -224,7 +224,7 @@ fn odd_stores_are_listed_whole_or_end_aloud() {
     }
 }
 
-/// A resumed listing gives exactly what is behind the checkpoint, also where the checkpoint's key was deleted.
+/// A resumed listing gives exactly what is after the checkpoint, even if the checkpoint's key was deleted.
 #[test]
 fn a_listing_is_resumed_behind_its_checkpoint() {
     let mut keys = numbered(25);
@@ -328,7 +328,7 @@ fn circles_of_any_length_are_found_and_progress_is_not_one() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever a store does wrong: nothing that it would show is left out in silence, and nothing is given twice.
+    /// Whatever a store does wrong, no visible key is lost without an error, and no key is passed on twice.
     #[test]
     fn nothing_is_lost_in_silence(
         keys in proptest::collection::btree_set("[ab/!%]{1,4}", 0..60),
@@ -355,7 +355,7 @@ proptest! {
             if by_path == by_bytes {
                 prop_assert_eq!(found.as_slice(), wanted, "{:?}", quirks);
             }
-            // Where it cannot be told which order a store has, a key may be given again rather than left out.
+            // If the store's order cannot be determined, a key may be passed on again rather than left out.
             for key in wanted {
                 prop_assert!(found.contains(key), "{} {:?}", key, quirks);
             }

@@ -1,4 +1,4 @@
-//! A store as a function from a request to a page, with everything that stores do otherwise than S3 documents.
+//! A store as a function from a request to a page, with the deviations of real stores from what S3 documents.
 
 use std::cmp::Ordering;
 
@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::object::{EntryFacts, ListFrom, ListQuery, ListVersion, Listed, PageFacts};
 use crate::task::Key;
 
-/// How a store departs from what S3 documents.
+/// How a store deviates from what S3 documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Quirk {
     /// `IsTruncated` is always false, and there is no token.
@@ -18,7 +18,7 @@ pub(super) enum Quirk {
     NoToken,
     /// Any token leads to the first page.
     IgnoresTokens,
-    /// A token leads to where the page before began too.
+    /// A token leads back to the beginning of the page before the current one.
     RepeatsPages,
     /// A token leads three entries too early.
     Rewinds,
@@ -50,13 +50,13 @@ pub(super) enum Quirk {
     IgnoresPrefix,
     /// The prefix is ignored.
     IgnoresPrefixAlways,
-    /// All that there is comes in one page.
+    /// All keys come in one page.
     OnePage,
     /// The last page has a token too.
     TokenAtTheEnd,
     /// It lists folder by folder.
     ByPath,
-    /// It lists in no order that is known.
+    /// Lists in an unknown order.
     ByLength,
     /// Every second page is empty.
     EmptyPages,
@@ -114,7 +114,7 @@ impl Script {
             .filter(|key| free || key.starts_with(prefix))
             .cloned()
             .collect();
-        // A key that is not there stands where it would in the store's order.
+        // A key that does not exist has the place that it would have in the store's order.
         let place = |text: &str| {
             let found = keys.iter().position(|key| key == text).map(|at| at + 1);
             let order = if self.has(Q::ByPath) {
@@ -135,7 +135,7 @@ impl Script {
                 return Err(Error::new(ErrorKind::Unavailable, "start-after"));
             }
             (ListFrom::After(_), false) if self.has(Q::IgnoresStartAfter) => 0,
-            // Whoever reads version 2 as version 1 knows neither parameter.
+            // A store that treats version 2 as version 1 knows neither parameter.
             (ListFrom::After(_) | ListFrom::Token(_), true) if second => 0,
             (ListFrom::After(_) | ListFrom::Token(_), true) if self.has(Q::IgnoresMarker) => 0,
             (ListFrom::After(key), _) if self.has(Q::Inclusive) => {

@@ -11,8 +11,8 @@ pub struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// Mounts a file system of this size on `folder`. If this process may not mount, this prints a note and returns `None`, and
-    /// the test must return. If `TEST_REQUIRE_ALL` is 1, the test fails instead.
+    /// Mounts a file system of this size on `folder`. If this process may not mount, this prints a note and returns `None`.
+    /// Then the test must return. If `TEST_REQUIRE_ALL` is 1, the test fails instead.
     #[track_caller]
     pub fn on(folder: &Path, mebibytes: u32) -> Option<Self> {
         std::fs::create_dir_all(folder).unwrap();

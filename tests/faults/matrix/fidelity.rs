@@ -162,6 +162,7 @@ struct Refused {
     times: u64,
     /// What is left out then.
     left: &'static [Left],
+    /// How the failure's message names what was refused.
     words: &'static str,
 }
 

@@ -117,7 +117,7 @@ pub enum Committed {
 /// Lines of one commit that wait to be written to a report at the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReportChunk {
-    /// A moment that no other chunk of the report has. Later commits have later moments.
+    /// A timestamp that no other chunk of the report has. Later commits have later timestamps.
     pub stamp: UnixMillis,
     /// Length of the lines.
     pub bytes: i64,

@@ -1,4 +1,4 @@
-//! `oms` itself as a process of its own, as an operator runs it.
+//! Runs `oms` as a separate process, as an operator does.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

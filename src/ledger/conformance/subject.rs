@@ -12,7 +12,7 @@ use crate::task::{
     UnixMillis,
 };
 
-/// A moment.
+/// A time in milliseconds.
 pub fn at(millis: i64) -> UnixMillis {
     UnixMillis(millis)
 }

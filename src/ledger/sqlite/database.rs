@@ -76,9 +76,7 @@ impl Database {
         let mut opened = Self::connect(path, owner.try_clone().map_err(|e| unusable(path, e))?).await;
         // On a full disk there is no space for the log. Without the log nothing can be read or deleted.
         if opened.as_ref().is_err_and(out_of_room) && reserve.release() {
-            tracing::warn!(
-                "the disk is full: the room that was kept for this is used, so that tasks can be deleted"
-            );
+            tracing::warn!("the disk is full: the reserved space is released, so that tasks can be deleted");
             opened = Self::connect(path, owner).await;
         }
         let ledger = opened.map_err(|e| e.during(&format!("open the ledger {}", path.display())))?;

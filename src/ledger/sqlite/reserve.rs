@@ -52,7 +52,7 @@ impl Reserve {
             return;
         }
         if let Err(error) = self.make() {
-            tracing::debug!(%error, "no room can be kept for a full disk");
+            tracing::debug!(%error, "cannot reserve space for a full disk");
             // The partly written file would take space that is needed.
             fs::remove_file(&self.path).unwrap_or_default();
             self.skip.store(CHANCES, Ordering::Relaxed);

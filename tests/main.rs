@@ -1,4 +1,4 @@
-//! All tests that need more than one module, in one binary: `cargo test --test it contract::` runs one concern.
+//! All tests that need more than one module, in one binary. `cargo test --test it contract::` runs one group of tests.
 
 #![expect(
     clippy::unwrap_used,
@@ -6,17 +6,17 @@
     reason = "a test that panics has failed, which is what it is for"
 )]
 
-// HTTP in, HTTP out: every rule of the API as a caller meets it.
+// Every rule of the API, tested over HTTP.
 mod api;
-// The document, its promises, and the layers of the code.
+// The API document, its compatibility, and the layers of the code.
 mod contract;
 // A worker between two in-process S3 servers.
 mod engine;
-// Crashes and other faults: what they leave behind.
+// Crashes and other faults, and what must still hold after them.
 mod faults;
-// Bytes that nobody would send, for every parser.
+// Random input for every parser.
 mod fuzz;
-// Used from outside: by a browser, by generated clients, by a fuzzer, as a process that is killed.
+// The service used from outside: by a browser, by generated clients, by a fuzzer, and as a process that is killed.
 mod outside;
 // The program between two real S3 servers.
 mod real;

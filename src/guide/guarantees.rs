@@ -1,4 +1,4 @@
-//! What `oms` guarantees, and which tests hold it.
+//! What `oms` guarantees, and which tests check it.
 //!
 //! # Completeness
 //!

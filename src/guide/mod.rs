@@ -1,6 +1,6 @@
 //! What operators need to know beyond the README. Documentation only; no code.
 //!
-//! * [`guarantees`]: what `oms` promises, and which tests hold each promise.
+//! * [`guarantees`]: what `oms` promises, and which tests check each promise.
 //! * [`proofs`]: how each copy is proved, and how objects are sent.
 //! * [`options`]: the options of a create request that need more than a sentence.
 //! * [`limits`]: timeouts, sizes, fairness, and what `oms` does not do.

@@ -23,13 +23,13 @@ use crate::task::{Event, ReportProblem, WarningCode};
 /// A task to insert.
 #[derive(Clone, Debug)]
 pub struct NewTask {
-    /// Its id; insertion fails with `Conflict` when it is taken.
+    /// Its id. Insertion fails with `Conflict` if the id exists.
     pub id: TaskId,
     /// Tenant.
     pub project: ProjectId,
     /// Name.
     pub name: String,
-    /// What the user ordered.
+    /// The task's specification.
     pub spec: TaskSpec,
     /// Bandwidth windows.
     pub bandwidth: BandwidthPolicy,
@@ -117,7 +117,7 @@ pub enum Committed {
 /// Lines of one commit that wait to be written to a report at the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReportChunk {
-    /// A moment that no other chunk of the report has. Later commits have later moments.
+    /// A timestamp that no other chunk of the report has. Later commits have later timestamps.
     pub stamp: UnixMillis,
     /// Length of the lines.
     pub bytes: i64,
@@ -350,21 +350,21 @@ pub trait Ledger: Send + Sync {
 
     /// Orphans with a number above `after`, in the order of their numbers.
     async fn orphans(&self, which: Orphans<'_>, after: i64, limit: i64) -> Result<Vec<Orphan>>;
-    /// Takes keys of a deleted task that no cleanup took since `before`, those first that have waited longest. After
-    /// `recover` none counts as taken.
+    /// Takes the credentials of a deleted task that no cleanup has taken since `before`, longest waiting first. After `recover`
+    /// none count as taken.
     async fn take_cleanup(&self, now: UnixMillis, before: UnixMillis) -> Result<Option<Cleanup>>;
-    /// Forgets an orphan that is gone. With the last of its task the keys go too.
+    /// Deletes an orphan whose upload is gone. The credentials are wiped with the last orphan of a task.
     async fn remove_orphan(&self, number: i64) -> Result<()>;
-    /// Wipes the keys of a deleted task; its orphans stay.
+    /// Wipes the credentials of a deleted task. Its orphans stay.
     async fn wipe_orphan_keys(&self, task: TaskId) -> Result<()>;
-    /// Whose an upload is that was found at a target. To be asked after the uploads were listed: whoever has begun one
-    /// of them said so in the ledger before.
+    /// The owner of an upload that was found at a target. Call this after listing the uploads: a task records an upload in the
+    /// ledger before it creates the upload, so every listed upload of a task is recorded.
     async fn holder(&self, target_key: &Key, upload_id: &str) -> Result<Owner>;
 
-    /// Does a bounded part of what is left to do behind the scenes: deletes rows of deleted tasks, and empties the log of
-    /// credentials that were wiped. Goes on where a crash has cut it short.
+    /// Does a bounded part of the background cleanup: deletes rows of deleted tasks, and removes wiped credentials from the
+    /// database's log. It continues where a crash has interrupted it.
     async fn tidy(&self) -> Result<Tidied>;
-    /// Proves that the ledger can be written (for `/readyz`).
+    /// Checks that the ledger can be written (for `/readyz`).
     async fn ping(&self) -> Result<()>;
     /// Closes the ledger cleanly.
     async fn close(&self);

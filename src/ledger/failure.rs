@@ -1,14 +1,14 @@
-//! An object that could not be copied, and how much is kept of it.
+//! The record of an object that could not be copied, and the limits of its size.
 
 use sha2::{Digest as _, Sha256};
 
 use crate::task::{Key, UnixMillis};
 
-/// Most failures that are recorded of a task. One more ends it, because a list that leaves something out would make a
-/// failed-only start lose objects.
+/// Most failures that are recorded for a task. One more ends the task, because with an incomplete list a failed-only start
+/// would lose objects.
 pub const MOST_FAILURES: i64 = 1_000_000;
 
-/// Longest key that is kept whole. Longer ones than [`Failure::KEY`] are refused anyway.
+/// Longest key that is stored without cutting. Keys longer than [`Failure::KEY`] are refused anyway.
 const WHOLE_KEY: usize = 1_152;
 /// Most bytes of a code, a message, and a request id.
 const CODE: usize = 128;
@@ -24,9 +24,9 @@ pub struct Failure {
     pub size: i64,
     /// The store's code, or one of the engine's.
     pub code: String,
-    /// A sentence.
+    /// A message for people.
     pub message: String,
-    /// Request id of the store that refused.
+    /// Request id in the store's error response.
     pub request_id: Option<String>,
     /// How often it was tried in the last pass.
     pub attempts: i64,
@@ -38,9 +38,9 @@ impl Failure {
     /// Longest key of S3, in bytes.
     const KEY: usize = 1_024;
 
-    /// The same with every text cut to a length that the ledger and the memory can bear: what a store says has no other
-    /// bound. A key that is cut ends with its length and its hash. So it stays different from other keys, and longer than
-    /// any key that can be copied: a later pass refuses it again.
+    /// The same failure with every text cut to a bounded length, because texts of a store have no limit. A cut key ends with its
+    /// length and its hash. So it still differs from other keys. It is also still longer than any key that can be copied, so a
+    /// later pass refuses it again.
     #[must_use]
     pub fn bounded(mut self) -> Self {
         let whole = self.key.as_bytes();
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_short_stays_as_it_is() {
+    fn short_texts_are_not_cut() {
         for length in [0, 1, 1_024, 1_152] {
             let short = failure(&vec![b'k'; length], "AccessDenied");
             assert_eq!(short.clone().bounded(), short, "{length}");

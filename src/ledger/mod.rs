@@ -1,13 +1,13 @@
-//! The ledger: the one place that knows what is done.
+//! The ledger: the database that records what is done.
 //!
-//! Rules that every implementation keeps, and that its conformance suite proves:
-//! * A change of a task's state is a compare-and-set that [`State::apply`] decided, in one transaction with everything
-//!   that belongs to it: credentials, pass, counters.
-//! * A shard's work is written by [`Ledger::commit`] in one transaction and only with the `fencing_token` of its last lease;
-//!   a worker that has lost its lease gets [`Committed::Fenced`] and has written nothing.
-//! * TaskCredentials exist only in the states that [`State::keeps_credentials`] names, and for the orphans of a deleted task
-//!   until the last of them is gone or the keys are refused.
-//! * Time is an argument: `now` comes from the caller.
+//! Every implementation follows these rules, and the conformance suite checks them:
+//! * [`State::apply`] decides every change of a task's state. The change is a compare-and-set, in one transaction with the
+//!   credentials, the pass and the counters that belong to it.
+//! * [`Ledger::commit`] writes the work of a shard in one transaction, and only with the `fencing_token` of the last lease.
+//!   A worker that has lost its lease gets [`Committed::Fenced`] and has written nothing.
+//! * Credentials are stored only in the states that [`State::keeps_credentials`] names. Credentials for the orphans of a
+//!   deleted task are stored until the last orphan is gone or the target refuses them.
+//! * The ledger reads no clock: `now` is an argument.
 
 #[cfg(test)]
 #[doc(hidden)]

@@ -1,19 +1,19 @@
-//! Creations that may be asked for again: the same request under the same key creates one task.
+//! Creations that can be repeated safely: the same request with the same idempotency key creates one task.
 
 use std::fmt;
 
 use crate::secret::FINGERPRINT_LEN;
 use crate::task::{Task, TaskId};
 
-/// How long a key stands for its request, in milliseconds: a day.
+/// How long a key is stored, in milliseconds: a day.
 pub const KEY_LIFETIME: i64 = 24 * 60 * 60 * 1000;
 
-/// A key that the caller gave to a request.
+/// An idempotency key and the request that was sent with it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RequestKey {
-    /// The key; it means something only within a project.
+    /// The key. It belongs to a project.
     pub key: String,
-    /// Keyed hash of the request, which tells another request under the same key.
+    /// Keyed hash of the request. It detects another request with the same key.
     pub fingerprint: [u8; FINGERPRINT_LEN],
 }
 
@@ -28,13 +28,13 @@ impl fmt::Debug for RequestKey {
 pub enum CreatedOnce {
     /// The task was created.
     Now(Box<Task>),
-    /// The same request created this task before. It may be deleted meanwhile.
+    /// The same request created this task before. The task may have been deleted since.
     Before {
         /// Its id.
         id: TaskId,
         /// Its name.
         name: String,
     },
-    /// Another request was sent under the key within [`KEY_LIFETIME`]; nothing was created.
+    /// Another request was sent with the key within [`KEY_LIFETIME`]. Nothing was created.
     OtherRequest,
 }

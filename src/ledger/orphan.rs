@@ -4,20 +4,21 @@ use crate::secret::SealedCredentials;
 use crate::task::spec::Place;
 use crate::task::{Key, TaskId, UnixMillis};
 
-/// An open multipart upload of a task that is no more.
+/// An open multipart upload of a deleted task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Orphan {
-    /// Its number in the ledger, which no other ever has.
+    /// Its number in the ledger. Numbers are never reused.
     pub number: i64,
     /// The task that began it.
     pub task: TaskId,
-    /// The bucket that it is open in.
+    /// The bucket of the upload.
     pub place: Place,
-    /// Key at the target: the task's prefix is part of it.
+    /// Key at the target, with the task's prefix.
     pub key: Key,
-    /// Id that the target gave; `None` when it was being asked for, so that it has to be found among the uploads of the key.
+    /// Id that the target returned. `None` if the task was deleted before the id was recorded: then the upload must be found
+    /// among the uploads of the key.
     pub upload_id: Option<String>,
-    /// As [`super::OpenUpload::strangers`].
+    /// See [`super::OpenUpload::strangers`].
     pub strangers: Option<Vec<String>>,
     /// When its task was deleted.
     pub orphaned_at: UnixMillis,
@@ -26,46 +27,46 @@ pub struct Orphan {
 /// Which orphans to read.
 #[derive(Clone, Copy, Debug)]
 pub enum Orphans<'a> {
-    /// Those of a deleted task.
+    /// The orphans of a deleted task.
     Of(TaskId),
-    /// Those at the same address and in the same bucket, of whatever task.
+    /// All orphans at the same endpoint and in the same bucket, of any task.
     At(&'a Place),
 }
 
-/// What [`super::Ledger::delete`] left.
+/// The result of [`super::Ledger::delete`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deleted {
-    /// Uploads that are open at the target, now orphans.
+    /// Number of open uploads that are now orphans.
     pub orphans: u64,
-    /// Whether the ledger has keys to give them up with.
+    /// Whether the ledger has credentials to abort them.
     pub keys: OrphanKeys,
 }
 
-/// Whether there are keys for the orphans of a deleted task.
+/// Whether there are credentials for the orphans of a deleted task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OrphanKeys {
-    /// They came with the deletion, or the task still had them.
+    /// Yes: they were sent with the deletion, or the task still had them.
     Kept,
-    /// There are none: the next task with the same target has to bring some.
+    /// No: the next task with the same target aborts the uploads with its credentials.
     None,
 }
 
-/// Keys for the orphans of one deleted task, taken for a cleanup.
+/// Credentials for the orphans of a deleted task, taken for a cleanup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cleanup {
-    /// The deleted task, for which the keys are sealed.
+    /// The deleted task, for which the credentials are sealed.
     pub task: TaskId,
-    /// The keys; those of the target are all that is sure to be in them.
+    /// The credentials. Only those of the target are always present.
     pub sealed: SealedCredentials,
 }
 
-/// Whether an upload that was found at a target belongs to a task that lives.
+/// Whether an upload that was found at a target belongs to an existing task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
     /// No task knows it.
     Nobody,
     /// A task will resume it.
     Task,
-    /// A running task is asking for an upload of such a key, and may just have been given this one.
+    /// A running task is creating an upload for such a key, and this upload may be the one.
     Unknown,
 }

@@ -1,24 +1,24 @@
-//! Tasks that want a worker, and what becomes of one whose worker was cut short.
+//! Tasks that need a worker, and how crashes of the worker count.
 
 use crate::task::{BandwidthPolicy, ProjectId, Reason, State, TaskId, reasons};
 
 /// Most projects whose waiting tasks are read at once.
 pub const PROJECTS_AT_ONCE: i64 = 16;
-/// Most tasks that are read of each.
+/// Most waiting tasks that are read of each project.
 pub const TASKS_AT_ONCE: i64 = 64;
-/// Most running tasks that are read.
+/// Most running tasks that are read at once.
 pub const RUNNING_AT_ONCE: i64 = 256;
 
-/// A task that wants a worker.
+/// A task that needs a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
     /// The task.
     pub id: TaskId,
-    /// Whose it is.
+    /// Its project.
     pub project: ProjectId,
 }
 
-/// What a worker looks at while it runs a task.
+/// What a worker reads regularly while it runs a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Control {
     /// State.
@@ -29,15 +29,15 @@ pub struct Control {
     pub settled: i64,
 }
 
-/// What a crash weighs when the worker had the task for a moment only.
+/// Weight of a crash if the worker had only just leased the task.
 pub(super) const EARLY_CRASH: i64 = 1;
-/// What a crash weighs when the worker had been at the task for a while ([`super::Ledger::confirm_running`]).
+/// Weight of a crash if the worker had run the task for a while ([`super::Ledger::confirm_running`]).
 pub(super) const CRASH: i64 = 30;
-/// From this weight on a task is not resumed: three crashes, or ninety that came at once. Whoever kills processes by hand
-/// in quick succession does no harm to a task.
+/// A task is not resumed if its crashes have this weight: three crashes, or ninety early ones. So an operator who kills
+/// processes in quick succession does not end a task.
 pub(super) const MOST_CRASHES: i64 = 90;
 
-/// The reason of a task that is not resumed any more.
+/// The reason of a task that is not resumed because of crashes.
 pub(super) fn crashed() -> Reason {
     Reason {
         code: reasons::SYSTEM_ERROR.to_owned(),
@@ -47,13 +47,13 @@ pub(super) fn crashed() -> Reason {
     }
 }
 
-/// What is left to do in the ledger behind the scenes.
+/// How much background cleanup is left in the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tidied {
     /// Nothing.
     All,
-    /// More of it, which can go on at once.
+    /// More work that can be done at once.
     Some,
-    /// Something that has to wait, for example for a reader that holds the log.
+    /// Work that must wait, for example for a reader that holds the log.
     Blocked,
 }

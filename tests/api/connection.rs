@@ -1,4 +1,4 @@
-//! Connections, byte by byte: which requests are executed, what answers look like, when a connection ends.
+//! HTTP connections at the level of bytes: which requests are executed, what the responses are, when a connection ends.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{ID, path, start_body, with};
 use crate::support::api::{PROJECT, TOKEN, TestApi};
 use crate::support::rig::TIMEOUT;
 
-/// An answer as it came over the wire.
+/// A response as received.
 #[derive(Debug)]
 struct Answer {
     /// Status line and headers, in lower case.
@@ -30,7 +30,7 @@ impl Answer {
     }
 }
 
-/// Splits what a server sent into answers. `heads` says which of them belong to requests for the head alone.
+/// Splits the bytes that a server sent into responses. `heads` says which of them answer a HEAD request.
 fn answers(sent: &[u8], heads: &[bool]) -> Vec<Answer> {
     let mut rest = std::str::from_utf8(sent).unwrap();
     let mut found = Vec::new();
@@ -63,17 +63,17 @@ async fn connect(api: &TestApi) -> TcpStream {
         .unwrap()
 }
 
-/// Everything until the server closes the connection.
+/// Reads until the server closes the connection.
 async fn until_closed(stream: &mut TcpStream) -> Vec<u8> {
     let mut sent = Vec::new();
     let read = tokio::time::timeout(TIMEOUT, stream.read_to_end(&mut sent)).await;
-    // A reset after the answer also ends the connection.
+    // A reset after the response also ends the connection.
     let ended = read.expect("the connection stays open");
     assert!(ended.is_ok() || !sent.is_empty(), "{ended:?}");
     sent
 }
 
-/// Sends all at once, and reads until the server closes the connection.
+/// Sends all bytes at once and reads until the server closes the connection.
 async fn exchange(api: &TestApi, requests: &str) -> Vec<u8> {
     let mut stream = connect(api).await;
     stream.write_all(requests.as_bytes()).await.unwrap();
@@ -96,12 +96,12 @@ fn request(method: &str, path: &str, version: &str, lines: &str, body: &str) -> 
     format!("{method} {path} HTTP/{version}\r\nHost: h\r\nX-Auth-Token: {TOKEN}\r\n{lines}{length}\r\n{body}")
 }
 
-/// A request that leaves a trace when it is executed: the task is gone.
+/// A request whose execution can be detected, because it deletes the task.
 fn deletion() -> String {
     request("DELETE", &task_path(), "1.1", "", "")
 }
 
-/// Requests that are the last ones on their connection, each with the status of its answer.
+/// Requests that end their connection, each with the expected status.
 fn last_requests() -> Vec<(String, u16)> {
     let start = start_body().to_string();
     let list = format!("/v1/{PROJECT}/objectstorage/task?start=0&limit=1");
@@ -116,7 +116,7 @@ fn last_requests() -> Vec<(String, u16)> {
         ("1.0", "Connection: close\r\n"),
         ("1.0", "Connection: keep-alive, close\r\n"),
     ] {
-        // Answered at once, after the ledger was asked, with a body in the request, without one in the answer.
+        // Requests that do not use the ledger, that use it, that have a body, and whose response has no body.
         all.push((request("GET", "/livez", version, lines, ""), 200));
         all.push((request("GET", "/readyz", version, lines, ""), 200));
         all.push((request("GET", &list, version, lines, ""), 200));
@@ -124,7 +124,7 @@ fn last_requests() -> Vec<(String, u16)> {
         all.push((request("GET", "/", version, lines, ""), 302));
         all.push((request("PUT", &task_path(), version, lines, &start), 200));
         all.push((request("PUT", &task_path(), version, lines, "{"), 400));
-        // The body of a request that is refused for its token is not read.
+        // The body of a request with a wrong token is not read.
         let stranger = request("PUT", &task_path(), version, lines, &start).replace(TOKEN, "stranger");
         all.push((stranger, 401));
         let nobody = request("GET", &list, version, lines, "").replace(TOKEN, "stranger");
@@ -141,7 +141,7 @@ fn last_requests() -> Vec<(String, u16)> {
 }
 
 #[tokio::test]
-async fn nothing_behind_the_last_request_of_a_connection_is_executed() {
+async fn nothing_after_the_last_request_of_a_connection_is_executed() {
     for (last, status) in last_requests() {
         let api = with(State::Paused).await;
         let sent = exchange(&api, &format!("{last}{}{}", deletion(), deletion())).await;
@@ -159,11 +159,11 @@ async fn nothing_behind_the_last_request_of_a_connection_is_executed() {
 }
 
 #[tokio::test]
-async fn what_comes_later_on_a_closing_connection_is_not_executed_either() {
+async fn a_request_that_arrives_later_on_a_closing_connection_is_not_executed() {
     for (last, status) in last_requests().into_iter().take(9) {
         let api = with(State::Paused).await;
         let mut stream = connect(&api).await;
-        // In two pieces, so that the second request is half there while the first is answered.
+        // The second request arrives in two pieces. The first is answered when only half of the second has arrived.
         let (first, second) = (
             format!("{last}DELETE {}", task_path()),
             " HTTP/1.1\r\nHost: h\r\n",
@@ -172,7 +172,7 @@ async fn what_comes_later_on_a_closing_connection_is_not_executed_either() {
         let mut sent = vec![0; 16];
         let read = tokio::time::timeout(TIMEOUT, stream.read_exact(&mut sent)).await;
         read.expect("no answer").unwrap();
-        // The server may have closed the connection already; then the write fails, which is as good.
+        // The write may fail, because the server may already have closed the connection. That is fine.
         let rest = format!("{second}X-Auth-Token: {TOKEN}\r\n\r\n");
         stream.write_all(rest.as_bytes()).await.unwrap_or_default();
         sent.extend(until_closed(&mut stream).await);
@@ -199,7 +199,7 @@ async fn requests_before_the_last_one_are_answered_in_order() {
 }
 
 #[tokio::test]
-async fn a_connection_that_shall_stay_open_stays_open() {
+async fn a_persistent_connection_stays_open() {
     let api = with(State::Paused).await;
     for (version, lines) in [
         ("1.1", ""),
@@ -225,7 +225,7 @@ async fn a_connection_that_shall_stay_open_stays_open() {
 }
 
 #[tokio::test]
-async fn the_end_of_the_service_ends_connections_that_are_open() {
+async fn a_shutdown_closes_open_connections() {
     let api = with(State::Paused).await;
     let mut idle = connect(&api).await;
     idle.write_all(request("GET", "/livez", "1.1", "", "").as_bytes())
@@ -240,7 +240,7 @@ async fn the_end_of_the_service_ends_connections_that_are_open() {
     assert!(until_closed_quietly(&mut idle).await.is_empty());
 }
 
-/// Like [`until_closed`], for a connection on which nothing need come.
+/// Like [`until_closed`], for a connection on which the server may send nothing.
 async fn until_closed_quietly(stream: &mut TcpStream) -> Vec<u8> {
     let mut sent = Vec::new();
     let read = tokio::time::timeout(TIMEOUT, stream.read_to_end(&mut sent)).await;
@@ -293,7 +293,7 @@ async fn head_is_answered_as_get_without_the_body() {
         assert!(found[0].header("content-length").is_some(), "{path}: {found:?}");
         assert!(found[0].header("x-request-id").is_some(), "{path}");
     }
-    // Without the token it tells nothing.
+    // Without the token the response reveals nothing.
     let stranger = request("HEAD", &below(&path()), "1.1", "Connection: close\r\n", "").replace(TOKEN, "x");
     assert_eq!(
         answers(&exchange(&api, &stranger).await, &[true])[0].status(),
@@ -302,7 +302,7 @@ async fn head_is_answered_as_get_without_the_body() {
 }
 
 #[tokio::test]
-async fn a_request_behind_a_head_gets_its_own_answer() {
+async fn a_request_after_a_head_gets_its_own_response() {
     let api = with(State::Paused).await;
     for first in [task_path(), "/readyz".to_owned(), "/livez".to_owned()] {
         let head = request("HEAD", &first, "1.1", "", "");
@@ -318,7 +318,7 @@ async fn a_request_behind_a_head_gets_its_own_answer() {
 }
 
 #[tokio::test]
-async fn unknown_static_files_and_methods_get_the_errors_of_every_path() {
+async fn unknown_static_files_and_methods_get_the_usual_errors() {
     let api = with(State::Paused).await;
     for (method, path, status, code) in [
         ("GET", "/swagger-ui/no-such-file.js", 404, "OMS.1009"),
@@ -343,9 +343,10 @@ async fn unknown_static_files_and_methods_get_the_errors_of_every_path() {
     }
 }
 
-/// What the parser refuses never reaches the application, so it has neither our body nor an id. The document says so.
+/// The HTTP parser refuses invalid bytes before they reach the application. Such responses have no body and no request id,
+/// as the document says.
 #[tokio::test]
-async fn what_is_no_http_is_answered_with_a_bare_status() {
+async fn invalid_http_is_answered_with_only_a_status() {
     let api = with(State::Paused).await;
     let long = "x".repeat(200_000);
     for (bytes, status) in [
@@ -368,7 +369,7 @@ async fn what_is_no_http_is_answered_with_a_bare_status() {
     ] {
         let shown = bytes.chars().take(60).collect::<String>();
         let mut stream = connect(&api).await;
-        // The server may refuse before it has read all.
+        // The server may refuse the request before it has read all of it.
         stream.write_all(bytes.as_bytes()).await.unwrap_or_default();
         stream.write_all(deletion().as_bytes()).await.unwrap_or_default();
         let found = answers(&until_closed(&mut stream).await, &[]);

@@ -1,4 +1,4 @@
-//! Calls of web pages from other origins.
+//! Calls from web pages of other origins.
 
 use oms::api::Origins;
 use oms::task::State;
@@ -18,7 +18,7 @@ fn task_path() -> String {
     format!("/v1/{PROJECT}/objectstorage{}", path())
 }
 
-/// What a browser asks before a call.
+/// The preflight request that a browser sends before a call.
 async fn preflight(api: &TestApi, origin: &str, method: &str) -> Reply {
     let request = api
         .bare(Method::OPTIONS, &task_path())
@@ -51,7 +51,7 @@ async fn no_page_of_another_origin_may_call_unless_the_operator_says_so() {
         cors_headers(&reply).is_empty() && !reply.headers.contains_key("vary"),
         "{reply:?}"
     );
-    // With the token it is a method like any other.
+    // With the token, OPTIONS is treated like any other method.
     let options = api.request(Method::OPTIONS, &task_path()).header("Origin", PAGE);
     let reply = send(options.header("Access-Control-Request-Method", "PUT")).await;
     reply.refused(405, "OMS.0005");
@@ -93,7 +93,7 @@ async fn pages_of_listed_origins_may_call() {
         exposed.contains("X-Request-Id") && exposed.contains("Retry-After"),
         "{exposed}"
     );
-    // Refusals are for the page to read too.
+    // The page may read error responses too.
     for request in [
         api.bare(Method::GET, &task_path()),
         api.request(Method::GET, "/nothing"),
@@ -106,7 +106,7 @@ async fn pages_of_listed_origins_may_call() {
 }
 
 #[tokio::test]
-async fn other_origins_find_what_they_found_before() {
+async fn other_origins_are_treated_as_without_cors() {
     let api = allowing(&[PAGE]).await;
     for origin in [
         "https://console.example.com.evil.example",
@@ -123,7 +123,7 @@ async fn other_origins_find_what_they_found_before() {
         assert!(cors_headers(&reply).is_empty(), "{origin}: {reply:?}");
         assert_eq!(reply.header("vary"), "Origin");
     }
-    // Not a preflight: no method is asked for, or no origin is named.
+    // Not a preflight: it has no requested method, or no origin.
     let options = || api.bare(Method::OPTIONS, &task_path());
     send(options().header("Origin", PAGE))
         .await

@@ -9,7 +9,7 @@ use super::{create_body, set, without};
 use crate::support::api::TestApi;
 
 #[tokio::test]
-async fn a_task_is_created_as_ordered_and_shown_as_given() {
+async fn a_task_is_created_and_shown_as_requested() {
     let api = TestApi::new().await;
     let created = api.post("/task", &create_body()).await.fine();
     let id = created["id"].as_i64().unwrap();
@@ -40,7 +40,7 @@ async fn a_task_is_created_as_ordered_and_shown_as_given() {
 }
 
 #[tokio::test]
-async fn the_rules_of_copying_are_taken_and_shown_with_their_defaults() {
+async fn copy_rules_are_accepted_and_shown_with_their_defaults() {
     let api = TestApi::new().await;
     let rules = |mode: &str, check: &str, proof: &str| {
         json!({"object_overwrite_mode": mode, "consistency_check": check, "minimum_proof": proof,
@@ -119,7 +119,7 @@ async fn the_whole_bucket_has_many_spellings() {
 }
 
 #[tokio::test]
-async fn a_moment_may_be_digits_in_a_string() {
+async fn a_time_may_be_digits_in_a_string() {
     let api = TestApi::new().await;
     for (given, wanted) in [
         (json!("1700000000"), Some(UnixMillis(1_700_000_000_000))),
@@ -134,7 +134,7 @@ async fn a_moment_may_be_digits_in_a_string() {
     }
 }
 
-/// The body of the original's official Go client, which sends every field of its struct, with as little in it as it allows.
+/// The smallest body of the official Go client of the original service. The client sends every field of its struct.
 #[tokio::test]
 async fn the_body_of_the_old_go_client_is_taken() {
     let api = TestApi::new().await;
@@ -149,7 +149,7 @@ async fn the_body_of_the_old_go_client_is_taken() {
     let task = api.ledger.get(id).unwrap();
     assert!(task.spec.notification.is_none());
     assert_eq!(task.spec.scope, Scope::Objects(vec![Key::from("")]));
-    // Half of a notification is a mistake.
+    // An incomplete notification is refused.
     for (smn, field) in [
         (
             json!({"topicUrn": "", "triggerConditions": ["FAIL"]}),
@@ -171,7 +171,7 @@ async fn the_body_of_the_old_go_client_is_taken() {
 }
 
 #[tokio::test]
-async fn lists_of_settled_objects_are_written_unless_it_is_said_otherwise() {
+async fn reports_of_settled_objects_are_written_by_default() {
     let api = TestApi::new().await;
     let name = "enable_success_and_skip_recording";
     for (body, recorded) in [
@@ -187,7 +187,7 @@ async fn lists_of_settled_objects_are_written_unless_it_is_said_otherwise() {
 }
 
 #[tokio::test]
-async fn what_is_optional_may_be_left_out_or_null() {
+async fn optional_fields_may_be_left_out_or_null() {
     let api = TestApi::new().await;
     let optional = [
         "description",
@@ -237,7 +237,7 @@ async fn an_endpoint_of_the_request_is_shown_and_one_of_the_catalogue_is_not() {
 }
 
 #[tokio::test]
-async fn bad_orders_are_refused_with_the_field_and_create_nothing() {
+async fn invalid_bodies_are_refused_with_the_field_and_create_nothing() {
     let text = |length: usize| json!("x".repeat(length));
     let mut cases = vec![
         ("src_node/object_key", json!(7), "OMS.0002", "src_node.object_key"),
@@ -549,7 +549,7 @@ async fn bad_orders_are_refused_with_the_field_and_create_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_required_is_asked_for_by_name() {
+async fn missing_required_fields_are_named() {
     let api = TestApi::new().await;
     let before = api.ledger.picture();
     for (pointer, field) in [
@@ -577,14 +577,14 @@ async fn what_is_required_is_asked_for_by_name() {
     assert_eq!(api.ledger.picture(), before);
 }
 
-/// `create_body` with a list file in place of the names.
+/// `create_body` with a manifest instead of the names.
 fn list_body() -> Value {
     let body = without(create_body(), "src_node/object_key");
     let file = json!({"obs_bucket": "lists", "list_file_key": "dir/list.txt"});
     set(set(body, "src_node/list_file", file), "task_type", json!("list"))
 }
 
-/// The body of the reference for a list of URLs.
+/// The body of the reference for a manifest of URLs.
 fn url_list_body() -> Value {
     let source = json!({
         "list_file": {"obs_bucket": "lists", "list_file_key": "urls.txt"}, "cloud_type": "URLSource"
@@ -597,7 +597,7 @@ fn url_list_body() -> Value {
 }
 
 #[tokio::test]
-async fn a_list_is_taken_and_shown() {
+async fn a_manifest_is_accepted_and_shown() {
     let api = TestApi::new().await;
     let id = api.post("/task", &list_body()).await.fine()["id"].clone();
     let file = Manifest {
@@ -616,7 +616,7 @@ async fn a_list_is_taken_and_shown() {
 }
 
 #[tokio::test]
-async fn a_list_of_urls_needs_no_source() {
+async fn a_manifest_of_urls_needs_no_source() {
     let api = TestApi::new().await;
     let created = api.post("/task", &url_list_body()).await.fine();
     let task = api.ledger.get(created["id"].as_i64().unwrap()).unwrap();
@@ -637,7 +637,7 @@ async fn a_list_of_urls_needs_no_source() {
         shown["src_node"]["list_file"],
         url_list_body()["src_node"]["list_file"]
     );
-    // What the reference calls needless for it may still be there, as older clients send it.
+    // Fields that the reference does not need here are still accepted, because older clients send them.
     let with_keys = ["ak", "sk", "bucket", "region"]
         .iter()
         .fold(url_list_body(), |body, field| {
@@ -647,7 +647,7 @@ async fn a_list_of_urls_needs_no_source() {
 }
 
 #[tokio::test]
-async fn a_list_is_refused_when_the_rest_does_not_fit() {
+async fn a_manifest_is_refused_with_fields_that_do_not_fit() {
     let api = TestApi::new().await;
     let before = api.ledger.picture();
     let bad = |code, message, body| (body, code, message);
@@ -713,7 +713,7 @@ async fn a_list_is_refused_when_the_rest_does_not_fit() {
 }
 
 #[tokio::test]
-async fn a_cdn_is_taken_and_shown_without_its_key() {
+async fn a_cdn_is_accepted_and_shown_without_its_key() {
     let api = TestApi::new().await;
     for kind in [
         "NONE",

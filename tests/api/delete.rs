@@ -12,7 +12,7 @@ fn keys() -> Value {
     json!({"target_ak": "AK", "target_sk": "SK"})
 }
 
-/// A deletion with a body as it stands, and at most one `Content-Type`.
+/// A DELETE with this body and at most one `Content-Type`.
 async fn raw(api: &TestApi, kind: Option<&str>, body: impl Into<reqwest::Body>) -> Reply {
     let request = api.request(Method::DELETE, &format!("/v1/{PROJECT}/objectstorage{}", path()));
     let request = kind
@@ -22,7 +22,7 @@ async fn raw(api: &TestApi, kind: Option<&str>, body: impl Into<reqwest::Body>) 
 }
 
 #[tokio::test]
-async fn what_does_not_run_is_deleted_with_200_and_no_body() {
+async fn a_task_that_is_not_running_is_deleted_with_200_and_no_body() {
     for state in [State::Waiting, State::Paused, State::Failed, State::Succeeded] {
         let api = with(state).await;
         let reply = api.delete(&path()).await;
@@ -33,7 +33,7 @@ async fn what_does_not_run_is_deleted_with_200_and_no_body() {
 }
 
 #[tokio::test]
-async fn what_runs_stays() {
+async fn a_running_task_is_not_deleted() {
     for state in [State::Running, State::Pausing] {
         let api = with(state).await;
         api.delete(&path()).await.refused(400, "OMS.0063");
@@ -42,7 +42,7 @@ async fn what_runs_stays() {
 }
 
 #[tokio::test]
-async fn keys_of_the_target_may_come_along() {
+async fn target_credentials_may_be_sent() {
     let api = with(State::Paused).await;
     let reply = raw(&api, Some("application/json"), keys().to_string()).await;
     assert_eq!((reply.status.as_u16(), reply.text.as_str()), (200, ""));
@@ -54,7 +54,7 @@ async fn keys_of_the_target_may_come_along() {
 }
 
 #[tokio::test]
-async fn no_body_is_as_good_however_it_is_announced() {
+async fn no_body_is_accepted_with_any_content_type() {
     for kind in [None, Some("application/json"), Some("text/plain")] {
         let api = with(State::Paused).await;
         let reply = raw(&api, kind, "").await;
@@ -63,9 +63,9 @@ async fn no_body_is_as_good_however_it_is_announced() {
     }
 }
 
-/// Clients that are generated from the document send what they can: some nothing, some `null`, some an object.
+/// Generated clients send different bodies: some nothing, some `null`, some an empty object.
 #[tokio::test]
-async fn null_and_an_empty_object_are_as_good_as_no_body() {
+async fn null_and_an_empty_object_mean_no_body() {
     for body in ["null", "{}", " null\n", "\r\n{ }"] {
         let api = with(State::Paused).await;
         let reply = raw(&api, Some("application/json;charset=UTF8"), body).await;

@@ -38,7 +38,7 @@ async fn the_same_request_with_the_same_key_gets_the_same_answer() {
         send(api.request(Method::GET, &path))
     };
     assert_eq!(count(PROJECT).await.fine(), json!({"taskcount": 1}));
-    // Without a key, with another key or for another project it is another request.
+    // Without a key, with another key or for another project, it counts as another request.
     let second = create(&api, PROJECT, "key-2", body.clone()).await.fine();
     let third = create(&api, "another", "key-1", body.clone()).await.fine();
     let fourth = api.post("/task", &create_body()).await.fine();
@@ -68,7 +68,7 @@ async fn another_request_with_the_same_key_is_refused_and_changes_nothing() {
         let message = create(&api, PROJECT, "key", body).await.refused(422, "OMS.0064");
         assert!(message.starts_with("the header Idempotency-Key"), "{message}");
     }
-    // What breaks a rule is refused for that, and uses no key up.
+    // A request that breaks a rule is refused for that and does not use the key.
     let wrong = set(create_body(), "thread_num", json!(51)).to_string();
     create(&api, PROJECT, "fresh", wrong)
         .await
@@ -109,7 +109,7 @@ async fn keys_are_checked() {
         .fine();
 }
 
-/// A creation at a whole service.
+/// Sends a creation to a complete service.
 async fn at(service: &Service, key: &str, body: &Value) -> Reply {
     let url = format!(
         "{}/v1/{}/objectstorage/task",
@@ -129,7 +129,7 @@ async fn of_64_creations_at_once_there_is_one_task_also_after_a_restart() {
     let stores = Stores::new().await;
     let mut body = service::create_body(&stores);
     body["src_node"]["sk"] = json!("canary-of-the-key-5b1e");
-    // Without a worker the task waits for ever.
+    // Without a worker the task stays waiting.
     let service = Service::open(TempDir::new().unwrap(), 0).await;
     let replies = join_all((0..64).map(|_| at(&service, "race", &body))).await;
     let answers: HashSet<String> = replies.iter().map(|reply| reply.fine().to_string()).collect();
@@ -151,7 +151,7 @@ async fn of_64_creations_at_once_there_is_one_task_also_after_a_restart() {
     at(&service, "race", &body).await.refused(422, "OMS.0064");
     assert_eq!(count(&service).await, 1);
 
-    // The answer stays when the task is gone, and the ledger holds nothing of the body's secrets.
+    // The response stays the same after the task was deleted. The ledger has no secret of the body.
     let path = format!("/task/{}", again["id"]);
     let deleted = service.caller.call(Method::DELETE, &path, None).await;
     assert_eq!(deleted.status.as_u16(), 200);

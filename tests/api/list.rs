@@ -1,4 +1,4 @@
-//! Lists: tasks, their number, failures; and what the service tells of itself.
+//! Lists of tasks and failures, the number of tasks, quotas and versions.
 
 use oms::task::{State, Task, TaskId};
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ fn ids(list: &Value) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn tasks_come_as_a_bare_array_newest_first_in_pages() {
+async fn tasks_are_listed_as_a_plain_array_newest_first_in_pages() {
     let api = with_all_states().await;
     assert_eq!(
         ids(&api.get("/task?start=0&limit=100").await.fine()),

@@ -1,4 +1,4 @@
-//! Every rule of the API, as a caller meets it: code, status, a message that names the field, and nothing changed.
+//! Every rule of the API over HTTP: code, status, a message that names the field, and that nothing has changed.
 
 mod connection;
 mod cors;
@@ -36,7 +36,7 @@ async fn with(state: State) -> TestApi {
     api
 }
 
-/// A task of 3 objects whose run came to its end with one failure.
+/// A task of 3 objects whose last pass finished with one failure.
 fn failed() -> Task {
     Task {
         state: State::Failed,
@@ -64,7 +64,7 @@ fn failed() -> Task {
     }
 }
 
-/// The body of the user's own page.
+/// The body that starts a task again.
 fn start_body() -> Value {
     json!({
         "operation": "start",
@@ -101,7 +101,7 @@ fn create_body() -> Value {
     })
 }
 
-/// `body` with the value at `pointer` (parts separated by `/`) set; objects on the way are made.
+/// `body` with the value at `pointer` (parts separated by `/`) set. Missing objects on the path are created.
 fn set(mut body: Value, pointer: &str, value: Value) -> Value {
     let mut place = &mut body;
     for part in pointer.split('/') {

@@ -1,11 +1,11 @@
-//! The Swagger UI and the document as files: what is sent, how it is packed, and what a browser may keep.
+//! The files of the Swagger UI and the document: what is sent, how it is compressed, and what a browser may cache.
 
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 
 use crate::support::api::TestApi;
 
-/// Status, headers and bytes of a GET with a header more.
+/// Status, headers and bytes of a GET with an additional header.
 async fn get(api: &TestApi, path: &str, header: Option<(&str, &str)>) -> (u16, HeaderMap, Vec<u8>) {
     let mut request = api.bare(Method::GET, path);
     if let Some((name, value)) = header {
@@ -16,7 +16,7 @@ async fn get(api: &TestApi, path: &str, header: Option<(&str, &str)>) -> (u16, H
     (status, headers, reply.bytes().await.unwrap().to_vec())
 }
 
-/// Everything that a browser fetches to show the page.
+/// All files that a browser fetches to show the page.
 const FILES: [&str; 8] = [
     "/swagger-ui/",
     "/swagger-ui/index.css",
@@ -29,7 +29,7 @@ const FILES: [&str; 8] = [
 ];
 
 #[tokio::test]
-async fn the_page_is_sent_packed_once_and_then_not_again() {
+async fn the_page_is_sent_compressed_once_and_then_cached() {
     let api = TestApi::new().await;
     let (mut plain_bytes, mut packed_bytes) = (0, 0);
     for path in FILES {
@@ -46,7 +46,7 @@ async fn the_page_is_sent_packed_once_and_then_not_again() {
         assert_eq!(headers["vary"], "accept-encoding", "{path}");
         assert_eq!(headers["content-length"], packed.len().to_string(), "{path}");
         let tag = headers["etag"].to_str().unwrap();
-        // A browser asks with the tag and with what it takes; the tag of another form is of other bytes.
+        // A browser sends the ETag and the encodings that it accepts. Another encoding has another ETag.
         let request = api.bare(Method::GET, path).header("accept-encoding", "gzip");
         let again = request.header("if-none-match", tag).send().await.unwrap();
         assert_eq!(
@@ -65,7 +65,7 @@ async fn the_page_is_sent_packed_once_and_then_not_again() {
 }
 
 #[tokio::test]
-async fn what_the_page_does_not_need_is_not_there() {
+async fn files_that_the_page_does_not_need_are_not_served() {
     let api = TestApi::new().await;
     for path in [
         "/swagger-ui/index.html",

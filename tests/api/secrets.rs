@@ -1,4 +1,4 @@
-//! No answer repeats a value of the request that might be a secret, whatever is wrong with the request.
+//! No error response repeats a value of the request that may be a secret, whatever is wrong with the request.
 
 use oms::task::State;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use super::{create_body, path, start_body, with};
 
 const CANARY: &str = "CANARY-4c1d";
 
-/// Every body that differs from `body` in one value, which is then a canary in one of many shapes.
+/// Every body that differs from `body` in one value. That value is replaced by a canary in one of many forms.
 fn mutated(body: &Value) -> Vec<Value> {
     let shapes = |value: &Value| {
         let mut shapes = vec![
@@ -19,7 +19,7 @@ fn mutated(body: &Value) -> Vec<Value> {
             json!(format!("{CANARY}<\n")),
             json!({"x": CANARY}),
         ];
-        // The value itself, with a canary beside it under a name that is not known.
+        // The same object with an additional unknown field that has a canary.
         if let Value::Object(fields) = value {
             let mut fields = fields.clone();
             fields.insert("surplus".to_owned(), json!(CANARY));
@@ -52,7 +52,7 @@ fn mutated(body: &Value) -> Vec<Value> {
     all
 }
 
-/// Every key in the body is a canary from the start, so that errors elsewhere are covered too.
+/// Replaces every credential in the body with a canary, so that errors of other fields are covered too.
 fn with_secret_keys(mut body: Value) -> Value {
     for pointer in ["/src_node/ak", "/src_node/sk", "/dst_node/ak", "/dst_node/sk"] {
         if let Some(place) = body.pointer_mut(pointer) {
@@ -92,14 +92,14 @@ async fn refusals_never_repeat_a_value() {
     let keys = json!({"target_ak": CANARY, "target_sk": CANARY});
     for body in mutated(&keys) {
         let reply = api.delete_with(&path(), &body).await;
-        // Another key is as good as the first, and deletes the task.
+        // Some changed bodies are still valid. A deletion with other credentials deletes the task.
         assert!([200, 400].contains(&reply.status.as_u16()), "{body} {reply:?}");
         assert!(!reply.text.contains("CANARY"), "{body} {reply:?}");
         refused += 1;
     }
     for body in mutated(&with_secret_keys(create_body())) {
         let reply = api.post("/task", &body).await;
-        // A region is named in the refusal of an unknown one: it is chosen from a public list.
+        // The error for an unknown region names the region, because regions are public.
         let region = body.pointer("/src_node/region").is_some_and(|r| r == CANARY)
             || body.pointer("/dst_node/region").is_some_and(|r| r == CANARY);
         let fine = reply.status.as_u16() == 200;
@@ -110,7 +110,7 @@ async fn refusals_never_repeat_a_value() {
         refused += i32::from(!fine);
     }
     assert!(refused > 300, "{refused}");
-    // What was created shows names of buckets and objects, never a key.
+    // Created tasks show names of buckets and objects, never credentials.
     let shown = api.get("/task?start=0&limit=100").await.fine();
     for task in shown.as_array().unwrap() {
         for node in ["src_node", "dst_node"] {

@@ -1,4 +1,4 @@
-//! `GET …/task/{task_id}`: the numbers of a task.
+//! `GET …/task/{task_id}`: what it shows of a task.
 
 use oms::ledger::{FoundEntry, FoundScope, ShardScope};
 use oms::task::spec::{Cdn, Manifest, Notification, Scope};
@@ -64,7 +64,7 @@ fn running() -> Task {
 }
 
 #[tokio::test]
-async fn a_task_says_when_it_was_created_began_and_ended() {
+async fn a_task_shows_when_it_was_created_started_and_ended() {
     let times =
         |task: &Value| ["create_time", "start_time", "end_time"].map(|name| task[name].as_i64().unwrap());
     let created = 1_795_000_000_000;
@@ -81,7 +81,7 @@ async fn a_task_says_when_it_was_created_began_and_ended() {
 }
 
 #[tokio::test]
-async fn lists_that_are_not_complete_say_why() {
+async fn incomplete_reports_say_why() {
     let mut task = ledger::task(ID, PROJECT);
     task.spec.record_settled = false;
     task.list_troubles = ReportProblems {
@@ -95,7 +95,7 @@ async fn lists_that_are_not_complete_say_why() {
 }
 
 #[tokio::test]
-async fn every_field_of_the_reference_is_there_from_the_beginning() {
+async fn a_new_task_has_every_field_of_the_reference() {
     let task = shown(ledger::task(ID, PROJECT)).await;
     let expected = json!({
         "id": ID,
@@ -149,7 +149,7 @@ async fn warnings_are_shown_with_the_task_and_not_in_lists() {
 }
 
 #[tokio::test]
-async fn a_running_task_shows_how_far_it_is() {
+async fn a_running_task_shows_its_progress() {
     let task = shown(running()).await;
     assert_eq!(task["status"], 2);
     assert_eq!(task["progress"], 0.5);
@@ -177,7 +177,7 @@ async fn a_running_task_shows_how_far_it_is() {
 }
 
 #[tokio::test]
-async fn a_pass_over_the_failures_knows_the_scope_from_the_full_pass_before_it() {
+async fn a_failed_only_pass_shows_the_scope_of_the_full_pass() {
     let mut task = running();
     task.survey = Estimate::default();
     assert_eq!(shown(task.clone()).await["progress"], 0.0, "nothing is known");
@@ -240,7 +240,7 @@ async fn entries_of_the_scope_show_what_was_found() {
 }
 
 #[tokio::test]
-async fn a_list_is_measured_by_its_lines() {
+async fn progress_of_a_manifest_is_measured_by_its_lines() {
     let mut task = running();
     task.survey.bytes = 0;
     let shown = shown(task).await;
@@ -303,7 +303,7 @@ async fn progress_is_1_only_after_success() {
 }
 
 #[tokio::test]
-async fn a_failed_task_says_why_and_whether_its_failures_can_be_repeated() {
+async fn a_failed_task_shows_why_and_whether_its_failures_can_be_retried() {
     let reason = Reason {
         code: "TRF.0004".to_owned(),
         message: "1 object could not be copied".to_owned(),
@@ -335,7 +335,7 @@ async fn a_failed_task_says_why_and_whether_its_failures_can_be_repeated() {
 }
 
 #[tokio::test]
-async fn a_notification_is_honestly_shown_as_not_sent_and_only_after_the_end() {
+async fn a_notification_is_shown_as_not_sent_after_the_end() {
     let notified = |state| {
         let mut task = failed();
         task.state = state;

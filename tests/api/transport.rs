@@ -1,4 +1,4 @@
-//! What holds for every request: the token, paths, methods, sizes, content types, request ids.
+//! Rules for every request: token, paths, methods, sizes, content types, request ids.
 
 use oms::api::docs::{Rendering, document_v1_json};
 use oms::task::State;
@@ -13,7 +13,7 @@ fn task_path() -> String {
 }
 
 #[tokio::test]
-async fn every_v1_path_wants_the_token_before_it_reveals_anything() {
+async fn every_v1_path_requires_the_token_before_it_reveals_anything() {
     let api = with(State::Paused).await;
     let before = api.ledger.picture();
     let paths = [
@@ -93,7 +93,7 @@ async fn unknown_paths_are_404_and_wrong_methods_405_with_allow() {
     }
 }
 
-/// As the original's official Go client does when it shows and deletes tasks.
+/// The official Go client of the original service does this when it shows and deletes tasks.
 #[tokio::test]
 async fn the_project_may_be_named_twice() {
     let api = with(State::Paused).await;
@@ -189,7 +189,7 @@ async fn projects_are_checked_and_may_be_limited() {
 }
 
 #[tokio::test]
-async fn every_answer_has_a_request_id_of_its_own() {
+async fn every_response_has_its_own_request_id() {
     let api = TestApi::new().await;
     let mut seen = std::collections::HashSet::new();
     for path in [
@@ -250,7 +250,7 @@ async fn health_and_documents_need_no_token() {
 }
 
 #[tokio::test]
-async fn a_request_in_progress_is_finished_before_the_end() {
+async fn a_request_in_progress_is_finished_before_the_shutdown() {
     let api = with(State::Paused).await;
     let reply = api.put(&path(), &json!({"operation": "stop"})).await;
     reply.refused(400, "OMS.0066");

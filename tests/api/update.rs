@@ -20,7 +20,7 @@ async fn start_answers_200_without_a_body_and_the_task_waits() {
 }
 
 #[tokio::test]
-async fn start_takes_what_the_reference_allows() {
+async fn start_accepts_what_the_reference_allows() {
     for body in [
         without(start_body(), "source_cdn_authentication_key"),
         without(start_body(), "migration_failed_object"),
@@ -42,7 +42,7 @@ async fn start_takes_what_the_reference_allows() {
 }
 
 #[tokio::test]
-async fn a_start_of_the_failures_alone_needs_a_finished_run_with_failures() {
+async fn a_failed_only_start_needs_a_finished_pass_with_failures() {
     let body = set(start_body(), "migration_failed_object", json!(true));
     let api = TestApi::new().await;
     api.ledger.put(failed());
@@ -70,7 +70,7 @@ async fn a_start_of_the_failures_alone_needs_a_finished_run_with_failures() {
 }
 
 #[tokio::test]
-async fn each_state_refuses_what_does_not_fit_it() {
+async fn each_state_refuses_requests_that_do_not_fit() {
     let bandwidth = json!({"operation": "change_bandwidthpolicy", "bandwidth_policy": []});
     let stop = json!({"operation": "stop"});
     let cases = [
@@ -334,7 +334,7 @@ async fn another_projects_task_is_unknown() {
 }
 
 #[tokio::test]
-async fn of_many_starts_exactly_one_wins() {
+async fn of_many_starts_exactly_one_succeeds() {
     let api = with(State::Paused).await;
     let requests = (0..64).map(|_| async { api.put(&path(), &start_body()).await.status.as_u16() });
     let mut statuses = futures_util::future::join_all(requests).await;
@@ -345,7 +345,7 @@ async fn of_many_starts_exactly_one_wins() {
 }
 
 #[tokio::test]
-async fn a_broken_ledger_is_told_apart_from_a_full_one() {
+async fn a_broken_ledger_is_distinguished_from_a_full_one() {
     let api = with(State::Paused).await;
     for (kind, status) in [
         (ErrorKind::Internal, 500),

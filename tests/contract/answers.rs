@@ -1,5 +1,5 @@
-//! Each operation lists exactly the codes that it can answer: a request provokes each of them, and what it is answered is the
-//! example in the document, word for word.
+//! Each operation lists exactly the error codes that it can return. A request provokes each of them, and the response must
+//! equal the example in the document.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use crate::support::ledger;
 
 const ID: i64 = 179_500_000_000_000;
 
-/// A request that is refused.
+/// A request that must be refused.
 struct Case {
     operation: &'static str,
     status: u16,
@@ -29,22 +29,22 @@ struct Case {
     ledger: Option<ErrorKind>,
     /// A body that was sent before, under the same `Idempotency-Key`.
     before: Option<Value>,
-    /// Tasks of the project that wait.
+    /// Number of waiting tasks in the project.
     waiting: i64,
 }
 
 enum Body {
     None,
     Json(Value),
-    /// A text, announced as JSON.
+    /// A text with the content type of JSON.
     Text(String),
-    /// A text, announced as this.
+    /// A text with this content type.
     As(&'static str),
     /// A chunk without a length.
     Broken,
 }
 
-/// A case of an operation that would be answered with 200, but for what the caller changes.
+/// A case whose request is valid. The caller changes it so that it is refused.
 fn case(operation: &'static str, status: u16, code: &'static str) -> Case {
     let (path, body) = match operation {
         "create_task" => ("/task", Body::Json(create())),
@@ -88,7 +88,7 @@ impl Case {
         Self { body, ..self }
     }
 
-    /// The body with the value at `pointer` changed, or with `null` removed.
+    /// Changes the value at `pointer` in the body. `null` removes it.
     fn with(mut self, pointer: &str, value: Value) -> Self {
         let Body::Json(body) = &mut self.body else {
             panic!("{} has no body", self.operation)
@@ -122,7 +122,7 @@ fn in_state(state: State) -> Task {
     }
 }
 
-/// A task whose last pass finished, or not, with so many failures.
+/// A failed task with this many failures. `finished` says whether its last pass finished.
 fn failed(finished: bool, failures: i64) -> Task {
     Task {
         pass: Some(PassInfo {
@@ -176,7 +176,7 @@ fn cdn(domain: &str, kind: &str) -> Value {
     json!({"protocol": "https", "domain": domain, "authentication_type": kind})
 }
 
-/// Windows that break one rule each, with the code of the rule.
+/// Bandwidth windows that each break one rule, with the code of the rule.
 fn windows() -> [(&'static str, Value); 4] {
     let window =
         |start: &str, end: &str, limit: i64| json!({"start": start, "end": end, "max_bandwidth": limit});
@@ -197,7 +197,7 @@ fn windows() -> [(&'static str, Value); 4] {
     ]
 }
 
-/// What every operation of the document refuses.
+/// The cases that every operation refuses.
 fn common(operation: &'static str) -> Vec<Case> {
     let mut all = vec![
         Case {
@@ -362,7 +362,7 @@ async fn answer(method: &str, case: &Case) -> Reply {
     .await
 }
 
-/// Sends a body whose first chunk has no length, which no client would, and reads the answer.
+/// Sends a body whose first chunk has no length, which no client library allows, and reads the response.
 async fn broken(base: &str, method: &Method, path: &str) -> Reply {
     let mut stream = TcpStream::connect(base.trim_start_matches("http://"))
         .await
@@ -392,7 +392,7 @@ async fn broken(base: &str, method: &Method, path: &str) -> Reply {
     }
 }
 
-/// Status, code and body of every refusal that an operation documents.
+/// Status, code and body of every error response that an operation documents.
 fn documented(operation: &Value) -> Vec<(u16, String, Value)> {
     let responses = operation["responses"].as_object().unwrap();
     let refusals = responses.iter().filter(|(status, _)| !status.starts_with('2'));
@@ -408,7 +408,7 @@ fn documented(operation: &Value) -> Vec<(u16, String, Value)> {
 }
 
 #[tokio::test]
-async fn every_documented_refusal_is_answered_and_no_other() {
+async fn every_documented_error_is_returned_and_no_other() {
     let document = document();
     let mut provoked = BTreeSet::new();
     let mut listed = BTreeSet::new();
@@ -460,7 +460,7 @@ async fn every_documented_refusal_is_answered_and_no_other() {
 }
 
 #[test]
-fn every_answer_has_a_request_id_and_a_503_says_when_to_come_back() {
+fn every_response_has_a_request_id_and_503_has_retry_after() {
     let document = document();
     for (path, method, operation) in operations(&document) {
         for (status, response) in operation["responses"].as_object().unwrap() {
@@ -524,7 +524,7 @@ fn every_success_has_real_examples_that_fit_their_schema() {
     }
 }
 
-/// The table of what a start does is the same in the README and in the description of the operation.
+/// The README and the description of the operation have the same table of start modes.
 #[test]
 fn the_start_table_is_that_of_the_readme() {
     let document = document();
@@ -544,7 +544,7 @@ fn the_start_table_is_that_of_the_readme() {
     assert!(description.contains(&table.join("\n")), "{description}");
 }
 
-/// What a page offers as a request is taken as it is.
+/// Every example of a request body in the document is accepted without changes.
 #[tokio::test]
 async fn every_example_of_a_request_is_accepted() {
     let document = document();

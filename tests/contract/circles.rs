@@ -1,13 +1,13 @@
-//! No file of `src/` imports another that imports it, directly or through others.
+//! Files of `src/` must not import each other in a cycle, directly or through other files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::layers::{code, sources};
 
-/// A path as it stands in the code: `crate::a::b`, `super::c`.
+/// A path in the code, such as `crate::a::b` or `super::c`.
 type Segments = Vec<String>;
-/// The files that each file imports, all named as modules.
+/// The files that each file imports. All files have the names of their modules.
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
 /// The module of a file: `engine::copy` for `engine/copy/mod.rs` and for `engine/copy.rs`.
@@ -20,7 +20,7 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// Reads the path, or the tree of paths in braces, that `text` begins with.
+/// Reads the path at the start of `text`, or the paths of a group in braces.
 fn read_tree(text: &str, before: &Segments, found: &mut Vec<Segments>) {
     let text = text.trim_start();
     if let Some(inside) = text.strip_prefix('{') {
@@ -60,7 +60,7 @@ fn paths(code: &str) -> Vec<(&'static str, Vec<Segments>)> {
         let mut found = Vec::new();
         for (at, _) in code.match_indices(&format!("{root}::")) {
             let before = code[..at].chars().next_back();
-            // `super::super::a` is read at its first word.
+            // `super::super::a` is read from its first word only.
             if before.is_some_and(|c| is_word(c) || c == ':') {
                 continue;
             }
@@ -71,7 +71,7 @@ fn paths(code: &str) -> Vec<(&'static str, Vec<Segments>)> {
     all
 }
 
-/// What a file names of its child modules without `self::`.
+/// Paths of child modules that a file names without `self::`.
 fn children(code: &str) -> Vec<Segments> {
     let declared = code.lines().filter_map(|line| {
         let line = line.trim();
@@ -90,7 +90,7 @@ fn children(code: &str) -> Vec<Segments> {
     found
 }
 
-/// The longest beginning of a path that is a file.
+/// The longest prefix of a path that is a file.
 fn file<'a>(path: &[String], files: &'a BTreeMap<String, String>) -> Option<&'a str> {
     (1..=path.len()).rev().find_map(|length| {
         let name = path[..length].join("::");
@@ -98,7 +98,7 @@ fn file<'a>(path: &[String], files: &'a BTreeMap<String, String>) -> Option<&'a 
     })
 }
 
-/// What each file imports. `files` holds the code by module.
+/// The imports of each file. `files` has the code of each module.
 fn imports(files: &BTreeMap<String, String>) -> Imports {
     let mut all = Imports::new();
     for (name, text) in files {
@@ -128,9 +128,9 @@ fn imports(files: &BTreeMap<String, String>) -> Imports {
     all
 }
 
-/// A way from a file through its imports back to it.
+/// A cycle of imports, if there is one.
 fn circle(imports: &Imports) -> Option<Vec<String>> {
-    // Files that import nothing that is left stand in no circle, nor do those that nobody imports.
+    // Repeatedly removes files that import no remaining file, or that no remaining file imports. They are in no cycle.
     let mut left: BTreeSet<&String> = imports.keys().collect();
     loop {
         let before = left.len();
@@ -155,7 +155,7 @@ fn circle(imports: &Imports) -> Option<Vec<String>> {
 }
 
 #[test]
-fn no_file_imports_one_that_imports_it() {
+fn imports_have_no_cycles() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let files: BTreeMap<String, String> = sources()
         .iter()
@@ -173,7 +173,7 @@ fn no_file_imports_one_that_imports_it() {
 }
 
 #[test]
-fn circles_are_found_in_every_spelling() {
+fn cycles_are_found_in_every_spelling() {
     let files = |rows: &[(&str, &str)]| -> BTreeMap<String, String> {
         rows.iter()
             .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))

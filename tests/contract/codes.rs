@@ -1,4 +1,4 @@
-//! One table has every code: the source makes no other, and each of the table is made.
+//! One table has every code. The source uses only codes of the table, and uses each of them.
 
 use std::collections::BTreeSet;
 
@@ -7,9 +7,9 @@ use oms::api::codes;
 use super::document;
 use super::layers::{code, sources};
 
-/// The files that hold the two parts of the table.
+/// The files with the two parts of the table.
 const TABLES: [&str; 2] = ["api/codes.rs", "task/reasons.rs"];
-/// Reads what ledgers of earlier versions hold.
+/// Reads codes that earlier versions have written to the ledger.
 const OLD_LEDGERS: &str = "ledger/sqlite/rows.rs";
 
 /// Every `OMS.0000` and `TRF.0000` in a text.
@@ -32,7 +32,7 @@ fn productive(text: &str) -> String {
     code(&text[..end.unwrap_or(text.len())])
 }
 
-/// Path, productive code and whole text of everything that is not only a test.
+/// Path, code without tests, and complete text of every file that is not only a test.
 fn files() -> Vec<(String, String, String)> {
     sources()
         .into_iter()
@@ -45,7 +45,7 @@ fn files() -> Vec<(String, String, String)> {
 }
 
 #[test]
-fn no_code_is_spelled_out_beside_the_table() {
+fn codes_are_written_only_in_the_table() {
     let known: BTreeSet<&str> = codes::all().map(|entry| entry.code).collect();
     for (path, code, text) in files() {
         let unknown: Vec<_> = mentioned(&text)
@@ -75,7 +75,7 @@ fn no_code_is_spelled_out_beside_the_table() {
 }
 
 #[test]
-fn every_code_of_the_table_is_made_somewhere() {
+fn every_code_of_the_table_is_used() {
     let files = files();
     for table in TABLES {
         let (_, text, _) = files.iter().find(|(path, _, _)| path.ends_with(table)).unwrap();
@@ -102,7 +102,7 @@ fn every_code_of_the_table_is_made_somewhere() {
     }
 }
 
-/// Whether `word` stands in the code, and not as the beginning of a longer one.
+/// Whether the code contains `word`, not only as the beginning of a longer word.
 fn names_word(code: &str, word: &str) -> bool {
     code.match_indices(word).any(|(at, _)| {
         let next = code[at + word.len()..].chars().next();
@@ -163,7 +163,7 @@ fn the_document_has_the_catalogue_for_programs_and_for_people() {
         assert_eq!(listed["action"], entry.action);
         assert!(text.contains(&format!("| {} |", entry.code)), "{}", entry.code);
     }
-    // What operations answer is in the catalogue.
+    // Every code that the document mentions is in the catalogue.
     let known: BTreeSet<&str> = codes::all().map(|entry| entry.code).collect();
     let all = document.to_string();
     let unknown: Vec<_> = mentioned(&all)
@@ -173,7 +173,7 @@ fn the_document_has_the_catalogue_for_programs_and_for_people() {
     assert!(unknown.is_empty(), "{unknown:?}");
 }
 
-/// A code that nothing documents is one that a caller meets unprepared.
+/// Every code of an error response is documented by at least one operation.
 #[test]
 fn every_code_of_a_refusal_is_documented_by_an_operation() {
     let document = document();
@@ -184,7 +184,7 @@ fn every_code_of_a_refusal_is_documented_by_an_operation() {
             documented.extend(examples.into_iter().flatten().map(|(name, _)| name.clone()));
         }
     }
-    // A method that the path does not have is answered by no operation; the others stand in fields of a task.
+    // OMS.0005 (method not allowed) belongs to no operation. The others appear in fields of a task.
     let elsewhere = ["OMS.0005", "OMS.0156", "OMS.0304", "OMS.0305"];
     let missing: Vec<_> = codes::ALL
         .iter()

@@ -1,7 +1,7 @@
-//! Nothing that a client relies on may go: the document is compared with the last released one.
+//! Compares the document with the last released one. Nothing that a client relies on may be removed.
 //!
-//! What clients send (inputs) may be widened, what they receive (outputs) may be narrowed. A break that is meant stands
-//! in `openapi/accepted-breaks.txt` as one line, `text of the break # reason`; a line that matches nothing fails too.
+//! What clients send (inputs) may be widened. What they receive (outputs) may be narrowed. An intended break has a line in
+//! `openapi/accepted-breaks.txt`: `text of the break # reason`. A line that matches no break fails the test too.
 
 use std::collections::HashSet;
 
@@ -16,12 +16,12 @@ enum Direction {
     Output,
 }
 
-/// Two documents, and what was found between them.
+/// Two documents, and the breaks between them.
 struct Comparison<'a> {
     old: &'a Value,
     new: &'a Value,
     breaks: Vec<String>,
-    /// Pairs of references that were compared already, for schemas that contain themselves.
+    /// Pairs of references that were already compared. Some schemas contain themselves.
     seen: HashSet<(String, String, Direction)>,
 }
 
@@ -137,7 +137,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// Compares what may be one of several things: each that one side may send must be known to the other.
+    /// Compares two schemas. Each variant that one side may send must be known to the other side.
     fn schema(&mut self, place: &str, old: &Value, new: &Value, direction: Direction) {
         if let (Some(a), Some(b)) = (reference(old), reference(new))
             && !self.seen.insert((a, b, direction))
@@ -171,7 +171,7 @@ impl Comparison<'_> {
     }
 
     fn variant(&mut self, place: &str, old: &Value, new: &Value, direction: Direction) {
-        // From here on, `wide` is the side that must allow everything that `narrow` may be.
+        // From here on, `wide` must allow everything that `narrow` allows.
         let (narrow, wide) = if direction == Direction::Input {
             (old, new)
         } else {
@@ -266,7 +266,7 @@ fn reference(schema: &Value) -> Option<String> {
     schema.get("$ref")?.as_str().map(str::to_owned)
 }
 
-/// The things a schema may be, each with one type.
+/// The variants of a schema, each with one type.
 fn variants(document: &Value, schema: &Value) -> Vec<Value> {
     let schema = resolve(document, schema);
     for union in ["oneOf", "anyOf"] {
@@ -315,7 +315,7 @@ fn nothing_that_clients_rely_on_is_broken() {
     assert!(accepted.is_empty(), "accepted breaks that are none: {accepted:?}");
 }
 
-/// What the walker says of the document after `change`.
+/// The breaks that the comparison finds after `change`.
 #[track_caller]
 fn after(change: impl FnOnce(&mut Value)) -> Vec<String> {
     let old = document();

@@ -1,4 +1,4 @@
-//! The service does what its document says: every operation is called, and every answer is validated.
+//! The service does what its document says. Every operation is called, and every response is validated.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ fn call(id: &'static str, path: &str, body: Option<Value>) -> Call {
     }
 }
 
-/// Calls in an order in which each of them succeeds; every operation at least once.
+/// Calls of all operations, in an order in which each call succeeds.
 fn calls(document: &Value) -> Vec<Call> {
     let schemas = &document["components"]["schemas"];
     let example = |name: &str| Some(schemas[name]["examples"][0].clone());
@@ -47,7 +47,7 @@ fn calls(document: &Value) -> Vec<Call> {
     ]
 }
 
-/// Asserts that the document describes the answer.
+/// Asserts that the document describes the response.
 #[track_caller]
 fn validate(document: &Value, operation: &Value, reply: &Reply) {
     let code = reply.status.as_str();
@@ -146,8 +146,8 @@ async fn every_refusal_is_as_documented() {
     }
 }
 
-/// Limits in the document are the limits of the code: a value just inside is not refused for its size, one just
-/// outside is.
+/// The documented limits are the limits of the code: the longest allowed value is not refused for its length, a longer one
+/// is.
 #[tokio::test]
 async fn documented_lengths_are_the_real_ones() {
     let document = document();

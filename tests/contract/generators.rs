@@ -1,4 +1,4 @@
-//! The document has the form that every generator takes; `src/api/docs/generators.rs` says which one needs what.
+//! The document has a form that every generator accepts. `src/api/docs/generators.rs` says what each generator needs.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ fn both() -> [(&'static str, Value); 2] {
         .map(|(name, rendering)| (name, serde_json::from_str(&document_v1_json(rendering)).unwrap()))
 }
 
-/// Calls `visit` with the place and the fields of every object in a value.
+/// Calls `visit` with the path and the fields of every object in a value.
 fn each_object(value: &Value, place: &str, visit: &mut dyn FnMut(&str, &serde_json::Map<String, Value>)) {
     match value {
         Value::Object(fields) => {
@@ -187,7 +187,7 @@ fn the_older_rendering_has_no_newer_words() {
     let license = json!({"name": "Apache-2.0", "url": "https://spdx.org/licenses/Apache-2.0.html"});
     assert_eq!(older["info"]["license"], license);
     each_object(&older["components"]["schemas"], "", &mut |place, fields| {
-        // Fields of a schema may have any name.
+        // A property of a schema may have any name.
         if place.ends_with("/properties") || place.contains("/example") {
             return;
         }
@@ -203,7 +203,7 @@ fn the_older_rendering_has_no_newer_words() {
         );
         assert!(!fields.contains_key("$ref") || fields.len() == 1, "{place}");
     });
-    // The two say the same: what is there in one is there in the other.
+    // Both documents have the same entries.
     for part in ["schemas", "securitySchemes"] {
         let names = |document: &Value| -> Vec<String> {
             document["components"][part]

@@ -1,11 +1,11 @@
-//! The layers of the code, as `src/lib.rs` draws them: who may name whom, and how long a file may be.
+//! The layers of the code, as `src/lib.rs` shows them: which module may use which, and how long a file may be.
 
 use std::path::{Path, PathBuf};
 
 /// Longest source file, in lines.
 const LONGEST: usize = 500;
 
-/// Which modules of ours each module may name. What is missing here is a new module: decide where it stands.
+/// Which of our modules each module may use. Add a new module here, in its layer.
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("violation", &[]),
     ("error", &["violation"]),
@@ -40,10 +40,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("sandbox", &["error", "task", "secret", "object"]),
 ];
 
-/// Modules at the top, which put the others together and may name all of them.
+/// The top modules, which combine the others and may use all of them.
 const TOP: &[&str] = &["app", "cli", "config", "demo", "lib", "main"];
 
-/// Crates that stay behind a boundary, and the places that may name them.
+/// Crates that only some modules may use.
 const BOUNDARIES: &[(&str, &[&str])] = &[
     ("actix", &["api"]),
     ("actix_http", &["api"]),
@@ -74,7 +74,7 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Unit tests with a file of their own stand outside the layers: they may use the sandbox, for example.
+    /// Whether the file has only unit tests. The layers do not apply to it. For example, it may use the sandbox.
     pub(super) fn is_test(&self) -> bool {
         let stem = self.path.file_stem().and_then(|stem| stem.to_str());
         stem.is_some_and(|stem| stem == "tests" || stem.ends_with("_tests"))
@@ -113,8 +113,7 @@ pub(super) fn code(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The words that follow `prefix`, where it does not stand inside a longer word. A group in braces counts as each of
-/// its words.
+/// The words after each `prefix` that is not a part of a longer word. A group in braces counts as each of its words.
 fn named(code: &str, prefix: &str) -> Vec<String> {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let mut found = Vec::new();
@@ -156,7 +155,7 @@ fn named(code: &str, prefix: &str) -> Vec<String> {
 }
 
 #[test]
-fn modules_name_only_what_lies_below_them() {
+fn modules_use_only_lower_layers() {
     for source in sources() {
         if TOP.contains(&source.module.as_str()) || source.is_test() {
             continue;
@@ -164,7 +163,7 @@ fn modules_name_only_what_lies_below_them() {
         let row = MAY_NAME.iter().find(|(module, _)| *module == source.module);
         let (module, allowed) = row.unwrap_or_else(|| panic!("{} is in no row of the table", source.module));
         for name in named(&code(&source.text), "crate::") {
-            // The unit tests of a boundary may stand on the sandbox.
+            // Unit tests may use the sandbox.
             let test = source
                 .path
                 .iter()
@@ -198,7 +197,7 @@ fn files_stay_short_and_say_what_they_are() {
 }
 
 #[test]
-fn names_are_found_in_every_spelling() {
+fn used_names_are_found_in_every_spelling() {
     let code = "use crate::{a::B, c, d::{E, f}}; fn x() { crate::g::h(); mycrate::i(); }";
     assert_eq!(named(code, "crate::"), ["a", "c", "d", "g"]);
 }

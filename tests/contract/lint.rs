@@ -1,4 +1,4 @@
-//! The document is worth reading: everything has a name, a description, and every refusal is told.
+//! The document is complete: everything has a name and a description, and every error response is documented.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -11,7 +11,7 @@ fn text<'a>(value: &'a Value, field: &str) -> &'a str {
 }
 
 #[test]
-fn every_operation_introduces_itself() {
+fn every_operation_has_a_name_and_a_description() {
     let document = document();
     let tags: Vec<&Value> = document["tags"]
         .as_array()
@@ -62,7 +62,7 @@ fn every_answer_is_described_and_every_refusal_documented() {
             .filter(|code| !code.starts_with('2'))
             .collect();
         let mut wanted = BTreeSet::from(["400", "401", "404"]);
-        // These two ask no ledger, so that nothing of theirs can fail.
+        // These two operations do not use the ledger, so they cannot fail.
         if !["show_quotas", "show_version"].contains(&text(operation, "operationId")) {
             wanted.extend(["500", "503"]);
         }
@@ -158,8 +158,8 @@ fn our_own_fields_are_marked() {
             let target = resolve(&document, property);
             let below = target["properties"].as_object();
             let bears = |schema: &Value| resolve(&document, schema)["x-oms-extension"] == true;
-            // A reference has no room for a mark of its own, so the type that it leads to bears it; so does one that may be
-            // null, or that is in an array.
+            // A reference cannot have its own mark, so the referenced type has it. The same holds for a nullable type and for
+            // the type of an array's items.
             let is_ours = |schema: &Value| {
                 let mut members = schema["oneOf"].as_array().into_iter().flatten();
                 bears(schema) || bears(&schema["items"]) || members.any(bears)
@@ -233,6 +233,6 @@ fn the_document_has_the_version_of_the_crate_and_a_security_scheme() {
         (&"header".into(), &"X-Auth-Token".into())
     );
     assert_eq!(document["security"], serde_json::json!([{"token": []}]));
-    // Relative to the document, so that a prefix before every path does no harm.
+    // Relative to the document, so that a path prefix works.
     assert_eq!(document["servers"][0]["url"], "..");
 }

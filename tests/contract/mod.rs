@@ -1,4 +1,4 @@
-//! The document is right, stays right, and is kept; and the code keeps its layers.
+//! The document is correct, stays compatible and is checked in, and the code follows its layers.
 
 mod answers;
 mod circles;

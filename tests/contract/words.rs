@@ -1,8 +1,8 @@
-//! Phrases that the project does not use: each has a plain word that an ordinary engineer knows.
+//! Phrases that the project does not use. Each has a plain word that an ordinary engineer knows.
 
 use std::path::{Path, PathBuf};
 
-/// What is not written any more, and what is written instead.
+/// A phrase that is no longer used, and what to write instead.
 const RETIRED: &[(&str, &str)] = &[
     ("gone on with", "resumed"),
     ("goes on with", "continues"),

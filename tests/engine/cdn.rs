@@ -1,4 +1,4 @@
-//! A CDN before the source: what it may differ in, and how it is asked.
+//! A CDN before the source: how its responses may differ from the source's, and how requests to it are authenticated.
 
 use std::time::{Duration, SystemTime};
 
@@ -63,7 +63,7 @@ async fn objects_come_through_the_cdn_and_headers_from_the_source() {
 }
 
 #[tokio::test]
-async fn what_the_cdn_has_otherwise_is_not_copied() {
+async fn objects_that_differ_at_the_cdn_are_not_copied() {
     let stores = Stores::new().await;
     let web = Web::start().await;
     let old = SystemTime::now() - Duration::from_secs(3600);
@@ -99,9 +99,9 @@ async fn what_the_cdn_has_otherwise_is_not_copied() {
     assert_eq!(stores.arrived(), ["same"]);
 }
 
-/// What a CDN serves is compared with the source, so that it must tell how much it is.
+/// What a CDN serves is compared with the source, so the CDN must send its length.
 #[tokio::test]
-async fn a_cdn_that_tells_no_length_is_not_taken_as_it_comes() {
+async fn objects_without_a_length_from_the_cdn_fail() {
     let stores = Stores::new().await;
     let web = Web::start().await;
     stores.source.put(SOURCE, "a", SandboxObject::new("content"));
@@ -118,7 +118,7 @@ async fn a_cdn_that_tells_no_length_is_not_taken_as_it_comes() {
 }
 
 #[tokio::test]
-async fn a_cdn_that_corrupts_is_found_out() {
+async fn corrupt_data_from_the_cdn_is_detected() {
     let stores = Stores::new().await;
     let web = Web::start().await;
     stores.source.put(SOURCE, "a", SandboxObject::new("content"));
@@ -138,7 +138,7 @@ async fn a_cdn_that_corrupts_is_found_out() {
 }
 
 #[tokio::test]
-async fn the_key_of_the_cdn_is_asked_for_at_each_start_and_shows_nowhere() {
+async fn the_cdn_key_is_required_at_each_start_and_never_shown() {
     let stores = Stores::new().await;
     let web = Web::start().await;
     stores.source.put(SOURCE, "a", SandboxObject::new("content"));

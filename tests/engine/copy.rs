@@ -1,4 +1,4 @@
-//! Whole passes: what arrives, and what the counters say.
+//! Complete passes: what arrives at the target, and what the counters show.
 
 use oms::sandbox::{Fault, FaultRule, ListOrder, Operation, SandboxObject, SandboxOptions};
 use oms::task::spec::Scope;
@@ -6,7 +6,7 @@ use oms::task::{Key, State};
 
 use crate::support::rig::{Rig, SOURCE, Stores, TARGET};
 
-/// Keys that other tools lose, rename or refuse.
+/// Unusual keys that other tools lose, rename or refuse.
 const ZOO: &[&str] = &[
     "a",
     "a!",
@@ -87,7 +87,7 @@ async fn everything_arrives_with_its_keys_and_headers() {
 }
 
 #[tokio::test]
-async fn large_objects_are_cut_as_the_source_was_and_keep_their_tag() {
+async fn large_objects_are_copied_in_the_parts_of_the_source_and_keep_their_etag() {
     let stores = Stores::new().await;
     let data: Vec<u8> = (0..70_u32 << 20)
         .map(|n| (n.wrapping_mul(2_654_435_761) >> 24).try_into().unwrap())
@@ -112,7 +112,7 @@ async fn large_objects_are_cut_as_the_source_was_and_keep_their_tag() {
 }
 
 #[tokio::test]
-async fn orders_that_differ_lose_nothing_and_copy_nothing_twice() {
+async fn different_listing_orders_lose_nothing_and_copy_nothing_twice() {
     for (source, target) in [
         (ListOrder::Bytes, ListOrder::Bytes),
         (ListOrder::Bytes, ListOrder::Path),
@@ -129,7 +129,7 @@ async fn orders_that_differ_lose_nothing_and_copy_nothing_twice() {
             stores.source.put(SOURCE, key, object(n));
         }
         fill(&stores, 60);
-        // Half of it is there already, and something else besides.
+        // The target already has every second object, and one that the source does not have.
         for key in stores.source.keys(SOURCE).iter().step_by(2) {
             stores
                 .target
@@ -183,7 +183,7 @@ async fn a_named_file_that_does_not_exist_is_a_failure() {
 }
 
 #[tokio::test]
-async fn within_one_store_the_bytes_stay_there() {
+async fn copies_within_one_store_are_made_by_the_store() {
     let stores = Stores::new().await;
     fill(&stores, 50);
     stores.source.create_bucket(TARGET);
@@ -217,7 +217,7 @@ async fn within_one_store_the_bytes_stay_there() {
 }
 
 #[tokio::test]
-async fn passing_troubles_are_overcome_and_lasting_ones_recorded() {
+async fn temporary_errors_are_retried_and_permanent_ones_recorded() {
     let stores = Stores::new().await;
     fill(&stores, 40);
     let faults = |status| Fault::Status {

@@ -1,4 +1,4 @@
-//! Stores whose listings are odd: everything arrives, once, and is counted once; or the task says what is wrong.
+//! Stores with unusual listings: every object arrives and is counted exactly once, or the task says what is wrong.
 
 use std::time::Duration;
 
@@ -19,16 +19,16 @@ fn always(side: &Sandbox, operation: Operation, fault: Fault) {
     side.faults().add(FaultRule::new(operation, fault));
 }
 
-/// Stores that know no beginning of a listing, or fall over it: after a stop nothing is counted twice.
+/// Stores that ignore or refuse the start key of a listing: nothing is counted twice after a stop.
 #[tokio::test]
-async fn a_stop_is_survived_where_the_beginning_of_a_listing_is_ignored() {
+async fn nothing_is_counted_twice_after_a_stop_if_the_start_of_a_listing_is_ignored() {
     for (fault, operation) in [
         (Fault::IgnoreStart, Operation::ListObjectsV2),
         (Fault::IgnoreStart, Operation::ListObjects),
         (Fault::RefuseStart, Operation::ListObjectsV2),
     ] {
         for side in [Side::Source, Side::Target] {
-            // A target that is written to may have a full page at its end, and then nothing tells what is behind it.
+            // The target grows during the pass. If its last page is full, nothing shows whether objects follow.
             if side == Side::Target && operation == Operation::ListObjects {
                 continue;
             }
@@ -38,7 +38,7 @@ async fn a_stop_is_survived_where_the_beginning_of_a_listing_is_ignored() {
                 Side::Source => &stores.source,
                 Side::Target => &stores.target,
             };
-            // The last write hangs, so that the pass can be stopped whatever the speed.
+            // The last write hangs, so that the pass is still running when it is stopped.
             let last = stores.source.keys(SOURCE).pop().unwrap();
             let forever = Fault::Delay(Duration::from_secs(3600));
             let rule = FaultRule::new(Operation::PutObject, forever).key(&last);
@@ -64,7 +64,7 @@ async fn a_stop_is_survived_where_the_beginning_of_a_listing_is_ignored() {
     }
 }
 
-/// However a store writes keys, on either side and in every pass: they are the same keys.
+/// Keys are read correctly in every encoding that stores use, on both sides and in every pass.
 #[tokio::test]
 async fn keys_are_the_same_however_they_are_listed() {
     let keys = [
@@ -106,7 +106,7 @@ async fn keys_are_the_same_however_they_are_listed() {
             "{key_encoding:?}: {task:#?}"
         );
         stores.assert_same();
-        // A second task finds them all at the target.
+        // A second task finds all of them at the target.
         let id = rig.create(stores.order()).await;
         let task = rig.end(id).await;
         assert_eq!(
@@ -117,7 +117,7 @@ async fn keys_are_the_same_however_they_are_listed() {
     }
 }
 
-/// Everything in one page, whatever is asked for: it is given on in pieces.
+/// A store that ignores the page size and returns everything in one page. The listing is processed in pieces.
 #[tokio::test]
 async fn a_bucket_that_comes_in_one_page_is_copied() {
     let stores = Stores::new().await;
@@ -141,9 +141,9 @@ async fn a_bucket_that_comes_in_one_page_is_copied() {
     stores.assert_same();
 }
 
-/// Version 2 is refused only from the second pass on, on either side.
+/// One side refuses ListObjectsV2, but only from the second pass on.
 #[tokio::test]
-async fn version_1_is_found_out_late() {
+async fn the_listing_falls_back_to_version_1_in_a_later_pass() {
     let refused = |status: u16, code: &str| Fault::Status {
         status,
         code: code.to_owned(),
@@ -188,9 +188,9 @@ async fn version_1_is_found_out_late() {
     }
 }
 
-/// A key longer than any store allows fails alone, and is not kept whole.
+/// A key that is longer than any store allows fails alone. The failure record has only a part of the key.
 #[tokio::test]
-async fn an_overlong_key_is_a_short_failure() {
+async fn the_failure_of_an_overlong_key_is_cut() {
     let stores = Stores::new().await;
     fill(&stores, 3);
     let long = "k".repeat(20_000);
@@ -221,9 +221,9 @@ async fn an_overlong_key_is_a_short_failure() {
     );
 }
 
-/// A listing that hides objects, and cannot be asked in another way, ends the task with words that say so.
+/// If a listing leaves out objects and no other way of listing helps, the task ends with a message that says so.
 #[tokio::test]
-async fn what_no_other_way_explains_is_said() {
+async fn a_listing_that_hides_objects_ends_the_task_with_a_message() {
     let document = |inner: &str| Fault::OkWithBody {
         content_type: "application/xml".to_owned(),
         body: format!("<ListBucketResult>{inner}</ListBucketResult>").into(),

@@ -1,4 +1,4 @@
-//! Lists of objects: what a line means, what is refused, and what a stop, a start and a change of the file do.
+//! Manifests: what a line means, what is refused, and what happens after a stop, a start or a change of the file.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,17 +15,17 @@ use tokio::sync::Notify;
 
 use crate::support::rig::{Rig, SOURCE, Stores, TARGET};
 
-/// The bucket that the lists of tests lie in.
+/// The bucket of the manifests.
 pub const LISTS: &str = "list-bucket";
 
-/// A text file as a list must be.
+/// A text file with a content type that a manifest may have.
 pub fn text(content: impl Into<Vec<u8>>) -> SandboxObject {
     let mut object = SandboxObject::new(content.into());
     object.content_type = Some("text/plain; charset=utf-8".to_owned());
     object
 }
 
-/// Puts a list into its bucket at the target.
+/// Puts a manifest into its bucket at the target.
 pub fn put_list(stores: &Stores, content: impl Into<Vec<u8>>) {
     stores.target.create_bucket(LISTS);
     stores.target.put(LISTS, "dir/list.txt", text(content));
@@ -61,7 +61,7 @@ fn denied() -> Fault {
 }
 
 #[tokio::test]
-async fn a_list_means_what_its_lines_say_decoded_once() {
+async fn lines_of_a_manifest_are_decoded_once() {
     let stores = Stores::new().await;
     let keys = [
         "a",
@@ -86,7 +86,7 @@ async fn a_list_means_what_its_lines_say_decoded_once() {
     let id = rig.create(order).await;
     let task = rig.end(id).await;
     let c = task.counters;
-    // The repeated `a` is counted once, and what does not exist is named.
+    // The repeated `a` is counted once. The object that does not exist is a failure.
     assert_eq!(
         (task.state, c.listed, c.copied, c.failed),
         (State::Failed, 11, 10, 1),
@@ -117,7 +117,7 @@ async fn a_list_means_what_its_lines_say_decoded_once() {
 }
 
 #[tokio::test]
-async fn a_list_that_cannot_be_used_ends_the_task_with_the_reason() {
+async fn a_manifest_that_cannot_be_used_ends_the_task_with_the_reason() {
     let long = |bytes: usize| format!("a\n{}", "x".repeat(bytes));
     let mut html = text("a\n");
     html.content_type = Some("text/html".to_owned());
@@ -154,7 +154,7 @@ async fn a_list_that_cannot_be_used_ends_the_task_with_the_reason() {
         );
         assert!(!task.pass.unwrap().finished);
     }
-    // A bucket that is not there, and one that may not be read.
+    // A bucket that does not exist, and a bucket that may not be read.
     let mut other = order(&stores);
     let bucket = "no-such-bucket".to_owned();
     other.scope = Scope::List(Manifest { bucket, ..file() });
@@ -170,7 +170,7 @@ async fn a_list_that_cannot_be_used_ends_the_task_with_the_reason() {
 }
 
 #[tokio::test]
-async fn the_longest_lines_are_read_and_fail_alone() {
+async fn lines_of_maximum_length_are_read_and_fail_alone() {
     let stores = Stores::new().await;
     fill(&stores, &["a", &"k".repeat(1024)]);
     let list = format!(
@@ -192,7 +192,7 @@ async fn the_longest_lines_are_read_and_fail_alone() {
 }
 
 #[tokio::test]
-async fn a_paused_list_goes_on_where_it_was() {
+async fn a_paused_manifest_resumes_where_it_was() {
     let stores = Stores::new().await;
     let total = 1200;
     let mut list = String::new();
@@ -238,7 +238,7 @@ async fn a_paused_list_goes_on_where_it_was() {
 }
 
 #[tokio::test]
-async fn a_list_that_changed_is_begun_again() {
+async fn a_changed_manifest_is_read_from_its_start() {
     let stores = Stores::new().await;
     let keys: Vec<String> = (0..400).map(|n| format!("{n:04}")).collect();
     for key in &keys {
@@ -276,7 +276,7 @@ async fn a_list_that_changed_is_begun_again() {
 }
 
 #[tokio::test]
-async fn a_list_of_many_pieces_is_read_in_pieces() {
+async fn a_long_manifest_is_read_in_pieces() {
     let stores = Stores::new().await;
     fill(&stores, &["a", "z"]);
     // 3 MiB of blank lines between two names.
@@ -310,9 +310,9 @@ async fn a_list_of_many_pieces_is_read_in_pieces() {
     assert!(pieces >= 1 + 4 + 2, "{pieces}");
 }
 
-/// The worker is held at its second visit of a point and dropped; the next one brings the list to its end.
+/// The worker is held when it reaches a point for the second time, and dropped. The next worker finishes the manifest.
 #[tokio::test]
-async fn a_crash_inside_a_list_is_survived() {
+async fn a_task_survives_a_crash_inside_a_manifest() {
     let keys: Vec<String> = (0..600).map(|n| format!("{n:04}")).collect();
     for point in [
         SyncPoint::PageJoined,

@@ -1,4 +1,4 @@
-//! The engine between two in-process S3 servers: what arrives, what is counted, what a stop and a start do.
+//! The engine between two in-process S3 servers: what arrives, what is counted, what happens after a stop and a start.
 
 mod cdn;
 mod copy;

@@ -1,4 +1,4 @@
-//! What of an object does not come along, and is counted: redirects that are refused, locks, headers that are not known.
+//! Metadata that is not copied but counted: refused website redirects, object locks, unknown headers.
 
 use oms::sandbox::{Fault, FaultRule, Operation as O, SandboxObject};
 use oms::task::rules::RefusedMetadata;
@@ -36,7 +36,7 @@ async fn stores() -> Stores {
 }
 
 #[tokio::test]
-async fn a_website_redirect_comes_along() {
+async fn a_website_redirect_is_copied() {
     let stores = stores().await;
     let history = History::of(&stores);
     let rig = Rig::quick().await;
@@ -69,7 +69,7 @@ async fn a_redirect_that_the_target_refuses_is_counted_or_fails_the_object() {
                 code: code.to_owned(),
                 retry_after: None,
             };
-            // As it is, repeated, and then without.
+            // The object is sent twice with its redirect, and then without it.
             let refused = FaultRule::new(O::PutObject, refused).key("small").times(2);
             stores.target.faults().add(refused);
             let mut history = History::of(&stores);
@@ -133,7 +133,7 @@ async fn locks_and_unknown_headers_are_counted() {
 }
 
 #[tokio::test]
-async fn a_lock_fails_the_object_where_nothing_may_be_left_out() {
+async fn a_lock_fails_the_object_if_nothing_may_be_left_out() {
     let stores = Stores::small().await;
     stores.source.put(SOURCE, "k", SandboxObject::new("x"));
     let header = Fault::Header {

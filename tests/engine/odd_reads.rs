@@ -1,4 +1,4 @@
-//! Sources whose reads differ from S3: no condition is ever true, no length is announced.
+//! Sources whose reads differ from S3: `If-Match` never matches, or no length is sent.
 
 use oms::sandbox::{Fault, FaultRule, Operation as O, SandboxObject};
 use oms::service::PlaceRequest;
@@ -13,7 +13,7 @@ fn bytes(seed: u8, length: u64) -> Vec<u8> {
     (0..length).map(byte).collect()
 }
 
-/// Small objects and large ones, in one piece and joined from parts.
+/// Small and large objects, uploaded in one piece and in parts.
 async fn stores() -> Stores {
     let stores = Stores::small().await;
     let put = |key: &str, object| stores.source.put(SOURCE, key, object);
@@ -30,7 +30,7 @@ async fn stores() -> Stores {
 }
 
 #[tokio::test]
-async fn a_source_to_which_no_condition_is_true_is_read_without() {
+async fn a_source_that_refuses_all_conditions_is_read_without_them() {
     let stores = stores().await;
     stores
         .source
@@ -59,10 +59,10 @@ async fn a_source_to_which_no_condition_is_true_is_read_without() {
 }
 
 #[tokio::test]
-async fn without_conditions_a_change_is_still_noticed() {
+async fn a_change_is_detected_without_conditions() {
     let stores = stores().await;
     let faults = stores.source.faults();
-    // Served as they are once no condition comes with the request.
+    // The store serves the object only to requests without a condition.
     faults.add(FaultRule::new(O::GetObject, Fault::RefuseCondition).key("joined"));
     for key in ["small-05", "large"] {
         let change = Fault::ChangeObject {
@@ -127,7 +127,7 @@ async fn copies_inside_a_store_without_conditions_are_read_and_written() {
 }
 
 #[tokio::test]
-async fn bodies_without_a_length_are_streamed_to_the_listed_one() {
+async fn bodies_without_a_length_are_read_up_to_the_listed_length() {
     let stores = stores().await;
     let whole = Fault::EarlyClose { after: u64::MAX };
     stores.source.faults().add(FaultRule::new(O::GetObject, whole));
@@ -148,7 +148,7 @@ async fn bodies_without_a_length_are_streamed_to_the_listed_one() {
 }
 
 #[tokio::test]
-async fn a_body_without_a_length_that_ends_early_or_late_is_not_stored() {
+async fn a_body_without_a_length_that_is_too_short_or_too_long_is_not_stored() {
     for (name, fault) in [
         ("early", Fault::EarlyClose { after: 60 }),
         ("nothing", Fault::EarlyClose { after: 0 }),
@@ -170,7 +170,7 @@ async fn a_body_without_a_length_that_ends_early_or_late_is_not_stored() {
 }
 
 #[tokio::test]
-async fn a_head_without_a_length_is_completed_by_the_listing() {
+async fn the_listed_length_is_used_if_head_sends_none() {
     let stores = stores().await;
     let silent = Fault::Header {
         name: "content-length",

@@ -1,4 +1,4 @@
-//! Stores that are different, and what is found out about them before the first object or at the first refusal.
+//! Stores that differ from S3, and what the worker learns about them before the first object or from the first refusal.
 
 use bytes::Bytes;
 use oms::sandbox::{BucketInRequests, Fault, FaultRule, Names, Operation, SandboxObject, SandboxOptions};
@@ -10,14 +10,14 @@ use oms::task::{Key, StartMode, State, Task, TaskId, WarningCode};
 use crate::support::checker::{History, check};
 use crate::support::rig::{Rig, SMALL_PART, SOURCE, Stores, TARGET};
 
-/// Keys of the probes that lie at the target.
+/// Keys of the probe objects at the target.
 fn probes(stores: &Stores) -> Vec<String> {
     let mut keys = stores.target.keys(TARGET);
     keys.retain(|key| key.contains("oms/probe/"));
     keys
 }
 
-/// Keys of the objects that lie at the target.
+/// Keys of the other objects at the target.
 fn objects(stores: &Stores) -> Vec<String> {
     let mut keys = stores.arrived();
     keys.retain(|key| !key.contains("oms/probe/"));
@@ -37,7 +37,7 @@ async fn ended(rig: &Rig, order: CreateTask) -> (TaskId, Task) {
     (id, rig.end(id).await)
 }
 
-/// Codes of the failed objects, by key.
+/// Keys and codes of the failed objects.
 async fn failed(rig: &Rig, id: TaskId) -> Vec<(String, String)> {
     let failures = rig.ledger.failures(id, None, 1000).await.unwrap();
     let mut found: Vec<(String, String)> = failures
@@ -107,7 +107,7 @@ async fn names_that_a_target_folds_fail_before_they_overwrite_anything() {
     assert_eq!(task.counters.copied, 5);
     let changed = ["/../", "/./", "//", "/…"].map(|kind| warning(WarningCode::TargetChangesNames, kind));
     assert_eq!(warned(&rig, id).await, changed);
-    // What lies there now under the folded name is not taken for the object either.
+    // The object that is now under the folded name is not mistaken for the failed one.
     for mode in [StartMode::FailedOnly, StartMode::Full] {
         rig.start(id, mode, stores.credentials()).await;
         check(&rig.end(id).await).await;
@@ -115,7 +115,7 @@ async fn names_that_a_target_folds_fail_before_they_overwrite_anything() {
 }
 
 #[tokio::test]
-async fn folded_names_are_not_taken_for_objects_that_are_there() {
+async fn folded_names_are_not_mistaken_for_existing_objects() {
     for mode in [OverwriteMode::Never, OverwriteMode::SizeLastModifiedComparison] {
         let stores = with_target(SandboxOptions {
             names: Names::Folded,
@@ -167,7 +167,7 @@ async fn the_prefix_of_the_target_is_part_of_a_name() {
 }
 
 #[tokio::test]
-async fn names_are_tried_once_for_each_kind_and_only_where_some_are() {
+async fn one_name_of_each_kind_is_probed_and_only_if_the_task_has_some() {
     for (keys, tried) in [(&CLEAN[..], 0), (&["a//b", "c//d", "e//f/./g"], 2), (&ODD, 4)] {
         let stores = with_target(small()).await;
         fill(&stores, keys);
@@ -176,7 +176,7 @@ async fn names_are_tried_once_for_each_kind_and_only_where_some_are() {
         order.record_settled = false;
         let (_, task) = ended(&rig, order).await;
         assert_eq!(task.state, State::Succeeded, "{task:#?}");
-        // Two objects tell the order of listings.
+        // Two more probe objects show the order of listings.
         let written = stores.target.requests_count(Operation::PutObject);
         assert_eq!(written, keys.len() + 2 + tried, "{keys:?}");
         assert_eq!(probes(&stores), [""; 0]);
@@ -184,7 +184,7 @@ async fn names_are_tried_once_for_each_kind_and_only_where_some_are() {
 }
 
 #[tokio::test]
-async fn names_that_a_target_refuses_fail_with_its_own_words() {
+async fn names_that_a_target_refuses_fail_with_its_message() {
     let stores = with_target(small()).await;
     fill(&stores, &["a/b", "a/../b"]);
     for key in ["a/../b", "oms/probe/"] {
@@ -218,7 +218,7 @@ fn denied() -> Fault {
 }
 
 #[tokio::test]
-async fn a_probe_whose_removal_was_refused_once_stays_and_is_warned_of() {
+async fn a_probe_object_that_cannot_be_deleted_stays_with_a_warning() {
     let stores = with_target(small()).await;
     fill(&stores, &["a"]);
     let expired = Fault::Status {
@@ -241,7 +241,7 @@ async fn a_probe_whose_removal_was_refused_once_stays_and_is_warned_of() {
 }
 
 #[tokio::test]
-async fn a_target_that_may_not_delete_gets_its_objects_and_keeps_few_probes() {
+async fn a_target_without_delete_permission_gets_its_objects_and_keeps_few_probes() {
     for mode in [OverwriteMode::SizeLastModifiedComparison, OverwriteMode::Never] {
         let stores = with_target(small()).await;
         fill(&stores, &["a/b", "a//b"]);
@@ -260,7 +260,7 @@ async fn a_target_that_may_not_delete_gets_its_objects_and_keeps_few_probes() {
         let left = probes(&stores);
         assert!(!left.is_empty() && left.iter().all(|key| key.contains(&format!("oms/probe/{id}/"))));
 
-        // The next start writes the same names.
+        // The probe of the next task writes the same keys.
         fill(&stores, &["late"]);
         stores
             .source
@@ -279,7 +279,7 @@ async fn a_target_that_may_not_delete_gets_its_objects_and_keeps_few_probes() {
     }
 }
 
-/// Both sides are one bucket of the target, which the source reaches by another name of its host.
+/// A task whose two sides are the same bucket. The source uses another name of the host.
 fn one_bucket(stores: &Stores, host: &str, scope: Scope, prefix: &str) -> CreateTask {
     let mut order = stores.order();
     order.source = order.target.clone();
@@ -326,7 +326,7 @@ async fn one_bucket_under_two_names_is_not_copied_into_itself() {
 }
 
 #[tokio::test]
-async fn one_bucket_is_recognised_by_a_listing_where_the_key_may_not_read() {
+async fn one_bucket_is_recognised_by_a_listing_if_reads_are_denied() {
     let stores = with_target(small()).await;
     stores.target.put(TARGET, "k", SandboxObject::new("x"));
     for operation in [Operation::HeadObject, Operation::GetObject] {
@@ -339,7 +339,7 @@ async fn one_bucket_is_recognised_by_a_listing_where_the_key_may_not_read() {
     assert_eq!(task.reason.unwrap().code, "TRF.0061");
 }
 
-/// A listing without objects.
+/// An empty listing.
 fn nothing_listed() -> Fault {
     let text = "<ListBucketResult><KeyCount>0</KeyCount><MaxKeys>1000</MaxKeys><EncodingType>url</EncodingType>\
                 <IsTruncated>false</IsTruncated></ListBucketResult>";
@@ -351,7 +351,7 @@ fn nothing_listed() -> Fault {
 
 #[tokio::test]
 async fn a_target_that_lists_late_gets_its_objects_once() {
-    // Late by some listings, by more than are waited for, and for ever.
+    // Late by a few listings, by more listings than the probe waits for, and for ever.
     for times in [Some(3), Some(12), None] {
         let stores = with_target(small()).await;
         fill(&stores, &CLEAN);
@@ -371,7 +371,7 @@ async fn a_target_that_lists_late_gets_its_objects_once() {
         let late = times != Some(3);
         let wanted = late.then(|| warning(WarningCode::TargetListsLate, ""));
         assert_eq!(warned(&rig, id).await, Vec::from_iter(wanted), "{times:?}");
-        // Nothing is taken for absent because a listing leaves it out.
+        // An object that a listing leaves out is not treated as absent.
         let before = stores.target.requests_count(Operation::PutObject);
         let mut order = stores.order();
         order.record_settled = false;
@@ -386,7 +386,7 @@ async fn a_target_that_lists_late_gets_its_objects_once() {
 }
 
 #[tokio::test]
-async fn a_target_that_has_nothing_of_what_it_takes_is_no_target() {
+async fn a_target_that_does_not_keep_what_is_written_ends_the_task() {
     let stores = with_target(small()).await;
     fill(&stores, &CLEAN);
     stores
@@ -456,7 +456,7 @@ async fn a_target_with_object_lock_gets_a_hash_with_every_write() {
 }
 
 #[tokio::test]
-async fn a_requester_pays_for_every_request_to_the_source() {
+async fn every_request_to_the_source_has_the_requester_pays_header() {
     for (payer, code) in [(Payer::Requester, None), (Payer::Owner, Some("TRF.0152"))] {
         let stores = with_target(small()).await;
         fill(&stores, &CLEAN);
@@ -481,7 +481,7 @@ async fn a_requester_pays_for_every_request_to_the_source() {
 }
 
 #[tokio::test]
-async fn a_copy_inside_a_store_says_who_pays_too() {
+async fn a_copy_inside_a_store_has_the_requester_pays_header() {
     let stores = with_target(small()).await;
     fill(&stores, &CLEAN);
     stores.source.create_bucket(TARGET);
@@ -512,7 +512,7 @@ async fn a_copy_inside_a_store_says_who_pays_too() {
 }
 
 #[tokio::test]
-async fn stores_that_want_the_bucket_before_the_host_are_found_out() {
+async fn stores_that_need_the_bucket_in_the_host_name_are_detected() {
     for code in [
         "SecondLevelDomainForbidden",
         "PathStyleDomainForbidden",
@@ -538,7 +538,7 @@ async fn stores_that_want_the_bucket_before_the_host_are_found_out() {
 }
 
 #[tokio::test]
-async fn metadata_that_signers_read_in_different_ways_arrives_or_is_counted() {
+async fn metadata_that_stores_sign_differently_arrives_or_is_counted() {
     let values = [
         "annual report",
         "annual  report",
@@ -582,7 +582,7 @@ async fn metadata_that_signers_read_in_different_ways_arrives_or_is_counted() {
             );
             match there.metadata.get("d") {
                 Some(found) => assert_eq!(found, value),
-                // The sandbox keeps no entry without a value.
+                // The sandbox stores no entries without a value.
                 None if value.is_empty() => {}
                 None => lost += 1,
             }

@@ -1,4 +1,4 @@
-//! How far a task is: the count of its scope in every pass, and the bytes of large objects while they are under way.
+//! Progress of a task: the estimate of its scope in every pass, and the bytes of large objects during transfer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::support::rig::{QUICK, Rig, SMALL_PART, SOURCE, Stores};
 
-/// Holds a worker at a point until it is let through, so many times at once.
+/// Holds the worker at a point. Each permit of `turns` lets it pass once.
 fn gate(at: SyncPoint, turns: &Arc<Semaphore>) -> SyncPoints {
     let turns = Arc::clone(turns);
     SyncPoints::new(move |point| {
@@ -61,7 +61,7 @@ async fn every_full_pass_counts_its_scope() {
     open.send_replace(true);
     assert_eq!(rig.end(id).await.state, State::Failed);
 
-    // Of another size by now, and one more to read.
+    // The object has changed its size and must be copied again.
     stores.source.put(SOURCE, "5", SandboxObject::new(vec![1; 2000]));
     open.send_replace(false);
     rig.start(id, StartMode::Full, stores.credentials()).await;
@@ -78,7 +78,7 @@ async fn every_full_pass_counts_its_scope() {
 }
 
 #[tokio::test]
-async fn the_bytes_of_a_running_stream_are_shown() {
+async fn the_bytes_of_a_running_transfer_are_shown() {
     let stores = Stores::new().await;
     let bytes = 3 << 20;
     stores
@@ -96,7 +96,7 @@ async fn the_bytes_of_a_running_stream_are_shown() {
         (task.state, task.counters.bytes_transferred()),
         (State::Running, 2 << 20)
     );
-    // What was on its way is lost with a stop.
+    // A stop loses the bytes that were in transfer.
     let task = rig.pause(id).await;
     assert_eq!(task.counters.bytes_transferred(), 0, "{task:#?}");
     stores.source.faults().clear();
@@ -122,7 +122,7 @@ async fn finished_parts_count_once_over_stops_and_crashes() {
         let sync_points = gate(SyncPoint::PartWritten, turns);
         Rig::tuned(folder, sync_points, QUICK, Timeouts::default()).await
     };
-    // Four parts are sent at a time, and wait once they are written: three go through, and four more are written.
+    // Four parts are sent at a time, and each is held once it is written. Three may pass, so seven are written.
     let turns = Arc::new(Semaphore::new(3));
     let rig = open(Arc::new(TempDir::new().unwrap()), &turns).await;
     let id = rig.create(stores.order()).await;
@@ -163,7 +163,7 @@ async fn finished_parts_count_once_over_stops_and_crashes() {
 }
 
 #[tokio::test]
-async fn a_part_that_is_sent_again_turns_nothing_back() {
+async fn a_part_that_is_sent_again_does_not_reduce_progress() {
     let stores = Stores::small().await;
     let part = 2 * SMALL_PART;
     let object = SandboxObject::multipart(vec![7; usize::try_from(8 * part).unwrap()], part);
@@ -198,7 +198,7 @@ async fn a_part_that_is_sent_again_turns_nothing_back() {
 }
 
 #[tokio::test]
-async fn a_pass_over_the_failures_begins_with_what_the_full_pass_knows() {
+async fn a_failed_only_pass_begins_with_the_counters_of_the_full_pass() {
     let stores = Stores::new().await;
     for n in 0..4 {
         stores

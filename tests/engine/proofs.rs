@@ -1,5 +1,5 @@
-//! What proves the copy of an object above the threshold: the source's tag where the target can compute it, hashes of the
-//! parts elsewhere, a second read where neither tells.
+//! What proves the copy of an object above the threshold: the source's ETag if the target computes the same one, otherwise
+//! hashes of the parts, otherwise a second read.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use crate::support::checker::{History, check, failures};
 use crate::support::rig::{QUICK, Rig, SMALL_PART, SOURCE, Stores};
 
-/// Parts that an object of ours is cut into.
+/// Number of parts in which a large object of these tests is uploaded.
 const PARTS: usize = 4;
 
 fn bytes(seed: u64) -> Vec<u8> {
@@ -41,12 +41,12 @@ fn wrong_tag() -> Fault {
     }
 }
 
-/// A rig that keeps objects of up to this many bytes in one piece, where that proves them.
+/// A rig that sends objects of up to this many bytes in one piece if that proves them.
 async fn rig(whole: u64) -> Rig {
     Rig::quick_whole(Arc::new(TempDir::new().unwrap()), whole).await
 }
 
-/// Runs a task over everything, one object after the other, and checks what came of it.
+/// Runs a task for the whole bucket, one object after another, and checks the result.
 async fn run(stores: &Stores, rig: &Rig, minimum_proof: MinimumProof) -> Task {
     let history = History::of(stores);
     let rules = CopyRules {
@@ -70,7 +70,7 @@ fn assert_proved(task: &Task, wanted: (i64, i64, i64)) {
 }
 
 #[tokio::test]
-async fn one_piece_is_proved_by_the_tag_and_longer_ones_by_their_parts() {
+async fn objects_in_one_piece_are_proved_by_the_etag_and_larger_ones_by_their_parts() {
     for (whole, wanted, parts) in [(1 << 30, (1, 0, 0), 0), (0, (0, 1, 0), PARTS)] {
         let stores = Stores::small().await;
         put_large(&stores, "k", 1);
@@ -83,7 +83,7 @@ async fn one_piece_is_proved_by_the_tag_and_longer_ones_by_their_parts() {
 }
 
 #[tokio::test]
-async fn one_piece_that_breaks_off_or_is_too_large_goes_in_parts() {
+async fn an_object_that_fails_in_one_piece_is_sent_in_parts() {
     let too_large = Fault::Status {
         status: 400,
         code: "EntityTooLarge".to_owned(),
@@ -116,12 +116,12 @@ async fn one_piece_that_breaks_off_or_is_too_large_goes_in_parts() {
 }
 
 #[tokio::test]
-async fn wrong_bytes_in_one_piece_are_never_sent_by_a_way_that_does_not_notice() {
+async fn corrupt_data_in_one_piece_fails_and_is_not_sent_in_parts() {
     let stores = Stores::small().await;
     put_large(&stores, "k", 1);
     stores.source.put(SOURCE, "a small one", SandboxObject::new("x"));
     let corrupt = Fault::CorruptBody { at: 9 };
-    // Behind another object, so that the source is known for tags that are hashes of its bytes.
+    // The worker has copied another object before, so it knows that the source's ETags are hashes.
     stores
         .source
         .faults()
@@ -147,9 +147,9 @@ async fn a_part_that_arrived_with_other_bytes_is_sent_again() {
 }
 
 #[tokio::test]
-async fn tags_of_parts_that_are_no_hashes_are_found_out_by_reading_back_once() {
+async fn part_etags_that_are_not_hashes_are_detected_by_reading_back_once() {
     for (minimum, wanted) in [
-        // The first one is read back; the others are known to have no comparable tags.
+        // The first object is read back. That shows that the target's ETags cannot be compared.
         (MinimumProof::Size, (0, 1, 2)),
         (MinimumProof::Checksum, (0, 3, 0)),
     ] {
@@ -171,7 +171,7 @@ async fn tags_of_parts_that_are_no_hashes_are_found_out_by_reading_back_once() {
 }
 
 #[tokio::test]
-async fn what_reads_back_as_other_bytes_is_removed() {
+async fn an_object_that_reads_back_differently_is_removed() {
     let like = SandboxOptions {
         part_tags: PartTags::LikeMd5,
         min_part_size: SMALL_PART,
@@ -192,7 +192,7 @@ async fn what_reads_back_as_other_bytes_is_removed() {
 }
 
 #[tokio::test]
-async fn a_source_with_keys_of_its_own_has_tags_that_are_no_hashes() {
+async fn etags_of_encrypted_sources_are_not_treated_as_hashes() {
     let stores = Stores::small().await;
     for n in 0..9 {
         let key = format!("honest {n}");
@@ -200,7 +200,7 @@ async fn a_source_with_keys_of_its_own_has_tags_that_are_no_hashes() {
     }
     let parted = SandboxObject::multipart(bytes(1), 2 * SMALL_PART);
     stores.source.put(SOURCE, "honest in parts", parted);
-    // As a bucket has them whose default was changed: they look like all others, but for one header.
+    // Objects of a bucket whose default encryption was changed. They differ from the others only in one header.
     let mut small = SandboxObject::new("encrypted");
     small.etag = "0cc175b9c0f1b6a831c399e269772661".to_owned();
     stores.source.put(SOURCE, "kms", small);
@@ -221,7 +221,7 @@ async fn a_source_with_keys_of_its_own_has_tags_that_are_no_hashes() {
 }
 
 #[tokio::test]
-async fn parts_damaged_in_the_same_way_at_each_read_are_not_believed_of_an_honest_source() {
+async fn parts_damaged_the_same_way_at_each_read_are_detected_if_etags_are_hashes() {
     let stores = Stores::small().await;
     for seed in 0..2 {
         let parted = SandboxObject::multipart(bytes(seed), 2 * SMALL_PART);
@@ -239,7 +239,7 @@ async fn parts_damaged_in_the_same_way_at_each_read_are_not_believed_of_an_hones
 }
 
 #[tokio::test]
-async fn a_start_in_the_middle_reads_no_proved_part_again() {
+async fn a_start_in_the_middle_does_not_read_proved_parts_again() {
     let stores = Stores::small().await;
     put_large(&stores, "k", 1);
     let rule = FaultRule::new(
@@ -265,7 +265,7 @@ async fn a_start_in_the_middle_reads_no_proved_part_again() {
 }
 
 #[tokio::test]
-async fn what_was_joined_and_not_yet_proved_at_a_crash_is_copied_again() {
+async fn an_upload_completed_but_not_proved_before_a_crash_is_copied_again() {
     let stores = Stores::small().await;
     put_large(&stores, "k", 1);
     let history = History::of(&stores);
@@ -295,7 +295,7 @@ async fn what_was_joined_and_not_yet_proved_at_a_crash_is_copied_again() {
 }
 
 #[tokio::test]
-async fn a_joined_tag_that_proves_nothing_makes_hashes_of_the_parts_decide() {
+async fn hashes_of_the_parts_decide_if_the_etag_of_the_whole_proves_nothing() {
     for damaged in [false, true] {
         let options = |joined_tags| SandboxOptions {
             joined_tags,
@@ -315,17 +315,19 @@ async fn a_joined_tag_that_proves_nothing_makes_hashes_of_the_parts_decide() {
         let rig = rig(0).await;
         let task = run(&stores, &rig, MinimumProof::Size).await;
         assert_proved(&task, (0, 2, 0));
-        // Once to be sent and once to be hashed; what comes later is hashed on its way, also the second try of what was wrong.
+        // The first object is read once to be sent and once to be hashed. Later objects are hashed while they are sent, and
+        // so is the second attempt of a damaged one.
         let reads = if damaged { 4 * PARTS } else { 3 * PARTS };
         assert_eq!(stores.source.requests_count(Operation::GetObject), reads);
     }
 }
 
 #[tokio::test]
-async fn parts_whose_size_nobody_tells_are_guessed_and_a_wrong_guess_is_made_once() {
+async fn an_unknown_part_size_is_guessed_and_a_wrong_guess_is_made_once() {
     for (parts_of, wanted, reads) in [
         (2 * SMALL_PART, (2, 0, 0), 2 * PARTS),
-        // As many parts, of another size: the first object is hashed by a second read, the other on its way.
+        // The same number of parts, but of another size. The first object is read a second time to be hashed. The other is
+        // hashed while it is sent.
         (2 * SMALL_PART + 1000, (0, 2, 0), 3 * PARTS),
     ] {
         let silent = SandboxOptions {
@@ -350,7 +352,7 @@ async fn parts_whose_size_nobody_tells_are_guessed_and_a_wrong_guess_is_made_onc
 }
 
 #[tokio::test]
-async fn reading_back_keeps_to_the_bandwidth_of_the_task() {
+async fn reading_back_respects_the_bandwidth_limit() {
     let stores = Stores::small().await;
     stores.source.put(SOURCE, "k", SandboxObject::new(vec![7; 8_000]));
     stores
@@ -372,7 +374,7 @@ async fn reading_back_keeps_to_the_bandwidth_of_the_task() {
     let id = rig.create(order).await;
     let task = rig.end(id).await;
     assert_proved(&task, (0, 1, 0));
-    // Written and read back: 16,000 bytes, of which a burst of a quarter of a second costs no time.
+    // 16,000 bytes in all for writing and reading back. A burst of a quarter of a second is free.
     let took = began.elapsed();
     assert!(took >= std::time::Duration::from_millis(1_300), "{took:?}");
 }

@@ -1,4 +1,4 @@
-//! The list of failed objects at the target.
+//! The report of failed objects at the target.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ fn refuse(stores: &Stores, keys: &[&str]) {
 }
 
 #[tokio::test]
-async fn each_pass_with_failures_leaves_its_list_and_says_where() {
+async fn each_pass_with_failures_writes_its_report_and_shows_its_key() {
     let stores = Stores::new().await;
     for key in ["fine", "odd\tname/ü", "refused"] {
         stores.source.put(SOURCE, key, SandboxObject::new("x"));
@@ -83,7 +83,7 @@ async fn each_pass_with_failures_leaves_its_list_and_says_where() {
 }
 
 #[tokio::test]
-async fn a_list_that_the_target_refuses_changes_nothing_about_the_objects() {
+async fn a_report_that_the_target_refuses_does_not_change_the_objects() {
     let stores = Stores::new().await;
     stores.source.put(SOURCE, "fine", SandboxObject::new("x"));
     stores.source.put(SOURCE, "refused", SandboxObject::new("x"));
@@ -101,7 +101,7 @@ async fn a_list_that_the_target_refuses_changes_nothing_about_the_objects() {
 }
 
 #[tokio::test]
-async fn a_crash_behind_the_list_leaves_it_once() {
+async fn a_crash_after_the_report_does_not_write_it_twice() {
     let stores = Stores::new().await;
     for key in ["fine", "refused"] {
         stores.source.put(SOURCE, key, SandboxObject::new("x"));
@@ -109,7 +109,7 @@ async fn a_crash_behind_the_list_leaves_it_once() {
     refuse(&stores, &["refused"]);
     let reached = Arc::new(Notify::new());
     let tell = Arc::clone(&reached);
-    // The other lists come behind this one.
+    // The other reports are written after this one.
     let sync_points = SyncPoints::new(move |here| {
         if here == SyncPoint::ListWritten {
             tell.notify_one();
@@ -134,7 +134,7 @@ async fn a_crash_behind_the_list_leaves_it_once() {
 }
 
 #[tokio::test]
-async fn a_long_list_is_whole_and_one_that_is_not_asked_for_is_not_written() {
+async fn a_long_report_is_complete_and_an_unwanted_one_is_not_written() {
     for recorded in [true, false] {
         let stores = Stores::new().await;
         let rig = Rig::new().await;

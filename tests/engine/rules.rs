@@ -1,4 +1,4 @@
-//! The rules that a task may choose: how much proof a copy needs, and what may be overwritten.
+//! The copy rules of a task: how strong a proof each copy needs, and which objects may be overwritten.
 
 use oms::sandbox::{Operation, SandboxObject};
 use oms::service::CreateTask;
@@ -38,7 +38,7 @@ async fn codes(rig: &Rig, task: &Task) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn what_cannot_be_proved_as_asked_fails_before_it_is_sent() {
+async fn an_object_that_cannot_be_proved_as_required_fails_before_it_is_sent() {
     let stores = Stores::new().await;
     stores.source.put(SOURCE, "in one", SandboxObject::new(large()));
     stores.source.put(SOURCE, "small", SandboxObject::new("x"));
@@ -60,7 +60,7 @@ async fn what_cannot_be_proved_as_asked_fails_before_it_is_sent() {
     assert_eq!(stores.arrived(), ["in one", "small"]);
     assert_eq!(stores.target.open_uploads(TARGET), 0);
 
-    // A target whose object is as large and newer is no proof either.
+    // A newer object of the same length at the target is no proof either.
     stores
         .target
         .put(TARGET, "small in parts", SandboxObject::new(vec![1; 6 << 20]));
@@ -75,7 +75,7 @@ async fn what_cannot_be_proved_as_asked_fails_before_it_is_sent() {
 }
 
 #[tokio::test]
-async fn a_tag_that_is_no_hash_needs_a_hash_of_ours() {
+async fn an_object_whose_etag_is_no_hash_is_proved_by_our_own_hash() {
     for (minimum, wanted) in [
         (MinimumProof::Checksum, (0, 1, 0)),
         (MinimumProof::ETag, (0, 0, 0)),
@@ -92,7 +92,7 @@ async fn a_tag_that_is_no_hash_needs_a_hash_of_ours() {
 }
 
 #[tokio::test]
-async fn the_modes_decide_about_what_is_there() {
+async fn the_overwrite_mode_decides_about_existing_objects() {
     for (overwrite, kept) in [
         (OverwriteMode::Never, vec!["other", "same"]),
         (OverwriteMode::SizeLastModifiedComparison, vec!["same"]),

@@ -1,4 +1,4 @@
-//! Scopes that match nothing, or in part: how the task ends, and what it shows.
+//! Scopes that match nothing, or only in part: how the task ends, and what it shows.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ async fn detail(rig: &Rig, id: TaskId) -> TaskDetail {
     rig.service.detail(&"p".parse().unwrap(), id).await.unwrap()
 }
 
-/// Brings a task with this scope to its first end.
+/// Creates a task with this scope and waits until it has ended.
 async fn ended(stores: &Stores, rig: &Rig, scope: Scope) -> TaskDetail {
     let mut order = stores.order();
     order.scope = scope;
@@ -55,7 +55,7 @@ fn empty(detail: &TaskDetail) -> Vec<&str> {
         .collect()
 }
 
-/// Objects found of each entry.
+/// For each entry of the scope, the numbers of objects found and not found.
 fn objects(found: &FoundScope) -> Vec<(String, i64, i64)> {
     let name = |scope: &ShardScope| match scope {
         ShardScope::Prefix(prefix) => prefix.lossy().into_owned(),
@@ -98,7 +98,7 @@ async fn a_task_fails_when_nothing_that_it_names_exists() {
 }
 
 #[tokio::test]
-async fn prefixes_that_match_nothing_beside_others_are_warned_of() {
+async fn prefixes_that_match_nothing_beside_others_cause_a_warning() {
     let stores = Stores::new().await;
     fill(&stores, &["a/1", "a/2", "b", "d/1"]);
     let rig = Rig::new().await;
@@ -129,7 +129,7 @@ async fn prefixes_that_match_nothing_beside_others_are_warned_of() {
 }
 
 #[tokio::test]
-async fn a_name_that_does_not_exist_fails_also_where_a_prefix_covers_it() {
+async fn a_name_that_does_not_exist_fails_even_if_a_prefix_covers_it() {
     let stores = Stores::new().await;
     fill(&stores, &["a/1", "a/2", "b"]);
     let rig = Rig::new().await;
@@ -166,7 +166,7 @@ async fn a_name_that_does_not_exist_fails_also_where_a_prefix_covers_it() {
 }
 
 #[tokio::test]
-async fn a_pass_over_the_failures_says_the_same_until_something_exists() {
+async fn a_failed_only_pass_ends_the_same_way_until_an_object_exists() {
     let stores = Stores::new().await;
     let rig = Rig::new().await;
     let detail = ended(&stores, &rig, Scope::Objects(keys(&["x", "y"]))).await;
@@ -210,7 +210,7 @@ async fn what_was_found_outlives_a_stop_and_a_crash() {
     let names: Vec<String> = (0..40).map(|n| format!("a/{n:02}")).collect();
     fill(&stores, &names.iter().map(String::as_str).collect::<Vec<_>>());
     fill(&stores, &["b/1"]);
-    // A pass gets on by ten objects, and then waits for ever.
+    // Each worker opens only this many objects and then hangs.
     let few = |count: usize| {
         let turns = Arc::new(tokio::sync::Semaphore::new(count));
         SyncPoints::new(move |point| {

@@ -1,4 +1,4 @@
-//! What a second task does with what the first has copied, where tags or times tell less than they seem to.
+//! What a second task does with the copies of the first one if ETags or times are misleading.
 
 use std::time::{Duration, SystemTime};
 
@@ -24,7 +24,7 @@ fn old(object: SandboxObject) -> SandboxObject {
 }
 
 #[tokio::test]
-async fn tags_of_a_key_management_service_are_no_reason_to_copy_again() {
+async fn etags_of_encrypted_objects_are_no_reason_to_copy_again() {
     let stores = Stores::small().await;
     for n in 0..5 {
         let object = old(SandboxObject::new(format!("object {n}")).sealed());
@@ -44,7 +44,7 @@ async fn tags_of_a_key_management_service_are_no_reason_to_copy_again() {
     assert_eq!(stores.source.requests_count(O::GetObject), 0);
     assert_eq!(heads_of_objects(&stores), 5, "only of those whose tags differ");
 
-    // A newer version is copied, of the same length too.
+    // A newer version is copied even if it has the same length.
     stores.source.put(
         SOURCE,
         "sealed-1",
@@ -53,7 +53,7 @@ async fn tags_of_a_key_management_service_are_no_reason_to_copy_again() {
             ..SandboxObject::new("OBJECT 1").sealed()
         },
     );
-    // An honest hash that differs is a change, whatever the times are.
+    // If the ETag is a hash and differs, the object has changed, whatever the times are.
     stores
         .source
         .put(SOURCE, "plain-1", old(SandboxObject::new("OBJECT 1")));
@@ -65,7 +65,7 @@ async fn tags_of_a_key_management_service_are_no_reason_to_copy_again() {
 }
 
 #[tokio::test]
-async fn a_target_that_encrypts_by_itself_is_not_filled_again_and_again() {
+async fn a_target_that_encrypts_by_itself_does_not_receive_the_objects_again() {
     let stores = Stores::small().await;
     for n in 0..5 {
         let object = old(SandboxObject::new(format!("object {n}")));
@@ -85,7 +85,7 @@ async fn a_target_that_encrypts_by_itself_is_not_filled_again_and_again() {
 }
 
 #[tokio::test]
-async fn an_untold_time_proves_nothing() {
+async fn an_unknown_time_proves_nothing() {
     let rows = [
         ("1970", SystemTime::UNIX_EPOCH),
         ("a second later", SystemTime::UNIX_EPOCH + Duration::from_secs(1)),
@@ -109,7 +109,8 @@ async fn an_untold_time_proves_nothing() {
     }
 }
 
-/// HEAD requests at the source, but those for the target's probe: the source is asked whether it is the target.
+/// HEAD requests at the source, without those for the target's probe object. The worker sends these to detect a source
+/// that is the target itself.
 fn heads_of_objects(stores: &Stores) -> usize {
     let requests = stores.source.requests();
     let heads = requests

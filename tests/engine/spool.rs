@@ -1,4 +1,4 @@
-//! The lists of copied and skipped objects at the target.
+//! The reports of copied and skipped objects at the target.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ fn opened(task: &Task) -> UnixMillis {
     task.pass.unwrap().opened_at
 }
 
-/// Key, length and word of each line of a list since a moment.
+/// Key, length and word of each line that a report has since this moment.
 fn told(
     stores: &Stores,
     task: &Task,
@@ -81,7 +81,7 @@ async fn each_pass_lists_what_it_copied_and_what_it_skipped() {
         words([("there", 5, "identical")])
     );
 
-    // A pass over the failures adds its own.
+    // A failed-only pass adds its own lines.
     stores.target.faults().clear();
     stores.target.faults().add(denied("parts"));
     rig.start(id, StartMode::FailedOnly, stores.credentials()).await;
@@ -99,7 +99,7 @@ async fn each_pass_lists_what_it_copied_and_what_it_skipped() {
 }
 
 #[tokio::test]
-async fn a_new_full_pass_has_lists_of_its_own() {
+async fn a_new_full_pass_has_its_own_reports() {
     let stores = Stores::new().await;
     for key in ["a", "gone", "later", "refused"] {
         stores.source.put(SOURCE, key, SandboxObject::new("x"));
@@ -114,7 +114,7 @@ async fn a_new_full_pass_has_lists_of_its_own() {
     since.migrate_since = Some(UnixMillis(i64::MAX / 2));
     let id = rig.create(order).await;
     let first = opened(&rig.end(id).await);
-    // Everything but one is there by now, and nothing of the first lists belongs to the second.
+    // All objects but one are at the target now. The new reports have no line of the first ones.
     rig.start(id, StartMode::Full, stores.credentials()).await;
     rig.wait(id, |task| task.pass.unwrap().number == 2).await;
     let task = rig.end(id).await;
@@ -123,7 +123,7 @@ async fn a_new_full_pass_has_lists_of_its_own() {
     assert!(lines(&stores, &task, ReportKind::Success, opened(&task)).is_empty());
     assert_eq!(lines(&stores, &task, ReportKind::Skip, opened(&task)).len(), 3);
 
-    // The other reasons to leave an object.
+    // The other reasons to skip an object.
     for (order, word) in [(keep, "exists"), (since, "older")] {
         let id = rig.create(order).await;
         let task = rig.end(id).await;
@@ -131,7 +131,7 @@ async fn a_new_full_pass_has_lists_of_its_own() {
         let told = told(&stores, &task, ReportKind::Skip, opened(&task));
         assert_eq!(told["later"].1, word);
     }
-    // Taken away between the listing and the read.
+    // The object is removed between the listing and the read.
     let reads = FaultRule::new(Operation::GetObject, Fault::RemoveObject).key("gone");
     stores.source.faults().add(reads);
     stores.target.remove(TARGET, "gone");
@@ -143,7 +143,7 @@ async fn a_new_full_pass_has_lists_of_its_own() {
 }
 
 #[tokio::test]
-async fn lists_that_the_target_refuses_change_nothing_about_the_objects() {
+async fn reports_that_the_target_refuses_do_not_change_the_objects() {
     let stores = Stores::new().await;
     for key in ["a", "b", "refused"] {
         stores.source.put(SOURCE, key, SandboxObject::new("x"));
@@ -164,7 +164,7 @@ async fn lists_that_the_target_refuses_change_nothing_about_the_objects() {
     assert_eq!(waiting(&rig, id).await, 2, "the lines wait for the next pass");
     let first = opened(&task);
 
-    // A pass over the failures continues these reports.
+    // A failed-only pass continues these reports.
     stores.target.faults().clear();
     stores.target.faults().add(denied("oms/task/").times(1));
     rig.start(id, StartMode::FailedOnly, stores.credentials()).await;
@@ -172,7 +172,7 @@ async fn lists_that_the_target_refuses_change_nothing_about_the_objects() {
     assert_eq!(task.list_troubles.skip, None);
     assert_eq!(told(&stores, &task, ReportKind::Skip, first).len(), 1);
 
-    // A list that is refused to the end goes with the success.
+    // The lines of a report that is still refused at the end are dropped when the task succeeds.
     stores.target.faults().add(denied("oms/task/"));
     let id = rig.create(stores.order()).await;
     let task = rig.end(id).await;
@@ -186,7 +186,7 @@ async fn lists_that_the_target_refuses_change_nothing_about_the_objects() {
 }
 
 #[tokio::test]
-async fn what_is_not_asked_for_is_neither_kept_nor_written() {
+async fn unwanted_reports_are_neither_kept_nor_written() {
     let stores = Stores::new().await;
     for key in ["a", "b"] {
         stores.source.put(SOURCE, key, SandboxObject::new("x"));
@@ -205,7 +205,7 @@ async fn what_is_not_asked_for_is_neither_kept_nor_written() {
     assert_eq!(stores.target.keys(TARGET), ["a", "b"]);
 }
 
-/// SyncPoints that hold the worker for ever when it first reaches `point`, and tell when it did.
+/// Sync points that hold the worker for ever when it reaches `point`, and notify that it did.
 fn hold_at(point: SyncPoint) -> (SyncPoints, Arc<Notify>) {
     let reached = Arc::new(Notify::new());
     let tell = Arc::clone(&reached);
@@ -272,7 +272,7 @@ async fn files_are_written_while_the_pass_runs_and_a_stop_loses_no_line() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_written_again_after_a_crash_holds_no_line_twice() {
+async fn a_file_that_is_written_again_after_a_crash_has_no_line_twice() {
     for occurrence in 1..=3 {
         let stores = many().await;
         let times = AtomicUsize::new(0);
@@ -297,7 +297,7 @@ async fn a_file_that_is_written_again_after_a_crash_holds_no_line_twice() {
 }
 
 #[tokio::test]
-async fn what_waits_too_long_for_a_target_is_given_up() {
+async fn lines_that_the_target_refuses_for_too_long_are_dropped() {
     let stores = many().await;
     stores.target.faults().add(denied("oms/task/"));
     let mut tuning: Tuning = QUICK;
@@ -308,7 +308,7 @@ async fn what_waits_too_long_for_a_target_is_given_up() {
     let lost = rig.wait(id, |task| task.list_troubles.success.is_some()).await;
     assert_eq!(lost.list_troubles.success, Some(ReportProblem::TooLarge));
     assert_eq!(lost.state, State::Running);
-    // It is said to be incomplete also when its rest is taken.
+    // The report still counts as incomplete when its last lines are accepted.
     stores.target.faults().clear();
     let task = rig.end(id).await;
     assert_eq!((task.state, task.counters.copied), (State::Succeeded, 60));

@@ -1,4 +1,4 @@
-//! Stop and start: the main job.
+//! Stop and start, the most important ability of a task.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn fill(stores: &Stores, count: usize) {
     }
 }
 
-/// Makes every write slow enough to be stopped in between.
+/// Delays every write, so that the task can be stopped in the middle.
 fn slow_down(stores: &Stores) {
     stores.target.faults().add(FaultRule::new(
         Operation::PutObject,
@@ -29,7 +29,7 @@ fn slow_down(stores: &Stores) {
 }
 
 #[tokio::test]
-async fn a_paused_task_goes_on_from_its_checkpoint_with_fresh_keys() {
+async fn a_paused_task_resumes_from_its_checkpoint_with_new_credentials() {
     let stores = Stores::new().await;
     fill(&stores, 1500);
     slow_down(&stores);
@@ -42,7 +42,7 @@ async fn a_paused_task_goes_on_from_its_checkpoint_with_fresh_keys() {
         "{paused:#?}"
     );
 
-    // After the drain no request leaves.
+    // No request is sent once the task is paused.
     let requests = stores.source.requests().len() + stores.target.requests().len();
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(
@@ -113,7 +113,7 @@ async fn a_failed_only_start_touches_just_the_failed_keys() {
         .requests()
         .iter()
         .filter_map(|r| r.key.clone())
-        // The source is asked whether it is the target under another name.
+        // The preflight looks for the probe object of the target at the source.
         .filter(|key| !key.starts_with("oms/probe/"))
         .collect();
     assert!(
@@ -166,7 +166,7 @@ async fn a_full_start_of_a_finished_failed_task_skips_what_is_there() {
 }
 
 #[tokio::test]
-async fn wrong_keys_end_the_task_with_the_side_they_belong_to() {
+async fn wrong_credentials_end_the_task_and_name_their_side() {
     for (side, code) in [("source", "TRF.0151"), ("target", "TRF.0057")] {
         for wrong in ["access", "secret"] {
             let stores = Stores::new().await;
@@ -202,7 +202,7 @@ async fn wrong_keys_end_the_task_with_the_side_they_belong_to() {
 }
 
 #[tokio::test]
-async fn keys_that_expire_half_way_burn_nothing() {
+async fn credentials_that_expire_half_way_cause_no_failure() {
     let stores = Stores::new().await;
     fill(&stores, 400);
     let expired = Fault::Status {
@@ -246,7 +246,7 @@ async fn keys_that_expire_half_way_burn_nothing() {
 }
 
 #[tokio::test]
-async fn a_stopped_upload_goes_on_with_its_parts() {
+async fn a_stopped_upload_resumes_with_its_parts() {
     let stores = Stores::new().await;
     stores.source.put(
         SOURCE,
@@ -260,7 +260,7 @@ async fn a_stopped_upload_goes_on_with_its_parts() {
         .add(FaultRule::new(Operation::UploadPart, slow));
     let rig = Rig::new().await;
     let id = rig.create(stores.order()).await;
-    // Four are sent at a time: when the sixth begins, two have arrived.
+    // Four parts are sent at a time. When the sixth begins, two have arrived.
     while stores.target.requests_count(Operation::UploadPart) < 6 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -279,14 +279,14 @@ async fn a_stopped_upload_goes_on_with_its_parts() {
 }
 
 #[tokio::test]
-async fn a_limit_holds_a_task_until_it_is_lifted() {
+async fn a_bandwidth_limit_slows_a_task_until_it_is_removed() {
     let stores = Stores::new().await;
     stores
         .source
         .put(SOURCE, "a", SandboxObject::new(vec![1; 3 << 20]));
     let rig = Rig::new().await;
     let mut order = stores.order();
-    // An hour at this rate, all day long.
+    // At this rate, which holds all day, the task would take an hour.
     let window = BandwidthWindow {
         start: 0,
         end: 1439,
@@ -312,7 +312,7 @@ async fn a_limit_holds_a_task_until_it_is_lifted() {
 }
 
 #[tokio::test]
-async fn a_shutdown_commits_and_the_next_process_goes_on_by_itself() {
+async fn a_shutdown_commits_and_the_next_process_resumes_by_itself() {
     let stores = Stores::new().await;
     fill(&stores, 1000);
     slow_down(&stores);

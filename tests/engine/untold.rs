@@ -1,5 +1,5 @@
-//! Objects that are read once, from their first byte to their last: addresses whose server tells no length, and large
-//! objects without a tag.
+//! Objects that are read once, from the first byte to the last: URLs whose server sends no length, and large objects
+//! without an ETag.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::support::checker::{self, History, failures};
 use crate::support::rig::{QUICK, Rig, SMALL_PIECE as PIECE, SOURCE, Stores, TARGET};
 use crate::support::web::{Page, Web};
 
-/// A list of pages, and what the target must hold of it: the checker finds that as the content of the source.
+/// A manifest of pages. The source bucket has the expected copies, because the checker compares the target with it.
 struct Site {
     stores: Stores,
     web: Web,
@@ -36,13 +36,13 @@ impl Site {
         }
     }
 
-    /// Adds a page, and an address of it to the list.
+    /// Adds a page, and a line for it to the manifest.
     fn page(&mut self, name: &str, data: &[u8], page: impl FnOnce(Page) -> Page) {
         self.replace(name, data, page);
         self.paths.push((format!("/{name}"), name.to_owned()));
     }
 
-    /// Gives an address another page.
+    /// Replaces the page of a URL.
     fn replace(&self, name: &str, data: &[u8], page: impl FnOnce(Page) -> Page) {
         let mut object = SandboxObject::new(data.to_vec());
         object.content_type = Some("text/html".to_owned());
@@ -63,7 +63,7 @@ impl Site {
         History::of(&self.stores)
     }
 
-    /// The pages must have been read once each, and be at the target.
+    /// Asserts that each page was read once and is at the target.
     async fn arrived(&self, rig: &Rig, id: TaskId, history: &History) -> Task {
         let task = checker::check(&self.stores, rig, id, history).await;
         let found = failures(rig, id).await;
@@ -99,7 +99,7 @@ fn uploads(stores: &Stores) -> (usize, usize) {
 }
 
 #[tokio::test]
-async fn what_tells_no_length_arrives_where_the_task_takes_it() {
+async fn pages_without_a_length_arrive_if_the_task_accepts_them() {
     let mut site = Site::new().await;
     let lengths = [0, 1, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE, 3 * PIECE + 5];
     for length in lengths {
@@ -128,16 +128,16 @@ async fn what_tells_no_length_arrives_where_the_task_takes_it() {
     let c = task.counters;
     let told: usize = 2 * lengths.iter().sum::<usize>() + 4 * some.len() + 5 * PIECE;
     assert_eq!(c.bytes_copied, i64::try_from(told).unwrap(), "{c:#?}");
-    // Pages with a length are proved as ever; the others by the hash of what came.
+    // Pages with a length are proved as usual. The others are proved by the hash of the received bytes.
     assert_eq!((c.proved_etag, c.proved_size), (0, 0), "{c:#?}");
-    // Two pages each of 2, 3 and 4 pieces, three of 3, and one of 5, for which an upload of ranges was begun in vain. What
-    // has a length and is not large is written at once.
+    // Two pages each of 2, 3 and 4 pieces, three pages of 3, and one of 5, which needs a second upload because its upload
+    // by ranges fails. Small pages with a length are written with one request.
     let parts = 2 * (2 + 3 + 4) + 3 * 3 + 5;
     assert_eq!(uploads(&site.stores), (6 + 3 + 2, parts));
 }
 
 #[tokio::test]
-async fn without_a_word_of_the_task_it_fails_as_before() {
+async fn pages_without_a_length_fail_by_default() {
     let mut site = Site::new().await;
     site.page("chunked", b"how long?", Page::chunked);
     site.page("get-untold", b"how long?", |page| {
@@ -162,7 +162,7 @@ async fn without_a_word_of_the_task_it_fails_as_before() {
 }
 
 #[tokio::test]
-async fn what_is_there_is_overwritten_unless_the_task_forbids_it() {
+async fn existing_objects_are_overwritten_unless_the_task_forbids_it() {
     for overwrite in OverwriteMode::ALL {
         let mut site = Site::new().await;
         site.page("same", b"page", Page::chunked);
@@ -198,7 +198,7 @@ async fn what_is_there_is_overwritten_unless_the_task_forbids_it() {
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_leaves_nothing_and_is_read_again() {
+async fn a_truncated_body_leaves_nothing_and_is_read_again() {
     let mut site = Site::new().await;
     let (small, large) = (bytes(PIECE / 2), bytes(6 * PIECE));
     site.page("chunked", &large, |page| page.chunked().cut(4 * PIECE, 100));
@@ -236,7 +236,7 @@ async fn a_body_that_breaks_off_leaves_nothing_and_is_read_again() {
         there.data
     );
 
-    // A start for the failures alone counts each byte once.
+    // A failed-only start counts each byte once.
     for name in ["chunked", "told", "stalled"] {
         site.replace(name, &large, Page::chunked);
     }
@@ -251,13 +251,14 @@ async fn a_body_that_breaks_off_leaves_nothing_and_is_read_again() {
     assert_eq!((c.bytes_listed, c.bytes_copied), (all, all), "{c:#?}");
 }
 
-/// Nobody can tell: the end of the connection is the end of the body, and the task said that this will do.
+/// The end of the connection is the end of the body, so a truncated body cannot be detected. The task accepts that with
+/// `no_check`.
 #[tokio::test]
-async fn a_body_that_only_the_connection_ends_is_taken_as_it_comes() {
+async fn a_body_that_ends_with_the_connection_is_stored_as_received() {
     let mut site = Site::new().await;
     let data = bytes(3 * PIECE);
     site.page("closed", &data, |page| page.without_length().cut(PIECE + 1, 100));
-    // Where HEAD told how long it is, it is held to that.
+    // If HEAD has sent a length, the body must have that length.
     site.page("held", &data, |page| {
         page.without_length()
             .cut(PIECE + 1, 100)
@@ -279,7 +280,7 @@ async fn a_body_that_only_the_connection_ends_is_taken_as_it_comes() {
 }
 
 #[tokio::test]
-async fn two_lengths_of_one_page_are_a_change_of_it() {
+async fn two_lengths_of_one_page_count_as_a_change() {
     let mut site = Site::new().await;
     for (name, length) in [("small", 100), ("large", 6 * PIECE)] {
         site.page(name, &bytes(length), |page| page.head_length(Some(length + 1)));
@@ -299,7 +300,7 @@ async fn two_lengths_of_one_page_are_a_change_of_it() {
     assert_eq!(site.stores.target.open_uploads(TARGET), 0);
 }
 
-/// Takes the tag from everything that a source says of an object.
+/// Removes the ETag from every response of the source.
 fn untagged(stores: &Stores) {
     let fault = || Fault::Header {
         name: "etag",
@@ -317,7 +318,7 @@ async fn a_large_object_of_a_bucket_without_tags_is_read_once() {
     large.metadata.insert("k".to_owned(), "v".to_owned());
     large.tags = vec![("a".to_owned(), "b".to_owned())];
     stores.source.put(SOURCE, "large", large);
-    // The first time it breaks off in the middle.
+    // The first read ends in the middle.
     let after = Fault::TruncateBody {
         after: 4 * PIECE as u64,
     };
@@ -342,7 +343,7 @@ async fn a_large_object_of_a_bucket_without_tags_is_read_once() {
 }
 
 #[tokio::test]
-async fn the_proof_is_what_the_target_tells_of_the_pieces() {
+async fn the_proof_is_what_the_target_returns_for_the_pieces() {
     let md5 = |data: &[u8]| format!("\"{}\"", hex::encode(<md5::Md5 as md5::Digest>::digest(data)));
     let (small, large) = (bytes(100), bytes(3 * PIECE));
     for (minimum, wanted, failed) in [
@@ -383,7 +384,7 @@ async fn the_proof_is_what_the_target_tells_of_the_pieces() {
     }
 }
 
-/// The target gives another tag than it computed.
+/// The target returns another ETag than it computed.
 fn tags(operation: Operation, value: &str) -> FaultRule {
     let fault = Fault::Header {
         name: "etag",
@@ -393,7 +394,7 @@ fn tags(operation: Operation, value: &str) -> FaultRule {
 }
 
 #[tokio::test]
-async fn tags_that_are_no_hashes_prove_the_size_or_are_read_back() {
+async fn etags_that_are_not_hashes_prove_the_size_or_the_object_is_read_back() {
     const OTHER: &str = "\"0cc175b9c0f1b6a831c399e269772661\"";
     for (tag, minimum, wanted) in [
         ("\"opaque\"", MinimumProof::Size, (0, 1)),
@@ -413,7 +414,7 @@ async fn tags_that_are_no_hashes_prove_the_size_or_are_read_back() {
         let c = rig.end(id).await.counters;
         assert_eq!((c.proved_checksum, c.proved_size), wanted, "{tag} {minimum:?}");
     }
-    // One part seems to be damaged on its way: it is sent again, from memory.
+    // One part seems to be damaged during transfer. It is sent again from memory.
     let mut site = Site::new().await;
     site.page("large", &bytes(3 * PIECE), Page::chunked);
     let rule = tags(Operation::UploadPart, OTHER);
@@ -435,7 +436,7 @@ async fn tags_that_are_no_hashes_prove_the_size_or_are_read_back() {
 }
 
 #[tokio::test]
-async fn a_stopped_upload_is_given_up_and_the_object_read_anew() {
+async fn a_stopped_upload_is_aborted_and_the_object_is_read_again() {
     for gone in [false, true] {
         let mut site = Site::new().await;
         let data = bytes(6 * PIECE);
@@ -452,7 +453,7 @@ async fn a_stopped_upload_is_given_up_and_the_object_read_anew() {
         assert_eq!(rig.ledger.uploads(id).await.unwrap().len(), 1);
         assert_eq!(site.stores.arrived(), ["other"]);
 
-        // Another version of it, or none.
+        // The page has changed, or no longer exists.
         let now: Vec<u8> = data.iter().map(|byte| !byte).collect();
         site.replace("page", &now, Page::chunked);
         if gone {
@@ -476,7 +477,7 @@ async fn a_stopped_upload_is_given_up_and_the_object_read_anew() {
     }
 }
 
-/// Holds the worker for ever at `point`, and tells when it got there.
+/// Sync points that hold the worker for ever at `point`, and notify that it got there.
 fn hold_at(point: SyncPoint) -> (Arc<Notify>, SyncPoints) {
     let reached = Arc::new(Notify::new());
     let tell = Arc::clone(&reached);
@@ -520,9 +521,9 @@ async fn a_crash_at_any_point_leaves_no_upload() {
     }
 }
 
-/// More than may hold pieces at the same time, and more than there are places for bodies.
+/// More objects than may hold pieces in memory at the same time, and more than there are streams.
 #[tokio::test]
-async fn many_at_once_wait_for_each_other_and_end() {
+async fn many_objects_at_once_wait_for_each_other_and_finish() {
     let mut site = Site::new().await;
     for n in 0..40 {
         site.page(&format!("{n:02}"), &bytes(3 * PIECE + n), Page::chunked);
@@ -538,12 +539,12 @@ async fn many_at_once_wait_for_each_other_and_end() {
 }
 
 #[tokio::test]
-async fn what_no_upload_can_hold_fails_clearly_and_is_given_up_at_once() {
+async fn an_object_too_large_for_any_upload_fails_and_its_upload_is_aborted_at_once() {
     let mut site = Site::new().await;
     site.page("told", &bytes(100 * PIECE + 1), |page| page);
     site.page("untold", &bytes(100 * PIECE + 1), Page::chunked);
     site.page("fits", &bytes(100 * PIECE), Page::chunked);
-    // The worker is held before the end of the pass, which would give up what is left.
+    // The worker is held before the end of the pass, which would abort the remaining uploads.
     let (reached, sync_points) = hold_at(SyncPoint::BeforeFinish);
     let folder = Arc::new(TempDir::new().unwrap());
     let rig = Rig::tuned(folder, sync_points, QUICK, Timeouts::default()).await;

@@ -1,4 +1,4 @@
-//! Lists of URLs: what a server may do, and what it may not.
+//! Manifests of URLs: which server responses are accepted, and which are not.
 
 use oms::sandbox::{Fault, FaultRule, Operation};
 use oms::service::{CreateTask, PlaceRequest};
@@ -9,7 +9,7 @@ use super::lists::{file, put_list};
 use crate::support::rig::{Rig, Stores, TARGET};
 use crate::support::web::{Page, Web};
 
-/// The order to copy a list of addresses.
+/// The request that creates a task for a manifest of URLs.
 pub fn order(stores: &Stores) -> CreateTask {
     let mut order = stores.order();
     order.source = PlaceRequest {
@@ -24,7 +24,7 @@ pub fn order(stores: &Stores) -> CreateTask {
     order
 }
 
-/// A list of paths and names.
+/// A manifest with the URLs of these paths, and these names for the objects.
 pub fn list(web: &Web, lines: &[(&str, &str)]) -> String {
     lines
         .iter()
@@ -33,7 +33,7 @@ pub fn list(web: &Web, lines: &[(&str, &str)]) -> String {
 }
 
 #[tokio::test]
-async fn addresses_are_copied_under_their_names() {
+async fn urls_are_copied_under_their_names() {
     let stores = Stores::new().await;
     let web = Web::start().await;
     web.put(
@@ -100,7 +100,7 @@ async fn addresses_are_copied_under_their_names() {
         assert!(!request.to_lowercase().contains("authorization"), "{request}");
     }
 
-    // A second task finds everything there.
+    // A second task finds the copies of the first one and succeeds too.
     let mut again = self::order(&stores);
     again.target_prefix = Key::from("copy/");
     again.record_failures = true;
@@ -109,7 +109,7 @@ async fn addresses_are_copied_under_their_names() {
 }
 
 #[tokio::test]
-async fn what_fails_fails_alone_with_its_code() {
+async fn each_url_fails_alone_with_its_code() {
     let stores = Stores::new().await;
     let web = Web::start().await;
     web.put("/fine", Page::new("fine"));
@@ -177,7 +177,7 @@ async fn what_fails_fails_alone_with_its_code() {
     let untold = failures.iter().find(|failure| failure.code == "NoContentLength");
     assert!(untold.unwrap().message.contains("no_check"), "{untold:?}");
 
-    // A failed-only start reads the list for the addresses of just those, and touches no other.
+    // A failed-only start reads the manifest to find the URLs of the failed objects. It requests no other URL.
     let before = web.requests().len();
     web.put("/nowhere", Page::new("now it is"));
     rig.start(id, StartMode::FailedOnly, stores.credentials()).await;
@@ -262,7 +262,7 @@ async fn large_pages_come_in_ranges_of_one_version_or_in_one_read() {
     assert_eq!(stores.target.open_uploads(TARGET), 0);
 }
 
-/// Pages that are not there, and a list that names them in this order.
+/// A manifest of pages that do not exist, and the lines of the manifest in their order.
 async fn failed_addresses(count: usize) -> (Stores, Web, Vec<(String, String)>) {
     let stores = Stores::new().await;
     let web = Web::start().await;
@@ -292,8 +292,8 @@ fn readings(stores: &Stores) -> usize {
 }
 
 #[tokio::test]
-async fn a_pass_over_the_failures_reads_the_list_once() {
-    // Less than one range of the file, and more failures than were ever looked for at once.
+async fn a_failed_only_pass_reads_the_manifest_once() {
+    // The manifest is shorter than one range read. There are more failures than are looked up at once.
     let (stores, web, lines) = failed_addresses(2_600).await;
     let rig = Rig::new().await;
     let id = rig.create(order(&stores)).await;
@@ -322,7 +322,7 @@ async fn a_pass_over_the_failures_reads_the_list_once() {
 }
 
 #[tokio::test]
-async fn a_pass_over_the_failures_takes_each_once_whatever_became_of_the_list() {
+async fn a_failed_only_pass_copies_each_failure_once_after_a_change_of_the_manifest() {
     let (stores, web, mut lines) = failed_addresses(300).await;
     let rig = Rig::new().await;
     let id = rig.create(order(&stores)).await;
@@ -330,7 +330,7 @@ async fn a_pass_over_the_failures_takes_each_once_whatever_became_of_the_list() 
     for (path, name) in &lines {
         web.put(path, Page::new(name.as_str()));
     }
-    // Another order, one that is named twice, new ones that never failed, and one that is named no more.
+    // The manifest has another order, a repeated line, new lines, and one line less.
     lines.reverse();
     lines.push(lines[3].clone());
     lines.push(("/page-1".to_owned(), "new".to_owned()));
@@ -351,7 +351,7 @@ async fn a_pass_over_the_failures_takes_each_once_whatever_became_of_the_list() 
 }
 
 #[tokio::test]
-async fn a_pass_over_the_failures_of_a_list_goes_on_after_a_crash() {
+async fn a_failed_only_pass_over_a_manifest_resumes_after_a_crash() {
     let (stores, web, lines) = failed_addresses(400).await;
     let rig = Rig::quick().await;
     let id = rig.create(order(&stores)).await;

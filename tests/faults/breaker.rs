@@ -1,4 +1,4 @@
-//! Troubles that hit every object stop the pass and burn none; those of single objects, and of single folders, do not.
+//! Errors that hit every object stop the pass and record no failure. Errors of single objects or folders do not stop it.
 
 use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
 use oms::task::{StartMode, State, Task, TaskId};
@@ -31,7 +31,7 @@ async fn start(rig: &Rig, stores: &Stores, id: TaskId) -> Task {
 }
 
 #[tokio::test]
-async fn a_trouble_of_every_object_stops_the_pass_and_burns_none() {
+async fn an_error_of_every_object_stops_the_pass_without_failures() {
     let rows = [
         (
             "source",
@@ -100,7 +100,7 @@ async fn a_trouble_of_every_object_stops_the_pass_and_burns_none() {
 }
 
 #[tokio::test]
-async fn a_key_that_may_read_nothing_burns_nothing() {
+async fn credentials_that_may_read_nothing_cause_no_failures() {
     let stores = Stores::new().await;
     fill(&stores, "", 60);
     let denied = answers(403, "AccessDenied");
@@ -149,14 +149,14 @@ async fn a_folder_that_is_denied_fails_alone_wherever_it_stands() {
 }
 
 #[tokio::test]
-async fn denied_keys_among_objects_that_are_there_already_do_not_hold_the_rest_up() {
+async fn denied_objects_among_skipped_ones_do_not_stop_the_others() {
     let stores = Stores::new().await;
     fill(&stores, "k", 12_000);
     for key in stores.source.keys(SOURCE) {
         let there = stores.source.get(SOURCE, &key).unwrap();
         stores.target.put(crate::support::rig::TARGET, &key, there);
     }
-    // One object to copy at the very front, denied: more than a whole window of skipped ones follows.
+    // The first object must be copied and is denied. More skipped objects follow than a whole window has.
     stores.source.put(SOURCE, "a", SandboxObject::new("new"));
     let denied = answers(403, "AccessDenied");
     stores
@@ -170,7 +170,7 @@ async fn denied_keys_among_objects_that_are_there_already_do_not_hold_the_rest_u
     assert_eq!((c.failed, c.skipped, c.copied), (1, 12_000, 0), "{task:#?}");
 }
 
-/// The answers that name the keys, the bucket or the room, of which one object must not speak for all.
+/// Errors about the credentials, the bucket or the space. One object with such an error must not end the task.
 const GRAVE: [(u16, &str); 6] = [
     (403, "SignatureDoesNotMatch"),
     (403, "InvalidAccessKeyId"),
@@ -181,14 +181,14 @@ const GRAVE: [(u16, &str); 6] = [
 ];
 
 #[tokio::test]
-async fn a_grave_answer_to_one_object_is_that_objects_failure() {
+async fn a_severe_error_of_one_object_is_only_its_failure() {
     let mut cases = Vec::new();
     for (status, code) in GRAVE {
         for operation in [Operation::GetObject, Operation::PutObject] {
             if operation == Operation::GetObject && status == 507 {
                 continue;
             }
-            // At the front, where nothing has gone well yet, in the middle, and at the end.
+            // The first object, before any has succeeded, one in the middle, and the last one.
             for key in ["0000", "0020", "0039"] {
                 cases.push((status, code, operation, key));
             }
@@ -217,7 +217,7 @@ async fn a_grave_answer_to_one_object_is_that_objects_failure() {
         );
         let failures = rig.ledger.failures(id, None, 10).await.unwrap();
         assert_eq!(failures[0].code, code, "{what}");
-        // The next start gets past it, too.
+        // The next pass continues after this object, too.
         rig.start(id, StartMode::Full, stores.credentials()).await;
         rig.wait(id, |task| task.pass.unwrap().number == 2).await;
         let task = rig.end(id).await;
@@ -237,7 +237,7 @@ async fn a_grave_answer_to_one_object_is_that_objects_failure() {
 }
 
 #[tokio::test]
-async fn the_only_object_of_a_bucket_fails_for_itself_when_the_listing_shows_good_keys() {
+async fn the_only_object_of_a_bucket_fails_alone_if_the_listing_proves_the_credentials() {
     let stores = Stores::small().await;
     fill(&stores, "", 1);
     let wrong = answers(403, "SignatureDoesNotMatch");
@@ -256,7 +256,7 @@ async fn the_only_object_of_a_bucket_fails_for_itself_when_the_listing_shows_goo
 }
 
 #[tokio::test]
-async fn many_odd_objects_do_not_double_the_requests() {
+async fn many_failing_objects_do_not_double_the_requests() {
     let stores = Stores::small().await;
     fill(&stores, "fine-", 100);
     fill(&stores, "odd-", 100);
@@ -278,7 +278,7 @@ async fn many_odd_objects_do_not_double_the_requests() {
         let key = request.key.as_deref().unwrap_or_default();
         request.operation == Operation::PutObject && key.ends_with("/canary")
     });
-    // 1 + 2 + 4 + 8 + 16, then one for each 20, and one for what is left at the end.
+    // One canary each for 1, 2, 4, 8 and 16 objects, then one for every 20, and one for the rest at the end.
     assert!((1..=10).contains(&canaries.count()));
     assert!(
         stores
@@ -291,8 +291,8 @@ async fn many_odd_objects_do_not_double_the_requests() {
 }
 
 #[tokio::test]
-async fn keys_that_end_with_the_last_objects_fail_none_of_them() {
-    // Fewer than it takes to doubt anything else, and nothing comes after them.
+async fn credentials_that_expire_at_the_last_objects_fail_none_of_them() {
+    // Fewer objects than the breaker needs for other errors, and no object follows them.
     for operation in [Operation::GetObject, Operation::PutObject] {
         let stores = Stores::small().await;
         fill(&stores, "", 60);
@@ -316,7 +316,7 @@ async fn keys_that_end_with_the_last_objects_fail_none_of_them() {
 }
 
 #[tokio::test]
-async fn an_object_and_its_parts_are_tried_on_one_ladder() {
+async fn an_object_and_its_parts_share_their_attempts() {
     let stores = Stores::small().await;
     let large = vec![7; 5 * usize::try_from(crate::support::rig::SMALL_PART).unwrap()];
     stores.source.put(SOURCE, "large", SandboxObject::new(large));
@@ -332,7 +332,7 @@ async fn an_object_and_its_parts_are_tried_on_one_ladder() {
     let failures = rig.ledger.failures(id, None, 10).await.unwrap();
     let tries = i64::from(oms::engine::retry::MAX_ATTEMPTS);
     assert_eq!(failures[0].attempts, tries, "{failures:#?}");
-    // Three parts side by side, each tried so often, and not the whole of it as often again.
+    // Three parts in parallel, each tried so often. The object as a whole is not tried again as often.
     let sent = stores.target.requests_count(Operation::UploadPart);
     assert!(sent <= 3 * usize::try_from(tries).unwrap(), "{sent}");
 }

@@ -14,10 +14,10 @@ use crate::support::rig::{Rig, SMALL_PART, SOURCE, Stores, TIMEOUT, World};
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
-/// Small objects, of which each takes its time.
+/// Number of small objects. Each takes some time.
 const OBJECTS: usize = 300;
 
-/// A clock that is wrong by as much as it is told.
+/// A clock that is wrong by a given time.
 #[derive(Clone, Default)]
 struct Wrong(Arc<AtomicI64>);
 
@@ -42,7 +42,7 @@ impl Wrong {
     }
 }
 
-/// Reads that take so long each, eight at a time.
+/// Stores whose reads take this long, eight at a time.
 async fn stores(each: Duration) -> Stores {
     let stores = Stores::small().await;
     for n in 0..OBJECTS {
@@ -56,7 +56,7 @@ async fn stores(each: Duration) -> Stores {
     stores
 }
 
-/// No time that is shown lies before the beginning, and none runs backwards by more than the clock did.
+/// Asserts that no shown time or count is negative, and that the task did not run for longer than `most` milliseconds.
 fn sane(task: &Task, most: i64) {
     assert!((0..=most).contains(&task.ran_for), "it ran for {}", task.ran_for);
     assert!(task.started_at.is_none_or(|at| at.0 > 0), "{task:#?}");
@@ -66,8 +66,8 @@ fn sane(task: &Task, most: i64) {
 }
 
 #[tokio::test]
-async fn a_clock_that_jumps_to_and_fro_harms_nothing() {
-    // Stores bear fifteen minutes.
+async fn a_clock_that_jumps_back_and_forth_does_no_harm() {
+    // Stores accept a difference of fifteen minutes.
     let stores = stores(Duration::from_millis(40)).await;
     let history = History::of(&stores);
     let wrong = Wrong::default();
@@ -77,7 +77,7 @@ async fn a_clock_that_jumps_to_and_fro_harms_nothing() {
     let mut runs = 1;
     for jump in (0..).map(|n| [7, -7, 0, -6, 6][n % 5]) {
         let task = rig.task(id).await;
-        // Each run may seem longer by as much as the clock jumps at most.
+        // Each run may seem longer by the largest jump of the clock.
         sane(&task, runs * 14 * MINUTE + 60_000);
         if task.state == State::Succeeded {
             break;
@@ -85,7 +85,7 @@ async fn a_clock_that_jumps_to_and_fro_harms_nothing() {
         assert!(Instant::now() < until, "it hangs: {task:#?}");
         wrong.by(jump * MINUTE);
         if runs < 4 && task.counters.copied > 0 && task.state == State::Running && jump == 6 {
-            // It may have ended by now.
+            // The task may already have ended.
             rig.try_stop(id).await;
             let task = rig
                 .wait(id, |task| matches!(task.state, State::Paused | State::Succeeded))
@@ -101,7 +101,7 @@ async fn a_clock_that_jumps_to_and_fro_harms_nothing() {
     let task = check(&stores, &rig, id, &history).await;
     assert_eq!(task.counters.listed, OBJECTS as i64 + 1, "{task:#?}");
     stores.assert_same();
-    // One that is created before those that are there, by the clock.
+    // By the clock, this task is created before the existing one.
     wrong.by(-7 * MINUTE);
     let earlier = rig.create(stores.order()).await;
     assert!(earlier != id);
@@ -133,7 +133,7 @@ async fn a_clock_that_is_wrong_by_an_hour_ends_the_task_with_that_reason() {
         let before = check(&stores, &rig, id, &history).await;
         assert!(before.counters.copied < OBJECTS as i64, "{before:#?}");
 
-        // As long as it is wrong the probe says the same.
+        // As long as the clock is wrong, the preflight fails with the same error.
         rig.start(id, StartMode::Full, stores.credentials()).await;
         let task = rig.wait(id, |task| task.state == State::Failed).await;
         assert!(task.reason.unwrap().message.contains("RequestTimeTooSkewed"));
@@ -147,7 +147,7 @@ async fn a_clock_that_is_wrong_by_an_hour_ends_the_task_with_that_reason() {
     }
 }
 
-/// Waits until so many objects more have arrived, or none for a while.
+/// Waits until this many more objects have arrived (true), or until none has arrived for a while (false).
 async fn arrive(stores: &Stores, more: usize) -> bool {
     let then = stores.arrived().len();
     let until = Instant::now() + TIMEOUT;
@@ -170,18 +170,18 @@ async fn arrive(stores: &Stores, more: usize) -> bool {
 
 #[tokio::test]
 async fn bandwidth_windows_follow_a_clock_that_jumps() {
-    // Slow enough that it is far from its end when a window was noticed twice, each time within a second.
+    // So slow that the task still has much to do after two changes of the limit, each of which takes effect within a second.
     let stores = stores(Duration::from_millis(200)).await;
     let history = History::of(&stores);
     let wrong = Wrong::default();
-    // Stores are asked under the right time, so that nothing but the window holds the task.
+    // Requests are signed with the correct time, so only the bandwidth window can hold the task.
     let world = World {
         clock: wrong.clock(),
         signing: Clock::system(),
         ..World::default()
     };
     let rig = Rig::quick_with(Arc::new(TempDir::new().unwrap()), world).await;
-    // From two hours before now to two hours from now nothing is limited; the rest of the day almost nothing passes.
+    // No limit from two hours ago until two hours from now. For the rest of the day almost nothing passes.
     let minute = u16::try_from(Clock::system().now().0 / MINUTE % (24 * 60)).unwrap();
     let window = BandwidthWindow {
         start: (minute + 120) % (24 * 60),

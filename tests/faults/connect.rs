@@ -1,4 +1,5 @@
-//! F10: stores that cannot be connected to. The task ends with the side's reason, in words, soon, and goes on when they can.
+//! F10: stores that cannot be connected to. The task soon ends with a message that says why and names the side. It can be
+//! started again once the store is reachable.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,9 +17,9 @@ use crate::support::checker::{History, Remedy, check, converges, failures};
 use crate::support::rig::{Rig, SOURCE, Stores, World};
 use crate::support::tls::{Authority, Shows, TlsFront};
 
-/// A reason must be known by then, with all tries.
+/// The task must have ended within this time, after all attempts.
 const SOON: Duration = Duration::from_secs(20);
-/// Connections that a certificate may be refused on: one for each request that was under way.
+/// How many connections may fail because of a certificate: one for each request in flight.
 const FEW: usize = 20;
 
 async fn stores(count: usize) -> Stores {
@@ -39,7 +40,7 @@ fn at(stores: &Stores, side: Side, endpoint: String) -> CreateTask {
     order
 }
 
-/// The task has ended because of this side, and says so in these words.
+/// Asserts that the task has ended because of this side, and that its message contains these words.
 fn says(task: &Task, side: Side, words: &str) {
     let code = match side {
         Side::Source => "TRF.0157",
@@ -64,7 +65,7 @@ async fn answering(bytes: &'static str) -> (String, AbortOnDropHandle<()>) {
                     break;
                 }
             }
-            // A client that has gone needs no answer.
+            // The client may already have closed the connection.
             stream.write_all(bytes.as_bytes()).await.unwrap_or_default();
         }
     });
@@ -80,7 +81,7 @@ async fn trusting(authority: &Authority) -> Rig {
 }
 
 #[tokio::test]
-async fn names_and_ports_that_lead_nowhere_are_told() {
+async fn unknown_names_and_closed_ports_are_reported() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = closed.local_addr().unwrap().port();
     drop(closed);
@@ -109,7 +110,7 @@ async fn names_and_ports_that_lead_nowhere_are_told() {
 }
 
 #[tokio::test]
-async fn the_wrong_one_of_http_and_https_is_named_with_the_right_one() {
+async fn a_mix_up_of_http_and_https_is_reported_with_the_correct_scheme() {
     let authority = Authority::new();
     for side in [Side::Source, Side::Target] {
         let stores = stores(3).await;
@@ -139,7 +140,7 @@ async fn the_wrong_one_of_http_and_https_is_named_with_the_right_one() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_not_good_ends_the_task_and_says_why() {
+async fn an_invalid_certificate_ends_the_task_and_says_why() {
     let (known, unknown) = (Authority::new(), Authority::new());
     for (authority, shows, words) in [
         (&known, Shows::Expired, "the certificate of localhost has expired"),
@@ -177,7 +178,7 @@ async fn a_certificate_that_is_not_good_ends_the_task_and_says_why() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_expires_meanwhile_burns_no_object() {
+async fn a_certificate_that_expires_during_a_task_causes_no_failures() {
     for side in [Side::Source, Side::Target] {
         let stores = stores(300).await;
         let history = History::of(&stores);

@@ -1,7 +1,7 @@
-//! Crashes at every named point of the worker: the next process converges to the same result.
+//! Crashes at every sync point of the worker. The next process reaches the same result.
 //!
-//! At each point the worker is held and then dropped with everything it runs, as by a power cut: nothing is drained and
-//! nothing more is written. A new worker on the same ledger must bring the task to its end by itself.
+//! At each point the worker is held and then dropped with everything it runs, like in a power cut: nothing is drained and
+//! nothing more is written. A new worker with the same ledger must finish the task by itself.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,7 +27,7 @@ async fn open(folder: &Arc<TempDir>, sync_points: SyncPoints) -> Rig {
     Rig::tuned(Arc::clone(folder), sync_points, QUICK, Timeouts::default()).await
 }
 
-/// SyncPoints that hold the worker for ever at the `occurrence`th time it reaches `point`, and tell when it did.
+/// Sync points that hold the worker for ever when it reaches `point` for the `occurrence`th time, and notify that it did.
 fn hold_at(point: SyncPoint, occurrence: usize) -> (SyncPoints, Arc<Notify>) {
     let reached = Arc::new(Notify::new());
     let times = Arc::new(AtomicUsize::new(0));
@@ -42,7 +42,7 @@ fn hold_at(point: SyncPoint, occurrence: usize) -> (SyncPoints, Arc<Notify>) {
     (sync_points, reached)
 }
 
-/// Runs into a crash at `point`; returns whether the point was reached before the task ended.
+/// Runs a worker and crashes it at `point`. Returns whether the point was reached before the task ended.
 async fn crash_at(
     folder: &Arc<TempDir>,
     stores: &Stores,
@@ -64,7 +64,7 @@ async fn crash_at(
     (id, crashed)
 }
 
-/// The next process brings the task to its end by itself.
+/// Asserts that the next process finishes the task by itself.
 async fn converges(folder: &Arc<TempDir>, stores: &Stores, history: &History, id: TaskId, what: &str) {
     let rig = open(folder, SyncPoints::default()).await;
     rig.end(id).await;
@@ -82,7 +82,7 @@ async fn converges(folder: &Arc<TempDir>, stores: &Stores, history: &History, id
 }
 
 #[tokio::test]
-async fn a_crash_at_any_point_is_survived() {
+async fn a_task_survives_a_crash_at_any_point() {
     for point in SyncPoint::ALL {
         let stores = stores().await;
         let history = History::of(&stores);
@@ -94,7 +94,7 @@ async fn a_crash_at_any_point_is_survived() {
 }
 
 #[tokio::test]
-async fn crashes_one_after_another_are_survived() {
+async fn a_task_survives_several_crashes() {
     let stores = stores().await;
     let history = History::of(&stores);
     let folder = Arc::new(TempDir::new().unwrap());
@@ -106,9 +106,9 @@ async fn crashes_one_after_another_are_survived() {
     converges(&folder, &stores, &history, id.unwrap(), "a row of crashes").await;
 }
 
-/// What ends without a word has not come to its end, and what would happen again is not tried for ever.
+/// A lister that panics is not mistaken for a finished one, and the task is not retried for ever.
 #[tokio::test]
-async fn a_panic_of_the_feed_ends_the_task_with_a_reason() {
+async fn a_panic_of_the_lister_ends_the_task_with_a_reason() {
     let pages = SandboxOptions {
         page_size: 10,
         ..SandboxOptions::default()

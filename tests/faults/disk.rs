@@ -1,5 +1,5 @@
-//! F60: the ledger's disk is full, or takes no change. Nothing is counted, reported or lost by that, and the task goes on
-//! once there is room.
+//! F60: the ledger's disk is full or read-only. That changes no counter, reports no failure and loses nothing. The task
+//! continues once there is space.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,9 +17,9 @@ use super::matrix::answer;
 use crate::support::checker::{History, Remedy, check, converges, failures};
 use crate::support::rig::{QUICK, Rig, SOURCE, Stores, TIMEOUT};
 
-/// Small objects, of which each takes its time.
+/// Number of small objects. Each takes some time.
 const OBJECTS: usize = 200;
-/// A task that nobody can be told of is left alone for so long.
+/// The worker counts as idle if it sends no request for this long.
 const QUIET: Duration = Duration::from_secs(2);
 
 async fn stores() -> Stores {
@@ -33,7 +33,7 @@ async fn stores() -> Stores {
     stores
 }
 
-/// The task as it has to be while the ledger takes nothing: as it was.
+/// Asserts that the ledger, which accepts no change, still shows the task as it was: running, without a reason.
 async fn untouched(stores: &Stores, rig: &Rig, id: TaskId, history: &History) -> Task {
     let task = check(stores, rig, id, history).await;
     assert_eq!(task.state, State::Running, "{task:#?}");
@@ -41,7 +41,7 @@ async fn untouched(stores: &Stores, rig: &Rig, id: TaskId, history: &History) ->
     task
 }
 
-/// Waits until this has become true.
+/// Waits until `condition` holds.
 async fn until(what: &str, condition: impl Fn() -> bool) {
     let until = Instant::now() + TIMEOUT;
     while !condition() {
@@ -51,17 +51,17 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
 }
 
 #[tokio::test]
-async fn failures_that_find_no_room_are_neither_counted_nor_lost() {
+async fn failures_on_a_full_disk_are_neither_counted_nor_lost() {
     let stores = stores().await;
-    // Each failure is a row of the ledger, and together they need new pages.
+    // Each failure is a row of the ledger. All rows together need new pages.
     let refused = FaultRule::new(O::PutObject, answer(400, "InvalidRequest")).key_prefix("0");
     stores.target.faults().add(refused);
     let history = History::of(&stores);
     let rig = Rig::quick().await;
     rig.set_disk(Disk::Full).await;
-    // What creating it needs is taken from the pages that are there.
+    // Creating the task needs no new page.
     let id = rig.create(stores.order()).await;
-    // Each time the worker takes it up again, it lists anew.
+    // Each time the worker takes up the task again, the preflight deletes its probe objects again.
     until("a second try", || {
         stores.target.requests_count(O::DeleteObject) >= 6
     })
@@ -82,14 +82,14 @@ async fn failures_that_find_no_room_are_neither_counted_nor_lost() {
 }
 
 #[tokio::test]
-async fn a_ledger_that_takes_no_change_holds_the_task_where_it_is() {
+async fn a_read_only_ledger_holds_the_task_where_it_is() {
     let stores = stores().await;
     let history = History::of(&stores);
     let rig = Rig::quick().await;
     let id = rig.create(stores.order()).await;
     rig.wait(id, |task| task.counters.copied > 10).await;
     rig.set_disk(Disk::ReadOnly).await;
-    // Without a ledger nothing is promised, so nothing is sent either.
+    // The worker sends no requests if it cannot record their results.
     let begun = || stores.source.requests_begun() + stores.target.requests_begun();
     let (mut last, mut since) = (begun(), Instant::now());
     let timeout = Instant::now() + TIMEOUT;
@@ -113,9 +113,9 @@ async fn a_ledger_that_takes_no_change_holds_the_task_where_it_is() {
     rig.shut_down().await;
 }
 
-/// Transfers that hang settle nothing, so nothing of theirs meets the ledger: only the stop itself can end them.
+/// Hanging transfers write nothing to the ledger, so no ledger error ends them. The stop itself must end them.
 #[tokio::test]
-async fn a_stop_ends_transfers_also_when_the_ledger_cannot_be_told() {
+async fn a_stop_ends_transfers_even_if_the_ledger_is_read_only() {
     let stores = Stores::small().await;
     for n in 0..8 {
         let object = SandboxObject::new(format!("object {n}"));
@@ -124,7 +124,7 @@ async fn a_stop_ends_transfers_also_when_the_ledger_cannot_be_told() {
     let hangs = Fault::Delay(Duration::from_secs(600));
     stores.source.faults().add(FaultRule::new(O::GetObject, hangs));
     let folder = Arc::new(TempDir::new().unwrap());
-    // With usual time limits: that requests time out must not be what ends them.
+    // Default timeouts, so that the stop ends the requests before a timeout does.
     let rig = Rig::tuned(folder, SyncPoints::default(), QUICK, Timeouts::default()).await;
     let id = rig.create(stores.order()).await;
     until("every transfer", || stores.source.requests_begun() > 0).await;
@@ -135,7 +135,7 @@ async fn a_stop_ends_transfers_also_when_the_ledger_cannot_be_told() {
     let refused = rig.stop(id).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Unavailable);
     assert_eq!(refused.violation(), Some(&Violation::StopNotRecorded));
-    // The ledger still says that it runs, and nobody takes it up again because of that.
+    // The ledger still says that it runs, and no worker takes it up again.
     assert_eq!(rig.task(id).await.state, State::Running);
     until("the end of the run", || !rig.runs(id)).await;
     let begun = stores.source.requests_begun();

@@ -1,4 +1,4 @@
-//! Stores that are slow on purpose keep nobody else from working: neither their slots nor their streams.
+//! Slow and hanging stores do not block other tasks: they do not keep all slots or all streams.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use oms::violation::Violation;
 
 use crate::support::rig::{QUICK, Rig, SOURCE, Stores};
 
-/// Objects in each of two folders, of which one hangs.
+/// Number of objects in each of two folders. Reads in one of them hang.
 const OBJECTS: usize = 60;
 
 async fn stores() -> Stores {
@@ -36,7 +36,7 @@ fn order(stores: &Stores, folder: &str, threads: u8) -> CreateTask {
     }
 }
 
-/// With usual time limits, so that what hangs keeps its places for as long as it can.
+/// A rig with the default timeouts, so that hanging transfers keep their slots and streams as long as possible.
 async fn rig() -> Rig {
     let folder = std::sync::Arc::new(tempfile::TempDir::new().unwrap());
     Rig::tuned(folder, SyncPoints::default(), QUICK, Timeouts::default()).await
@@ -45,7 +45,7 @@ async fn rig() -> Rig {
 #[tokio::test]
 async fn hanging_tasks_of_one_project_leave_room_for_another() {
     let (stores, rig) = (stores().await, rig().await);
-    // As many as there are slots, with more threads than there are streams, and one that waits.
+    // Enough tasks to use all slots, with more threads than there are streams, and one more that waits.
     let mut hanging = Vec::new();
     for _ in 0..6 {
         hanging.push(rig.create(order(&stores, "hangs/", 20)).await);
@@ -58,7 +58,7 @@ async fn hanging_tasks_of_one_project_leave_room_for_another() {
     let task = rig.end_in(&other, honest).await;
     assert_eq!(task.state, State::Succeeded, "{task:#?}");
     assert_eq!(task.counters.copied, OBJECTS as i64);
-    // Its own project has used its slots, and waits.
+    // The project of the hanging tasks has used all its slots, so its last task waits.
     assert_eq!(rig.task(hanging[5]).await.state, State::Waiting);
     for id in hanging {
         rig.pause(id).await;
@@ -92,7 +92,7 @@ async fn a_task_is_served_while_others_hold_all_streams() {
 }
 
 #[tokio::test]
-async fn a_project_may_have_so_many_tasks_waiting() {
+async fn the_waiting_tasks_of_a_project_are_limited() {
     let stores = stores().await;
     let rig = Rig::idle(std::sync::Arc::new(tempfile::TempDir::new().unwrap()))
         .await

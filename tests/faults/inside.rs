@@ -1,4 +1,4 @@
-//! Copies inside one store that are refused, or that are none.
+//! Copies inside one store that the store refuses or does not really make.
 
 use oms::sandbox::{Fault, FaultRule, Operation as O, SandboxObject};
 use oms::service::{CreateTask, PlaceRequest};
@@ -8,7 +8,7 @@ use super::matrix::{answer, bytes};
 use crate::support::checker::failures;
 use crate::support::rig::{Rig, SMALL_PART, SOURCE, Stores, TARGET};
 
-/// Small objects, one that was uploaded in parts, and a large one of each kind.
+/// Small objects, one small object that was uploaded in parts, and large objects of both kinds.
 const KEYS: [&str; 6] = ["a", "b", "c", "joined", "large", "large joined"];
 
 async fn stores() -> Stores {
@@ -27,7 +27,7 @@ async fn stores() -> Stores {
     stores
 }
 
-/// The order to copy within the source's store.
+/// The request that creates a task to copy within the source's store.
 fn order(stores: &Stores) -> CreateTask {
     let mut order = stores.order();
     order.target = PlaceRequest {
@@ -48,7 +48,7 @@ fn assert_arrived(stores: &Stores, what: &str) {
 }
 
 #[tokio::test]
-async fn a_store_that_copies_stays_unread() {
+async fn a_store_that_copies_is_not_read() {
     let stores = stores().await;
     let rig = Rig::quick().await;
     let id = rig.create(order(&stores)).await;
@@ -64,7 +64,7 @@ async fn a_store_that_copies_stays_unread() {
 }
 
 #[tokio::test]
-async fn what_the_store_does_not_copy_is_read_and_written() {
+async fn objects_that_the_store_does_not_copy_are_read_and_written() {
     let unknown = |body: &'static str| Fault::OkWithBody {
         content_type: "application/xml".to_owned(),
         body: body.into(),
@@ -81,7 +81,7 @@ async fn what_the_store_does_not_copy_is_read_and_written() {
     for (name, fault) in rows {
         for operation in [O::CopyObject, O::UploadPartCopy] {
             let stores = stores().await;
-            // Something older under the same key, of the same length: it must not be taken for the copy.
+            // An older object with the same key and the same length. It must not be mistaken for the copy.
             stores
                 .source
                 .put(TARGET, "joined", SandboxObject::new(bytes(9, 40)));
@@ -99,7 +99,7 @@ async fn what_the_store_does_not_copy_is_read_and_written() {
             assert_eq!(task.state, State::Succeeded, "{what}: {task:#?} {failed:#?}");
             assert_arrived(&stores, &what);
             assert_eq!(stores.source.open_uploads(TARGET), 0, "{what}");
-            // It is found out once, but for what was under way at the same time.
+            // The worker learns this once. Only copies that were in flight at that moment were tried, too.
             let asked = stores.source.requests_count(operation);
             assert!(asked <= 12, "{what}: {asked}");
         }
@@ -107,9 +107,9 @@ async fn what_the_store_does_not_copy_is_read_and_written() {
 }
 
 #[tokio::test]
-async fn a_copy_that_only_one_object_is_refused_changes_nothing_for_the_others() {
+async fn a_refused_copy_of_one_object_changes_nothing_for_the_others() {
     let stores = stores().await;
-    // Copied and written it is refused, so that nothing is learnt of copies.
+    // The store refuses the object as a copy and as an upload, so the worker learns nothing about copies.
     for operation in [O::CopyObject, O::PutObject] {
         let refused = FaultRule::new(operation, answer(400, "KeyTooLongError")).key("a");
         stores.source.faults().add(refused);

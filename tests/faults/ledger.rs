@@ -1,4 +1,4 @@
-//! A ledger that refuses a write in the middle of an object: neither the object's fault nor the target's.
+//! A ledger that refuses a write in the middle of an object. Neither the object nor the target is blamed for it.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ async fn ledger(rig: &Rig) -> SqliteConnection {
 }
 
 #[tokio::test]
-async fn a_ledger_that_takes_no_upload_burns_no_object_and_names_no_store() {
+async fn a_ledger_error_at_an_upload_causes_no_failure_and_names_no_store() {
     let stores = Stores::small().await;
     fill(&stores);
     let history = History::of(&stores);

@@ -1,4 +1,4 @@
-//! What a read does not find is gone only when the source says so, or a listing has it no more.
+//! An object that a read does not find is missing only if a new listing of the source no longer has it.
 
 use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
 use oms::task::spec::Scope;
@@ -16,10 +16,10 @@ async fn stores() -> (Stores, History) {
 }
 
 #[tokio::test]
-async fn a_bucket_that_goes_away_below_a_failed_only_pass_takes_no_object_with_it() {
+async fn a_bucket_that_vanishes_in_a_failed_only_pass_makes_no_object_missing() {
     let (stores, history) = stores().await;
     let denied = answer(403, "AccessDenied");
-    // More than a few would stop the pass; these fail for themselves.
+    // Only a few, because many denied objects would stop the pass. These fail on their own.
     for key in ["dir-0/00", "dir-1/01", "large-parts"] {
         let rule = FaultRule::new(Operation::GetObject, denied.clone()).key(key);
         stores.source.faults().add(rule);
@@ -32,7 +32,7 @@ async fn a_bucket_that_goes_away_below_a_failed_only_pass_takes_no_object_with_i
 
     let faults = stores.source.faults();
     faults.clear();
-    // The probe still finds it.
+    // The preflight still finds the bucket.
     faults.add(FaultRule::new(Operation::ListObjects, answer(404, "NoSuchBucket")).skip(1));
     faults.add(FaultRule::new(Operation::HeadObject, answer(404, "NoSuchBucket")));
     faults.add(FaultRule::new(Operation::GetObject, answer(404, "NoSuchBucket")));
@@ -48,7 +48,7 @@ async fn a_bucket_that_goes_away_below_a_failed_only_pass_takes_no_object_with_i
 }
 
 #[tokio::test]
-async fn a_server_that_says_404_to_everything_is_no_empty_bucket() {
+async fn a_server_that_answers_404_to_everything_is_no_empty_bucket() {
     let (stores, history) = stores().await;
     for operation in [Operation::GetObject, Operation::HeadObject] {
         let rule = FaultRule::new(operation, answer(404, "NotFound"));
@@ -66,7 +66,7 @@ async fn a_server_that_says_404_to_everything_is_no_empty_bucket() {
 }
 
 #[tokio::test]
-async fn what_is_listed_and_cannot_be_read_fails_in_every_pass() {
+async fn a_listed_object_that_cannot_be_read_fails_in_every_pass() {
     let rows = [
         ("GET", vec![Operation::GetObject], "NoSuchKey"),
         ("GET, version", vec![Operation::GetObject], "NoSuchVersion"),
@@ -80,7 +80,7 @@ async fn what_is_listed_and_cannot_be_read_fails_in_every_pass() {
     ];
     for (name, operations, code) in rows {
         let (stores, history) = stores().await;
-        // A HEAD is sent of large objects alone.
+        // HEAD is sent only for large objects.
         let keys = ["large-own", "large-parts"];
         for operation in operations {
             for key in keys {
@@ -146,7 +146,7 @@ async fn a_name_that_does_not_exist_fails_in_every_pass() {
             rig.end(id).await;
         }
     }
-    // The typo was none after all.
+    // The names exist after all.
     stores.source.faults().clear();
     for name in &names[1..] {
         stores.source.put(SOURCE, name, SandboxObject::new("there now"));

@@ -1,4 +1,4 @@
-//! What faults leave behind: nothing wrong.
+//! Faults of stores, network, disk, clock and process, and what must still hold after them.
 
 mod breaker;
 mod clock;

@@ -1,4 +1,5 @@
-//! What a deleted task leaves open at its target: given up with keys of the deletion, or by the next task.
+//! Multipart uploads that a deleted task leaves at its target. They are aborted with the credentials of the deletion, or
+//! by the next task for the same target.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,9 +17,9 @@ use super::matrix::row::{answer, bytes};
 use crate::support::checker::{History, check, check_deleted};
 use crate::support::rig::{QUICK, Rig, SMALL_PART, SOURCE, Stores, TARGET, TIMEOUT};
 
-/// Large objects, each of which leaves an upload when its task is paused.
+/// Large objects. Each leaves an open upload when its task is paused.
 const LARGE: [&str; 3] = ["a large", "b large", "c large"];
-/// Longer than some rounds of a quick rig.
+/// Longer than several cleanup rounds of a quick rig.
 const ROUNDS: Duration = Duration::from_millis(400);
 
 async fn stores() -> Stores {
@@ -34,7 +35,7 @@ fn keys(stores: &Stores) -> Option<Credentials> {
     Some(stores.credentials().target)
 }
 
-/// A task that was paused with an upload of each large object open.
+/// Creates a task and pauses it when every large object has an open upload.
 async fn paused(stores: &Stores, rig: &Rig) -> TaskId {
     let before = stores.target.open_uploads(TARGET);
     let slow = FaultRule::new(O::UploadPart, Fault::Delay(Duration::from_secs(30)));
@@ -69,14 +70,14 @@ async fn orphans(rig: &Rig, id: TaskId) -> Vec<Orphan> {
     rig.ledger.orphans(Orphans::Of(id), 0, 100).await.unwrap()
 }
 
-/// Whether the ledger has keys of any deleted task, whenever they were used last.
+/// Whether the ledger has credentials of any deleted task, no matter when they were last used.
 async fn has_keys(rig: &Rig) -> bool {
     let ever = UnixMillis(i64::MAX);
     rig.ledger.take_cleanup(ever, ever).await.unwrap().is_some()
 }
 
 #[tokio::test]
-async fn keys_with_the_deletion_give_up_at_once_what_is_open() {
+async fn credentials_sent_with_a_deletion_abort_its_uploads_at_once() {
     let stores = stores().await;
     let history = History::of(&stores);
     let rig = Rig::quick().await;
@@ -89,12 +90,12 @@ async fn keys_with_the_deletion_give_up_at_once_what_is_open() {
 }
 
 #[tokio::test]
-async fn a_task_that_waits_is_deleted_with_its_own_keys() {
+async fn a_waiting_task_is_deleted_with_its_own_credentials() {
     let stores = stores().await;
     let rig = Rig::quick().await;
     let id = paused(&stores, &rig).await;
     let folder = rig.shut_down().await;
-    // No worker takes it up here, so it waits.
+    // This rig has no worker, so the task waits.
     let ledger = Rig::idle(Arc::clone(&folder)).await;
     ledger.start(id, StartMode::Full, stores.credentials()).await;
     ledger.delete(id, None).await;
@@ -105,7 +106,7 @@ async fn a_task_that_waits_is_deleted_with_its_own_keys() {
 }
 
 #[tokio::test]
-async fn without_keys_the_next_task_of_the_same_bucket_gives_it_up() {
+async fn without_credentials_the_next_task_of_the_same_bucket_aborts_the_uploads() {
     let stores = stores().await;
     let rig = Rig::quick().await;
     let id = paused(&stores, &rig).await;
@@ -115,7 +116,7 @@ async fn without_keys_the_next_task_of_the_same_bucket_gives_it_up() {
     assert_eq!(stores.target.requests().len(), 0, "nobody has keys");
     assert_eq!(orphans(&rig, id).await.len(), LARGE.len());
 
-    // A task of another bucket has nothing to do with it.
+    // A task for another bucket does not abort the uploads.
     stores.target.create_bucket("another-bucket");
     let mut order = stores.order();
     order.target.bucket = "another-bucket".to_owned();
@@ -131,7 +132,7 @@ async fn without_keys_the_next_task_of_the_same_bucket_gives_it_up() {
 }
 
 #[tokio::test]
-async fn trouble_with_orphans_is_not_the_next_tasks() {
+async fn errors_of_orphans_do_not_affect_the_next_task() {
     for fault in [
         answer(403, "AccessDenied"),
         answer(500, "InternalError"),
@@ -175,7 +176,7 @@ async fn a_stop_does_not_wait_for_orphans() {
     rig.pause(next).await;
     assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
     let begun = stores.target.requests_begun();
-    // Watching is what is tested: there is nothing to wait for.
+    // A fixed sleep, because the test must show that nothing happens.
     tokio::time::sleep(ROUNDS).await;
     assert_eq!(
         stores.target.requests_begun(),
@@ -185,8 +186,8 @@ async fn a_stop_does_not_wait_for_orphans() {
 }
 
 #[tokio::test]
-async fn a_crash_after_the_deletion_is_made_up_for() {
-    // Before the cleanup has begun, and in the middle of it.
+async fn the_cleanup_continues_after_a_crash() {
+    // A crash before the cleanup begins, and one in the middle of it.
     for begun in [0, 1] {
         let stores = stores().await;
         let rig = Rig::quick().await;
@@ -198,7 +199,7 @@ async fn a_crash_after_the_deletion_is_made_up_for() {
         let folder = rig.kill().await;
         stores.target.faults().clear();
         assert_eq!(stores.target.open_uploads(TARGET), LARGE.len());
-        // With the pace of production: the first round comes with the start, not a minute later.
+        // With the pace of production. The first round begins at the start, not a minute later.
         let rig = Rig::open(folder, SyncPoints::default()).await;
         let started = Instant::now();
         check_deleted(&stores, &rig, id).await;
@@ -212,13 +213,13 @@ async fn a_crash_after_the_deletion_is_made_up_for() {
 }
 
 #[tokio::test]
-async fn it_is_repeated_until_the_target_says_it_is_gone() {
-    // More often than one round tries.
+async fn an_abort_is_repeated_until_the_target_confirms_it() {
+    // More often than the attempts of one round.
     let often = 15;
     for (what, operation, fault) in [
         ("an error", O::Abort, answer(500, "InternalError")),
         ("a conflict", O::Abort, answer(409, "OperationAborted")),
-        // A part that was in flight brings the upload back: the answer is fine, and the upload is there.
+        // A part in flight can keep an upload alive: the abort succeeds, but the upload is still there.
         ("no effect", O::Abort, answer(204, "")),
         ("a lost answer", O::Abort, Fault::ResetAfterEffect),
         ("no listing", O::ListParts, answer(503, "SlowDown")),
@@ -236,7 +237,7 @@ async fn it_is_repeated_until_the_target_says_it_is_gone() {
 }
 
 #[tokio::test]
-async fn one_that_does_not_go_keeps_no_other() {
+async fn an_upload_that_cannot_be_aborted_does_not_block_others() {
     for fault in [
         answer(500, "InternalError"),
         answer(403, "AccessDenied"),
@@ -254,7 +255,7 @@ async fn one_that_does_not_go_keeps_no_other() {
         .await;
         until("the ledger knows", async || orphans(&rig, id).await.len() == 1).await;
         assert_eq!(orphans(&rig, id).await[0].key, Key::from(LARGE[0]), "{fault:?}");
-        // And no other task.
+        // Another task is not blocked either.
         let id = paused(&stores, &rig).await;
         rig.delete(id, keys(&stores)).await;
         until("the other task's are gone", async || {
@@ -265,7 +266,7 @@ async fn one_that_does_not_go_keeps_no_other() {
 }
 
 #[tokio::test]
-async fn keys_that_are_refused_are_wiped_and_the_next_task_helps() {
+async fn refused_credentials_are_wiped_and_the_next_task_aborts_the_uploads() {
     let refused = [
         (
             Credentials {
@@ -311,7 +312,7 @@ async fn keys_that_are_refused_are_wiped_and_the_next_task_helps() {
 }
 
 #[tokio::test]
-async fn with_its_bucket_an_upload_is_gone() {
+async fn an_upload_is_gone_with_its_bucket() {
     let stores = stores().await;
     let rig = Rig::quick().await;
     let id = paused(&stores, &rig).await;
@@ -325,7 +326,7 @@ async fn with_its_bucket_an_upload_is_gone() {
 }
 
 #[tokio::test]
-async fn a_shutdown_does_not_wait_for_the_sweep() {
+async fn a_shutdown_does_not_wait_for_the_cleanup() {
     let stores = stores().await;
     let rig = Rig::quick().await;
     let id = paused(&stores, &rig).await;
@@ -343,7 +344,7 @@ async fn a_shutdown_does_not_wait_for_the_sweep() {
     check_deleted(&stores, &rig, id).await;
 }
 
-/// What a crash leaves between the question for an upload and the note of its id.
+/// Puts the ledger into the state after a crash between the request for an upload and the record of its id.
 async fn forget_id(rig: &Rig, id: TaskId, key: &str) {
     let known = rig.ledger.upload(id, &Key::from(key)).await.unwrap().unwrap();
     let asked = OpenUpload {
@@ -355,14 +356,14 @@ async fn forget_id(rig: &Rig, id: TaskId, key: &str) {
 }
 
 #[tokio::test]
-async fn an_upload_whose_id_was_lost_is_found_and_nobody_elses_is_touched() {
+async fn an_upload_with_a_lost_id_is_aborted_and_no_other_one() {
     let stores = stores().await;
     let rig = Rig::quick().await;
     let id = paused(&stores, &rig).await;
     for key in LARGE {
         forget_id(&rig, id, key).await;
     }
-    // Another task has an upload of each of the same keys, and resumes it later.
+    // Another task has open uploads for the same keys and resumes them later.
     let living = paused(&stores, &rig).await;
     let open = rig.ledger.uploads(living).await.unwrap();
     let one = open[0].upload_id.as_deref().unwrap();
@@ -380,9 +381,9 @@ async fn an_upload_whose_id_was_lost_is_found_and_nobody_elses_is_touched() {
 }
 
 #[tokio::test]
-async fn an_upload_that_is_just_asked_for_is_not_given_up() {
+async fn an_upload_that_was_just_begun_is_not_aborted() {
     let stores = stores().await;
-    // A task that has its uploads does not know it for a while.
+    // The worker records the id of a new upload only after a delay.
     let sync_points = SyncPoints::new(|here| {
         let held = if here == SyncPoint::UploadCreated { 400 } else { 0 };
         Box::pin(tokio::time::sleep(Duration::from_millis(held)))
@@ -394,13 +395,13 @@ async fn an_upload_that_is_just_asked_for_is_not_given_up() {
         forget_id(&rig, id, key).await;
     }
     rig.delete(id, None).await;
-    // Within this while the orphans are looked for.
+    // The search for the orphaned uploads runs during this delay.
     let later = Fault::Delay(Duration::from_millis(200));
     stores.target.faults().add(FaultRule::new(O::ListUploads, later));
     stores.target.clear_requests();
     let next = rig.create(stores.order()).await;
     assert_eq!(rig.end(next).await.state, State::Succeeded);
-    // Those of the deleted task are looked for, and the new one looks before it asks for its own.
+    // The worker searches for each upload of the deleted task. The new task lists uploads before it begins each of its own.
     assert_eq!(stores.target.requests_count(O::ListUploads), 2 * LARGE.len());
     assert_eq!(
         stores.target.requests_count(O::CreateUpload),
@@ -415,8 +416,8 @@ async fn an_upload_that_is_just_asked_for_is_not_given_up() {
 }
 
 #[tokio::test]
-async fn production_paces_rounds_by_the_minute() {
-    // The tests above are quick because rounds follow the pace of retries.
+async fn in_production_rounds_are_a_minute_apart() {
+    // The tests above are fast because the time between rounds depends on the retry delay.
     assert_eq!(Pace::default().longest * 6, Duration::from_secs(60));
     let stores = stores().await;
     let folder = Arc::new(TempDir::new().unwrap());

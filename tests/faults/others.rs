@@ -1,4 +1,4 @@
-//! Others work at the same target: their uploads are not aborted, and their objects not deleted.
+//! Other applications use the same target: their uploads are not aborted, and their objects are not deleted.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,8 +31,8 @@ async fn until(what: &str, condition: impl AsyncFn() -> bool) {
     }
 }
 
-/// Another application: a service with a ledger of its own, paused with an upload of the same key open, which has this many
-/// parts.
+/// Another application: a service with its own ledger. It is paused with an open upload for the same key, which has this
+/// many parts.
 async fn stranger(stores: &Stores, parts: u64) -> (Rig, TaskId) {
     let before = stores.target.open_uploads(TARGET);
     let slow = FaultRule::new(O::UploadPart, Fault::Delay(Duration::from_secs(30)));
@@ -52,7 +52,7 @@ async fn stranger(stores: &Stores, parts: u64) -> (Rig, TaskId) {
     (rig, id)
 }
 
-/// A task of ours, which a crash ends after the target has begun an upload, before its id is written down.
+/// Our own task. It crashes after the target has created an upload and before the id of the upload is recorded.
 async fn crashed(stores: &Stores) -> (Arc<TempDir>, TaskId) {
     let reached = Arc::new(Notify::new());
     let tell = Arc::clone(&reached);
@@ -79,7 +79,7 @@ async fn resumed(folder: Arc<TempDir>, id: TaskId) {
     rig.shut_down().await;
 }
 
-/// The upload of a stranger is still there: it resumes it.
+/// Asserts that the other application can resume its upload.
 async fn assert_resumes(stores: &Stores, rig: &Rig, id: TaskId) {
     stores.target.remove(TARGET, KEY);
     stores.target.clear_requests();
@@ -94,7 +94,7 @@ async fn assert_resumes(stores: &Stores, rig: &Rig, id: TaskId) {
 }
 
 #[tokio::test]
-async fn uploads_that_others_had_open_before_are_left_and_ours_is_aborted() {
+async fn older_uploads_of_others_are_left_and_ours_is_aborted() {
     for parts in [0, 1] {
         let stores = stores().await;
         let (other, theirs) = stranger(&stores, parts).await;
@@ -109,7 +109,7 @@ async fn uploads_that_others_had_open_before_are_left_and_ours_is_aborted() {
 }
 
 #[tokio::test]
-async fn an_upload_with_parts_that_came_later_is_left_and_ours_is_aborted() {
+async fn a_newer_upload_with_parts_is_left_and_ours_is_aborted() {
     let stores = stores().await;
     let (folder, ours) = crashed(&stores).await;
     let (other, theirs) = stranger(&stores, 1).await;
@@ -119,12 +119,12 @@ async fn an_upload_with_parts_that_came_later_is_left_and_ours_is_aborted() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_told_apart_is_left() {
+async fn uploads_that_cannot_be_told_apart_are_left() {
     let stores = stores().await;
     let (folder, ours) = crashed(&stores).await;
     let (other, theirs) = stranger(&stores, 0).await;
     resumed(folder, ours).await;
-    // Ours stays too, for the lifecycle rule of the bucket.
+    // Our upload stays too. A lifecycle rule of the bucket must remove it.
     assert_eq!(stores.target.open_uploads(TARGET), 2);
     assert_resumes(&stores, &other, theirs).await;
     assert_eq!(stores.target.open_uploads(TARGET), 1);
@@ -145,7 +145,7 @@ fn foreign_tag() -> Fault {
 
 #[tokio::test]
 async fn a_newer_object_of_others_is_not_deleted() {
-    // Written by others before it is read back, or right before it is deleted.
+    // Others write the object before it is read back, or right before it is deleted.
     let rows = [
         (
             "one piece, read back",
@@ -166,7 +166,7 @@ async fn a_newer_object_of_others_is_not_deleted() {
             stores.target.faults().add(rule);
         }
         if key == "joined" {
-            // The first read is damaged, which the tag of what was joined shows.
+            // The first read is damaged. The ETag of the completed upload shows that.
             let damaged = FaultRule::new(O::GetObject, Fault::CorruptBody { at: 5 }).key(key);
             stores.source.faults().add(damaged.times(1));
         }

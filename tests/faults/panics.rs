@@ -1,4 +1,4 @@
-//! A panic is a defect of the program: it fails what it met, with a reason, and is not tried for ever.
+//! A panic is a bug of the program. It fails the object or the task with a reason, and is not retried for ever.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use super::matrix::row::{OBJECTS, fill};
 use crate::support::checker::failures;
 use crate::support::rig::{QUICK, Rig, Stores};
 
-/// SyncPoints that panic at `point` for as long as the switch is on.
+/// Sync points that panic at `point` as long as the returned switch is true.
 fn panic_at(point: SyncPoint) -> (SyncPoints, Arc<AtomicBool>) {
     let on = Arc::new(AtomicBool::new(true));
     let switch = Arc::clone(&on);
@@ -25,7 +25,7 @@ fn panic_at(point: SyncPoint) -> (SyncPoints, Arc<AtomicBool>) {
 
 #[tokio::test]
 async fn a_panic_fails_the_object_or_the_task_with_a_reason() {
-    // Points of the task as a whole, of a shard, and of one object.
+    // Sync points of the task, of a shard, and of one object.
     let rows = [
         (SyncPoint::Probed, "TRF.0001"),
         (SyncPoint::PassOpened, "TRF.0001"),

@@ -1,7 +1,7 @@
-//! A seeded simulation: random objects, random faults, stops, starts, crashes and changes of the source, in an order that
-//! the seed decides. Whatever happened, once the faults are over the task succeeds and the checker agrees.
+//! A seeded simulation: random objects, random faults, stops, starts, crashes and changes of the source. The seed decides
+//! their order. Once the faults are over, the task must succeed and pass the checker.
 //!
-//! `OMS_TEST_SEED=n` runs one seed, `OMS_TEST_SEEDS=n` so many from the first on.
+//! `OMS_TEST_SEED=n` runs only seed n. `OMS_TEST_SEEDS=n` runs the first n seeds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,15 +16,15 @@ use tempfile::TempDir;
 use crate::support::checker::{History, Remedy, check, converges};
 use crate::support::rig::{Rig, SMALL_PART, SOURCE, Stores};
 
-/// Seeds of one run of the suite.
+/// How many seeds one run of the suite tests.
 const SEEDS: u64 = 500;
-/// Seeds at the same time.
+/// How many seeds run at the same time.
 const AT_ONCE: usize = 4;
-/// Things that are done to a running task.
+/// Most events that happen to a running task.
 const EVENTS: u32 = 4;
 
 #[tokio::test]
-async fn whatever_happens_it_converges() {
+async fn tasks_converge_for_every_seed() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let seeds = match number("OMS_TEST_SEED") {
         Some(seed) => seed..seed + 1,
@@ -52,7 +52,7 @@ async fn simulate(seed: u64) {
     add_faults(&stores, &mut random);
     let id = rig.create(stores.order()).await;
     for _ in 0..random.random_range(0..=EVENTS) {
-        // Somewhere in the work: this is a moment, not a wait for something.
+        // A random moment during the work. Nothing is waited for.
         tokio::time::sleep(Duration::from_millis(random.random_range(0..40))).await;
         match random.random_range(0..6) {
             0 | 1 => {
@@ -62,7 +62,7 @@ async fn simulate(seed: u64) {
             2 => {
                 let state = rig.task(id).await.state;
                 if matches!(state, State::Waiting | State::Running) {
-                    // It may have ended in between; then there is nothing to stop.
+                    // The task may have ended in between. Then there is nothing to stop.
                     rig.try_stop(id).await;
                     rig.wait(id, |task| {
                         !matches!(task.state, State::Running | State::Pausing | State::Waiting)
@@ -107,7 +107,7 @@ async fn simulate(seed: u64) {
     rig.shut_down().await;
 }
 
-/// Writes or overwrites an object. Each has bytes and a length of its own, so that no version passes for another.
+/// Writes or overwrites an object with random bytes and a random length, so that versions differ.
 fn put(stores: &Stores, random: &mut StdRng, n: u32) {
     let length = if random.random_bool(0.1) {
         random.random_range(4 * SMALL_PART + 1..9 * SMALL_PART)
@@ -132,13 +132,13 @@ fn put(stores: &Stores, random: &mut StdRng, n: u32) {
         .put(SOURCE, &format!("folder-{}/{n:03}", n % 4), object);
 }
 
-/// A few rules, each for single requests far apart, so that about one request in forty goes wrong.
+/// Adds a few rules. Each hits a few requests, so that about one request in forty fails.
 fn add_faults(stores: &Stores, random: &mut StdRng) {
     for side in [&stores.source, &stores.target] {
         for _ in 0..random.random_range(0..8) {
             let fault = fault(random);
-            // Only reads are denied: tags that may not be read, or are refused again at a write, are left out and counted,
-            // which is no failure. The matrix has the denied writes.
+            // Only reads are denied. Tags that may not be read, or that a repeated write refuses again, are left out and
+            // counted, which is no failure. The matrix tests denied writes.
             let denied = matches!(fault, Fault::Status { status: 403, .. });
             let operation = if denied { O::GetObject } else { O::Any };
             let rule = FaultRule::new(operation, fault).skip(random.random_range(0..120));

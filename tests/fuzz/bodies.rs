@@ -1,5 +1,5 @@
-//! What has to hold for any bytes. Used by the fuzz targets, which look for bytes that break it, and by the property tests of
-//! the module beside.
+//! Properties that must hold for any bytes. The fuzz targets search for bytes that break them. The property tests of the
+//! parent module check them with generated input.
 
 use std::fmt::Write as _;
 
@@ -14,11 +14,11 @@ use oms::task::spec::{Addressing, Endpoint, EndpointOrigin};
 use oms::task::{Key, TaskSpec};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
-/// A value that no message may repeat.
+/// A value that no error message may repeat.
 pub const CANARY: &str = "canary-4f9d";
 
-/// A listing is read whole or not at all, never has more objects than the text, means the same in whatever pieces it
-/// arrives, and when it is written anew.
+/// A listing is read completely or refused. It never has more objects than its text. The result does not depend on the
+/// pieces in which it arrives, and does not change when it is written and read again.
 pub fn listing(data: &[u8]) {
     let Some((first, text)) = data.split_first() else {
         return;
@@ -37,7 +37,7 @@ pub fn listing(data: &[u8]) {
     if let Some(written) = written(&page) {
         assert_eq!(read_listing(written.as_bytes(), piece).unwrap(), page);
     }
-    // Its end comes with this tag at the earliest: whatever ends before was cut off.
+    // A listing cannot end before this tag. A shorter text was cut off.
     if let Some(end) = find(text, b"</ListBucketResult") {
         for part in 0..8 {
             assert!(
@@ -53,8 +53,8 @@ pub fn listing(data: &[u8]) {
     );
 }
 
-/// The page in the plainest form there is; `None` for a time at the very end of all, which the library for times does not have,
-/// and for what cannot be written anew.
+/// The page in the simplest form. `None` for pages that cannot be written again, and for a time at the end of the range,
+/// which the time library does not support.
 fn written(page: &Page) -> Option<String> {
     let facts = &page.facts;
     if facts.version_1 || facts.max_keys.is_some() {
@@ -124,7 +124,7 @@ fn count(text: &[u8], what: &[u8]) -> usize {
     text.windows(what.len()).filter(|part| *part == what).count()
 }
 
-/// Every key comes back from its address as it was, and from listings and lists, whatever bytes it has.
+/// A key of any bytes is read back unchanged from its URL, from a listing and from a manifest.
 pub fn key(data: &[u8]) {
     let data = &data[..data.len().min(Key::MAX_LEN)];
     let key = Key::from(data);
@@ -156,7 +156,7 @@ pub fn key(data: &[u8]) {
         return;
     }
     let encoded = percent_encode(data, NON_ALPHANUMERIC).to_string();
-    // As HTML forms encode.
+    // The encoding of HTML forms.
     let form = encoded.replace("%20", "+");
     for (text, spelling) in [
         (&encoded, Spelling::Form),
@@ -168,7 +168,8 @@ pub fn key(data: &[u8]) {
     assert_eq!(name(encoded.as_bytes()), key);
 }
 
-/// A body is understood or refused with a code and a sentence, which names a field and no value, and its layout means nothing.
+/// A body is accepted, or refused with a code and a message that names a field and no value. The layout of the JSON does
+/// not matter.
 pub fn wire(data: &[u8]) {
     let Some((first, text)) = data.split_first() else {
         return;
@@ -190,7 +191,7 @@ pub fn wire(data: &[u8]) {
         Ok(shown) => assert!(!shown.contains("secret-value"), "a key is shown: {shown}"),
         Err(error) => refused(error, json.as_ref()),
     }
-    // What is given twice is refused, and no more seen in the value.
+    // A duplicate field is refused. The parsed value no longer shows the duplicate.
     let twice = outcome
         .as_ref()
         .err()
@@ -198,12 +199,12 @@ pub fn wire(data: &[u8]) {
     if let (Some(json), false) = (json, twice) {
         let laid_out = serde_json::to_vec_pretty(&json).unwrap();
         let again = read(&laid_out).map_err(|error| error.to_string());
-        // Which of several mistakes is told may depend on the order.
+        // If the body has several mistakes, the reported one may depend on the order of the fields.
         assert_eq!(again.is_ok(), outcome.is_ok(), "{again:?} {outcome:?}");
     }
 }
 
-/// Fields of the bodies; what lies in them is named with its path.
+/// Fields of the bodies. Errors name nested fields with their path.
 const FIELDS: [&str; 22] = [
     "auto_restore",
     "bandwidth_policy",
@@ -229,7 +230,7 @@ const FIELDS: [&str; 22] = [
     "thread_num",
 ];
 
-/// Names that errors of bodies may begin with, besides those of fields.
+/// Other beginnings of error messages for bodies.
 const OTHERS: [&str; 4] = ["the body", "(a field)", "the CDN", "exactly one"];
 
 fn refused(error: &Error, json: Option<&serde_json::Value>) {
@@ -244,7 +245,7 @@ fn refused(error: &Error, json: Option<&serde_json::Value>) {
     if !names.iter().any(|name| name.contains(CANARY)) {
         assert!(!text.contains(CANARY), "a value is repeated: {error}");
     }
-    // What is no field of ours stands in the body.
+    // An unknown field must be in the body.
     let first = text.split([' ', '.', '[', ':']).next().unwrap_or_default();
     let field = FIELDS.contains(&first) || names.contains(&first);
     assert!(
@@ -253,7 +254,7 @@ fn refused(error: &Error, json: Option<&serde_json::Value>) {
     );
 }
 
-/// All names in a value.
+/// All field names in a value.
 fn names(json: &serde_json::Value) -> Vec<&str> {
     match json {
         serde_json::Value::Array(items) => items.iter().flat_map(names).collect(),
@@ -280,8 +281,8 @@ fn cut(text: &[u8], position: u64, pieces: usize) -> Found {
     Ok(found)
 }
 
-/// A list file has the same lines however it arrives and wherever its reading is resumed, and what a line says survives being
-/// written anew.
+/// The lines of a manifest do not depend on the pieces in which it arrives, or on where reading is resumed. The content of
+/// a line does not change when it is written and read again.
 pub fn lines(data: &[u8]) {
     let Some((first, text)) = data.split_first() else {
         return;
@@ -307,22 +308,22 @@ pub fn lines(data: &[u8]) {
             let again = format!("{url}\t{encoded}");
             assert_eq!(url_and_name(again.as_bytes()), Ok((url, target)));
         }
-        // Each line is looked at with all behind it; a few are as good as many.
+        // Each line is checked together with all lines after it, so a few lines are enough.
         if number >= 8 {
             break;
         }
     }
 }
 
-/// Settings whose values may be shown: nobody takes one of them for a secret.
+/// Settings whose values may be shown, because they are no secrets.
 const OPEN: [&str; 6] = ["data_dir", "ca_file", "time_zone", "cloud", "region", "endpoint"];
 
-/// A configuration is usable or refused in one line, and no other value than an open one is shown.
+/// A configuration is accepted, or refused with one line. The line shows no values except those of open settings.
 pub fn config(data: &[u8]) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("oms.toml");
     std::fs::write(&file, data).unwrap();
-    // It has the name of an open setting in its own.
+    // This name contains the name of an open setting.
     let text = String::from_utf8_lossy(data).replace("request_endpoints", "");
     let mut names = text
         .lines()

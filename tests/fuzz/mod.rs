@@ -1,4 +1,4 @@
-//! The bodies of the fuzz targets as property tests: bytes that are nearly right, made of the pieces that are read.
+//! The fuzz targets as property tests, with input that is almost valid.
 
 mod bodies;
 
@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-/// Inputs of one property; `PROPTEST_CASES` takes its place.
+/// The number of inputs for one property. `PROPTEST_CASES` overrides it.
 fn cases(usual: u32) -> Config {
     let set = std::env::var("PROPTEST_CASES")
         .ok()
@@ -19,7 +19,7 @@ fn cases(usual: u32) -> Config {
     }
 }
 
-/// Runs a body on `seeds` and on what `made` makes, as it is and damaged in a few places.
+/// Checks a property with `seeds` and with generated input, both unchanged and damaged in a few places.
 fn hold(body: fn(&[u8]), usual: u32, seeds: &[&str], made: impl Strategy<Value = Vec<u8>>) {
     for seed in seeds {
         for first in [0, 1] {
@@ -39,7 +39,7 @@ fn hold(body: fn(&[u8]), usual: u32, seeds: &[&str], made: impl Strategy<Value =
         .unwrap();
 }
 
-/// A change of a text at a place of it, which is a part of its length.
+/// A change of a text. The position is a fraction of the text's length.
 #[derive(Clone, Debug)]
 enum Damage {
     Cut(u16),
@@ -131,7 +131,7 @@ impl Damage {
     }
 }
 
-/// A byte that chooses, and a text.
+/// A text after a byte that selects a variant.
 fn chosen(text: impl Strategy<Value = String>) -> impl Strategy<Value = Vec<u8>> {
     (any::<u8>(), text).prop_map(|(first, text)| [&[first], text.as_bytes()].concat())
 }
@@ -244,7 +244,7 @@ fn keys() {
     hold(bodies::key, 2_000, &["", "/", "a/../b", "%2F +", "ü\u{1}"], key);
 }
 
-/// Values of every type, the canary among them.
+/// JSON values of every type, including the canary.
 fn json_value() -> impl Strategy<Value = serde_json::Value> {
     let leaf = prop_oneof![
         Just(serde_json::json!(CANARY)),
@@ -335,7 +335,7 @@ const WHOLE: [&str; 4] = [
     r#"{"operation": "change_bandwidthpolicy", "bandwidth_policy": [{"start": "08:00", "end": "19:59", "max_bandwidth": 9999999}]}"#,
 ];
 
-/// A body that is right but for a few fields, which have other values or are missing.
+/// A valid body in which a few fields have other values or are missing.
 fn wire_text() -> impl Strategy<Value = String> {
     let change = (
         prop::sample::select(&FIELDS[..]),

@@ -1,4 +1,4 @@
-//! A person with a browser starts a paused task through the Swagger UI.
+//! A person with a browser starts a paused task in the Swagger UI.
 
 use std::process::Command;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::support::service::{
 };
 use crate::support::tools::{Need, Tools, require, run};
 
-/// A browser on a busy machine needs a while to start.
+/// A browser may start slowly on a busy machine.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// The script that uses the page as a person would.
+/// The script that uses the page like a person.
 fn swagger(tools: &Tools, base: &str, token: &str, task: i64, body: &Value, folder: &TempDir) -> Command {
     let mut command = tools.script("swagger.mjs");
     command
@@ -30,7 +30,7 @@ fn swagger(tools: &Tools, base: &str, token: &str, task: i64, body: &Value, fold
     command
 }
 
-/// What a reader of the page sees.
+/// Asserts that the page shows readable text.
 #[track_caller]
 fn assert_read_well(shown: &Value) {
     assert_eq!(shown["title"], "oms API, version 1");
@@ -51,8 +51,8 @@ fn assert_read_well(shown: &Value) {
     assert_ne!(shown["own_operation"], 0, "{shown:#}");
 }
 
-/// nginx puts a prefix before every path, as where one host has several services. The page, its files, the document and
-/// the requests that the page sends stay below it.
+/// nginx adds a prefix before every path, like a host with several services. The page, its files, the document and the
+/// requests of the page stay below the prefix.
 #[tokio::test]
 async fn swagger_ui_works_behind_a_prefix() {
     let Some(tools) = require(&[Need::Npm, Need::Browser, Need::Nginx]) else {
@@ -102,7 +102,7 @@ async fn a_paused_task_is_started_through_swagger_ui() {
     assert!(paused["success_num"].as_u64().unwrap() < 300, "{paused:#}");
     let shot = TempDir::new().unwrap();
 
-    // With a wrong token the page shows that the service refuses, and nothing has changed.
+    // With a wrong token the page shows the refusal, and nothing changes.
     let wrong = swagger(
         &tools,
         &caller.base,

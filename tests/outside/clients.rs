@@ -1,8 +1,8 @@
-//! Clients that others generate from the documents of the repository.
+//! Clients that are generated from the documents of the repository.
 //!
-//! Each is generated with default options, compiled or type-checked, and used: create, list, count, show, stop, start of
-//! everything, failures, start of the failed objects alone, delete. They share one service, each with a project and stores
-//! of its own, and run side by side.
+//! Each client is generated with default options, compiled or type-checked, and used: create, list, count, show, stop, full
+//! start, failures, failed-only start, delete. All clients share one service and run in parallel. Each has its own project
+//! and stores.
 
 use std::path::Path;
 use std::process::Command;
@@ -17,16 +17,16 @@ use crate::support::service::{FAILED, PROJECT, Service, TOKEN, fill, slow_down};
 use crate::support::shared::shared_service;
 use crate::support::tools::{Need, Tools, require, succeed};
 
-/// Generators take seconds, the compiler of Rust minutes; a busy machine many.
+/// Generators take seconds. The Rust compiler takes minutes, and many of them on a busy machine.
 const LIMIT: Duration = Duration::from_secs(1200);
-/// The document that is released, not the one that the running service makes up.
+/// The document in the repository, not the one that the running service generates.
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi/v1.json");
-/// The same for older tools.
+/// The same document for older tools.
 const DOCUMENT_30: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi/v1-3.0.json");
-/// What each of the clients says at the end.
+/// What each client prints at the end.
 const DONE: &str = "the generated client did all of it";
 
-/// Names the service and the stores for a client.
+/// Passes the service and the stores to a client through its environment.
 fn tell(client: &mut Command, base: &str, project: &str, stores: &Stores) {
     client
         .env("BASE_URL", base)
@@ -44,8 +44,8 @@ fn tell(client: &mut Command, base: &str, project: &str, stores: &Stores) {
     }
 }
 
-/// What goes wrong at the target until [`mend`] ends it: the write of the last object hangs, so that the pass can be stopped
-/// whatever the speed of the caller, and two objects are refused.
+/// Adds faults to the target until [`mend`] ends them. Two objects are refused. The write of the last object hangs, so that
+/// even a slow client can stop the pass.
 fn break_target(stores: &Stores, hangs: Hangs) {
     let refused = Fault::Status {
         status: 400,
@@ -68,9 +68,9 @@ enum Hangs {
     No,
 }
 
-/// Mends the target behind the client's back: once the task was started again nothing hangs any more, and once it has failed
-/// nothing is refused. A client that is faster than this waits for another try of the write, or starts the failed objects once
-/// more.
+/// Ends the faults while the client runs. Nothing hangs any more once the task was started again. Nothing is refused any
+/// more once the task has failed. A client that is faster than this waits for a retry of the write, or sends another
+/// failed-only start.
 async fn mend(base: &str, project: &str, stores: &Stores) {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let list = format!("{base}/v1/{project}/objectstorage/task?start=0&limit=1");
@@ -89,8 +89,8 @@ async fn mend(base: &str, project: &str, stores: &Stores) {
     }
 }
 
-/// How often the task was started: each time its first probe is written. The client may leave the paused state sooner than
-/// anybody sees it.
+/// How often the task was started. Each start writes the first probe object once. The state is not used for this, because
+/// the task may be paused only for a moment.
 fn starts(stores: &Stores) -> usize {
     let requests = stores.target.requests();
     let is_probe = |key: &String| key.starts_with("oms/probe/") && key.ends_with("/a!");
@@ -108,8 +108,8 @@ fn script(tools: &Tools, name: &str, document: &str, folder: &TempDir) -> Comman
     script
 }
 
-/// Runs the script of a client from creation to deletion.
-async fn brings_a_task_to_its_end(name: &str, needs: &[Need]) {
+/// Runs the script of a client, which creates a task, uses every operation and deletes the task.
+async fn client_does_everything(name: &str, needs: &[Need]) {
     let Some(tools) = require(needs) else { return };
     let folder = TempDir::new().unwrap();
     let stores = Stores::new().await;
@@ -137,32 +137,32 @@ async fn brings_a_task_to_its_end(name: &str, needs: &[Need]) {
 
 #[tokio::test]
 async fn openapi_generator_python() {
-    brings_a_task_to_its_end("python", &[Need::Python, Need::Java]).await;
+    client_does_everything("python", &[Need::Python, Need::Java]).await;
 }
 
 #[tokio::test]
 async fn openapi_generator_go() {
-    brings_a_task_to_its_end("go", &[Need::Python, Need::Java, Need::Go]).await;
+    client_does_everything("go", &[Need::Python, Need::Java, Need::Go]).await;
 }
 
 #[tokio::test]
 async fn openapi_generator_java() {
-    brings_a_task_to_its_end("java", &[Need::Python, Need::Java]).await;
+    client_does_everything("java", &[Need::Python, Need::Java]).await;
 }
 
 #[tokio::test]
 async fn openapi_generator_typescript_fetch() {
-    brings_a_task_to_its_end("typescript_fetch", &[Need::Python, Need::Java, Need::Npm]).await;
+    client_does_everything("typescript_fetch", &[Need::Python, Need::Java, Need::Npm]).await;
 }
 
 #[tokio::test]
 async fn openapi_generator_rust_and_progenitor() {
-    brings_a_task_to_its_end("rust", &[Need::Python, Need::Java]).await;
+    client_does_everything("rust", &[Need::Python, Need::Java]).await;
 }
 
 #[tokio::test]
 async fn hey_api() {
-    brings_a_task_to_its_end("hey_api", &[Need::Python, Need::Npm]).await;
+    client_does_everything("hey_api", &[Need::Python, Need::Npm]).await;
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The command line: what it prints, what it writes, and how it refuses.
+//! The command line: what it prints, what it writes, and how it reports mistakes.
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
@@ -45,7 +45,7 @@ async fn the_token_is_printed_once_kept_private_and_overridden_by_the_environmen
     assert_eq!(may_list(&second.caller(&token)).await, 200);
     assert!(second.terminate().await.0.success());
 
-    // Whatever it looks like, it is text: a number, a list or quotes have no meaning here.
+    // The value is always text, even if it looks like a number, a list or a quoted string.
     for set in [
         "a-token-of-the-operator",
         "12345678901234567890",
@@ -80,7 +80,7 @@ async fn each_command_explains_itself() {
         .filter_map(|line| line.split_whitespace().next())
         .collect();
     assert!(commands.contains(&"serve") && commands.contains(&"demo") && commands.contains(&"openapi"));
-    // `help` is about the others.
+    // `help` only describes the other commands.
     for command in commands.into_iter().filter(|name| *name != "help") {
         let ran = oms_once(&[command, "--help"]).await;
         assert!(
@@ -128,7 +128,7 @@ async fn wrong_arguments_are_refused_by_name() {
             "{arguments:?}\n{}",
             ran.shown()
         );
-        // A missing argument is named on the line below the first.
+        // A missing argument is named on the second line.
         let named_early = ran.stderr.lines().take(2).any(|line| line.contains(named));
         assert!(named_early, "{arguments:?}\n{}", ran.shown());
     }
@@ -161,7 +161,7 @@ async fn wrong_settings_are_refused_in_one_line_that_names_them_and_shows_no_val
             "cloud",
         ),
         ("[[regions]]\ncloud = 'AWS'\nregion = 'r'", "endpoint"),
-        // Not TOML: the line that cannot be read may be the one with the token.
+        // Invalid TOML. The line with the mistake may contain the token.
         ("parallel_tasks = 5\ntoken = \"canary-0123456789", "line 2"),
         ("token = canary-0123456789", "line 1"),
     ] {
@@ -194,7 +194,7 @@ async fn wrong_settings_are_refused_in_one_line_that_names_them_and_shows_no_val
 }
 
 #[tokio::test]
-async fn variables_hold_what_an_operator_would_write() {
+async fn variables_accept_what_an_operator_would_write() {
     let home = Home::new();
     let mut command = oms();
     command
@@ -239,7 +239,7 @@ async fn variables_hold_what_an_operator_would_write() {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_refused_before_anything_is_made() {
+async fn a_port_in_use_is_refused_before_any_file_is_written() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let home = Home::new();
@@ -268,7 +268,7 @@ async fn a_port_in_use_is_refused_before_anything_is_made() {
 }
 
 #[tokio::test]
-async fn a_place_to_listen_and_a_network_may_be_written_as_people_do() {
+async fn common_spellings_of_addresses_and_networks_are_accepted() {
     let home = Home::new();
     let data = home.data();
     let mut command = oms();
@@ -293,7 +293,7 @@ async fn a_place_to_listen_and_a_network_may_be_written_as_people_do() {
 }
 
 #[tokio::test]
-async fn a_variable_that_is_none_of_ours_is_refused_with_the_nearest_one() {
+async fn an_unknown_variable_is_refused_and_the_nearest_one_suggested() {
     const CANARY: &str = "canary-0123456789";
     let home = Home::new();
     for (name, nearest) in [
@@ -319,7 +319,7 @@ async fn a_variable_that_is_none_of_ours_is_refused_with_the_nearest_one() {
         assert!(!ran.stderr.contains(CANARY), "{}", ran.shown());
         assert!(!home.data().exists());
     }
-    // What tests and containers set is not ours to judge.
+    // Variables that tests and containers set are ignored.
     let mut command = home.command();
     command
         .env("OMS_TEST_SEED", "7")
@@ -337,7 +337,7 @@ async fn a_variable_that_is_none_of_ours_is_refused_with_the_nearest_one() {
 }
 
 #[tokio::test]
-async fn a_data_folder_has_one_process() {
+async fn a_data_folder_is_used_by_one_process() {
     let home = Home::new();
     let serve = home.serve().await;
     let ran = run(home.command(), TIMEOUT).await;
@@ -349,7 +349,7 @@ async fn a_data_folder_has_one_process() {
     );
     let clear = ran.stderr.contains("another process") && ran.stderr.contains(home.data().to_str().unwrap());
     assert!(clear, "{}", ran.shown());
-    // The first one has not noticed.
+    // The first process is not affected.
     assert_eq!(may_list(&serve.caller(&home.token())).await, 200);
 }
 
@@ -396,7 +396,7 @@ async fn stores_behind_certificates_of_a_private_authority_are_reached() {
     assert!(reason.contains("ca_file"), "it names the way out: {failed:#}");
     assert!(untold.terminate().await.0.success());
 
-    // Each of the ways to set it.
+    // Each way to set the file.
     let mut by_flag = home.command();
     by_flag.arg("--ca-file").arg(&file);
     let mut by_variable = home.command();

@@ -1,4 +1,4 @@
-//! A disk that takes no more: the program on a data folder that cannot grow, and what it does once there is room again.
+//! A full disk: the program with a data folder that cannot grow, and what it does once there is space again.
 
 use std::time::{Duration, Instant};
 
@@ -10,13 +10,13 @@ use crate::support::rig::{SOURCE, Stores};
 use crate::support::service::{PAUSED, RUNNING, create_body, fill, slow_down, start_body};
 use crate::support::small_disk::SmallDisk;
 
-/// Small objects; [`fill`] adds one.
+/// Number of small objects. [`fill`] adds one more.
 const OBJECTS: usize = 400;
-/// How long the full disk is watched: longer than the worker takes to leave a task, and to look for it again.
+/// How long the test watches the full disk. It is longer than the worker needs to leave a task and to look for it again.
 const WATCHED: Duration = Duration::from_secs(7);
 
 #[tokio::test]
-async fn a_disk_that_takes_no_more_stops_a_task_until_there_is_room() {
+async fn a_full_disk_stops_a_task_until_there_is_space() {
     let (home, stores) = (Home::new(), Stores::new().await);
     fill(&stores, OBJECTS);
     slow_down(&stores, Duration::from_millis(40));
@@ -25,7 +25,7 @@ async fn a_disk_that_takes_no_more_stops_a_task_until_there_is_room() {
     let task = caller.create(&create_body(&stores)).await;
     caller.wait_for_objects(task, 60).await;
 
-    // Every write to a file fails from here on, also those of the log.
+    // From here on every write to a file fails, also writes to the log.
     serve.limit(Files::NoByte);
     assert_eq!(caller.get_bare("/livez").await.status, 200);
     let unready = caller.get_bare("/readyz").await;
@@ -75,7 +75,7 @@ async fn a_disk_that_takes_no_more_stops_a_task_until_there_is_room() {
         "{}",
         serve.printed()
     );
-    // The stop could not be written, and has ended the transfers all the same.
+    // The stop could not be recorded, but it has ended the transfers.
     let stopped = |task: &serde_json::Value| task["status"] == PAUSED;
     let paused = caller.wait(task, "pause by itself", stopped).await;
     assert_eq!(paused["bandwidth_policy"], json!([]), "{paused:#}");
@@ -88,7 +88,7 @@ async fn a_disk_that_takes_no_more_stops_a_task_until_there_is_room() {
     assert!(!serve.stderr().contains("panicked"), "{}", serve.printed());
 }
 
-/// A process that starts on a full disk can be asked, and tasks can be deleted, which is what makes room.
+/// A process that starts on a full disk answers reads and deletes tasks, which frees space.
 #[tokio::test]
 async fn a_start_on_a_full_disk_serves_reads_and_deletions() {
     let home = Home::new();
@@ -106,7 +106,7 @@ async fn a_start_on_a_full_disk_serves_reads_and_deletions() {
     let other = caller.create(&create_body(&stores)).await;
     caller.wait(other, "run", |task| task["status"] == RUNNING).await;
     caller.pause(other).await;
-    // The room that is kept for this is there once the ledger has been tidied.
+    // The reserved space is restored once the ledger has been tidied.
     let reserve = home.data().join("oms.db.reserve");
     let until = Instant::now() + caller.timeout;
     while !std::fs::metadata(&reserve).is_ok_and(|file| file.len() == 1 << 20) {

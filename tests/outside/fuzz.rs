@@ -1,4 +1,4 @@
-//! Requests made by machine from the document itself, valid and broken ones, against a service with tasks of every kind.
+//! Valid and invalid requests that Schemathesis generates from the document, against a service with tasks of every kind.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use crate::support::service::{
 };
 use crate::support::tools::{Need, require, succeed};
 
-/// Thousands of requests, one after another.
+/// Enough for thousands of requests, one after another.
 const LIMIT: Duration = Duration::from_secs(240);
 
 #[tokio::test]
-async fn no_request_meets_a_server_error_or_an_answer_that_the_document_does_not_have() {
+async fn no_request_causes_a_server_error_or_an_undocumented_response() {
     let Some(tools) = require(&[Need::Python]) else {
         return;
     };
@@ -29,19 +29,20 @@ async fn no_request_meets_a_server_error_or_an_answer_that_the_document_does_not
         fuzz.args([&caller.base, TOKEN, PROJECT]).args(arguments);
         fuzz
     };
-    // All that can be done to a task, done to one that is there; a deleted one would be of no use.
+    // Every operation on an existing task. DELETE is excluded, because the task must stay.
     for task in tasks {
         let mut fuzz = script(&["--include-path-regex", "task_id", "--exclude-method", "DELETE"]);
         fuzz.env("OMS_TEST_FUZZ_TASK", task.to_string());
         succeed(fuzz, LIMIT).await;
         assert_eq!(caller.show(task).await["id"], task);
     }
-    // A fuzzer that never gets past a refusal proves little: it has to have created tasks.
+    // The fuzzer must also get past the validation, so it must have created tasks.
     let before = count(caller).await;
     let told = succeed(script(&["--phases", "examples,coverage,fuzzing"]), LIMIT).await;
     let after = count(caller).await;
     assert!(after > before, "{before} tasks before, {after} after\n{told}");
-    // The links lead from one operation to the next: from a new task to its end, from the list to each task.
+    // The stateful phase follows links from one operation to the next: from a new task to its deletion, from the list to
+    // each task.
     let told = succeed(script(&["--phases", "stateful"]), LIMIT).await;
     let left = count(caller).await;
     assert_ne!(left, after, "it has created and deleted nothing\n{told}");
@@ -54,9 +55,9 @@ async fn count(caller: &Caller) -> i64 {
     count.fine()["taskcount"].as_i64().unwrap()
 }
 
-/// A service with a task in each state that lasts, and two of them that can be started.
+/// A service with a task in each permanent state. Two of them can be started.
 ///
-/// It takes no task up any more: whatever store a fuzzed task names, nothing ever connects to it.
+/// It runs no tasks any more, so it never connects to a store that a fuzzed task names.
 async fn with_tasks(stores: &Stores) -> (Service, [i64; 2]) {
     let service = Service::start().await;
     let caller = &service.caller;

@@ -1,19 +1,19 @@
-//! The service as others use it: a browser, generated clients, a fuzzer, and the program itself.
+//! The service used from outside: by a browser, by generated clients, by a fuzzer, and as a process.
 
-// Start of a paused task by a person in the Swagger UI.
+// A person starts a paused task in the Swagger UI.
 mod browser;
-// What clients generated from the document are good for.
+// Clients that are generated from the document.
 mod clients;
-// The command line, its settings and its mistakes.
+// The command line, its settings, and how it reports mistakes.
 mod command;
-// A disk that takes no more.
+// A full disk.
 mod full;
-// Requests that nobody thought of.
+// Requests of a fuzzer.
 mod fuzz;
-// Ends of the process at any moment, and what the next one makes of it.
+// Concurrent starts, and restarts of the process at any moment.
 mod race;
 mod restart;
-// The commands of the README, as a reader pastes them.
+// The commands of the README.
 mod readme;
-// Canaries in everything that is written or answered.
+// Searches for secrets in everything that is written or sent.
 mod secrets;

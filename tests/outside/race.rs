@@ -1,4 +1,4 @@
-//! Many callers at once.
+//! Many concurrent callers.
 
 use futures_util::future::join_all;
 use oms::sandbox::{Fault, FaultRule, Operation};
@@ -9,7 +9,7 @@ use crate::support::rig::Stores;
 use crate::support::service::{Service, create_body, fill, start_body};
 
 #[tokio::test]
-async fn of_64_starts_exactly_one_wins() {
+async fn of_64_concurrent_starts_exactly_one_succeeds() {
     let stores = Stores::new().await;
     fill(&stores, 20);
     let refused = Fault::Status {
@@ -34,7 +34,7 @@ async fn of_64_starts_exactly_one_wins() {
     let replies = join_all((0..64).map(|_| service.caller.call(Method::PUT, &path, Some(&body)))).await;
     let won = replies.iter().filter(|reply| reply.status == 200).count();
     let lost = replies.iter().filter(|reply| {
-        // The winner's task may be over before the last of them is looked at.
+        // The task may have ended before the last call is handled.
         reply.status == 400 && [json!("OMS.0065"), json!("OMS.0070")].contains(&reply.json()["error_code"])
     });
     assert_eq!((won, lost.count()), (1, 63), "{replies:?}");

@@ -1,4 +1,4 @@
-//! The commands of the README, pasted into a shell in their order.
+//! Runs the commands of the README in one shell, in their order.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -16,7 +16,7 @@ const README: &str = include_str!("../../README.md");
 /// Printed by the shell after each block.
 const END: &str = "--- end of the block ---";
 
-/// The blocks below a heading that a reader pastes into a shell.
+/// The `sh` blocks below a heading.
 fn blocks(heading: &str) -> Vec<&'static str> {
     let section = README.split("\n## ").find(|section| section.starts_with(heading));
     let mut found = Vec::new();
@@ -72,7 +72,7 @@ impl Shell {
     }
 }
 
-/// What a reader fills in.
+/// The settings that a reader must fill in.
 fn filled_in(serve: &str, token: &str, stores: &Stores) -> String {
     let node = |store: &Sandbox, bucket: &str| {
         let endpoint = store.endpoint();
@@ -106,7 +106,7 @@ async fn the_commands_of_the_readme_copy_a_bucket() {
         retry_after: None,
     };
     plan.add(FaultRule::new(Operation::PutObject, refused).key("00003"));
-    // So that there is something to stop.
+    // This write hangs, so that the task is still running when it is stopped.
     let forever = Fault::Delay(Duration::from_secs(3600));
     plan.add(FaultRule::new(Operation::PutObject, forever).key("00029"));
     let home = Home::new();
@@ -114,7 +114,7 @@ async fn the_commands_of_the_readme_copy_a_bucket() {
     let caller = serve.caller(&home.token());
 
     let mut shell = Shell::start();
-    // The values are the reader's own; what else the block defines is used as it stands.
+    // These values are replaced. The rest of the block is used as it is.
     let names = ["TOKEN=", "API=", "SOURCE", "TARGET"];
     let kept: Vec<&str> = settings
         .lines()
@@ -157,7 +157,7 @@ async fn the_commands_of_the_readme_copy_a_bucket() {
     assert!(serve.terminate().await.0.success());
 }
 
-/// What a newcomer reads is short.
+/// The README must stay short.
 #[test]
 fn the_readme_is_short() {
     let words = README.split_whitespace().count();

@@ -1,4 +1,4 @@
-//! A process that ends, asked or not, and the next one on its data folder.
+//! A process that is stopped or killed, and the next process with its data folder.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use crate::support::rig::{SOURCE, Stores, TIMEOUT};
 use crate::support::service::{Caller, PAUSED, RUNNING, Service, create_body, fill, slow_down, start_body};
 use crate::support::tools::run;
 
-/// Small objects; [`fill`] adds one.
+/// Number of small objects. [`fill`] adds one more.
 const OBJECTS: usize = 600;
-/// What a supervisor may expect of a graceful end, with some room for a busy machine.
+/// How long a graceful shutdown may take, with some extra time for a busy machine.
 const GRACE: Duration = Duration::from_secs(6);
 
-/// A task that is under way, slowly.
+/// Starts a service and a slow task, and waits until the task runs.
 async fn under_way(home: &Home, stores: &Stores) -> (Serve, Caller, i64) {
     fill(stores, OBJECTS);
     slow_down(stores, Duration::from_millis(40));
@@ -26,8 +26,8 @@ async fn under_way(home: &Home, stores: &Stores) -> (Serve, Caller, i64) {
     (serve, caller, task)
 }
 
-/// Starts the service again, touches nothing, and waits until the task has ended well.
-async fn goes_on_by_itself(home: &Home, stores: &Stores, task: i64, before: &Value) {
+/// Starts the service again, sends no start, and waits until the task has succeeded.
+async fn resumes_by_itself(home: &Home, stores: &Stores, task: i64, before: &Value) {
     stores.target.faults().clear();
     let mut serve = home.serve().await;
     let caller = serve.caller(&home.token());
@@ -43,7 +43,7 @@ async fn goes_on_by_itself(home: &Home, stores: &Stores, task: i64, before: &Val
 }
 
 #[tokio::test]
-async fn after_sigterm_a_running_task_goes_on_by_itself() {
+async fn after_sigterm_a_running_task_resumes_by_itself() {
     let (home, stores) = (Home::new(), Stores::new().await);
     let (mut serve, caller, task) = under_way(&home, &stores).await;
     let before = caller.show(task).await;
@@ -51,7 +51,7 @@ async fn after_sigterm_a_running_task_goes_on_by_itself() {
     let (status, took) = serve.terminate().await;
     assert_eq!(status.code(), Some(0), "{}", serve.printed());
     assert!(took < GRACE, "it took {took:?}\n{}", serve.printed());
-    goes_on_by_itself(&home, &stores, task, &before).await;
+    resumes_by_itself(&home, &stores, task, &before).await;
 }
 
 #[tokio::test]
@@ -73,33 +73,33 @@ async fn sigterm_does_not_wait_for_a_store_that_hangs() {
     let (status, took) = serve.terminate().await;
     assert_eq!(status.code(), Some(0), "{}", serve.printed());
     assert!(took < GRACE, "it took {took:?}\n{}", serve.printed());
-    goes_on_by_itself(&home, &stores, task, &before).await;
+    resumes_by_itself(&home, &stores, task, &before).await;
 }
 
 #[tokio::test]
-async fn after_kill_a_running_task_goes_on_by_itself() {
+async fn after_a_kill_a_running_task_resumes_by_itself() {
     let (home, stores) = (Home::new(), Stores::new().await);
     let (mut serve, caller, task) = under_way(&home, &stores).await;
     let before = caller.show(task).await;
     serve.kill();
-    // And once more, soon after the start.
+    // Kill it again, soon after the start.
     let mut again = home.serve().await;
     let caller = again.caller(&home.token());
     let more = before["success_num"].as_i64().unwrap() + 1;
     let before = caller.wait_for_objects(task, more).await;
     again.kill();
-    goes_on_by_itself(&home, &stores, task, &before).await;
+    resumes_by_itself(&home, &stores, task, &before).await;
 }
 
 #[tokio::test]
-async fn a_stop_reaches_a_running_task_that_nobody_has_taken_up_yet() {
+async fn a_running_task_can_be_stopped_before_a_worker_resumes_it() {
     let stores = Stores::new().await;
     fill(&stores, OBJECTS);
     slow_down(&stores, Duration::from_millis(40));
     let first = Service::start().await;
     let task = first.caller.create(&create_body(&stores)).await;
     first.caller.wait_for_objects(task, 60).await;
-    // The next process works on no task at all, as if each call came before the worker had looked.
+    // The next process runs no tasks, as if every call came before the worker looked for work.
     let second = Service::open(first.stop().await, 0).await;
     assert_eq!(second.caller.show(task).await["status"], RUNNING);
     second.caller.pause(task).await;
@@ -119,7 +119,7 @@ async fn a_paused_task_stays_paused_over_restarts() {
     assert!(serve.terminate().await.0.success());
     let writes = stores.target.requests_count(Operation::PutObject);
 
-    // One restart after an orderly end, one after a kill.
+    // One restart after SIGTERM, one after a kill.
     let mut second = home.serve().await;
     let seen = second.caller(&home.token()).show(task).await;
     assert_eq!(seen["status"], PAUSED, "{seen:#}");
@@ -132,7 +132,7 @@ async fn a_paused_task_stays_paused_over_restarts() {
         (&paused["status"], &paused["success_num"])
     );
 
-    // Another task comes to its end, so the worker has looked for work; the paused one was not it.
+    // Another task succeeds, so the worker has looked for work and has not resumed the paused task.
     stores.target.faults().clear();
     let mut other = create_body(&stores);
     other["dst_node"]["object_key"] = "other/".into();
@@ -160,7 +160,7 @@ async fn a_second_process_does_not_disturb_the_task_of_the_first() {
     let ended = caller.wait_until_succeeded(task).await;
     assert_eq!(ended["start_time"], before["start_time"]);
     assert_eq!(ended["total_num"], stores.source.keys(SOURCE).len(), "{ended:#}");
-    // The names of probes are the same each time, so a second worker would delete one of them again.
+    // Probe objects always have the same keys, so a second worker would delete one of them again.
     let requests = stores.target.requests();
     let deleted = requests
         .iter()

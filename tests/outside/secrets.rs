@@ -1,4 +1,4 @@
-//! Keys and tokens: canaries that must be found in no answer, no log and no file.
+//! Credentials and tokens are canaries that must not appear in any response, log or file.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,10 @@ use crate::support::binary::{Home, Serve};
 use crate::support::rig::{SOURCE, Stores, TARGET, TIMEOUT};
 use crate::support::service::{Caller, create_body, fill, slow_down, start_body};
 
-/// Keys in bodies that are refused.
+/// Credentials in bodies that are refused.
 const BAD: &str = "CANARY-in-a-bad-body";
 
-/// Everything that must stay hidden, but for the token, which has a file of its own.
+/// All secrets except the token, which has its own file.
 fn canaries(stores: &Stores) -> Vec<String> {
     let mut all = vec![
         BAD.to_owned(),
@@ -26,7 +26,7 @@ fn canaries(stores: &Stores) -> Vec<String> {
     all
 }
 
-/// Sends everything that goes wrong with credentials inside, and collects the answers.
+/// Sends requests with credentials that fail in different ways, and collects the responses.
 async fn go_wrong(caller: &Caller, stores: &Stores, task: i64) -> String {
     let mut bodies = Vec::new();
     for (field, value) in [
@@ -55,7 +55,7 @@ async fn go_wrong(caller: &Caller, stores: &Stores, task: i64) -> String {
     let long = json!({"target_ak": "AK", "target_sk": BAD.repeat(20)});
     bodies.push((Method::DELETE, path.clone(), long));
     bodies.push((Method::DELETE, path.clone(), json!({"target_ak": BAD})));
-    // Refused by the state of the task alone.
+    // A valid body that is refused because of the task's state.
     bodies.push((Method::PUT, path, start_body(stores)));
     let mut answers = String::new();
     for (method, path, body) in bodies {
@@ -80,9 +80,9 @@ async fn everything_shown(caller: &Caller, task: i64) -> String {
     answers
 }
 
-/// Deletes a task that has an upload open, with credentials that the target refuses; the cleanup says so in the log.
+/// Deletes a task that has an open upload, with credentials that the target refuses. The cleanup logs the refusal.
 async fn delete_with_wrong_keys(caller: &Caller, stores: &Stores) -> String {
-    // In parts, as its source has it: in one piece it would leave no upload.
+    // The source has the object in parts, so it is uploaded in parts. In one piece it would leave no upload.
     let large = SandboxObject::multipart(vec![7; 65 << 20], 13 << 20);
     stores.source.put(SOURCE, "large", large);
     let never = Fault::Delay(Duration::from_secs(60));
@@ -136,12 +136,12 @@ async fn no_canary_is_found_in_answers_logs_or_files() {
     let mut answers = go_wrong(&caller, &stores, task).await;
     answers += &everything_shown(&caller, task).await;
 
-    // Looked for while the keys are sealed in the ledger, after a kill, and when they were wiped.
+    // Files are searched while the ledger has sealed credentials, after a kill, and after the credentials were wiped.
     let canaries = canaries(&stores);
     let mut secrets: Vec<&str> = canaries.iter().map(String::as_str).collect();
     secrets.push(&token);
     let token_file = home.data().join("token");
-    // The first process says the token once, as it should.
+    // The first process prints the token exactly once.
     assert_eq!(serve.stdout().matches(&token).count(), 1);
     assert!(!serve.stderr().contains(&token));
     let first_output = |path: &std::path::Path| path.ends_with("1.out") || path == token_file;
@@ -152,7 +152,7 @@ async fn no_canary_is_found_in_answers_logs_or_files() {
     let mut again = loud(&home).await;
     let caller = again.caller(&token);
     caller.pause(task).await;
-    // Keys that the source refuses: the reason shows what is wrong, and not with what.
+    // Credentials that the source refuses. The reason must not contain them.
     let mut wrong = start_body(&stores);
     wrong["source_sk"] = json!("CANARY-that-is-wrong");
     wrong["source_cdn_authentication_key"] = json!("CANARY-of-a-cdn");

@@ -1,7 +1,7 @@
-//! The program is killed again and again, at moments that a seed decides, between two SeaweedFS servers. It takes the task
-//! up by itself each time, and what arrives is identical.
+//! The program copies between two SeaweedFS servers and is killed again and again, at moments that a seed decides. Each
+//! time it resumes the task by itself. The copies must be identical.
 //!
-//! `OMS_TEST_SEED=n` plays the moments of another seed.
+//! `OMS_TEST_SEED=n` uses another seed.
 
 use std::time::{Duration, Instant};
 
@@ -14,9 +14,9 @@ use crate::support::service::FAILED;
 use crate::support::tools::{Need, require};
 use crate::support::weed::Weed;
 
-/// How often it is killed.
+/// How often the program is killed.
 const KILLS: u32 = 25;
-/// Objects, so that the task outlives the kills.
+/// Enough objects that the task is still running after all kills.
 const SIZE: Size = Size {
     small: 3000,
     bytes: 2048,
@@ -25,7 +25,7 @@ const SIZE: Size = Size {
 };
 
 #[tokio::test]
-async fn a_program_that_is_killed_goes_on() {
+async fn a_killed_program_resumes_the_task() {
     let Some(tools) = require(&[Need::Python]) else {
         return;
     };
@@ -41,7 +41,7 @@ async fn a_program_that_is_killed_goes_on() {
     let task = serve.caller(&token).create(&order(&source, &target)).await;
     let began = Instant::now();
     for kill in 1..=KILLS {
-        // The moment is the point; nothing is waited for.
+        // A random moment. Nothing is waited for.
         tokio::time::sleep(Duration::from_millis(random.random_range(30..700))).await;
         serve.kill();
         serve = home.serve().await;

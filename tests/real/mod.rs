@@ -1,4 +1,4 @@
-//! The whole program between two real S3 servers, judged by an independent client.
+//! The whole program between two real S3 servers. An independent client checks the result.
 
 mod kill;
 mod names;

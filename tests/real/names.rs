@@ -1,4 +1,4 @@
-//! A SeaweedFS server as the target of names that it keeps under others, and of metadata that signers read in different ways.
+//! A SeaweedFS server as the target of keys that it stores under other names, and of metadata that stores sign differently.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -47,7 +47,7 @@ async fn read(store: &S3Store, key: &str) -> Option<Bytes> {
 }
 
 #[tokio::test]
-async fn what_seaweed_folds_into_one_name_fails_and_overwrites_nothing() {
+async fn keys_that_seaweed_folds_into_one_name_fail_and_overwrite_nothing() {
     let Some(tools) = require(&[Need::Python]) else {
         return;
     };
@@ -98,7 +98,7 @@ async fn what_seaweed_folds_into_one_name_fails_and_overwrites_nothing() {
 }
 
 #[tokio::test]
-async fn metadata_with_any_white_space_goes_from_seaweed_to_seaweed() {
+async fn metadata_with_any_white_space_is_copied_between_seaweed_servers() {
     let Some(tools) = require(&[Need::Python]) else {
         return;
     };

@@ -1,4 +1,5 @@
-//! Two SeaweedFS servers with different keys: create, stop, start, compare byte for byte with boto3.
+//! A migration between two SeaweedFS servers with different credentials: create, stop, start, then compare byte for byte
+//! with boto3.
 
 use serde_json::{Value, json};
 
@@ -10,7 +11,7 @@ const SOURCE: &str = "source-bucket";
 const TARGET: &str = "target-bucket";
 pub(super) const LIMIT: std::time::Duration = std::time::Duration::from_secs(900);
 
-/// What is migrated.
+/// The objects to migrate.
 pub(super) struct Size {
     pub small: usize,
     pub bytes: usize,
@@ -20,11 +21,11 @@ pub(super) struct Size {
 }
 
 #[tokio::test]
-async fn a_task_that_is_stopped_and_started_arrives_identical() {
+async fn a_stopped_and_restarted_task_makes_identical_copies() {
     let Some(tools) = require(&[Need::Python]) else {
         return;
     };
-    // `OMS_TEST_SCALE=full` is the size that the project promises to hold; it takes minutes.
+    // `OMS_TEST_SCALE=full` is the size that the project promises to handle. It takes minutes.
     let size = match std::env::var("OMS_TEST_SCALE").as_deref() {
         Ok("full") => Size {
             small: 20_000,
@@ -66,7 +67,7 @@ async fn migrate(tools: &Tools, size: &Size) {
     }
     let ended = caller.wait_until_succeeded(task).await;
 
-    // Read before the process ends; the highest that it ever was.
+    // The peak must be read before the process ends.
     let peak = serve.peak_memory_mib();
     eprintln!("peak resident memory {peak} MiB; {}", ended["proved"]);
     assert!(peak < 200, "resident memory rose to {peak} MiB");
@@ -75,7 +76,7 @@ async fn migrate(tools: &Tools, size: &Size) {
     assert!(serve.terminate().await.0.success());
 }
 
-/// Compares both sides with another client, byte for byte, and the number of objects with the task's.
+/// Compares both sides byte for byte with another client, and the number of objects with the task's counters.
 pub(super) async fn verify(tools: &Tools, source: &Weed, target: &Weed, ended: &Value) {
     let mut verify = tools.script("verify.py");
     verify.arg("--source").args(source.arguments()).args([SOURCE, ""]);

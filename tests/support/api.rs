@@ -1,4 +1,4 @@
-//! The HTTP API on a port of its own, over a ledger in memory.
+//! The HTTP API on its own port, with a ledger in memory.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -20,12 +20,12 @@ use super::ledger::TestLedger;
 pub const TOKEN: &str = "test-token-5d2f";
 /// The project that tests work in.
 pub const PROJECT: &str = "0215ef11e49d4743be23dd97a1561e91";
-/// The time it is, for ever.
+/// The time that the service's clock always shows.
 pub const NOW: UnixMillis = UnixMillis(1_795_000_100_000);
 
 /// A running API.
 pub struct TestApi {
-    /// What it works on.
+    /// Its ledger.
     pub ledger: Arc<TestLedger>,
     /// `http://127.0.0.1:port`.
     pub base: String,
@@ -33,7 +33,7 @@ pub struct TestApi {
     shutdown: CancellationToken,
 }
 
-/// An answer, read to its end.
+/// A response whose body has been read completely.
 #[derive(Debug)]
 pub struct Reply {
     /// Status.
@@ -58,7 +58,7 @@ impl Reply {
         self.json()
     }
 
-    /// Asserts a refusal and returns its message.
+    /// Asserts an error response with this status and code, and returns its message.
     #[track_caller]
     pub fn refused(&self, status: u16, code: &str) -> String {
         assert_eq!(self.status.as_u16(), status, "{self:?}");
@@ -83,17 +83,17 @@ impl Reply {
 }
 
 impl TestApi {
-    /// Starts one that serves every project.
+    /// Starts an API that serves every project.
     pub async fn new() -> Self {
         Self::serving(Vec::new()).await
     }
 
-    /// Starts one that serves these projects only.
+    /// Starts an API that serves only these projects.
     pub async fn serving(projects: Vec<ProjectId>) -> Self {
         Self::with(projects, Origins::Own).await
     }
 
-    /// Starts one that pages of these origins may call.
+    /// Starts an API that browsers may call from pages of these origins.
     pub async fn open(origins: Origins) -> Self {
         Self::with(Vec::new(), origins).await
     }
@@ -126,7 +126,7 @@ impl TestApi {
         }
     }
 
-    /// A request with the token, to be changed and sent with [`TestApi::send`].
+    /// A request with the token. The test may change it and sends it with [`send`].
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.bare(method, path).header("X-Auth-Token", TOKEN)
     }
@@ -168,7 +168,7 @@ impl TestApi {
     }
 }
 
-/// Sends a request and reads the answer. A refusal that the document does not list fails the test, whatever it tests.
+/// Sends a request and reads the response. Every test fails on an error response that the API document does not list.
 pub async fn send(request: reqwest::RequestBuilder) -> Reply {
     let (client, request) = request.build_split();
     let request = request.unwrap();

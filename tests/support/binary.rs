@@ -1,4 +1,4 @@
-//! `oms` itself as a process of its own, as an operator runs it.
+//! Runs `oms` as a separate process, as an operator does.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use super::rig::TIMEOUT;
 use super::service::Caller;
 use super::tools::{Ran, run, signal};
 
-/// The program with nothing of this process's environment that could change what it does.
+/// The program, without those environment variables of this process that could change what it does.
 pub fn oms() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_oms"));
     for (name, _) in std::env::vars_os() {
@@ -43,17 +43,17 @@ pub struct Serve {
     err: PathBuf,
 }
 
-/// How large the files of a process may get.
+/// How large the files that a process writes may become.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Files {
-    /// As large as they like.
+    /// No limit.
     Free,
-    /// No byte may be written to any.
+    /// Every write to a file fails.
     NoByte,
 }
 
 impl Home {
-    /// A new one; the data folder in it does not exist yet.
+    /// A new folder. The data folder in it does not exist yet.
     pub fn new() -> Self {
         Self {
             folder: TempDir::new().unwrap(),
@@ -72,7 +72,7 @@ impl Home {
         text.trim().to_owned()
     }
 
-    /// A file beside the data folder.
+    /// Writes a file beside the data folder and returns its path.
     pub fn write(&self, name: &str, text: &str) -> String {
         let path = self.folder.path().join(name);
         std::fs::write(&path, text).unwrap();
@@ -131,8 +131,8 @@ impl Home {
         serve
     }
 
-    /// Asserts that none of `secrets` is in any file that the service wrote or printed, but for those that `allowed`
-    /// says yes to.
+    /// Asserts that none of `secrets` is in a file or an output of the service. Files for which `allowed` returns true are
+    /// not checked.
     #[track_caller]
     pub fn assert_free_of(&self, secrets: &[&str], allowed: impl Fn(&Path) -> bool) {
         let mut seen = 0;
@@ -142,7 +142,7 @@ impl Home {
                 if !path.is_file() || allowed(&path) {
                     continue;
                 }
-                // A file of the ledger's log may go away while we look.
+                // SQLite may remove its log file meanwhile.
                 let Ok(bytes) = std::fs::read(&path) else { continue };
                 seen += 1;
                 for secret in secrets {
@@ -156,7 +156,7 @@ impl Home {
 }
 
 impl Serve {
-    /// Who calls it.
+    /// A client of the service.
     pub fn caller(&self, token: &str) -> Caller {
         let text = self.stdout();
         let base = text.lines().find_map(|line| line.strip_prefix("oms listens on "));
@@ -173,7 +173,7 @@ impl Serve {
         std::fs::read_to_string(&self.err).unwrap()
     }
 
-    /// Asks it to end, as a supervisor does, and returns how it ended and how long that took.
+    /// Sends SIGTERM, as a supervisor does. Returns the exit status and how long the shutdown took.
     pub async fn terminate(&mut self) -> (ExitStatus, Duration) {
         let began = Instant::now();
         signal("TERM", &self.child.id().to_string());
@@ -186,7 +186,7 @@ impl Serve {
         }
     }
 
-    /// Ends it at once, as a power cut would.
+    /// Kills the process at once, like a power cut.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         let status = self.child.wait().unwrap();
@@ -197,15 +197,15 @@ impl Serve {
         );
     }
 
-    /// What other users of the machine can see of how it was called.
+    /// The command line, which other users of the machine can see.
     pub fn arguments(&self) -> String {
         let path = format!("/proc/{}/cmdline", self.child.id());
         String::from_utf8_lossy(&std::fs::read(path).unwrap()).replace('\0', " ")
     }
 
-    /// Lets it write to files, or lets every such write fail, as on a disk that takes no more.
+    /// Allows writes to files, or makes every write fail as on a full disk.
     pub fn limit(&self, files: Files) {
-        // The soft limit alone: only a superuser may raise the hard one again.
+        // Only the soft limit is lowered, because only a superuser could raise the hard limit again.
         let limit = match files {
             Files::Free => "unlimited:",
             Files::NoByte => "0:",
@@ -218,14 +218,14 @@ impl Serve {
         assert!(done.success(), "prlimit --fsize={limit}: {done}");
     }
 
-    /// The most memory it ever had resident, in MiB.
+    /// Peak resident memory in MiB.
     pub fn peak_memory_mib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
     }
 
-    /// Everything it printed, for people.
+    /// Both outputs, for failure messages.
     pub fn printed(&self) -> String {
         format!("--- stdout\n{}\n--- stderr\n{}", self.stdout(), self.stderr())
     }
@@ -233,7 +233,7 @@ impl Serve {
 
 impl Drop for Serve {
     fn drop(&mut self) {
-        // Both fail only for a child that has ended and was waited for.
+        // Both calls fail only if the child has already ended and was waited for.
         self.child.kill().unwrap_or_default();
         self.child.wait().map(drop).unwrap_or_default();
     }

@@ -1,7 +1,7 @@
-//! What must hold after every fault, asserted in one place and used by all fault tests.
+//! Asserts what must hold after every fault. All fault tests use it.
 //!
-//! A [`History`] knows every version that each key ever had at the source; the checker compares the ledger, the target
-//! and the request logs with it. It knows nothing of the faults that came before.
+//! A [`History`] has every version that each key ever had at the source. The checker compares the ledger, the target and
+//! the request logs with it. It does not know which faults happened before.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -20,25 +20,26 @@ use oms::task::{
 use super::listed;
 use super::rig::{Rig, SOURCE, Stores, TARGET, TIMEOUT};
 
-/// Part of the secret key of either side, wherever it is shown.
+/// A part of each side's secret key. It must not appear in any file or message.
 const CANARIES: [&str; 2] = ["SK-source-canary", "SK-target-canary"];
-/// Failures read at once: more than any test has.
+/// Page size for reading records: more than any test has.
 const MANY: i64 = 100_000;
 
-/// Every version of every object that the source ever had, and what the target held before.
+/// Every version of every object that the source ever had, and the objects that the target had before the task.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     versions: BTreeMap<String, Vec<SandboxObject>>,
-    /// Of the target, before the task.
+    /// Objects that are at the target but were not written by the task.
     before: BTreeMap<String, SandboxObject>,
     keys: Keys,
-    /// What of an object may be missing at the target, by key.
+    /// For each key, the metadata that the copy at the target must not have.
     without: BTreeMap<String, BTreeSet<Left>>,
-    /// The last pass that was seen of each task, and since when its counters count: since the full pass before it.
+    /// For each task, the last pass that was checked, and the moment since which its counters count. They count from the last
+    /// full pass.
     counted: Arc<Mutex<BTreeMap<TaskId, (i64, UnixMillis)>>>,
 }
 
-/// What may be left out of an object where one side does not give or take it.
+/// Metadata that may be left out of a copy if one side does not return or accept it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Left {
     /// Its tags.
@@ -47,13 +48,13 @@ pub enum Left {
     StorageClass,
     /// All its user metadata.
     UserMetadata,
-    /// The entries of its user metadata that no header can hold.
+    /// The entries of its user metadata that a header cannot hold.
     Unprintable,
     /// Its website redirect.
     WebsiteRedirect,
 }
 
-/// Whether keys came or went while the task ran, so that how many were listed depends on the moment.
+/// Whether keys were added or removed while the task ran. Then the number of listed objects depends on timing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Keys {
     #[default]
@@ -61,17 +62,17 @@ enum Keys {
     Changing,
 }
 
-/// How a task is brought to its end after its faults are over.
+/// How a task is started again after its faults are over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedy {
-    /// A start that goes over everything.
+    /// A full start.
     Full,
-    /// A start that goes over the failures, where there are some.
+    /// A failed-only start if there are failures, otherwise a full start.
     FailedOnly,
 }
 
 impl History {
-    /// What both sides hold now.
+    /// A history of what both sides have now.
     pub fn of(stores: &Stores) -> Self {
         let mut history = Self::default();
         history.observe(stores);
@@ -83,10 +84,10 @@ impl History {
         history
     }
 
-    /// Takes note of what the source holds now.
+    /// Records what the source has now.
     pub fn observe(&mut self, stores: &Stores) {
         for key in stores.source.keys(SOURCE) {
-            // An object may go away between the listing and the look at it.
+            // The object may have been removed since it was listed.
             let Some(object) = stores.source.get(SOURCE, &key) else {
                 continue;
             };
@@ -100,30 +101,30 @@ impl History {
         }
     }
 
-    /// Takes an object away from the source.
+    /// Removes an object from the source.
     pub fn remove(&mut self, stores: &Stores, key: &str) {
         self.keys = Keys::Changing;
         stores.source.remove(SOURCE, key);
     }
 
-    /// From now on this object must arrive without this; everything else of it must.
+    /// From now on this object must arrive without this metadata, and with everything else.
     pub fn leave_out(&mut self, key: &str, left: Left) {
         self.without.entry(key.to_owned()).or_default().insert(left);
     }
 
-    /// How many objects may be without one of these.
+    /// The number of objects that may arrive without one of these.
     fn allowed(&self, lefts: &[Left]) -> i64 {
         let is = |found: &&BTreeSet<Left>| lefts.iter().any(|left| found.contains(left));
         i64::try_from(self.without.values().filter(is).count()).unwrap()
     }
 
-    /// Takes note of what somebody else has written to the target.
+    /// Records an object that somebody else has written to the target.
     pub fn appeared(&mut self, stores: &Stores, key: &str) {
         let object = stores.target.get(TARGET, key).unwrap();
         self.before.insert(key.to_owned(), object);
     }
 
-    /// Since when the counters of a task count; `None` when a pass was missed.
+    /// The moment since which the counters of a task count. `None` if a pass was not checked.
     fn counted_since(&self, id: TaskId, pass: PassInfo) -> Option<UnixMillis> {
         let mut counted = self.counted.lock().unwrap();
         let since = match (pass.kind, counted.get(&id)) {
@@ -137,7 +138,7 @@ impl History {
         Some(since)
     }
 
-    /// Whether the source holds the keys that it held in the beginning, all of them and no others.
+    /// Whether the source has exactly the keys that it had in the beginning.
     fn is_complete(&self, stores: &Stores) -> bool {
         self.keys == Keys::Lasting && self.versions.keys().eq(keys(&stores.source, SOURCE).iter())
     }
@@ -148,7 +149,7 @@ pub async fn failures(rig: &Rig, id: TaskId) -> Vec<Failure> {
     rig.ledger.failures(id, None, MANY).await.unwrap()
 }
 
-/// Asserts everything that must hold of a task that nobody works on.
+/// Asserts everything that must hold for a task that no worker runs.
 pub async fn check(stores: &Stores, rig: &Rig, id: TaskId, history: &History) -> Task {
     let task = rig.task(id).await;
     let failures = failures(rig, id).await;
@@ -161,7 +162,8 @@ pub async fn check(stores: &Stores, rig: &Rig, id: TaskId, history: &History) ->
     task
 }
 
-/// Waits until nothing is left of a deleted task, and asserts it: no record, no open upload at the target, no key.
+/// Waits until nothing is left of a deleted task: no record, no open upload at the target, no credentials. Fails if
+/// something stays.
 pub async fn check_deleted(stores: &Stores, rig: &Rig, id: TaskId) {
     let left = async || rig.ledger.orphans(Orphans::Of(id), 0, MANY).await.unwrap();
     let until = Instant::now() + TIMEOUT;
@@ -175,7 +177,7 @@ pub async fn check_deleted(stores: &Stores, rig: &Rig, id: TaskId) {
     in_files(rig.folder.path());
 }
 
-/// Every listed key is in exactly one terminal state, and every failure is recorded.
+/// Every listed key is counted exactly once, and every failure is recorded.
 fn counters(stores: &Stores, history: &History, task: &Task, failures: &[Failure]) {
     let c = &task.counters;
     assert_eq!(
@@ -208,7 +210,7 @@ fn counters(stores: &Stores, history: &History, task: &Task, failures: &[Failure
     }
 }
 
-/// What people are shown of a task beside its counters agrees with them.
+/// The found objects, the progress and the warnings that the API shows agree with the counters.
 async fn shown(rig: &Rig, task: &Task) {
     let detail = rig.service.detail(&task.project, task.id).await.unwrap();
     let c = &task.counters;
@@ -226,7 +228,7 @@ async fn shown(rig: &Rig, task: &Task) {
             .all(|entry| entry.objects >= 0 && entry.not_found >= 0),
         "{found:#?}"
     );
-    // A pass over the failures may find other sizes than the full pass that listed them.
+    // A failed-only pass may find other sizes than the full pass that listed the objects.
     if task.pass.is_none_or(|pass| pass.kind == PassKind::Full) {
         let bytes = found.entries.iter().map(|entry| entry.bytes).sum::<i64>();
         assert_eq!(bytes + found.rest_bytes, c.bytes_listed, "{found:#?} {c:#?}");
@@ -257,7 +259,7 @@ async fn shown(rig: &Rig, task: &Task) {
     }
 }
 
-/// No more is counted as left out than may be, each copy once.
+/// No more copies are counted as incomplete than the history allows, and each copy is counted once.
 fn left_out(history: &History, c: &Counters) {
     let lost = [
         (c.lost_tags, &[Left::Tags][..]),
@@ -273,8 +275,8 @@ fn left_out(history: &History, c: &Counters) {
     assert!(c.metadata_lost <= sum && c.metadata_lost <= c.copied, "{c:#?}");
 }
 
-/// The lists of a pass that is through name exactly what was counted, and once the task has succeeded, or they are
-/// written, nothing of them waits. A pass over the failures adds its lines to those of the passes before.
+/// The reports of a finished pass name exactly the counted objects. A failed-only pass adds its lines to those of the
+/// earlier passes. No lines wait in the ledger, unless the reports could not be written and the task has not succeeded.
 async fn lists(stores: &Stores, rig: &Rig, task: &Task, history: &History) {
     let Some(pass) = task.pass else { return };
     let since = history.counted_since(task.id, pass);
@@ -294,7 +296,7 @@ async fn lists(stores: &Stores, rig: &Rig, task: &Task, history: &History) {
     }
 }
 
-/// Every object of the target is one version of the source, or what the target had before; nothing is missing.
+/// Every object at the target is one complete version of the source, or what the target had before. Nothing is missing.
 fn target(stores: &Stores, history: &History, task: &Task, failures: &[Failure]) {
     let there = keys(&stores.target, TARGET);
     for key in &there {
@@ -317,7 +319,7 @@ fn target(stores: &Stores, history: &History, task: &Task, failures: &[Failure])
     if finished && task.counters.gone == 0 {
         let failed: BTreeSet<String> = failures.iter().map(|f| f.key.lossy().into_owned()).collect();
         for key in history.versions.keys() {
-            // One that was added or taken away while the task ran may be there or not.
+            // An object that was added or removed while the task ran may be there or not.
             let lasting = stores.source.get(SOURCE, key).is_some() && history.is_complete(stores);
             assert!(
                 there.contains(key) || failed.contains(key) || !lasting,
@@ -327,7 +329,7 @@ fn target(stores: &Stores, history: &History, task: &Task, failures: &[Failure])
     }
 }
 
-/// What has to come of a version of the source.
+/// What a version of the source must look like at the target.
 fn arriving(version: &SandboxObject, task: &Task, without: &BTreeSet<Left>) -> SandboxObject {
     let spec = &task.spec;
     let mut object = version.clone();
@@ -353,7 +355,7 @@ fn arriving(version: &SandboxObject, task: &Task, without: &BTreeSet<Left>) -> S
     object
 }
 
-/// An object without its bytes, for people.
+/// An object without its bytes, for failure messages.
 fn summary(object: &SandboxObject) -> String {
     let SandboxObject {
         data,
@@ -386,8 +388,7 @@ fn same(a: &SandboxObject, b: &SandboxObject) -> bool {
         && a.website_redirect == b.website_redirect
 }
 
-/// Nothing of ours is left at the target but the objects: no upload once the work is over, and no probe, unless a warning
-/// says so.
+/// The task leaves no open upload at the target once it has ended, and no probe object unless a warning says so.
 async fn leftovers(stores: &Stores, rig: &Rig, task: &Task) {
     let recorded = rig.ledger.uploads(task.id).await.unwrap();
     let open = stores.target.open_uploads(TARGET);
@@ -409,7 +410,7 @@ async fn leftovers(stores: &Stores, rig: &Rig, task: &Task) {
             "{open} uploads are left open: {orphans:#?}"
         );
     }
-    // A probe that was refused or cut short leaves what it could not remove to the next one, which comes first of all.
+    // A probe that was refused or interrupted may leave objects. The next probe removes them before anything else.
     let probed = over
         && task
             .reason
@@ -428,7 +429,7 @@ async fn leftovers(stores: &Stores, rig: &Rig, task: &Task) {
     assert!(probes.is_empty() || !probed || told, "the probe left {probes:?}");
 }
 
-/// No secret is in the ledger's files, or in a text that callers see.
+/// No secret is in the ledger's files or in a text that the API shows.
 fn secrets(folder: &Path, task: &Task, failures: &[Failure]) {
     let texts = failures
         .iter()
@@ -444,7 +445,7 @@ fn secrets(folder: &Path, task: &Task, failures: &[Failure]) {
 fn in_files(folder: &Path) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        // A file of the ledger's log may go away while we look.
+        // SQLite may remove its log file meanwhile.
         let Ok(bytes) = std::fs::read(&path) else { continue };
         for secret in CANARIES {
             let found = bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
@@ -453,8 +454,8 @@ fn in_files(folder: &Path) {
     }
 }
 
-/// Ends all faults, starts until the task has succeeded, and checks again after each start. A failed-only start must
-/// touch no key but those that had failed.
+/// Ends all faults, starts the task until it has succeeded, and checks it after each start. A failed-only start must
+/// send requests only for keys that had failed.
 pub async fn converges(stores: &Stores, rig: &Rig, id: TaskId, history: &History, remedy: Remedy) -> Task {
     stores.source.faults().clear();
     stores.target.faults().clear();
@@ -493,7 +494,7 @@ pub async fn converges(stores: &Stores, rig: &Rig, id: TaskId, history: &History
     task
 }
 
-/// Asserts that no request since the logs were emptied was for another key, beside the probe's.
+/// Asserts that all requests since the logs were cleared were for these keys or for our own objects.
 fn touched_only(stores: &Stores, failed: &BTreeSet<String>) {
     let requests = stores
         .source
@@ -518,7 +519,7 @@ fn touched_only(stores: &Stores, failed: &BTreeSet<String>) {
     }
 }
 
-/// What a task writes at the target besides the copies: probes, which it removes, and lists.
+/// Prefixes of what a task writes at the target besides the copies: probe objects, which it removes, and reports.
 const OURS: [&str; 2] = ["oms/probe/", "oms/task/"];
 
 fn keys(sandbox: &oms::sandbox::Sandbox, bucket: &str) -> BTreeSet<String> {

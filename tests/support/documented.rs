@@ -1,4 +1,4 @@
-//! Whether the document lists what a request was answered.
+//! Checks that the API document lists every error response that a test receives.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ use super::api::Reply;
 static DOCUMENT: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(&document_v1_json(Rendering::V31)).unwrap());
 
-/// Asserts that the operation of this method and path lists the status and the code of a refusal.
+/// Asserts that the document lists the status and the code of this error response for this method and path.
 #[track_caller]
 pub fn check(method: &Method, path: &str, reply: &Reply) {
     if !(reply.status.is_client_error() || reply.status.is_server_error()) {
@@ -22,7 +22,7 @@ pub fn check(method: &Method, path: &str, reply: &Reply) {
         .iter()
         .filter(|(template, _)| matches(template, path))
         .find_map(|(_, item)| item.get(method.as_str().to_lowercase()));
-    // Another path, or another method (405): no operation answered.
+    // The path is unknown, or the method is not allowed (405): no operation answered.
     let Some(operation) = operation else { return };
     let examples = &operation["responses"][reply.status.as_str()]["content"]["application/json"]["examples"];
     let body = reply.json();

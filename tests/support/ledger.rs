@@ -1,7 +1,7 @@
-//! A ledger in memory for tests of the API: a test puts any task into it, and sees whether a request changed anything.
+//! A ledger in memory for tests of the API. A test can put any task into it, and can see whether a request changed anything.
 //!
-//! It keeps the rules that callers can observe, through the same pure state machine as the real ones, and knows nothing
-//! of workers.
+//! It follows the rules that callers can observe, with the same pure state machine as the real ledgers. It does not
+//! support workers.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -13,10 +13,10 @@ use oms::secret::SealedCredentials;
 use oms::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Payer, Place, Scope};
 use oms::task::*;
 
-/// What a request with a key has created: the request, the task and its name.
+/// What a request with an `Idempotency-Key` has created: the request, the task and its name.
 type Created = (RequestKey, TaskId, String);
 
-/// Tasks, failures, and an error that every call shall give.
+/// Tasks, failures, and an error that every call returns if it is set.
 #[derive(Default)]
 pub struct TestLedger {
     tasks: Mutex<BTreeMap<TaskId, Task>>,
@@ -57,7 +57,7 @@ impl TestLedger {
         *self.found.lock().unwrap() = found;
     }
 
-    /// Lets every call fail.
+    /// Makes every call fail.
     pub fn break_with(&self, kind: ErrorKind) {
         *self.broken.lock().unwrap() = Some(kind);
     }
@@ -72,7 +72,7 @@ impl TestLedger {
         self.tasks.lock().unwrap().get(&TaskId::new(id).unwrap()).cloned()
     }
 
-    /// The keys that came with the last deletion.
+    /// The credentials of the last deletion.
     pub fn left_with(&self) -> Option<SealedCredentials> {
         self.left_with.lock().unwrap().clone()
     }

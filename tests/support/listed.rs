@@ -1,4 +1,4 @@
-//! What a task's lists of copied and skipped objects at the target hold.
+//! Reads a task's reports of copied and skipped objects at the target.
 
 use std::collections::BTreeSet;
 
@@ -8,18 +8,18 @@ use percent_encoding::percent_decode_str;
 
 use super::rig::{Stores, TARGET};
 
-/// A line.
+/// A line of a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     /// Key of the object at the source.
     pub key: Vec<u8>,
     /// Its length.
     pub bytes: u64,
-    /// What proved the copy, or why there was none.
+    /// What proved the copy, or why the object was not copied.
     pub word: String,
 }
 
-/// Keys of the files of a list, in the order of their moments.
+/// Keys of a report's files, ordered by their timestamps.
 pub fn files(stores: &Stores, task: &Task, kind: ReportKind) -> Vec<String> {
     let folder = folder(task, kind);
     let mut keys = stores.target.keys(TARGET);
@@ -28,7 +28,7 @@ pub fn files(stores: &Stores, task: &Task, kind: ReportKind) -> Vec<String> {
     keys
 }
 
-/// All lines of the files that were begun since a moment.
+/// All lines of the files whose timestamp is not before `since`.
 pub fn lines(stores: &Stores, task: &Task, kind: ReportKind, since: UnixMillis) -> Vec<Line> {
     let first = Timestamp::from_millisecond(since.0).unwrap();
     let first = format!("{}{}", folder(task, kind), first.strftime("%Y%m%d%H%M%S%3f"));
@@ -65,8 +65,8 @@ fn line(text: &str) -> Line {
     }
 }
 
-/// Asserts that the lists since a moment name exactly what the counters count since then, every key once. Of a list that
-/// could not be written, nothing is named that was not counted.
+/// Asserts that the reports since this moment name each object that the counters count since then exactly once. A report
+/// that could not be written may lack lines, but may not name an object that was not counted.
 #[track_caller]
 pub fn agree(stores: &Stores, task: &Task, since: UnixMillis) {
     let c = &task.counters;

@@ -1,4 +1,4 @@
-//! nginx before a service, as operators put it: with a prefix before every path.
+//! nginx as a reverse proxy before a service, with a prefix before every path, as operators use it.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::rig::TIMEOUT;
 use super::tools::find;
 
-/// A running nginx. It is ended when this is dropped.
+/// A running nginx. It is stopped when this is dropped.
 pub struct Nginx {
     child: Child,
     folder: TempDir,
@@ -19,13 +19,13 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Starts one on a free port that passes what comes below `/oms/` to the service at `upstream`.
+    /// Starts nginx on a free port. It forwards requests below `/oms/` to the service at `upstream`.
     pub async fn before(upstream: &str) -> Self {
         let folder = TempDir::new().unwrap();
         for _ in 0..10 {
             let free = TcpListener::bind("127.0.0.1:0").unwrap();
             let port = free.local_addr().unwrap().port();
-            // nginx opens its port itself, so that another process may be faster: then there is a next try.
+            // nginx opens the port itself, and another process may take it first. Then the next attempt uses another port.
             drop(free);
             if let Some(child) = start(folder.path(), port, upstream).await {
                 let base = format!("http://127.0.0.1:{port}/oms");
@@ -45,7 +45,7 @@ fn log(folder: &Path) -> String {
     std::fs::read_to_string(folder.join("error.log")).unwrap_or_default()
 }
 
-/// Starts it and waits until it listens; `None` when it ended.
+/// Starts nginx and waits until it listens. `None` if it ended.
 async fn start(folder: &Path, port: u16, upstream: &str) -> Option<Child> {
     let file = folder.join("nginx.conf");
     std::fs::write(&file, configuration(folder, port, upstream)).unwrap();
@@ -68,7 +68,7 @@ async fn start(folder: &Path, port: u16, upstream: &str) -> Option<Child> {
             return None;
         }
         if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            // Somebody listens; it is nginx if it still runs, for it ends when the port is taken.
+            // Some process listens on the port. It is nginx if nginx still runs, because nginx ends when its port is taken.
             tokio::time::sleep(Duration::from_millis(50)).await;
             return child.try_wait().unwrap().is_none().then_some(child);
         }
@@ -77,7 +77,7 @@ async fn start(folder: &Path, port: u16, upstream: &str) -> Option<Child> {
     }
 }
 
-/// One process without privileges of its own, which keeps all its files in `folder`.
+/// Configures one process without privileges that keeps all its files in `folder`.
 fn configuration(folder: &Path, port: u16, upstream: &str) -> String {
     let folder = folder.display();
     format!(
@@ -90,7 +90,7 @@ fn configuration(folder: &Path, port: u16, upstream: &str) -> String {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // Both fail only for a child that has ended and was waited for.
+        // Both calls fail only if the child has already ended and was waited for.
         self.child.kill().unwrap_or_default();
         self.child.wait().map(drop).unwrap_or_default();
     }

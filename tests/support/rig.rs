@@ -1,5 +1,5 @@
-//! A worker on a real ledger between two in-process S3 servers, without the HTTP API: what it did can be looked into,
-//! and it can be killed at any point.
+//! A worker with a real ledger between two in-process S3 servers, without the HTTP API. Tests can inspect what the worker
+//! did, and can kill it at any point.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,11 +36,11 @@ pub const TARGET: &str = "target-bucket";
 /// How long a test waits for anything.
 pub const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Smallest part of [`Stores::small`].
+/// The smallest part that the stores of [`Stores::small`] accept.
 pub const SMALL_PART: u64 = 16 << 10;
-/// Pieces of sequential copies of [`QUICK`].
+/// With [`QUICK`], the size of the pieces in which objects of unknown length are uploaded.
 pub const SMALL_PIECE: usize = 16 << 10;
-/// Parts of kilobytes and delays of a millisecond, so that hundreds of passes with faults take seconds.
+/// Parts of some kilobytes and delays of a millisecond, so that hundreds of passes with faults take only seconds.
 pub const QUICK: Tuning = Tuning {
     pace: Pace {
         first: Duration::from_millis(1),
@@ -50,7 +50,7 @@ pub const QUICK: Tuning = Tuning {
         threshold: 4 * SMALL_PART,
         smallest: SMALL_PART,
         usual: 2 * SMALL_PART,
-        // Nothing is kept in one piece above the threshold, so that small objects can have parts.
+        // Every object above the threshold is sent in parts, so that small test objects can have parts.
         whole: 0,
         piece: SMALL_PIECE,
         pieces: 100,
@@ -61,7 +61,7 @@ pub const QUICK: Tuning = Tuning {
         look_every: Duration::from_millis(5),
         refused: Duration::from_millis(20),
     },
-    // Longer than any test: crashes are quick here, however slow the machine is.
+    // Longer than any test, so that every crash counts as one soon after the start, even on a slow machine.
     settled_in: SettledIn(Duration::from_secs(600)),
 };
 
@@ -79,11 +79,11 @@ const QUICK_TIMEOUTS: Timeouts = Timeouts {
     work: Duration::from_secs(10),
 };
 
-/// Two stores with different keys.
+/// Two stores with different credentials.
 pub struct Stores {
-    /// Where the objects are.
+    /// The source.
     pub source: Sandbox,
-    /// Where they go.
+    /// The target.
     pub target: Sandbox,
 }
 
@@ -93,7 +93,7 @@ impl Stores {
         Self::with(SandboxOptions::default(), SandboxOptions::default()).await
     }
 
-    /// Two stores with short pages that take small parts.
+    /// Two stores with short listing pages that accept small parts.
     pub async fn small() -> Self {
         let options = || SandboxOptions {
             page_size: 10,
@@ -103,7 +103,7 @@ impl Stores {
         Self::with(options(), options()).await
     }
 
-    /// Two stores with these habits; their keys are set here.
+    /// Two stores with these options. Their credentials are set here.
     pub async fn with(source: SandboxOptions, target: SandboxOptions) -> Self {
         let keys = |options: SandboxOptions, side: &str| SandboxOptions {
             access_key: format!("AK-{side}"),
@@ -117,7 +117,7 @@ impl Stores {
         Self { source, target }
     }
 
-    /// Both sides' keys.
+    /// The credentials of both sides.
     pub fn credentials(&self) -> TaskCredentials {
         let pair = |sandbox: &Sandbox| Credentials {
             access_key: Secret::new(sandbox.access_key()),
@@ -130,7 +130,7 @@ impl Stores {
         }
     }
 
-    /// The order to copy the whole bucket.
+    /// The request that creates a task for the whole bucket.
     pub fn order(&self) -> CreateTask {
         let place = |sandbox: &Sandbox, bucket: &str| PlaceRequest {
             cloud: Cloud::Aws,
@@ -160,14 +160,14 @@ impl Stores {
         }
     }
 
-    /// Keys at the target without the lists that a task writes there.
+    /// Keys at the target, without the reports that a task writes there.
     pub fn arrived(&self) -> Vec<String> {
         let mut keys = self.target.keys(TARGET);
         keys.retain(|key| !key.starts_with("oms/task/"));
         keys
     }
 
-    /// Asserts that every object of the source is at the target, byte for byte and header for header, and nothing else.
+    /// Asserts that the target has exactly the objects of the source, with the same bytes and headers.
     #[track_caller]
     pub fn assert_same(&self) {
         let sorted = |mut keys: Vec<String>| {
@@ -193,13 +193,13 @@ impl Stores {
     }
 }
 
-/// What lies around a rig.
+/// The environment of a rig.
 pub struct World {
-    /// Its clock, for everything but signatures.
+    /// Its clock for everything except signatures.
     pub clock: Clock,
-    /// That of signatures.
+    /// Its clock for signatures.
     pub signing: Clock,
-    /// Whose certificates it trusts.
+    /// The certificate authorities that it trusts.
     pub authorities: Authorities,
 }
 
@@ -213,13 +213,13 @@ impl Default for World {
     }
 }
 
-/// A ledger with a worker on it.
+/// A ledger with a worker.
 pub struct Rig {
-    /// Its folder, kept when the worker is killed.
+    /// The folder of the ledger. It remains when the worker is killed.
     pub folder: Arc<TempDir>,
     /// The ledger.
     pub ledger: Arc<dyn Ledger>,
-    /// What callers use.
+    /// The service that handles API calls.
     pub service: TaskService,
     sqlite: Arc<SqliteLedger>,
     dispatch: Arc<dyn Dispatch>,
@@ -230,27 +230,27 @@ pub struct Rig {
 }
 
 impl Rig {
-    /// A fresh one.
+    /// A rig with a new ledger.
     pub async fn new() -> Self {
         Self::open(Arc::new(TempDir::new().unwrap()), SyncPoints::default()).await
     }
 
-    /// One on the ledger in `folder`.
+    /// A rig with the ledger in `folder`.
     pub async fn open(folder: Arc<TempDir>, sync_points: SyncPoints) -> Self {
         Self::tuned(folder, sync_points, Tuning::default(), Timeouts::default()).await
     }
 
-    /// A fresh one that is quick about retries and parts, for [`Stores::small`].
+    /// A rig with a new ledger, short retry delays and small parts, for [`Stores::small`].
     pub async fn quick() -> Self {
         Self::quick_in(Arc::new(TempDir::new().unwrap())).await
     }
 
-    /// The same on the ledger in `folder`.
+    /// Like [`Rig::quick`], with the ledger in `folder`.
     pub async fn quick_in(folder: Arc<TempDir>) -> Self {
         Self::quick_with(folder, World::default()).await
     }
 
-    /// The same with objects of up to `whole` bytes in one piece, where that proves them.
+    /// Like [`Rig::quick`], but objects of up to `whole` bytes are sent in one piece if that proves them.
     pub async fn quick_whole(folder: Arc<TempDir>, whole: u64) -> Self {
         let sizes = Sizes { whole, ..QUICK.sizes };
         Self::tuned(
@@ -262,12 +262,12 @@ impl Rig {
         .await
     }
 
-    /// The same in a world of its own.
+    /// Like [`Rig::quick`], in this environment.
     pub async fn quick_with(folder: Arc<TempDir>, world: World) -> Self {
         Self::within(folder, SyncPoints::default(), QUICK, QUICK_TIMEOUTS, world).await
     }
 
-    /// One on the ledger in `folder` whose worker has ended, so that tasks wait.
+    /// A rig with the ledger in `folder` whose worker has ended, so that tasks stay waiting.
     pub async fn idle(folder: Arc<TempDir>) -> Self {
         let mut rig = Self::quick_in(folder).await;
         rig.shutdown.cancel();
@@ -276,7 +276,7 @@ impl Rig {
         rig
     }
 
-    /// One with its own sizes, delays and time limits.
+    /// A rig with these sizes, delays and timeouts.
     pub async fn tuned(
         folder: Arc<TempDir>,
         sync_points: SyncPoints,
@@ -286,7 +286,7 @@ impl Rig {
         Self::within(folder, sync_points, tuning, timeouts, World::default()).await
     }
 
-    /// One in a world of its own.
+    /// A rig with these settings in this environment.
     pub async fn within(
         folder: Arc<TempDir>,
         sync_points: SyncPoints,
@@ -346,7 +346,7 @@ impl Rig {
         }
     }
 
-    /// Changes what the disk below the ledger does.
+    /// Changes how the ledger's disk behaves.
     pub async fn set_disk(&self, disk: Disk) {
         self.sqlite.set_disk(disk).await.unwrap();
     }
@@ -379,13 +379,13 @@ impl Rig {
         }
     }
 
-    /// Lets so many tasks of a project wait.
+    /// Sets how many tasks of a project may wait.
     pub fn with_most_waiting(mut self, most: i64) -> Self {
         self.service = self.service.with_most_waiting(most);
         self
     }
 
-    /// Creates a task, or says why not.
+    /// Creates a task, or returns the error.
     pub async fn try_create(&self, order: CreateTask) -> oms::error::Result<TaskId> {
         let task = self
             .service
@@ -394,7 +394,7 @@ impl Rig {
         Ok(task.id)
     }
 
-    /// Starts a task again, or says why not.
+    /// Starts a task again, or returns the error.
     pub async fn try_start(
         &self,
         id: TaskId,
@@ -414,7 +414,7 @@ impl Rig {
             .unwrap();
     }
 
-    /// Deletes a task, with credentials for what it left open at the target.
+    /// Deletes a task, with target credentials to abort its open uploads.
     pub async fn delete(&self, id: TaskId, target: Option<Credentials>) {
         self.service
             .delete(&self.project, id, target, self.clock.now())
@@ -422,19 +422,19 @@ impl Rig {
             .unwrap();
     }
 
-    /// Stops a task, or says why not.
+    /// Stops a task, or returns the error.
     pub async fn stop(&self, id: TaskId) -> oms::error::Result<State> {
         self.service.stop(&self.project, id, self.clock.now()).await
     }
 
-    /// Whether the worker is at the task.
+    /// Whether the worker runs the task.
     pub fn runs(&self, id: TaskId) -> bool {
         self.dispatch.stops().runs(id)
     }
 
-    /// Stops a task that may have ended by now.
+    /// Stops a task that may already have ended.
     pub async fn try_stop(&self, id: TaskId) {
-        // Refused is as good: then it is over.
+        // A refusal means that the task has ended, which is fine.
         self.service
             .stop(&self.project, id, self.clock.now())
             .await
@@ -456,7 +456,7 @@ impl Rig {
         self.service.show(&self.project, id).await.unwrap()
     }
 
-    /// Waits until a task fulfils `condition`.
+    /// Waits until `condition` holds for a task.
     pub async fn wait(&self, id: TaskId, condition: impl Fn(&Task) -> bool) -> Task {
         let until = Instant::now() + TIMEOUT;
         loop {
@@ -478,7 +478,7 @@ impl Rig {
         task
     }
 
-    /// Ends the worker as a crash would: nothing is drained, nothing more is written.
+    /// Ends the worker like a crash: nothing is drained and nothing more is written.
     pub async fn kill(self) -> Arc<TempDir> {
         let Self {
             folder,
@@ -491,10 +491,10 @@ impl Rig {
         worker.abort();
         assert!(worker.await.is_err());
         drop((service, ledger));
-        // What the worker had started goes with it, each part when the runtime comes by; the last of them closes the ledger.
+        // The runtime drops the tasks that the worker had started one after another. The last one closes the ledger.
         let until = Instant::now() + TIMEOUT;
         while Arc::strong_count(&sqlite) > 1 {
-            assert!(Instant::now() < until, "something of the killed worker lives on");
+            assert!(Instant::now() < until, "parts of the killed worker still run");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         folder
@@ -509,7 +509,7 @@ impl Rig {
     }
 }
 
-/// Opens the ledger in `folder`. A worker that was just killed may hold it for a moment, unlike a process.
+/// Opens the ledger in `folder`. Unlike a killed process, a worker that was just killed may keep it locked for a moment.
 async fn ledger(folder: &TempDir) -> SqliteLedger {
     let until = Instant::now() + TIMEOUT;
     loop {

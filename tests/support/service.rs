@@ -1,4 +1,4 @@
-//! A whole service, API and worker, as a caller meets it: over HTTP on a free port of this machine.
+//! A whole service with API and worker, reached over HTTP on a free port of this machine.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -40,12 +40,12 @@ pub struct Caller {
     pub base: String,
     token: String,
     http: reqwest::Client,
-    /// How long it waits for anything.
+    /// How long the caller waits for a condition.
     pub timeout: Duration,
 }
 
 impl Caller {
-    /// One that shows `token` to the service at `base`.
+    /// A caller that sends `token` to the service at `base`.
     pub fn new(base: &str, token: &str) -> Self {
         let http = reqwest::Client::builder()
             .no_proxy()
@@ -104,7 +104,7 @@ impl Caller {
             .await
     }
 
-    /// Waits until a task has done this many objects.
+    /// Waits until a task has handled this many objects.
     pub async fn wait_for_objects(&self, task: i64, count: i64) -> Value {
         let enough = |task: &Value| task["success_num"].as_i64().unwrap() >= count;
         self.wait(task, &format!("have done {count} objects"), enough)
@@ -125,7 +125,7 @@ impl Caller {
         task
     }
 
-    /// Waits until a task fulfils `condition`.
+    /// Waits until `condition` holds for a task.
     pub async fn wait(&self, task: i64, what: &str, condition: impl Fn(&Value) -> bool) -> Value {
         let until = Instant::now() + self.timeout;
         loop {
@@ -141,7 +141,7 @@ impl Caller {
 
 /// A service in this process.
 pub struct Service {
-    /// Who calls it.
+    /// A caller of the service.
     pub caller: Caller,
     folder: TempDir,
     shutdown: CancellationToken,
@@ -149,12 +149,12 @@ pub struct Service {
 }
 
 impl Service {
-    /// One on a data folder of its own that may reach stores on this machine.
+    /// Starts a service with its own data folder that may reach stores on this machine.
     pub async fn start() -> Self {
         Self::open(TempDir::new().unwrap(), 5).await
     }
 
-    /// One on `folder` that works on so many tasks at a time; with none, tasks wait for ever.
+    /// Starts a service with `folder` as data folder that runs at most `parallel_tasks` at a time. With 0 all tasks wait.
     pub async fn open(folder: TempDir, parallel_tasks: u32) -> Self {
         std::fs::write(folder.path().join("token"), TOKEN).unwrap();
         let mut config = Config::default();
@@ -175,7 +175,7 @@ impl Service {
         }
     }
 
-    /// Ends it as SIGTERM would; its folder remains.
+    /// Ends the service as SIGTERM would. Its folder remains.
     pub async fn stop(self) -> TempDir {
         self.shutdown.cancel();
         self.running.await.unwrap().unwrap();
@@ -198,7 +198,7 @@ pub fn fill(stores: &Stores, count: usize) {
     stores.source.put(SOURCE, "z//ключ +%20/.", awkward);
 }
 
-/// Makes every write at the target take so long.
+/// Delays every write at the target by `each`.
 pub fn slow_down(stores: &Stores, each: Duration) {
     let rule = FaultRule::new(Operation::PutObject, Fault::Delay(each));
     stores.target.faults().add(rule);

@@ -1,4 +1,4 @@
-//! One service for tests that differ only in the caller: each works in a project of its own.
+//! One service for tests that differ only in the caller. Each test uses its own project.
 
 use std::sync::OnceLock;
 
@@ -7,11 +7,11 @@ use tokio::sync::oneshot;
 
 use super::service::Service;
 
-/// More tasks at a time than there are tests.
+/// More than there are tests, so that no task waits.
 const PARALLEL_TASKS: u32 = 64;
 
-/// Base address of the service. It is started by the first test that asks, on a thread of its own, as the runtime of a test
-/// ends with the test; and it ends with the process.
+/// Base address of the service. The first test that asks starts the service on its own thread, because the runtime of a
+/// test ends with that test. The service ends with the process.
 pub async fn shared_service() -> String {
     static BASE: OnceLock<String> = OnceLock::new();
     static STARTING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -26,7 +26,7 @@ pub async fn shared_service() -> String {
             .build()
             .unwrap();
         runtime.block_on(async {
-            // Nothing drops a thread's values at the end of the process, so the folder is one that a build cleans.
+            // The values of a thread are not dropped when the process ends. `cargo clean` removes this folder.
             let folder = TempDir::with_prefix_in("shared-", env!("CARGO_TARGET_TMPDIR")).unwrap();
             let service = Service::open(folder, PARALLEL_TASKS).await;
             tell.send(service.caller.base.clone()).unwrap();

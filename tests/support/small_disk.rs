@@ -1,18 +1,18 @@
-//! A disk of a few megabytes, which a test can fill.
+//! A disk of a few megabytes that a test can fill.
 
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A file system in memory, mounted on a folder until it is dropped.
+/// A file system in memory. It is mounted on a folder until this is dropped.
 pub struct SmallDisk {
     folder: PathBuf,
 }
 
 impl SmallDisk {
-    /// Mounts one of so many MiB on `folder`; `None` where this process may not mount, which a test has to say so and return.
-    /// Where `TEST_REQUIRE_ALL` is 1, that fails.
+    /// Mounts a file system of this size on `folder`. If this process may not mount, this prints a note and returns `None`.
+    /// Then the test must return. If `TEST_REQUIRE_ALL` is 1, the test fails instead.
     #[track_caller]
     pub fn on(folder: &Path, mebibytes: u32) -> Option<Self> {
         std::fs::create_dir_all(folder).unwrap();
@@ -50,7 +50,7 @@ impl SmallDisk {
         }
     }
 
-    /// Makes room again.
+    /// Frees the space again.
     pub fn free(&self) {
         std::fs::remove_file(self.filler()).unwrap();
     }
@@ -62,7 +62,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily: a process that still ends may have files open.
+        // A lazy unmount, because a process that is still ending may have files open.
         let ended = Command::new("umount").arg("-l").arg(&self.folder).status();
         assert!(ended.is_ok_and(|status| status.success()) || std::thread::panicking());
     }

@@ -1,4 +1,4 @@
-//! Certificates of every kind, and TLS before a sandbox.
+//! Valid and invalid certificates, and a TLS proxy before a sandbox.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,32 +17,32 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-/// The name of every server here.
+/// The host name of every server.
 const NAME: &str = "localhost";
 
-/// What a server shows.
+/// Which certificate a server presents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shows {
-    /// A good certificate of the authority.
+    /// A valid certificate of the authority.
     Good,
-    /// One that has expired.
+    /// An expired certificate.
     Expired,
-    /// One that will be valid later.
+    /// A certificate that is not valid yet.
     TooEarly,
-    /// One for another name.
+    /// A certificate for another host name.
     OtherName,
-    /// One that it has signed itself.
+    /// A self-signed certificate.
     SelfSigned,
 }
 
-/// Somebody who signs certificates.
+/// A certificate authority.
 pub struct Authority {
     folder: TempDir,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    /// One that nobody knows yet.
+    /// A new authority that nobody trusts yet.
     pub fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
@@ -66,7 +66,7 @@ impl Authority {
         self.folder.path().join("ca.pem")
     }
 
-    /// Those who trust it.
+    /// A set of trusted authorities that contains this one.
     pub fn trusted(&self) -> Authorities {
         Authorities::read(&self.file()).unwrap()
     }
@@ -78,7 +78,7 @@ impl Authority {
             NAME
         };
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        // A machine may trust an authority of any usual name.
+        // An unusual name, because the machine may trust an authority with a usual name.
         let own = format!("a server of the tests for {name}");
         params.distinguished_name.push(DnType::CommonName, own);
         match shows {
@@ -110,7 +110,7 @@ struct Shared {
     open: Mutex<CancellationToken>,
 }
 
-/// TLS before a sandbox: takes it off, and passes everything on.
+/// A proxy that terminates TLS and forwards everything to a sandbox.
 pub struct TlsFront {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -118,7 +118,7 @@ pub struct TlsFront {
 }
 
 impl TlsFront {
-    /// One that shows a certificate of `authority`.
+    /// A proxy before `sandbox` that presents a certificate of `authority`.
     pub async fn before(sandbox: &Sandbox, authority: &Authority, shows: Shows) -> Self {
         let behind = sandbox.endpoint().trim_start_matches("http://").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -146,7 +146,7 @@ impl TlsFront {
         self.shared.accepted.load(Ordering::SeqCst)
     }
 
-    /// Closes all connections, and shows another certificate to those that come.
+    /// Closes all connections, and presents another certificate on new ones.
     pub fn show(&self, authority: &Authority, shows: Shows) {
         *self.shared.config.lock().unwrap() = authority.server(shows);
         std::mem::take(&mut *self.shared.open.lock().unwrap()).cancel();
@@ -163,14 +163,14 @@ async fn accept(listener: TcpListener, behind: String, shared: Arc<Shared>) {
         let behind = behind.clone();
         connections.spawn(async move {
             let pass = async {
-                // A client that refuses the certificate ends it here.
+                // The client refused the certificate.
                 let Ok(mut outside) = acceptor.accept(outside).await else {
                     return;
                 };
                 let Ok(mut inside) = TcpStream::connect(behind).await else {
                     return;
                 };
-                // However it ends, both sides see it.
+                // Errors are ignored: both sides see that the connection has ended.
                 copy_bidirectional(&mut outside, &mut inside)
                     .await
                     .unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Tools that are not Rust: found where `tests/run` put them, run with a time limit.
+//! Runs tools that are not written in Rust, with a time limit. `tests/run` installs them.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// A library that generated Go clients use, as Debian packages it.
 const GO_VALIDATOR: &str = "/usr/share/gocode/src/gopkg.in/validator.v2";
 
-/// Something that a test cannot do without.
+/// A tool that a test needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     /// The Python environment.
@@ -31,7 +31,7 @@ pub enum Need {
 #[derive(Clone, Debug)]
 pub struct Tools(PathBuf);
 
-/// What a command printed, and how it ended.
+/// The output and the exit status of a command.
 #[derive(Debug)]
 pub struct Ran {
     /// How it ended.
@@ -42,8 +42,8 @@ pub struct Ran {
     pub stderr: String,
 }
 
-/// The tools, or `None` where they are missing: then the test says so on standard error and has to return. Never a
-/// quiet pass: where `TEST_REQUIRE_ALL` is 1, as `tests/run` sets it, a missing tool fails.
+/// The tools, or `None` if one is missing. Then this prints a note on standard error, and the test must return. If
+/// `TEST_REQUIRE_ALL` is 1, as `tests/run` sets it, a missing tool fails the test.
 #[track_caller]
 pub fn require(needs: &[Need]) -> Option<Tools> {
     let folder = std::env::var_os("OMS_TEST_TOOLS").map_or_else(
@@ -58,7 +58,7 @@ pub fn require(needs: &[Need]) -> Option<Tools> {
     let all = std::env::var_os("TEST_REQUIRE_ALL").is_some_and(|value| value == "1");
     assert!(!all, "missing: {missing}; `tests/run` installs it");
     let test = std::thread::current().name().unwrap_or_default().to_owned();
-    // Not `eprintln`, whose text the test runner keeps to itself when a test passes.
+    // Not `eprintln`: the test runner does not show its text when a test passes.
     let said = writeln!(
         std::io::stderr(),
         "SKIPPED: {test}: missing {missing} (tests/run installs what it needs)"
@@ -96,12 +96,12 @@ fn on_path(program: &str) -> bool {
     find(program).is_some()
 }
 
-/// Where a program is.
+/// The path of a program.
 pub fn find(program: &str) -> Option<PathBuf> {
-    // Servers are in a folder that only a superuser has on its PATH.
+    // Servers are in a folder that is only on a superuser's PATH.
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into()]);
-    // Joining an absolute path replaces the folder, so that CHROMIUM may be one.
+    // `CHROMIUM` may be an absolute path: joining it replaces the folder.
     folders
         .map(|folder| folder.join(program))
         .find(|file| file.is_file())
@@ -113,7 +113,8 @@ impl Tools {
         self.0.join("python/bin").join(name)
     }
 
-    /// A script of `tests/tools`, run by the program that its ending asks for, with the tools in its environment.
+    /// A command that runs a script of `tests/tools` with the interpreter for its file extension and the tools in its
+    /// environment.
     pub fn script(&self, name: &str) -> Command {
         let file = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/tools")
@@ -133,8 +134,8 @@ impl Tools {
 
 /// Runs a command to its end.
 ///
-/// When it takes longer than `limit`, it is ended together with what it started, and the test fails with all it had
-/// printed.
+/// If it takes longer than `limit`, it is killed together with the processes that it started. Then the test fails and
+/// shows everything that was printed.
 pub async fn run(mut command: Command, limit: Duration) -> Ran {
     // Files, not pipes: a grandchild that outlives its parent would keep a pipe open.
     let (mut out, mut err) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
@@ -151,7 +152,7 @@ pub async fn run(mut command: Command, limit: Duration) -> Ran {
             break (status, false);
         }
         if began.elapsed() > limit {
-            // The group that was made for this child: the script and what it runs.
+            // The process group of this child: the script and what it runs.
             signal("KILL", &format!("-{}", child.id()));
             break (child.wait().unwrap(), true);
         }
@@ -166,7 +167,7 @@ pub async fn run(mut command: Command, limit: Duration) -> Ran {
     ran
 }
 
-/// The same, and fails unless the exit code is 0. Returns what was printed on standard output.
+/// Like [`run`], but fails unless the exit code is 0. Returns the standard output.
 pub async fn succeed(command: Command, limit: Duration) -> String {
     let shown = format!("{command:?}");
     let ran = run(command, limit).await;
@@ -175,7 +176,7 @@ pub async fn succeed(command: Command, limit: Duration) -> String {
 }
 
 impl Ran {
-    /// Everything, for people.
+    /// Exit status and both outputs, for failure messages.
     pub fn shown(&self) -> String {
         format!(
             "{}\n--- stdout\n{}\n--- stderr\n{}",
@@ -184,7 +185,7 @@ impl Ran {
     }
 }
 
-/// Sends a signal to one process, or with a `-` before the number to the group of one, that the test has started.
+/// Sends a signal to a process that the test has started, or to its process group if the number begins with `-`.
 pub fn signal(name: &str, pid: &str) {
     let script = format!("kill -{name} {pid}");
     let sent = Command::new("sh").args(["-c", &script]).status().unwrap();

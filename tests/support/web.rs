@@ -1,4 +1,4 @@
-//! A web server that says what a test tells it to, byte for byte, and remembers what it was asked.
+//! A web server that sends exactly the bytes that a test sets, and records the requests.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -15,9 +15,9 @@ pub struct Page {
     status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
-    /// Answer to HEAD, where it is another.
+    /// Status of HEAD, if it differs.
     head_status: Option<u16>,
-    /// Length that HEAD tells, where it is another.
+    /// Length in the response to HEAD, if it differs. `Some(None)` means that HEAD sends no length.
     head_length: Option<Option<usize>>,
     length: Length,
     ranges: Ranges,
@@ -35,13 +35,13 @@ enum Length {
 #[derive(Clone)]
 enum End {
     AsTold,
-    /// After so many bytes, the first few times.
+    /// The connection is closed after this many bytes. The counter says how many more times.
     Early(usize, Arc<AtomicUsize>),
-    /// Never: nothing comes after so many bytes.
+    /// The connection stays open, but nothing is sent after this many bytes.
     Never(usize),
 }
 
-/// Bytes of a chunk, so that no chunk ends where a piece does.
+/// Bytes of a chunk, chosen so that no chunk ends where a piece ends.
 const CHUNK: usize = 3001;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl Page {
         Self::status(302).header("Location", to)
     }
 
-    /// With another header.
+    /// Adds a header.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
@@ -90,37 +90,37 @@ impl Page {
         self
     }
 
-    /// Tells no length; the end of the connection is the end of the body.
+    /// Sends no length. The end of the connection is the end of the body.
     pub fn without_length(mut self) -> Self {
         self.length = Length::NotTold;
         self
     }
 
-    /// Tells no length, and sends chunks.
+    /// Sends no length, and the body in chunks.
     pub fn chunked(mut self) -> Self {
         self.length = Length::Chunked;
         self
     }
 
-    /// Tells another length, or none, when it is asked with HEAD.
+    /// Answers HEAD with another length, or with none.
     pub fn head_length(mut self, length: Option<usize>) -> Self {
         self.head_length = Some(length);
         self
     }
 
-    /// Closes the connection after so many bytes of the body, the first `times` that it is read.
+    /// Closes the connection after this many bytes of the body, for the first `times` reads.
     pub fn cut(mut self, after: usize, times: usize) -> Self {
         self.end = End::Early(after, Arc::new(AtomicUsize::new(times)));
         self
     }
 
-    /// Sends nothing more after so many bytes of the body.
+    /// Sends nothing more after this many bytes of the body.
     pub fn stalling(mut self, after: usize) -> Self {
         self.end = End::Never(after);
         self
     }
 
-    /// Answers every range with the whole.
+    /// Answers every range request with the whole page.
     pub fn ignoring_ranges(mut self) -> Self {
         self.ranges = Ranges::Ignored;
         self
@@ -130,7 +130,7 @@ impl Page {
 type Pages = Arc<Mutex<HashMap<String, Page>>>;
 type Log = Arc<Mutex<Vec<String>>>;
 
-/// The server; it ends when it is dropped.
+/// A running server. It ends when this is dropped.
 pub struct Web {
     address: SocketAddr,
     pages: Pages,
@@ -145,7 +145,7 @@ impl Drop for Web {
 }
 
 impl Web {
-    /// Starts one without pages: everything is 404.
+    /// Starts a server without pages: every path is 404.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -159,7 +159,7 @@ impl Web {
         }
     }
 
-    /// Puts a page at a path, without its query.
+    /// Puts a page at a path. The query of a request is ignored.
     pub fn put(&self, path: &str, page: Page) {
         self.pages.lock().unwrap().insert(path.to_owned(), page);
     }
@@ -174,7 +174,7 @@ impl Web {
         format!("http://{}{path}", self.address)
     }
 
-    /// First lines and headers of all requests.
+    /// Request lines and headers of all requests.
     pub fn requests(&self) -> Vec<String> {
         self.log.lock().unwrap().clone()
     }
@@ -187,7 +187,7 @@ async fn accept(listener: TcpListener, pages: Pages, log: Log) {
     }
 }
 
-/// One request for each connection.
+/// Serves one request per connection.
 async fn serve(mut stream: TcpStream, pages: Pages, log: Log) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

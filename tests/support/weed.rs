@@ -1,4 +1,4 @@
-//! SeaweedFS: a real S3 server as a process of its own, with its own keys and folder.
+//! SeaweedFS, a real S3 server, as a process with its own credentials and folder.
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -9,13 +9,13 @@ use tempfile::TempDir;
 
 use super::tools::Tools;
 
-/// How long it may take until it answers.
+/// How long the server may take until it answers.
 const START: Duration = Duration::from_secs(60);
 
-/// How often it is started on other ports.
+/// How many times it is started, each time on other ports.
 const STARTS: u32 = 5;
 
-/// A running server. It is ended, and its data removed, when this is dropped.
+/// A running server. When this is dropped, the server is stopped and its data is removed.
 pub struct Weed {
     child: Child,
     folder: TempDir,
@@ -28,8 +28,8 @@ pub struct Weed {
 }
 
 impl Weed {
-    /// Starts one and waits until it answers. A port that was free may be taken before the server has it: then it is started
-    /// again on others.
+    /// Starts a server and waits until it answers. If another process takes one of its ports first, it is started again on
+    /// other ports.
     pub async fn start(tools: &Tools, name: &str) -> Self {
         for _ in 0..STARTS {
             let mut weed = Self::spawn(tools, name);
@@ -110,12 +110,12 @@ impl Weed {
         }
     }
 
-    /// Waits until it answers; the error is its log.
+    /// Waits until the server answers. The error is its log.
     async fn wait_until_it_answers(&mut self) -> Result<(), String> {
         let until = Instant::now() + START;
         loop {
             let answer = reqwest::get(&self.url).await;
-            // Without a signature the list of buckets is refused: the S3 gateway is there, and knows its identities.
+            // Listing buckets without a signature is refused once the S3 gateway is up and has loaded its identities.
             if answer.is_ok_and(|answer| answer.status() == 403) {
                 return Ok(());
             }
@@ -131,7 +131,7 @@ impl Weed {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    /// `URL AK SK`, as the scripts take it.
+    /// URL, access key and secret key: the arguments of the scripts.
     pub fn arguments(&self) -> [&str; 3] {
         [&self.url, &self.access_key, &self.secret_key]
     }
@@ -139,7 +139,7 @@ impl Weed {
 
 impl Drop for Weed {
     fn drop(&mut self) {
-        // Both fail only for a child that has ended and was waited for.
+        // Both calls fail only if the child has already ended and was waited for.
         self.child.kill().unwrap_or_default();
         self.child.wait().map(drop).unwrap_or_default();
     }

@@ -1,4 +1,4 @@
-//! Crashes that repeat, stops that are written late, who is served first, and what is left to do behind the scenes.
+//! Repeated crashes, stops that are recorded late, the order in which tasks are served, and background cleanup.
 
 use super::subject::{Subject, at, counted, failure, fresh, new_task, sealed};
 use crate::ledger::{
@@ -11,17 +11,17 @@ use crate::task::{Counters, Key, PassKind, ProjectId, StartMode, State, TaskId};
 pub(super) async fn all(store: &dyn Ledger) {
     a_task_that_keeps_crashing_is_not_resumed(store).await;
     early_crashes_weigh_less(store).await;
-    progress_forgives_crashes(store).await;
-    an_orderly_end_is_no_crash(store).await;
-    a_defect_counts_like_a_crash(store).await;
+    progress_resets_the_count_of_crashes(store).await;
+    an_orderly_shutdown_is_no_crash(store).await;
+    a_panic_counts_like_a_crash(store).await;
     a_late_stop_pauses(store).await;
     waiting_tasks_are_read_project_by_project(store).await;
     failures_are_bounded(store).await;
-    a_deleted_task_goes_bit_by_bit(store).await;
-    a_full_pass_forgets_bit_by_bit(store).await;
+    a_deleted_task_is_removed_in_small_steps(store).await;
+    a_full_pass_deletes_failures_in_small_steps(store).await;
 }
 
-/// The process dies while the worker has been at the task for a while, and another one begins.
+/// The process crashes after the worker has run the task for a while, and another process starts.
 async fn crash(subject: &Subject<'_>) {
     let leased = subject.lease().await;
     let confirm_running = subject
@@ -46,7 +46,7 @@ async fn a_task_that_keeps_crashing_is_not_resumed(store: &dyn Ledger) {
     assert_eq!(reason.code, "TRF.0001");
     assert!(reason.message.contains("not resumed"), "{reason:?}");
     assert!(!subject.is_pending().await);
-    // A user may try again, from zero.
+    // After a start by the user the count begins at zero.
     assert_eq!(subject.start(StartMode::Full).await, Ok(()));
     assert_eq!(subject.lease().await.credentials, Some(sealed("again")));
     for _ in 0..2 {
@@ -69,7 +69,7 @@ async fn early_crashes_weigh_less(store: &dyn Ledger) {
     assert_eq!(subject.state().await, State::Failed);
 }
 
-async fn progress_forgives_crashes(store: &dyn Ledger) {
+async fn progress_resets_the_count_of_crashes(store: &dyn Ledger) {
     let commit = Subject::new(store).await;
     let part = Subject::new(store).await;
     for _ in 0..5 {
@@ -100,7 +100,7 @@ async fn progress_forgives_crashes(store: &dyn Ledger) {
     }
     assert_eq!(commit.state().await, State::Running);
     assert_eq!(part.state().await, State::Running);
-    // To show a speed is no progress.
+    // A commit that only reports a speed is no progress.
     for _ in 0..2 {
         crash(&commit).await;
         let (_, shard) = commit.work(PassKind::Full).await;
@@ -115,7 +115,7 @@ async fn progress_forgives_crashes(store: &dyn Ledger) {
     store.pause(part.id).await.unwrap();
 }
 
-async fn an_orderly_end_is_no_crash(store: &dyn Ledger) {
+async fn an_orderly_shutdown_is_no_crash(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     for _ in 0..9 {
         let leased = subject.lease().await;
@@ -130,12 +130,12 @@ async fn an_orderly_end_is_no_crash(store: &dyn Ledger) {
     assert!(subject.is_pending().await);
 }
 
-async fn a_defect_counts_like_a_crash(store: &dyn Ledger) {
+async fn a_panic_counts_like_a_crash(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     for wanted in [State::Running, State::Running, State::Failed] {
         subject.lease().await;
         store.record_crash(subject.id).await.unwrap();
-        // Counted once.
+        // A second record of the same crash does not count.
         store.record_crash(subject.id).await.unwrap();
         assert_eq!(subject.state().await, wanted);
     }
@@ -151,7 +151,7 @@ async fn a_late_stop_pauses(store: &dyn Ledger) {
         store.pause(subject.id).await.unwrap();
         assert_eq!(subject.state().await, State::Paused, "{before:?}");
         assert!(!subject.is_pending().await);
-        // It says nothing about a task that does not run.
+        // It does not change a task that is not running.
         subject.start(StartMode::Full).await.unwrap();
         store.pause(subject.id).await.unwrap();
         assert_eq!(subject.state().await, State::Waiting);
@@ -160,7 +160,7 @@ async fn a_late_stop_pauses(store: &dyn Ledger) {
 }
 
 async fn waiting_tasks_are_read_project_by_project(store: &dyn Ledger) {
-    // Projects of which one has many tasks, and names that sort behind all others.
+    // Projects whose names sort after those of all other tests. One of them has many tasks.
     let project = |n: i64| format!("queue-{n:03}").parse::<ProjectId>().unwrap();
     let projects = PROJECTS_AT_ONCE + 2;
     let mut ids = Vec::new();
@@ -179,7 +179,7 @@ async fn waiting_tasks_are_read_project_by_project(store: &dyn Ledger) {
         let tasks = pending.iter().filter(|task| task.project == project(number));
         tasks.map(|task| task.id).collect()
     };
-    // The oldest of the next ones, in their order, and not more than a bounded number of each.
+    // The oldest tasks of the next projects, in order, and at most a bounded number of each project.
     assert_eq!(
         of(1),
         ours(1)
@@ -190,7 +190,7 @@ async fn waiting_tasks_are_read_project_by_project(store: &dyn Ledger) {
         assert_eq!(of(number), ours(number).collect::<Vec<_>>(), "{number}");
     }
     assert!(of(0).is_empty() && of(PROJECTS_AT_ONCE + 1).is_empty());
-    // Behind the last one it begins anew.
+    // After the last project it begins again with the first.
     let around = store.pending(Some(&project(projects - 1))).await.unwrap();
     assert!(!around.is_empty());
     let mut seen = around.iter().map(|task| task.id).collect::<Vec<_>>();
@@ -220,7 +220,7 @@ async fn failures_are_bounded(store: &dyn Ledger) {
     assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
     let kept = store.failures(subject.id, None, 9).await.unwrap();
     assert_eq!(kept, [long.bounded()]);
-    // The last one that is recorded, and one more.
+    // The last failure that may be recorded, and one more.
     let many = |count| Commit {
         delta: Counters {
             listed: count,
@@ -237,7 +237,7 @@ async fn failures_are_bounded(store: &dyn Ledger) {
     let before = subject.task().await;
     assert_eq!(subject.commit(&shard, many(1)).await, Committed::TooManyFailures);
     assert_eq!(subject.task().await.counters, before.counters, "half a commit");
-    // What resolves failures, or adds none, still goes through.
+    // Commits that resolve failures, or add none, still succeed.
     assert_eq!(subject.commit(&shard, Commit::default()).await, Committed::Done);
     let one_less = Commit {
         delta: Counters {
@@ -251,7 +251,7 @@ async fn failures_are_bounded(store: &dyn Ledger) {
     assert_eq!(subject.commit(&shard, many(1)).await, Committed::Done);
 }
 
-async fn a_full_pass_forgets_bit_by_bit(store: &dyn Ledger) {
+async fn a_full_pass_deletes_failures_in_small_steps(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let keys: Vec<String> = (0..950).map(|n| format!("{n:03}")).collect();
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
@@ -268,7 +268,7 @@ async fn a_full_pass_forgets_bit_by_bit(store: &dyn Ledger) {
     assert_eq!(forget(task.fencing_token).await.unwrap(), Tidied::Some);
     let left = subject.failed_keys().await.len();
     assert!((1..950).contains(&left), "{left}");
-    // What is left is no list of what failed.
+    // The remaining failures are incomplete, so a failed-only start is refused.
     store.pause(subject.id).await.unwrap();
     let incomplete = Err(Refusal::ListIncomplete);
     assert_eq!(subject.start(StartMode::FailedOnly).await, incomplete);
@@ -283,7 +283,7 @@ async fn a_full_pass_forgets_bit_by_bit(store: &dyn Ledger) {
     assert_eq!(subject.task().await.counters, Counters::default());
     store.pause(subject.id).await.unwrap();
 
-    // A pass that goes on forgets nothing, and a new list is whole again.
+    // A resumed pass deletes no failures. After a new full pass the failures are complete again.
     let subject = Subject::new(store).await;
     let (_, shard) = subject.work(PassKind::Full).await;
     let commit = Commit {
@@ -303,7 +303,7 @@ async fn a_full_pass_forgets_bit_by_bit(store: &dyn Ledger) {
     store.pause(subject.id).await.unwrap();
 }
 
-async fn a_deleted_task_goes_bit_by_bit(store: &dyn Ledger) {
+async fn a_deleted_task_is_removed_in_small_steps(store: &dyn Ledger) {
     while store.tidy().await.unwrap() == Tidied::Some {}
     let subject = Subject::new(store).await;
     let (_, shard) = subject.work(PassKind::Full).await;
@@ -335,7 +335,7 @@ async fn a_deleted_task_goes_bit_by_bit(store: &dyn Ledger) {
     store.pause(subject.id).await.unwrap();
     let left = subject.delete(Some("keys")).await.unwrap();
     assert_eq!(left.orphans, 1);
-    // At once it is gone for everybody.
+    // The task is invisible at once.
     let gone = async || {
         assert!(store.task(&subject.project, subject.id).await.unwrap().is_none());
         assert!(subject.failed_keys().await.is_empty());
@@ -358,11 +358,11 @@ async fn a_deleted_task_goes_bit_by_bit(store: &dyn Ledger) {
         assert!(steps < 1_000);
     }
     assert!(steps > 5, "{steps} steps for a thousand rows");
-    // What it left open at its target is not forgotten with it.
+    // The orphans of the task remain.
     let orphans = store.orphans(Orphans::Of(subject.id), 0, 9).await.unwrap();
     assert_eq!(orphans.len(), 1);
     store.remove_orphan(orphans[0].number).await.unwrap();
-    // Its number is free again.
+    // Its id can be used again.
     let again = new_task(&subject.project, subject.id);
     store.create(again, at(1_000)).await.unwrap();
     assert!(subject.failed_keys().await.is_empty());

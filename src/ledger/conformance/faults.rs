@@ -8,11 +8,11 @@ use crate::task::{Counters, Key, PassKind, ReportKind, StartMode, State};
 pub(super) async fn all(store: &dyn Ledger) {
     a_fenced_worker_writes_nothing(store).await;
     a_worker_that_has_left_writes_nothing(store).await;
-    an_old_claim_does_not_fit_a_new_pass(store).await;
+    an_old_lease_is_not_valid_in_a_new_pass(store).await;
     counters_never_fall_below_zero(store).await;
-    a_crash_is_accounted_up_to_the_last_sign_of_life(store).await;
+    run_time_of_a_crash_counts_up_to_the_last_commit(store).await;
     recovery_pauses_what_was_pausing(store).await;
-    a_release_pauses_what_nobody_works_on(store).await;
+    a_release_pauses_a_pausing_task_without_a_worker(store).await;
 }
 
 fn one_object() -> Commit {
@@ -28,7 +28,7 @@ fn one_object() -> Commit {
     }
 }
 
-/// Asserts that nothing a holder of the leases can do has an effect.
+/// Asserts that no call with these leases has an effect.
 async fn is_fenced(subject: &Subject<'_>, fencing_token: i64, shard: &LeasedShard) {
     let before = subject.task().await;
     let failed = subject.failed_keys().await;
@@ -60,7 +60,7 @@ async fn a_fenced_worker_writes_nothing(store: &dyn Ledger) {
         ..Commit::default()
     };
     assert_eq!(subject.commit(&old_shard, commit).await, Committed::Done);
-    // Fenced as soon as the task is taken over, before the shard is.
+    // The old leases are fenced as soon as another worker leases the task, before it leases the shard.
     let second = subject.lease().await;
     assert!(second.fencing_token > first.fencing_token);
     is_fenced(&subject, first.fencing_token, &old_shard).await;
@@ -68,7 +68,7 @@ async fn a_fenced_worker_writes_nothing(store: &dyn Ledger) {
     assert!(shard.fencing_token > old_shard.fencing_token);
     is_fenced(&subject, first.fencing_token, &old_shard).await;
     assert_eq!(subject.commit(&shard, one_object()).await, Committed::Done);
-    // Closed is closed, for its holder too.
+    // A closed shard accepts no commit, not even from the holder of its lease.
     assert_eq!(subject.commit(&shard, one_object()).await, Committed::Fenced);
     let end = subject.finish(second.fencing_token, Ending::PassFinished).await;
     assert_eq!(end, Some(State::Failed));
@@ -85,7 +85,7 @@ async fn a_worker_that_has_left_writes_nothing(store: &dyn Ledger) {
     is_fenced(&subject, task.fencing_token, &shard).await;
 }
 
-async fn an_old_claim_does_not_fit_a_new_pass(store: &dyn Ledger) {
+async fn an_old_lease_is_not_valid_in_a_new_pass(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let (task, old_shard) = subject.work(PassKind::Full).await;
     let commit = Commit {
@@ -119,11 +119,11 @@ async fn counters_never_fall_below_zero(store: &dyn Ledger) {
     let refused = store.commit(subject.id, &shard, commit, at(1)).await;
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::Internal);
     assert_eq!(subject.task().await.counters, Counters::default());
-    // Nothing of it was written: the shard is still open.
+    // The failed commit wrote nothing, so the shard is still open.
     assert_eq!(subject.commit(&shard, one_object()).await, Committed::Done);
 }
 
-async fn a_crash_is_accounted_up_to_the_last_sign_of_life(store: &dyn Ledger) {
+async fn run_time_of_a_crash_counts_up_to_the_last_commit(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let (_, shard) = subject.work(PassKind::Full).await;
     assert_eq!(subject.commit(&shard, Commit::default()).await, Committed::Done);
@@ -131,7 +131,7 @@ async fn a_crash_is_accounted_up_to_the_last_sign_of_life(store: &dyn Ledger) {
     assert_eq!(leased.task.ran_for, 1_000);
     assert_eq!(leased.task.running_since, Some(at(900_000)));
     assert_eq!(leased.task.started_at, Some(at(2_000)));
-    // A clock that goes back takes nothing away.
+    // If the clock goes back, the run time does not become smaller.
     let end = subject.finish(leased.fencing_token, Ending::Drained).await;
     assert_eq!(end, None);
     subject.stop().await.unwrap();
@@ -160,7 +160,7 @@ async fn recovery_pauses_what_was_pausing(store: &dyn Ledger) {
     assert_eq!(waiting.state().await, State::Waiting);
 }
 
-async fn a_release_pauses_what_nobody_works_on(store: &dyn Ledger) {
+async fn a_release_pauses_a_pausing_task_without_a_worker(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let (task, shard) = subject.work(PassKind::Full).await;
     store.release(subject.id).await.unwrap();

@@ -1,4 +1,4 @@
-//! Start, stop, delete, and what they do with credentials.
+//! Start, stop and delete, and their effect on credentials.
 
 use super::subject::{Subject, at, counted, failure, sealed};
 use crate::ledger::{Commit, Committed, Ending, Ledger, OpenUpload, Refusal};
@@ -6,12 +6,12 @@ use crate::task::{Key, PassKind, Reason, Rejection, StartMode, State};
 
 pub(super) async fn all(store: &dyn Ledger) {
     a_waiting_task_pauses_at_once(store).await;
-    an_end_has_its_moment_until_the_next_start(store).await;
+    an_end_time_is_kept_until_the_next_start(store).await;
     a_running_task_drains(store).await;
     start_brings_fresh_credentials(store).await;
     start_is_refused_by_state(store).await;
     a_failed_only_start_needs_a_complete_list(store).await;
-    of_many_starts_one_wins(store).await;
+    of_many_starts_one_succeeds(store).await;
     delete_takes_everything(store).await;
 }
 
@@ -25,7 +25,7 @@ async fn a_waiting_task_pauses_at_once(store: &dyn Ledger) {
     assert_eq!(subject.task().await.ran_for, 0);
 }
 
-async fn an_end_has_its_moment_until_the_next_start(store: &dyn Ledger) {
+async fn an_end_time_is_kept_until_the_next_start(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let times = async || {
         let task = subject.task().await;
@@ -37,7 +37,7 @@ async fn an_end_has_its_moment_until_the_next_start(store: &dyn Ledger) {
     assert_eq!(times().await, ended);
     assert_eq!(subject.start(StartMode::FailedOnly).await, Ok(()));
     assert_eq!(times().await, (at(1_000), Some(at(2_000)), None));
-    // A pause is no end.
+    // A paused task has not ended.
     assert_eq!(subject.stop().await, Ok(State::Paused));
     assert_eq!(times().await, (at(1_000), Some(at(2_000)), None));
     assert_eq!(subject.start(StartMode::Full).await, Ok(()));
@@ -86,7 +86,7 @@ async fn start_brings_fresh_credentials(store: &dyn Ledger) {
     assert_eq!(subject.start(StartMode::Full).await, Ok(()));
     let task = subject.task().await;
     assert_eq!((task.state, task.epoch, task.reason), (State::Waiting, 2, None));
-    // Whoever held the task before the start has lost it, although nobody has leased it since.
+    // A worker from before the start has lost its lease, although no other worker has leased the task since.
     let late = Ending::Broken(Reason {
         code: "TRF.0001".into(),
         message: "late".into(),
@@ -115,12 +115,12 @@ async fn start_is_refused_by_state(store: &dyn Ledger) {
 }
 
 async fn a_failed_only_start_needs_a_complete_list(store: &dyn Ledger) {
-    // Never ran.
+    // The task never ran.
     let subject = Subject::new(store).await;
     subject.stop().await.unwrap();
     let incomplete = Err(Refusal::ListIncomplete);
     assert_eq!(subject.start(StartMode::FailedOnly).await, incomplete);
-    // Ran, but not to the end.
+    // The pass ran, but did not finish.
     assert_eq!(subject.start(StartMode::Full).await, Ok(()));
     let (task, shard) = subject.work(PassKind::Full).await;
     let commit = Commit {
@@ -133,18 +133,18 @@ async fn a_failed_only_start_needs_a_complete_list(store: &dyn Ledger) {
     subject.stop().await.unwrap();
     subject.finish(task.fencing_token, Ending::Drained).await.unwrap();
     assert_eq!(subject.start(StartMode::FailedOnly).await, incomplete);
-    // Ran to the end.
+    // The pass finished.
     assert_eq!(subject.start(StartMode::Full).await, Ok(()));
     let task = subject.lease().await;
     let end = subject.finish(task.fencing_token, Ending::PassFinished).await;
     assert_eq!(end, Some(State::Failed));
     assert_eq!(subject.start(StartMode::FailedOnly).await, Ok(()));
-    // A crash does not change what was asked for.
+    // A crash does not change the start mode.
     for _ in 0..2 {
         assert_eq!(subject.lease().await.mode, StartMode::FailedOnly);
     }
 
-    // Nothing was recorded, though objects failed.
+    // Objects failed, but no failure was recorded.
     let subject = Subject::new(store).await;
     let (task, shard) = subject.work(PassKind::Full).await;
     let commit = Commit {
@@ -163,7 +163,7 @@ async fn a_failed_only_start_needs_a_complete_list(store: &dyn Ledger) {
     );
 }
 
-async fn of_many_starts_one_wins(store: &dyn Ledger) {
+async fn of_many_starts_one_succeeds(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     subject.stop().await.unwrap();
     let starts = (0..64).map(|_| subject.start(StartMode::Full));
@@ -204,7 +204,7 @@ async fn delete_takes_everything(store: &dyn Ledger) {
     assert!(subject.failed_keys().await.is_empty());
     assert!(store.uploads(subject.id).await.unwrap().is_empty());
     assert!(store.lease_task(subject.id, at(1)).await.unwrap().is_none());
-    // A worker that has not heard of it yet changes nothing.
+    // A worker that does not know about the deletion yet cannot change anything.
     assert_eq!(subject.finish(task.fencing_token, Ending::Drained).await, None);
     assert!(store.put_upload(subject.id, &upload).await.is_err());
 }

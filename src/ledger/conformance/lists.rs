@@ -1,4 +1,4 @@
-//! Lines of the lists of copied and skipped objects: kept with their commit, in order, until they are written.
+//! Lines of the reports of copied and skipped objects: stored with their commit, in order, until they are written.
 
 use super::subject::{Subject, at, counted, failure};
 use crate::ledger::{Commit, Committed, Ending, Ledger, ReportChunk, ShardScope, Tidied};
@@ -6,14 +6,14 @@ use crate::task::{Key, PassKind, ReportKind, ReportProblem, ReportProblems, Star
 
 pub(super) async fn all(store: &dyn Ledger) {
     lines_are_kept_in_the_order_of_their_commits(store).await;
-    moments_ascend_whatever_the_clock_says(store).await;
-    written_lines_are_forgotten_by_their_worker_only(store).await;
-    a_refused_list_waits_until_it_is_too_large(store).await;
-    a_full_pass_begins_new_lists(store).await;
-    a_failed_pass_goes_on_with_the_lists(store).await;
-    success_forgets_what_waits(store).await;
-    a_shard_that_begins_again_takes_its_lines_back(store).await;
-    lists_of_tasks_are_kept_apart(store).await;
+    timestamps_increase_whatever_the_clock_says(store).await;
+    written_lines_are_deleted_only_by_the_holder_of_the_lease(store).await;
+    a_refused_report_waits_until_it_is_too_large(store).await;
+    a_full_pass_begins_new_reports(store).await;
+    a_failed_pass_continues_the_reports(store).await;
+    success_deletes_waiting_lines(store).await;
+    a_shard_that_starts_again_deletes_its_lines(store).await;
+    reports_of_tasks_are_separate(store).await;
 }
 
 fn lines(success: &str, skip: &str) -> Commit {
@@ -25,7 +25,7 @@ fn lines(success: &str, skip: &str) -> Commit {
 }
 
 impl Subject<'_> {
-    /// All lines of a report that wait, as text.
+    /// All waiting lines of a report, as text.
     pub(super) async fn waiting(&self, kind: ReportKind) -> String {
         let mut text = Vec::new();
         for chunk in self.chunks(kind).await {
@@ -94,12 +94,12 @@ async fn lines_are_kept_in_the_order_of_their_commits(store: &dyn Ledger) {
     assert_eq!(none, None);
 }
 
-async fn moments_ascend_whatever_the_clock_says(store: &dyn Ledger) {
+async fn timestamps_increase_whatever_the_clock_says(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let (_, shard) = subject.work(PassKind::Full).await;
     let opened = subject.task().await.pass.unwrap().opened_at;
     assert_eq!(opened, at(2_100));
-    // Backwards, the same again, and forwards.
+    // The clock goes back, stands still and goes forward.
     for now in [5, 5, 2_100, 9_000, 9_000] {
         let commit = lines("x\n", "y\n");
         store.commit(subject.id, &shard, commit, at(now)).await.unwrap();
@@ -107,7 +107,7 @@ async fn moments_ascend_whatever_the_clock_says(store: &dyn Ledger) {
     let wanted = [2_101, 2_102, 2_103, 9_000, 9_001].map(at);
     assert_eq!(subject.stamps(ReportKind::Success).await, wanted);
     assert_eq!(subject.stamps(ReportKind::Skip).await, wanted);
-    // Also from pass to pass, when nothing waits any more.
+    // Timestamps also increase from pass to pass, even if no lines wait.
     let subject = Subject::new(store).await;
     assert_eq!(subject.full_pass(1, &["x"]).await, Some(State::Failed));
     let first = subject.task().await.pass.unwrap().opened_at;
@@ -117,7 +117,7 @@ async fn moments_ascend_whatever_the_clock_says(store: &dyn Ledger) {
     assert!(second > first, "{second:?} {first:?}");
 }
 
-async fn written_lines_are_forgotten_by_their_worker_only(store: &dyn Ledger) {
+async fn written_lines_are_deleted_only_by_the_holder_of_the_lease(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let (task, shard) = subject.work(PassKind::Full).await;
     for text in ["a\n", "b\n", "c\n"] {
@@ -152,7 +152,7 @@ async fn written_lines_are_forgotten_by_their_worker_only(store: &dyn Ledger) {
     assert_eq!(subject.task().await.list_troubles, ReportProblems::default());
 }
 
-async fn a_refused_list_waits_until_it_is_too_large(store: &dyn Ledger) {
+async fn a_refused_report_waits_until_it_is_too_large(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let (task, shard) = subject.work(PassKind::Full).await;
     let commit = lines("four", "four");
@@ -163,7 +163,7 @@ async fn a_refused_list_waits_until_it_is_too_large(store: &dyn Ledger) {
         assert_eq!(subject.success_trouble().await, Some(ReportProblem::NotStored));
         assert_eq!(subject.waiting(ReportKind::Success).await, "four");
     }
-    // Taken at last: nothing is missing.
+    // The target has accepted all lines, so nothing is missing.
     let stamps = subject.stamps(ReportKind::Success).await;
     subject
         .written(fencing_token, ReportKind::Success, stamps[0])
@@ -177,7 +177,7 @@ async fn a_refused_list_waits_until_it_is_too_large(store: &dyn Ledger) {
     assert_eq!(subject.success_trouble().await, Some(ReportProblem::TooLarge));
     assert_eq!(subject.waiting(ReportKind::Success).await, "");
     assert_eq!(subject.waiting(ReportKind::Skip).await, "fourfourfour");
-    // Whatever comes later, those lines are missing.
+    // The dropped lines stay missing, whatever happens later.
     assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
     subject.refused(fencing_token, ReportKind::Success, 7).await;
     assert_eq!(subject.success_trouble().await, Some(ReportProblem::TooLarge));
@@ -188,8 +188,8 @@ async fn a_refused_list_waits_until_it_is_too_large(store: &dyn Ledger) {
     assert_eq!(subject.success_trouble().await, Some(ReportProblem::TooLarge));
 }
 
-/// Ends a full pass with one failure, and one line that the target did not take.
-async fn a_pass_with_a_line_left(subject: &Subject<'_>) {
+/// Ends a full pass with one failure and one line that the target did not accept.
+async fn end_a_pass_with_a_waiting_line(subject: &Subject<'_>) {
     let (task, shard) = subject.work(PassKind::Full).await;
     let commit = Commit {
         delta: counted(1, 1),
@@ -207,15 +207,15 @@ async fn a_pass_with_a_line_left(subject: &Subject<'_>) {
     assert_eq!(subject.success_trouble().await, Some(ReportProblem::NotStored));
 }
 
-async fn a_full_pass_begins_new_lists(store: &dyn Ledger) {
+async fn a_full_pass_begins_new_reports(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
-    a_pass_with_a_line_left(&subject).await;
+    end_a_pass_with_a_waiting_line(&subject).await;
     subject.start(StartMode::Full).await.unwrap();
     let (_, shard) = subject.work(PassKind::Full).await;
     assert_eq!(subject.success_trouble().await, None);
     assert_eq!(subject.commit(&shard, lines("new\n", "")).await, Committed::Done);
     assert_eq!(subject.waiting(ReportKind::Success).await, "new\n");
-    // Going on with it does not.
+    // Resuming the pass does not delete lines.
     subject.lease().await;
     let fencing_token = subject.lease().await.fencing_token;
     let scope = [ShardScope::Prefix(Key::from(""))];
@@ -226,9 +226,9 @@ async fn a_full_pass_begins_new_lists(store: &dyn Ledger) {
     assert_eq!(subject.waiting(ReportKind::Success).await, "new\n");
 }
 
-async fn a_failed_pass_goes_on_with_the_lists(store: &dyn Ledger) {
+async fn a_failed_pass_continues_the_reports(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
-    a_pass_with_a_line_left(&subject).await;
+    end_a_pass_with_a_waiting_line(&subject).await;
     subject.start(StartMode::FailedOnly).await.unwrap();
     let (_, shard) = subject.work(PassKind::Failed).await;
     assert_eq!(subject.commit(&shard, lines("new\n", "")).await, Committed::Done);
@@ -236,7 +236,7 @@ async fn a_failed_pass_goes_on_with_the_lists(store: &dyn Ledger) {
     assert_eq!(subject.success_trouble().await, Some(ReportProblem::NotStored));
 }
 
-async fn success_forgets_what_waits(store: &dyn Ledger) {
+async fn success_deletes_waiting_lines(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let (task, shard) = subject.work(PassKind::Full).await;
     let commit = Commit {
@@ -255,7 +255,7 @@ async fn success_forgets_what_waits(store: &dyn Ledger) {
     assert_eq!(subject.success_trouble().await, Some(ReportProblem::NotStored));
 }
 
-async fn a_shard_that_begins_again_takes_its_lines_back(store: &dyn Ledger) {
+async fn a_shard_that_starts_again_deletes_its_lines(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let task = subject.lease().await;
     let scopes = ["a", "b"].map(|prefix| ShardScope::Prefix(Key::from(prefix)));
@@ -278,7 +278,7 @@ async fn a_shard_that_begins_again_takes_its_lines_back(store: &dyn Ledger) {
     }
 }
 
-async fn lists_of_tasks_are_kept_apart(store: &dyn Ledger) {
+async fn reports_of_tasks_are_separate(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let other = Subject::new(store).await;
     for subject in [&subject, &other] {
@@ -295,7 +295,7 @@ async fn lists_of_tasks_are_kept_apart(store: &dyn Ledger) {
     assert_eq!(subject.waiting(ReportKind::Success).await, "");
     assert_eq!(other.waiting(ReportKind::Success).await, "x\n");
     assert_eq!(other.success_trouble().await, Some(ReportProblem::NotStored));
-    // A task of the same number begins without them, once the rows of the deleted one are gone.
+    // A task with the same id begins without lines, once the rows of the deleted task are gone.
     while store.tidy().await.unwrap() == Tidied::Some {}
     let new = super::subject::new_task(&subject.project, subject.id);
     store.create(new, at(1)).await.unwrap();

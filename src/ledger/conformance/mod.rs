@@ -1,6 +1,6 @@
-//! What every ledger must do, as functions over the trait; each implementation runs them all.
+//! What every ledger must do, as test functions for the trait. Each implementation runs all of them.
 //!
-//! Every function makes its own tasks in its own project, so they may share one ledger, one after another.
+//! Every function creates its own tasks in its own project, so they can run one after another with the same ledger.
 
 mod crashes;
 mod faults;

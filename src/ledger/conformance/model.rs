@@ -1,4 +1,5 @@
-//! A naive ledger in memory, and random walks over it and a real one that must agree at every step.
+//! A simple model of a ledger in memory. Random steps are applied to the model and to a real ledger, which must agree after
+//! each step.
 
 use super::subject::{Subject, at, counted, failure, sealed};
 use crate::ledger::{Change, Commit, Committed, Ending, Failure, LeasedShard, Ledger, Refusal, ShardScope};
@@ -11,24 +12,24 @@ pub enum Step {
     Start(StartMode),
     /// A user stops it.
     Stop,
-    /// A user deletes it; a new one takes its place.
+    /// A user deletes it, and a new task replaces it.
     Delete,
-    /// A worker takes it, opens a pass of two shards as asked for, and leases them.
+    /// A worker leases it, opens a pass of two shards for the requested mode, and leases both shards.
     Lease,
-    /// A worker commits under the last lease, or one before it.
+    /// A worker commits with the last lease or the one before.
     Commit(Lease, Work),
-    /// A worker leaves under the last lease, or one before it.
+    /// A worker leaves the task with the last lease or the one before.
     Finish(Lease, End),
-    /// The process begins anew.
+    /// The process starts again.
     Recover,
 }
 
-/// Whose rights a worker uses.
+/// Which leases a worker uses.
 #[derive(Clone, Copy, Debug)]
 pub enum Lease {
-    /// Those of the last lease.
+    /// The last ones.
     Last,
-    /// Those of the lease before it.
+    /// The ones before.
     Former,
 }
 
@@ -52,18 +53,18 @@ pub enum End {
     Drained,
     /// At the end of the pass.
     Finished,
-    /// For a reason.
+    /// With an error.
     Broken,
 }
 
-/// Fencing tokens that a lease gave.
+/// The fencing token of a task, and its leased shards.
 #[derive(Clone, Debug, Default)]
 struct Rights {
     fencing_token: i64,
     shards: Vec<LeasedShard>,
 }
 
-/// The pass of the model: which of its shards are open.
+/// The pass of the model.
 #[derive(Debug, Clone)]
 struct ModelPass {
     kind: PassKind,
@@ -80,7 +81,7 @@ struct Model {
     passes: i64,
     counters: Counters,
     failures: std::collections::BTreeMap<Key, Failure>,
-    /// Lines of copied objects that wait.
+    /// Waiting report lines of copied objects.
     lines: String,
     /// Whether the holder of the last lease may still write.
     held: bool,
@@ -132,7 +133,7 @@ impl Model {
         Ok(state)
     }
 
-    /// Opens or resumes a pass; returns the numbers of its open shards.
+    /// Opens or resumes a pass, and returns the numbers of its open shards.
     fn lease(&mut self) -> Option<Vec<i64>> {
         let state = self.state.apply(Event::Lease).ok()?;
         self.state = state;
@@ -174,7 +175,7 @@ impl Model {
         Committed::Done
     }
 
-    /// `Err` when the contract forbids to ask.
+    /// `Err` if the contract does not allow this call.
     fn finish(&mut self, end: End) -> Result<Option<State>, ()> {
         if !self.held {
             return Ok(None);
@@ -211,7 +212,7 @@ fn kind_of(mode: StartMode) -> PassKind {
     }
 }
 
-/// Walks over a fresh task of the ledger and the model together.
+/// Applies the steps to a new task of the ledger and to the model, and asserts that they agree.
 pub async fn agrees(store: &dyn Ledger, steps: &[Step]) {
     let mut subject = Subject::new(store).await;
     let mut model = Model::new();
@@ -261,7 +262,7 @@ pub async fn agrees(store: &dyn Ledger, steps: &[Step]) {
                     Lease::Last => (last.fencing_token, model.finish(*end)),
                     Lease::Former => (former.fencing_token, Ok(None)),
                 };
-                // Before the first lease nobody has a right to try.
+                // Before the first lease there is no fencing token.
                 if fencing_token > 0 {
                     let ended = store
                         .finish(subject.id, fencing_token, ending_of(*end), at(9))

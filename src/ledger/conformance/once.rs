@@ -1,4 +1,4 @@
-//! Creations under a key of the caller's.
+//! Creations with an idempotency key.
 
 use super::subject::{Subject, at, fresh, new_task};
 use crate::error::ErrorKind;
@@ -8,10 +8,10 @@ use crate::task::{ProjectId, TaskId, UnixMillis};
 
 pub(super) async fn all(store: &dyn Ledger) {
     a_key_creates_one_task(store).await;
-    another_request_under_the_key_is_refused(store).await;
-    a_key_means_something_in_its_project_only(store).await;
+    another_request_with_the_same_key_is_refused(store).await;
+    a_key_belongs_to_its_project(store).await;
     a_key_outlives_its_task_for_a_day(store).await;
-    an_id_that_is_taken_uses_no_key_up(store).await;
+    an_id_conflict_does_not_use_the_key(store).await;
     of_many_at_once_one_creates(store).await;
 }
 
@@ -38,7 +38,7 @@ async fn count(store: &dyn Ledger, project: &ProjectId) -> i64 {
     store.count(&filter).await.unwrap()
 }
 
-/// Creates, and says which task there is now: new or from before.
+/// Sends a creation. Returns whether it created the task, and the id of the task.
 async fn create(
     store: &dyn Ledger,
     project: &ProjectId,
@@ -68,7 +68,7 @@ async fn a_key_creates_one_task(store: &dyn Ledger) {
             (false, id)
         );
     }
-    // Case matters, and other keys are other requests, whatever they hold.
+    // Keys are case-sensitive. Another key is another request, even with the same content.
     for other in ["A", "a ", "b"] {
         assert!(
             create(store, &project, &request(other, 1), at(2_000)).await.0,
@@ -78,7 +78,7 @@ async fn a_key_creates_one_task(store: &dyn Ledger) {
     assert_eq!(count(store, &project).await, 4);
 }
 
-async fn another_request_under_the_key_is_refused(store: &dyn Ledger) {
+async fn another_request_with_the_same_key_is_refused(store: &dyn Ledger) {
     let project = project();
     let (_, id) = create(store, &project, &request("a", 1), at(1_000)).await;
     let before = async |fingerprint: u8, now: i64| {
@@ -100,7 +100,7 @@ async fn another_request_under_the_key_is_refused(store: &dyn Ledger) {
     assert_eq!(count(store, &project).await, 1);
 }
 
-async fn a_key_means_something_in_its_project_only(store: &dyn Ledger) {
+async fn a_key_belongs_to_its_project(store: &dyn Ledger) {
     let (mine, yours) = (project(), project());
     let (_, id) = create(store, &mine, &request("a", 1), at(1_000)).await;
     let (made, other) = create(store, &yours, &request("a", 2), at(1_000)).await;
@@ -124,17 +124,17 @@ async fn a_key_outlives_its_task_for_a_day(store: &dyn Ledger) {
         (false, id)
     );
     assert_eq!(count(store, &project).await, 0);
-    // A day later the key is free, also for another request.
+    // A day later the key can be used again, even for another request.
     let (made, next) = create(store, &project, &request("a", 2), at(1_000 + KEY_LIFETIME)).await;
     assert!(made && next != id);
-    // A clock that goes back forgets nothing.
+    // The key is still known if the clock goes back.
     assert_eq!(
         create(store, &project, &request("a", 2), at(5)).await,
         (false, next)
     );
 }
 
-async fn an_id_that_is_taken_uses_no_key_up(store: &dyn Ledger) {
+async fn an_id_conflict_does_not_use_the_key(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let taken = new_task(&subject.project, subject.id);
     let error = store

@@ -1,4 +1,4 @@
-//! What a deletion leaves open at the target, and the keys for it.
+//! Uploads that a deletion leaves open at the target, and the credentials to abort them.
 
 use super::subject::{Subject, at, fresh, new_task, sealed, spec};
 use crate::ledger::{
@@ -10,12 +10,12 @@ use crate::task::{Key, PassKind, ProjectId, TaskId};
 
 pub(super) async fn all(store: &dyn Ledger) {
     a_deletion_makes_orphans_of_open_uploads(store).await;
-    without_orphans_no_key_is_kept(store).await;
-    a_waiting_task_leaves_its_own_keys(store).await;
+    without_orphans_no_credentials_are_kept(store).await;
+    a_waiting_task_leaves_its_own_credentials(store).await;
     orphans_are_found_by_their_place(store).await;
-    keys_go_with_the_last_orphan(store).await;
-    sweeps_take_turns(store).await;
-    an_upload_has_a_holder(store).await;
+    credentials_are_wiped_with_the_last_orphan(store).await;
+    cleanups_take_turns(store).await;
+    an_upload_has_an_owner(store).await;
 }
 
 fn upload(key: &[u8], upload_id: Option<&str>) -> OpenUpload {
@@ -46,7 +46,7 @@ async fn orphans(subject: &Subject<'_>) -> Vec<Orphan> {
     subject.store.orphans(which, 0, 100).await.unwrap()
 }
 
-/// The keys of all deleted tasks that no cleanup has taken since moment `before`.
+/// The credentials of all deleted tasks that no cleanup has taken since `before`.
 async fn cleanups(store: &dyn Ledger, now: i64, before: i64) -> Vec<Cleanup> {
     let mut all = Vec::new();
     while let Some(cleanup) = store.take_cleanup(at(now), at(before)).await.unwrap() {
@@ -55,7 +55,7 @@ async fn cleanups(store: &dyn Ledger, now: i64, before: i64) -> Vec<Cleanup> {
     all
 }
 
-/// Removes what a function left, so that the next one finds an empty ledger.
+/// Removes the orphans of a test function, so that the next one finds none.
 async fn clear(subjects: &[&Subject<'_>]) {
     for subject in subjects {
         for orphan in orphans(subject).await {
@@ -79,14 +79,14 @@ async fn a_deletion_makes_orphans_of_open_uploads(store: &dyn Ledger) {
         number: found[n].number,
         task: subject.id,
         place: spec().target,
-        // The prefix of `spec`, which is no text, stands before it.
+        // The target prefix of `spec`, which is not UTF-8, precedes the key.
         key: Key::from(&[b"in/\xff", key].concat()[..]),
         upload_id: id.map(str::to_owned),
         orphaned_at: at(7_000),
     };
     let wanted = [orphan(0, b"a\0\xfe", Some("id")), orphan(1, b"b", None)];
     assert_eq!(found, wanted);
-    // Read on behind a number, and no more than asked for.
+    // Reading continues after a number and returns at most `limit` orphans.
     let which = Orphans::Of(subject.id);
     let behind = store.orphans(which, found[0].number, 9).await.unwrap();
     assert_eq!(behind, wanted[1..]);
@@ -94,7 +94,7 @@ async fn a_deletion_makes_orphans_of_open_uploads(store: &dyn Ledger) {
     clear(&[&subject]).await;
 }
 
-async fn without_orphans_no_key_is_kept(store: &dyn Ledger) {
+async fn without_orphans_no_credentials_are_kept(store: &dyn Ledger) {
     let subject = paused(store, &[]).await;
     let left = Deleted {
         orphans: 0,
@@ -108,7 +108,7 @@ async fn without_orphans_no_key_is_kept(store: &dyn Ledger) {
     clear(&[&subject]).await;
 }
 
-async fn a_waiting_task_leaves_its_own_keys(store: &dyn Ledger) {
+async fn a_waiting_task_leaves_its_own_credentials(store: &dyn Ledger) {
     for (given, kept) in [(None, "again"), (Some("given"), "given")] {
         let subject = paused(store, &[upload(b"a", Some("id"))]).await;
         subject.start(crate::task::StartMode::Full).await.unwrap();
@@ -164,7 +164,7 @@ async fn orphans_are_found_by_their_place(store: &dyn Ledger) {
     clear(&subjects.iter().collect::<Vec<_>>()).await;
 }
 
-async fn keys_go_with_the_last_orphan(store: &dyn Ledger) {
+async fn credentials_are_wiped_with_the_last_orphan(store: &dyn Ledger) {
     let subject = paused(store, &[upload(b"a", Some("1")), upload(b"b", Some("2"))]).await;
     subject.delete(Some("given")).await.unwrap();
     let found = orphans(&subject).await;
@@ -174,18 +174,18 @@ async fn keys_go_with_the_last_orphan(store: &dyn Ledger) {
     store.remove_orphan(found[1].number).await.unwrap();
     store.remove_orphan(found[1].number).await.unwrap();
     assert_eq!(cleanups(store, 9_000, 8_000).await, []);
-    // A number is not given again, or whoever comes late would remove another orphan.
+    // A number is never used again. Otherwise a late call could remove another orphan.
     let next = paused(store, &[upload(b"a", Some("1"))]).await;
     next.delete(Some("given")).await.unwrap();
     assert!(orphans(&next).await[0].number > found[1].number);
-    // Keys that are of no use go; what they were for stays.
+    // Useless credentials are wiped. The orphans stay.
     store.wipe_orphan_keys(next.id).await.unwrap();
     assert_eq!(cleanups(store, 9_000, 8_000).await, []);
     assert_eq!(orphans(&next).await.len(), 1);
     clear(&[&next]).await;
 }
 
-async fn sweeps_take_turns(store: &dyn Ledger) {
+async fn cleanups_take_turns(store: &dyn Ledger) {
     let one = paused(store, &[upload(b"a", Some("1"))]).await;
     let two = paused(store, &[upload(b"a", Some("1"))]).await;
     one.delete(Some("one")).await.unwrap();
@@ -199,7 +199,7 @@ async fn sweeps_take_turns(store: &dyn Ledger) {
     assert_eq!(take(1_600, 1_000).await, Some(two.id), "a new one comes first");
     assert_eq!(take(1_600, 1_000).await, Some(one.id));
     assert_eq!(take(2_199, 1_599).await, None);
-    // The clock was set back; nobody waits for the moment to come again.
+    // If the clock was set back, a cleanup does not have to wait until the old time is reached again.
     assert!(take(900, 300).await.is_some() && take(900, 300).await.is_some());
     assert_eq!(take(900, 300).await, None);
     store.recover(at(901)).await.unwrap();
@@ -211,7 +211,7 @@ async fn sweeps_take_turns(store: &dyn Ledger) {
     clear(&[&one, &two]).await;
 }
 
-async fn an_upload_has_a_holder(store: &dyn Ledger) {
+async fn an_upload_has_an_owner(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let key = Key::from(&b"in/\xffbig\xfe"[..]);
     let holder = async |id: &str| store.holder(&key, id).await.unwrap();
@@ -233,7 +233,7 @@ async fn an_upload_has_a_holder(store: &dyn Ledger) {
         (holder(&known).await, holder(&unknown).await),
         (Owner::Task, Owner::Nobody)
     );
-    // Nobody is asking for a task that is paused; what it knows it resumes.
+    // A paused task cannot be creating an upload now. It will resume the uploads that it knows.
     store
         .put_upload(subject.id, &upload(b"in/\xffbig\xfe", None))
         .await

@@ -1,4 +1,4 @@
-//! Tasks, failures and uploads as records: written, read, paged, kept apart.
+//! Tasks, failures and uploads as records: they are written, read and paged, and those of different tasks are separate.
 
 use std::collections::BTreeMap;
 
@@ -17,8 +17,8 @@ pub(super) async fn all(store: &dyn Ledger) {
     projects_do_not_see_each_other(store).await;
     lists_are_filtered_and_paged_newest_first(store).await;
     bandwidth_is_replaced_until_the_end(store).await;
-    the_survey_is_stored(store).await;
-    the_place_of_the_failed_list_is_stored_by_its_worker_only(store).await;
+    the_estimate_is_stored(store).await;
+    the_failed_report_is_stored_only_by_the_holder_of_the_lease(store).await;
     failures_are_read_in_byte_order(store).await;
     thousands_of_failures_fit_one_commit(store).await;
     uploads_are_kept_by_key(store).await;
@@ -140,7 +140,7 @@ async fn bandwidth_is_replaced_until_the_end(store: &dyn Ledger) {
     assert_eq!(store.control(unknown).await.unwrap(), None);
 }
 
-async fn the_survey_is_stored(store: &dyn Ledger) {
+async fn the_estimate_is_stored(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let survey = Estimate {
         objects: 5,
@@ -155,7 +155,7 @@ async fn the_survey_is_stored(store: &dyn Ledger) {
         .unwrap();
 }
 
-async fn the_place_of_the_failed_list_is_stored_by_its_worker_only(store: &dyn Ledger) {
+async fn the_failed_report_is_stored_only_by_the_holder_of_the_lease(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let fencing_token = subject.lease().await.fencing_token;
     let list = |key: &str| FailedReport {
@@ -212,7 +212,7 @@ async fn failures_are_read_in_byte_order(store: &dyn Ledger) {
         paged.extend(page);
     }
     assert_eq!(paged, sorted);
-    // A newer failure of the same key takes the older one's place.
+    // A newer failure of the same key replaces the older one.
     let newer = Failure {
         code: "SlowDown".into(),
         attempts: 9,

@@ -1,4 +1,4 @@
-//! What is found of a scope, bytes under way, and failures that are taken in the order of a list.
+//! What was found of a scope, bytes in flight, and failures that are taken in the order of a manifest.
 
 use super::subject::{Subject, at, counted, failure};
 use crate::ledger::{
@@ -8,10 +8,10 @@ use crate::task::{Counters, Key, PassKind, Reason, StartMode, State};
 
 pub(super) async fn all(store: &dyn Ledger) {
     every_entry_of_a_scope_is_counted(store).await;
-    entries_outlive_a_pass_over_the_failures(store).await;
-    a_pass_that_is_through_may_fail_for_a_reason_of_its_own(store).await;
-    bytes_in_flight_are_known_to_the_next_claim(store).await;
-    failures_are_taken_once_in_an_attempt(store).await;
+    entries_are_kept_in_a_failed_only_pass(store).await;
+    a_finished_pass_may_fail_with_its_own_reason(store).await;
+    bytes_in_flight_are_known_to_the_next_lease(store).await;
+    failures_are_taken_once_per_lease(store).await;
 }
 
 fn prefix(name: &str) -> ShardScope {
@@ -27,7 +27,7 @@ fn entry(scope: ShardScope, objects: i64, not_found: i64) -> FoundEntry {
     }
 }
 
-/// Claims every shard of a new full pass over these scopes.
+/// Leases every shard of a new full pass over these scopes.
 async fn leased(subject: &Subject<'_>, scopes: &[ShardScope]) -> (i64, Vec<LeasedShard>) {
     let task = subject.lease().await;
     let opened = subject
@@ -56,7 +56,7 @@ async fn every_entry_of_a_scope_is_counted(store: &dyn Ledger) {
         store.found_scope(subject.id, 9).await.unwrap(),
         FoundScope::default()
     );
-    // Two ranges of one prefix count together.
+    // Two shards of the same prefix are added up.
     let scopes = [
         prefix("b"),
         prefix("a"),
@@ -105,7 +105,7 @@ async fn every_entry_of_a_scope_is_counted(store: &dyn Ledger) {
     assert_eq!(empty(1).await, [Key::from("a")]);
 }
 
-async fn entries_outlive_a_pass_over_the_failures(store: &dyn Ledger) {
+async fn entries_are_kept_in_a_failed_only_pass(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let (fencing_token, shards) = leased(&subject, &[prefix("a"), ShardScope::Keys]).await;
     settle(&subject, &shards[0], counted(1, 0), true).await;
@@ -129,7 +129,7 @@ async fn entries_outlive_a_pass_over_the_failures(store: &dyn Ledger) {
     let (task, shard) = subject.work(PassKind::Failed).await;
     assert_eq!((shard.number, shard.scope.clone()), (0, ShardScope::Failures));
     let commit = Commit {
-        // One exists by now.
+        // One of the missing names exists now.
         delta: Counters {
             failed: -1,
             copied: 1,
@@ -149,14 +149,14 @@ async fn entries_outlive_a_pass_over_the_failures(store: &dyn Ledger) {
         .finish(task.fencing_token, Ending::PassFinished)
         .await
         .unwrap();
-    // A new full pass begins from nothing.
+    // A new full pass begins with zero.
     subject.start(StartMode::Full).await.unwrap();
     subject.work(PassKind::Full).await;
     let anew = store.found_scope(subject.id, 9).await.unwrap();
     assert_eq!(anew.entries, [entry(prefix(""), 0, 0)]);
 }
 
-async fn a_pass_that_is_through_may_fail_for_a_reason_of_its_own(store: &dyn Ledger) {
+async fn a_finished_pass_may_fail_with_its_own_reason(store: &dyn Ledger) {
     let reason = Reason {
         code: "TRF.0011".to_owned(),
         message: "nothing".to_owned(),
@@ -194,7 +194,7 @@ async fn a_pass_that_is_through_may_fail_for_a_reason_of_its_own(store: &dyn Led
     }
 }
 
-async fn bytes_in_flight_are_known_to_the_next_claim(store: &dyn Ledger) {
+async fn bytes_in_flight_are_known_to_the_next_lease(store: &dyn Ledger) {
     let in_flight = |bytes_in_flight| Counters {
         bytes_in_flight,
         ..Counters::default()
@@ -210,7 +210,7 @@ async fn bytes_in_flight_are_known_to_the_next_claim(store: &dyn Ledger) {
     let first = subject.shard(again.fencing_token).await.unwrap();
     let second = subject.shard(again.fencing_token).await.unwrap();
     assert_eq!((first.bytes_in_flight, second.bytes_in_flight), (50, 5));
-    // A shard that begins again has none.
+    // A shard that starts again has no bytes in flight.
     store.set_unordered(subject.id, &second).await.unwrap();
     let once_more = subject.lease().await;
     subject.shard(once_more.fencing_token).await.unwrap();
@@ -219,7 +219,7 @@ async fn bytes_in_flight_are_known_to_the_next_claim(store: &dyn Ledger) {
     assert_eq!(subject.task().await.counters.bytes_in_flight, 50);
 }
 
-async fn failures_are_taken_once_in_an_attempt(store: &dyn Ledger) {
+async fn failures_are_taken_once_per_lease(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let many: Vec<String> = (0..150).map(|n| format!("{n:03}")).collect();
     let names: Vec<&str> = many.iter().map(String::as_str).collect();
@@ -262,7 +262,7 @@ async fn failures_are_taken_once_in_an_attempt(store: &dyn Ledger) {
     );
     assert_eq!(untaken(None).await, ["101", "102", "103"]);
     assert_eq!(untaken(Some("102")).await, ["103", "104", "105"]);
-    // What an attempt before has taken and not settled is taken again, and is not among those that nobody took.
+    // Failures that an earlier lease has taken and not settled are returned again. They do not count as untaken.
     let second = subject.lease().await;
     assert_eq!(
         take(second.fencing_token, &["000", "149"]).await,

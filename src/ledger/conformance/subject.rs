@@ -1,4 +1,4 @@
-//! A task to try a ledger with, and the values that it is made of.
+//! A task for testing a ledger, and test values.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -12,17 +12,17 @@ use crate::task::{
     UnixMillis,
 };
 
-/// A moment.
+/// A time in milliseconds.
 pub fn at(millis: i64) -> UnixMillis {
     UnixMillis(millis)
 }
 
-/// Sealed bytes that can be told apart.
+/// Sealed credentials that differ for each text.
 pub fn sealed(text: &str) -> SealedCredentials {
     SealedCredentials(text.as_bytes().to_vec())
 }
 
-/// An order that copies a whole bucket.
+/// A spec that copies a whole bucket.
 pub fn spec() -> TaskSpec {
     let place = |bucket: &str| Place {
         cloud: Cloud::Aws,
@@ -54,7 +54,7 @@ pub fn spec() -> TaskSpec {
     }
 }
 
-/// Numbers for tasks and projects that no other function of the run has.
+/// A number for a task or project that no other test function of this run uses.
 pub fn fresh() -> i64 {
     static LAST: AtomicI64 = AtomicI64::new(0);
     LAST.fetch_add(1, Ordering::Relaxed) + 1
@@ -73,7 +73,7 @@ pub fn failure(key: &str) -> Failure {
     }
 }
 
-/// Counters of objects of which some were copied and the others failed; ten bytes each.
+/// Counters of this many copied and failed objects of ten bytes each.
 pub fn counted(copied: i64, failed: i64) -> Counters {
     Counters {
         listed: copied + failed,
@@ -87,7 +87,7 @@ pub fn counted(copied: i64, failed: i64) -> Counters {
     }
 }
 
-/// One task of a fresh project.
+/// A task in a new project.
 pub struct Subject<'a> {
     /// The ledger under test.
     pub store: &'a dyn Ledger,
@@ -107,12 +107,12 @@ impl<'a> Subject<'a> {
         Self { store, project, id }
     }
 
-    /// The task as it stands.
+    /// The current task.
     pub async fn task(&self) -> Task {
         self.store.task(&self.project, self.id).await.unwrap().unwrap()
     }
 
-    /// Whether it wants a worker. Other subjects of the ledger may want one too.
+    /// Whether it needs a worker. Other tasks of the ledger may need one too.
     pub async fn is_pending(&self) -> bool {
         let before = format!("project-{:08}z", self.id.get() - 1).parse().unwrap();
         let pending = self.store.pending(Some(&before)).await.unwrap();
@@ -124,12 +124,12 @@ impl<'a> Subject<'a> {
         self.task().await.state
     }
 
-    /// Takes it at moment 2000.
+    /// Leases it at moment 2000.
     pub async fn lease(&self) -> LeasedTask {
         self.store.lease_task(self.id, at(2_000)).await.unwrap().unwrap()
     }
 
-    /// Takes it and opens a pass of one shard, which is leased too.
+    /// Leases it, opens a pass of one shard and leases the shard.
     pub async fn work(&self, kind: PassKind) -> (LeasedTask, LeasedShard) {
         let task = self.lease().await;
         let scope = match kind {
@@ -144,7 +144,7 @@ impl<'a> Subject<'a> {
         (task, shard)
     }
 
-    /// Claims the next shard.
+    /// Leases the next shard.
     pub async fn shard(&self, fencing_token: i64) -> Option<LeasedShard> {
         self.store.lease_shard(self.id, fencing_token).await.unwrap()
     }
@@ -178,7 +178,7 @@ impl<'a> Subject<'a> {
         self.store.stop(&self.project, self.id, at(3_500)).await.unwrap()
     }
 
-    /// Deletes it at moment 7000, with these keys for what it leaves open.
+    /// Deletes it at moment 7000, with these credentials for its orphans.
     pub async fn delete(&self, keys: Option<&str>) -> Change<Deleted> {
         self.store
             .delete(&self.project, self.id, keys.map(sealed), at(7_000))
@@ -186,7 +186,7 @@ impl<'a> Subject<'a> {
             .unwrap()
     }
 
-    /// Brings it to the end of a full pass with these objects copied and failed.
+    /// Runs a full pass to its end, with these copied and failed objects.
     pub async fn full_pass(&self, copied: i64, failed: &[&str]) -> Option<State> {
         let (task, shard) = self.work(PassKind::Full).await;
         let commit = Commit {

@@ -1,4 +1,4 @@
-//! Warnings: kept with the last pass of a task, bounded, written by its worker only.
+//! Warnings: stored with the last pass of a task, bounded, written only by the holder of the lease.
 
 use super::subject::{Subject, at};
 use crate::ledger::{Committed, Ending, Ledger};
@@ -43,7 +43,7 @@ async fn warnings_are_added_up_by_code_and_subject(store: &dyn Ledger) {
     );
     assert_eq!(warn(&[warning("a")], 40).await, Committed::Done);
     let newer = Warning::new(WarningCode::ScopeEntryEmpty, "other words").about("b");
-    // A clock that goes back does not turn a warning older.
+    // A warning does not become older if the clock goes back.
     assert_eq!(warn(&[newer], 20).await, Committed::Done);
     assert_eq!(warn(&[warning("a")], 50).await, Committed::Done);
     let b = KeptWarning {
@@ -117,7 +117,7 @@ async fn many_warnings_are_counted_and_not_kept(store: &dyn Ledger) {
         let warned = store.warn(subject.id, task.fencing_token, half, at(5)).await;
         assert_eq!(warned.unwrap(), Committed::Done);
     }
-    // A kept one is counted on.
+    // The count of a stored warning still grows.
     let again = [warning("0000"), warning("too many")];
     let warned = store.warn(subject.id, task.fencing_token, &again, at(6)).await;
     assert_eq!(warned.unwrap(), Committed::Done);

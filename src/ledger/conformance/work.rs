@@ -11,12 +11,12 @@ pub(super) async fn all(store: &dyn Ledger) {
     a_pass_without_shards_ends_at_once(store).await;
     a_pass_does_not_end_too_early(store).await;
     counters_must_balance(store).await;
-    every_shard_is_claimed_once_per_attempt(store).await;
+    every_shard_is_leased_once_per_task_lease(store).await;
     a_commit_moves_checkpoint_counters_and_speed(store).await;
-    an_unfinished_pass_goes_on(store).await;
-    a_full_pass_counts_anew(store).await;
-    a_failed_pass_goes_on_counting(store).await;
-    an_unordered_shard_begins_again(store).await;
+    an_unfinished_pass_is_resumed(store).await;
+    a_full_pass_counts_from_zero(store).await;
+    a_failed_pass_continues_the_counters(store).await;
+    an_unordered_shard_starts_again(store).await;
 }
 
 async fn a_pass_ends_with_success(store: &dyn Ledger) {
@@ -45,7 +45,7 @@ async fn a_pass_ends_with_failures(store: &dyn Ledger) {
     assert_eq!(subject.full_pass(1, &["a"]).await, Some(State::Failed));
     assert_eq!(subject.task().await.reason.unwrap().message, "1 object failed");
 
-    // Also when a stop came too late to matter.
+    // The result is the same if a stop came too late.
     let subject = Subject::new(store).await;
     let (task, shard) = subject.work(PassKind::Full).await;
     assert_eq!(subject.stop().await, Ok(State::Pausing));
@@ -118,13 +118,13 @@ async fn counters_must_balance(store: &dyn Ledger) {
         reason.message.starts_with("counters do not balance"),
         "{reason:?}"
     );
-    // The next full pass counts anew, rather than ending the same way again.
+    // The next full pass counts from zero, so it does not end the same way again.
     assert_eq!(subject.start(StartMode::Full).await, Ok(()));
     assert_eq!(subject.full_pass(2, &[]).await, Some(State::Succeeded));
     assert_eq!(subject.task().await.pass.unwrap().number, 2);
 }
 
-async fn every_shard_is_claimed_once_per_attempt(store: &dyn Ledger) {
+async fn every_shard_is_leased_once_per_task_lease(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let task = subject.lease().await;
     assert!(subject.shard(task.fencing_token).await.is_none());
@@ -184,7 +184,7 @@ async fn a_commit_moves_checkpoint_counters_and_speed(store: &dyn Ledger) {
     for _ in 0..2 {
         assert_eq!(subject.commit(&shard, commit.clone()).await, Committed::Done);
     }
-    // No new checkpoint leaves the old one.
+    // Without a new checkpoint the old one stays.
     let commit = Commit {
         speed: 99,
         ..Commit::default()
@@ -200,7 +200,7 @@ async fn a_commit_moves_checkpoint_counters_and_speed(store: &dyn Ledger) {
     assert_eq!(shard.checkpoint, Some(Key::from(&b"k\xfe"[..])));
 }
 
-async fn an_unfinished_pass_goes_on(store: &dyn Ledger) {
+async fn an_unfinished_pass_is_resumed(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let (first, shard) = subject.work(PassKind::Full).await;
     let commit = Commit {
@@ -217,7 +217,7 @@ async fn an_unfinished_pass_goes_on(store: &dyn Ledger) {
         .unwrap();
     subject.start(StartMode::Full).await.unwrap();
     let second = subject.lease().await;
-    // Whatever kind is asked for and whatever shards are offered.
+    // The requested kind and shards do not matter.
     let pass = store
         .open_pass(subject.id, second.fencing_token, PassKind::Failed, &[], at(1))
         .await
@@ -233,7 +233,7 @@ async fn an_unfinished_pass_goes_on(store: &dyn Ledger) {
     assert!(subject.shard(second.fencing_token).await.is_none());
 }
 
-async fn a_full_pass_counts_anew(store: &dyn Ledger) {
+async fn a_full_pass_counts_from_zero(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let survey = Estimate {
         objects: 9,
@@ -260,7 +260,7 @@ async fn a_full_pass_counts_anew(store: &dyn Ledger) {
     assert!(subject.failed_keys().await.is_empty());
 }
 
-async fn a_failed_pass_goes_on_counting(store: &dyn Ledger) {
+async fn a_failed_pass_continues_the_counters(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     assert_eq!(subject.full_pass(5, &["x", "y"]).await, Some(State::Failed));
     subject.start(StartMode::FailedOnly).await.unwrap();
@@ -297,7 +297,7 @@ async fn a_failed_pass_goes_on_counting(store: &dyn Ledger) {
     );
 }
 
-async fn an_unordered_shard_begins_again(store: &dyn Ledger) {
+async fn an_unordered_shard_starts_again(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let task = subject.lease().await;
     let scopes = ["a", "b"].map(|prefix| ShardScope::Prefix(Key::from(prefix)));

@@ -1,4 +1,4 @@
-//! What users change: start, stop, bandwidth, delete.
+//! Changes by users: start, stop, bandwidth, delete.
 
 use sqlx::Row;
 
@@ -57,7 +57,7 @@ pub(super) async fn start(
     {
         return Ok(Err(refusal));
     }
-    // The attempt grows here too, so that nobody who held the task before can still report on it.
+    // The fencing token (`attempt`) grows here too, so that an earlier worker can no longer write to the task.
     let update = sqlx::query(
         "UPDATE tasks SET state = ?3, mode = ?4, epoch = epoch + 1, attempt = attempt + 1, crashes = 0, \
          reason_code = NULL, reason_message = NULL, ended_at = NULL WHERE id = ?1 AND state = ?2",
@@ -78,8 +78,8 @@ pub(super) async fn start(
     Ok(Ok(()))
 }
 
-/// Whether a failed-only start has something to do, and all of it. An unfinished pass over the failures leaves the list
-/// complete: only a pass that lists can leave keys unseen.
+/// Whether the task has failures and all of them are known, as a failed-only start needs. An unfinished failed pass leaves
+/// them complete, because only a full pass can leave keys unseen.
 async fn has_failures(tx: &mut Tx, id: TaskId) -> Result<Change<()>> {
     let row = sqlx::query(
         "SELECT EXISTS (SELECT 1 FROM passes p JOIN tasks t ON t.id = p.task_id AND t.pass = p.number \

@@ -1,4 +1,4 @@
-//! The write of the hot path: what a shard has settled, in one transaction with one flush of the disk.
+//! The most frequent write: what a shard has settled, in one transaction with one flush to disk.
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -10,8 +10,8 @@ use crate::error::Result;
 use crate::ledger::{Commit, Committed, Failure, LeasedShard, MOST_FAILURES};
 use crate::task::{Key, ReportKind, TaskId, UnixMillis};
 
-/// The condition that a lease on a shard is the last one, made under the task's last fencing token, and that the task is
-/// still being worked on: a worker that has left a task has no say in it any more.
+/// The condition that a lease on a shard is its last one, that it was made under the task's last fencing token, and that
+/// the task has a worker. A worker that has left a task can no longer write to it.
 macro_rules! claim_holds {
     ($id:literal, $number:literal, $attempt:literal) => {
         concat!(
@@ -31,7 +31,7 @@ macro_rules! claim_holds {
 }
 pub(super) use claim_holds;
 
-/// How many rows one statement writes. A page of failures costs a few statements instead of a thousand.
+/// How many rows one statement writes. A page of failures needs a few statements instead of a thousand.
 const BULK: usize = 64;
 
 pub(super) async fn commit(
@@ -45,7 +45,7 @@ pub(super) async fn commit(
         add_counters!("shards", ", checkpoint = coalesce(?24, checkpoint), closed = ?25"),
         claim_holds!("?21", "?22", "?23")
     );
-    // What settles something is progress; so is the number of crashes forgotten without a statement of its own.
+    // A commit that settles something is progress, so it resets the crashes. This saves a statement.
     const TASK: &str = add_counters!(
         "tasks",
         ", speed = ?22, seen_at = ?23, crashes = iif(?24, 0, crashes) \
@@ -81,7 +81,7 @@ pub(super) async fn commit(
     if run(&mut tx, statement).await? == 0 {
         return Ok(Committed::TooManyFailures);
     }
-    // First the resolved ones: a key that is in both has failed.
+    // Resolved keys come first, because a key that is in both lists has failed.
     forget(&mut tx, id, &resolved).await?;
     let failures: Vec<Failure> = failures.into_iter().map(Failure::bounded).collect();
     record(&mut tx, id, shard.number, &failures).await?;
@@ -91,11 +91,11 @@ pub(super) async fn commit(
     Ok(Committed::Done)
 }
 
-/// Writes failures, in place of what was recorded of the same keys.
+/// Writes failures. They replace earlier failures of the same keys.
 async fn record(tx: &mut Tx, id: TaskId, shard: i64, failures: &[Failure]) -> Result<()> {
     static ONE: LazyLock<String> = LazyLock::new(|| insert_failures(1));
     static MANY: LazyLock<String> = LazyLock::new(|| insert_failures(BULK));
-    // Whole chunks, then single rows: two statements in the cache, whatever the number of failures is.
+    // Full chunks first, then single rows. So the statement cache has only two statements for any number of failures.
     let (chunks, rest) = failures.as_chunks::<BULK>();
     for chunk in chunks {
         insert(tx, MANY.as_str(), id, shard, chunk).await?;
@@ -148,7 +148,7 @@ fn insert_failures(rows: usize) -> String {
     sql
 }
 
-/// Deletes the failures of keys that are done.
+/// Deletes the failures of resolved keys.
 async fn forget(tx: &mut Tx, id: TaskId, keys: &[Key]) -> Result<()> {
     static ONE: LazyLock<String> = LazyLock::new(|| delete_failures(1));
     static MANY: LazyLock<String> = LazyLock::new(|| delete_failures(BULK));
@@ -180,7 +180,7 @@ fn delete_failures(keys: usize) -> String {
 /// `, ?7, ?8, …`: `count` parameters from `first` on.
 fn push_parameters(sql: &mut String, first: usize, count: usize) {
     for parameter in first..first + count {
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         write!(sql, ", ?{parameter}").unwrap_or_default();
     }
 }

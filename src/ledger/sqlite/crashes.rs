@@ -1,4 +1,4 @@
-//! Counts crashes of the process, or of a worker in it, while a task ran; ends a task that keeps crashing.
+//! Counts crashes of the process or of a worker while a task runs, and ends a task that keeps crashing.
 
 use super::database::{Database, Tx, end, run};
 use super::error::translate;
@@ -34,8 +34,8 @@ pub(super) async fn record_crash(ledger: &Database, id: TaskId) -> Result<()> {
     Ok(())
 }
 
-/// Counts a crash for every running task that is held; for the start of a process, which holds none yet. Returns how many
-/// tasks were ended by that.
+/// Counts a crash for every running task that had a worker. Used when a process starts, before it leases a task. Returns
+/// how many tasks this has ended.
 pub(super) async fn count_all(tx: &mut Tx) -> Result<usize> {
     count(tx, None, EARLY_CRASH).await
 }

@@ -1,4 +1,4 @@
-//! The file, its owner, its connections and transactions.
+//! The database file, its lock, its connections and transactions.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
@@ -14,71 +14,69 @@ use super::reserve::Reserve;
 use super::rows::Statement;
 use crate::error::{Error, ErrorKind, Result};
 
-/// A transaction on the writing connection; rolled back when dropped.
+/// A transaction on the writing connection. It is rolled back when dropped.
 pub(super) type Tx = Transaction<'static, Sqlite>;
 
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("src/ledger/migrations/sqlite");
 
 const READERS: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a change waits for its turn on the writing connection.
+/// How long a change waits for the writing connection.
 const TURN_TIMEOUT: Duration = Duration::from_secs(30);
-/// More than the number of different statements here, so that each is prepared once per connection.
+/// More than the number of different statements, so that each is prepared only once per connection.
 const STATEMENTS: usize = 128;
 
-/// What the disk below a ledger does. For tests, which have no full disk at hand.
+/// How the disk behaves. Only for tests, which have no real full disk.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disk {
-    /// It has room.
+    /// It works.
     Fine,
-    /// It has no room for one page more.
+    /// It is full: the database cannot grow by a page.
     Full,
-    /// It takes no change.
+    /// It is read-only.
     ReadOnly,
 }
 
-/// Which connection is made anew.
+/// When to replace the writing connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Renew {
-    /// One that counts a transaction as open.
+enum Reconnect {
+    /// Only if sqlx counts a transaction on it as open.
     OutOfStep,
-    /// Whichever it is.
+    /// Always.
     Any,
 }
 
 /// The open database.
 #[derive(Debug)]
 pub(super) struct Database {
-    /// One connection.
+    /// The only writing connection.
     writer: SqlitePool,
-    /// Read-only connections; the writer itself where the database lives in memory.
+    /// Read-only connections. For a database in memory, the writer itself.
     readers: SqlitePool,
-    /// Empties the log, and never waits for anybody; `None` where the database lives in memory, which has no log.
+    /// A connection that truncates the log and never waits for a lock. `None` for a database in memory, which has no log.
     keeper: Option<SqlitePool>,
-    /// Whether the log may hold credentials that were wiped.
+    /// Whether the log may still contain wiped credentials.
     unclean: AtomicBool,
-    /// Room that is kept for a full disk.
+    /// Space that is reserved for a full disk.
     reserve: Option<Reserve>,
-    /// Keeps other processes out for as long as it is open.
+    /// The lock file. It keeps other processes out while it is open.
     owner: Option<File>,
 }
 
 impl Database {
     pub(super) async fn open(path: &Path) -> Result<Self> {
-        // A path without a name has no place for the lock beside it, and SQLite reads "" as a temporary database.
+        // A path without a file name cannot have a lock file, and SQLite treats "" as a temporary database.
         if path.file_name().is_none() {
             return Err(Error::invalid(format!("{} is not a file name", path.display())));
         }
-        let owner = own(path)?;
+        let owner = lock_file(path)?;
         private_file(path).map_err(|e| unusable(path, e))?;
         let reserve = Reserve::beside(path);
         let mut opened = Self::connect(path, owner.try_clone().map_err(|e| unusable(path, e))?).await;
-        // A full disk has no room for the log either, without which nothing can be read or deleted.
+        // On a full disk there is no space for the log. Without the log nothing can be read or deleted.
         if opened.as_ref().is_err_and(out_of_room) && reserve.release() {
-            tracing::warn!(
-                "the disk is full: the room that was kept for this is used, so that tasks can be deleted"
-            );
+            tracing::warn!("the disk is full: the reserved space is released, so that tasks can be deleted");
             opened = Self::connect(path, owner).await;
         }
         let ledger = opened.map_err(|e| e.during(&format!("open the ledger {}", path.display())))?;
@@ -99,7 +97,7 @@ impl Database {
             .await
             .map_err(translate)?;
         migrate(&writer).await?;
-        // Connected when first needed: from here on the log and its index exist, as a read-only connection requires.
+        // These connect when first used. A read-only connection needs the log and its index, which exist from here on.
         let keeper = options.clone().busy_timeout(Duration::ZERO);
         let readers = pool(READERS).connect_lazy_with(options.read_only(true));
         let ledger = Self {
@@ -110,7 +108,7 @@ impl Database {
             reserve: None,
             owner: Some(owner),
         };
-        // A crash may have left wiped credentials in the log.
+        // After a crash the log may still contain wiped credentials.
         ledger.scrub().await;
         Ok(ledger)
     }
@@ -139,27 +137,27 @@ impl Database {
         const BEGIN: &str = "BEGIN IMMEDIATE";
         let mut begun = self.writer.begin_with(BEGIN).await;
         for _ in 0..RENEWALS {
-            // Without a file the connection is the ledger.
+            // A database in memory would be lost with its connection.
             if self.owner.is_none() || !matches!(begun, Err(sqlx::Error::InvalidSavePointStatement)) {
                 break;
             }
-            self.renew(Renew::OutOfStep).await?;
+            self.reconnect(Reconnect::OutOfStep).await?;
             begun = self.writer.begin_with(BEGIN).await;
         }
         begun.map_err(translate)
     }
 
-    /// Makes the writing connection anew. SQLite ends a transaction by itself when its disk fails; the rollback that follows
-    /// finds none, and sqlx goes on counting it as open: every later one would be refused for as long as the process lives.
-    async fn renew(&self, which: Renew) -> Result<()> {
+    /// Replaces the writing connection. If the disk fails, SQLite ends the transaction by itself. The rollback of sqlx then finds
+    /// no transaction, and sqlx still counts it as open. On the old connection every later transaction would be refused.
+    async fn reconnect(&self, which: Reconnect) -> Result<()> {
         let writer = self.writer.acquire().await.map_err(translate)?;
-        if which == Renew::Any || writer.is_in_transaction() {
+        if which == Reconnect::Any || writer.is_in_transaction() {
             writer.close().await.map_err(translate)?;
         }
         Ok(())
     }
 
-    /// A change of one statement; returns how many rows it touched.
+    /// A transaction of one statement. Returns how many rows it changed.
     pub(super) async fn change(&self, statement: Statement) -> Result<u64> {
         let mut tx = self.begin().await?;
         let done = run(&mut tx, statement).await?;
@@ -167,26 +165,26 @@ impl Database {
         Ok(done)
     }
 
-    /// Moves the log into the database and empties it, so that what was wiped from the one is not kept by the other.
-    /// To be called after credentials were deleted. Not essential for that change, which is committed: when somebody is
-    /// in the way, [`Self::scrub_again`] does it later.
+    /// Writes the log back into the database and truncates it, so that it does not keep wiped credentials. Call this after a
+    /// change that deleted credentials. The change is already committed. If a reader prevents the truncation,
+    /// [`Self::scrub_again`] does it later.
     pub(super) async fn scrub(&self) {
         self.unclean.store(true, Ordering::Release);
         self.scrub_again().await;
     }
 
-    /// Empties the log if [`Self::scrub`] could not. It waits for nobody: neither for a reader, which may stay for long,
-    /// nor while it holds the writing connection. Returns whether the log is clean.
+    /// Truncates the log if [`Self::scrub`] could not. It never waits for a reader, which may take long, and does not occupy the
+    /// writing connection. Returns whether the log is clean.
     pub(super) async fn scrub_again(&self) -> bool {
         let Some(keeper) = &self.keeper else { return true };
-        // Before the attempt: what is wiped meanwhile marks the log again.
+        // Cleared before the attempt, so that credentials that are wiped meanwhile mark the log again.
         if !self.unclean.swap(false, Ordering::AcqRel) {
             return true;
         }
         let done = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
             .fetch_one(keeper)
             .await;
-        // The first column is 1 when somebody was in the way.
+        // The first column is 1 if another connection prevented the truncation.
         let clean = match done {
             Ok(row) => row.try_get::<i64, _>(0).is_ok_and(|busy| busy == 0),
             Err(error) => {
@@ -200,21 +198,21 @@ impl Database {
         clean
     }
 
-    /// Gives up the room that was kept for a full disk; returns whether there was some.
+    /// Releases the space that is reserved for a full disk. Returns whether there was some.
     pub(super) fn make_room(&self) -> bool {
         self.reserve.as_ref().is_some_and(Reserve::release)
     }
 
-    /// Keeps room for a full disk again, where it was given up and there is some.
+    /// Reserves space for a full disk again, if it was released and the disk has space.
     pub(super) fn keep_room(&self) {
         if let Some(reserve) = &self.reserve {
             reserve.keep();
         }
     }
 
-    /// Lets SQLite refuse what such a disk would refuse. Only for a ledger in a file.
+    /// Makes SQLite refuse what such a disk would refuse. Only for a ledger in a file.
     pub(super) async fn set_disk(&self, disk: Disk) -> Result<()> {
-        // Fewer pages than there are mean as many as there are.
+        // SQLite raises a limit below the current number of pages to that number.
         let (pages, query_only) = match disk {
             Disk::Fine => ("4294967294", "OFF"),
             Disk::Full => ("1", "OFF"),
@@ -224,7 +222,7 @@ impl Database {
             .pragma("max_page_count", pages)
             .pragma("query_only", query_only);
         self.writer.set_connect_options(options);
-        self.renew(Renew::Any).await
+        self.reconnect(Reconnect::Any).await
     }
 
     pub(super) async fn ping(&self) -> Result<()> {
@@ -233,7 +231,7 @@ impl Database {
     }
 
     pub(super) async fn close(&self) {
-        // Readers first: the last connection to go writes the log back and removes it.
+        // The readers are closed first. The last connection writes the log back and removes it, so it must be able to write.
         self.readers.close().await;
         if let Some(keeper) = &self.keeper {
             keeper.close().await;
@@ -242,11 +240,11 @@ impl Database {
     }
 }
 
-/// How often the writing connection is made anew for one change. While the disk fails, the change of somebody else may spoil
-/// the new connection before this change gets it.
+/// How often one change may replace the writing connection. While the disk fails, another change may break the new
+/// connection before this change gets it.
 const RENEWALS: u32 = 3;
 
-/// Executes a statement of a change; returns how many rows it touched.
+/// Executes a statement of a transaction. Returns how many rows it changed.
 pub(super) async fn run(tx: &mut Tx, statement: Statement) -> Result<u64> {
     let done = statement.execute(&mut **tx).await.map_err(translate)?;
     Ok(done.rows_affected())
@@ -261,7 +259,7 @@ fn pool(connections: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(TURN_TIMEOUT)
-        // A local file does not hang up, and the database in memory ends with its connection.
+        // Connections to a local file never time out, and a database in memory is lost with its connection.
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
@@ -292,8 +290,8 @@ async fn migrate(writer: &SqlitePool) -> Result<()> {
     })
 }
 
-/// Takes the lock that makes this process the only one: `recover` must never run beside somebody else's worker.
-fn own(path: &Path) -> Result<File> {
+/// Takes the lock that keeps other processes out. `recover` must never run while a worker of another process runs.
+fn lock_file(path: &Path) -> Result<File> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let beside = PathBuf::from(name);
@@ -308,7 +306,7 @@ fn own(path: &Path) -> Result<File> {
     }
 }
 
-/// Opens a file for writing, made for its owner's eyes only. SQLite gives its log the same rights.
+/// Opens a file for writing, and creates it with access only for its owner. SQLite gives its log the same permissions.
 fn private_file(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
@@ -317,8 +315,8 @@ fn private_file(path: &Path) -> std::io::Result<File> {
     options.open(path)
 }
 
-/// Whether an error may be one of a disk without room: SQLite says so only where it writes, and speaks of input and output,
-/// or of a file that cannot be opened, where it makes its log.
+/// Whether an error may come from a full disk. SQLite reports a full disk only for writes. When it creates its log, it reports
+/// an I/O error or a file that cannot be opened instead.
 fn out_of_room(error: &Error) -> bool {
     matches!(
         error.kind(),

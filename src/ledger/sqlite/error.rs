@@ -1,8 +1,8 @@
-//! SQLite's errors in the service's words.
+//! Translates SQLite's errors into our own.
 
 use crate::error::{Error, ErrorKind};
 
-/// What SQLite reports when it has no room; the low byte of an extended code is the primary one.
+/// Primary error codes of SQLite. The low byte of an extended code is its primary code.
 const PRIMARY_BUSY: i64 = 5;
 const PRIMARY_LOCKED: i64 = 6;
 const PRIMARY_READONLY: i64 = 8;
@@ -10,7 +10,7 @@ const PRIMARY_IOERR: i64 = 10;
 const PRIMARY_FULL: i64 = 13;
 const PRIMARY_CANTOPEN: i64 = 14;
 
-/// Turns an error of sqlx into ours. The message is a fixed sentence: SQLite's own may quote values.
+/// Turns an error of sqlx into ours. The message is a fixed sentence, because messages of SQLite may quote values.
 pub(super) fn translate(error: sqlx::Error) -> Error {
     let (kind, message) = classify(&error);
     Error::new(kind, message).with_source(error)
@@ -21,19 +21,19 @@ fn classify(error: &sqlx::Error) -> (ErrorKind, &'static str) {
         sqlx::Error::PoolTimedOut => (ErrorKind::Unavailable, "the ledger is busy"),
         sqlx::Error::PoolClosed => (ErrorKind::Unavailable, "the ledger is closed"),
         sqlx::Error::Io(cause) => io_kind(cause),
-        // The connection is out of step with SQLite, which ends a transaction by itself when its disk fails.
+        // SQLite has ended the transaction by itself because its disk failed. The connection still counts it as open.
         sqlx::Error::InvalidSavePointStatement => (ErrorKind::Unavailable, "the disk below the ledger fails"),
         sqlx::Error::Database(cause) => {
             let extended = cause.code().and_then(|code| code.parse::<i64>().ok());
             match extended.map(|code| code & 0xff) {
                 Some(PRIMARY_BUSY | PRIMARY_LOCKED) => (ErrorKind::Unavailable, "the ledger is busy"),
                 Some(PRIMARY_FULL) => (ErrorKind::StorageFull, "the disk below the ledger is full"),
-                // A file system that was mounted again for reading only shows as either.
+                // A file system that was remounted read-only causes either of these two.
                 Some(PRIMARY_READONLY) => (ErrorKind::Unavailable, "the ledger cannot be written"),
                 Some(PRIMARY_IOERR) => (ErrorKind::Unavailable, "the disk below the ledger fails"),
                 Some(PRIMARY_CANTOPEN) => (ErrorKind::Internal, "the ledger's file cannot be opened"),
                 _ if cause.is_unique_violation() => (ErrorKind::Conflict, "it is there already"),
-                // Work for a task that was deleted meanwhile.
+                // A write for a task that was deleted meanwhile.
                 _ if cause.is_foreign_key_violation() => (ErrorKind::NotFound, "no such task"),
                 _ => (ErrorKind::Internal, "the ledger failed"),
             }
@@ -42,7 +42,7 @@ fn classify(error: &sqlx::Error) -> (ErrorKind, &'static str) {
     }
 }
 
-/// Kind and sentence of a file system error below the ledger.
+/// Kind and message for a file system error of the ledger.
 pub(super) fn io_kind(cause: &std::io::Error) -> (ErrorKind, &'static str) {
     match cause.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
@@ -52,7 +52,7 @@ pub(super) fn io_kind(cause: &std::io::Error) -> (ErrorKind, &'static str) {
     }
 }
 
-/// A defect of the caller: an order of calls that the contract excludes.
+/// A bug of the caller: a call that the contract does not allow.
 pub(super) fn misuse(text: &str) -> Error {
     Error::internal(text)
 }
@@ -84,13 +84,13 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_out_of_step_may_be_asked_again() {
+    fn a_broken_connection_is_a_temporary_error() {
         let error = translate(sqlx::Error::InvalidSavePointStatement);
         assert_eq!(error.kind(), ErrorKind::Unavailable);
     }
 
     #[tokio::test]
-    async fn a_busy_ledger_may_be_asked_again() {
+    async fn a_busy_ledger_is_a_temporary_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("db");
         let mut first = options(&path).connect().await.unwrap();

@@ -1,4 +1,4 @@
-//! A task's row as a change reads it first, and how a task is left.
+//! Reads a task's row at the start of a transaction, and ends the work on a task.
 
 use sqlx::sqlite::SqliteRow;
 
@@ -8,7 +8,8 @@ use super::rows::{self, get};
 use crate::error::{Error, Result};
 use crate::task::{Counters, Reason, State, TaskId, UnixMillis};
 
-/// A change of a task's row under the state that was read must hit it; the transaction excludes anything else.
+/// An update of a task with the state that was read must change exactly one row, because the transaction excludes other
+/// changes.
 pub(super) fn one_row(touched: u64) -> Result<()> {
     if touched == 1 {
         Ok(())
@@ -17,23 +18,23 @@ pub(super) fn one_row(touched: u64) -> Result<()> {
     }
 }
 
-/// Up to when a run that ends is accounted.
+/// The moment up to which the run time of an ended run counts.
 #[derive(Clone, Copy)]
 pub(super) enum Until {
     /// It ends now.
     Now(UnixMillis),
-    /// It ended with its process, some time after the worker's last sign of life.
+    /// It ended with its process, at an unknown time. The last commit counts.
     LastSeen,
 }
 
-/// What a worker's report is judged by.
+/// The state of a task that decides whether a worker may write to it.
 pub(super) struct Head {
     pub(super) state: State,
     pub(super) attempt: i64,
     row: SqliteRow,
 }
 
-/// Reads a task inside a change.
+/// Reads a task inside a transaction.
 pub(super) async fn head(tx: &mut Tx, id: TaskId) -> Result<Option<Head>> {
     let row = sqlx::query(
         "SELECT t.*, p.number AS pass_number, p.kind AS pass_kind, p.finished AS pass_finished, \
@@ -60,7 +61,7 @@ impl Head {
         rows::pass(&self.row)
     }
 
-    /// Whether work done under `fencing_token` may be written.
+    /// Whether a worker with this fencing token may write.
     pub(super) fn works_under(&self, attempt: i64) -> bool {
         self.attempt == attempt && matches!(self.state, State::Running | State::Pausing)
     }
@@ -70,7 +71,8 @@ impl Head {
     }
 }
 
-/// Ends a task's run, or its waiting for one, and wipes its credentials. The caller scrubs the log after the commit.
+/// Ends the run of a task, or its wait for a run, and wipes its credentials. The caller must scrub the log after the
+/// commit.
 pub(super) async fn leave(
     tx: &mut Tx,
     id: TaskId,

@@ -1,4 +1,4 @@
-//! Lines of the lists of copied and skipped objects, between their commit and the target.
+//! Lines of the reports of copied and skipped objects, from their commit until they are at the target.
 
 use super::database::{Database, Tx, end, run};
 use super::error::translate;
@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::ledger::{Committed, ReportChunk};
 use crate::task::{ReportKind, ReportProblem, TaskId, UnixMillis};
 
-/// Draws a moment that no pass or lines of the task have had: now, or the next one that is free.
+/// A timestamp that no pass and no lines of the task have had: `now`, or the next unused one.
 pub(super) async fn draw_stamp(tx: &mut Tx, id: TaskId, now: UnixMillis) -> Result<UnixMillis> {
     let row = sqlx::query(
         "UPDATE tasks SET list_stamp = max(?2, list_stamp + 1) WHERE id = ?1 RETURNING list_stamp",
@@ -21,7 +21,7 @@ pub(super) async fn draw_stamp(tx: &mut Tx, id: TaskId, now: UnixMillis) -> Resu
     get(&row, "list_stamp").map(UnixMillis)
 }
 
-/// Keeps the lines of a commit.
+/// Stores the lines of a commit.
 pub(super) async fn keep(
     tx: &mut Tx,
     id: TaskId,
@@ -51,20 +51,20 @@ pub(super) async fn keep(
     Ok(())
 }
 
-/// Forgets the lines of a task that nobody will write.
+/// Deletes the lines of a task that will not be written.
 pub(super) async fn forget_lines(tx: &mut Tx, id: TaskId) -> Result<()> {
     let forget = sqlx::query("DELETE FROM list_chunks WHERE task_id = ?1").bind(id.get());
     run(tx, forget).await.map(drop)
 }
 
-/// Begins new lists.
+/// Begins new reports.
 pub(super) async fn begin_anew(tx: &mut Tx, id: TaskId) -> Result<()> {
     forget_lines(tx, id).await?;
     let forget = sqlx::query("DELETE FROM list_troubles WHERE task_id = ?1").bind(id.get());
     run(tx, forget).await.map(drop)
 }
 
-/// Forgets the lines of a shard that begins again.
+/// Deletes the lines of a shard that starts again.
 pub(super) async fn forget_shard(tx: &mut Tx, id: TaskId, shard: i64) -> Result<()> {
     let forget = sqlx::query("DELETE FROM list_chunks WHERE task_id = ?1 AND shard = ?2")
         .bind(id.get())
@@ -166,7 +166,7 @@ pub(super) async fn refused(
         0 => ReportProblem::NotStored,
         _ => ReportProblem::TooLarge,
     };
-    // Lines that were given up are missing whatever comes later.
+    // Dropped lines stay missing, whatever happens later.
     let insert = sqlx::query(
         "INSERT INTO list_troubles (task_id, kind, trouble) VALUES (?1, ?2, ?3) \
          ON CONFLICT (task_id, kind) DO UPDATE SET trouble = excluded.trouble WHERE trouble <> ?4",
@@ -180,7 +180,7 @@ pub(super) async fn refused(
     Ok(Committed::Done)
 }
 
-/// Whether work done under `fencing_token` may be written.
+/// Whether a worker with this fencing token may write.
 async fn works_under(tx: &mut Tx, id: TaskId, attempt: i64) -> Result<bool> {
     Ok(head(tx, id).await?.is_some_and(|head| head.works_under(attempt)))
 }

@@ -1,9 +1,9 @@
 //! The ledger in one SQLite file, owned by one process.
 //!
-//! Every change is one `BEGIN IMMEDIATE` transaction on the single writing connection: a transaction that begins as
-//! a reader and upgrades could fail half way with «busy». Reads go to a few read-only connections beside it, which
-//! the write-ahead log never makes wait. A commit is on the disk when it returns (`synchronous=FULL`), and what is
-//! deleted is overwritten (`secure_delete`), also in the log once credentials were wiped.
+//! Every change is one `BEGIN IMMEDIATE` transaction on the single writing connection. A transaction that begins as a
+//! reader and upgrades could fail half way with "busy". Reads use a few read-only connections, which never wait for the
+//! writer because of the write-ahead log. A commit is on disk when it returns (`synchronous=FULL`). Deleted data is
+//! overwritten (`secure_delete`), and the log is truncated after credentials were wiped.
 
 mod changes;
 mod commit;
@@ -54,34 +54,34 @@ use crate::task::{
 pub struct SqliteLedger(Database);
 
 impl SqliteLedger {
-    /// Opens the ledger in a file, makes it (readable by its owner only) where it is not there yet, and brings its
-    /// schema up to date. The file belongs to this process until the store is dropped.
+    /// Opens the ledger in a file and brings its schema up to date. Creates the file if it does not exist, readable only by
+    /// its owner. The file is locked by this process until the ledger is dropped.
     ///
     /// # Errors
-    /// `Conflict` when another process has it open; `Internal` when the file cannot be made, opened or written, or
-    /// was made by a newer version.
+    /// `Conflict` if another process has it open. `Internal` if the file cannot be created, opened or written, or was
+    /// created by a newer version.
     pub async fn open(path: &Path) -> Result<Self> {
         Database::open(path).await.map(Self)
     }
 
-    /// A ledger that lives and dies with the store; for tests and demonstrations.
+    /// A ledger in memory, for tests and demonstrations. Its content is lost when it is dropped.
     ///
     /// # Errors
-    /// `Internal` when SQLite fails.
+    /// `Internal` if SQLite fails.
     pub async fn in_memory() -> Result<Self> {
         Database::in_memory().await.map(Self)
     }
 
-    /// Gives up the room that was kept for a full disk, where that may help. Stops and deletions are worth it: they are
-    /// what makes room.
+    /// Releases the space that is reserved for a full disk, if the error may come from a full disk. Used for stops and
+    /// deletions, because they free space.
     fn makes_room(&self, error: &Error) -> bool {
         matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::Unavailable) && self.0.make_room()
     }
 
-    /// Changes what the disk below the ledger does; for tests.
+    /// Changes how the ledger's disk behaves. Only for tests.
     ///
     /// # Errors
-    /// Those of SQLite.
+    /// Errors of SQLite.
     #[doc(hidden)]
     pub async fn set_disk(&self, disk: Disk) -> Result<()> {
         self.0.set_disk(disk).await

@@ -1,4 +1,4 @@
-//! Creations under a key of the caller's.
+//! Creations with an idempotency key.
 
 use sqlx::SqliteExecutor;
 
@@ -11,7 +11,8 @@ use crate::ledger::once::KEY_LIFETIME;
 use crate::ledger::{CreatedOnce, NewTask, RequestKey};
 use crate::task::{ProjectId, UnixMillis};
 
-/// Creates a task unless the key stands for a request already. One transaction: of many at once exactly one creates.
+/// Creates a task unless the key is already used. It is one transaction, so exactly one of several concurrent requests
+/// creates the task.
 pub(super) async fn create_once(
     ledger: &Database,
     new: NewTask,
@@ -33,7 +34,7 @@ pub(super) async fn create_once(
         .bind(new.id.get())
         .bind(new.name.as_str())
         .bind(now.0);
-    // The task first: its id may be taken, and that has an error of its own.
+    // The task comes first: its id may exist already, which has its own error.
     let task = tasks::insert(&mut tx, new, now).await?;
     run(&mut tx, insert).await?;
     end(tx).await?;
@@ -49,7 +50,7 @@ pub(super) async fn created_before(
     known(ledger.readers(), project, request, now).await
 }
 
-/// What the key stands for.
+/// What was created with the key.
 async fn known(
     ledger: impl SqliteExecutor<'_>,
     project: &ProjectId,
@@ -76,7 +77,7 @@ async fn known(
     }))
 }
 
-/// Keys of this moment and before are free again.
+/// Keys of this moment and earlier can be used again.
 const fn expiry(now: UnixMillis) -> i64 {
     now.0.saturating_sub(KEY_LIFETIME)
 }

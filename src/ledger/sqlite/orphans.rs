@@ -1,4 +1,4 @@
-//! Uploads that deleted tasks left open, and the keys to give them up with.
+//! Uploads that deleted tasks left open, and the credentials to abort them.
 
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -12,8 +12,8 @@ use crate::ledger::{Cleanup, Deleted, Orphan, OrphanKeys, Orphans, Owner};
 use crate::secret::SealedCredentials;
 use crate::task::{Key, TaskId, UnixMillis};
 
-/// Makes orphans of the open uploads of a task that is about to be deleted, and keeps keys for them: those given, or
-/// those that the task still has. Without orphans no key is kept.
+/// Turns the open uploads of a task that is about to be deleted into orphans. Keeps credentials for them: the given ones,
+/// or those that the task still has. Without orphans no credentials are kept.
 pub(super) async fn leave(
     tx: &mut Tx,
     id: TaskId,
@@ -26,7 +26,7 @@ pub(super) async fn leave(
         .await
         .map_err(translate)?;
     let spec = spec_from_text(get(&row, "spec")?)?;
-    // Written out as a BLOB, because || makes a text of two of them.
+    // CAST to BLOB, because `||` makes a text of two BLOBs.
     let insert = sqlx::query(
         "INSERT INTO orphans (task_id, endpoint, bucket, place, key, upload_id, orphaned_at, strangers) \
          SELECT ?1, ?2, ?3, ?4, CAST(?5 || key AS BLOB), upload_id, ?6, strangers FROM uploads \
@@ -108,7 +108,7 @@ fn task_id(row: &SqliteRow) -> Result<TaskId> {
 }
 
 pub(super) async fn take(ledger: &Database, now: UnixMillis, before: UnixMillis) -> Result<Option<Cleanup>> {
-    // A moment that is still to come is of a clock that was set back since.
+    // A moment in the future means that the clock was set back since.
     let take = sqlx::query(
         "UPDATE orphan_keys SET taken_at = ?1 WHERE task_id = (SELECT task_id FROM orphan_keys \
          WHERE taken_at IS NULL OR taken_at <= ?2 OR taken_at > ?1 ORDER BY taken_at LIMIT 1) \
@@ -130,7 +130,7 @@ pub(super) async fn take(ledger: &Database, now: UnixMillis, before: UnixMillis)
     Ok(taken)
 }
 
-/// Lets every cleanup begin anew, for the start of a process.
+/// Makes all credentials available for a cleanup again. Used when a process starts.
 pub(super) async fn recover(tx: &mut Tx) -> Result<()> {
     let reset = sqlx::query("UPDATE orphan_keys SET taken_at = NULL WHERE taken_at IS NOT NULL");
     run(tx, reset).await.map(drop)
@@ -164,7 +164,7 @@ pub(super) async fn wipe(ledger: &Database, task: TaskId) -> Result<()> {
 }
 
 pub(super) async fn holder(ledger: &Database, key: &Key, upload_id: &str) -> Result<Owner> {
-    // A key at the target ends with the source key; which prefix stands before it does not matter here.
+    // A key at the target ends with the source key. The prefix before it does not matter here.
     let row = sqlx::query(
         "SELECT EXISTS (SELECT 1 FROM uploads u JOIN tasks t ON t.id = u.task_id AND t.project <> '' \
          WHERE u.upload_id = ?2) AS known, \

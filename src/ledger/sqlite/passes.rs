@@ -27,8 +27,8 @@ pub(super) async fn open_pass(
         return Ok(pass);
     }
     let number = last.map_or(0, |pass| pass.number) + 1;
-    // The shards of the last full pass tell what was found of the scope. Those of other passes are of no use any more;
-    // the rows of the passes stay as history.
+    // The shards of the last full pass are kept, because they show what was found for the scope. Those of other passes
+    // are not needed any more. The rows of the passes stay as history.
     let forget = sqlx::query(
         "DELETE FROM shards WHERE task_id = ?1 AND (?2 = 'full' OR pass NOT IN \
          (SELECT max(number) FROM passes WHERE task_id = ?1 AND kind = 'full'))",
@@ -77,12 +77,12 @@ pub(super) async fn open_pass(
     })
 }
 
-/// The task, if work done under `fencing_token` may be written.
+/// The task, if a worker with this fencing token may write.
 async fn working(tx: &mut Tx, id: TaskId, attempt: i64) -> Result<Option<Head>> {
     Ok(head(tx, id).await?.filter(|head| head.works_under(attempt)))
 }
 
-/// Sets counters and survey to zero and forgets the failures.
+/// Resets the counters and the estimate to zero and deletes the failures.
 async fn count_anew(tx: &mut Tx, id: TaskId) -> Result<()> {
     let zero = sqlx::query(
         "UPDATE tasks SET listed = 0, copied = 0, skipped = 0, gone = 0, failed = 0, bytes_listed = 0, \
@@ -153,7 +153,7 @@ pub(super) async fn lease_shard(ledger: &Database, id: TaskId, attempt: i64) -> 
     }))
 }
 
-/// Takes back everything that a shard has settled.
+/// Undoes everything that a shard has settled.
 async fn begin_again(tx: &mut Tx, id: TaskId, pass: PassInfo, shard: i64, settled: Counters) -> Result<()> {
     let back = rows::taken_back(settled);
     let task = sqlx::query(add_counters!("tasks", "WHERE id = ?21"));
@@ -175,7 +175,7 @@ async fn begin_again(tx: &mut Tx, id: TaskId, pass: PassInfo, shard: i64, settle
 }
 
 pub(super) async fn set_unordered(ledger: &Database, id: TaskId, shard: &LeasedShard) -> Result<Committed> {
-    // Beginning again forgets what the shard recorded; this shard's failures are what it walks over.
+    // Starting a shard again deletes the failures that it has recorded. This shard needs the failures as its input.
     if shard.scope == ShardScope::Failures {
         return Err(misuse("recorded failures always have an order"));
     }

@@ -1,4 +1,4 @@
-//! Which tasks want a worker, read at a cost that does not grow with their number.
+//! Reads which tasks need a worker. The cost does not grow with their number.
 
 use sqlx::sqlite::SqliteRow;
 
@@ -11,7 +11,7 @@ use crate::ledger::{PROJECTS_AT_ONCE, Pending, RUNNING_AT_ONCE, TASKS_AT_ONCE};
 use crate::task::ProjectId;
 
 pub(super) async fn pending(ledger: &Database, after: Option<&ProjectId>) -> Result<Vec<Pending>> {
-    // The conditions are written out as in the partial indexes, so that they serve.
+    // The conditions must be written as in the partial indexes, or SQLite does not use the indexes.
     const RUNNING: &str = "SELECT id, project FROM tasks WHERE state = 'running' ORDER BY id LIMIT ?1";
     let running = sqlx::query(RUNNING)
         .bind(RUNNING_AT_ONCE)
@@ -24,7 +24,7 @@ pub(super) async fn pending(ledger: &Database, after: Option<&ProjectId>) -> Res
     let mut projects: Vec<&ProjectId> = behind.iter().map(|task| &task.project).collect();
     projects.dedup();
     let left = PROJECTS_AT_ONCE - i64::try_from(projects.len()).unwrap_or(PROJECTS_AT_ONCE);
-    // Round to the first project again. What comes twice is left out.
+    // Continues with the first projects. Duplicates are left out.
     let before = if after.is_empty() || left <= 0 {
         Vec::new()
     } else {
@@ -35,8 +35,8 @@ pub(super) async fn pending(ledger: &Database, after: Option<&ProjectId>) -> Res
     Ok(found)
 }
 
-/// The oldest waiting tasks of the next projects. Each project is found by one step in the index, not by reading the tasks
-/// of the one before.
+/// The oldest waiting tasks of the next projects. Each project is found with one step in the index, without reading the
+/// tasks of the previous project.
 async fn waiting_behind(ledger: &Database, after: &str, projects: i64) -> Result<Vec<Pending>> {
     const WAITING: &str = "WITH RECURSIVE queue (project, place) AS (\
          SELECT (SELECT project FROM tasks WHERE state = 'waiting' AND project > ?1 ORDER BY project LIMIT 1), 1 \

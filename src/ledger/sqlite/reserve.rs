@@ -1,7 +1,7 @@
-//! Room that is kept beside the ledger for a full disk: a file that is removed when there is no room for anything else.
+//! Space that is reserved beside the ledger for a full disk: a file that is removed when there is no other space.
 //!
-//! SQLite needs room for its log even to read, and to delete. Without a reserve a process could not start on a full disk,
-//! and so nobody could delete the tasks that fill it.
+//! SQLite needs space for its log even to read and to delete. Without a reserve a process could not start on a full disk,
+//! and nobody could delete the tasks that fill it.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -9,21 +9,21 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Bytes that are kept: enough for the log of some hundred changes.
+/// Size of the reserve: enough for the log of some hundred changes.
 const BYTES: usize = 1 << 20;
-/// Once it was released, so many chances to keep room again go by: what was just made is needed.
+/// After a release, this many calls of [`Reserve::keep`] do nothing, because the released space is needed.
 const CHANCES: u32 = 60;
 
 /// The file.
 #[derive(Debug)]
 pub(super) struct Reserve {
     path: PathBuf,
-    /// Chances that are still to go by.
+    /// Calls of [`Self::keep`] that will still do nothing.
     skip: AtomicU32,
 }
 
 impl Reserve {
-    /// That of the ledger at `path`.
+    /// The reserve of the ledger at `path`.
     pub(super) fn beside(path: &Path) -> Self {
         let mut name = path.as_os_str().to_owned();
         name.push(".reserve");
@@ -33,7 +33,7 @@ impl Reserve {
         }
     }
 
-    /// Removes it; returns whether that has made room.
+    /// Removes the file. Returns whether that has freed space.
     pub(super) fn release(&self) -> bool {
         let had = fs::metadata(&self.path).is_ok_and(|file| file.len() > 0);
         let made = had && fs::remove_file(&self.path).is_ok();
@@ -43,8 +43,8 @@ impl Reserve {
         made
     }
 
-    /// Makes it where it is not there and there is room for twice as much. It is no error when that does not work: the next
-    /// time it may.
+    /// Creates the file if it does not exist and the disk has space for twice its size. A failure is no error, because a later
+    /// call may succeed.
     pub(super) fn keep(&self) {
         let skip = self.skip.load(Ordering::Relaxed);
         self.skip.store(skip.saturating_sub(1), Ordering::Relaxed);
@@ -52,8 +52,8 @@ impl Reserve {
             return;
         }
         if let Err(error) = self.make() {
-            tracing::debug!(%error, "no room can be kept for a full disk");
-            // What was written of it takes room that others need.
+            tracing::debug!(%error, "cannot reserve space for a full disk");
+            // The partly written file would take space that is needed.
             fs::remove_file(&self.path).unwrap_or_default();
             self.skip.store(CHANCES, Ordering::Relaxed);
         }
@@ -65,7 +65,7 @@ impl Reserve {
             .create_new(true)
             .mode(0o600)
             .open(&self.path)?;
-        // Written rather than left out: a hole keeps no room. Twice, so that the last room is not taken for it.
+        // Written, because a sparse file reserves no space. Twice the size, so that the reserve does not use the last space.
         file.write_all(&vec![0x5a; 2 * BYTES])?;
         file.set_len(BYTES as u64)
     }
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_takes_room_until_it_is_released() {
+    fn it_takes_space_until_it_is_released() {
         let folder = tempfile::tempdir().unwrap();
         let reserve = Reserve::beside(&folder.path().join("oms.db"));
         assert!(!reserve.release());
@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(fs::metadata(&file).unwrap().len(), BYTES as u64);
         assert!(reserve.release() && !file.exists());
         assert!(!reserve.release());
-        // What was made is left to others for a while.
+        // The freed space stays free for a while.
         for _ in 0..CHANCES {
             reserve.keep();
             assert!(!file.exists());

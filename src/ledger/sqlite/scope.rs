@@ -1,4 +1,4 @@
-//! What the shards of the last full pass tell of a task's scope.
+//! What the shards of the last full pass found for a task's scope.
 
 use sqlx::sqlite::SqliteRow;
 
@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::ledger::{FoundEntry, FoundScope, ShardScope};
 use crate::task::{Key, TaskId};
 
-/// The entries of the scope, the names before the prefixes. A prefix may be walked by several shards.
+/// The entries of the scope, single names before prefixes. Several shards may list the same prefix.
 macro_rules! entries {
     ($columns:literal, $rest:literal) => {
         concat!(
@@ -26,7 +26,7 @@ macro_rules! entries {
 
 pub(super) async fn found(ledger: &Database, id: TaskId, limit: i64) -> Result<FoundScope> {
     let limit = limit.max(0);
-    // One statement, so that all numbers are of one moment.
+    // One statement, so that all numbers are from the same moment.
     let rows = sqlx::query(concat!(
         "WITH entries AS MATERIALIZED (",
         entries!("*, row_number() OVER (ORDER BY scope = 'prefix', first) AS place", ")"),
@@ -62,7 +62,7 @@ pub(super) async fn found(ledger: &Database, id: TaskId, limit: i64) -> Result<F
 fn entry(row: &SqliteRow) -> Result<FoundEntry> {
     let (scope, listed) = (rows::scope(row)?, get::<i64>(row, "objects")?);
     let not_found = match scope {
-        // Passes over the failures since then have found some, or lost some.
+        // Failed passes since then may have found some of the missing names, or lost found ones.
         ShardScope::Keys => (get::<i64>(row, "not_found")? + get::<i64>(row, "changed")?).clamp(0, listed),
         ShardScope::Prefix(_) | ShardScope::Failures => 0,
     };

@@ -1,4 +1,4 @@
-//! Failures that a pass takes in the order of a list of URLs instead of their own.
+//! Failures that a pass takes in the order of a manifest of URLs instead of key order.
 
 use std::sync::LazyLock;
 
@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::ledger::Failure;
 use crate::task::{Key, TaskId};
 
-/// How many names one statement asks for.
+/// How many names one statement selects.
 const BULK: usize = 64;
 
 fn names(from: usize, count: usize) -> String {
@@ -48,7 +48,7 @@ pub(super) async fn take(ledger: &Database, id: TaskId, attempt: i64, keys: &[Ke
     Ok(found)
 }
 
-/// Always as many names, so that there is one statement; a missing one repeats the first.
+/// Binds always the same number of names, so that one statement is enough. A missing name repeats the first.
 fn bind(statement: Statement, id: TaskId, attempt: i64, keys: &[Key]) -> Statement {
     let mut statement = statement.bind(id.get()).bind(attempt);
     for number in 0..BULK {
@@ -69,7 +69,7 @@ pub(super) async fn untaken(
          AND taken_pass < (SELECT pass FROM tasks WHERE id = ?1) ORDER BY key LIMIT max(?3, 0)",
     )
     .bind(id.get())
-    // No key is before the empty one, which no object has.
+    // The empty key sorts before all keys, and no object has it.
     .bind(after.map_or(&[][..], Key::as_bytes))
     .bind(limit)
     .fetch_all(ledger.readers())

@@ -1,4 +1,4 @@
-//! Tasks as rows: inserted, read, surveyed.
+//! Tasks as rows: inserting them, reading them, storing their estimates.
 
 use super::database::{Database, Tx, end, run};
 use super::error::translate;
@@ -18,7 +18,7 @@ pub(super) async fn create(ledger: &Database, new: NewTask, now: UnixMillis) -> 
     Ok(task)
 }
 
-/// Inserts a task within a change.
+/// Inserts a task inside a transaction.
 pub(super) async fn insert(tx: &mut Tx, new: NewTask, now: UnixMillis) -> Result<Task> {
     const INSERT: &str = "INSERT INTO tasks (id, project, name, bandwidth, state, epoch, mode, created_at) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
@@ -100,7 +100,7 @@ pub(super) async fn tasks(
     offset: i64,
     limit: i64,
 ) -> Result<Vec<Task>> {
-    // SQLite takes a negative limit for «no limit».
+    // SQLite treats a negative limit as "no limit".
     sqlx::query(select_tasks!(
         "WHERE t.project = ?1 AND (?2 = '[]' OR t.state IN (SELECT value FROM json_each(?2))) \
          ORDER BY t.id DESC LIMIT max(?3, 0) OFFSET max(?4, 0)"
@@ -136,7 +136,7 @@ pub(super) async fn failures(
     after: Option<&Key>,
     limit: i64,
 ) -> Result<Vec<Failure>> {
-    // Two statements, because «all keys, if none is given» would keep SQLite from seeking to the key.
+    // Two statements, because a condition like "all keys, if none is given" would prevent a seek to the key.
     const FIRST: &str = "SELECT * FROM failures WHERE task_id = (SELECT id FROM tasks WHERE id = ?1 AND project <> '') \
          ORDER BY key LIMIT max(?2, 0)";
     const BEHIND: &str = "SELECT * FROM failures WHERE task_id = (SELECT id FROM tasks WHERE id = ?1 AND project <> '') \

@@ -1,8 +1,8 @@
-//! Rows of deleted tasks go bit by bit, so that no other change waits for many of them.
+//! Deletes the rows of deleted tasks in small steps, so that no other change waits for long.
 //!
-//! A deleted task has no project, no spec and no credentials from the moment of its deletion on. No caller can name it, and
-//! no worker may have it. Its other rows are deleted a bounded number at a time; its own row goes last, so that a crash
-//! loses nothing of what is left to do.
+//! From the moment of its deletion a task has no project, no spec and no credentials. No caller can see it, and no worker
+//! can lease it. Its other rows are deleted a bounded number at a time. Its own row is deleted last, so that after a crash
+//! the deletion continues.
 
 use super::database::{Database, Tx, end, run};
 use super::error::translate;
@@ -12,17 +12,17 @@ use crate::error::Result;
 use crate::ledger::Tidied;
 use crate::task::{State, TaskId};
 
-/// Rows that are deleted in one transaction. Old ledgers may have failures of 20 KB each.
+/// How many rows one transaction deletes. Old ledgers may have failures of 20 KB each.
 const ROWS: i64 = 200;
-/// The same where there is hardly any room.
+/// The same on an almost full disk.
 const FEW: i64 = 8;
-/// The same of lines of lists, of which one row may have megabytes.
+/// The same for chunks of report lines, because one row may have megabytes.
 const LINES: i64 = 2;
 
 const FAILURES: &str = "DELETE FROM failures WHERE task_id = ?1 AND key IN \
      (SELECT key FROM failures WHERE task_id = ?1 ORDER BY key LIMIT ?2)";
 
-/// Makes a task invisible, and leaves its rows to [`tidy`].
+/// Makes a task invisible. [`tidy`] deletes its rows.
 pub(super) async fn bury(tx: &mut Tx, id: TaskId, state: State) -> Result<()> {
     let update = sqlx::query(
         "UPDATE tasks SET project = '', name = '', state = 'paused', attempt = attempt + 1, reason_code = NULL, \
@@ -53,7 +53,7 @@ pub(super) async fn tidy(ledger: &Database) -> Result<Tidied> {
             let mut deleted = remove(ledger, id, ROWS).await;
             if deleted.is_err() {
                 ledger.make_room();
-                // A few rows may fit where many do not.
+                // On a full disk, deleting a few rows may succeed where deleting many does not.
                 deleted = remove(ledger, id, FEW).await;
             }
             deleted.map(|()| Tidied::Some)
@@ -63,7 +63,7 @@ pub(super) async fn tidy(ledger: &Database) -> Result<Tidied> {
     }
 }
 
-/// Deletes some rows of a buried task, or with the last of them the task.
+/// Deletes some rows of a deleted task. With the last of them it also deletes the task.
 async fn remove(ledger: &Database, id: TaskId, rows: i64) -> Result<()> {
     const CHUNKS: &str = "DELETE FROM list_chunks WHERE rowid IN \
          (SELECT rowid FROM list_chunks WHERE task_id = ?1 LIMIT ?2)";
@@ -77,7 +77,7 @@ async fn remove(ledger: &Database, id: TaskId, rows: i64) -> Result<()> {
             return Ok(());
         }
     }
-    // Passes and shards are few, and go with it.
+    // There are only a few passes and shards. They are deleted with the task.
     let mut tx = ledger.begin().await?;
     let delete = sqlx::query("DELETE FROM tasks WHERE id = ?1 AND project = ''").bind(id.get());
     run(&mut tx, delete).await?;
@@ -86,7 +86,7 @@ async fn remove(ledger: &Database, id: TaskId, rows: i64) -> Result<()> {
 
 pub(super) async fn forget_failures(ledger: &Database, id: TaskId, attempt: i64) -> Result<Tidied> {
     let mut tx = ledger.begin().await?;
-    // Few go with the opening of the pass, and need no mark.
+    // If there are only a few failures, opening the pass deletes them, and no mark is needed.
     let mark = sqlx::query(
         "UPDATE tasks SET forgetting = 1 WHERE id = ?1 AND attempt = ?2 AND state = 'running' \
          AND NOT EXISTS (SELECT 1 FROM passes p WHERE p.task_id = ?1 AND p.number = tasks.pass AND p.finished = 0) \

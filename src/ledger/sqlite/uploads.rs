@@ -1,4 +1,4 @@
-//! Multipart uploads that are open at the targets.
+//! Open multipart uploads at the targets.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::ledger::OpenUpload;
 use crate::object::ETag;
 use crate::task::{Key, TaskId};
 
-// The rows of a deleted task go later than the task.
+// The rows of a deleted task are deleted later, so deleted tasks must be excluded.
 const LIVE_ONE: &str = "SELECT * FROM uploads WHERE task_id = (SELECT id FROM tasks WHERE id = ?1 AND project <> '') \
      AND key = ?2";
 const LIVE_ALL: &str = "SELECT * FROM uploads WHERE task_id = (SELECT id FROM tasks WHERE id = ?1 AND project <> '') \
@@ -89,7 +89,7 @@ pub(super) async fn put_hash(
     .bind(key.as_bytes())
     .bind(number)
     .bind(md5.to_vec());
-    // A part is progress. Where no crash was counted, the statement finds no row and writes nothing.
+    // A part is progress. If no crash was counted, the statement matches no row and writes nothing.
     let progress = sqlx::query("UPDATE tasks SET crashes = 0 WHERE id = ?1 AND crashes > 0").bind(id.get());
     let mut tx = ledger.begin().await?;
     run(&mut tx, statement).await?;

@@ -8,10 +8,10 @@ use crate::error::Result;
 use crate::ledger::Committed;
 use crate::task::{KeptWarning, TaskId, UnixMillis, Warning, WarningCode};
 
-/// Counts a warning that is kept already.
+/// Adds to a stored warning.
 const AGAIN: &str = "UPDATE warnings SET count = count + ?4, message = ?5, last_at = max(last_at, ?6) \
      WHERE task_id = ?1 AND code = ?2 AND subject = ?3";
-/// Keeps a warning, unless as many as allowed are kept.
+/// Stores a new warning, unless the limit is reached.
 const FIRST: &str = "INSERT INTO warnings (task_id, code, subject, count, message, first_at, last_at) \
      SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?6 \
      WHERE (SELECT count(*) FROM warnings WHERE task_id = ?1 AND code <> ?8) < ?7";
@@ -45,7 +45,7 @@ pub(super) async fn add(
     Ok(Committed::Done)
 }
 
-/// Whether there was room for it.
+/// Stores a warning. Returns false if the limit is reached.
 async fn keep(tx: &mut Tx, id: TaskId, warning: &Warning, now: UnixMillis) -> Result<bool> {
     let most = match warning.code() {
         WarningCode::MoreWarnings => i64::MAX,
@@ -69,7 +69,7 @@ async fn keep(tx: &mut Tx, id: TaskId, warning: &Warning, now: UnixMillis) -> Re
     Ok(false)
 }
 
-/// Forgets the warnings of the pass before.
+/// Deletes the warnings of the last pass.
 pub(super) async fn forget(tx: &mut Tx, id: TaskId) -> Result<()> {
     let forget = sqlx::query("DELETE FROM warnings WHERE task_id = ?1").bind(id.get());
     run(tx, forget).await.map(drop)

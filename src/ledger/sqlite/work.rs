@@ -1,4 +1,4 @@
-//! Workers take tasks and leave them.
+//! Workers lease tasks and leave them.
 
 use super::database::{Database, Tx, end, run};
 use super::error::{misuse, translate};
@@ -18,7 +18,7 @@ pub(super) async fn lease_task(ledger: &Database, id: TaskId, now: UnixMillis) -
     let Ok(new) = head.state.apply(Event::Lease) else {
         return Ok(None);
     };
-    // A task that runs already lost its worker: that run is accounted up to its last sign of life.
+    // A task that is already running has lost its worker. Its run time counts up to its last commit.
     let update = sqlx::query(
         "UPDATE tasks SET state = ?3, attempt = attempt + 1, started_at = coalesce(started_at, ?4), \
          ran_for = ran_for + coalesce(max(seen_at - running_since, 0), 0), \
@@ -89,7 +89,7 @@ pub(super) async fn finish(
     Ok(Some(new))
 }
 
-/// How a pass ends whose shards are all closed.
+/// The result of a pass whose shards are all closed.
 fn verdict(counters: Counters) -> (Event, Option<Reason>) {
     let Counters {
         listed,
@@ -119,8 +119,8 @@ fn verdict(counters: Counters) -> (Event, Option<Reason>) {
     }
 }
 
-/// Marks the last pass as finished. It is finished also when the counters do not balance: to go on with it would end
-/// the same way for ever, while a new full pass counts anew.
+/// Marks the last pass as finished, even if the counters do not balance. Resuming it would end the same way for ever, but a
+/// new full pass counts from zero.
 async fn close_pass(tx: &mut Tx, id: TaskId, head: &Head, now: UnixMillis) -> Result<()> {
     let Some(pass) = head.pass()?.filter(|pass| !pass.finished) else {
         return Err(misuse("a pass was reported as finished, but none is open"));

@@ -17,7 +17,7 @@ fn stranger() -> Fault {
     }
 }
 
-/// Two stores; what the target does with conditions is up to the test.
+/// Two stores. `conditions` says how the target handles conditional writes.
 async fn stores(conditions: Support) -> Stores {
     let options = |conditional_writes| SandboxOptions {
         page_size: 10,
@@ -40,16 +40,16 @@ fn order(stores: &Stores, overwrite: OverwriteMode) -> CreateTask {
     }
 }
 
-/// What has to come of the one object that something happens to.
+/// What must happen to the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expect {
-    /// It is somebody else's, and skipped.
+    /// The object of the others stays, and ours counts as skipped.
     Left,
-    /// It is ours, and counted as copied.
+    /// Our copy is at the target and counts as copied.
     Copied,
 }
 
-/// One task in which `rules` act on `key` at the target.
+/// Runs one task while `rules` act on `key` at the target.
 async fn one(
     conditions: Support,
     mode: OverwriteMode,
@@ -85,7 +85,7 @@ async fn one(
     rig.shut_down().await;
 }
 
-/// The request that makes an object of this name visible.
+/// The request that makes the object with this key visible.
 fn write_of(key: &str) -> O {
     if [OWN, PARTS].contains(&key) {
         O::Complete
@@ -97,7 +97,7 @@ fn write_of(key: &str) -> O {
 const KEYS: [&str; 4] = [PLAIN, SMALL_PARTS, OWN, PARTS];
 
 #[tokio::test]
-async fn what_appears_before_the_write_is_not_overwritten() {
+async fn an_object_that_appears_before_the_write_is_not_overwritten() {
     let mut tests = Vec::new();
     for key in KEYS {
         let before = |operation| FaultRule::new(operation, stranger()).key(key).times(1);
@@ -108,8 +108,8 @@ async fn what_appears_before_the_write_is_not_overwritten() {
             let test = one(conditions, OverwriteMode::Never, key, rules, Expect::Left);
             tests.push((format!("{key} {name}"), test));
         }
-        // A target that answers conditions with 501 is asked before the write too.
-        // The probe writes two names for the order, and one twice for the condition.
+        // If the target answers a conditional write with 501, the worker sends a HEAD before each write. The preflight
+        // writes two probe objects to detect the order of listings, and another one twice to test conditional writes.
         let unknown = FaultRule::new(O::PutObject, answer(501, "NotImplemented"))
             .key_prefix("oms/probe/")
             .skip(3)
@@ -122,7 +122,7 @@ async fn what_appears_before_the_write_is_not_overwritten() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_not_taken_for_somebody_else() {
+async fn a_copy_with_a_lost_response_is_not_mistaken_for_somebody_elses() {
     let mut tests = Vec::new();
     for key in KEYS {
         for (name, fault) in [
@@ -160,8 +160,9 @@ async fn other_modes_end_with_one_whole_version_of_the_source() {
 }
 
 #[tokio::test]
-async fn an_upload_is_not_left_open_for_an_object_that_was_there() {
-    // Every Complete fails, and the target holds what the parts would make: it is as good, and the upload goes.
+async fn an_upload_is_aborted_if_the_target_already_has_the_object() {
+    // Every Complete fails, but the target already has the object that the parts would make. That counts as the copy,
+    // and the upload is aborted.
     let stores = Stores::small().await;
     let length = 5 * SMALL_PART;
     let data = bytes(1, length);
@@ -181,7 +182,7 @@ async fn an_upload_is_not_left_open_for_an_object_that_was_there() {
 }
 
 #[tokio::test]
-async fn a_copy_inside_the_store_looks_before_it_writes() {
+async fn a_copy_inside_the_store_checks_the_target_before_it_writes() {
     let stores = Stores::small().await;
     stores.source.put(SOURCE, PLAIN, SandboxObject::new("ours"));
     stores.source.create_bucket(TARGET);

@@ -1,4 +1,4 @@
-//! Connections that break, bodies that are not what was announced, answers of something that is no store.
+//! Broken connections, bodies that differ from their headers, and responses that do not come from a store.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ async fn reads() {
             rows.push(row(Times::Some(1)));
             rows.push(row(FEW));
             let code = match (name, key) {
-                // A part is asked for by its range, and the answer must name it.
+                // A part is requested by its range, and the response must name that range.
                 ("F5 F6" | "F7" | "F8 shorter" | "F13" | "F14", PARTS | OWN) if code == "Integrity" => {
                     if matches!(name, "F5 F6") {
                         code
@@ -92,10 +92,10 @@ async fn heads() {
             rows.push(row(Times::Always).fails(&[key], code));
         }
     }
-    // A HEAD has no document that could name the error, so another request must find out.
+    // The response to HEAD has no body that names the error, so another request must find the code.
     for (status, code) in [(400, "ExpiredToken"), (403, "InvalidAccessKeyId")] {
         let row = Row::new("F21 no body", Source, O::Any, answer(status, code), Times::Always);
-        // Every request for this one object is refused; the keys are good for all others.
+        // Every request for this object is refused. The credentials work for all others.
         rows.push(row.of(OWN).fails(&[OWN], code));
     }
     run(rows).await;
@@ -107,12 +107,12 @@ async fn corruption() {
     for key in [PLAIN, PARTS] {
         let row = |times| {
             let fault = Fault::CorruptBody { at: 7 };
-            // Behind other objects, so that the source is known for tags that are hashes of its bytes.
+            // Other objects are copied before, so the worker knows that the source's ETags are hashes.
             Row::new("corrupt", Source, O::GetObject, fault, times).of(key)
         };
         rows.push(row(Times::Some(1)));
         rows.push(row(Times::Some(2)));
-        // Wrong in the same way each time, an object in parts looks like one of a store that makes other tags.
+        // If an object in parts is damaged in the same way each time, it looks like an object whose ETag is not a hash.
         if key == PLAIN {
             rows.push(row(Times::Always).fails(&[key], "BadDigest"));
         }
@@ -154,7 +154,7 @@ async fn writes() {
         rows.push(lost(Times::Some(1)));
         rows.push(lost(FEW));
     }
-    // The object is there, whether or not its answer ever arrives.
+    // The object is complete even if the response is always lost.
     for key in [PARTS, OWN] {
         rows.push(Row::new("F15", Target, O::Complete, Fault::ResetAfterEffect, Times::Always).of(key));
     }
@@ -211,7 +211,7 @@ async fn changes() {
                 .of(key)
                 .after(skip)
         };
-        // The listing still has it: no code of an answer is believed against that.
+        // The listing still has the object, so no error code makes it missing.
         rows.push(row(O::GetObject, 0).fails(&[key], "ListedButMissing"));
         if key != PLAIN {
             rows.push(row(O::GetObject, 1).fails(&[key], "ListedButMissing"));

@@ -1,5 +1,5 @@
-//! What travels with an object, and what becomes of it where one side does not give or take it: storage classes, tags, user
-//! metadata, content headers, encryption, versions.
+//! What is copied besides the bytes, and what happens if one side does not return or accept it: storage classes, tags,
+//! user metadata, content headers, encryption, versions.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use super::row::{OWN, PARTS, PLAIN, SMALL_PARTS, TAGGED, all, answer, bytes, fil
 use crate::support::checker::{History, Left, Remedy, check, converges, failures};
 use crate::support::rig::{Rig, SMALL_PART, SOURCE, Stores, TARGET};
 
-/// Objects of [`fill`] that have tags.
+/// The objects of [`fill`] that have tags.
 const TAGGED_OBJECTS: [&str; 4] = [TAGGED, "dir-1/07", "dir-2/14", "dir-0/21"];
 
-/// A task that was run to its end.
+/// A task that has ended.
 struct Ran {
     task: Task,
     /// Code and message of each failed object.
@@ -32,7 +32,7 @@ impl Ran {
             .collect()
     }
 
-    /// Copies without something, without tags, storage class, user metadata.
+    /// Numbers of copies without some metadata, without tags, without the storage class, without user metadata.
     fn lost(&self) -> [i64; 4] {
         let c = &self.task.counters;
         [
@@ -44,7 +44,7 @@ impl Ran {
     }
 }
 
-/// Runs a task over what the source holds, checks it, ends the faults, and brings it to success.
+/// Runs a task for the whole source and checks it. Then ends the faults and starts the task until it succeeds.
 async fn run(stores: &Stores, history: &History, change: impl FnOnce(&mut CreateTask)) -> Ran {
     let rig = Rig::quick().await;
     let mut order = stores.order();
@@ -92,9 +92,9 @@ fn requests(sandbox: &Sandbox, operation: O, key: &str) -> usize {
 }
 
 #[tokio::test]
-async fn storage_classes_are_asked_for_as_the_task_says() {
+async fn storage_classes_are_requested_as_the_task_says() {
     use StoragePolicy as P;
-    // Of a source object without a class, in GLACIER_IR, in GLACIER, and in one that nobody knows. STANDARD shows as none.
+    // The source objects have no class, GLACIER_IR, GLACIER and an unknown class. STANDARD is shown as none.
     let rows = [
         (None, [None; 4]),
         (Some(P::Standard), [None; 4]),
@@ -154,14 +154,15 @@ async fn a_copy_within_one_store_has_its_class_and_is_encrypted() {
     }
 }
 
-/// A refusal that the target gives so many times, to the object of `key`.
+/// An error that the target returns `times` times for the object `key`.
 struct Refused {
     status: u16,
     code: &'static str,
     key: &'static str,
     times: u64,
-    /// What is left out for it, and the words of a message for it.
+    /// What is left out then.
     left: &'static [Left],
+    /// How the failure's message names what was refused.
     words: &'static str,
 }
 
@@ -222,7 +223,7 @@ const REFUSED: &[Refused] = &[
         left: &[Left::UserMetadata],
         words: "user metadata",
     },
-    // A refusal that passes leaves nothing out.
+    // If a retry succeeds, nothing is left out.
     Refused {
         status: 403,
         code: "AccessDenied",
@@ -268,7 +269,7 @@ async fn refused(row: &'static Refused, rule: RefusedMetadata) {
 }
 
 #[tokio::test]
-async fn what_the_target_refuses_is_left_out_and_counted() {
+async fn metadata_that_the_target_refuses_is_left_out_and_counted() {
     let tests = REFUSED.iter().map(|row| {
         let name = format!("F46 {} {} left out", row.code, row.key);
         (name, refused(row, RefusedMetadata::LeaveOut))
@@ -277,7 +278,7 @@ async fn what_the_target_refuses_is_left_out_and_counted() {
 }
 
 #[tokio::test]
-async fn what_the_target_refuses_fails_the_object_of_a_task_that_says_so() {
+async fn metadata_that_the_target_refuses_fails_the_object_if_the_task_says_so() {
     let tests = REFUSED.iter().map(|row| {
         let name = format!("F46 {} {} fails", row.code, row.key);
         (name, refused(row, RefusedMetadata::Fail))
@@ -286,11 +287,11 @@ async fn what_the_target_refuses_fails_the_object_of_a_task_that_says_so() {
 }
 
 #[tokio::test]
-async fn what_the_source_does_not_give_is_left_out_or_fails_the_object() {
+async fn metadata_that_the_source_does_not_return_is_left_out_or_fails_the_object() {
     for (status, code) in [(403, "AccessDenied"), (501, "NotImplemented")] {
         for rule in RefusedMetadata::ALL {
             let stores = filled().await;
-            // As a store that cannot put it into a header: it only counts it.
+            // A store cannot return this value in a header. It only returns the number of such entries.
             alter(&stores, PLAIN, |object| {
                 let value = "one\r\nx-amz-acl: public-read".to_owned();
                 object.metadata.insert("broken".to_owned(), value);
@@ -298,7 +299,7 @@ async fn what_the_source_does_not_give_is_left_out_or_fails_the_object() {
             let refusal = FaultRule::new(O::GetTagging, answer(status, code));
             stores.source.faults().add(refusal);
             let mut history = History::of(&stores);
-            // The object itself cannot be made whole: it fails each time, or arrives without that entry.
+            // This entry can never be copied: the object fails each time, or arrives without the entry.
             let change = |order: &mut CreateTask| order.rules.refused_metadata = rule;
             if rule == RefusedMetadata::LeaveOut {
                 history.leave_out(PLAIN, Left::Unprintable);
@@ -391,7 +392,7 @@ async fn user_metadata_and_tags_arrive_up_to_their_limits() {
 #[tokio::test]
 async fn content_headers_arrive_and_refused_ones_fail_the_object() {
     let stores = filled().await;
-    // A stored encoding is a property of the bytes: neither is touched.
+    // The object is stored in this encoding. Neither the bytes nor the header may change.
     let zipped = [
         0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0x4b, 4, 0, 0x43, 0xbe, 0xb7, 0xe8, 1, 0, 0, 0,
     ];
@@ -443,11 +444,11 @@ async fn a_target_that_ignores_encryption_ends_the_task_before_an_object_is_writ
     assert!(stores.target.keys(TARGET).is_empty(), "the probe is removed");
     assert_eq!(stores.source.requests_count(O::GetObject), 0);
 
-    // Without encryption the same target is fine.
+    // Without encryption the same target works.
     let plain = run(&stores, &history, |_| {}).await;
     assert_eq!(plain.task.state, State::Succeeded);
     let looks = requests(&stores.target, O::HeadObject, PLAIN) + requests(&stores.target, O::HeadObject, OWN);
-    assert_eq!(looks, 0, "nobody asks for an encryption that nobody wants");
+    assert_eq!(looks, 0, "encryption is checked only if the task asks for it");
 }
 
 #[tokio::test]
@@ -457,7 +458,7 @@ async fn each_object_is_encrypted_or_fails() {
         name,
         value: value.map(str::to_owned),
     };
-    // What the target does with PLAIN and OWN, and whether they fail then.
+    // What the target does with PLAIN and OWN, and whether they must fail.
     let rows = [
         ("F42 encrypted", None, O::PutObject, false),
         ("F42 ignored", Some(Fault::IgnoreEncryption), O::PutObject, true),
@@ -501,7 +502,7 @@ async fn each_object_is_encrypted_or_fails() {
 }
 
 #[tokio::test]
-async fn only_a_target_that_does_not_tell_is_asked_for_its_encryption() {
+async fn only_a_target_that_does_not_report_encryption_is_asked_for_it() {
     let stores = filled().await;
     let untold = Fault::Header {
         name: "x-amz-server-side-encryption",
@@ -529,7 +530,7 @@ async fn encrypted_sources_are_read_where_the_store_can_and_fail_alone_where_it_
         alter(&stores, "dir-2/05", |object| {
             object.encryption = Some("AES256".to_owned());
         });
-        // With a key of the customer's neither HEAD nor GET is answered without that key.
+        // An object with a customer-provided key is not returned to a HEAD or GET without that key.
         let locked = ["dir-0/03", OWN];
         for key in locked {
             fault(&stores.source, O::HeadObject, key, answer(400, "InvalidRequest"));
@@ -543,7 +544,7 @@ async fn encrypted_sources_are_read_where_the_store_can_and_fail_alone_where_it_
 }
 
 #[tokio::test]
-async fn archived_objects_and_delete_markers_concern_themselves_alone() {
+async fn archived_objects_and_delete_markers_fail_alone() {
     let stores = filled().await;
     for key in [PLAIN, OWN, PARTS] {
         fault(
@@ -553,7 +554,7 @@ async fn archived_objects_and_delete_markers_concern_themselves_alone() {
             answer(403, "InvalidObjectState"),
         );
     }
-    // A marker by its version: there is nothing to be had of it by any method.
+    // A delete marker. No method returns anything for it.
     let marker = "F47 marker";
     put(&stores, marker, SandboxObject::new(bytes(3, 5 * SMALL_PART)));
     fault(
@@ -572,7 +573,7 @@ async fn archived_objects_and_delete_markers_concern_themselves_alone() {
     let history = History::of(&stores);
     let ran = run(&stores, &history, |_| {}).await;
     let archived = [PLAIN, OWN, PARTS].map(|key| (key, "InvalidObjectState"));
-    // The answer to a HEAD has no document that names the error.
+    // The response to HEAD has no body that names the error.
     let mut wanted = [
         &archived[..],
         &[(marker, "Unsupported"), (small, "MethodNotAllowed")],
@@ -585,9 +586,9 @@ async fn archived_objects_and_delete_markers_concern_themselves_alone() {
 }
 
 #[tokio::test]
-async fn the_newest_version_is_copied_and_what_a_marker_hides_is_gone() {
+async fn the_newest_version_is_copied_and_deleted_objects_are_missing() {
     let stores = filled().await;
-    // A versioned store tells versions with every answer; they are the source's own.
+    // A versioned store sends a version id with every response. It means nothing at the target.
     let told = |sandbox: &Sandbox, operation| {
         let version = Fault::Header {
             name: "x-amz-version-id",
@@ -598,7 +599,7 @@ async fn the_newest_version_is_copied_and_what_a_marker_hides_is_gone() {
             .add(FaultRule::new(operation, version).key_prefix("dir-2/"));
     };
     let hidden = [PLAIN, OWN];
-    // Somebody deletes them after they were listed: the newest version is a marker, and no listing names them.
+    // Somebody deletes them after they were listed. The newest version is then a delete marker, and no listing has them.
     fault(&stores.source, O::GetObject, PLAIN, Fault::RemoveObject);
     fault(&stores.source, O::GetObject, OWN, Fault::RemoveObject);
     let newer = "dir-2/11";

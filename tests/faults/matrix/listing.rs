@@ -1,4 +1,4 @@
-//! Listings that must not be believed: out of order, repeated, empty, malformed, of the other version.
+//! Listings that must not be trusted: out of order, repeated, empty, malformed, or of the other version.
 
 use oms::object::clouds::Side::{Source, Target};
 use oms::sandbox::{Fault, Operation as O, SandboxObject};
@@ -33,7 +33,7 @@ async fn pages() {
         rows.push(row("F51", Fault::ReversePage, Times::Always));
         rows.push(row("F52", Fault::RewindToken(3), Times::Always));
         rows.push(row("F49", Fault::EmptyPage, Times::Always).after(2).ends(reason));
-        // Tokens that lead nowhere: each page is asked for behind the last key.
+        // Continuation tokens that lead back. Each page is requested by the last key instead.
         rows.push(row("F50", Fault::RewindToken(50), Times::Always).after(2));
         rows.push(row("F50", Fault::RewindToken(50), Times::Always));
         let both =
@@ -90,7 +90,7 @@ async fn documents() {
                     row.half_there().after(skip)
                 };
                 rows.push(row(O::ListObjectsV2, Times::Some(1)));
-                // What one version does not tell the other does.
+                // What one version of the listing lacks, the other one has.
                 rows.push(row(O::ListObjectsV2, Times::Always));
                 rows.push(row(O::ListObjects, Times::Always).ends(reason));
             }

@@ -1,4 +1,4 @@
-//! Uploads in parts: what is left of them after a stop, and what a later start does with it.
+//! Multipart uploads: what remains of them after a stop, and what a later start does with it.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::checker::{History, Remedy, check, converges, failures};
 use crate::support::rig::{QUICK, Rig, SMALL_PART, SOURCE, Stores, TARGET};
 
 #[tokio::test]
-async fn uploads_that_vanish_or_will_not_go() {
+async fn uploads_that_vanish_or_cannot_be_aborted() {
     let mut rows = Vec::new();
     for key in [OWN, PARTS] {
         let gone = answer(404, "NoSuchUpload");
@@ -25,7 +25,7 @@ async fn uploads_that_vanish_or_will_not_go() {
                 .of(key)
                 .fails(&[key], "InvalidPart"),
         );
-        // The parts never arrive, so the upload has to be given up at the end; that fails a few times.
+        // The parts never arrive, so the upload must be aborted at the end. The abort fails a few times.
         for fault in [
             answer(500, "InternalError"),
             Fault::ResetBefore,
@@ -42,8 +42,8 @@ async fn uploads_that_vanish_or_will_not_go() {
 }
 
 #[tokio::test]
-async fn an_upload_that_cannot_be_given_up_keeps_the_task_from_its_end() {
-    // F19: a task that has succeeded has no keys any more, so nobody could give the upload up later.
+async fn a_task_does_not_succeed_while_an_upload_cannot_be_aborted() {
+    // F19: a task that has succeeded has no credentials any more, so nobody could abort the upload later.
     let stores = Stores::small().await;
     fill(&stores);
     let history = History::of(&stores);
@@ -62,7 +62,7 @@ async fn an_upload_that_cannot_be_given_up_keeps_the_task_from_its_end() {
 
 #[tokio::test]
 async fn after_a_stop_finished_parts_are_not_sent_again() {
-    // F24, F63: new keys of the same account go on with the upload of the old ones.
+    // F24, F63: new credentials of the same account resume the upload of the old ones.
     for gone in [Gone::No, Gone::Yes] {
         let stores = Stores::small().await;
         stores.source.put(
@@ -91,7 +91,7 @@ async fn after_a_stop_finished_parts_are_not_sent_again() {
         let sent = stores.target.requests_count(O::UploadPart);
         match gone {
             Gone::No => assert_eq!((begun, sent), (0, 8)),
-            // F17: what is said to be gone is given up all the same before it is forgotten.
+            // F17: an upload that is reported as gone is still aborted before the ledger forgets it.
             Gone::Yes => assert_eq!((begun, sent), (1, 20)),
         }
         check(&stores, &rig, id, &history).await;
@@ -106,7 +106,7 @@ enum Gone {
 }
 
 #[tokio::test]
-async fn an_older_object_is_not_taken_for_a_lost_answer() {
+async fn an_older_object_is_not_mistaken_for_a_copy_with_a_lost_response() {
     // F14, F15: the target has a version of the same length in the same number of parts, and every Complete fails.
     let stores = Stores::small().await;
     let length = 5 * SMALL_PART;
@@ -158,7 +158,7 @@ async fn sizes_around_parts() {
     stores.assert_same();
 }
 
-/// White space for longer than the whole answer may take, with pauses that are shorter.
+/// A response that sends white space for longer than a whole response may take. Its pauses are shorter than the timeout.
 fn white_space(error: Option<&str>) -> Fault {
     Fault::WhiteSpace {
         pieces: 12,
@@ -168,7 +168,7 @@ fn white_space(error: Option<&str>) -> Fault {
 }
 
 #[tokio::test]
-async fn white_space_before_an_answer_is_neither_its_end_nor_a_success() {
+async fn white_space_before_a_response_is_neither_its_end_nor_a_success() {
     let mut rows = Vec::new();
     for key in [OWN, PARTS] {
         let row = |error, times| Row::new("F16", Target, O::Complete, white_space(error), times).of(key);
@@ -219,7 +219,7 @@ async fn white_space_before_the_answer_to_a_copy() {
     }
 }
 
-/// Waits until the target has answered so many requests.
+/// Waits until the target has answered this many requests.
 async fn wait_for(stores: &Stores, operation: O, count: usize) {
     while stores.target.requests_count(operation) < count {
         tokio::time::sleep(Duration::from_millis(2)).await;

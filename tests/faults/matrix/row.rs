@@ -1,4 +1,4 @@
-//! One row of the matrix: what goes wrong, how often, and what has to come of it.
+//! One row of the matrix: which fault happens, how often, and what the result must be.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -11,31 +11,31 @@ use oms::task::State;
 use crate::support::checker::{History, Remedy, check, converges, failures};
 use crate::support::rig::{Rig, SMALL_PART, SOURCE, Stores, TARGET};
 
-/// Uploaded in parts, the source in one piece.
+/// A large object that the source has in one piece and that is uploaded in parts.
 pub const OWN: &str = "large-own";
-/// Uploaded in the parts that the source has.
+/// A large object that is uploaded in the same parts as at the source.
 pub const PARTS: &str = "large-parts";
-/// Has tags.
+/// An object with tags.
 pub const TAGGED: &str = "dir-0/00";
 /// An ordinary small object.
 pub const PLAIN: &str = "dir-1/01";
-/// Small, and uploaded in parts all the same.
+/// A small object that the source has in parts.
 pub const SMALL_PARTS: &str = "small-parts";
 /// How many objects a row has.
 pub const OBJECTS: usize = 36;
-/// Rows at the same time.
+/// How many rows run at the same time.
 const AT_ONCE: usize = 3;
 
 /// How often a fault happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Times {
-    /// Only so often.
+    /// Only this many times.
     Some(u64),
     /// Every time.
     Always,
 }
 
-/// What has to come of it.
+/// What the result must be.
 #[derive(Clone, Debug)]
 pub enum Expect {
     /// The task succeeds.
@@ -49,7 +49,7 @@ pub enum Expect {
 /// A row.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// The faults that it covers, and what it is.
+    /// The faults that the row covers, and a description.
     pub name: String,
     pub side: Side,
     pub operation: Operation,
@@ -62,7 +62,7 @@ pub struct Row {
     before: Before,
 }
 
-/// What the target holds before the task.
+/// What the target has before the task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Before {
     Nothing,
@@ -70,7 +70,7 @@ enum Before {
 }
 
 impl Row {
-    /// A fault of an operation of one side that the task overcomes.
+    /// A fault of an operation of one side. The task must succeed despite it.
     pub fn new(name: &str, side: Side, operation: Operation, fault: Fault, times: Times) -> Self {
         Self {
             name: format!("{name} {side:?} {operation:?} {times:?}"),
@@ -86,7 +86,7 @@ impl Row {
         }
     }
 
-    /// Only for this key.
+    /// The fault happens only for this key.
     pub fn of(self, key: &'static str) -> Self {
         Self {
             name: format!("{} {key}", self.name),
@@ -95,12 +95,12 @@ impl Row {
         }
     }
 
-    /// Not at the first so many requests.
+    /// The fault does not happen for the first `skip` requests.
     pub fn after(self, skip: u64) -> Self {
         Self { skip, ..self }
     }
 
-    /// Another fault that happens always.
+    /// Adds another fault that always happens.
     pub fn with(self, side: Side, operation: Operation, fault: Fault) -> Self {
         Self {
             twin: Some((side, FaultRule::new(operation, fault))),
@@ -108,7 +108,7 @@ impl Row {
         }
     }
 
-    /// The same for one key.
+    /// Adds another fault that always happens for one key.
     pub fn with_key(self, side: Side, operation: Operation, fault: Fault, key: &str) -> Self {
         Self {
             twin: Some((side, FaultRule::new(operation, fault).key(key))),
@@ -116,7 +116,7 @@ impl Row {
         }
     }
 
-    /// The target holds every second object already, and a few that the source does not know.
+    /// The target already has every second object, and a few that the source does not have.
     pub fn half_there(self) -> Self {
         Self {
             before: Before::Half,
@@ -124,7 +124,7 @@ impl Row {
         }
     }
 
-    /// These keys fail with this code.
+    /// These keys must fail with this code.
     pub fn fails(self, keys: &[&'static str], code: &'static str) -> Self {
         Self {
             expect: Expect::Fail(keys.to_vec(), code),
@@ -132,7 +132,7 @@ impl Row {
         }
     }
 
-    /// The task ends with this reason.
+    /// The task must end with this reason.
     pub fn ends(self, reason: &'static str) -> Self {
         Self {
             expect: Expect::Reason(reason),
@@ -141,7 +141,7 @@ impl Row {
     }
 }
 
-/// An error answer.
+/// An error response.
 pub fn answer(status: u16, code: &str) -> Fault {
     Fault::Status {
         status,
@@ -150,13 +150,14 @@ pub fn answer(status: u16, code: &str) -> Fault {
     }
 }
 
-/// Bytes that no two objects share.
+/// Bytes that differ for each seed.
 pub fn bytes(seed: usize, length: u64) -> Vec<u8> {
     let byte = |n: u64| (n.wrapping_mul(2_654_435_761).wrapping_add(seed as u64 * 97) >> 7).to_le_bytes()[0];
     (0..length).map(byte).collect()
 }
 
-/// The objects of a row: small ones with all kinds of headers and keys, and three that were or will be in parts.
+/// Puts the objects of a row into the source: small ones with different headers and keys, and three that are or will be
+/// in parts.
 pub fn fill(stores: &Stores) -> usize {
     let put = |key: &str, object| stores.source.put(SOURCE, key, object);
     for n in 0..28 {
@@ -181,7 +182,7 @@ pub fn fill(stores: &Stores) -> usize {
     stores.source.keys(SOURCE).len()
 }
 
-/// Runs rows a few at a time; the panic at the end names all that failed.
+/// Runs rows, a few at a time. At the end it panics with the names of all rows that failed.
 pub async fn run(rows: Vec<Row>) {
     let wanted = std::env::var("OMS_TEST_ROW").unwrap_or_default();
     let rows = rows.into_iter().filter(|row| row.name.contains(&wanted));
@@ -189,7 +190,7 @@ pub async fn run(rows: Vec<Row>) {
     all(named.collect()).await;
 }
 
-/// Runs tests with names a few at a time.
+/// Runs named tests, a few at a time. At the end it panics with the names of all tests that failed.
 pub async fn all<F: Future<Output = ()> + Send + 'static>(tests: Vec<(String, F)>) {
     let count = tests.len();
     let wrong: Vec<String> = stream::iter(tests)
@@ -261,7 +262,7 @@ async fn one(row: Row, number: usize) {
             assert!(found.is_empty(), "{}: {found:#?}", row.name);
         }
     }
-    // Half of the rows end by a start for everything, half by one for the failures.
+    // Half of the rows end with a full start, the other half with a failed-only start.
     let remedy = if number.is_multiple_of(2) {
         Remedy::Full
     } else {

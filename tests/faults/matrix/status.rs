@@ -1,11 +1,12 @@
-//! Error answers of every operation: server errors, throttling, credentials, permissions, redirects.
+//! Error responses of every operation: server errors, throttling, credentials, permissions, redirects.
 
 use oms::object::clouds::Side::{self, Source, Target};
 use oms::sandbox::{Fault, Operation as O};
 
 use super::row::{OWN, PARTS, PLAIN, Row, TAGGED, Times, answer, run};
 
-/// Operations that a pass of the rows' objects uses, the key to spoil for ever, and what fails then.
+/// The operations of a pass, and the key for which they fail in rows with permanent errors. Without a key the error hits
+/// every request, and the task ends.
 const USED: &[(Side, O, Option<&str>)] = &[
     (Source, O::ListObjects, None),
     (Source, O::HeadObject, Some(OWN)),
@@ -21,7 +22,7 @@ const USED: &[(Side, O, Option<&str>)] = &[
 
 fn lasting(row: Row, side: Side, key: Option<&'static str>, code: &'static str) -> Row {
     let code = match (row.operation, code) {
-        // The answer to a HEAD has no document that names the error.
+        // The response to HEAD has no body that names the error.
         (O::HeadObject, "SlowDown" | "ServiceUnavailable") => "RateLimited",
         (O::HeadObject, _) => "Unavailable",
         _ => code,
@@ -57,7 +58,7 @@ async fn server_errors() {
             };
             rows.push(row(Times::Some(1)));
             rows.push(row(Times::Some(4)));
-            // For ever takes all tries; one status for each operation is enough.
+            // A permanent error takes all attempts, so one status for each operation is enough.
             if at == n % errors.len() {
                 rows.push(lasting(row(Times::Always), *side, *key, code));
             }
@@ -119,24 +120,24 @@ async fn credentials() {
             ("F22", 403, "SignatureDoesNotMatch"),
             ("F23", 403, "RequestTimeTooSkewed"),
         ] {
-            // After the probe, in the middle of the work: F25, one side good and the other not.
+            // F25: the credentials of one side fail after the preflight, in the middle of the work.
             let skip = if (*side, *operation) == (Source, O::ListObjects) {
                 2
             } else {
                 1
             };
-            // It has no document to name the error; see `bodies::heads`.
+            // The response to HEAD has no body that names the error, see `bodies::heads`.
             if *operation == O::HeadObject {
                 continue;
             }
             let fault = answer(status, code);
-            // One object never speaks for all: the others go on, and it fails with the store's own word.
+            // An error of one object does not stop the others. The object fails with the code of the store.
             if let Some(key) = *key {
                 let name = format!("{name} one object {code}");
                 let row = Row::new(&name, *side, *operation, fault.clone(), Times::Always);
                 rows.push(row.of(key).fails(&[key], code));
             }
-            // What only few objects need is no reason to end the task either.
+            // An operation that only few objects need does not end the task either.
             let general = matches!(operation, O::ListObjects | O::GetObject | O::PutObject);
             if !general || *key == Some(PARTS) {
                 continue;
@@ -151,7 +152,7 @@ async fn credentials() {
             rows.push(row.after(skip).ends(reason));
         }
     }
-    // One key that may not be read or written is a failure of that key.
+    // If one key may not be read or written, only that key fails.
     for (side, operation, key) in USED {
         let Some(key) = key else { continue };
         if *operation == O::GetTagging || *operation == O::HeadObject {

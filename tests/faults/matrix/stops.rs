@@ -1,4 +1,4 @@
-//! Stops in the middle of trouble: within two seconds the task is paused, and no request leaves any more.
+//! Stops while stores fail: the task is paused within two seconds, and then sends no request any more.
 
 use std::time::{Duration, Instant};
 
@@ -9,13 +9,13 @@ use super::row::{OWN, PARTS, answer, fill};
 use crate::support::checker::{History, Remedy, check, converges};
 use crate::support::rig::{Rig, Stores};
 
-/// What is promised, with some room for a busy machine.
+/// The promised two seconds, and one more for a busy machine.
 const DRAINED: Duration = Duration::from_secs(3);
 /// How long the stores are watched afterwards.
 const WATCHED: Duration = Duration::from_millis(700);
 
 #[tokio::test]
-async fn nothing_leaves_after_a_stop() {
+async fn no_request_is_sent_after_a_stop() {
     let patient = |code: &str| Fault::Status {
         status: 503,
         code: code.to_owned(),
@@ -70,7 +70,7 @@ async fn nothing_leaves_after_a_stop() {
         assert!(took < DRAINED, "{name}: it took {took:?}");
         let begun = || stores.source.requests_begun() + stores.target.requests_begun();
         let then = begun();
-        // Watching is what is tested: there is nothing to wait for.
+        // A fixed sleep, because the test must show that nothing happens.
         tokio::time::sleep(WATCHED).await;
         assert_eq!(begun(), then, "{name}: requests left after the stop");
         stores.target.faults().clear();

@@ -1,4 +1,4 @@
-//! The ledger on a disk that is full or takes no change, and beside other connections to its file.
+//! The ledger on a full or read-only disk, and with other connections to its file.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -14,12 +14,12 @@ use crate::ledger::{Commit, Committed, Ending, Ledger, TaskFilter};
 use crate::task::{BandwidthPolicy, Key, PassKind, State, TaskId};
 
 #[tokio::test]
-async fn a_commit_that_runs_out_of_room_writes_nothing_and_goes_through_later() {
+async fn a_commit_on_a_full_disk_writes_nothing_and_succeeds_later() {
     let folder = tempfile::tempdir().unwrap();
     let store = file(folder.path()).await;
     let subject = Subject::new(&store).await;
     let (_, shard) = subject.work(PassKind::Full).await;
-    // Far more than fits into the pages that are there.
+    // Far more than fits into the existing pages.
     let failures: Vec<_> = (0..500).map(|n| failure(&format!("{n:03}"))).collect();
     let commit = Commit {
         checkpoint: Some(Key::from("m")),
@@ -51,7 +51,7 @@ async fn a_commit_that_runs_out_of_room_writes_nothing_and_goes_through_later() 
 }
 
 #[tokio::test]
-async fn tasks_are_created_for_as_long_as_there_is_room() {
+async fn tasks_are_created_until_the_disk_is_full() {
     let folder = tempfile::tempdir().unwrap();
     let store = file(folder.path()).await;
     let subject = Subject::new(&store).await;
@@ -82,7 +82,7 @@ async fn tasks_are_created_for_as_long_as_there_is_room() {
 }
 
 #[tokio::test]
-async fn a_ledger_that_cannot_be_written_can_be_read_and_changes_nothing() {
+async fn a_read_only_ledger_can_be_read_and_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let store = file(folder.path()).await;
     let subject = Subject::new(&store).await;
@@ -124,8 +124,7 @@ async fn a_ledger_that_cannot_be_written_can_be_read_and_changes_nothing() {
     assert_eq!(finished, None, "the stop that was refused has left no trace");
 }
 
-/// Somebody else's connection to the ledger, as that of a backup: the lock that keeps other processes of ours out does not
-/// bind it.
+/// A connection of another program, for example a backup. The lock that keeps our other processes out does not stop it.
 async fn stranger(folder: &Path) -> SqliteConnection {
     let options = SqliteConnectOptions::new().filename(folder.join("oms.db"));
     options.connect().await.unwrap()
@@ -144,7 +143,7 @@ fn one_more() -> Commit {
 }
 
 #[tokio::test]
-async fn a_reader_that_stays_for_long_holds_no_commit_up() {
+async fn a_long_reader_does_not_block_commits() {
     const COMMITS: i64 = 2_000;
     let folder = tempfile::tempdir().unwrap();
     let store = file(folder.path()).await;
@@ -163,10 +162,10 @@ async fn a_reader_that_stays_for_long_holds_no_commit_up() {
     }
     assert_eq!(subject.task().await.counters.copied, COMMITS);
     assert_eq!(copied(&mut reading).await, 0, "its snapshot stays as it was");
-    // More than the 1,000 pages after which the log begins anew where nobody reads it.
+    // More than the 1,000 pages after which the log is reused if there is no reader.
     assert!(log() - before > 1_000 * 4_096, "the log has {} bytes", log());
 
-    // Once it has gone, the end of the task empties the log.
+    // Once the reader is gone, the end of the task truncates the log.
     assert_eq!(copied(&mut reading).await, 0);
     reading.rollback().await.unwrap();
     subject.stop().await.unwrap();
@@ -185,7 +184,7 @@ async fn a_commit_waits_for_a_writer_that_holds_the_lock() {
 
     let held = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
     let release = async {
-        // It is the time that the lock is held that is tested.
+        // The test is about the time for which the lock is held.
         tokio::time::sleep(Duration::from_secs(2)).await;
         assert_eq!(subject.task().await.counters.copied, 0, "readers are not held up");
         let released = Instant::now();
@@ -197,7 +196,7 @@ async fn a_commit_waits_for_a_writer_that_holds_the_lock() {
     assert_eq!(done, Committed::Done);
     assert!(at_last > released, "it went through a lock");
 
-    // Longer than it waits: that is an error which may pass, and nothing is written.
+    // The lock is held for longer than a commit waits. That is a temporary error, and nothing is written.
     let held = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
     let busy = store.commit(subject.id, &shard, one_more(), at(3_000)).await;
     let busy = busy.unwrap_err();

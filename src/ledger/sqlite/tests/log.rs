@@ -1,4 +1,4 @@
-//! The log beside readers that stay, large deletions beside other changes, and ledgers of earlier versions.
+//! The log while there are long readers, large deletions during other changes, and ledgers of earlier versions.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ async fn stranger(folder: &Path) -> SqliteConnection {
 }
 
 #[tokio::test]
-async fn wiped_credentials_leave_the_log_when_its_reader_has_gone() {
+async fn wiped_credentials_are_removed_from_the_log_after_its_reader_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     let store = file(folder.path()).await;
     let canary = "canary-behind-a-reader-".repeat(400);
@@ -29,12 +29,12 @@ async fn wiped_credentials_leave_the_log_when_its_reader_has_gone() {
     let started = store.start(&subject.project, subject.id, StartMode::Full, credentials, at(1));
     started.await.unwrap().unwrap();
 
-    // A backup that reads for long.
+    // A backup that reads for a long time.
     let mut other = stranger(folder.path()).await;
     let mut reading = other.begin().await.unwrap();
     let count = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM tasks");
     assert_eq!(count.fetch_one(&mut *reading).await.unwrap(), 1);
-    // SQLite waits five seconds for a reader; nobody here does.
+    // SQLite would wait five seconds for a reader. Nothing here waits for it.
     let began = Instant::now();
     assert_eq!(subject.stop().await, Ok(State::Paused));
     for _ in 0..20 {
@@ -52,7 +52,7 @@ async fn wiped_credentials_leave_the_log_when_its_reader_has_gone() {
     assert!(!holds(folder.path(), needle), "after the reader has gone");
 }
 
-/// A statement of the queue is found by an index, however many tasks wait.
+/// The statements of the queue use an index, so the number of waiting tasks does not matter.
 #[tokio::test]
 async fn the_queue_is_read_by_its_indexes() {
     let folder = tempfile::tempdir().unwrap();
@@ -92,9 +92,10 @@ async fn the_queue_is_read_by_its_indexes() {
     drop(store);
 }
 
-/// No change waits for the rows of a large task to go: each step deletes few of them, and others come in between.
+/// No change waits for the deletion of all rows of a large task: each step deletes few rows, and other changes run in
+/// between.
 #[tokio::test]
-async fn a_large_deletion_lets_others_write() {
+async fn a_large_deletion_does_not_block_other_changes() {
     let folder = tempfile::tempdir().unwrap();
     let store = file(folder.path()).await;
     let large = Subject::new(&store).await;
@@ -127,7 +128,7 @@ async fn a_large_deletion_lets_others_write() {
 }
 
 #[tokio::test]
-async fn a_deletion_that_a_crash_cut_short_goes_on() {
+async fn a_deletion_continues_after_a_crash() {
     let folder = tempfile::tempdir().unwrap();
     let store = file(folder.path()).await;
     let subject = Subject::new(&store).await;

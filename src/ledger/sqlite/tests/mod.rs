@@ -1,4 +1,4 @@
-//! The conformance suite on SQLite, and what is SQLite's own: the file, its owner, its log.
+//! The conformance suite on SQLite, and tests that are specific to SQLite: the file, its owner, its log.
 
 mod disk;
 mod log;
@@ -107,13 +107,13 @@ async fn a_crash_keeps_what_was_committed() {
         ..Commit::default()
     };
     assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
-    // What a crash leaves: the files as they are, with all of it still in the log.
+    // The files after a crash: everything is still in the log.
     let image = tempfile::tempdir().unwrap();
     for name in ["oms.db", "oms.db-wal"] {
         std::fs::copy(folder.path().join(name), image.path().join(name)).unwrap();
     }
     let (project, id) = (subject.project.clone(), subject.id);
-    // And what a process leaves that goes without closing.
+    // A process that ends without closing the ledger.
     drop(store);
     for path in [image.path(), folder.path()] {
         let store = file(path).await;
@@ -131,7 +131,7 @@ async fn a_crash_keeps_what_was_committed() {
     }
 }
 
-/// Whether any file of the folder holds the bytes.
+/// Whether any file of the folder contains the bytes.
 fn holds(folder: &Path, needle: &[u8]) -> bool {
     std::fs::read_dir(folder).unwrap().any(|entry| {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
@@ -184,7 +184,7 @@ async fn wiped_credentials_leave_no_trace() {
 }
 
 #[tokio::test]
-async fn keys_for_orphans_leave_no_trace() {
+async fn credentials_for_orphans_leave_no_trace() {
     let folder = tempfile::tempdir().unwrap();
     let store = file(folder.path()).await;
     let canary = "canary-of-an-orphan-".repeat(400);
@@ -225,7 +225,7 @@ async fn keys_for_orphans_leave_no_trace() {
 }
 
 #[tokio::test]
-async fn a_ledger_that_cannot_be_made_says_so() {
+async fn a_ledger_that_cannot_be_created_reports_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let plain = folder.path().join("plain");
     std::fs::write(&plain, "no database").unwrap();
@@ -241,7 +241,7 @@ async fn a_ledger_that_cannot_be_made_says_so() {
     {
         let read_only = std::os::unix::fs::PermissionsExt::from_mode(0o500);
         std::fs::set_permissions(&sealed, read_only).unwrap();
-        // Rights do not bind a superuser.
+        // Permissions do not apply to a superuser.
         if std::fs::write(sealed.join("probe"), "").is_err() {
             bad.push(sealed.join("oms.db"));
         }
@@ -258,7 +258,7 @@ async fn a_ledger_that_cannot_be_made_says_so() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn the_files_are_for_their_owner_only() {
+async fn the_files_are_readable_only_by_their_owner() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let store = file(folder.path()).await;
@@ -291,9 +291,9 @@ async fn the_connections_are_set_up_as_promised() {
     assert!(write.execute(store.0.readers()).await.is_err());
 }
 
-/// A worker that is told to hurry drops its commits wherever they are.
+/// A worker that must end quickly drops its running commits at any point.
 #[tokio::test]
-async fn an_abandoned_commit_is_whole_or_nothing() {
+async fn a_dropped_commit_is_complete_or_absent() {
     let folder = tempfile::tempdir().unwrap();
     let store = file(folder.path()).await;
     let subject = Subject::new(&store).await;
@@ -314,7 +314,7 @@ async fn an_abandoned_commit_is_whole_or_nothing() {
 }
 
 #[tokio::test]
-async fn a_ledger_that_knew_nothing_of_strangers_opens() {
+async fn a_ledger_without_the_column_strangers_opens() {
     use sqlx::migrate::Migrator;
     use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 

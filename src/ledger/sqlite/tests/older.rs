@@ -14,10 +14,10 @@ use crate::ledger::sqlite::database::MIGRATIONS;
 use crate::ledger::{Commit, Committed, Ending, Ledger};
 use crate::task::{BandwidthPolicy, Counters, Key, State, TaskId, Warning, WarningCode};
 
-/// The last migration of the version that all users have at least.
+/// The last migration of the oldest version that users have.
 const RELEASED: i64 = 6;
 
-/// Makes a ledger with the schema as it was after migration `version`.
+/// Creates a ledger with the schema after migration `version`.
 async fn schema(path: &Path, version: i64) -> SqliteConnection {
     let mut connection = SqliteConnectOptions::new()
         .filename(path)
@@ -34,7 +34,7 @@ async fn schema(path: &Path, version: i64) -> SqliteConnection {
     connection
 }
 
-/// Writes a ledger as it was after migration `version`, with one task that was running its first pass.
+/// Writes a ledger with the schema after migration `version`, and one task that was running its first pass.
 async fn written(path: &Path, version: i64) {
     let mut connection = schema(path, version).await;
     let rows = "INSERT INTO tasks (id, project, name, bandwidth, state, epoch, mode, attempt, shard_attempt, pass, listed, \
@@ -67,7 +67,7 @@ async fn written(path: &Path, version: i64) {
 }
 
 #[tokio::test]
-async fn a_task_of_every_earlier_ledger_comes_to_its_end() {
+async fn a_task_of_every_earlier_ledger_can_be_finished() {
     let versions: Vec<i64> = MIGRATIONS.iter().map(|migration| migration.version).collect();
     assert!(versions.contains(&RELEASED));
     for version in versions.into_iter().filter(|version| *version >= RELEASED) {
@@ -79,7 +79,7 @@ async fn a_task_of_every_earlier_ledger_comes_to_its_end() {
             project: "p".parse().unwrap(),
             id: TaskId::new(7).unwrap(),
         };
-        // Later versions wrote the number themselves.
+        // Later versions have stored the number themselves.
         let not_found = i64::from(version < 9);
         let failed = Counters {
             listed: 1,
@@ -115,7 +115,7 @@ async fn a_task_of_every_earlier_ledger_comes_to_its_end() {
 }
 
 #[tokio::test]
-async fn tasks_that_had_ended_get_the_last_moment_that_is_known() {
+async fn ended_tasks_get_the_last_known_time() {
     const TASK: &str = "INSERT INTO tasks (id, project, name, bandwidth, state, reason_code, reason_message, epoch, \
                         mode, pass, created_at, seen_at, running_since) VALUES ";
     let folder = tempfile::tempdir().unwrap();

@@ -99,7 +99,7 @@ impl App {
             dispatch,
             sealer,
             connect: Arc::new(S3Connector::new(http, clock.clone())),
-            streams: Streams::new(config.max_streams),
+            streams: Streams::new(config.max_requests),
             clock,
             zone: config.zone()?,
             parallel_tasks: usize::try_from(config.parallel_tasks).unwrap_or(usize::MAX),

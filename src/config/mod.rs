@@ -43,8 +43,8 @@ pub struct Config {
     projects: Vec<String>,
     /// Tasks that run at the same time; more wait.
     pub parallel_tasks: u32,
-    /// Bodies that are streamed at the same time, over all tasks.
-    pub max_streams: usize,
+    /// Transfers at the same time, over all tasks.
+    pub max_requests: usize,
     time_zone: String,
     request_endpoints: Choice,
     regions: Vec<Region>,
@@ -86,7 +86,7 @@ impl Default for Config {
             token: None,
             projects: Vec::new(),
             parallel_tasks: 5,
-            max_streams: 128,
+            max_requests: 512,
             time_zone: "UTC".to_owned(),
             request_endpoints: Choice::Allowed,
             regions: Vec::new(),
@@ -124,8 +124,8 @@ impl Config {
         if !(1..=64).contains(&self.parallel_tasks) {
             return Err(Error::invalid("parallel_tasks must lie between 1 and 64"));
         }
-        if !(1..=4096).contains(&self.max_streams) {
-            return Err(Error::invalid("max_streams must lie between 1 and 4096"));
+        if !(1..=4096).contains(&self.max_requests) {
+            return Err(Error::invalid("max_requests must lie between 1 and 4096"));
         }
         let fits = |token: &String| (16..=4096).contains(&token.len());
         if !self.token.as_ref().is_none_or(fits) {

@@ -22,7 +22,7 @@ const VARIABLES: &[(&str, Meaning)] = &[
     ("token", Meaning::Text),
     ("projects", Meaning::List),
     ("parallel_tasks", Meaning::Number),
-    ("max_streams", Meaning::Number),
+    ("max_requests", Meaning::Number),
     ("time_zone", Meaning::Text),
     ("request_endpoints", Meaning::Text),
 ];

@@ -44,6 +44,12 @@ impl Streams {
         }
     }
 
+    /// Streams at the same time, without those that tasks are assured of.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.places.shares().places
+    }
+
     /// Lets a task take part.
     #[must_use]
     pub fn of_task(&self) -> TaskStreams {

@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::errors::PassError;
 use crate::engine::etag_trust::EtagTrust;
 use crate::engine::findings::{Listing, OverwriteGuard};
 use crate::engine::name_kinds::Names;
+use crate::engine::object_slots::ObjectSlots;
 use crate::engine::order::Order;
 use crate::engine::progress::Progress;
 use crate::engine::quirks::Quirks;
@@ -61,8 +61,8 @@ pub struct Context {
     pub ledger: SharedLedger,
     /// The task's share of the streams of the process.
     pub streams: TaskStreams,
-    /// Limits how many objects of this task are copied at the same time.
-    pub objects: Arc<Semaphore>,
+    /// How many objects of this task are copied at the same time.
+    pub objects: Arc<ObjectSlots>,
     /// Bandwidth of this task.
     pub throttle: Arc<Throttle>,
     /// Bytes moved.

@@ -40,8 +40,8 @@ const TCP_LIMIT: Duration = Duration::from_secs(10);
 const CONNECT_LIMIT: Duration = Duration::from_secs(20);
 /// How long an unused connection is kept.
 const IDLE_LIMIT: Duration = Duration::from_secs(60);
-/// Unused connections kept for a host; above the 50 objects of a task and its parts.
-const IDLE_CONNECTIONS: usize = 256;
+/// Unused connections kept for a host: as many as the default of `max_requests` opens, so that no request has to connect again.
+const IDLE_CONNECTIONS: usize = 512;
 /// Largest read buffer of a connection, and so the limit of an answer's headers.
 const BUFFER_LIMIT: usize = 256 * 1024;
 /// Most headers of an answer. User metadata alone may be hundreds of short ones (2 KiB of names and values).

@@ -1,7 +1,7 @@
 //! The fault plan: which requests go wrong, how, and how often.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -188,8 +188,31 @@ pub struct FaultRule {
     key: KeyMatch,
     skip: u64,
     times: Option<u64>,
+    rate: Option<Rate>,
     fault: Fault,
     seen: u64,
+}
+
+/// Requests that pass in a second; a token bucket.
+#[derive(Clone, Copy, Debug)]
+struct Rate {
+    per_second: f64,
+    tokens: f64,
+    filled: Instant,
+}
+
+impl Rate {
+    /// Whether one more request passes at `now`. The bucket holds the requests of a tenth of a second.
+    fn passes(&mut self, now: Instant) -> bool {
+        let more = now.saturating_duration_since(self.filled).as_secs_f64() * self.per_second;
+        self.tokens = (self.tokens + more).min((self.per_second / 10.0).max(1.0));
+        self.filled = now;
+        let passes = self.tokens >= 1.0;
+        if passes {
+            self.tokens -= 1.0;
+        }
+        passes
+    }
 }
 
 impl FaultRule {
@@ -202,6 +225,7 @@ impl FaultRule {
             key: KeyMatch::Any,
             skip: 0,
             times: None,
+            rate: None,
             fault,
             seen: 0,
         }
@@ -239,6 +263,17 @@ impl FaultRule {
     #[must_use]
     pub const fn times(mut self, count: u64) -> Self {
         self.times = Some(count);
+        self
+    }
+
+    /// Lets so many matching requests pass in a second.
+    #[must_use]
+    pub fn above(mut self, per_second: u32) -> Self {
+        self.rate = Some(Rate {
+            per_second: f64::from(per_second),
+            tokens: 0.0,
+            filled: Instant::now(),
+        });
         self
     }
 
@@ -290,7 +325,8 @@ impl FaultPlan {
             let position = rule.seen;
             rule.seen += 1;
             let open = position >= rule.skip && rule.times.is_none_or(|times| position - rule.skip < times);
-            if open {
+            let passes = rule.rate.as_mut().is_some_and(|rate| rate.passes(Instant::now()));
+            if open && !passes {
                 drawn = Some(rule.fault.clone());
                 break;
             }

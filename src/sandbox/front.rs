@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -54,11 +54,24 @@ struct LogState {
 #[derive(Debug, Default)]
 pub(super) struct RequestLog {
     state: Mutex<LogState>,
+    running: AtomicUsize,
+    most: AtomicUsize,
 }
 
 impl RequestLog {
     fn lock(&self) -> MutexGuard<'_, LogState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a request that begins.
+    fn begin(&self) {
+        let running = self.running.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most.fetch_max(running, Ordering::Relaxed);
+    }
+
+    /// The most requests that were served at the same time.
+    pub(super) fn most(&self) -> usize {
+        self.most.load(Ordering::Relaxed)
     }
 
     pub(super) fn records(&self) -> Vec<RequestRecord> {
@@ -102,6 +115,7 @@ impl Drop for Entry {
             bucket,
             key,
         } = self.call.clone();
+        self.log.running.fetch_sub(1, Ordering::Relaxed);
         self.log.push(RequestRecord {
             operation,
             bucket,
@@ -166,6 +180,7 @@ impl Front {
         let misaddressed = before_host.filter(|_| bucket.is_none());
         let id = format!("{:016X}", self.served.fetch_add(1, Ordering::Relaxed));
         let fault = self.faults.draw(&call);
+        self.log.begin();
         let mut entry = Entry {
             log: Arc::clone(&self.log),
             call,

@@ -370,6 +370,12 @@ impl Sandbox {
         self.front.served.load(Ordering::Relaxed)
     }
 
+    /// The most requests that were served at the same time, each until the head of its answer.
+    #[must_use]
+    pub fn requests_at_once(&self) -> usize {
+        self.front.log.most()
+    }
+
     /// How many requests there were of this operation, also those no longer in the log.
     #[must_use]
     pub fn requests_count(&self, operation: Operation) -> usize {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +18,7 @@ use crate::engine::context::{Context, SharedLedger};
 use crate::engine::errors::PassError;
 use crate::engine::etag_trust::EtagTrust;
 use crate::engine::name_kinds::Names;
+use crate::engine::object_slots::ObjectSlots;
 use crate::engine::pass::PassEnd;
 use crate::engine::progress::Progress;
 use crate::engine::quirks::Quirks;
@@ -246,7 +247,7 @@ async fn work(
         addresses: connected.addresses,
         ledger: SharedLedger(Arc::clone(&parts.ledger)),
         streams: parts.streams.of_task(),
-        objects: Arc::new(Semaphore::new(usize::from(task.spec.threads))),
+        objects: ObjectSlots::new(id, task.spec.threads, parts.streams.count(), Instant::now()),
         throttle,
         progress,
         stop,

@@ -1,6 +1,7 @@
 //! The engine between two in-process S3 servers: what arrives, what is counted, what happens after a stop and a start.
 
 mod cdn;
+mod concurrency;
 mod copy;
 mod listing;
 mod lists;

@@ -332,7 +332,7 @@ pub fn config(data: &[u8]) {
     match Config::load(Some(&file)) {
         Ok(config) => {
             assert!((1..=64).contains(&config.parallel_tasks));
-            assert!((1..=4096).contains(&config.max_streams));
+            assert!((1..=4096).contains(&config.max_requests));
             config.zone().unwrap();
             config.catalogue().unwrap();
             config.projects().unwrap();

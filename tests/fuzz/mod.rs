@@ -416,7 +416,7 @@ fn configurations() {
             "token",
             "projects",
             "parallel_tasks",
-            "max_streams",
+            "max_requests",
             "time_zone",
             "request_endpoints",
             "ca_file",

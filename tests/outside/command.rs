@@ -144,7 +144,7 @@ async fn wrong_settings_are_refused_in_one_line_that_names_them_and_shows_no_val
         ("listen = 8080", "listen"),
         ("parallel_tasks = 0", "parallel_tasks"),
         ("parallel_tasks = 'many'", "parallel_tasks"),
-        ("max_streams = -1", "max_streams"),
+        ("max_requests = -1", "max_requests"),
         ("time_zone = 'Mars/Olympus'", "time_zone"),
         ("allow_networks = ['10.0.0.0/99']", "allow_networks"),
         ("request_endpoints = 'perhaps'", "request_endpoints"),

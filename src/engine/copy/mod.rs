@@ -21,6 +21,8 @@ pub mod upload;
 pub mod upload_complete;
 pub mod verify;
 
+use std::time::Instant;
+
 use crate::engine::context::{Context, Route};
 use crate::engine::copy::hash::hash_first;
 use crate::engine::copy::metadata::describe;
@@ -70,8 +72,10 @@ pub async fn transfer(ctx: &Context, mut item: SourceObject) -> Result<Outcome, 
             SourceObject::KnownSize(entry) => choose(ctx.tuning.sizes.threshold, entry, tag, longest),
             SourceObject::UnknownSize { .. } => Mode::Single,
         };
+        let begun = Instant::now();
         let side_error = match copy_once(ctx, &item, tag, mode, &refusals, &sent).await {
             Ok(copied) => {
+                ctx.objects.finished(item.size(), begun, Instant::now());
                 refusals.was_streamed(ctx);
                 return Ok(Outcome::Copied(copied));
             }
@@ -93,6 +97,9 @@ pub async fn transfer(ctx: &Context, mut item: SourceObject) -> Result<Outcome, 
         let kind = side_error.error.kind();
         if kind == ErrorKind::Cancelled {
             return Err(side_error.into());
+        }
+        if kind == ErrorKind::RateLimited {
+            ctx.objects.throttled(Instant::now());
         }
         if mode == Mode::Single
             && item.known_bytes() > ctx.tuning.sizes.threshold

@@ -25,6 +25,7 @@ use crate::engine::errors::PassError;
 use crate::engine::listing::candidate::{Batch, Candidate, Found, Resumable};
 use crate::engine::listing::{feed, pass_kind};
 use crate::engine::lookup;
+use crate::engine::object_slots::Slot;
 use crate::engine::outcome::{Outcome, failed};
 use crate::engine::reports::line::Record;
 use crate::engine::retry::SideError;
@@ -163,6 +164,7 @@ impl Run {
                     Walked::ToTheEnd
                 });
             }
+            let next_size = self.next_size();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(Walked::UntilStopped),
@@ -172,11 +174,10 @@ impl Run {
                     }
                 }
                 _ = tick.tick() => self.report().await?,
-                permit = Arc::clone(&objects).acquire_owned(),
+                slot = Arc::clone(&objects).enter(next_size),
                     if !self.waiting.is_empty() && self.window.has_room() =>
                 {
-                    let permit = permit.map_err(|_| PassError::Defect(Error::internal("object permits are closed")))?;
-                    self.begin(permit);
+                    self.begin(slot);
                 }
                 batch = batches.recv(), if self.waiting.is_empty() && !exhausted => match batch {
                     None => {
@@ -275,8 +276,16 @@ impl Run {
         }))
     }
 
+    /// Size of the first waiting object, as far as it is known.
+    fn next_size(&self) -> Option<u64> {
+        match &self.waiting.front()?.step {
+            Found::Planned(item, _) => item.size(),
+            _ => None,
+        }
+    }
+
     /// Sends the first waiting object, which is one to copy, on its way.
-    fn begin(&mut self, permit: tokio::sync::OwnedSemaphorePermit) {
+    fn begin(&mut self, slot: Slot) {
         let Some(Candidate {
             key,
             counted,
@@ -313,7 +322,7 @@ impl Run {
             if let Some((key, meter)) = watched {
                 ctx.progress.unwatch(&key, &meter);
             }
-            drop(permit);
+            drop(slot);
             (number, begun, outcome)
         });
     }

@@ -1,0 +1,266 @@
+//! How many small objects of a task are copied at the same time: a controller that finds the number by itself. Pure: time is an
+//! argument.
+//!
+//! It owns the limit and the reason for it. It never waits and never counts what is in flight: [`crate::engine::object_slots`] does.
+//! If it is wrong, a task is slow at a far store, or a busy store answers "slow down" for ever.
+//!
+//! # The rule
+//!
+//! The controller works in rounds. A round begins when the limit changes. It waits until the objects of the old limit are over, which
+//! takes about one latency, and then measures: objects finished per second, and their mean latency.
+//!
+//! * **Start**: the limit doubles from round to round, as in the slow start of TCP (RFC 5681, section 3.1), while that lets more
+//!   objects finish and the latency stays the same. When it does not, the limit before the doubling comes back.
+//! * **Steady**: additive increase while latency stays near the lowest latency seen, decrease by a tenth when it rises. Latency
+//!   that rises with the limit means that objects wait in a queue; this is the signal of TCP Vegas (Brakmo and Peterson, 1995).
+//! * **Throttled**: when a store asks for fewer requests (429, 503, `SlowDown`) the limit is multiplied by [`BACK_OFF`], at most once
+//!   in a round: additive increase and multiplicative decrease, AIMD (Chiu and Jain, 1989).
+//!
+//! A rising latency never lowers the limit below `least`, the number that the user asked for. Only a throttling store does.
+
+use std::time::{Duration, Instant};
+
+/// What the limit is multiplied by when a store throttles.
+const BACK_OFF: f64 = 0.8;
+/// What the limit is multiplied by when the latency rises.
+const EASE: f64 = 0.9;
+/// From this multiple of the lowest latency on, the limit falls.
+const SLOWER: f64 = 1.5;
+/// Up to this multiple of the lowest latency the limit grows.
+const AS_FAST: f64 = 1.2;
+/// How much the limit grows in a round, as a part of it.
+const GROWTH: f64 = 1.0 / 16.0;
+/// The same at stores that have throttled before.
+const CAREFUL_GROWTH: f64 = 1.0 / 32.0;
+/// Factor by which a doubled limit must raise the throughput to be kept.
+const WORTH_IT: f64 = 1.2;
+/// Shortest time of a measurement.
+const SHORTEST: Duration = Duration::from_millis(50);
+/// Shortest time after a lower limit before the limit changes again.
+const CALM: Duration = Duration::from_millis(200);
+/// Fewest objects of a measurement.
+const FEWEST: u32 = 16;
+/// Rounds at the lowest limit with a high latency after which the store counts as changed, and the search begins again.
+const CHANGED_AFTER: u32 = 16;
+
+/// Why the limit is what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The search has just begun.
+    Starting,
+    /// More objects at a time let more of them finish.
+    Growing,
+    /// More objects at a time would only wait for each other.
+    Steady,
+    /// The stores have become slower.
+    Slower,
+    /// A store asked for fewer requests.
+    Throttled,
+}
+
+impl Why {
+    /// The word for logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Growing => "growing",
+            Self::Steady => "steady",
+            Self::Slower => "slower",
+            Self::Throttled => "throttled",
+        }
+    }
+}
+
+/// The controller.
+#[derive(Debug)]
+pub struct Level {
+    least: f64,
+    most: f64,
+    limit: f64,
+    why: Why,
+    phase: Phase,
+    growth: f64,
+    /// The lowest mean latency of a round, in seconds.
+    lowest: Option<f64>,
+    /// Rounds in a row at `least` with a high latency.
+    slow_rounds: u32,
+    round: Round,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Phase {
+    /// Doubles. Holds what the round before has shown.
+    Start(Option<Measured>),
+    Steady,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Measured {
+    limit: f64,
+    per_second: f64,
+    latency: f64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Round {
+    /// When the limit changed.
+    changed: Instant,
+    /// When the objects of the old limit are over.
+    from: Instant,
+    /// When enough time was measured.
+    until: Instant,
+    finished: u32,
+    samples: u32,
+    latencies: Duration,
+    /// Whether an object had to wait for the limit.
+    limited: bool,
+}
+
+impl Round {
+    fn new(now: Instant, latency: Duration) -> Self {
+        let from = now + latency;
+        Self {
+            changed: now,
+            from,
+            until: from + latency.max(SHORTEST),
+            finished: 0,
+            samples: 0,
+            latencies: Duration::ZERO,
+            limited: false,
+        }
+    }
+}
+
+impl Level {
+    /// Begins with `least` objects at a time, and never allows more than `most`.
+    #[must_use]
+    pub fn new(least: u32, most: u32, now: Instant) -> Self {
+        let least = f64::from(least.max(1));
+        Self {
+            least,
+            most: f64::from(most).max(least),
+            limit: least,
+            why: Why::Starting,
+            phase: Phase::Start(None),
+            growth: GROWTH,
+            lowest: None,
+            slow_rounds: 0,
+            round: Round::new(now, Duration::ZERO),
+        }
+    }
+
+    /// Objects at a time, at least 1.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between 1 and a u32"
+        )]
+        let limit = self.limit as usize;
+        limit.max(1)
+    }
+
+    /// Why the limit is what it is.
+    #[must_use]
+    pub const fn why(&self) -> Why {
+        self.why
+    }
+
+    /// An object had to wait because of the limit.
+    pub const fn limited(&mut self) {
+        self.round.limited = true;
+    }
+
+    /// An object was copied without a retry. Returns whether the limit has changed.
+    pub fn finished(&mut self, begun: Instant, now: Instant) -> bool {
+        let round = &mut self.round;
+        if now < round.from {
+            return false;
+        }
+        round.finished += 1;
+        if begun >= round.changed {
+            round.samples += 1;
+            round.latencies += now.saturating_duration_since(begun);
+        }
+        if now < round.until || round.samples < FEWEST {
+            return false;
+        }
+        let seconds = now.saturating_duration_since(round.from).as_secs_f64();
+        let measured = Measured {
+            limit: self.limit,
+            per_second: f64::from(round.finished) / seconds.max(1e-9),
+            latency: round.latencies.as_secs_f64() / f64::from(round.samples),
+        };
+        let limited = round.limited;
+        self.decide(measured, limited, now)
+    }
+
+    /// A store asked for fewer requests. Returns whether the limit has changed.
+    pub fn throttled(&mut self, now: Instant) -> bool {
+        self.phase = Phase::Steady;
+        self.growth = CAREFUL_GROWTH;
+        // What is answered now was sent under the old limit.
+        if self.why == Why::Throttled && now < self.round.from {
+            return false;
+        }
+        // The store has to see the lower rate before it is judged again; stores count over a while.
+        let wait = (self.lowest.unwrap_or_default() * 2.0).max(CALM.as_secs_f64());
+        self.set(self.limit * BACK_OFF, Why::Throttled, wait, now)
+    }
+
+    fn decide(&mut self, measured: Measured, limited: bool, now: Instant) -> bool {
+        let Measured {
+            per_second, latency, ..
+        } = measured;
+        let lowest = self.lowest.map_or(latency, |lowest| lowest.min(latency));
+        self.lowest = Some(lowest);
+        let (limit, why) = match self.phase {
+            Phase::Start(Some(before))
+                if per_second < before.per_second * WORTH_IT || latency > before.latency * SLOWER =>
+            {
+                self.phase = Phase::Steady;
+                (before.limit, Why::Steady)
+            }
+            Phase::Start(_) if limited && self.limit < self.most => {
+                self.phase = Phase::Start(Some(measured));
+                (self.limit * 2.0, Why::Growing)
+            }
+            Phase::Start(_) if self.limit >= self.most => {
+                self.phase = Phase::Steady;
+                (self.limit, Why::Steady)
+            }
+            Phase::Start(_) => (self.limit, self.why),
+            Phase::Steady if latency > lowest * SLOWER => {
+                // Never below the user's number, and never up: throttling may have gone below it.
+                let eased = (self.limit * EASE).max(self.least.min(self.limit));
+                (eased, Why::Slower)
+            }
+            Phase::Steady if limited && latency <= lowest * AS_FAST => {
+                (self.limit + (self.limit * self.growth).max(1.0), Why::Growing)
+            }
+            Phase::Steady => (self.limit, Why::Steady),
+        };
+        let stuck = why == Why::Slower && limit <= self.least;
+        self.slow_rounds = if stuck { self.slow_rounds + 1 } else { 0 };
+        if self.slow_rounds >= CHANGED_AFTER {
+            self.slow_rounds = 0;
+            self.lowest = Some(latency);
+            self.phase = Phase::Start(None);
+        }
+        self.set(limit, why, latency, now)
+    }
+
+    fn set(&mut self, limit: f64, why: Why, latency: f64, now: Instant) -> bool {
+        let before = self.limit();
+        self.limit = limit.clamp(1.0, self.most);
+        self.why = why;
+        self.round = Round::new(now, Duration::from_secs_f64(latency.clamp(0.0, 10.0)));
+        self.limit() != before
+    }
+}
+
+#[cfg(test)]
+#[path = "level_tests.rs"]
+mod tests;

@@ -80,7 +80,7 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     code: Option<String>,
-    violation: Option<Violation>,
+    violation: Option<Box<Violation>>,
     request_id: Option<String>,
     retry_after: Option<Duration>,
     attempts: u32,
@@ -174,8 +174,8 @@ impl Error {
 
     /// The rule that the request breaks, where one was named.
     #[must_use]
-    pub const fn violation(&self) -> Option<&Violation> {
-        self.violation.as_ref()
+    pub fn violation(&self) -> Option<&Violation> {
+        self.violation.as_deref()
     }
 
     /// S3 or OMS code, where one is known.
@@ -239,7 +239,7 @@ impl From<Violation> for Error {
             | Violation::CdnKeyMissing => ErrorKind::InvalidArgument,
         };
         Self {
-            violation: Some(violation.clone()),
+            violation: Some(Box::new(violation.clone())),
             ..Self::new(kind, violation.to_string())
         }
     }

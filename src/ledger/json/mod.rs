@@ -375,4 +375,6 @@ impl From<NotificationRow> for Notification {
 }
 
 #[cfg(test)]
+mod golden_tests;
+#[cfg(test)]
 mod tests;

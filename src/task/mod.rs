@@ -6,6 +6,7 @@ mod counters;
 mod cover;
 pub mod key;
 pub mod lists;
+mod names;
 pub mod reasons;
 pub mod rules;
 pub mod spec;

@@ -163,7 +163,7 @@ async fn without_a_word_of_the_task_it_fails_as_before() {
 
 #[tokio::test]
 async fn what_is_there_is_overwritten_unless_the_task_forbids_it() {
-    for overwrite in OverwriteMode::ALL {
+    for &overwrite in OverwriteMode::ALL {
         let mut site = Site::new().await;
         site.page("same", b"page", Page::chunked);
         site.page("other", b"page", Page::chunked);

@@ -5,7 +5,11 @@
 
 use super::*;
 use crate::task::rules::{ConsistencyCheck, CopyRules, MinimumProof, OverwriteMode, RefusedMetadata};
+use crate::task::spec::{
+    Addressing, Cdn, Cloud, Endpoint, EndpointOrigin, Manifest, Notification, Payer, Scope,
+};
 use crate::task::storage::StoragePolicy;
+use crate::task::{Key, UnixMillis};
 
 const CURRENT: &str = include_str!("golden.jsonl");
 const EARLIER: &str = include_str!("earlier.jsonl");
@@ -116,7 +120,7 @@ fn current() -> Vec<TaskSpec> {
         Scope::Urls(manifest(b"\x80")),
     ];
     specs.extend(scopes.map(|scope| TaskSpec { scope, ..plain() }));
-    for cloud in Cloud::ALL {
+    for &cloud in Cloud::ALL {
         let mut spec = plain();
         spec.source.cloud = cloud;
         spec.target.cloud = cloud;
@@ -124,19 +128,27 @@ fn current() -> Vec<TaskSpec> {
     }
     let with = |rules: CopyRules| TaskSpec { rules, ..plain() };
     let rules = CopyRules::default();
-    specs.extend(OverwriteMode::ALL.map(|overwrite| with(CopyRules { overwrite, ..rules })));
-    specs.extend(ConsistencyCheck::ALL.map(|consistency| with(CopyRules { consistency, ..rules })));
-    specs.extend(MinimumProof::ALL.map(|minimum_proof| {
+    specs.extend(
+        OverwriteMode::ALL
+            .iter()
+            .map(|&overwrite| with(CopyRules { overwrite, ..rules })),
+    );
+    specs.extend(
+        ConsistencyCheck::ALL
+            .iter()
+            .map(|&consistency| with(CopyRules { consistency, ..rules })),
+    );
+    specs.extend(MinimumProof::ALL.iter().map(|&minimum_proof| {
         with(CopyRules {
             minimum_proof,
             ..rules
         })
     }));
-    specs.extend(StoragePolicy::ALL.map(|policy| {
+    specs.extend(StoragePolicy::ALL.iter().map(|&policy| {
         let storage = Some(policy);
         with(CopyRules { storage, ..rules })
     }));
-    specs.extend(RefusedMetadata::ALL.map(|refused_metadata| {
+    specs.extend(RefusedMetadata::ALL.iter().map(|&refused_metadata| {
         with(CopyRules {
             refused_metadata,
             ..rules

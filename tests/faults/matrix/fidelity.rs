@@ -288,7 +288,7 @@ async fn what_the_target_refuses_fails_the_object_of_a_task_that_says_so() {
 #[tokio::test]
 async fn what_the_source_does_not_give_is_left_out_or_fails_the_object() {
     for (status, code) in [(403, "AccessDenied"), (501, "NotImplemented")] {
-        for rule in RefusedMetadata::ALL {
+        for &rule in RefusedMetadata::ALL {
             let stores = filled().await;
             // As a store that cannot put it into a header: it only counts it.
             alter(&stores, PLAIN, |object| {

@@ -263,7 +263,7 @@ mod tests {
             (Mode::Always, [Copy; 6]),
         ];
         for (overwrite, wanted) in rows {
-            for consistency in ConsistencyCheck::ALL {
+            for &consistency in ConsistencyCheck::ALL {
                 let mut spec = spec();
                 spec.rules.overwrite = overwrite;
                 spec.rules.consistency = consistency;
@@ -281,7 +281,7 @@ mod tests {
             key: Key::from("k"),
             last_modified: known_time(UnixMillis(5 * DAY)),
         };
-        for overwrite in OverwriteMode::ALL {
+        for &overwrite in OverwriteMode::ALL {
             let mut spec = spec();
             spec.rules.overwrite = overwrite;
             let wanted = match overwrite {

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
 
 use super::time::UnixMillis;
 use crate::violation::Violation;
@@ -10,7 +11,7 @@ const DAY: u16 = 24 * 60;
 
 /// One window of the day with a limit. Both ends belong to the window; a start later than the end means the window
 /// goes over midnight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BandwidthWindow {
     /// First minute, counted from midnight.
     pub start: u16,
@@ -33,7 +34,8 @@ impl BandwidthWindow {
 }
 
 /// Up to five windows that do not overlap.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<BandwidthWindow>")]
 pub struct BandwidthPolicy(Vec<BandwidthWindow>);
 
 impl BandwidthPolicy {
@@ -83,6 +85,13 @@ impl BandwidthPolicy {
             .iter()
             .find(|w| w.contains(minute))
             .map(|w| w.max_bytes_per_second)
+    }
+}
+
+impl TryFrom<Vec<BandwidthWindow>> for BandwidthPolicy {
+    type Error = Violation;
+    fn try_from(windows: Vec<BandwidthWindow>) -> Result<Self, Violation> {
+        Self::new(windows)
     }
 }
 

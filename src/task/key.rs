@@ -3,8 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// An object key, or a prefix of keys, exactly as the store named it. Cheap to clone.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "StoredKey", try_from = "StoredKey")]
 pub struct Key(Arc<[u8]>);
 
 impl Key {
@@ -31,6 +34,35 @@ impl Key {
     #[must_use]
     pub fn lossy(&self) -> std::borrow::Cow<'_, str> {
         String::from_utf8_lossy(&self.0)
+    }
+}
+
+/// How a key is stored: as text where it is UTF-8, else as hexadecimal digits.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum StoredKey {
+    Text(String),
+    Hex { hex: String },
+}
+
+impl From<Key> for StoredKey {
+    fn from(key: Key) -> Self {
+        match std::str::from_utf8(key.as_bytes()) {
+            Ok(text) => Self::Text(text.to_owned()),
+            Err(_) => Self::Hex {
+                hex: hex::encode(key.as_bytes()),
+            },
+        }
+    }
+}
+
+impl TryFrom<StoredKey> for Key {
+    type Error = hex::FromHexError;
+    fn try_from(stored: StoredKey) -> Result<Self, hex::FromHexError> {
+        match stored {
+            StoredKey::Text(text) => Ok(Self::from(text.into_bytes())),
+            StoredKey::Hex { hex } => hex::decode(hex).map(Self::from),
+        }
     }
 }
 

@@ -2,9 +2,11 @@
 
 pub mod bandwidth;
 mod cloud;
+mod counters;
 mod cover;
 pub mod key;
 pub mod lists;
+mod names;
 pub mod reasons;
 pub mod rules;
 pub mod spec;
@@ -17,6 +19,7 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use bandwidth::{BandwidthPolicy, BandwidthWindow};
+pub use counters::Counters;
 pub use key::Key;
 pub use lists::{FailedReport, ReportKind, ReportProblem, ReportProblems};
 pub use rules::CopyRules;
@@ -127,116 +130,6 @@ pub enum StartMode {
     Full,
     /// Repeats the recorded failures of the finished pass.
     FailedOnly,
-}
-
-/// Counts of objects and bytes. As a task's counters all are ≥ 0; as the change of a commit they may be negative.
-///
-/// Invariant of a task at rest: `listed = copied + skipped + gone + failed`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Objects the source listed in scope.
-    pub listed: i64,
-    /// Objects copied and proved.
-    pub copied: i64,
-    /// Objects left as they are: identical at the target, or older than `migrate_since`.
-    pub skipped: i64,
-    /// Objects deleted at the source between listing and reading.
-    pub gone: i64,
-    /// Objects that could not be copied.
-    pub failed: i64,
-    /// Bytes of the listed objects.
-    pub bytes_listed: i64,
-    /// Bytes of the copied objects.
-    pub bytes_copied: i64,
-    /// Bytes of the objects that need no more work: copied, skipped or gone.
-    pub bytes_settled: i64,
-    /// Copies proved by the store's ETag: the target computed the hash that the source had.
-    pub proved_etag: i64,
-    /// Copies proved by a checksum that was computed while streaming.
-    pub proved_checksum: i64,
-    /// Copies proved by their length only.
-    pub proved_size: i64,
-    /// Copies from which something was left out: tags, storage class or user metadata.
-    pub metadata_lost: i64,
-    /// Copies without their tags.
-    pub lost_tags: i64,
-    /// Copies that have another storage class than asked for.
-    pub lost_storage_class: i64,
-    /// Copies without their user metadata, or without some of it.
-    pub lost_user_metadata: i64,
-    /// Copies whose target refused their website redirect.
-    pub lost_website_redirect: i64,
-    /// Copies of objects under a retention or a legal hold, which is not carried over.
-    pub lost_object_lock: i64,
-    /// Copies of objects with a header that is not known, and not carried over.
-    pub lost_other: i64,
-    /// Objects among `failed` that the task names and the source does not have.
-    pub not_found: i64,
-    /// Bytes of objects that are not counted yet which the target has or is being sent: finished parts, running streams,
-    /// and objects that wait for one before them.
-    pub bytes_in_flight: i64,
-}
-
-impl std::ops::AddAssign for Counters {
-    fn add_assign(&mut self, other: Self) {
-        // Taken apart completely, so that a new field cannot be forgotten here.
-        let Self {
-            listed,
-            copied,
-            skipped,
-            gone,
-            failed,
-            bytes_listed,
-            bytes_copied,
-            bytes_settled,
-            proved_etag,
-            proved_checksum,
-            proved_size,
-            metadata_lost,
-            lost_tags,
-            lost_storage_class,
-            lost_user_metadata,
-            lost_website_redirect,
-            lost_object_lock,
-            lost_other,
-            not_found,
-            bytes_in_flight,
-        } = other;
-        self.listed += listed;
-        self.copied += copied;
-        self.skipped += skipped;
-        self.gone += gone;
-        self.failed += failed;
-        self.bytes_listed += bytes_listed;
-        self.bytes_copied += bytes_copied;
-        self.bytes_settled += bytes_settled;
-        self.proved_etag += proved_etag;
-        self.proved_checksum += proved_checksum;
-        self.proved_size += proved_size;
-        self.metadata_lost += metadata_lost;
-        self.lost_tags += lost_tags;
-        self.lost_storage_class += lost_storage_class;
-        self.lost_user_metadata += lost_user_metadata;
-        self.lost_website_redirect += lost_website_redirect;
-        self.lost_object_lock += lost_object_lock;
-        self.lost_other += lost_other;
-        self.not_found += not_found;
-        self.bytes_in_flight += bytes_in_flight;
-    }
-}
-
-impl Counters {
-    /// Whether every listed object has exactly one end.
-    #[must_use]
-    pub const fn balanced(&self) -> bool {
-        self.listed == self.copied + self.skipped + self.gone + self.failed
-    }
-
-    /// Bytes that have reached the target: those of the copied objects, and those in flight.
-    #[must_use]
-    pub const fn bytes_transferred(&self) -> i64 {
-        self.bytes_copied.saturating_add(self.bytes_in_flight)
-    }
 }
 
 /// The size of the scope as a background count of the source found it; for progress and time left only.

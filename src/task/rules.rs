@@ -4,10 +4,15 @@
 //! The values of the first two and their meaning are those of the OMS reference (version 2, `object_overwrite_mode` and
 //! `consistency_check`).
 
+use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
+use super::names::stored_by_name;
 use super::storage::StoragePolicy;
 
-/// What the user chose; the defaults are those of the reference.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What the user chose; the defaults are those of the reference. What a ledger does not have of them is the default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct CopyRules {
     /// What to do about objects that the target has already.
     pub overwrite: OverwriteMode,
@@ -32,138 +37,71 @@ impl CopyRules {
 }
 
 /// What to do about an object of the same name at the target.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
 pub enum OverwriteMode {
     /// Leave it, whatever it holds.
+    #[strum(serialize = "NO_OVERWRITE")]
     Never,
     /// Overwrite it unless it is the same.
     #[default]
+    #[strum(serialize = "SIZE_LAST_MODIFIED_COMPARISON_OVERWRITE")]
     SizeLastModifiedComparison,
     /// Overwrite it unless the CRC-64 is the same; without one as [`Self::SizeLastModifiedComparison`].
+    #[strum(serialize = "CRC64_COMPARISON_OVERWRITE")]
     Crc64Comparison,
     /// Overwrite it always.
+    #[strum(serialize = "FULL_OVERWRITE")]
     Always,
 }
 
-impl OverwriteMode {
-    /// All of them.
-    pub const ALL: [Self; 4] = [
-        Self::Never,
-        Self::SizeLastModifiedComparison,
-        Self::Crc64Comparison,
-        Self::Always,
-    ];
-
-    /// The reference's name, which is also the ledger's.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Never => "NO_OVERWRITE",
-            Self::SizeLastModifiedComparison => "SIZE_LAST_MODIFIED_COMPARISON_OVERWRITE",
-            Self::Crc64Comparison => "CRC64_COMPARISON_OVERWRITE",
-            Self::Always => "FULL_OVERWRITE",
-        }
-    }
-
-    /// The mode of that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|mode| mode.name() == name)
-    }
-}
+stored_by_name!(OverwriteMode);
 
 /// How it is told whether two objects are the same.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
 pub enum ConsistencyCheck {
     /// By size, tag and time of the last change.
     #[default]
+    #[strum(serialize = "size_last_modified")]
     SizeLastModified,
     /// By CRC-64; without one as [`Self::SizeLastModified`].
+    #[strum(serialize = "crc64")]
     Crc64,
     /// Not at all where the source does not tell a length; else as [`Self::SizeLastModified`]. A bucket always tells it.
+    #[strum(serialize = "no_check")]
     NoCheck,
 }
 
-impl ConsistencyCheck {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::SizeLastModified, Self::Crc64, Self::NoCheck];
-
-    /// The reference's name, which is also the ledger's.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::SizeLastModified => "size_last_modified",
-            Self::Crc64 => "crc64",
-            Self::NoCheck => "no_check",
-        }
-    }
-
-    /// The check of that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|check| check.name() == name)
-    }
-}
+stored_by_name!(ConsistencyCheck);
 
 /// The weakest proof under which an object counts as copied. An extension of ours.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, EnumString, IntoStaticStr, VariantArray,
+)]
 pub enum MinimumProof {
     /// Exactly the listed bytes of one version went through.
     #[default]
+    #[strum(serialize = "size")]
     Size,
     /// A hash of what was sent or stored was compared.
+    #[strum(serialize = "checksum")]
     Checksum,
     /// The target's tag equals the source's.
+    #[strum(serialize = "etag")]
     ETag,
 }
 
-impl MinimumProof {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Size, Self::Checksum, Self::ETag];
-
-    /// The name on the wire and in the ledger.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Size => "size",
-            Self::Checksum => "checksum",
-            Self::ETag => "etag",
-        }
-    }
-
-    /// The proof of that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|proof| proof.name() == name)
-    }
-}
+stored_by_name!(MinimumProof);
 
 /// What becomes of an object whose tags, storage class or user metadata one side does not give or take. An extension of ours.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
 pub enum RefusedMetadata {
     /// It is copied without them, and counted.
     #[default]
+    #[strum(serialize = "leave_out")]
     LeaveOut,
     /// It fails.
+    #[strum(serialize = "fail")]
     Fail,
 }
 
-impl RefusedMetadata {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::LeaveOut, Self::Fail];
-
-    /// The name on the wire and in the ledger.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::LeaveOut => "leave_out",
-            Self::Fail => "fail",
-        }
-    }
-
-    /// The choice of that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|choice| choice.name() == name)
-    }
-}
+stored_by_name!(RefusedMetadata);

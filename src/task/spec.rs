@@ -1,5 +1,7 @@
 //! What a task shall do: valid once constructed, so nothing behind it checks again.
 
+use serde::{Deserialize, Serialize};
+
 pub use super::cloud::Cloud;
 use super::cover::{Cover, first_below};
 use super::key::Key;
@@ -7,8 +9,10 @@ use super::rules::CopyRules;
 use super::time::UnixMillis;
 use crate::violation::Violation;
 
-/// The whole order of a task, without credentials.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Everything that a task shall do, without credentials.
+///
+/// The ledger stores it as JSON. The names and the order of the fields, here and in the types below, are those of that text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskSpec {
     /// Where the objects are.
     pub source: Place,
@@ -30,14 +34,20 @@ pub struct TaskSpec {
     pub restore: bool,
     /// Whether failed objects are recorded for a failed-only start.
     pub record_failures: bool,
-    /// Whether copied and skipped objects are listed at the target.
-    pub record_settled: bool,
     /// Read the objects through this domain.
     pub cdn: Option<Cdn>,
     /// Whom to tell at the end.
     pub notification: Option<Notification>,
-    /// When to overwrite, how to compare, how much proof to ask for.
+    /// When to overwrite, how to compare, how much proof to ask for. Older ledgers do not have them.
+    #[serde(default)]
     pub rules: CopyRules,
+    /// Whether copied and skipped objects are listed at the target. Older ledgers do not say so: they are.
+    #[serde(default = "recorded")]
+    pub record_settled: bool,
+}
+
+const fn recorded() -> bool {
+    true
 }
 
 impl TaskSpec {
@@ -109,7 +119,7 @@ impl TaskSpec {
 }
 
 /// A bucket somewhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// Whose cloud; decides the region catalogue.
     pub cloud: Cloud,
@@ -118,15 +128,18 @@ pub struct Place {
     /// Bucket name.
     pub bucket: String,
     /// The store's address, resolved at creation from the request or the region catalogue.
+    #[serde(flatten)]
     pub endpoint: Endpoint,
     /// Account number that Tencent puts into bucket names; kept as given.
     pub app_id: Option<String>,
-    /// Who pays for the requests to the bucket.
+    /// Who pays for the requests to the bucket. Older ledgers do not say so: the owner does.
+    #[serde(default, skip_serializing_if = "Payer::is_owner")]
     pub payer: Payer,
 }
 
 /// Who pays for the requests to a bucket and for what is read from it. Source: Requester Pays buckets of Amazon S3.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Payer {
     /// Whoever owns the bucket.
     #[default]
@@ -135,8 +148,14 @@ pub enum Payer {
     Requester,
 }
 
+impl Payer {
+    const fn is_owner(&self) -> bool {
+        matches!(self, Self::Owner)
+    }
+}
+
 /// Address of a store: `http[s]://host[:port][/path]`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Endpoint {
     /// Scheme, host, port and path, without a slash at the end.
     pub url: String,
@@ -147,7 +166,8 @@ pub struct Endpoint {
 }
 
 /// Where the bucket name stands in requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Addressing {
     /// `https://host/bucket/key`.
     Path,
@@ -156,7 +176,8 @@ pub enum Addressing {
 }
 
 /// Who named an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum EndpointOrigin {
     /// The create request.
     Request,
@@ -165,7 +186,8 @@ pub enum EndpointOrigin {
 }
 
 /// Which objects of the source bucket a task copies.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// Files by name, and folders (names that end with `/`, or the empty name for the whole bucket).
     Objects(Vec<Key>),
@@ -178,7 +200,7 @@ pub enum Scope {
 }
 
 /// A file that names objects. It lies in a bucket of the target's store, and is read with the target's keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Bucket.
     pub bucket: String,
@@ -270,7 +292,7 @@ fn is_folder(name: &Key) -> bool {
 }
 
 /// A CDN domain before the source.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cdn {
     /// `http` or `https`.
     pub protocol: String,
@@ -281,7 +303,7 @@ pub struct Cdn {
 }
 
 /// Whom to tell at the end of a task, and when. Kept and shown; sending comes with the notification feature.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notification {
     /// Topic.
     pub topic_urn: String,

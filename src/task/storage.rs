@@ -5,51 +5,32 @@
 //! S3-compatible API (`obs_storage_class` of its C SDK, which speaks it), and says `WARM` and `COLD` only in its own. Tencent's
 //! COS takes its own `ARCHIVE` in place of `GLACIER`.
 
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
 use super::cloud::Cloud;
+use super::names::stored_by_name;
 
 /// Which storage class the copies get.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
 pub enum StoragePolicy {
     /// Standard.
+    #[strum(serialize = "STANDARD")]
     Standard,
     /// Infrequent access.
+    #[strum(serialize = "IA")]
     InfrequentAccess,
     /// Archive.
+    #[strum(serialize = "ARCHIVE")]
     Archive,
     /// Deep archive.
+    #[strum(serialize = "DEEP_ARCHIVE")]
     DeepArchive,
     /// The nearest to that of the source.
+    #[strum(serialize = "SRC_STORAGE_MAPPING")]
     SourceMapping,
 }
 
-impl StoragePolicy {
-    /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::Standard,
-        Self::InfrequentAccess,
-        Self::Archive,
-        Self::DeepArchive,
-        Self::SourceMapping,
-    ];
-
-    /// The reference's name, which is also the ledger's.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Standard => "STANDARD",
-            Self::InfrequentAccess => "IA",
-            Self::Archive => "ARCHIVE",
-            Self::DeepArchive => "DEEP_ARCHIVE",
-            Self::SourceMapping => "SRC_STORAGE_MAPPING",
-        }
-    }
-
-    /// The policy of that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|policy| policy.name() == name)
-    }
-}
+stored_by_name!(StoragePolicy);
 
 /// One of the four classes that every cloud has in some form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,7 +148,7 @@ mod tests {
 
     #[test]
     fn policies_have_the_names_of_the_reference() {
-        for policy in StoragePolicy::ALL {
+        for &policy in StoragePolicy::ALL {
             assert_eq!(StoragePolicy::from_name(policy.name()), Some(policy));
         }
         assert_eq!(StoragePolicy::from_name("standard"), None);

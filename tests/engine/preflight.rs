@@ -548,7 +548,7 @@ async fn metadata_that_stores_sign_differently_arrives_or_is_counted() {
         "gr\u{fc}n \u{20ac}",
         "",
     ];
-    for refused in RefusedMetadata::ALL {
+    for &refused in RefusedMetadata::ALL {
         let stores = with_target(small()).await;
         for (n, value) in values.iter().enumerate() {
             let mut object = SandboxObject::new(format!("{n}"));

@@ -163,7 +163,7 @@ async fn pages_without_a_length_fail_by_default() {
 
 #[tokio::test]
 async fn existing_objects_are_overwritten_unless_the_task_forbids_it() {
-    for overwrite in OverwriteMode::ALL {
+    for &overwrite in OverwriteMode::ALL {
         let mut site = Site::new().await;
         site.page("same", b"page", Page::chunked);
         site.page("other", b"page", Page::chunked);

@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn the_wire_spells_clouds_as_the_service_does() {
-        for cloud in Cloud::ALL {
+        for &cloud in Cloud::ALL {
             let shown = serde_json::to_value(CloudName::from(cloud)).unwrap();
             assert_eq!(shown, cloud.name());
             assert_eq!(Cloud::from(CloudName::from(cloud)), cloud);

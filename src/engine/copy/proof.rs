@@ -78,7 +78,8 @@ mod tests {
             (Proof::ETag, vec![M::Size, M::Checksum, M::ETag]),
         ] {
             let found: Vec<M> = M::ALL
-                .into_iter()
+                .iter()
+                .copied()
                 .filter(|minimum| proof.meets(*minimum))
                 .collect();
             assert_eq!(found, met, "{proof:?}");

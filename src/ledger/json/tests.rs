@@ -5,8 +5,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::error::ErrorKind;
 use crate::task::rules::{ConsistencyCheck, CopyRules, MinimumProof, OverwriteMode, RefusedMetadata};
+use crate::task::spec::{
+    Addressing, Cdn, Cloud, Endpoint, EndpointOrigin, Manifest, Notification, Payer, Scope,
+};
 use crate::task::storage::StoragePolicy;
-use crate::task::{BandwidthPolicy, BandwidthWindow};
+use crate::task::{BandwidthWindow, Key, UnixMillis};
 
 fn key() -> impl Strategy<Value = Key> {
     prop_oneof![
@@ -23,7 +26,7 @@ fn place() -> impl Strategy<Value = Place> {
         addressing,
         origin,
     });
-    let cloud = prop::sample::select(&Cloud::ALL[..]);
+    let cloud = prop::sample::select(Cloud::ALL);
     let app_id = prop::option::of(any::<String>());
     let payer = prop_oneof![Just(Payer::Owner), Just(Payer::Requester)];
     (cloud, any::<String>(), any::<String>(), endpoint, app_id, payer).prop_map(
@@ -70,11 +73,11 @@ fn notification() -> impl Strategy<Value = Notification> {
 
 fn rules() -> impl Strategy<Value = CopyRules> {
     (
-        prop::sample::select(&OverwriteMode::ALL[..]),
-        prop::sample::select(&ConsistencyCheck::ALL[..]),
-        prop::sample::select(&MinimumProof::ALL[..]),
-        prop::option::of(prop::sample::select(&StoragePolicy::ALL[..])),
-        prop::sample::select(&RefusedMetadata::ALL[..]),
+        prop::sample::select(OverwriteMode::ALL),
+        prop::sample::select(ConsistencyCheck::ALL),
+        prop::sample::select(MinimumProof::ALL),
+        prop::option::of(prop::sample::select(StoragePolicy::ALL)),
+        prop::sample::select(RefusedMetadata::ALL),
     )
         .prop_map(
             |(overwrite, consistency, minimum_proof, storage, refused_metadata)| CopyRules {
@@ -178,5 +181,51 @@ fn nonsense_is_reported_as_such() {
     ] {
         assert_eq!(spec_from_text(text).unwrap_err().kind(), ErrorKind::Internal);
         assert_eq!(bandwidth_from_text(text).unwrap_err().kind(), ErrorKind::Internal);
+    }
+}
+
+#[test]
+fn an_error_says_where_a_text_is_damaged() {
+    let spec = include_str!("golden.jsonl").lines().nth(1).unwrap();
+    for (good, bad, place) in [
+        (r#""AWS""#, r#""aws""#, "spec at source.cloud"),
+        (r#""eu-west-1""#, "1", "spec at source.region"),
+        (r#""NO_OVERWRITE""#, r#""""#, "spec at rules.overwrite"),
+        (r#""no_check""#, r#""NoCheck""#, "spec at rules.consistency"),
+        (r#""etag""#, r#""ETag""#, "spec at rules.minimum_proof"),
+        (r#""IA""#, r#""ia""#, "spec at rules.storage"),
+        (r#""fail""#, "true", "spec at rules.refused_metadata"),
+        ("696e2fff00", "696e2fff0", "spec at target_prefix"),
+        (r#"["a","#, r#"[{"hex":"g0"},"#, "spec at scope.objects[0]"),
+        (r#""threads":50"#, r#""threads":256"#, "spec at threads"),
+        // The address lies in the fields of its place.
+        (r#""virtual_host""#, r#""VirtualHost""#, "spec at source"),
+        (
+            r#""record_settled":false}"#,
+            r#""record_settled":false}}"#,
+            "spec",
+        ),
+    ] {
+        assert!(spec.contains(good), "{good}");
+        let error = spec_from_text(&spec.replacen(good, bad, 1)).unwrap_err();
+        assert_eq!(
+            (error.kind(), error.message()),
+            (ErrorKind::Internal, damaged(place).message())
+        );
+    }
+    for (text, place) in [
+        (
+            r#"[{"start":1,"end":2,"max_bytes_per_second":3},{"start":2,"end":2,"max_bytes_per_second":3}]"#,
+            "bandwidth",
+        ),
+        (
+            r#"[{"start":-1,"end":2,"max_bytes_per_second":3}]"#,
+            "bandwidth at [0].start",
+        ),
+    ] {
+        assert_eq!(
+            bandwidth_from_text(text).unwrap_err().message(),
+            damaged(place).message()
+        );
     }
 }

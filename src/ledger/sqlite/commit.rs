@@ -41,16 +41,19 @@ pub(super) async fn commit(
     commit: Commit,
     now: UnixMillis,
 ) -> Result<Committed> {
-    const SHARD: &str = concat!(
-        add_counters!("shards", ", checkpoint = coalesce(?24, checkpoint), closed = ?25"),
-        claim_holds!("?21", "?22", "?23")
-    );
+    static SHARD: LazyLock<String> = LazyLock::new(|| {
+        let rest = concat!(
+            ", checkpoint = coalesce(?4, checkpoint), closed = ?5",
+            claim_holds!("?1", "?2", "?3")
+        );
+        add_counters("shards", 6, rest)
+    });
     // A commit that settles something is progress, so it resets the crashes. This saves a statement.
-    const TASK: &str = add_counters!(
-        "tasks",
-        ", speed = ?22, seen_at = ?23, crashes = iif(?24, 0, crashes) \
-         WHERE id = ?21 AND (?5 <= 0 OR failed + ?5 <= ?25)"
-    );
+    static TASK: LazyLock<String> = LazyLock::new(|| {
+        let rest = ", speed = ?2, seen_at = ?3, crashes = iif(?4, 0, crashes) \
+                    WHERE id = ?1 AND (?5 <= 0 OR failed + ?5 <= ?6)";
+        add_counters("tasks", 7, rest)
+    });
     let Commit {
         checkpoint,
         close,
@@ -63,22 +66,23 @@ pub(super) async fn commit(
     } = commit;
     let progress = checkpoint.is_some() || close;
     let mut tx = ledger.begin().await?;
-    let statement = rows::bind_counters(sqlx::query(SHARD), delta)
+    let statement = sqlx::query(SHARD.as_str())
         .bind(id.get())
         .bind(shard.number)
         .bind(shard.fencing_token)
         .bind(checkpoint.as_ref().map(Key::as_bytes))
         .bind(close);
-    if run(&mut tx, statement).await? == 0 {
+    if run(&mut tx, rows::bind_counters(statement, delta)).await? == 0 {
         return Ok(Committed::Fenced);
     }
-    let statement = rows::bind_counters(sqlx::query(TASK), delta)
+    let statement = sqlx::query(TASK.as_str())
         .bind(id.get())
         .bind(speed)
         .bind(now.0)
         .bind(progress)
+        .bind(delta.failed)
         .bind(MOST_FAILURES);
-    if run(&mut tx, statement).await? == 0 {
+    if run(&mut tx, rows::bind_counters(statement, delta)).await? == 0 {
         return Ok(Committed::TooManyFailures);
     }
     // Resolved keys come first, because a key that is in both lists has failed.

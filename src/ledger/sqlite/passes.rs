@@ -1,5 +1,7 @@
 //! Passes and the leases on their shards.
 
+use std::sync::LazyLock;
+
 use super::commit::claim_holds;
 use super::database::{Database, Tx, end, run};
 use super::error::{misuse, translate};
@@ -84,14 +86,14 @@ async fn working(tx: &mut Tx, id: TaskId, attempt: i64) -> Result<Option<Head>> 
 
 /// Resets the counters and the estimate to zero and deletes the failures.
 async fn count_anew(tx: &mut Tx, id: TaskId) -> Result<()> {
-    let zero = sqlx::query(
-        "UPDATE tasks SET listed = 0, copied = 0, skipped = 0, gone = 0, failed = 0, bytes_listed = 0, \
-         bytes_copied = 0, bytes_settled = 0, proved_etag = 0, proved_checksum = 0, proved_size = 0, \
-         metadata_lost = 0, lost_tags = 0, lost_storage_class = 0, lost_user_metadata = 0, \
-         lost_website_redirect = 0, lost_object_lock = 0, lost_other = 0, not_found = 0, bytes_in_flight = 0, \
-         survey_objects = 0, survey_bytes = 0, survey_complete = 0, forgetting = 0 WHERE id = ?1",
-    )
-    .bind(id.get());
+    static ZERO: LazyLock<String> = LazyLock::new(|| {
+        let counters = Counters::NAMES.map(|name| format!("{name} = 0")).join(", ");
+        format!(
+            "UPDATE tasks SET {counters}, survey_objects = 0, survey_bytes = 0, survey_complete = 0, forgetting = 0 \
+             WHERE id = ?1"
+        )
+    });
+    let zero = sqlx::query(ZERO.as_str()).bind(id.get());
     run(tx, zero).await?;
     let forget = sqlx::query("DELETE FROM failures WHERE task_id = ?1").bind(id.get());
     run(tx, forget).await.map(drop)
@@ -155,18 +157,18 @@ pub(super) async fn lease_shard(ledger: &Database, id: TaskId, attempt: i64) -> 
 
 /// Undoes everything that a shard has settled.
 async fn begin_again(tx: &mut Tx, id: TaskId, pass: PassInfo, shard: i64, settled: Counters) -> Result<()> {
-    let back = rows::taken_back(settled);
-    let task = sqlx::query(add_counters!("tasks", "WHERE id = ?21"));
-    run(tx, rows::bind_counters(task, back).bind(id.get())).await?;
-    let row = sqlx::query(add_counters!(
-        "shards",
-        ", checkpoint = NULL WHERE task_id = ?21 AND pass = ?22 AND number = ?23"
-    ));
-    let row = rows::bind_counters(row, back)
+    static TASK: LazyLock<String> = LazyLock::new(|| add_counters("tasks", 2, "WHERE id = ?1"));
+    static SHARD: LazyLock<String> = LazyLock::new(|| {
+        let rest = ", checkpoint = NULL WHERE task_id = ?1 AND pass = ?2 AND number = ?3";
+        add_counters("shards", 4, rest)
+    });
+    let task = sqlx::query(TASK.as_str()).bind(id.get());
+    run(tx, rows::bind_counters(task, -settled)).await?;
+    let row = sqlx::query(SHARD.as_str())
         .bind(id.get())
         .bind(pass.number)
         .bind(shard);
-    run(tx, row).await?;
+    run(tx, rows::bind_counters(row, -settled)).await?;
     let forget = sqlx::query("DELETE FROM failures WHERE task_id = ?1 AND shard = ?2")
         .bind(id.get())
         .bind(shard);

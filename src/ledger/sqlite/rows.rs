@@ -1,4 +1,4 @@
-//! Rows of the ledger as values of the domain, and the seventeen counters as columns.
+//! Rows of the ledger as values of the domain, and the counters as columns.
 
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -33,26 +33,15 @@ macro_rules! select_tasks {
 }
 pub(super) use select_tasks;
 
-/// Adds the counters ?1 to ?20 to those of a row of a table; the condition follows, from ?21 on.
-macro_rules! add_counters {
-    ($table:literal, $rest:literal) => {
-        concat!(
-            "UPDATE ",
-            $table,
-            " SET listed = listed + ?1, copied = copied + ?2, skipped = skipped + ?3, gone = gone + ?4, \
-             failed = failed + ?5, bytes_listed = bytes_listed + ?6, bytes_copied = bytes_copied + ?7, \
-             bytes_settled = bytes_settled + ?8, proved_etag = proved_etag + ?9, \
-             proved_checksum = proved_checksum + ?10, proved_size = proved_size + ?11, \
-             metadata_lost = metadata_lost + ?12, lost_tags = lost_tags + ?13, \
-             lost_storage_class = lost_storage_class + ?14, lost_user_metadata = lost_user_metadata + ?15, \
-             lost_website_redirect = lost_website_redirect + ?16, lost_object_lock = lost_object_lock + ?17, \
-             lost_other = lost_other + ?18, not_found = not_found + ?19, \
-             bytes_in_flight = bytes_in_flight + ?20 ",
-            $rest
-        )
-    };
+/// A statement that adds counters to those of a row of `table`. `rest` follows the sums; its parameters are bound first, and
+/// `first` is the number of the parameter after them.
+pub(super) fn add_counters(table: &str, first: usize, rest: &str) -> String {
+    let sums = (first..).zip(Counters::NAMES);
+    let sums: Vec<String> = sums
+        .map(|(number, name)| format!("{name} = {name} + ?{number}"))
+        .collect();
+    format!("UPDATE {table} SET {} {rest}", sums.join(", "))
 }
-pub(super) use add_counters;
 
 /// A column's value.
 pub(super) fn get<'r, T>(row: &'r SqliteRow, column: &str) -> Result<T>
@@ -62,125 +51,19 @@ where
     row.try_get(column).map_err(translate)
 }
 
-/// Binds the counters as ?1 to ?20 of [`add_counters`].
+/// Binds the counters of [`add_counters`], after all other parameters.
 pub(super) fn bind_counters(statement: Statement, counters: Counters) -> Statement {
-    let Counters {
-        listed,
-        copied,
-        skipped,
-        gone,
-        failed,
-        bytes_listed,
-        bytes_copied,
-        bytes_settled,
-        proved_etag,
-        proved_checksum,
-        proved_size,
-        metadata_lost,
-        lost_tags,
-        lost_storage_class,
-        lost_user_metadata,
-        lost_website_redirect,
-        lost_object_lock,
-        lost_other,
-        not_found,
-        bytes_in_flight,
-    } = counters;
-    statement
-        .bind(listed)
-        .bind(copied)
-        .bind(skipped)
-        .bind(gone)
-        .bind(failed)
-        .bind(bytes_listed)
-        .bind(bytes_copied)
-        .bind(bytes_settled)
-        .bind(proved_etag)
-        .bind(proved_checksum)
-        .bind(proved_size)
-        .bind(metadata_lost)
-        .bind(lost_tags)
-        .bind(lost_storage_class)
-        .bind(lost_user_metadata)
-        .bind(lost_website_redirect)
-        .bind(lost_object_lock)
-        .bind(lost_other)
-        .bind(not_found)
-        .bind(bytes_in_flight)
+    let values: [i64; Counters::NAMES.len()] = counters.into();
+    values.into_iter().fold(statement, Statement::bind)
 }
 
 /// The counters of a row of tasks or shards.
 pub(super) fn counters(row: &SqliteRow) -> Result<Counters> {
-    Ok(Counters {
-        listed: get(row, "listed")?,
-        copied: get(row, "copied")?,
-        skipped: get(row, "skipped")?,
-        gone: get(row, "gone")?,
-        failed: get(row, "failed")?,
-        bytes_listed: get(row, "bytes_listed")?,
-        bytes_copied: get(row, "bytes_copied")?,
-        bytes_settled: get(row, "bytes_settled")?,
-        proved_etag: get(row, "proved_etag")?,
-        proved_checksum: get(row, "proved_checksum")?,
-        proved_size: get(row, "proved_size")?,
-        metadata_lost: get(row, "metadata_lost")?,
-        lost_tags: get(row, "lost_tags")?,
-        lost_storage_class: get(row, "lost_storage_class")?,
-        lost_user_metadata: get(row, "lost_user_metadata")?,
-        lost_website_redirect: get(row, "lost_website_redirect")?,
-        lost_object_lock: get(row, "lost_object_lock")?,
-        lost_other: get(row, "lost_other")?,
-        not_found: get(row, "not_found")?,
-        bytes_in_flight: get(row, "bytes_in_flight")?,
-    })
-}
-
-/// What takes `counters` back.
-pub(super) fn taken_back(counters: Counters) -> Counters {
-    let Counters {
-        listed,
-        copied,
-        skipped,
-        gone,
-        failed,
-        bytes_listed,
-        bytes_copied,
-        bytes_settled,
-        proved_etag,
-        proved_checksum,
-        proved_size,
-        metadata_lost,
-        lost_tags,
-        lost_storage_class,
-        lost_user_metadata,
-        lost_website_redirect,
-        lost_object_lock,
-        lost_other,
-        not_found,
-        bytes_in_flight,
-    } = counters;
-    Counters {
-        listed: -listed,
-        copied: -copied,
-        skipped: -skipped,
-        gone: -gone,
-        failed: -failed,
-        bytes_listed: -bytes_listed,
-        bytes_copied: -bytes_copied,
-        bytes_settled: -bytes_settled,
-        proved_etag: -proved_etag,
-        proved_checksum: -proved_checksum,
-        proved_size: -proved_size,
-        metadata_lost: -metadata_lost,
-        lost_tags: -lost_tags,
-        lost_storage_class: -lost_storage_class,
-        lost_user_metadata: -lost_user_metadata,
-        lost_website_redirect: -lost_website_redirect,
-        lost_object_lock: -lost_object_lock,
-        lost_other: -lost_other,
-        not_found: -not_found,
-        bytes_in_flight: -bytes_in_flight,
+    let mut values = [0; Counters::NAMES.len()];
+    for (value, name) in values.iter_mut().zip(Counters::NAMES) {
+        *value = get(row, name)?;
     }
+    Ok(values.into())
 }
 
 /// A row of [`select_tasks`].

@@ -289,7 +289,7 @@ async fn metadata_that_the_target_refuses_fails_the_object_if_the_task_says_so()
 #[tokio::test]
 async fn metadata_that_the_source_does_not_return_is_left_out_or_fails_the_object() {
     for (status, code) in [(403, "AccessDenied"), (501, "NotImplemented")] {
-        for rule in RefusedMetadata::ALL {
+        for &rule in RefusedMetadata::ALL {
             let stores = filled().await;
             // A store cannot return this value in a header. It only returns the number of such entries.
             alter(&stores, PLAIN, |object| {

@@ -258,8 +258,13 @@ impl Ledger for SqliteLedger {
         warnings::add(&self.0, id, attempt, warnings, now).await
     }
 
-    async fn take_failures(&self, id: TaskId, attempt: i64, keys: &[Key]) -> Result<Vec<Failure>> {
-        taken::take(&self.0, id, attempt, keys).await
+    async fn take_failures(
+        &self,
+        id: TaskId,
+        fencing_token: i64,
+        keys: &[Key],
+    ) -> Result<Option<Vec<Failure>>> {
+        taken::take(&self.0, id, fencing_token, keys).await
     }
 
     async fn untaken_failures(&self, id: TaskId, after: Option<&Key>, limit: i64) -> Result<Vec<Failure>> {

@@ -18,6 +18,12 @@ use crate::task::{
 };
 
 #[expect(unused_imports, reason = "named in the documentation")]
+use super::failure::MOST_FAILURES;
+#[expect(unused_imports, reason = "named in the documentation")]
+use super::once;
+#[expect(unused_imports, reason = "named in the documentation")]
+use super::pending::{PROJECTS_AT_ONCE, RUNNING_AT_ONCE, TASKS_AT_ONCE};
+#[expect(unused_imports, reason = "named in the documentation")]
 use crate::task::{Event, ReportProblem, WarningCode};
 
 /// A task to insert.

@@ -1,11 +1,14 @@
 //! The ledger: the one place that knows what is done.
 //!
+//! [`Ledger`] is the trait. `decisions` holds its rules as pure functions: whether a start is allowed, how a task ends, whether a
+//! lease holds. An implementation, such as [`sqlite`], reads what a decision needs, asks for it, and writes the result.
+//!
 //! Rules that every implementation keeps, and that its conformance suite proves:
 //! * A change of a task's state is a compare-and-set that [`State::apply`] decided, in one transaction with everything
 //!   that belongs to it: credentials, pass, counters.
 //! * A shard's work is written by [`Ledger::commit`] in one transaction and only with the `fencing_token` of its last lease;
 //!   a worker that has lost its lease gets [`Committed::Fenced`] and has written nothing.
-//! * TaskCredentials exist only in the states that [`State::keeps_credentials`] names, and for the orphans of a deleted task
+//! * Credentials exist only in the states that [`State::keeps_credentials`] names, and for the orphans of a deleted task
 //!   until the last of them is gone or the keys are refused.
 //! * Time is an argument: `now` comes from the caller.
 
@@ -13,6 +16,7 @@
 #[doc(hidden)]
 pub mod conformance;
 mod contract;
+mod decisions;
 mod failure;
 mod json;
 pub mod once;

@@ -59,6 +59,15 @@ pub struct Cleanup {
     pub sealed: SealedCredentials,
 }
 
+/// What the ledger knows of an upload that was found at a target.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FoundUpload {
+    /// A task that is not deleted has its id.
+    pub(super) known: bool,
+    /// A worker is asking the target for an upload of such a key.
+    pub(super) asked_for: bool,
+}
+
 /// Whether an upload that was found at a target belongs to a task that lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
@@ -68,4 +77,32 @@ pub enum Owner {
     Task,
     /// A running task is asking for an upload of such a key, and may just have been given this one.
     Unknown,
+}
+
+impl Owner {
+    /// Whose the upload is. While a worker waits for the id of such an upload, it may be that one.
+    pub(super) const fn of(found: FoundUpload) -> Self {
+        match found {
+            FoundUpload { known: true, .. } => Self::Task,
+            FoundUpload { asked_for: true, .. } => Self::Unknown,
+            FoundUpload { .. } => Self::Nobody,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upload_that_may_be_a_task_s_is_not_nobody_s() {
+        for (name, known, asked_for, owner) in [
+            ("known", true, false, Owner::Task),
+            ("known, and another is asked for", true, true, Owner::Task),
+            ("one is asked for", false, true, Owner::Unknown),
+            ("neither", false, false, Owner::Nobody),
+        ] {
+            assert_eq!(Owner::of(FoundUpload { known, asked_for }), owner, "{name}");
+        }
+    }
 }

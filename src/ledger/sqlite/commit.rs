@@ -4,10 +4,12 @@ use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use super::database::{Database, Tx, end, run};
+use super::error::translate;
 use super::lists;
-use super::rows::{self, Statement, add_counters};
+use super::rows::{self, Statement, add_counters, get};
 use crate::error::Result;
-use crate::ledger::{Commit, Committed, Failure, LeasedShard, MOST_FAILURES};
+use crate::ledger::decisions::passes;
+use crate::ledger::{Commit, Committed, Failure, LeasedShard};
 use crate::task::{Key, ReportKind, TaskId, UnixMillis};
 
 /// The condition that a lease on a shard is the last one, made under the task's last fencing token, and that the task is
@@ -45,12 +47,12 @@ pub(super) async fn commit(
         add_counters!("shards", ", checkpoint = coalesce(?24, checkpoint), closed = ?25"),
         claim_holds!("?21", "?22", "?23")
     );
-    // What settles something is progress; so is the number of crashes forgotten without a statement of its own.
+    // The crashes are forgotten without a statement of their own.
     const TASK: &str = add_counters!(
         "tasks",
-        ", speed = ?22, seen_at = ?23, crashes = iif(?24, 0, crashes) \
-         WHERE id = ?21 AND (?5 <= 0 OR failed + ?5 <= ?25)"
+        ", speed = ?22, seen_at = ?23, crashes = iif(?24, 0, crashes) WHERE id = ?21 RETURNING failed"
     );
+    let progress = passes::is_progress(&commit);
     let Commit {
         checkpoint,
         close,
@@ -61,7 +63,6 @@ pub(super) async fn commit(
         success,
         skip,
     } = commit;
-    let progress = checkpoint.is_some() || close;
     let mut tx = ledger.begin().await?;
     let statement = rows::bind_counters(sqlx::query(SHARD), delta)
         .bind(id.get())
@@ -76,9 +77,10 @@ pub(super) async fn commit(
         .bind(id.get())
         .bind(speed)
         .bind(now.0)
-        .bind(progress)
-        .bind(MOST_FAILURES);
-    if run(&mut tx, statement).await? == 0 {
+        .bind(progress);
+    let task = statement.fetch_one(&mut *tx).await.map_err(translate)?;
+    if passes::too_many_failures(delta.failed, get(&task, "failed")?) {
+        // Without its end the transaction writes nothing.
         return Ok(Committed::TooManyFailures);
     }
     // First the resolved ones: a key that is in both has failed.

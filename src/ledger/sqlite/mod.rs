@@ -10,7 +10,7 @@ mod commit;
 mod crashes;
 mod database;
 mod error;
-mod head;
+mod facts;
 mod lists;
 mod once;
 mod orphans;
@@ -184,7 +184,7 @@ impl Ledger for SqliteLedger {
     }
 
     async fn recover(&self, _now: UnixMillis) -> Result<()> {
-        work::recover(&self.0).await
+        crashes::recover(&self.0).await
     }
 
     async fn release(&self, id: TaskId) -> Result<()> {

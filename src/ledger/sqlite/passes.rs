@@ -3,10 +3,11 @@
 use super::commit::claim_holds;
 use super::database::{Database, Tx, end, run};
 use super::error::{misuse, translate};
-use super::head::{Head, head};
+use super::facts::facts;
 use super::rows::{self, add_counters, get};
 use super::{lists, warnings};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
+use crate::ledger::decisions::passes::{self, Opening};
 use crate::ledger::{Committed, LeasedShard, ShardScope};
 use crate::task::{Counters, Key, PassInfo, PassKind, TaskId, UnixMillis};
 
@@ -19,14 +20,12 @@ pub(super) async fn open_pass(
     now: UnixMillis,
 ) -> Result<PassInfo> {
     let mut tx = ledger.begin().await?;
-    let Some(head) = working(&mut tx, id, attempt).await? else {
-        return Err(Error::new(ErrorKind::Conflict, "the task was taken over"));
+    let task = facts(&mut tx, id).await?;
+    let opening = passes::open(task.as_ref(), attempt, kind)?;
+    let number = match opening {
+        Opening::Resumed(pass) => return Ok(pass),
+        Opening::Anew(number) | Opening::Continued(number) => number,
     };
-    let last = head.pass()?;
-    if let Some(pass) = last.filter(|pass| !pass.finished) {
-        return Ok(pass);
-    }
-    let number = last.map_or(0, |pass| pass.number) + 1;
     // The shards of the last full pass tell what was found of the scope. Those of other passes are of no use any more;
     // the rows of the passes stay as history.
     let forget = sqlx::query(
@@ -49,12 +48,9 @@ pub(super) async fn open_pass(
         .bind(now.0);
     run(&mut tx, update).await?;
     warnings::forget(&mut tx, id).await?;
-    match kind {
-        PassKind::Full => {
-            count_anew(&mut tx, id).await?;
-            lists::begin_anew(&mut tx, id).await?;
-        }
-        PassKind::Failed => {}
+    if let Opening::Anew(_) = opening {
+        count_anew(&mut tx, id).await?;
+        lists::begin_anew(&mut tx, id).await?;
     }
     for (shard, scope) in (0_i64..).zip(shards) {
         let (name, prefix) = rows::scope_columns(scope);
@@ -77,11 +73,6 @@ pub(super) async fn open_pass(
     })
 }
 
-/// The task, if work done under `fencing_token` may be written.
-async fn working(tx: &mut Tx, id: TaskId, attempt: i64) -> Result<Option<Head>> {
-    Ok(head(tx, id).await?.filter(|head| head.works_under(attempt)))
-}
-
 /// Sets counters and survey to zero and forgets the failures.
 async fn count_anew(tx: &mut Tx, id: TaskId) -> Result<()> {
     let zero = sqlx::query(
@@ -99,10 +90,11 @@ async fn count_anew(tx: &mut Tx, id: TaskId) -> Result<()> {
 
 pub(super) async fn lease_shard(ledger: &Database, id: TaskId, attempt: i64) -> Result<Option<LeasedShard>> {
     let mut tx = ledger.begin().await?;
-    let Some(head) = working(&mut tx, id, attempt).await? else {
-        return Ok(None);
-    };
-    let Some(pass) = head.pass()? else {
+    let task = facts(&mut tx, id).await?;
+    let Some(pass) = task
+        .filter(|task| task.lease_holds(attempt))
+        .and_then(|task| task.pass)
+    else {
         return Ok(None);
     };
     let row = sqlx::query(

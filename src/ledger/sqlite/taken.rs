@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::database::{Database, end};
 use super::error::translate;
-use super::head::head;
+use super::facts::lease_holds;
 use super::rows::{self, Statement};
 use crate::error::Result;
 use crate::ledger::Failure;
@@ -34,8 +34,7 @@ pub(super) async fn take(
         )
     });
     let mut tx = ledger.begin().await?;
-    let head = head(&mut tx, id).await?;
-    if !head.is_some_and(|head| head.works_under(fencing_token)) {
+    if !lease_holds(&mut tx, id, fencing_token).await? {
         return Ok(None);
     }
     let mut taken = Vec::new();

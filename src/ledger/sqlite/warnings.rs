@@ -2,7 +2,7 @@
 
 use super::database::{Database, Tx, end, run};
 use super::error::translate;
-use super::head::head;
+use super::facts::lease_holds;
 use super::rows::get;
 use crate::error::Result;
 use crate::ledger::Committed;
@@ -24,10 +24,7 @@ pub(super) async fn add(
     now: UnixMillis,
 ) -> Result<Committed> {
     let mut tx = ledger.begin().await?;
-    if !head(&mut tx, id)
-        .await?
-        .is_some_and(|head| head.works_under(attempt))
-    {
+    if !lease_holds(&mut tx, id, attempt).await? {
         return Ok(Committed::Fenced);
     }
     let mut dropped = 0_u32;

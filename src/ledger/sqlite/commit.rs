@@ -15,7 +15,7 @@ use crate::task::{Key, ReportKind, TaskId, UnixMillis};
 /// The condition that a lease on a shard is the last one, made under the task's last fencing token, and that the task is
 /// still being worked on: a worker that has left a task has no say in it any more.
 macro_rules! claim_holds {
-    ($id:literal, $number:literal, $attempt:literal) => {
+    ($id:literal, $number:literal, $fencing_token:literal) => {
         concat!(
             " WHERE task_id = ",
             $id,
@@ -24,7 +24,7 @@ macro_rules! claim_holds {
             ") AND number = ",
             $number,
             " AND attempt = ",
-            $attempt,
+            $fencing_token,
             " AND closed = 0 AND task_attempt = (SELECT attempt FROM tasks WHERE id = ",
             $id,
             " AND state IN ('running', 'pausing'))"

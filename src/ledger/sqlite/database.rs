@@ -179,7 +179,7 @@ impl Database {
     /// nor while it holds the writing connection. Returns whether the log is clean.
     pub(super) async fn scrub_again(&self) -> bool {
         let Some(keeper) = &self.keeper else { return true };
-        // Before the attempt: what is wiped meanwhile marks the log again.
+        // Before it tries: what is wiped meanwhile marks the log again.
         if !self.unclean.swap(false, Ordering::AcqRel) {
             return true;
         }

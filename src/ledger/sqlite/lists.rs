@@ -123,12 +123,12 @@ pub(super) async fn lines(
 pub(super) async fn written(
     ledger: &Database,
     id: TaskId,
-    attempt: i64,
+    fencing_token: i64,
     kind: ReportKind,
     last: UnixMillis,
 ) -> Result<Committed> {
     let mut tx = ledger.begin().await?;
-    if !lease_holds(&mut tx, id, attempt).await? {
+    if !lease_holds(&mut tx, id, fencing_token).await? {
         return Ok(Committed::Fenced);
     }
     let delete = sqlx::query("DELETE FROM list_chunks WHERE task_id = ?1 AND kind = ?2 AND stamp <= ?3")
@@ -148,12 +148,12 @@ pub(super) async fn written(
 pub(super) async fn refused(
     ledger: &Database,
     id: TaskId,
-    attempt: i64,
+    fencing_token: i64,
     kind: ReportKind,
     most: i64,
 ) -> Result<Committed> {
     let mut tx = ledger.begin().await?;
-    if !lease_holds(&mut tx, id, attempt).await? {
+    if !lease_holds(&mut tx, id, fencing_token).await? {
         return Ok(Committed::Fenced);
     }
     let row = sqlx::query(

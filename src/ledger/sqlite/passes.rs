@@ -14,14 +14,14 @@ use crate::task::{Counters, Key, PassInfo, PassKind, TaskId, UnixMillis};
 pub(super) async fn open_pass(
     ledger: &Database,
     id: TaskId,
-    attempt: i64,
+    fencing_token: i64,
     kind: PassKind,
     shards: &[ShardScope],
     now: UnixMillis,
 ) -> Result<PassInfo> {
     let mut tx = ledger.begin().await?;
     let task = facts(&mut tx, id).await?;
-    let opening = passes::open(task.as_ref(), attempt, kind)?;
+    let opening = passes::open(task.as_ref(), fencing_token, kind)?;
     let number = match opening {
         Opening::Resumed(pass) => return Ok(pass),
         Opening::Anew(number) | Opening::Continued(number) => number,
@@ -88,11 +88,15 @@ async fn count_anew(tx: &mut Tx, id: TaskId) -> Result<()> {
     run(tx, forget).await.map(drop)
 }
 
-pub(super) async fn lease_shard(ledger: &Database, id: TaskId, attempt: i64) -> Result<Option<LeasedShard>> {
+pub(super) async fn lease_shard(
+    ledger: &Database,
+    id: TaskId,
+    fencing_token: i64,
+) -> Result<Option<LeasedShard>> {
     let mut tx = ledger.begin().await?;
     let task = facts(&mut tx, id).await?;
     let Some(pass) = task
-        .filter(|task| task.lease_holds(attempt))
+        .filter(|task| task.lease_holds(fencing_token))
         .and_then(|task| task.pass)
     else {
         return Ok(None);
@@ -103,7 +107,7 @@ pub(super) async fn lease_shard(ledger: &Database, id: TaskId, attempt: i64) -> 
     )
     .bind(id.get())
     .bind(pass.number)
-    .bind(attempt)
+    .bind(fencing_token)
     .fetch_optional(&mut *tx)
     .await
     .map_err(translate)?;
@@ -133,7 +137,7 @@ pub(super) async fn lease_shard(ledger: &Database, id: TaskId, attempt: i64) -> 
     .bind(pass.number)
     .bind(number)
     .bind(right)
-    .bind(attempt);
+    .bind(fencing_token);
     run(&mut tx, update).await?;
     end(tx).await?;
     Ok(Some(LeasedShard {

@@ -85,7 +85,7 @@ async fn remove(ledger: &Database, id: TaskId, rows: i64) -> Result<()> {
     end(tx).await
 }
 
-pub(super) async fn forget_failures(ledger: &Database, id: TaskId, attempt: i64) -> Result<Tidied> {
+pub(super) async fn forget_failures(ledger: &Database, id: TaskId, fencing_token: i64) -> Result<Tidied> {
     let mut tx = ledger.begin().await?;
     let Some(task) = facts(&mut tx, id).await? else {
         return Ok(Tidied::All);
@@ -97,7 +97,7 @@ pub(super) async fn forget_failures(ledger: &Database, id: TaskId, attempt: i64)
             .fetch_one(&mut *tx)
             .await
             .map_err(translate)?;
-    if !passes::forgets_failures(&task, attempt, get(&row, "recorded")?, ROWS) {
+    if !passes::forgets_failures(&task, fencing_token, get(&row, "recorded")?, ROWS) {
         return Ok(Tidied::All);
     }
     let mark = sqlx::query("UPDATE tasks SET forgetting = 1 WHERE id = ?1").bind(id.get());

@@ -19,12 +19,12 @@ const FIRST: &str = "INSERT INTO warnings (task_id, code, subject, count, messag
 pub(super) async fn add(
     ledger: &Database,
     id: TaskId,
-    attempt: i64,
+    fencing_token: i64,
     warnings: &[Warning],
     now: UnixMillis,
 ) -> Result<Committed> {
     let mut tx = ledger.begin().await?;
-    if !lease_holds(&mut tx, id, attempt).await? {
+    if !lease_holds(&mut tx, id, fencing_token).await? {
         return Ok(Committed::Fenced);
     }
     let mut dropped = 0_u32;

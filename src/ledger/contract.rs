@@ -18,6 +18,12 @@ use crate::task::{
 };
 
 #[expect(unused_imports, reason = "named in the documentation")]
+use super::failure::MOST_FAILURES;
+#[expect(unused_imports, reason = "named in the documentation")]
+use super::once;
+#[expect(unused_imports, reason = "named in the documentation")]
+use super::pending::{PROJECTS_AT_ONCE, RUNNING_AT_ONCE, TASKS_AT_ONCE};
+#[expect(unused_imports, reason = "named in the documentation")]
 use crate::task::{Event, ReportProblem, WarningCode};
 
 /// A task to insert.
@@ -296,8 +302,13 @@ pub trait Ledger: Send + Sync {
         now: UnixMillis,
     ) -> Result<Committed>;
     /// Returns the recorded failures of these keys that were not yet returned under this fencing token, in any order. Used by a pass
-    /// that does not visit them in key order: each is returned once.
-    async fn take_failures(&self, id: TaskId, fencing_token: i64, keys: &[Key]) -> Result<Vec<Failure>>;
+    /// that does not visit them in key order: each is returned once. `None` if the worker has lost its lease.
+    async fn take_failures(
+        &self,
+        id: TaskId,
+        fencing_token: i64,
+        keys: &[Key],
+    ) -> Result<Option<Vec<Failure>>>;
     /// Recorded failures after a key that [`Ledger::take_failures`] has not returned in the last pass, in key order.
     async fn untaken_failures(&self, id: TaskId, after: Option<&Key>, limit: i64) -> Result<Vec<Failure>>;
     /// Stores the size of the scope as counted so far.

@@ -13,6 +13,7 @@
 #[doc(hidden)]
 pub mod conformance;
 mod contract;
+mod decisions;
 mod failure;
 mod json;
 pub mod once;

@@ -60,7 +60,16 @@ pub struct Cleanup {
     pub sealed: SealedCredentials,
 }
 
-/// Whether an upload that was found at a target belongs to an existing task.
+/// What the ledger knows of an upload that was found at a target.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FoundUpload {
+    /// A task that is not deleted has its id.
+    pub(super) known: bool,
+    /// A worker is asking the target for an upload of such a key.
+    pub(super) asked_for: bool,
+}
+
+/// Whether an upload that was found at a target belongs to a task that lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
     /// No task knows it.
@@ -69,4 +78,32 @@ pub enum Owner {
     Task,
     /// A running task is creating an upload for such a key, and this upload may be the one.
     Unknown,
+}
+
+impl Owner {
+    /// Whose the upload is. While a worker waits for the id of such an upload, it may be that one.
+    pub(super) const fn of(found: FoundUpload) -> Self {
+        match found {
+            FoundUpload { known: true, .. } => Self::Task,
+            FoundUpload { asked_for: true, .. } => Self::Unknown,
+            FoundUpload { .. } => Self::Nobody,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upload_that_may_be_a_task_s_is_not_nobody_s() {
+        for (name, known, asked_for, owner) in [
+            ("known", true, false, Owner::Task),
+            ("known, and another is asked for", true, true, Owner::Task),
+            ("one is asked for", false, true, Owner::Unknown),
+            ("neither", false, false, Owner::Nobody),
+        ] {
+            assert_eq!(Owner::of(FoundUpload { known, asked_for }), owner, "{name}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Tasks that need a worker, and how crashes of the worker count.
 
-use crate::task::{BandwidthPolicy, ProjectId, Reason, State, TaskId, reasons};
+use crate::task::{BandwidthPolicy, ProjectId, State, TaskId};
 
 /// Most projects whose waiting tasks are read at once.
 pub const PROJECTS_AT_ONCE: i64 = 16;
@@ -29,25 +29,7 @@ pub struct Control {
     pub settled: i64,
 }
 
-/// Weight of a crash if the worker had only just leased the task.
-pub(super) const EARLY_CRASH: i64 = 1;
-/// Weight of a crash if the worker had run the task for a while ([`super::Ledger::confirm_running`]).
-pub(super) const CRASH: i64 = 30;
-/// A task is not resumed if its crashes have this weight: three crashes, or ninety early ones. So an operator who kills
-/// processes in quick succession does not end a task.
-pub(super) const MOST_CRASHES: i64 = 90;
-
-/// The reason of a task that is not resumed because of crashes.
-pub(super) fn crashed() -> Reason {
-    Reason {
-        code: reasons::SYSTEM_ERROR.to_owned(),
-        message: "the service ended unexpectedly several times while it ran this task, and the task made no progress in \
-                  between; it is not resumed by itself any more. Look at the log of the service, then start the task again"
-            .to_owned(),
-    }
-}
-
-/// How much background cleanup is left in the ledger.
+/// What is left to do in the ledger behind the scenes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tidied {
     /// Nothing.

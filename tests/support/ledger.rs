@@ -387,7 +387,7 @@ impl Ledger for TestLedger {
     async fn report_refused(&self, _: TaskId, _: i64, _: ReportKind, _: i64) -> Result<Committed> {
         unreachable!("no worker")
     }
-    async fn take_failures(&self, _: TaskId, _: i64, _: &[Key]) -> Result<Vec<Failure>> {
+    async fn take_failures(&self, _: TaskId, _: i64, _: &[Key]) -> Result<Option<Vec<Failure>>> {
         unreachable!("no worker")
     }
     async fn untaken_failures(&self, _: TaskId, _: Option<&Key>, _: i64) -> Result<Vec<Failure>> {

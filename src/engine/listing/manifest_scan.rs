@@ -110,6 +110,7 @@ impl Feed<'_> {
             .await;
         let mut found: std::collections::HashMap<Key, Failure> = found
             .map_err(PassError::Ledger)?
+            .ok_or(PassError::Fenced)?
             .into_iter()
             .map(|failure| (failure.key.clone(), failure))
             .collect();

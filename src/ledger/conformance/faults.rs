@@ -37,6 +37,9 @@ async fn is_fenced(subject: &Subject<'_>, fencing_token: i64, shard: &LeasedShar
     let marked = subject.store.set_unordered(subject.id, shard).await;
     assert_eq!(marked.unwrap(), Committed::Fenced);
     assert!(subject.shard(fencing_token).await.is_none());
+    let keys: Vec<Key> = failed.iter().map(|key| Key::from(key.as_str())).collect();
+    let taken = subject.store.take_failures(subject.id, fencing_token, &keys);
+    assert_eq!(taken.await.unwrap(), None);
     let scopes = [ShardScope::Keys];
     let opened = subject
         .store

@@ -12,6 +12,8 @@ pub(super) async fn all(store: &dyn Ledger) {
     a_finished_pass_may_fail_with_its_own_reason(store).await;
     bytes_in_flight_are_known_to_the_next_lease(store).await;
     failures_are_taken_once_per_lease(store).await;
+    concurrent_calls_share_the_failures(store).await;
+    a_fenced_worker_takes_no_failure(store).await;
 }
 
 fn prefix(name: &str) -> ShardScope {
@@ -231,6 +233,7 @@ async fn failures_are_taken_once_per_lease(store: &dyn Ledger) {
         let mut found = store
             .take_failures(subject.id, fencing_token, &keys(names))
             .await
+            .unwrap()
             .unwrap();
         found.sort_by(|a, b| a.key.cmp(&b.key));
         found
@@ -269,4 +272,52 @@ async fn failures_are_taken_once_per_lease(store: &dyn Ledger) {
         [failure("000"), failure("149")]
     );
     assert_eq!(untaken(Some("147")).await, ["148"]);
+}
+
+async fn concurrent_calls_share_the_failures(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    let names: Vec<String> = (0..150).map(|n| format!("{n:03}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    subject.full_pass(0, &names).await.unwrap();
+    subject.start(StartMode::FailedOnly).await.unwrap();
+    let (task, _) = subject.work(PassKind::Failed).await;
+    let keys: Vec<Key> = names.iter().map(|name| Key::from(*name)).collect();
+    let calls = (0..8).map(|_| store.take_failures(subject.id, task.fencing_token, &keys));
+    let answers = futures_util::future::join_all(calls).await;
+    let mut taken: Vec<Key> = answers
+        .into_iter()
+        .flat_map(|answer| answer.unwrap().unwrap())
+        .map(|failure| failure.key)
+        .collect();
+    taken.sort();
+    assert_eq!(taken, keys, "each is returned once");
+}
+
+async fn a_fenced_worker_takes_no_failure(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    subject.full_pass(0, &["a", "b"]).await.unwrap();
+    subject.start(StartMode::FailedOnly).await.unwrap();
+    let (first, _) = subject.work(PassKind::Failed).await;
+    let take = async |fencing_token, name: &str| {
+        let keys = [Key::from(name)];
+        let taken = store.take_failures(subject.id, fencing_token, &keys);
+        taken.await.unwrap()
+    };
+    let untaken = async || store.untaken_failures(subject.id, None, 9).await.unwrap();
+    let second = subject.lease().await;
+    assert_eq!(take(first.fencing_token, "a").await, None);
+    assert_eq!(take(first.fencing_token, "unknown").await, None);
+    // A token that was never given is no lease either.
+    assert_eq!(take(second.fencing_token + 1, "a").await, None);
+    assert_eq!(untaken().await, [failure("a"), failure("b")], "nothing is marked");
+    assert_eq!(take(second.fencing_token, "a").await, Some(vec![failure("a")]));
+    assert_eq!(untaken().await, [failure("b")]);
+    // A pausing task still has its worker. A paused one has none.
+    subject.stop().await.unwrap();
+    assert_eq!(take(second.fencing_token, "b").await, Some(vec![failure("b")]));
+    subject
+        .finish(second.fencing_token, Ending::Drained)
+        .await
+        .unwrap();
+    assert_eq!(take(second.fencing_token, "b").await, None);
 }

@@ -4,16 +4,18 @@ use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use super::database::{Database, Tx, end, run};
+use super::error::translate;
 use super::lists;
-use super::rows::{self, Statement, add_counters};
+use super::rows::{self, Statement, add_counters, get};
 use crate::error::Result;
-use crate::ledger::{Commit, Committed, Failure, LeasedShard, MOST_FAILURES};
+use crate::ledger::decisions::passes;
+use crate::ledger::{Commit, Committed, Failure, LeasedShard};
 use crate::task::{Key, ReportKind, TaskId, UnixMillis};
 
 /// The condition that a lease on a shard is its last one, that it was made under the task's last fencing token, and that
 /// the task has a worker. A worker that has left a task can no longer write to it.
 macro_rules! claim_holds {
-    ($id:literal, $number:literal, $attempt:literal) => {
+    ($id:literal, $number:literal, $fencing_token:literal) => {
         concat!(
             " WHERE task_id = ",
             $id,
@@ -22,7 +24,7 @@ macro_rules! claim_holds {
             ") AND number = ",
             $number,
             " AND attempt = ",
-            $attempt,
+            $fencing_token,
             " AND closed = 0 AND task_attempt = (SELECT attempt FROM tasks WHERE id = ",
             $id,
             " AND state IN ('running', 'pausing'))"
@@ -50,10 +52,10 @@ pub(super) async fn commit(
     });
     // A commit that settles something is progress, so it resets the crashes. This saves a statement.
     static TASK: LazyLock<String> = LazyLock::new(|| {
-        let rest = ", speed = ?2, seen_at = ?3, crashes = iif(?4, 0, crashes) \
-                    WHERE id = ?1 AND (?5 <= 0 OR failed + ?5 <= ?6)";
-        add_counters("tasks", 7, rest)
+        let rest = ", speed = ?2, seen_at = ?3, crashes = iif(?4, 0, crashes) WHERE id = ?1 RETURNING failed";
+        add_counters("tasks", 5, rest)
     });
+    let progress = passes::is_progress(&commit);
     let Commit {
         checkpoint,
         close,
@@ -64,7 +66,6 @@ pub(super) async fn commit(
         success,
         skip,
     } = commit;
-    let progress = checkpoint.is_some() || close;
     let mut tx = ledger.begin().await?;
     let statement = sqlx::query(SHARD.as_str())
         .bind(id.get())
@@ -79,10 +80,11 @@ pub(super) async fn commit(
         .bind(id.get())
         .bind(speed)
         .bind(now.0)
-        .bind(progress)
-        .bind(delta.failed)
-        .bind(MOST_FAILURES);
-    if run(&mut tx, rows::bind_counters(statement, delta)).await? == 0 {
+        .bind(progress);
+    let statement = rows::bind_counters(statement, delta);
+    let task = statement.fetch_one(&mut *tx).await.map_err(translate)?;
+    if passes::too_many_failures(delta.failed, get(&task, "failed")?) {
+        // Without its end the transaction writes nothing.
         return Ok(Committed::TooManyFailures);
     }
     // Resolved keys come first, because a key that is in both lists has failed.

@@ -2,18 +2,18 @@
 
 use super::database::{Database, Tx, end, run};
 use super::error::translate;
-use super::head::{Until, leave};
-use super::rows;
+use super::facts::{facts, leave, read, select_facts};
+use super::{orphans, rows};
 use crate::error::Result;
-use crate::ledger::pending::{CRASH, EARLY_CRASH, MOST_CRASHES, crashed};
-use crate::task::{Event, State, TaskId};
+use crate::ledger::decisions::crashes::{AfterCrash, of_process, of_worker};
+use crate::task::{State, TaskId};
 
-pub(super) async fn confirm_running(ledger: &Database, id: TaskId, attempt: i64) -> Result<()> {
+pub(super) async fn confirm_running(ledger: &Database, id: TaskId, fencing_token: i64) -> Result<()> {
     let statement = sqlx::query(
         "UPDATE tasks SET held = 2 WHERE id = ?1 AND attempt = ?2 AND state = 'running' AND held = 1",
     )
     .bind(id.get())
-    .bind(attempt);
+    .bind(fencing_token);
     ledger.change(statement).await.map(drop)
 }
 
@@ -26,45 +26,63 @@ pub(super) async fn record_shutdown(ledger: &Database) -> Result<()> {
 
 pub(super) async fn record_crash(ledger: &Database, id: TaskId) -> Result<()> {
     let mut tx = ledger.begin().await?;
-    let ended = count(&mut tx, Some(id), CRASH).await?;
+    let after = facts(&mut tx, id).await?.as_ref().and_then(of_worker);
+    let Some(after) = after else { return Ok(()) };
+    let wiped = write(&mut tx, id, &after).await?;
     end(tx).await?;
-    if ended > 0 {
+    if wiped == Wiped::Yes {
         ledger.scrub().await;
     }
     Ok(())
 }
 
-/// Counts a crash for every running task that had a worker. Used when a process starts, before it leases a task. Returns
-/// how many tasks this has ended.
-pub(super) async fn count_all(tx: &mut Tx) -> Result<usize> {
-    count(tx, None, EARLY_CRASH).await
-}
-
-async fn count(tx: &mut Tx, one: Option<TaskId>, early: i64) -> Result<usize> {
-    let count = sqlx::query(
-        "UPDATE tasks SET crashes = crashes + iif(held = 2, ?2, ?3), held = 0 \
-         WHERE state = 'running' AND held > 0 AND (?1 IS NULL OR id = ?1)",
-    )
-    .bind(one.map(TaskId::get))
-    .bind(CRASH)
-    .bind(early);
-    run(tx, count).await?;
-    let over = sqlx::query(
-        "SELECT id FROM tasks WHERE state = 'running' AND crashes >= ?2 AND (?1 IS NULL OR id = ?1)",
-    )
-    .bind(one.map(TaskId::get))
-    .bind(MOST_CRASHES)
-    .fetch_all(&mut **tx)
+pub(super) async fn recover(ledger: &Database) -> Result<()> {
+    let mut tx = ledger.begin().await?;
+    // Nothing has happened to any other task.
+    let tasks = sqlx::query(select_facts!(
+        "(t.state = 'pausing' OR t.state = 'running' AND (t.held > 0 OR t.crashes > 0))"
+    ))
+    .fetch_all(&mut *tx)
     .await
     .map_err(translate)?;
-    for row in &over {
-        let id = rows::task_id(row)?;
-        let Ok(failed) = State::Running.apply(Event::Fail) else {
-            continue;
-        };
-        let states = (State::Running, failed);
-        leave(tx, id, states, Until::LastSeen, Some(&crashed())).await?;
-        tracing::error!(task.id = %id, "the task ended the service several times; it is not resumed by itself any more");
+    let mut wiped = Wiped::No;
+    for row in &tasks {
+        if let Some(after) = of_process(&read(row)?)
+            && write(&mut tx, rows::task_id(row)?, &after).await? == Wiped::Yes
+        {
+            wiped = Wiped::Yes;
+        }
     }
-    Ok(over.len())
+    orphans::recover(&mut tx).await?;
+    end(tx).await?;
+    if wiped == Wiped::Yes {
+        ledger.scrub().await;
+    }
+    Ok(())
+}
+
+/// Whether credentials were wiped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wiped {
+    Yes,
+    No,
+}
+
+async fn write(tx: &mut Tx, id: TaskId, after: &AfterCrash) -> Result<Wiped> {
+    match after {
+        AfterCrash::Resumed(crashes) => {
+            let update = sqlx::query("UPDATE tasks SET crashes = ?2, held = 0 WHERE id = ?1")
+                .bind(id.get())
+                .bind(crashes);
+            run(tx, update).await?;
+            Ok(Wiped::No)
+        }
+        AfterCrash::Left(leaving) => {
+            leave(tx, id, leaving).await?;
+            if leaving.to == State::Failed {
+                tracing::error!(task.id = %id, "the task ended the service several times; it is not resumed by itself any more");
+            }
+            Ok(Wiped::Yes)
+        }
+    }
 }

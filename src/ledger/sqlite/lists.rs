@@ -2,9 +2,10 @@
 
 use super::database::{Database, Tx, end, run};
 use super::error::translate;
-use super::head::head;
-use super::rows::{get, problem_name};
+use super::facts::lease_holds;
+use super::rows::{get, problem, problem_name};
 use crate::error::Result;
+use crate::ledger::decisions::reports::{self, Lines};
 use crate::ledger::{Committed, ReportChunk};
 use crate::task::{ReportKind, ReportProblem, TaskId, UnixMillis};
 
@@ -122,12 +123,12 @@ pub(super) async fn lines(
 pub(super) async fn written(
     ledger: &Database,
     id: TaskId,
-    attempt: i64,
+    fencing_token: i64,
     kind: ReportKind,
     last: UnixMillis,
 ) -> Result<Committed> {
     let mut tx = ledger.begin().await?;
-    if !works_under(&mut tx, id, attempt).await? {
+    if !lease_holds(&mut tx, id, fencing_token).await? {
         return Ok(Committed::Fenced);
     }
     let delete = sqlx::query("DELETE FROM list_chunks WHERE task_id = ?1 AND kind = ?2 AND stamp <= ?3")
@@ -147,40 +148,39 @@ pub(super) async fn written(
 pub(super) async fn refused(
     ledger: &Database,
     id: TaskId,
-    attempt: i64,
+    fencing_token: i64,
     kind: ReportKind,
     most: i64,
 ) -> Result<Committed> {
     let mut tx = ledger.begin().await?;
-    if !works_under(&mut tx, id, attempt).await? {
+    if !lease_holds(&mut tx, id, fencing_token).await? {
         return Ok(Committed::Fenced);
     }
-    let give_up = sqlx::query(
-        "DELETE FROM list_chunks WHERE task_id = ?1 AND kind = ?2 \
-         AND (SELECT sum(bytes) FROM list_chunks WHERE task_id = ?1 AND kind = ?2) > ?3",
+    let row = sqlx::query(
+        "SELECT coalesce(sum(bytes), 0) AS waiting, \
+         (SELECT trouble FROM list_troubles WHERE task_id = ?1 AND kind = ?2) AS trouble \
+         FROM list_chunks WHERE task_id = ?1 AND kind = ?2",
     )
     .bind(id.get())
     .bind(kind.name())
-    .bind(most);
-    let problem = match run(&mut tx, give_up).await? {
-        0 => ReportProblem::NotStored,
-        _ => ReportProblem::TooLarge,
-    };
-    // Dropped lines stay missing, whatever happens later.
+    .fetch_one(&mut *tx)
+    .await
+    .map_err(translate)?;
+    let (now, lines) = reports::refused(get(&row, "waiting")?, most, problem(&row, "trouble")?);
+    if lines == Lines::Drop {
+        let delete = sqlx::query("DELETE FROM list_chunks WHERE task_id = ?1 AND kind = ?2")
+            .bind(id.get())
+            .bind(kind.name());
+        run(&mut tx, delete).await?;
+    }
     let insert = sqlx::query(
         "INSERT INTO list_troubles (task_id, kind, trouble) VALUES (?1, ?2, ?3) \
-         ON CONFLICT (task_id, kind) DO UPDATE SET trouble = excluded.trouble WHERE trouble <> ?4",
+         ON CONFLICT (task_id, kind) DO UPDATE SET trouble = excluded.trouble",
     )
     .bind(id.get())
     .bind(kind.name())
-    .bind(problem_name(problem))
-    .bind(problem_name(ReportProblem::TooLarge));
+    .bind(problem_name(now));
     run(&mut tx, insert).await?;
     end(tx).await?;
     Ok(Committed::Done)
-}
-
-/// Whether a worker with this fencing token may write.
-async fn works_under(tx: &mut Tx, id: TaskId, attempt: i64) -> Result<bool> {
-    Ok(head(tx, id).await?.is_some_and(|head| head.works_under(attempt)))
 }

@@ -10,7 +10,7 @@ mod commit;
 mod crashes;
 mod database;
 mod error;
-mod head;
+mod facts;
 mod lists;
 mod once;
 mod orphans;
@@ -184,7 +184,7 @@ impl Ledger for SqliteLedger {
     }
 
     async fn recover(&self, _now: UnixMillis) -> Result<()> {
-        work::recover(&self.0).await
+        crashes::recover(&self.0).await
     }
 
     async fn release(&self, id: TaskId) -> Result<()> {
@@ -195,8 +195,8 @@ impl Ledger for SqliteLedger {
         work::pause(&self.0, id).await
     }
 
-    async fn confirm_running(&self, id: TaskId, attempt: i64) -> Result<()> {
-        crashes::confirm_running(&self.0, id, attempt).await
+    async fn confirm_running(&self, id: TaskId, fencing_token: i64) -> Result<()> {
+        crashes::confirm_running(&self.0, id, fencing_token).await
     }
 
     async fn record_crash(&self, id: TaskId) -> Result<()> {
@@ -218,20 +218,20 @@ impl Ledger for SqliteLedger {
     async fn open_pass(
         &self,
         id: TaskId,
-        attempt: i64,
+        fencing_token: i64,
         kind: PassKind,
         shards: &[ShardScope],
         now: UnixMillis,
     ) -> Result<PassInfo> {
-        passes::open_pass(&self.0, id, attempt, kind, shards, now).await
+        passes::open_pass(&self.0, id, fencing_token, kind, shards, now).await
     }
 
-    async fn forget_failures(&self, id: TaskId, attempt: i64) -> Result<Tidied> {
-        tidy::forget_failures(&self.0, id, attempt).await
+    async fn forget_failures(&self, id: TaskId, fencing_token: i64) -> Result<Tidied> {
+        tidy::forget_failures(&self.0, id, fencing_token).await
     }
 
-    async fn lease_shard(&self, id: TaskId, attempt: i64) -> Result<Option<LeasedShard>> {
-        passes::lease_shard(&self.0, id, attempt).await
+    async fn lease_shard(&self, id: TaskId, fencing_token: i64) -> Result<Option<LeasedShard>> {
+        passes::lease_shard(&self.0, id, fencing_token).await
     }
 
     async fn set_unordered(&self, id: TaskId, shard: &LeasedShard) -> Result<Committed> {
@@ -251,15 +251,20 @@ impl Ledger for SqliteLedger {
     async fn warn(
         &self,
         id: TaskId,
-        attempt: i64,
+        fencing_token: i64,
         warnings: &[Warning],
         now: UnixMillis,
     ) -> Result<Committed> {
-        warnings::add(&self.0, id, attempt, warnings, now).await
+        warnings::add(&self.0, id, fencing_token, warnings, now).await
     }
 
-    async fn take_failures(&self, id: TaskId, attempt: i64, keys: &[Key]) -> Result<Vec<Failure>> {
-        taken::take(&self.0, id, attempt, keys).await
+    async fn take_failures(
+        &self,
+        id: TaskId,
+        fencing_token: i64,
+        keys: &[Key],
+    ) -> Result<Option<Vec<Failure>>> {
+        taken::take(&self.0, id, fencing_token, keys).await
     }
 
     async fn untaken_failures(&self, id: TaskId, after: Option<&Key>, limit: i64) -> Result<Vec<Failure>> {
@@ -270,8 +275,8 @@ impl Ledger for SqliteLedger {
         tasks::set_estimate(&self.0, id, survey).await
     }
 
-    async fn set_failed_report(&self, id: TaskId, attempt: i64, list: &FailedReport) -> Result<()> {
-        tasks::set_failed_report(&self.0, id, attempt, list).await
+    async fn set_failed_report(&self, id: TaskId, fencing_token: i64, list: &FailedReport) -> Result<()> {
+        tasks::set_failed_report(&self.0, id, fencing_token, list).await
     }
 
     async fn report_chunks(&self, id: TaskId, kind: ReportKind, limit: i64) -> Result<Vec<ReportChunk>> {
@@ -285,31 +290,31 @@ impl Ledger for SqliteLedger {
     async fn report_written(
         &self,
         id: TaskId,
-        attempt: i64,
+        fencing_token: i64,
         kind: ReportKind,
         last: UnixMillis,
     ) -> Result<Committed> {
-        lists::written(&self.0, id, attempt, kind, last).await
+        lists::written(&self.0, id, fencing_token, kind, last).await
     }
 
     async fn report_refused(
         &self,
         id: TaskId,
-        attempt: i64,
+        fencing_token: i64,
         kind: ReportKind,
         most: i64,
     ) -> Result<Committed> {
-        lists::refused(&self.0, id, attempt, kind, most).await
+        lists::refused(&self.0, id, fencing_token, kind, most).await
     }
 
     async fn finish(
         &self,
         id: TaskId,
-        attempt: i64,
+        fencing_token: i64,
         ending: Ending,
         now: UnixMillis,
     ) -> Result<Option<State>> {
-        work::finish(&self.0, id, attempt, ending, now).await
+        work::finish(&self.0, id, fencing_token, ending, now).await
     }
 
     async fn put_upload(&self, id: TaskId, upload: &OpenUpload) -> Result<()> {

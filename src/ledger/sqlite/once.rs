@@ -7,7 +7,7 @@ use super::error::translate;
 use super::rows::{self, get};
 use super::tasks;
 use crate::error::Result;
-use crate::ledger::once::KEY_LIFETIME;
+use crate::ledger::once::expiry;
 use crate::ledger::{CreatedOnce, NewTask, RequestKey};
 use crate::task::{ProjectId, UnixMillis};
 
@@ -22,7 +22,7 @@ pub(super) async fn create_once(
     const INSERT: &str = "INSERT INTO created_once (project, request_key, fingerprint, task_id, task_name, created_at) \
                           VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let mut tx = ledger.begin().await?;
-    let expired = sqlx::query("DELETE FROM created_once WHERE created_at <= ?1").bind(expiry(now));
+    let expired = sqlx::query("DELETE FROM created_once WHERE created_at <= ?1").bind(expiry(now).0);
     run(&mut tx, expired).await?;
     if let Some(known) = known(&mut *tx, &new.project, request, now).await? {
         return Ok(known);
@@ -63,21 +63,12 @@ async fn known(
     )
     .bind(project.as_str())
     .bind(request.key.as_str())
-    .bind(expiry(now))
+    .bind(expiry(now).0)
     .fetch_optional(ledger)
     .await
     .map_err(translate)?;
     let Some(row) = row else { return Ok(None) };
-    if get::<&[u8]>(&row, "fingerprint")? != request.fingerprint {
-        return Ok(Some(CreatedOnce::OtherRequest));
-    }
-    Ok(Some(CreatedOnce::Before {
-        id: rows::task_id(&row)?,
-        name: get(&row, "task_name")?,
-    }))
-}
-
-/// Keys of this moment and earlier can be used again.
-const fn expiry(now: UnixMillis) -> i64 {
-    now.0.saturating_sub(KEY_LIFETIME)
+    let fingerprint = get(&row, "fingerprint")?;
+    let (id, name) = (rows::task_id(&row)?, get(&row, "task_name")?);
+    Ok(Some(request.created(fingerprint, id, name)))
 }

@@ -1,6 +1,5 @@
 //! Uploads that deleted tasks left open, and the credentials to abort them.
 
-use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::database::{Database, Tx, end, run};
@@ -8,6 +7,7 @@ use super::error::translate;
 use super::rows::{get, strangers};
 use crate::error::{Error, Result};
 use crate::ledger::json::{damaged, place_from_text, place_to_text, spec_from_text};
+use crate::ledger::orphan::FoundUpload;
 use crate::ledger::{Cleanup, Deleted, Orphan, OrphanKeys, Orphans, Owner};
 use crate::secret::SealedCredentials;
 use crate::task::{Key, TaskId, UnixMillis};
@@ -169,18 +169,15 @@ pub(super) async fn holder(ledger: &Database, key: &Key, upload_id: &str) -> Res
         "SELECT EXISTS (SELECT 1 FROM uploads u JOIN tasks t ON t.id = u.task_id AND t.project <> '' \
          WHERE u.upload_id = ?2) AS known, \
          EXISTS (SELECT 1 FROM uploads u JOIN tasks t ON t.id = u.task_id WHERE u.upload_id IS NULL \
-         AND t.state IN ('running', 'pausing') AND substr(?1, -length(u.key)) = u.key) AS asked",
+         AND t.state IN ('running', 'pausing') AND substr(?1, -length(u.key)) = u.key) AS asked_for",
     )
     .bind(key.as_bytes())
     .bind(upload_id)
     .fetch_one(ledger.readers())
     .await
     .map_err(translate)?;
-    let known: bool = row.try_get("known").map_err(translate)?;
-    let asked: bool = row.try_get("asked").map_err(translate)?;
-    Ok(match (known, asked) {
-        (true, _) => Owner::Task,
-        (false, true) => Owner::Unknown,
-        (false, false) => Owner::Nobody,
-    })
+    Ok(Owner::of(FoundUpload {
+        known: get(&row, "known")?,
+        asked_for: get(&row, "asked_for")?,
+    }))
 }

@@ -5,32 +5,31 @@ use std::sync::LazyLock;
 use super::commit::claim_holds;
 use super::database::{Database, Tx, end, run};
 use super::error::{misuse, translate};
-use super::head::{Head, head};
+use super::facts::facts;
 use super::rows::{self, add_counters, get};
 use super::{lists, warnings};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
+use crate::ledger::decisions::passes::{self, Opening};
 use crate::ledger::{Committed, LeasedShard, ShardScope};
 use crate::task::{Counters, Key, PassInfo, PassKind, TaskId, UnixMillis};
 
 pub(super) async fn open_pass(
     ledger: &Database,
     id: TaskId,
-    attempt: i64,
+    fencing_token: i64,
     kind: PassKind,
     shards: &[ShardScope],
     now: UnixMillis,
 ) -> Result<PassInfo> {
     let mut tx = ledger.begin().await?;
-    let Some(head) = working(&mut tx, id, attempt).await? else {
-        return Err(Error::new(ErrorKind::Conflict, "the task was taken over"));
+    let task = facts(&mut tx, id).await?;
+    let opening = passes::open(task.as_ref(), fencing_token, kind)?;
+    let number = match opening {
+        Opening::Resumed(pass) => return Ok(pass),
+        Opening::Anew(number) | Opening::Continued(number) => number,
     };
-    let last = head.pass()?;
-    if let Some(pass) = last.filter(|pass| !pass.finished) {
-        return Ok(pass);
-    }
-    let number = last.map_or(0, |pass| pass.number) + 1;
-    // The shards of the last full pass are kept, because they show what was found for the scope. Those of other passes
-    // are not needed any more. The rows of the passes stay as history.
+    // The shards of the last full pass tell what was found of the scope. Those of other passes are of no use any more;
+    // the rows of the passes stay as history.
     let forget = sqlx::query(
         "DELETE FROM shards WHERE task_id = ?1 AND (?2 = 'full' OR pass NOT IN \
          (SELECT max(number) FROM passes WHERE task_id = ?1 AND kind = 'full'))",
@@ -51,12 +50,9 @@ pub(super) async fn open_pass(
         .bind(now.0);
     run(&mut tx, update).await?;
     warnings::forget(&mut tx, id).await?;
-    match kind {
-        PassKind::Full => {
-            count_anew(&mut tx, id).await?;
-            lists::begin_anew(&mut tx, id).await?;
-        }
-        PassKind::Failed => {}
+    if let Opening::Anew(_) = opening {
+        count_anew(&mut tx, id).await?;
+        lists::begin_anew(&mut tx, id).await?;
     }
     for (shard, scope) in (0_i64..).zip(shards) {
         let (name, prefix) = rows::scope_columns(scope);
@@ -79,12 +75,7 @@ pub(super) async fn open_pass(
     })
 }
 
-/// The task, if a worker with this fencing token may write.
-async fn working(tx: &mut Tx, id: TaskId, attempt: i64) -> Result<Option<Head>> {
-    Ok(head(tx, id).await?.filter(|head| head.works_under(attempt)))
-}
-
-/// Resets the counters and the estimate to zero and deletes the failures.
+/// Sets counters and survey to zero and forgets the failures.
 async fn count_anew(tx: &mut Tx, id: TaskId) -> Result<()> {
     static ZERO: LazyLock<String> = LazyLock::new(|| {
         let counters = Counters::NAMES.map(|name| format!("{name} = 0")).join(", ");
@@ -99,12 +90,17 @@ async fn count_anew(tx: &mut Tx, id: TaskId) -> Result<()> {
     run(tx, forget).await.map(drop)
 }
 
-pub(super) async fn lease_shard(ledger: &Database, id: TaskId, attempt: i64) -> Result<Option<LeasedShard>> {
+pub(super) async fn lease_shard(
+    ledger: &Database,
+    id: TaskId,
+    fencing_token: i64,
+) -> Result<Option<LeasedShard>> {
     let mut tx = ledger.begin().await?;
-    let Some(head) = working(&mut tx, id, attempt).await? else {
-        return Ok(None);
-    };
-    let Some(pass) = head.pass()? else {
+    let task = facts(&mut tx, id).await?;
+    let Some(pass) = task
+        .filter(|task| task.lease_holds(fencing_token))
+        .and_then(|task| task.pass)
+    else {
         return Ok(None);
     };
     let row = sqlx::query(
@@ -113,7 +109,7 @@ pub(super) async fn lease_shard(ledger: &Database, id: TaskId, attempt: i64) -> 
     )
     .bind(id.get())
     .bind(pass.number)
-    .bind(attempt)
+    .bind(fencing_token)
     .fetch_optional(&mut *tx)
     .await
     .map_err(translate)?;
@@ -143,7 +139,7 @@ pub(super) async fn lease_shard(ledger: &Database, id: TaskId, attempt: i64) -> 
     .bind(pass.number)
     .bind(number)
     .bind(right)
-    .bind(attempt);
+    .bind(fencing_token);
     run(&mut tx, update).await?;
     end(tx).await?;
     Ok(Some(LeasedShard {

@@ -2,8 +2,9 @@
 
 use std::sync::LazyLock;
 
-use super::database::{Database, end, run};
+use super::database::{Database, end};
 use super::error::translate;
+use super::facts::lease_holds;
 use super::rows::{self, Statement};
 use crate::error::Result;
 use crate::ledger::Failure;
@@ -17,40 +18,42 @@ fn names(from: usize, count: usize) -> String {
     parameters.join(", ")
 }
 
-pub(super) async fn take(ledger: &Database, id: TaskId, attempt: i64, keys: &[Key]) -> Result<Vec<Failure>> {
-    static FIND: LazyLock<String> = LazyLock::new(|| {
-        let names = names(3, BULK);
-        format!("SELECT * FROM failures WHERE task_id = ?1 AND taken_attempt < ?2 AND key IN ({names})")
-    });
-    static MARK: LazyLock<String> = LazyLock::new(|| {
+/// One transaction reads the lease, marks the failures and returns those that it marked. So no two calls return the same
+/// failure, and a worker that has lost its lease marks none.
+pub(super) async fn take(
+    ledger: &Database,
+    id: TaskId,
+    fencing_token: i64,
+    keys: &[Key],
+) -> Result<Option<Vec<Failure>>> {
+    static TAKE: LazyLock<String> = LazyLock::new(|| {
         let names = names(3, BULK);
         format!(
             "UPDATE failures SET taken_attempt = ?2, taken_pass = (SELECT pass FROM tasks WHERE id = ?1) \
-             WHERE task_id = ?1 AND taken_attempt < ?2 AND key IN ({names})"
+             WHERE task_id = ?1 AND taken_attempt < ?2 AND key IN ({names}) RETURNING *"
         )
     });
-    let mut found = Vec::new();
+    let mut tx = ledger.begin().await?;
+    if !lease_holds(&mut tx, id, fencing_token).await? {
+        return Ok(None);
+    }
+    let mut taken = Vec::new();
     for chunk in keys.chunks(BULK) {
-        let rows = bind(sqlx::query(FIND.as_str()), id, attempt, chunk)
-            .fetch_all(ledger.readers())
+        let rows = bind(sqlx::query(TAKE.as_str()), id, fencing_token, chunk)
+            .fetch_all(&mut *tx)
             .await
             .map_err(translate)?;
-        if rows.is_empty() {
-            continue;
-        }
-        let mut tx = ledger.begin().await?;
-        run(&mut tx, bind(sqlx::query(MARK.as_str()), id, attempt, chunk)).await?;
-        end(tx).await?;
         for row in &rows {
-            found.push(rows::failure(row)?);
+            taken.push(rows::failure(row)?);
         }
     }
-    Ok(found)
+    end(tx).await?;
+    Ok(Some(taken))
 }
 
-/// Binds always the same number of names, so that one statement is enough. A missing name repeats the first.
-fn bind(statement: Statement, id: TaskId, attempt: i64, keys: &[Key]) -> Statement {
-    let mut statement = statement.bind(id.get()).bind(attempt);
+/// Always as many names, so that there is one statement; a missing one repeats the first.
+fn bind(statement: Statement, id: TaskId, fencing_token: i64, keys: &[Key]) -> Statement {
+    let mut statement = statement.bind(id.get()).bind(fencing_token);
     for number in 0..BULK {
         let key = keys.get(number).or(keys.first());
         statement = statement.bind(key.map(|key| key.as_bytes().to_vec()));

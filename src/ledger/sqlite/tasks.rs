@@ -190,14 +190,14 @@ pub(super) async fn set_estimate(ledger: &Database, id: TaskId, survey: Estimate
 pub(super) async fn set_failed_report(
     ledger: &Database,
     id: TaskId,
-    attempt: i64,
+    fencing_token: i64,
     list: &FailedReport,
 ) -> Result<()> {
     let statement = sqlx::query(
         "UPDATE tasks SET failed_list_key = ?3, failed_list_error = ?4 WHERE id = ?1 AND attempt = ?2",
     )
     .bind(id.get())
-    .bind(attempt)
+    .bind(fencing_token)
     .bind(list.key.as_deref())
     .bind(list.problem.map(super::rows::problem_name));
     ledger.change(statement).await.map(drop)

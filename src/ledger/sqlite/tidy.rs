@@ -6,10 +6,11 @@
 
 use super::database::{Database, Tx, end, run};
 use super::error::translate;
-use super::head::one_row;
-use super::rows;
+use super::facts::{facts, one_row};
+use super::rows::{self, get};
 use crate::error::Result;
 use crate::ledger::Tidied;
+use crate::ledger::decisions::passes;
 use crate::task::{State, TaskId};
 
 /// How many rows one transaction deletes. Old ledgers may have failures of 20 KB each.
@@ -84,20 +85,23 @@ async fn remove(ledger: &Database, id: TaskId, rows: i64) -> Result<()> {
     end(tx).await
 }
 
-pub(super) async fn forget_failures(ledger: &Database, id: TaskId, attempt: i64) -> Result<Tidied> {
+pub(super) async fn forget_failures(ledger: &Database, id: TaskId, fencing_token: i64) -> Result<Tidied> {
     let mut tx = ledger.begin().await?;
-    // If there are only a few failures, opening the pass deletes them, and no mark is needed.
-    let mark = sqlx::query(
-        "UPDATE tasks SET forgetting = 1 WHERE id = ?1 AND attempt = ?2 AND state = 'running' \
-         AND NOT EXISTS (SELECT 1 FROM passes p WHERE p.task_id = ?1 AND p.number = tasks.pass AND p.finished = 0) \
-         AND (SELECT count(*) FROM (SELECT 1 FROM failures WHERE task_id = ?1 LIMIT ?3)) = ?3",
-    )
-    .bind(id.get())
-    .bind(attempt)
-    .bind(ROWS);
-    if run(&mut tx, mark).await? == 0 {
+    let Some(task) = facts(&mut tx, id).await? else {
+        return Ok(Tidied::All);
+    };
+    let row =
+        sqlx::query("SELECT count(*) AS recorded FROM (SELECT 1 FROM failures WHERE task_id = ?1 LIMIT ?2)")
+            .bind(id.get())
+            .bind(ROWS)
+            .fetch_one(&mut *tx)
+            .await
+            .map_err(translate)?;
+    if !passes::forgets_failures(&task, fencing_token, get(&row, "recorded")?, ROWS) {
         return Ok(Tidied::All);
     }
+    let mark = sqlx::query("UPDATE tasks SET forgetting = 1 WHERE id = ?1").bind(id.get());
+    one_row(run(&mut tx, mark).await?)?;
     let delete = sqlx::query(FAILURES).bind(id.get()).bind(ROWS);
     run(&mut tx, delete).await?;
     end(tx).await?;

@@ -2,7 +2,7 @@
 
 use super::database::{Database, Tx, end, run};
 use super::error::translate;
-use super::head::head;
+use super::facts::lease_holds;
 use super::rows::get;
 use crate::error::Result;
 use crate::ledger::Committed;
@@ -19,15 +19,12 @@ const FIRST: &str = "INSERT INTO warnings (task_id, code, subject, count, messag
 pub(super) async fn add(
     ledger: &Database,
     id: TaskId,
-    attempt: i64,
+    fencing_token: i64,
     warnings: &[Warning],
     now: UnixMillis,
 ) -> Result<Committed> {
     let mut tx = ledger.begin().await?;
-    if !head(&mut tx, id)
-        .await?
-        .is_some_and(|head| head.works_under(attempt))
-    {
+    if !lease_holds(&mut tx, id, fencing_token).await? {
         return Ok(Committed::Fenced);
     }
     let mut dropped = 0_u32;

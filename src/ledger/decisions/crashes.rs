@@ -1,0 +1,158 @@
+//! What becomes of a task whose worker crashed.
+
+use super::facts::{Held, Leaving, TaskFacts};
+use super::work;
+use crate::task::{Event, Reason, State, reasons};
+
+/// What a crash of the process counts if the worker had only just leased the task.
+const EARLY_CRASH: i64 = 1;
+/// What a crash counts if the worker had worked for a while, or panicked.
+const CRASH: i64 = 30;
+/// A task is not resumed from this sum on: three crashes, or ninety early ones. So an operator who kills the process several times
+/// in quick succession does not end a task.
+const MOST_CRASHES: i64 = 90;
+
+/// What becomes of a task, to write. Nobody holds it any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::ledger) enum AfterCrash {
+    /// It is resumed; this is the new sum of its crashes.
+    Resumed(i64),
+    /// It is left.
+    Left(Leaving),
+}
+
+/// The process ended while it held a task; `None` if the task stays as it is.
+pub(in crate::ledger) fn of_process(task: &TaskFacts) -> Option<AfterCrash> {
+    match task.state {
+        State::Running => counted(task, EARLY_CRASH),
+        _ => work::release(task).map(AfterCrash::Left),
+    }
+}
+
+/// A worker panicked while it held a task; `None` if the task stays as it is.
+pub(in crate::ledger) fn of_worker(task: &TaskFacts) -> Option<AfterCrash> {
+    counted(task, CRASH)
+}
+
+/// Counts a crash of a running task. `early` is what it counts if the worker had only just leased the task.
+fn counted(task: &TaskFacts, early: i64) -> Option<AfterCrash> {
+    if task.state != State::Running {
+        return None;
+    }
+    let crash = match task.held {
+        Held::Nobody => 0,
+        Held::Leased => early,
+        Held::Confirmed => CRASH,
+    };
+    let crashes = task.crashes + crash;
+    if crashes < MOST_CRASHES {
+        return Some(AfterCrash::Resumed(crashes));
+    }
+    let state = task.state.apply(Event::Fail).ok()?;
+    Some(AfterCrash::Left(task.left(
+        state,
+        task.run.seen,
+        Some(too_many()),
+    )))
+}
+
+fn too_many() -> Reason {
+    Reason {
+        code: reasons::SYSTEM_ERROR.to_owned(),
+        message: "the service ended unexpectedly several times while it ran this task, and the task made no progress in \
+                  between; it is not resumed by itself any more. Look at the log of the service, then start the task again"
+            .to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::UnixMillis;
+
+    fn running(held: Held, crashes: i64) -> TaskFacts {
+        TaskFacts {
+            held,
+            crashes,
+            ..TaskFacts::of(State::Running)
+        }
+    }
+
+    #[test]
+    fn crashes_add_up_until_the_task_is_not_resumed() {
+        let ended = || {
+            AfterCrash::Left(Leaving {
+                from: State::Running,
+                to: State::Failed,
+                reason: Some(too_many()),
+                ran_for: 2_000,
+                ended_at: Some(UnixMillis(3_000)),
+            })
+        };
+        let resumed = AfterCrash::Resumed;
+        for (name, task, process, worker) in [
+            (
+                "nobody held it",
+                running(Held::Nobody, 60),
+                resumed(60),
+                resumed(60),
+            ),
+            (
+                "an early crash",
+                running(Held::Leased, 0),
+                resumed(1),
+                resumed(30),
+            ),
+            (
+                "the second last early crash",
+                running(Held::Leased, 88),
+                resumed(89),
+                ended(),
+            ),
+            (
+                "the last early crash",
+                running(Held::Leased, 89),
+                ended(),
+                ended(),
+            ),
+            (
+                "the first crash",
+                running(Held::Confirmed, 0),
+                resumed(30),
+                resumed(30),
+            ),
+            (
+                "the second crash",
+                running(Held::Confirmed, 30),
+                resumed(60),
+                resumed(60),
+            ),
+            ("the third crash", running(Held::Confirmed, 60), ended(), ended()),
+            ("too many before", running(Held::Nobody, 90), ended(), ended()),
+        ] {
+            assert_eq!(of_process(&task), Some(process), "{name}");
+            assert_eq!(of_worker(&task), Some(worker), "{name}");
+        }
+    }
+
+    #[test]
+    fn only_running_tasks_crash() {
+        let paused = Leaving {
+            from: State::Pausing,
+            to: State::Paused,
+            reason: None,
+            ran_for: 2_000,
+            ended_at: None,
+        };
+        for (name, state, process) in [
+            ("waiting", State::Waiting, None),
+            ("pausing", State::Pausing, Some(AfterCrash::Left(paused))),
+            ("paused", State::Paused, None),
+            ("failed", State::Failed, None),
+            ("succeeded", State::Succeeded, None),
+        ] {
+            let task = TaskFacts::of(state);
+            assert_eq!((of_process(&task), of_worker(&task)), (process, None), "{name}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What a decision knows of a task, as a change reads it first, and how a task is left.
+
+use sqlx::sqlite::SqliteRow;
+
+use super::database::{Tx, run};
+use super::error::translate;
+use super::rows::{self, get};
+use crate::error::{Error, Result};
+use crate::ledger::decisions::facts::{Held, Leaving, Run, TaskFacts};
+use crate::ledger::json::damaged;
+use crate::task::{ProjectId, TaskId, UnixMillis};
+
+/// Reads tasks that are not deleted, as [`read`] wants them; a condition follows.
+macro_rules! select_facts {
+    ($condition:literal) => {
+        concat!(
+            "SELECT t.*, p.number AS pass_number, p.kind AS pass_kind, p.finished AS pass_finished, \
+             p.opened_at AS pass_opened_at FROM tasks t \
+             LEFT JOIN passes p ON p.task_id = t.id AND p.number = t.pass WHERE t.project <> '' AND ",
+            $condition
+        )
+    };
+}
+pub(super) use select_facts;
+
+/// A task, read inside a change.
+pub(super) async fn facts(tx: &mut Tx, id: TaskId) -> Result<Option<TaskFacts>> {
+    sqlx::query(select_facts!("t.id = ?1"))
+        .bind(id.get())
+        .fetch_optional(&mut **tx)
+        .await
+        .map_err(translate)?
+        .as_ref()
+        .map(read)
+        .transpose()
+}
+
+/// A task of a project, read inside a change.
+pub(super) async fn facts_in(tx: &mut Tx, project: &ProjectId, id: TaskId) -> Result<Option<TaskFacts>> {
+    sqlx::query(select_facts!("t.id = ?1 AND t.project = ?2"))
+        .bind(id.get())
+        .bind(project.as_str())
+        .fetch_optional(&mut **tx)
+        .await
+        .map_err(translate)?
+        .as_ref()
+        .map(read)
+        .transpose()
+}
+
+/// Whether the worker with this fencing token may write.
+pub(super) async fn lease_holds(tx: &mut Tx, id: TaskId, fencing_token: i64) -> Result<bool> {
+    let facts = facts(tx, id).await?;
+    Ok(facts.is_some_and(|task| task.lease_holds(fencing_token)))
+}
+
+/// A row of [`select_facts`].
+pub(super) fn read(row: &SqliteRow) -> Result<TaskFacts> {
+    let moment = |column| Ok::<_, Error>(get::<Option<i64>>(row, column)?.map(UnixMillis));
+    Ok(TaskFacts {
+        state: rows::state(row)?,
+        fencing_token: get(row, "attempt")?,
+        pass: rows::pass(row)?,
+        forgetting: get(row, "forgetting")?,
+        counters: rows::counters(row)?,
+        run: Run {
+            since: moment("running_since")?,
+            seen: moment("seen_at")?,
+        },
+        held: match get::<i64>(row, "held")? {
+            0 => Held::Nobody,
+            1 => Held::Leased,
+            2 => Held::Confirmed,
+            _ => return Err(damaged("holder of a task")),
+        },
+        crashes: get(row, "crashes")?,
+    })
+}
+
+/// A change of a task's row under the state that was read must hit it; the transaction excludes anything else.
+pub(super) fn one_row(touched: u64) -> Result<()> {
+    if touched == 1 {
+        Ok(())
+    } else {
+        Err(Error::internal("a task changed its state inside a transaction"))
+    }
+}
+
+/// Writes how a task is left, and wipes its credentials. The caller scrubs the log after the commit.
+pub(super) async fn leave(tx: &mut Tx, id: TaskId, leaving: &Leaving) -> Result<()> {
+    let Leaving {
+        from,
+        to,
+        reason,
+        ran_for,
+        ended_at,
+    } = leaving;
+    let update = sqlx::query(
+        "UPDATE tasks SET state = ?3, reason_code = ?4, reason_message = ?5, speed = 0, running_since = NULL, \
+         held = 0, crashes = 0, ran_for = ran_for + ?6, ended_at = ?7 WHERE id = ?1 AND state = ?2",
+    )
+    .bind(id.get())
+    .bind(from.name())
+    .bind(to.name())
+    .bind(reason.as_ref().map(|reason| reason.code.as_str()))
+    .bind(reason.as_ref().map(|reason| reason.message.as_str()))
+    .bind(ran_for)
+    .bind(ended_at.map(|moment| moment.0));
+    one_row(run(tx, update).await?)?;
+    let wipe = sqlx::query("DELETE FROM credentials WHERE task_id = ?1").bind(id.get());
+    run(tx, wipe).await.map(drop)
+}

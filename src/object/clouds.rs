@@ -1,4 +1,4 @@
-//! The region catalogue: which address a region of a cloud has. The operator adds to it in the configuration.
+//! The region catalogue: the endpoint of each region of a cloud. The operator adds to it in the configuration.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -18,7 +18,7 @@ const BUILT_IN: &str = include_str!("clouds.json");
 struct Regions {
     /// Name of the cloud.
     cloud: String,
-    /// Address, with `{}` in the place of the region.
+    /// Endpoint, with `{}` in place of the region.
     url: String,
     regions: Vec<String>,
 }
@@ -27,17 +27,17 @@ struct Regions {
 static REGIONS: LazyLock<Vec<Regions>> =
     LazyLock::new(|| serde_json::from_str(BUILT_IN).expect("a test reads the built-in regions"));
 
-/// Which side of a task a place is; decides the error code.
+/// Which side of a task a bucket is on; decides the error code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// Where the objects are.
+    /// Objects are read from here.
     Source,
-    /// Where they go.
+    /// Objects are written to here.
     Target,
 }
 
 impl Side {
-    /// The rule that a region that is not known breaks.
+    /// The rule for an unknown region.
     const fn unknown_region(self) -> Rule {
         match self {
             Self::Source => Rule::SourceRegion,
@@ -45,7 +45,7 @@ impl Side {
         }
     }
 
-    /// The rule that an address that is malformed or not allowed breaks.
+    /// The rule for an endpoint that is malformed or not allowed.
     const fn wrong_address(self) -> Rule {
         match self {
             Self::Source => Rule::Source,
@@ -61,17 +61,17 @@ impl Side {
     }
 }
 
-/// Whether a request may name an endpoint of its own.
+/// Whether a request may name its own endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RequestEndpoints {
     /// Yes; the network policy still decides where a connection may go.
     #[default]
     Allowed,
-    /// No: only what the catalogue names.
+    /// No: only endpoints of the catalogue.
     Refused,
 }
 
-/// Known regions and their addresses.
+/// Known regions and their endpoints.
 #[derive(Clone, Debug)]
 pub struct Catalogue {
     regions: BTreeMap<(&'static str, String), Endpoint>,
@@ -79,7 +79,7 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// The public clouds' regions that are built in.
+    /// The built-in regions of the public clouds.
     #[must_use]
     pub fn new(request_endpoints: RequestEndpoints) -> Self {
         let mut catalogue = Self {
@@ -89,7 +89,7 @@ impl Catalogue {
         for Regions { cloud, url, regions } in REGIONS.iter() {
             let cloud = Cloud::from_name(cloud).expect("a test names the clouds of the built-in regions");
             for region in regions {
-                // Huawei's OBS refuses path-style requests, and AWS means to.
+                // Huawei's OBS refuses path-style requests, and AWS plans to.
                 let addressing = Addressing::VirtualHost;
                 let url = url.replace("{}", region);
                 let endpoint = Endpoint {
@@ -106,7 +106,7 @@ impl Catalogue {
     /// Adds or replaces a region.
     ///
     /// # Errors
-    /// `InvalidArgument` for a malformed address.
+    /// `InvalidArgument` for a malformed endpoint.
     pub fn add(&mut self, cloud: Cloud, region: &str, url: &str, addressing: Addressing) -> Result<()> {
         let url =
             check_url(url).map_err(|text| Error::invalid(format!("region {region}: endpoint {text}")))?;
@@ -119,7 +119,7 @@ impl Catalogue {
         Ok(())
     }
 
-    /// The address of a place: the one the request names, else the catalogue's.
+    /// The endpoint of a bucket: the one that the request names, else the catalogue's.
     ///
     /// # Errors
     /// [`Rule::SourceRegion`] or [`Rule::TargetRegion`]; [`Rule::Source`] or [`Rule::Target`] for a malformed or refused
@@ -161,7 +161,7 @@ impl Catalogue {
     }
 }
 
-/// An endpoint in its one spelling.
+/// An endpoint in normal form.
 fn check_url(url: &str) -> std::result::Result<String, &'static str> {
     Address::parse(url).map(|address| address.url())
 }

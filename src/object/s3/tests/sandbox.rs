@@ -1,4 +1,4 @@
-//! Every operation against the sandbox, which checks signatures and keeps keys exactly. What goes wrong is in `failures`.
+//! Every operation against the sandbox, which checks signatures and stores keys exactly. Failures are in `failures`.
 
 use super::*;
 use crate::object::{ByteRange, CopySource, ETag, ListFrom, UploadId};
@@ -17,7 +17,7 @@ pub(super) fn settings(sandbox: &Sandbox) -> S3Options {
     options(sandbox.endpoint(), (sandbox.access_key(), sandbox.secret_key()))
 }
 
-/// Keys that other clients normalise, refuse or mistake.
+/// Keys that other clients normalise, refuse or confuse.
 fn zoo() -> Vec<String> {
     let mut keys: Vec<String> = [
         "plain",
@@ -127,7 +127,7 @@ async fn every_key_survives_every_operation() {
                 };
             }
             assert_eq!(listed, keys, "{version:?}");
-            // Every key is a place to go on from.
+            // A listing can continue after every key.
             for (at, key) in keys.iter().enumerate() {
                 let after = ListFrom::After(Key::from(key.as_str()));
                 let (page, _) = list(&store, "", after).await.unwrap();

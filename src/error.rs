@@ -1,8 +1,8 @@
 //! The one error type of the service.
 //!
-//! It knows nothing of HTTP: [`crate::api`] turns an [`ErrorKind`] into a status and an OMS code as its last step,
-//! and the engine stores kind and message of a failed object in the ledger. Messages are safe to show to a
-//! caller: they never hold a credential, a signed URL or the body of a remote answer longer than a line.
+//! It knows nothing of HTTP: [`crate::api`] maps an [`ErrorKind`] to a status and an OMS code, and the engine stores
+//! kind and message of a failed object in the ledger. Messages are safe to show to a caller: they never contain a
+//! credential, a signed URL, or more than one line of a remote response's body.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,21 +10,21 @@ use std::time::Duration;
 /// What went wrong, as a closed list: every consumer matches it exhaustively.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// A value given by the caller is outside its limits; the message names the field.
+    /// A value from the caller is outside its limits; the message names the field.
     InvalidArgument,
-    /// The addressed thing does not exist (object, bucket, task, upload).
+    /// The object, bucket, task or upload does not exist.
     NotFound,
     /// The bucket of a store does not exist.
     BucketNotFound,
     /// The upload id is unknown to the store: completed, aborted or expired.
     UploadNotFound,
-    /// The credentials are unknown, expired, or sign wrongly.
+    /// The credentials are unknown or expired, or the signature is wrong.
     Unauthenticated,
-    /// The credentials are good, but may not do this.
+    /// The credentials are valid, but may not do this.
     PermissionDenied,
     /// A condition (`If-Match`, `If-None-Match`) did not hold.
     PreconditionFailed,
-    /// The state of the thing does not allow the operation.
+    /// The current state does not allow the operation.
     Conflict,
     /// The object is archived and must be restored before it can be read.
     Archived,
@@ -32,24 +32,24 @@ pub enum ErrorKind {
     StorageFull,
     /// The store asks for fewer requests (429, `SlowDown`).
     RateLimited,
-    /// The other side failed in a way that may pass (5xx, reset, refused connection).
+    /// The other side failed, perhaps only for a time (5xx, reset, refused connection).
     Unavailable,
-    /// No answer, or no progress, within the time limit.
+    /// No response, or no progress, within the time limit.
     Timeout,
-    /// The work was asked to stop.
+    /// The work was stopped on request.
     Cancelled,
     /// Bytes, lengths, checksums or orderings do not agree.
     Integrity,
-    /// The other side does not know the operation, or refuses this form of it for good.
+    /// The other side does not support the operation, or permanently refuses this form of it.
     Unsupported,
-    /// Refused by the operator's network policy, or for a certificate that is not good.
+    /// Refused by the operator's network policy, or because of an invalid certificate.
     Forbidden,
-    /// A defect of ours, or an answer that makes no sense.
+    /// A bug of ours, or a response that makes no sense.
     Internal,
 }
 
 impl ErrorKind {
-    /// Whether the same request may succeed when it is repeated unchanged.
+    /// Whether the same request may succeed if it is repeated unchanged.
     #[must_use]
     pub const fn is_retryable(self) -> bool {
         match self {
@@ -72,54 +72,54 @@ impl ErrorKind {
     }
 }
 
-/// A rule that a request breaks, where its kind alone says too little. The API has a code for each.
+/// A rule that a request violates, for errors whose kind alone says too little. The API has a code for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rule {
-    /// The task exists in the project of the caller.
+    /// The task must exist in the project of the caller.
     UnknownTask,
-    /// Only a task that was paused or has failed is started.
+    /// Only a paused or failed task can be started.
     AlreadyStarted,
-    /// Only a task that waits or runs is stopped.
+    /// Only a waiting or running task can be stopped.
     NotInProgress,
-    /// A task that has succeeded is neither started nor stopped.
+    /// A succeeded task can be neither started nor stopped.
     Complete,
-    /// A task that runs is not deleted.
+    /// A running task cannot be deleted.
     InProgress,
-    /// The failures are repeated only of a pass that finished.
+    /// Only the failures of a finished pass can be repeated.
     FailuresIncomplete,
-    /// The failures are repeated only where there are some.
+    /// Failures can be repeated only if there are some.
     NothingFailed,
-    /// The bandwidth of a task that has succeeded does not change.
+    /// The bandwidth of a succeeded task cannot be changed.
     BandwidthFixed,
-    /// The source is described as it should be.
+    /// The description of the source must be valid.
     Source,
-    /// The target is described as it should be, and lies outside of what is copied.
+    /// The description of the target must be valid, and the target must be outside the copied data.
     Target,
-    /// The region of the source is known.
+    /// The region of the source must be known.
     SourceRegion,
-    /// The region of the target is known.
+    /// The region of the target must be known.
     TargetRegion,
-    /// The number of streams is within its range.
+    /// The number of streams must be within its range.
     Threads,
-    /// A text is as long as it may be.
+    /// The length of a text must be within its limits.
     Length,
-    /// A description has no character that is not allowed.
+    /// A description must have only allowed characters.
     DescriptionCharacters,
-    /// A bandwidth policy has as many windows as it may have.
+    /// The number of windows of a bandwidth policy must be within its limits.
     WindowCount,
-    /// The times of a window lie within a day.
+    /// The times of a window must be within a day.
     WindowTime,
-    /// Windows do not overlap.
+    /// Windows must not overlap.
     WindowOverlap,
-    /// A CDN that wants a key gets one.
+    /// A CDN that needs a key must have one.
     CdnKey,
-    /// A project has only so many tasks waiting.
+    /// The number of waiting tasks of a project is limited.
     TooManyWaiting,
-    /// A stop is recorded in the ledger. Where this rule is broken, the transfers have ended all the same.
+    /// A stop must be recorded in the ledger. If this rule is violated, the transfers have ended nevertheless.
     StopRecorded,
 }
 
-/// An error: a kind to decide by, a message to read, and what the remote side said of itself.
+/// An error: a kind to decide by, a message to read, and details from the remote side.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
@@ -167,35 +167,35 @@ impl Error {
         self
     }
 
-    /// Attaches a machine-readable code of somebody else: the S3 error code of a store, or a code of the API.
+    /// Attaches a machine-readable code: the S3 error code of a store, or a code of the API.
     #[must_use]
     pub fn with_code(mut self, code: impl Into<String>) -> Self {
         self.code = Some(code.into());
         self
     }
 
-    /// Attaches the rule that the request breaks.
+    /// Attaches the rule that the request violates.
     #[must_use]
     pub const fn with_rule(mut self, rule: Rule) -> Self {
         self.rule = Some(rule);
         self
     }
 
-    /// Attaches the request id that the remote side gave.
+    /// Attaches the request id of the remote side.
     #[must_use]
     pub fn with_request_id(mut self, id: Option<String>) -> Self {
         self.request_id = id;
         self
     }
 
-    /// Attaches how long the remote side asks to wait before the next try.
+    /// Attaches how long the remote side asks to wait before the next attempt.
     #[must_use]
     pub fn with_retry_after(mut self, after: Option<Duration>) -> Self {
         self.retry_after = after;
         self
     }
 
-    /// Says how often it was tried, in the message where more than once.
+    /// Records the number of attempts. If there was more than one, the message says so.
     #[must_use]
     pub fn with_attempts(mut self, attempts: u32) -> Self {
         self.attempts = self.attempts.max(attempts);
@@ -205,38 +205,38 @@ impl Error {
         self
     }
 
-    /// Puts what was being done before the message: `list source: access denied`.
+    /// Prefixes the message with the operation: `list source: access denied`.
     #[must_use]
     pub fn during(mut self, operation: &str) -> Self {
         self.message = format!("{operation}: {}", self.message);
         self
     }
 
-    /// What went wrong.
+    /// The kind of the error.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// The safe message.
+    /// The message, which is safe to show.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// The rule that the request breaks, where one was named.
+    /// The rule that the request violates, if one was attached.
     #[must_use]
     pub const fn rule(&self) -> Option<Rule> {
         self.rule
     }
 
-    /// S3 or OMS code, where one is known.
+    /// S3 or OMS code, if one is known.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         self.code.as_deref()
     }
 
-    /// Request id of the remote side, where one is known.
+    /// Request id of the remote side, if one is known.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.request_id.as_deref()
@@ -248,13 +248,13 @@ impl Error {
         self.retry_after
     }
 
-    /// How often the request was tried by whoever tries it again by itself; 0 where nobody does.
+    /// How often a request with automatic retries was attempted; 0 for one without.
     #[must_use]
     pub const fn attempts(&self) -> u32 {
         self.attempts
     }
 
-    /// Whether a repetition may help; see [`ErrorKind::is_retryable`].
+    /// Whether a retry may help; see [`ErrorKind::is_retryable`].
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         self.kind.is_retryable()
@@ -279,7 +279,7 @@ impl std::error::Error for Error {
     }
 }
 
-/// A count and what is counted, for messages: `1 object`, `2 objects`.
+/// A number with its noun, for messages: `1 object`, `2 objects`.
 pub fn counted(count: impl TryInto<u64> + fmt::Display + Copy, one: &str, many: &str) -> String {
     let is_one = count.try_into().is_ok_and(|count| count == 1);
     format!("{count} {}", if is_one { one } else { many })

@@ -1,4 +1,4 @@
-//! Keys arrive exactly, and listings of every kind find them.
+//! Keys are stored exactly, and listings of every kind find them.
 
 use percent_encoding::percent_decode_str;
 
@@ -133,7 +133,7 @@ async fn delete_objects_takes_every_key() {
     }
     let mut document = "<Delete>".to_owned();
     for key in zoo() {
-        // As few references as can be: s3s refuses those of control characters and of U+10000 to U+FFFFF.
+        // As few references as possible: s3s refuses those of control characters and of U+10000 to U+FFFFF.
         let escaped = quick_xml::escape::escape(&key).replace('\r', "&#xd;");
         document.push_str(&format!("<Object><Key>{escaped}</Key></Object>"));
     }
@@ -146,7 +146,7 @@ async fn delete_objects_takes_every_key() {
     assert!(sandbox.keys(BUCKET).is_empty(), "{:?}", sandbox.keys(BUCKET));
 }
 
-/// All pages of a listing, keys and common prefixes in one.
+/// All pages of a listing, with keys and common prefixes together.
 async fn walk(client: &Client, version: u8, query: &str, after: Option<&str>) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     let name = if version == 1 { "marker" } else { "start-after" };

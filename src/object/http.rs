@@ -75,7 +75,7 @@ impl HttpReader {
             ByteRange::Part(_) => {
                 return Err(Error::new(
                     ErrorKind::Unsupported,
-                    "a plain server knows no parts",
+                    "a plain HTTP server has no parts",
                 ));
             }
         };
@@ -83,7 +83,7 @@ impl HttpReader {
         let (head, incoming) = answer.into_parts();
         if range.is_some() && head.status == StatusCode::OK {
             // The server will ignore ranges every time, so a retry does not help.
-            let text = "the server serves no ranges, in which an object of this size is read";
+            let text = "the server does not support ranges, which an object of this size needs";
             return Err(Error::new(ErrorKind::Unsupported, text).with_code("RangeIgnored"));
         }
         let length = headers::content_length(&head.headers);
@@ -96,7 +96,7 @@ impl HttpReader {
         if let (Some(wanted), Some(found)) = (tag, &info.etag)
             && !wanted.same(found)
         {
-            let text = "the object was changed: the server gives it another tag";
+            let text = "the object was changed: the server sends another ETag";
             return Err(Error::new(ErrorKind::PreconditionFailed, text));
         }
         Ok(Object {

@@ -116,7 +116,7 @@ impl Behind {
         if let (Some(wanted), Some(found)) = (if_match, &info.etag)
             && !wanted.same(found)
         {
-            let text = "the object was changed: it has another tag than listed";
+            let text = "the object was changed: its ETag is not the listed one";
             return Err(Error::new(ErrorKind::PreconditionFailed, text));
         }
         let mut object = reader
@@ -179,7 +179,7 @@ fn of_one_address(error: Error) -> Error {
 }
 
 fn unknown() -> Error {
-    Error::new(ErrorKind::NotFound, "the list has no such name")
+    Error::new(ErrorKind::NotFound, "the manifest has no such name")
 }
 
 fn read_only<T>() -> Result<T> {

@@ -111,7 +111,7 @@ impl ObjectInfo {
 /// The error for an object whose length is needed but unknown.
 #[must_use]
 pub fn unknown_length() -> Error {
-    let text = "the server does not tell the length of the object";
+    let text = "the server does not report the length of the object";
     Error::new(ErrorKind::Unsupported, text).with_code("NoContentLength")
 }
 
@@ -135,8 +135,8 @@ pub enum ByteRange {
 pub struct Object {
     /// What the store reports about the object.
     pub info: ObjectInfo,
-    /// Number of bytes that [`Object::body`] must yield. `None` if only the end of the body tells; then the whole
-    /// object was requested.
+    /// Number of bytes that [`Object::body`] must yield. `None` if the length is known only at the end of the
+    /// body; then the whole object was requested.
     pub length: Option<u64>,
     /// The bytes.
     pub body: Body,
@@ -213,7 +213,7 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
     /// Reads `portion` of the object, on condition that it still has the ETag `if_match`. If the response has another
     /// ETag, the error is `PreconditionFailed` too, because some stores ignore the condition. If the response ignores
     /// the range, the error is `Integrity`. If the store sends no length, the whole object is returned without one, and
-    /// the end of the body tells it.
+    /// its length is known at the end of the body.
     async fn get(&self, key: &Key, portion: ByteRange, if_match: Option<&ETag>) -> Result<Object>;
 
     /// Writes an object of exactly `length` bytes. Nothing becomes visible unless all of them arrive. `md5` is sent as

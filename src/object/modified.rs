@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_that_stand_for_nothing_are_untold() {
+    fn times_that_mean_nothing_are_unknown() {
         for (name, given, known) in [
             ("year 0", -62_167_219_200_000, false),
             ("year 1", -62_135_596_800_000, false),

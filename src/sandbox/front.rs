@@ -239,7 +239,7 @@ impl Front {
             Some(Fault::RemoveObject) => {
                 if let (Some(bucket), Some(key)) = (&entry.call.bucket, &entry.call.key) {
                     let removed = self.store.delete(bucket, key, &Conditions::default());
-                    tracing::debug!(?removed, "somebody else deletes an object of the sandbox");
+                    tracing::debug!(?removed, "another client deletes an object of the sandbox");
                 }
             }
             Some(Fault::IgnoreEncryption) => {

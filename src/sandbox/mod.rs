@@ -247,7 +247,7 @@ impl Sandbox {
             BucketInRequests::Host(code) => {
                 let domain = address.to_string();
                 let host = SingleDomain::new(&domain).map_err(|error| {
-                    Error::internal(format!("{domain} cannot stand behind a bucket")).with_source(error)
+                    Error::internal(format!("{domain} cannot be the domain of buckets")).with_source(error)
                 })?;
                 builder.set_host(host);
                 Some(BeforeHost {

@@ -337,14 +337,14 @@ impl HttpBody for Upload {
                     self.progress.waits_for_source();
                     self.progress.waker.register(cx.waker());
                     if self.progress.abandoned.load(Ordering::Acquire) {
-                        let error = Error::new(ErrorKind::Cancelled, "the upload was given up");
+                        let error = Error::new(ErrorKind::Cancelled, "the upload was aborted");
                         return Poll::Ready(Some(Err(error)));
                     }
                     return Poll::Pending;
                 }
             };
             if self.progress.abandoned.load(Ordering::Acquire) {
-                let error = Error::new(ErrorKind::Cancelled, "the upload was given up");
+                let error = Error::new(ErrorKind::Cancelled, "the upload was aborted");
                 return Poll::Ready(Some(Err(error)));
             }
             let data = match frame {

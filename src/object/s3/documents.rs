@@ -118,7 +118,7 @@ pub(super) fn parts(body: &[u8]) -> Result<(Vec<Part>, Option<u32>)> {
     cursor.finish()?;
     let next = next.or_else(|| found.last().map(|part| part.number));
     if truncated && next.is_none() {
-        return Err(malformed("a list of parts goes on, but does not say where"));
+        return Err(malformed("the list of parts is truncated, but has no marker"));
     }
     Ok((found, next.filter(|_| truncated)))
 }

@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_marker_speaks_for_the_document_that_a_head_has_not() {
+    fn a_delete_marker_replaces_the_document_that_a_head_lacks() {
         let told = |status| {
             let error = made(status, &[("x-amz-delete-marker", "true")], Failure::default());
             error.code().map(str::to_owned)

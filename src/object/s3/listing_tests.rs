@@ -371,7 +371,7 @@ fn times_agree_with_the_library() {
 }
 
 #[test]
-fn a_time_is_told_or_untold_and_never_an_error() {
+fn a_time_is_known_or_unknown_and_never_an_error() {
     let known = Some(UnixMillis(1_704_067_200_000));
     for (name, text, wanted) in [
         ("S3", "2024-01-01T00:00:00.000Z", known),

@@ -139,7 +139,7 @@ impl ObjectStore for S3Store {
         if let (Some(wanted), Some(found)) = (if_match, &info.etag)
             && !wanted.same(found)
         {
-            let text = "the object was changed: it has another tag than listed";
+            let text = "the object was changed: its ETag is not the listed one";
             return Err(Error::new(ErrorKind::PreconditionFailed, text)
                 .with_code("PreconditionFailed")
                 .with_request_id(headers::request_id(&head.headers)));
@@ -265,7 +265,7 @@ impl ObjectStore for S3Store {
                 None => return Ok(all),
                 // The marker must grow, so the loop ends whatever the store sends.
                 Some(next) if Some(next) > marker && next < MAX_PARTS => marker = Some(next),
-                Some(_) => return Err(integrity("a list of parts goes on where it began")),
+                Some(_) => return Err(integrity("the list of parts does not advance")),
             }
         }
     }

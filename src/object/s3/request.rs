@@ -104,7 +104,7 @@ pub(in crate::object) fn whole_size(
     let range =
         headers::content_range(answer).filter(|(first, last, _)| partial && last - first + 1 == length);
     let ignored = || {
-        let text = "the store answered with another range than asked for";
+        let text = "the store answered with a range that was not requested";
         integrity(text).with_code("RangeIgnored")
     };
     match portion {

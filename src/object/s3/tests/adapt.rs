@@ -59,7 +59,7 @@ async fn written(store: &S3Store, new: &NewObject) -> Result<()> {
 }
 
 #[tokio::test]
-async fn white_space_is_signed_as_the_server_reads_it_or_the_object_is_told() {
+async fn white_space_is_signed_as_the_server_reads_it_or_the_object_is_reported() {
     type Read = fn(&[u8]) -> Vec<u8>;
     let readers: [(&str, Read); 5] = [
         ("Go", as_go_does),
@@ -143,7 +143,7 @@ async fn wrong_keys_stay_wrong_keys_whatever_the_metadata() {
 }
 
 #[tokio::test]
-async fn names_that_a_proxy_drops_are_told_for_their_object() {
+async fn names_that_a_proxy_drops_are_reported_for_their_object() {
     for name in ["x-amz-meta-a_b", "x-amz-meta-a.b"] {
         let server = Server::start(Box::new(move |seen| {
             seen.header(name).map(|_| (403, "SignatureDoesNotMatch", "no"))

@@ -147,7 +147,7 @@ async fn a_store_that_takes_a_body_by_the_byte_is_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_upload_does_not_answer_for_its_source() {
+async fn a_slow_source_does_not_end_an_upload() {
     // The store accepts everything at once. The source, or a bandwidth limit, gives a byte every five seconds, or
     // nothing for an hour.
     for (pause, pieces) in [(5 * SECOND, 500), (3_600 * SECOND, 3)] {

@@ -18,7 +18,7 @@ pub(super) fn settings(sandbox: &Sandbox) -> S3Options {
 }
 
 /// Keys that other clients normalise, refuse or confuse.
-fn zoo() -> Vec<String> {
+fn awkward_keys() -> Vec<String> {
     let mut keys: Vec<String> = [
         "plain",
         "a/b",
@@ -86,7 +86,7 @@ async fn every_key_survives_every_operation() {
             ..SandboxOptions::default()
         })
         .await;
-        let mut keys = zoo();
+        let mut keys = awkward_keys();
         for key in &keys {
             let key = Key::from(key.as_str());
             write(&store, &key, "bytes").await.unwrap();
@@ -320,7 +320,7 @@ async fn a_store_without_part_numbers_is_found_out() {
 }
 
 #[tokio::test]
-async fn uploads_in_parts_are_joined_listed_and_given_up() {
+async fn multipart_uploads_are_completed_listed_and_aborted() {
     let (sandbox, store) = sandbox(SandboxOptions {
         min_part_size: 1,
         page_size: 2,

@@ -152,7 +152,7 @@ async fn an_early_refusal_wins_and_ends_the_upload() {
 }
 
 #[tokio::test]
-async fn a_success_before_the_last_byte_is_a_lie() {
+async fn a_success_before_the_last_byte_is_an_error() {
     let (store, _server) = scripted(vec![answer("200", "ETag: \"a\"\r\n", "")]).await;
     let source = StreamBody::new(stream::pending::<Result<Frame<Bytes>>>()).boxed_unsync();
     let result = store

@@ -1,4 +1,4 @@
-//! The composition root: builds every part from the configuration, runs them, stops them in order.
+//! Builds every part of the service from the configuration, runs the parts, and stops them in order.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind as Io, Write as _};
@@ -33,16 +33,16 @@ pub struct App {
     token: Secret,
     token_origin: TokenOrigin,
     ledger: Arc<dyn Ledger>,
-    /// Whether the ledger knows that a new process has begun.
+    /// Whether the ledger has recorded that a new process has started.
     recovered: bool,
     api: ApiState,
     worker: Arc<worker::Parts>,
 }
 
-/// Where the token came from.
+/// Origin of the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenOrigin {
-    /// It was made now, at the first start.
+    /// It was created just now, at the first start.
     Made,
     /// It was in the data folder.
     File,
@@ -54,12 +54,12 @@ impl App {
     /// Opens the ledger and builds every part.
     ///
     /// # Errors
-    /// `InvalidArgument` for a setting that is wrong; `Conflict` when another process uses the data folder;
-    /// `StorageFull`, `PermissionDenied` or `Internal` when it cannot be used.
+    /// `InvalidArgument` for a wrong setting; `Conflict` if another process uses the data folder; `StorageFull`,
+    /// `PermissionDenied` or `Internal` if the folder cannot be used.
     pub async fn build(config: &Config, clock: Clock, sync_points: SyncPoints) -> Result<Self> {
         let authorities = config.authorities()?;
         make_folder(&config.data_dir)?;
-        // First of all: it keeps other processes out of the folder.
+        // This comes first, because it keeps other processes out of the folder.
         let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::open(&config.data_dir.join("oms.db")).await?);
         let (token, token_origin) = match config.token() {
             Some(token) => (token, TokenOrigin::Configured),
@@ -68,7 +68,7 @@ impl App {
         let sealer = Sealer::new(&*read_or_make_key(&config.data_dir.join("seal.key"))?);
         let recovered = match ledger.recover(clock.now()).await {
             Ok(()) => true,
-            // What can be read and deleted on a full disk is served; nothing is worked on before the ledger was told.
+            // On a full disk, tasks can still be read and deleted. No task is run before the ledger can be written.
             Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::Unavailable) => {
                 tracing::error!(%error, "the ledger cannot be written: tasks can be shown and deleted, and none is worked on");
                 false
@@ -116,22 +116,22 @@ impl App {
         })
     }
 
-    /// The token that callers must show.
+    /// The API token that callers must send.
     #[must_use]
     pub const fn token(&self) -> &Secret {
         &self.token
     }
 
-    /// Where the token came from.
+    /// Origin of the token.
     #[must_use]
     pub const fn token_origin(&self) -> TokenOrigin {
         self.token_origin
     }
 
-    /// Serves until `shutdown`: then answers what was asked, lets running tasks commit, closes the ledger.
+    /// Serves until `shutdown`. Then it finishes open requests, lets running tasks commit, and closes the ledger.
     ///
     /// # Errors
-    /// `Unavailable` when the listener cannot be used.
+    /// `Unavailable` if the listener cannot be used.
     pub async fn run(self, listener: TcpListener, shutdown: CancellationToken) -> Result<()> {
         let api = api::serve(self.api, listener, shutdown.clone());
         let (recovered, parts) = (self.recovered, self.worker);
@@ -142,7 +142,7 @@ impl App {
         };
         let api = async {
             let served = api.await;
-            // A server that cannot serve takes the worker down with it.
+            // If the server fails, the worker stops too.
             shutdown.cancel();
             served
         };
@@ -152,7 +152,7 @@ impl App {
     }
 }
 
-/// Tells the ledger that a new process has begun, as soon as it can be written; false when `shutdown` comes first.
+/// Records in the ledger that a new process has started, as soon as it can be written; false if `shutdown` comes first.
 async fn recover(parts: &worker::Parts, shutdown: &CancellationToken) -> bool {
     const EVERY: Duration = Duration::from_secs(1);
     loop {
@@ -164,7 +164,7 @@ async fn recover(parts: &worker::Parts, shutdown: &CancellationToken) -> bool {
             Ok(()) => return true,
             Err(error) => tracing::debug!(%error, "the ledger still cannot be written"),
         }
-        // Deletions go on meanwhile, bit by bit: they make the room that is missing.
+        // Deletions continue in small steps in the meantime, because they free the missing space.
         while matches!(parts.ledger.tidy().await, Ok(Tidied::Some)) && !shutdown.is_cancelled() {}
     }
 }
@@ -214,7 +214,8 @@ fn read_or_make_key(path: &Path) -> Result<Zeroizing<[u8; KEY_LEN]>> {
     Ok(key)
 }
 
-/// A file of one line that only its owner may read: its line, or 32 fresh random bytes in hexadecimal written to it.
+/// A file of one line that only its owner may read. Returns its line; if there is no file, writes 32 random bytes in
+/// hexadecimal to it.
 fn read_or_make(path: &Path) -> Result<(Zeroizing<String>, bool)> {
     match fs::read_to_string(path) {
         Ok(text) => Ok((Zeroizing::new(text.trim().to_owned()), false)),
@@ -227,11 +228,12 @@ fn read_or_make(path: &Path) -> Result<(Zeroizing<String>, bool)> {
     }
 }
 
-/// Writes a private file so that a crash leaves all of it or nothing: half a key would keep the service from starting.
+/// Writes a private file so that a crash leaves either all of it or nothing. An incomplete key would prevent the
+/// service from starting.
 fn write_whole(path: &Path, line: &str) -> std::io::Result<()> {
     let mut draft = path.to_owned();
     draft.as_mut_os_string().push(".new");
-    // What a crash left of an earlier try may have other rights.
+    // A file that a crash left behind may have other permissions.
     match fs::remove_file(&draft) {
         Err(error) if error.kind() != Io::NotFound => return Err(error),
         _ => {}

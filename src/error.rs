@@ -1,8 +1,8 @@
 //! The one error type of the service.
 //!
-//! It knows nothing of HTTP: [`crate::api`] turns an [`ErrorKind`] into a status and an OMS code as its last step,
-//! and the engine stores kind and message of a failed object in the ledger. Messages are safe to show to a
-//! caller: they never hold a credential, a signed URL or the body of a remote answer longer than a line.
+//! It knows nothing of HTTP: [`crate::api`] maps an [`ErrorKind`] to a status and an OMS code, and the engine stores
+//! kind and message of a failed object in the ledger. Messages are safe to show to a caller: they never contain a
+//! credential, a signed URL, or more than one line of a remote response's body.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,21 +12,21 @@ use crate::violation::Violation;
 /// What went wrong, as a closed list: every consumer matches it exhaustively.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// A value given by the caller is outside its limits; the message names the field.
+    /// A value from the caller is outside its limits; the message names the field.
     InvalidArgument,
-    /// The addressed thing does not exist (object, bucket, task, upload).
+    /// The object, bucket, task or upload does not exist.
     NotFound,
     /// The bucket of a store does not exist.
     BucketNotFound,
     /// The upload id is unknown to the store: completed, aborted or expired.
     UploadNotFound,
-    /// The credentials are unknown, expired, or sign wrongly.
+    /// The credentials are unknown or expired, or the signature is wrong.
     Unauthenticated,
-    /// The credentials are good, but may not do this.
+    /// The credentials are valid, but may not do this.
     PermissionDenied,
     /// A condition (`If-Match`, `If-None-Match`) did not hold.
     PreconditionFailed,
-    /// The state of the thing does not allow the operation.
+    /// The current state does not allow the operation.
     Conflict,
     /// The object is archived and must be restored before it can be read.
     Archived,
@@ -34,24 +34,24 @@ pub enum ErrorKind {
     StorageFull,
     /// The store asks for fewer requests (429, `SlowDown`).
     RateLimited,
-    /// The other side failed in a way that may pass (5xx, reset, refused connection).
+    /// The other side failed, perhaps only for a time (5xx, reset, refused connection).
     Unavailable,
-    /// No answer, or no progress, within the time limit.
+    /// No response, or no progress, within the time limit.
     Timeout,
-    /// The work was asked to stop.
+    /// The work was stopped on request.
     Cancelled,
     /// Bytes, lengths, checksums or orderings do not agree.
     Integrity,
-    /// The other side does not know the operation, or refuses this form of it for good.
+    /// The other side does not support the operation, or permanently refuses this form of it.
     Unsupported,
-    /// Refused by the operator's network policy, or for a certificate that is not good.
+    /// Refused by the operator's network policy, or because of an invalid certificate.
     Forbidden,
-    /// A defect of ours, or an answer that makes no sense.
+    /// A bug of ours, or a response that makes no sense.
     Internal,
 }
 
 impl ErrorKind {
-    /// Whether the same request may succeed when it is repeated unchanged.
+    /// Whether the same request may succeed if it is repeated unchanged.
     #[must_use]
     pub const fn is_retryable(self) -> bool {
         match self {
@@ -122,7 +122,7 @@ impl Error {
         self
     }
 
-    /// Attaches a machine-readable code of somebody else: the S3 error code of a store, or a code of the API.
+    /// Attaches a machine-readable code: the S3 error code of a store, or a code of the API.
     #[must_use]
     pub fn with_code(mut self, code: impl Into<String>) -> Self {
         self.code = Some(code.into());
@@ -136,14 +136,14 @@ impl Error {
         self
     }
 
-    /// Attaches how long the remote side asks to wait before the next try.
+    /// Attaches how long the remote side asks to wait before the next attempt.
     #[must_use]
     pub fn with_retry_after(mut self, after: Option<Duration>) -> Self {
         self.retry_after = after;
         self
     }
 
-    /// Says how often it was tried, in the message where more than once.
+    /// Records the number of attempts. If there was more than one, the message says so.
     #[must_use]
     pub fn with_attempts(mut self, attempts: u32) -> Self {
         self.attempts = self.attempts.max(attempts);
@@ -153,38 +153,38 @@ impl Error {
         self
     }
 
-    /// Puts what was being done before the message: `list source: access denied`.
+    /// Prefixes the message with the operation: `list source: access denied`.
     #[must_use]
     pub fn during(mut self, operation: &str) -> Self {
         self.message = format!("{operation}: {}", self.message);
         self
     }
 
-    /// What went wrong.
+    /// The kind of the error.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// The safe message.
+    /// The message, which is safe to show.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// The rule that the request breaks, where one was named.
+    /// The rule that the request violates, if one was attached.
     #[must_use]
     pub fn violation(&self) -> Option<&Violation> {
         self.violation.as_deref()
     }
 
-    /// S3 or OMS code, where one is known.
+    /// S3 or OMS code, if one is known.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         self.code.as_deref()
     }
 
-    /// Request id of the remote side, where one is known.
+    /// Request id of the remote side, if one is known.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.request_id.as_deref()
@@ -196,13 +196,13 @@ impl Error {
         self.retry_after
     }
 
-    /// How often the request was tried by whoever tries it again by itself; 0 where nobody does.
+    /// How often a request with automatic retries was attempted; 0 for one without.
     #[must_use]
     pub const fn attempts(&self) -> u32 {
         self.attempts
     }
 
-    /// Whether a repetition may help; see [`ErrorKind::is_retryable`].
+    /// Whether a retry may help; see [`ErrorKind::is_retryable`].
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         self.kind.is_retryable()
@@ -263,7 +263,7 @@ impl std::error::Error for Error {
     }
 }
 
-/// A count and what is counted, for messages: `1 object`, `2 objects`.
+/// A number with its noun, for messages: `1 object`, `2 objects`.
 pub fn counted(count: impl TryInto<u64> + fmt::Display + Copy, one: &str, many: &str) -> String {
     let is_one = count.try_into().is_ok_and(|count| count == 1);
     format!("{count} {}", if is_one { one } else { many })

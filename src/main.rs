@@ -1,4 +1,4 @@
-//! The command line; the only place that exits.
+//! The command line. Only this file exits the process.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ macro_rules! demo_example {
     };
 }
 
-/// Shown below the help of the program.
+/// Shown after the help of the program.
 const EXAMPLES: &str = concat!(
     "Examples:\n",
     demo_example!(),
@@ -40,7 +40,7 @@ const EXAMPLES: &str = concat!(
     "  oms openapi v1 > v1.json                  the API's document, for generators of clients"
 );
 
-/// Shown below the help of `serve`.
+/// Shown after the help of `serve`.
 const SETTINGS: &str = "\
 Each setting can also stand in the file of --config, by its name without dashes, or in a variable OMS_*:
   OMS_LISTEN=0.0.0.0:8080 OMS_ALLOW_NETWORKS=10.0.0.0/8,192.168.0.7 oms serve
@@ -48,7 +48,7 @@ Later sources override earlier ones: defaults, file, variables, flags. The READM
 
 On SIGTERM or Ctrl-C running tasks save their progress. They resume at the next start, without new credentials.";
 
-/// `SIGXFSZ`, which a write beyond a limit on the size of files (`ulimit -f`, `LimitFSIZE=`) sends.
+/// `SIGXFSZ`, the signal for a write beyond a file size limit (`ulimit -f`, `LimitFSIZE=`).
 const FILE_TOO_LARGE: i32 = 25;
 
 /// Object storage migration as a service. Copies buckets between S3-compatible stores, and resumes paused or failed
@@ -61,7 +61,7 @@ struct Args {
     /// How log lines look.
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     log_format: Format,
-    /// What to log of this service: error, warn, info, debug or trace. `RUST_LOG` has the finer say.
+    /// What to log of this service: error, warn, info, debug or trace. `RUST_LOG` overrides it.
     #[arg(long, global = true, default_value = "info", value_parser = ["error", "warn", "info", "debug", "trace"])]
     log_level: String,
 }
@@ -123,15 +123,15 @@ struct Serve {
     /// TOML file with settings. Flags and `OMS_*` variables override it.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Network or address of stores outside of the public internet, such as 10.0.0.0/8 or 10.0.0.7. May be given several
+    /// Network or address of stores outside the public internet, such as 10.0.0.0/8 or 10.0.0.7. May be given several
     /// times. Without it, only public addresses are reached, and only over HTTPS.
     #[arg(long = "allow-network", value_name = "NETWORK", value_parser = config::network)]
     allow_network: Vec<IpNet>,
-    /// Origin whose web pages may call the API, such as https://console.example.com, or `*` for every one. May be given
-    /// several times. Without it, only pages of this service itself.
+    /// Origin whose web pages may call the API, such as https://console.example.com, or `*` for all. May be given
+    /// several times. Without it, only pages of this service may.
     #[arg(long = "cors-origin", value_name = "ORIGIN")]
     cors_origin: Vec<String>,
-    /// PEM file of authorities whose certificates are trusted besides the roots of this machine.
+    /// PEM file of authorities whose certificates are trusted in addition to the roots of this machine.
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
 }
@@ -173,7 +173,7 @@ fn run(args: Args) -> Result<ExitCode> {
             }
             #[cfg(feature = "demo")]
             Command::Demo { listen, exit } => {
-                // The demo speaks for itself; of the log only what went wrong matters.
+                // The demo prints its own output, so only errors are logged.
                 let level = if args.log_level == "info" {
                     "error"
                 } else {
@@ -269,12 +269,13 @@ fn listen_on(address: SocketAddr) -> Result<TcpListener> {
     })
 }
 
-/// A token that SIGTERM or SIGINT cancels.
+/// A token that is cancelled by SIGTERM or SIGINT.
 fn on_signal() -> Result<CancellationToken> {
     let failed = |error| Error::internal("signals cannot be received").with_source(error);
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    // Once it was received here, it ends the process no more: the write fails instead, and is reported like any other.
+    // Once this signal is handled, it no longer ends the process. The write fails instead, and is reported like any
+    // other error.
     drop(signal(SignalKind::from_raw(FILE_TOO_LARGE)).map_err(failed)?);
     let shutdown = CancellationToken::new();
     let token = shutdown.clone();

@@ -1,7 +1,8 @@
-//! TaskCredentials in memory and at rest.
+//! Credentials in memory and at rest.
 //!
-//! A [`Secret`] shows neither in `Debug` nor in any serialisation, and is wiped when dropped. A [`Sealer`] turns it
-//! into bytes that only this installation can open (XChaCha20-Poly1305, bound to the task they belong to).
+//! A [`Secret`] is shown neither in `Debug` nor in any serialisation, and is wiped when it is dropped. A [`Sealer`]
+//! turns credentials into bytes that only this installation can open (XChaCha20-Poly1305, bound to the task they belong
+//! to).
 
 use std::fmt;
 
@@ -40,28 +41,28 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// One side's access key pair.
+/// Access key and secret key of one side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
-    /// Access key id. Not shown either: it names an account.
+    /// Access key id. It is not shown either, because it identifies an account.
     pub access_key: Secret,
     /// Secret access key.
     pub secret_key: Secret,
 }
 
-/// What a task needs to work: both sides' credentials and, where a CDN stands before the source, its signing key.
+/// All credentials of a task: both sides', and the signing key of the CDN if the source has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskCredentials {
-    /// Keys of the source.
+    /// Credentials of the source.
     pub source: Credentials,
-    /// Keys of the target.
+    /// Credentials of the target.
     pub target: Credentials,
     /// Signing key of the source's CDN.
     pub cdn_key: Option<Secret>,
 }
 
 impl TaskCredentials {
-    /// Keys of the target alone, for what a deleted task left open there.
+    /// Only the credentials of the target, to abort uploads that a deleted task left open.
     #[must_use]
     pub fn of_target(target: Credentials) -> Self {
         let none = || Secret::new("");
@@ -76,7 +77,7 @@ impl TaskCredentials {
     }
 }
 
-/// TaskCredentials that only the [`Sealer`] that made them can open.
+/// Credentials that only the [`Sealer`] that made them can open.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SealedCredentials(pub Vec<u8>);
 
@@ -89,7 +90,7 @@ impl fmt::Debug for SealedCredentials {
 /// Length of a fingerprint in bytes.
 pub const FINGERPRINT_LEN: usize = 32;
 
-/// Seals and opens credentials with the installation's key, and makes fingerprints of what holds some.
+/// Seals and opens credentials with the installation's key, and makes fingerprints of data that contains some.
 #[derive(Clone)]
 pub struct Sealer {
     cipher: XChaCha20Poly1305,
@@ -106,7 +107,7 @@ impl Sealer {
     /// Makes a sealer from the installation's key.
     #[must_use]
     pub fn new(key: &[u8; KEY_LEN]) -> Self {
-        // A key of its own for each use, derived from the installation's.
+        // Each use has its own key, derived from the installation's key.
         let fingerprints = mac(key, b"oms: fingerprints of requests, version 1", &[]);
         Self {
             cipher: XChaCha20Poly1305::new(key.into()),
@@ -114,7 +115,7 @@ impl Sealer {
         }
     }
 
-    /// Seals `credentials` for the task `task_id`; they open for no other task.
+    /// Seals `credentials` for the task `task_id`. They cannot be opened for another task.
     ///
     /// # Errors
     /// [`ErrorKind::Internal`] if the cipher fails.
@@ -134,8 +135,8 @@ impl Sealer {
         Ok(SealedCredentials([nonce.as_slice(), &sealed].concat()))
     }
 
-    /// A hash of `bytes` that only this installation can make (HMAC-SHA-256, RFC 2104): it tells whether two are equal, and
-    /// does not help to guess a secret in them. `purpose` keeps hashes of different things apart.
+    /// A hash of `bytes` that only this installation can make (HMAC-SHA-256, RFC 2104). It shows whether two values are
+    /// equal, and does not help to guess a secret in them. `purpose` separates hashes of different things.
     #[must_use]
     pub fn fingerprint(&self, purpose: &str, bytes: &[u8]) -> [u8; FINGERPRINT_LEN] {
         mac(&*self.fingerprints, purpose.as_bytes(), bytes)
@@ -144,7 +145,7 @@ impl Sealer {
     /// Opens what [`Sealer::seal`] made for the same task.
     ///
     /// # Errors
-    /// [`ErrorKind::Unauthenticated`] if the bytes were changed, belong to another task or to another key.
+    /// [`ErrorKind::Unauthenticated`] if the bytes were changed, or belong to another task or another key.
     pub fn open(&self, task_id: i64, sealed: &SealedCredentials) -> Result<TaskCredentials> {
         let refused = || {
             Error::new(
@@ -168,7 +169,7 @@ impl Sealer {
     }
 }
 
-/// The HMAC of a label and some bytes; a zero byte between them keeps labels apart that begin alike.
+/// The HMAC of a label and some bytes. A zero byte between them separates a label from another one that begins with it.
 fn mac(key: &[u8], label: &[u8], bytes: &[u8]) -> [u8; FINGERPRINT_LEN] {
     let mut mac =
         <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(key).expect("HMAC takes a key of any length");
@@ -178,7 +179,8 @@ fn mac(key: &[u8], label: &[u8], bytes: &[u8]) -> [u8; FINGERPRINT_LEN] {
     mac.finalize().into_bytes().into()
 }
 
-/// Fields one after another, each with a four-byte length before it; an absent field has the length `u32::MAX`.
+/// Writes the fields one after another, each preceded by its length in four bytes. An absent field has the length
+/// `u32::MAX`.
 fn encode(credentials: &TaskCredentials) -> Zeroizing<Vec<u8>> {
     let TaskCredentials {
         source,

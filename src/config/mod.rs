@@ -1,4 +1,5 @@
-//! Configuration: defaults, then a TOML file, then `OMS_*` variables, then flags. Checked once, at start.
+//! Configuration, checked once at start. Later sources override earlier ones: defaults, TOML file, `OMS_*` variables,
+//! flags.
 
 mod values;
 mod variables;
@@ -32,12 +33,12 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the ledger, the token and the sealing key are kept.
     pub data_dir: PathBuf,
-    /// Networks that stores may be in, besides the public internet; plain HTTP is possible only there.
+    /// Networks of stores outside the public internet. Plain HTTP is possible only there.
     #[serde(deserialize_with = "values::read_networks")]
     pub allow_networks: Vec<IpNet>,
-    /// Origins whose web pages may call the API, or `*` for every one.
+    /// Origins whose web pages may call the API, or `*` for all.
     pub cors_origins: Vec<String>,
-    /// A PEM file of authorities whose certificates are trusted besides the roots of this machine.
+    /// A PEM file of authorities whose certificates are trusted in addition to the roots of this machine.
     pub ca_file: Option<PathBuf>,
     token: Option<String>,
     projects: Vec<String>,
@@ -134,7 +135,7 @@ impl Config {
         Ok(())
     }
 
-    /// The token that callers must show, where one is set.
+    /// The API token that callers must send, if one is set.
     #[must_use]
     pub fn token(&self) -> Option<Secret> {
         self.token.as_deref().map(Secret::new)
@@ -149,10 +150,10 @@ impl Config {
         Ok(read.map_err(|e| e.during("ca_file"))?.unwrap_or_default())
     }
 
-    /// The projects that are served; empty for every one.
+    /// The projects that are served; empty for all.
     ///
     /// # Errors
-    /// `InvalidArgument` for a malformed one.
+    /// `InvalidArgument` for a malformed project.
     pub fn projects(&self) -> Result<Vec<ProjectId>> {
         let read = |id: &String| {
             id.parse()
@@ -164,7 +165,7 @@ impl Config {
     /// The origins of `cors_origins`.
     ///
     /// # Errors
-    /// `InvalidArgument` for a malformed one.
+    /// `InvalidArgument` for a malformed origin.
     pub fn origins(&self) -> Result<Origins> {
         Origins::parse("cors_origins", &self.cors_origins)
     }
@@ -183,7 +184,7 @@ impl Config {
         })
     }
 
-    /// The built-in regions and those of the file.
+    /// The built-in regions and those of the configuration file.
     ///
     /// # Errors
     /// `InvalidArgument` for an unknown cloud or a malformed endpoint.
@@ -211,8 +212,8 @@ impl Config {
     }
 }
 
-/// One line that names the setting and where it stands. Values are left out, and so are the lines of a file that cannot
-/// be read: one of them may be the token.
+/// One line that names the setting and its position. Values are left out. If the file cannot be parsed, its lines are
+/// left out too, because one of them may contain the token.
 fn explain(error: &figment::Error) -> Error {
     let what = match &error.kind {
         Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => format!("expected {expected}"),

@@ -1,4 +1,4 @@
-//! Values that people write in more than one form: addresses to listen at, and networks.
+//! Values that may be written in more than one form: addresses to listen on, and networks.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
@@ -9,15 +9,15 @@ use serde::de::{Deserialize, Deserializer, Unexpected, Visitor};
 
 use crate::error::{Error, Result};
 
-/// What an address to listen at looks like.
+/// The form of an address to listen on, for messages.
 const ADDRESS: &str = "an address and a port, such as 127.0.0.1:8080, localhost:8080 or [::1]:8080";
-/// What a network looks like.
+/// The form of a network, for messages.
 const NETWORK: &str = "a network such as 10.0.0.0/8, or an address such as 10.0.0.7";
 
-/// An address and a port to listen at. A name is looked up; of its addresses one of IPv4 is preferred.
+/// An address and a port to listen on. A host name is resolved; an IPv4 address is preferred.
 ///
 /// # Errors
-/// `InvalidArgument` for another form, and for a name that has no address.
+/// `InvalidArgument` for another form, and for a name that cannot be resolved.
 pub fn listen_address(text: &str) -> Result<SocketAddr> {
     if let Ok(address) = text.parse() {
         return Ok(address);
@@ -38,7 +38,7 @@ pub fn listen_address(text: &str) -> Result<SocketAddr> {
     ipv4.or(found.first()).copied().ok_or_else(unknown)
 }
 
-/// A network; a single address is the network of that address alone.
+/// A network; a single address is a network that has only that address.
 ///
 /// # Errors
 /// `InvalidArgument` for another form.
@@ -48,7 +48,7 @@ pub fn network(text: &str) -> Result<IpNet> {
     network.map_err(|_| Error::invalid(format!("it must be {NETWORK}")))
 }
 
-/// Something that a text means.
+/// A value that is parsed from text.
 struct Written<T> {
     read: fn(&str) -> Result<T>,
     form: &'static str,
@@ -66,7 +66,7 @@ impl<T> Visitor<'_> for Written<T> {
     }
 }
 
-/// Reads an address to listen at.
+/// Deserialises an address to listen on.
 pub(super) fn read_address<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> std::result::Result<SocketAddr, D::Error> {
@@ -76,7 +76,7 @@ pub(super) fn read_address<'de, D: Deserializer<'de>>(
     })
 }
 
-/// Reads a list of networks.
+/// Deserialises a list of networks.
 pub(super) fn read_networks<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> std::result::Result<Vec<IpNet>, D::Error> {

@@ -1,4 +1,4 @@
-//! The settings that the environment holds, and variables that look like settings and are none.
+//! The settings in environment variables, and the check for variables that look like settings but are not.
 
 use std::env::VarError;
 
@@ -7,12 +7,12 @@ use figment::{Metadata, Profile, Provider};
 
 use crate::error::{Error, Result};
 
-/// What the names of variables begin with.
+/// Prefix of the names of variables.
 const PREFIX: &str = "OMS_";
-/// Variables of the tests begin with this; they are never settings.
+/// Prefix of variables for tests; they are never settings.
 const TEST_PREFIX: &str = "OMS_TEST_";
 
-/// Variables that are read from the environment, each with `OMS_` before it, and how their text is meant.
+/// Variables that are read from the environment, each with the prefix `OMS_`, and how their text is parsed.
 const VARIABLES: &[(&str, Meaning)] = &[
     ("listen", Meaning::Text),
     ("data_dir", Meaning::Text),
@@ -27,12 +27,12 @@ const VARIABLES: &[(&str, Meaning)] = &[
     ("request_endpoints", Meaning::Text),
 ];
 
-/// How the text of a variable is meant. It is decided by the setting and not by the text: a token of digits is a token.
+/// How the text of a variable is parsed. The setting decides it, not the text: a token of digits is still a text.
 #[derive(Clone, Copy)]
 enum Meaning {
-    /// As it stands.
+    /// The text itself.
     Text,
-    /// Parts with commas between them.
+    /// Parts, separated by commas.
     List,
     /// A number.
     Number,
@@ -54,7 +54,7 @@ impl Meaning {
     }
 }
 
-/// The settings that the environment holds.
+/// The settings in environment variables.
 pub(super) struct Variables;
 
 impl Variables {
@@ -63,10 +63,11 @@ impl Variables {
         format!("{PREFIX}{}", setting.to_uppercase())
     }
 
-    /// Refuses a variable that looks like a setting of ours and is none: a misspelt one would have no effect, unnoticed.
+    /// Refuses a variable that looks like a setting of ours but is not. Otherwise a misspelt variable would have no
+    /// effect, and nobody would notice.
     ///
     /// # Errors
-    /// `InvalidArgument` that names the variable, and the known one that is most like it; never its value.
+    /// `InvalidArgument` that names the variable and the most similar known one, but never its value.
     pub(super) fn check() -> Result<()> {
         let mut unknown: Vec<String> = std::env::vars_os()
             .filter_map(|(name, value)| {
@@ -116,9 +117,9 @@ fn is_unknown(name: &str, value: &str) -> bool {
     ours && !known && !is_service_link(name, value)
 }
 
-/// Whether Kubernetes or Docker sets such a variable by itself in every container, for a service named `oms` or `oms-…`:
-/// `OMS_SERVICE_HOST`, `OMS_SERVICE_PORT`, `OMS_PORT=tcp://…`, `OMS_PORT_8080_TCP`, `OMS_PORT_8080_TCP_ADDR`.
-/// Source: Kubernetes documentation, "Service", section "Environment variables".
+/// Whether Kubernetes or Docker sets such a variable in every container for a service named `oms` or `oms-…`:
+/// `OMS_SERVICE_HOST`, `OMS_SERVICE_PORT`, `OMS_PORT=tcp://…`, `OMS_PORT_8080_TCP`, `OMS_PORT_8080_TCP_ADDR`. Source:
+/// Kubernetes documentation, "Service", section "Environment variables".
 fn is_service_link(name: &str, value: &str) -> bool {
     let of_a_port = |rest: &str| {
         let (number, rest) = rest.split_once('_').unwrap_or((rest, ""));
@@ -134,7 +135,7 @@ fn is_service_link(name: &str, value: &str) -> bool {
         || name.split_once("_PORT_").is_some_and(|(_, rest)| of_a_port(rest))
 }
 
-/// The variable whose name takes the fewest changes of single characters to become `name`.
+/// The known variable with the smallest edit distance to `name`.
 fn nearest(name: &str) -> String {
     let names = VARIABLES.iter().map(|(setting, _)| Variables::name(setting));
     names
@@ -142,7 +143,7 @@ fn nearest(name: &str) -> String {
         .unwrap_or_default()
 }
 
-/// The edit distance of Levenshtein: how many characters to insert, take out or replace.
+/// The edit distance of Levenshtein: the number of characters to insert, remove or replace.
 fn distance(a: &[u8], b: &[u8]) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {

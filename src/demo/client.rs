@@ -1,4 +1,4 @@
-//! A few lines of HTTP, so that the demo uses the API as any caller would.
+//! A minimal HTTP client, so that the demo uses the API like any other caller.
 
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
@@ -22,10 +22,10 @@ impl Client {
         Self { http, base, token }
     }
 
-    /// Sends a request and returns the JSON of its answer, `Null` when it has no body.
+    /// Sends a request and returns the JSON of its response, or `Null` if it has no body.
     ///
     /// # Errors
-    /// `Unavailable` when there is no answer, `Conflict` for one that is no success, with its text.
+    /// `Unavailable` if there is no response; `Conflict` for one that is not a success, with its text.
     pub async fn send(&self, method: &str, path: &str, body: Option<Value>) -> Result<Value> {
         let text = body.map(|value| value.to_string()).unwrap_or_default();
         let request = Request::builder()

@@ -1,19 +1,19 @@
-//! The demo's judge: looks into both servers, not through the service.
+//! Compares source and target of the demo directly in both servers, without the service.
 
 use crate::sandbox::{Sandbox, SandboxObject};
 
-/// Most differences that are told.
+/// Most differences that are reported.
 const TOLD: usize = 10;
 
-/// Where a task writes its lists.
+/// Where a task writes its reports.
 const LISTS: &str = "oms/task/";
 
 /// The result of a comparison.
 #[derive(Debug, Default)]
 pub struct Compared {
-    /// Objects that were looked at.
+    /// Objects that were compared.
     pub objects: usize,
-    /// Lists of the task at the target, which are no copies.
+    /// Reports of the task at the target, which are not copies.
     pub lists: Vec<String>,
     /// The first differences.
     pub differences: Vec<String>,

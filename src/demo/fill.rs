@@ -24,7 +24,7 @@ const AWKWARD: &[&str] = &[
     "awkward/a/1",
 ];
 
-/// Fills the bucket; returns the number of objects and bytes. The same every time.
+/// Fills the bucket with the same data every time; returns the number of objects and bytes.
 pub fn fill(source: &Sandbox, bucket: &str) -> (u64, u64) {
     let mut random = SmallRng::seed_from_u64(20);
     let (mut objects, mut total) = (0, 0);
@@ -49,7 +49,7 @@ pub fn fill(source: &Sandbox, bucket: &str) -> (u64, u64) {
         object.tags = vec![("team".to_owned(), "blue & green".to_owned())];
         put(key, object);
     }
-    // Above the multipart threshold: once uploaded in one piece, once in parts.
+    // Larger than the multipart threshold: one is uploaded in one piece, one in parts.
     put(
         "films/one piece.mov",
         SandboxObject::new(noise(&mut random, 72 * MIB)),

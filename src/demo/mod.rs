@@ -1,7 +1,7 @@
-//! `oms demo`: everything at once, on real HTTP, with nothing to set up.
+//! `oms demo`: the complete service on real HTTP, without any setup.
 //!
-//! Two S3 servers in this process with different keys, the service on a ledger of its own, a task that is created,
-//! stopped half-way and started again over HTTP, and a comparison of every byte and header at the end.
+//! It runs two S3 servers in this process with different credentials, and the service with its own ledger. A task is
+//! created, stopped half-way and started again over HTTP. At the end, every byte and header is compared.
 
 mod client;
 mod compare;
@@ -26,16 +26,16 @@ use client::Client;
 const SOURCE: &str = "photos";
 const TARGET: &str = "photos-copy";
 const PROJECT: &str = "demo";
-/// The demo goes this fast until it was stopped and started once, so that people can follow.
+/// Bandwidth of the demo until the task has been stopped and started once, so that people can follow.
 const SLOW: u64 = 40_000_000;
 const LOOK_EVERY: Duration = Duration::from_millis(150);
-/// The whole demo must be over by then.
+/// Time limit for the whole demo.
 const DEADLINE: Duration = Duration::from_secs(300);
 
 /// What happens after the summary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {
-    /// The service goes on until Ctrl-C.
+    /// The service continues until Ctrl-C.
     Serve,
     /// The demo ends.
     Exit,
@@ -44,7 +44,7 @@ pub enum After {
 /// Runs the demo; returns whether source and target matched.
 ///
 /// # Errors
-/// Whatever keeps the demo from its end.
+/// Any error that prevents the demo from finishing.
 pub async fn run(listen: SocketAddr, after: After, shutdown: CancellationToken) -> Result<bool> {
     let source = server("DEMOSOURCE", "source-secret-of-the-demo").await?;
     let target = server("DEMOTARGET", "target-secret-of-the-demo").await?;
@@ -114,7 +114,7 @@ async fn server(access_key: &str, secret_key: &str) -> Result<Sandbox> {
     Sandbox::start(options).await
 }
 
-/// Create, stop, start, wait, compare.
+/// Creates a task, stops and starts it, waits, and compares.
 async fn walk_through(client: &Client, source: &Sandbox, target: &Sandbox) -> Result<(bool, i64)> {
     let began = Instant::now();
     let created = client
@@ -259,7 +259,7 @@ fn start_body(source: &Sandbox, target: &Sandbox) -> Value {
     })
 }
 
-/// A line above the bar, or just a line where there is no terminal for a bar.
+/// Prints a line above the bar, or just the line if there is no terminal for a bar.
 fn say(bar: &ProgressBar, line: impl AsRef<str>) {
     if bar.is_hidden() {
         println!("{}", line.as_ref());
@@ -314,7 +314,7 @@ fn farewell(
         return;
     }
     let [source, target] = stores;
-    // A second copy beside the first, slow enough to be stopped by hand.
+    // A second copy next to the first, slow enough to be stopped by hand.
     let mut again = create_body(source, target);
     again["dst_node"]["object_key"] = json!("again/");
     again["bandwidth_policy"][0]["max_bandwidth"] = json!(SLOW / 4);
@@ -335,7 +335,7 @@ fn farewell(
     println!("\nServing until Ctrl-C{also}.");
 }
 
-/// A folder of this demo alone, removed at its end.
+/// A folder for this demo only, removed at its end.
 struct DataFolder(std::path::PathBuf);
 
 impl DataFolder {

@@ -5,7 +5,7 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::{Dispatch, Message, Stops};
 
-/// Messages that may wait; more are dropped, and found again by the cleanup.
+/// Messages that may wait. More are dropped, and the next poll finds their work in the ledger.
 const CAPACITY: usize = 1024;
 
 /// A bounded channel with one reader.

@@ -1,7 +1,7 @@
-//! Who works on which task: a wake-up, never the truth.
+//! Wakes workers up when there is work. The ledger, not a message, decides what is to be done.
 //!
-//! A message may be lost or come twice: leases are fenced by the ledger, and a cleanup publishes again what the ledger
-//! says is pending. A full queue drops the message for the same reason.
+//! A message may be lost or arrive twice. That is safe because the ledger fences leases, and workers also poll the
+//! ledger for pending work. For the same reason a full queue drops the message.
 
 pub mod local;
 mod stops;
@@ -11,24 +11,25 @@ use async_trait::async_trait;
 pub use self::stops::Stops;
 use crate::task::TaskId;
 
-/// What a worker is told.
+/// A message to the workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message {
-    /// The task wants a worker.
+    /// The task needs a worker.
     Work(TaskId),
-    /// State or bandwidth of the task has changed: look at the ledger.
+    /// State or bandwidth of the task has changed: read the ledger.
     Look(TaskId),
-    /// A deleted task left uploads open, and keys to give them up with.
+    /// A deleted task left open uploads, and there are credentials to abort them.
     Cleanup,
 }
 
 /// Carries messages from the API to the workers.
 #[async_trait]
 pub trait Dispatch: Send + Sync {
-    /// Tells the workers; never blocks for long, never fails: the cleanup makes up for what is lost.
+    /// Sends a message to the workers. It never blocks for long and never fails: a poll finds the work of lost
+    /// messages.
     async fn publish(&self, message: Message);
-    /// The next message; `None` when the dispatcher is closed.
+    /// The next message; `None` if the dispatcher is closed.
     async fn next(&self) -> Option<Message>;
-    /// Stops that take effect at once, whatever becomes of messages and of the ledger.
+    /// Stops that take effect at once, independent of messages and the ledger.
     fn stops(&self) -> &Stops;
 }

@@ -1,7 +1,8 @@
-//! Stops that take effect in memory at once, before the ledger knows of them.
+//! Stops that take effect in memory at once, before they are recorded in the ledger.
 //!
-//! A message may be lost, and a ledger may be slow or take no change; a stop must not wait for either. Who runs a task holds
-//! its token; who stops it cancels the token. An entry goes when the ledger shows the task as stopped.
+//! A message may be lost, and a ledger may be slow or refuse changes. A stop must not wait for either. The worker that
+//! runs a task holds its token, and a request to stop the task cancels the token. An entry is removed when the ledger
+//! shows the task as stopped.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::task::TaskId;
 
-/// Tasks that somebody asked to stop.
+/// Tasks with a requested stop.
 #[derive(Debug, Default)]
 pub struct Stops(Mutex<HashMap<TaskId, Entry>>);
 
@@ -27,8 +28,8 @@ impl Stops {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks whoever runs the task to stop, or not to begin. Only for a task that the ledger shows as running, so that the
-    /// number of entries is bounded by theirs.
+    /// Requests that a running task stops, or that a task does not start. Only for a task that the ledger shows as
+    /// running; this limits the number of entries.
     pub fn ask(&self, task: TaskId, now: Instant) {
         let mut entries = self.entries();
         let entry = entries.entry(task).or_default();
@@ -36,7 +37,7 @@ impl Stops {
         entry.token.cancel();
     }
 
-    /// The token of a task, for who begins to run it. It is cancelled when the task is asked to stop.
+    /// The token of a task, for the worker that starts to run it. It is cancelled when a stop is requested.
     pub fn token(&self, task: TaskId) -> CancellationToken {
         let mut entries = self.entries();
         let entry = entries.entry(task).or_default();
@@ -44,33 +45,34 @@ impl Stops {
         entry.token.clone()
     }
 
-    /// Says that the run has ended. A stop that was asked for stays until it is forgotten.
+    /// Records that the run has ended. A requested stop is kept until it is forgotten.
     pub fn ended(&self, task: TaskId) {
         if let Some(entry) = self.entries().get_mut(&task) {
             entry.runs = false;
         }
     }
 
-    /// Whether somebody holds the token of the task.
+    /// Whether a worker holds the token of the task.
     #[doc(hidden)]
     #[must_use]
     pub fn runs(&self, task: TaskId) -> bool {
         self.entries().get(&task).is_some_and(|entry| entry.runs)
     }
 
-    /// Since when a task is asked to stop.
+    /// When the stop of a task was requested.
     pub fn asked(&self, task: TaskId) -> Option<Instant> {
         self.entries().get(&task).and_then(|entry| entry.asked)
     }
 
-    /// All tasks that are asked to stop.
+    /// All tasks with a requested stop.
     pub fn all_asked(&self) -> Vec<TaskId> {
         let entries = self.entries();
         let asked = entries.iter().filter(|(_, entry)| entry.asked.is_some());
         asked.map(|(task, _)| *task).collect()
     }
 
-    /// Forgets the stop of a task, which the ledger knows by now. A run that was asked stays asked.
+    /// Forgets the stop of a task, because the ledger has it now. The token of a run that was already cancelled stays
+    /// cancelled.
     pub fn forget(&self, task: TaskId) {
         self.entries().remove(&task);
     }
@@ -90,7 +92,7 @@ mod tests {
         stops.ask(other, now);
         assert!(run.is_cancelled() && stops.token(other).is_cancelled());
         assert_eq!(stops.all_asked().len(), 2);
-        // The first moment counts.
+        // The time of the first request counts.
         stops.ask(one, now + std::time::Duration::from_secs(1));
         assert_eq!(stops.asked(one), Some(now));
         assert!(stops.runs(one));

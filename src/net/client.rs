@@ -1,4 +1,4 @@
-//! The client that connects only where the policy lets it.
+//! The HTTP client that connects only where the policy allows it.
 
 use std::fmt;
 use std::future::Future;
@@ -44,10 +44,10 @@ const IDLE_LIMIT: Duration = Duration::from_secs(60);
 const IDLE_CONNECTIONS: usize = 512;
 /// Largest read buffer of a connection, and so the limit of an answer's headers.
 const BUFFER_LIMIT: usize = 256 * 1024;
-/// Most headers of an answer. User metadata alone may be hundreds of short ones (2 KiB of names and values).
+/// Most headers of a response. User metadata alone may be hundreds of short ones (2 KiB of names and values).
 const HEADERS_LIMIT: usize = 400;
 
-/// A pooled HTTP/1.1 client that connects only where the [`NetworkPolicy`] lets it. Cheap to clone; clones share the
+/// A pooled HTTP/1.1 client that connects only where the [`NetworkPolicy`] allows it. Cheap to clone; clones share the
 /// pool.
 #[derive(Clone)]
 pub struct HttpClient {
@@ -61,13 +61,14 @@ impl fmt::Debug for HttpClient {
 }
 
 impl HttpClient {
-    /// Makes a client that trusts the root certificates of this machine; they are loaded at the first connection over TLS.
+    /// Makes a client that trusts the root certificates of this machine. They are loaded at the first connection over
+    /// TLS.
     #[must_use]
     pub fn new(policy: NetworkPolicy) -> Self {
         Self::trusting(policy, Authorities::default())
     }
 
-    /// Makes a client that trusts these authorities too.
+    /// Makes a client that also trusts these authorities.
     #[must_use]
     pub fn trusting(policy: NetworkPolicy, authorities: Authorities) -> Self {
         let policy = Arc::new(policy);
@@ -100,13 +101,13 @@ impl HttpClient {
         Self { client }
     }
 
-    /// Sends a request and waits for the head of the answer, whatever its status. Sets no time limit of its own but that
-    /// of connecting.
+    /// Sends a request and waits for the head of the response, whatever its status. The only time limit here is that of
+    /// connecting.
     ///
     /// # Errors
-    /// `Forbidden` where the policy refuses the host, its certificate is not good, or it speaks no TLS where the address says
-    /// `https` (never worth a retry), `Timeout` when
-    /// connecting took too long, `Unsupported` for an answer with oversized headers, `Unavailable` otherwise. An error of the request's body is in the chain of sources.
+    /// `Forbidden` if the policy refuses the host, its certificate is not valid, or it does not speak TLS although the
+    /// URL says `https` (never worth a retry). `Timeout` if connecting took too long, `Unsupported` for a response with
+    /// oversized headers, `Unavailable` otherwise. An error of the request's body is in the chain of sources.
     pub async fn request(&self, request: Request<RequestBody>) -> Result<Response<Incoming>> {
         let uri = request.uri().clone();
         let answer = self.client.request(request).await;
@@ -130,8 +131,8 @@ impl Connectors {
             Some("https") => Scheme::Https,
             _ => Scheme::Http,
         };
-        // The connector dials literal addresses without asking the resolver. Other spellings of an address (decimal,
-        // octal, hexadecimal) are names to it, so they reach the resolver and are checked there.
+        // The connector connects to IP addresses without the resolver, so they are checked here. Other spellings of an
+        // address (decimal, octal, hexadecimal) are names to it, so they reach the resolver and are checked there.
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         if let Ok(ip) = bare.parse::<IpAddr>() {
             self.policy.check(ip, scheme)?;
@@ -142,7 +143,7 @@ impl Connectors {
         }
     }
 
-    /// Loads the root certificates once; a failure is tried again with the next connection.
+    /// Loads the root certificates once. After a failure, the next connection retries.
     async fn tls(&self) -> Result<HttpsConnector<Connector>, BoxError> {
         let connector = self.tls.get_or_try_init(|| async {
             let authorities = self.authorities.clone();
@@ -274,7 +275,7 @@ mod tests {
         let client = HttpClient::new(NetworkPolicy {
             allowed: vec!["127.0.0.0/8".parse().unwrap()],
         });
-        // The first bytes of an answer, whatever was asked; nothing means that the connection ends.
+        // The first bytes of a response to any request; empty means that the connection ends.
         for (answer, scheme, kind, words) in [
             (
                 &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..],

@@ -1,4 +1,4 @@
-//! Why a request had no answer, in words that a person can act on.
+//! Explains why a request got no response, so that a person can act on it.
 
 use std::error::Error as StdError;
 use std::{fmt, io};
@@ -10,14 +10,14 @@ use super::policy::{Refused, Scheme};
 use super::tls::{self, TlsUnusable};
 use crate::error::{Error, ErrorKind};
 
-/// Something of type `T` in the chain of causes.
+/// Finds an error of type `T` in the chain of causes.
 fn cause<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref::<T>() {
             return Some(found);
         }
-        // An IO error that wraps another one shows it here and not as its source.
+        // An IO error that wraps another one returns it from `get_ref`, not as its source.
         let wrapped = error
             .downcast_ref::<io::Error>()
             .and_then(io::Error::get_ref)
@@ -38,7 +38,7 @@ pub(super) fn translate(peer: &Peer, error: ClientError) -> Error {
             "connecting to {host} is refused by the network policy; \
              the operator can allow its network with --allow-network"
         );
-        // No source: every refusal of a host looks the same.
+        // No source, so that every refusal of a host looks the same.
         return Error::new(ErrorKind::Forbidden, text);
     } else if let Some(problem) = cause::<TlsUnusable>(&error) {
         (ErrorKind::InvalidArgument, problem.to_string())
@@ -48,7 +48,7 @@ pub(super) fn translate(peer: &Peer, error: ClientError) -> Error {
     } else if let Some(rustls::Error::InvalidMessage(_)) = cause::<rustls::Error>(&error)
         && error.is_connect()
     {
-        // Not a fault that passes: something else than TLS came back.
+        // This is permanent: the server responded with something other than TLS.
         let error = Error::new(ErrorKind::Forbidden, peer.speaks_no_tls());
         return error.with_code("TlsNotSpoken");
     } else if cause::<TooSlow>(&error).is_some() || io_kind == Some(io::ErrorKind::TimedOut) {
@@ -75,7 +75,7 @@ pub(super) fn translate(peer: &Peer, error: ClientError) -> Error {
     Error::new(kind, message).with_source(error)
 }
 
-/// Whether the other side ended a connection that was open. The TLS layer may wrap the IO error that says so in another one.
+/// Whether the other side closed a connection that was open. The TLS layer may wrap the IO error in another one.
 fn hung_up(error: &(dyn StdError + 'static)) -> bool {
     cause::<io::Error>(error).is_some_and(|io| {
         matches!(
@@ -96,7 +96,7 @@ impl fmt::Display for TooSlow {
 
 impl StdError for TooSlow {}
 
-/// A name without an address.
+/// A name that cannot be resolved.
 #[derive(Debug)]
 pub(super) struct Unresolved(pub(super) io::Error);
 

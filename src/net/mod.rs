@@ -1,8 +1,8 @@
 //! The guarded outbound HTTP client that every part of the service shares.
 //!
-//! The policy is applied to the addresses that are connected to, at the moment of connecting: a name is resolved here,
-//! forbidden addresses are dropped, and the connection goes to one of the rest, so no second resolution can slip in
-//! between. Redirects are not followed and no proxy is used.
+//! The policy is applied to the addresses at the time of connecting. A name is resolved here, forbidden addresses are
+//! dropped, and the connection goes to one of the rest. So there is no second resolution that could give another
+//! address. Redirects are not followed and no proxy is used.
 
 mod client;
 mod errors;

@@ -1,4 +1,4 @@
-//! Whom a request goes to, as messages name it, and the mistake of `http` for `https`.
+//! The server of a request, as messages name it, and the mistake of `http` for `https`.
 
 use std::fmt;
 
@@ -25,7 +25,7 @@ impl Peer {
         }
     }
 
-    /// The port, also where the address leaves it out.
+    /// The port; the scheme's default if the URL has none.
     pub(super) fn port(&self) -> u16 {
         self.port.unwrap_or(match self.scheme {
             Scheme::Http => 80,
@@ -33,7 +33,7 @@ impl Peer {
         })
     }
 
-    /// What to do when `https` was meant for a port that does not speak TLS.
+    /// Advice if `https` was used for a port that does not speak TLS.
     pub(super) fn speaks_no_tls(&self) -> String {
         format!(
             "{} does not speak TLS on port {}: write http:// instead of https:// in the endpoint, as in http://{self}, \
@@ -43,7 +43,7 @@ impl Peer {
         )
     }
 
-    /// What may be wrong when the other side ended the connection before TLS stood.
+    /// Advice if the other side closed the connection before the TLS handshake was complete.
     pub(super) fn hung_up(&self) -> String {
         format!(
             "{} ended the connection on port {} before TLS was agreed on; if that port speaks plain HTTP, write http:// in \
@@ -53,7 +53,7 @@ impl Peer {
         )
     }
 
-    /// What to do when `http` was perhaps meant for a port that speaks TLS.
+    /// Advice if `http` may have been used for a port that speaks TLS.
     pub(super) fn speaks_no_http(&self) -> String {
         let advice = match self.scheme {
             Scheme::Http => {
@@ -69,7 +69,7 @@ impl Peer {
     }
 }
 
-/// The host, and the port where the address names one.
+/// The host, and the port if the URL has one.
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.host)?;

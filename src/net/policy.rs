@@ -1,4 +1,5 @@
-//! Which addresses an outbound connection may reach: the rule against server-side request forgery, as pure functions.
+//! Which addresses an outbound connection may reach: the protection against server-side request forgery, as pure
+//! functions.
 //!
 //! The ranges are the IANA special-purpose registries (RFC 6890 and its updates) and the metadata addresses of the
 //! big clouds.
@@ -16,7 +17,7 @@ pub enum Scheme {
     Https,
 }
 
-/// The address must not be connected to. The reason is not told, so that refusals cannot be used to explore a network.
+/// The address must not be connected to. No reason is given, so that refusals cannot be used to explore a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused;
 
@@ -31,7 +32,7 @@ impl std::error::Error for Refused {}
 /// What the operator allows beyond public addresses over TLS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkPolicy {
-    /// Networks whose special-use addresses may be reached, and to which plain `http` may be spoken.
+    /// Special-use addresses in these networks may be reached, and plain `http` may be used in them.
     pub allowed: Vec<IpNet>,
 }
 
@@ -42,12 +43,12 @@ impl NetworkPolicy {
         Self { allowed }
     }
 
-    /// Decides about one resolved address. An IPv6 address that stands for an IPv4 one (mapped, compatible, NAT64) is
-    /// judged as that.
+    /// Checks one resolved address. An IPv6 address that contains an IPv4 one (mapped, compatible, NAT64) is checked as
+    /// that IPv4 address.
     ///
     /// # Errors
-    /// [`Refused`] for cloud metadata, link-local, unspecified, multicast and broadcast addresses, whatever is allowed;
-    /// for other special-use addresses, and for any address over plain `http`, unless an allowed network holds it.
+    /// [`Refused`] for cloud metadata, link-local, unspecified, multicast and broadcast addresses, whatever is allowed.
+    /// Also for other special-use addresses, and for any address over plain `http`, unless it is in an allowed network.
     pub fn check(&self, ip: IpAddr, scheme: Scheme) -> Result<(), Refused> {
         let judged = match ip {
             IpAddr::V6(v6) => embedded(v6).map_or(ip, IpAddr::V4),
@@ -64,7 +65,7 @@ impl NetworkPolicy {
         Ok(())
     }
 
-    /// Decides about a host name before it is resolved.
+    /// Checks a host name before it is resolved.
     ///
     /// # Errors
     /// [`Refused`] for the names of metadata services.
@@ -80,7 +81,7 @@ impl NetworkPolicy {
 /// The IPv4 address inside `::ffff:a.b.c.d`, `::a.b.c.d` or `64:ff9b::a.b.c.d`.
 fn embedded(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     match ip.segments() {
-        // The unspecified and the loopback address are IPv6 addresses of their own.
+        // The unspecified and the loopback address of IPv6 contain no IPv4 address.
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
         [0, 0, 0, 0, 0, 0xffff | 0, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
             Some(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)))
@@ -133,7 +134,7 @@ fn is_never_v6(ip: Ipv6Addr) -> bool {
     )
 }
 
-/// Whatever is not global unicast (2000::/3), and in there protocol assignments with Teredo, documentation and 6to4.
+/// Everything outside global unicast (2000::/3); inside it, protocol assignments with Teredo, documentation and 6to4.
 fn is_special_v6(ip: Ipv6Addr) -> bool {
     match ip.segments() {
         [0x2001, second, ..] => second < 0x200 || second == 0xdb8,

@@ -1,5 +1,5 @@
-//! Which certificates are good: those that the roots of this machine vouch for, and those of authorities that the operator
-//! adds.
+//! Which certificates are trusted: those of the root authorities of this machine, and those of authorities that the
+//! operator adds.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -14,15 +14,15 @@ use crate::error::{Error, Result};
 
 pub(super) type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Certificates of authorities that are trusted besides the roots of this machine.
+/// Certificates of authorities that are trusted in addition to the roots of this machine.
 #[derive(Clone, Debug, Default)]
 pub struct Authorities(Vec<CertificateDer<'static>>);
 
 impl Authorities {
-    /// Reads a PEM file of one or more certificates; keys in it are left alone.
+    /// Reads a PEM file of one or more certificates; private keys in it are ignored.
     ///
     /// # Errors
-    /// `InvalidArgument` when it cannot be read, has no certificate, or one that cannot be an authority's.
+    /// `InvalidArgument` if it cannot be read, has no certificate, or has one that cannot be an authority's.
     pub fn read(file: &Path) -> Result<Self> {
         let wrong = |what: &str| Error::invalid(format!("{} {what}", file.display()));
         let text = std::fs::read(file)
@@ -58,7 +58,7 @@ impl fmt::Display for TlsUnusable {
 
 impl StdError for TlsUnusable {}
 
-/// The settings of connections; reads the root certificates of this machine.
+/// The TLS settings of connections; reads the root certificates of this machine.
 pub(super) fn config(authorities: &Authorities) -> Result<ClientConfig, BoxError> {
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
@@ -81,7 +81,7 @@ pub(super) fn config(authorities: &Authorities) -> Result<ClientConfig, BoxError
     Ok(config)
 }
 
-/// What is wrong with the certificate of a host, for people.
+/// What is wrong with the certificate of a host, as a message for people.
 pub(super) fn refused(host: &str, reason: &CertificateError) -> String {
     use CertificateError as E;
     let what = match reason {

@@ -1,9 +1,9 @@
-//! Signed addresses of content delivery networks: pure functions, time and randomness are arguments.
+//! Signed URLs of content delivery networks: pure functions, time and randomness are arguments.
 //!
-//! Which scheme an OMS `authentication_type` means is not printed by its reference for every type: `ALIYUN_OSS_A` to `_C`
-//! are the types A, B and C of Aliyun's CDN URL authentication, `TENCENT_COS_A` to `_D` those of Tencent's, and
-//! `KSYUN_PRIVATE_AUTHENTICATION` the signed URL of Kingsoft's KS3, all three inferred from names and key fields.
-//! A path is always absolute, without a query, and percent-encoded before it is signed.
+//! The OMS reference does not explain every `authentication_type`. Three of the meanings here are inferred from names
+//! and key fields: `ALIYUN_OSS_A` to `_C` are the types A, B and C of Aliyun's CDN URL authentication, `TENCENT_COS_A`
+//! to `_D` are those of Tencent's, and `KSYUN_PRIVATE_AUTHENTICATION` is the signed URL of Kingsoft's KS3. A path is
+//! always absolute, without a query, and percent-encoded before it is signed.
 
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
@@ -19,8 +19,8 @@ use crate::secret::{Credentials, Secret};
 use crate::task::UnixMillis;
 use crate::violation::Violation;
 
-/// How long an address is good for whose signature holds its own end (Qiniu, Kingsoft), in seconds. The other schemes
-/// hold the moment of signing, and the CDN is configured with how long that is good for.
+/// How long a URL is valid if it contains its expiry time (Qiniu, Kingsoft), in seconds. URLs of the other schemes
+/// contain the time of signing, and the CDN configures how long they are valid.
 const GOOD_FOR: i64 = 3600;
 
 /// How requests to a CDN are signed.
@@ -28,7 +28,7 @@ const GOOD_FOR: i64 = 3600;
 pub enum Authentication {
     /// Not at all.
     None,
-    /// Qiniu's private download URL, with the source's own keys.
+    /// Qiniu's private download URL, signed with the source's credentials.
     Qiniu,
     /// Aliyun's type A.
     AliyunA,
@@ -36,7 +36,7 @@ pub enum Authentication {
     AliyunB,
     /// Aliyun's type C, in its first form (in the path).
     AliyunC,
-    /// Kingsoft's signed URL, with the source's own keys.
+    /// Kingsoft's signed URL, signed with the source's credentials.
     Kingsoft,
     /// Tencent's type A.
     TencentA,
@@ -63,7 +63,7 @@ impl Authentication {
         Self::TencentD,
     ];
 
-    /// The name that the OMS reference has.
+    /// The name in the OMS reference.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -86,7 +86,7 @@ impl Authentication {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// Whether it signs with a key of the CDN's own.
+    /// Whether it signs with a key of the CDN.
     #[must_use]
     pub const fn wants_key(self) -> bool {
         match self {
@@ -102,24 +102,24 @@ impl Authentication {
     }
 }
 
-/// What signs.
+/// What a URL is signed with.
 #[derive(Clone, Copy, Debug)]
 pub struct Signing<'a> {
-    /// How.
+    /// The scheme.
     pub kind: Authentication,
-    /// Key of the CDN; only for the types that want one.
+    /// Key of the CDN; only for the types that need one.
     pub key: Option<&'a Secret>,
-    /// Keys of the source.
+    /// Credentials of the source.
     pub source: &'a Credentials,
     /// Bucket of the source.
     pub bucket: &'a str,
 }
 
-/// The signed address of `path` (absolute, percent-encoded) below `origin` (`http[s]://host`). `random` makes two
-/// addresses of one moment differ where the scheme has room for it.
+/// The signed URL of `path` (absolute, percent-encoded) below `origin` (`http[s]://host`). Two URLs of the same second
+/// differ by `random`, in schemes that have a field for it.
 ///
 /// # Errors
-/// `InvalidArgument` when the key is missing; `Internal` for a moment that has no calendar date.
+/// `InvalidArgument` if the key is missing; `Internal` for a time that has no calendar date.
 pub fn sign(
     signing: &Signing<'_>,
     origin: &str,
@@ -203,7 +203,7 @@ fn md5_hex(parts: &[&str]) -> String {
     hex::encode(hash.finalize())
 }
 
-/// `YYYYMMDDHHMM` at UTC+8, where Aliyun's and Tencent's clocks stand.
+/// `YYYYMMDDHHMM` at UTC+8, the time zone of Aliyun and Tencent.
 fn minute_in_china(now: UnixMillis) -> Result<String> {
     let time = Timestamp::from_millisecond(now.0)
         .map_err(|e| Error::internal("the time has no date").with_source(e))?;
@@ -211,12 +211,12 @@ fn minute_in_china(now: UnixMillis) -> Result<String> {
     Ok(time.to_zoned(zone).strftime("%Y%m%d%H%M").to_string())
 }
 
-/// Keys that a CDN's addresses are signed with.
+/// Credentials that sign the URLs of a CDN.
 #[derive(Clone, Debug)]
 pub struct CdnKeys {
-    /// The CDN's own.
+    /// The key of the CDN.
     pub key: Option<Secret>,
-    /// The source's.
+    /// The credentials of the source.
     pub source: Credentials,
 }
 
@@ -253,7 +253,7 @@ mod tests {
     const TENCENT: &str = "dimtm5evg50ijsx2hvuwyfoiu65";
     const EDGE: &str = "DvYmqE81E1F9R791H6lmht";
 
-    /// The vectors of the vendors' pages; where a page prints none, one computed from its words.
+    /// The examples of the vendors' pages. If a page has none, the example is computed from its description.
     #[test]
     fn the_vendors_vectors_hold() {
         use Authentication as A;
@@ -336,7 +336,8 @@ mod tests {
         }
     }
 
-    /// Tencent's type A has letters in its random part that no hexadecimal number has, so its vector is checked below.
+    /// The random part in Tencent's example of type A has letters that are not hexadecimal digits, so that example is
+    /// checked below.
     #[test]
     fn tencents_first_type_is_a_sum_over_all_fields() {
         let sum = md5_hex(&["/test.jpg", "-", "1582791032-im1acp76sx9sdqe601v-0", "-", TENCENT]);
@@ -353,7 +354,7 @@ mod tests {
         assert_eq!(url, format!("http://h/test.jpg?sign=1582791032-ab-0-{sum}"));
     }
 
-    /// No vector is published; the string that is signed is that of the public KS3 clients.
+    /// No example is published. The signed string is the one that the public KS3 clients use.
     #[test]
     fn kingsofts_form_is_the_one_of_its_clients() {
         let url = signed(Authentication::Kingsoft, "", "https://h", "/a%2Bb", 1000, 0);

@@ -1,4 +1,4 @@
-//! The region catalogue: which address a region of a cloud has. The operator adds to it in the configuration.
+//! The region catalogue: the endpoint of each region of a cloud. The operator adds to it in the configuration.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -20,7 +20,7 @@ const BUILT_IN: &str = include_str!("clouds.json");
 struct Regions {
     /// Name of the cloud.
     cloud: String,
-    /// Address, with `{}` in the place of the region.
+    /// Endpoint, with `{}` in place of the region.
     url: String,
     regions: Vec<String>,
 }
@@ -35,11 +35,11 @@ pub enum RequestEndpoints {
     /// Yes; the network policy still decides where a connection may go.
     #[default]
     Allowed,
-    /// No: only what the catalogue names.
+    /// No: only endpoints of the catalogue.
     Refused,
 }
 
-/// Known regions and their addresses.
+/// Known regions and their endpoints.
 #[derive(Clone, Debug)]
 pub struct Catalogue {
     regions: BTreeMap<(&'static str, String), Endpoint>,
@@ -47,7 +47,7 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// The public clouds' regions that are built in.
+    /// The built-in regions of the public clouds.
     #[must_use]
     pub fn new(request_endpoints: RequestEndpoints) -> Self {
         let mut catalogue = Self {
@@ -57,7 +57,7 @@ impl Catalogue {
         for Regions { cloud, url, regions } in REGIONS.iter() {
             let cloud = Cloud::from_name(cloud).expect("a test names the clouds of the built-in regions");
             for region in regions {
-                // Huawei's OBS refuses path-style requests, and AWS means to.
+                // Huawei's OBS refuses path-style requests, and AWS plans to.
                 let addressing = Addressing::VirtualHost;
                 let url = url.replace("{}", region);
                 let endpoint = Endpoint {
@@ -74,7 +74,7 @@ impl Catalogue {
     /// Adds or replaces a region.
     ///
     /// # Errors
-    /// `InvalidArgument` for a malformed address.
+    /// `InvalidArgument` for a malformed endpoint.
     pub fn add(&mut self, cloud: Cloud, region: &str, url: &str, addressing: Addressing) -> Result<()> {
         let url =
             check_url(url).map_err(|text| Error::invalid(format!("region {region}: endpoint {text}")))?;
@@ -87,7 +87,7 @@ impl Catalogue {
         Ok(())
     }
 
-    /// The address of a place: the one the request names, else the catalogue's.
+    /// The endpoint of a bucket: the one that the request names, else the catalogue's.
     ///
     /// # Errors
     /// [`Violation::UnknownRegion`], [`Violation::EndpointForm`] or [`Violation::EndpointNotAllowed`].
@@ -120,7 +120,7 @@ impl Catalogue {
     }
 }
 
-/// An endpoint in its one spelling.
+/// An endpoint in normal form.
 fn check_url(url: &str) -> std::result::Result<String, &'static str> {
     Address::parse(url).map(|address| address.url())
 }

@@ -1,4 +1,4 @@
-//! Addresses of object stores: `http[s]://host[:port][/path]`, in one spelling. Pure.
+//! Endpoints of object stores: `http[s]://host[:port][/path]`, in normal form. Pure.
 
 use std::net::IpAddr;
 
@@ -7,27 +7,28 @@ pub(super) const FORM: &str = "must have the form http[s]://host[:port][/path]";
 /// Longest endpoint in bytes.
 const MAX_LEN: usize = 255;
 
-/// The parts of an endpoint. Scheme and host are in lower case, a default port is left out.
+/// The parts of an endpoint. Scheme and host are in lower case; a default port is omitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Address {
     /// `http` or `https`.
     pub scheme: &'static str,
-    /// Host, with the port where it is not the scheme's own.
+    /// Host, with the port unless it is the scheme's default.
     pub authority: String,
-    /// Host, with brackets where it is an IPv6 address.
+    /// Host, with brackets if it is an IPv6 address.
     pub host: String,
     /// Path without a slash at its end: empty, or `/a/b`.
     pub path: String,
 }
 
 impl Address {
-    /// Reads an endpoint. A path is what stores behind a gateway need (`https://host/storage/v1/s3`); it must consist of
-    /// unreserved characters (RFC 3986, 2.3), because nothing else has one spelling in every signature.
+    /// Parses an endpoint. Stores behind a gateway need a path (`https://host/storage/v1/s3`). It must consist of
+    /// unreserved characters (RFC 3986, 2.3), because other characters can be encoded in more than one way in a
+    /// signature.
     ///
     /// # Errors
     /// [`FORM`], also for user information, a query or a fragment.
     pub fn parse(url: &str) -> Result<Self, &'static str> {
-        // The HTTP types drop a fragment without a word.
+        // The HTTP types drop a fragment silently.
         if url.len() > MAX_LEN || url.contains(['#', '?', '@', '\\']) {
             return Err(FORM);
         }
@@ -42,7 +43,7 @@ impl Address {
         let given = uri.authority().ok_or(FORM)?.as_str();
         let port = match given.get(host.len()..) {
             None | Some("") => None,
-            // The HTTP types take any text as a port.
+            // The HTTP types accept any text as a port.
             Some(rest) => Some(
                 rest.strip_prefix(':')
                     .and_then(|port| port.parse::<u16>().ok())
@@ -65,7 +66,7 @@ impl Address {
         })
     }
 
-    /// The endpoint in its one spelling.
+    /// The endpoint in normal form.
     pub fn url(&self) -> String {
         let Self {
             scheme,
@@ -76,7 +77,7 @@ impl Address {
         format!("{scheme}://{authority}{path}")
     }
 
-    /// The host as an address, if it is one.
+    /// The host as an IP address, if it is one.
     pub fn ip(&self) -> Option<IpAddr> {
         self.host.trim_matches(['[', ']']).parse().ok()
     }

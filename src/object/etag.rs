@@ -1,4 +1,4 @@
-//! Entity tags, and what their form tells.
+//! Entity tags, and what can be concluded from their form.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use std::fmt;
 pub struct ETag(Box<str>);
 
 impl ETag {
-    /// Takes the quotes and a weakness mark off.
+    /// Removes the quotes and the `W/` of a weak tag.
     #[must_use]
     pub fn new(raw: &str) -> Self {
         Self(raw.trim().trim_start_matches("W/").trim_matches('"').into())
@@ -19,8 +19,8 @@ impl ETag {
         &self.0
     }
 
-    /// The MD5 of the content, if the tag has the form of one (32 hexadecimal digits). A store that encrypts with
-    /// its own keys may give such a tag without it being one; only a comparison with what the target says proves it.
+    /// The MD5 of the content, if the ETag has the form of one (32 hexadecimal digits). A store that encrypts with its
+    /// own keys may return such an ETag although it is no MD5. Only a comparison with the target's ETag proves it.
     #[must_use]
     pub fn md5(&self) -> Option<[u8; 16]> {
         let mut digest = [0; 16];
@@ -29,7 +29,7 @@ impl ETag {
             .map(|()| digest)
     }
 
-    /// The number of parts, if the tag has the form of a multipart upload's (`md5-N`).
+    /// The number of parts, if the ETag has the form of a multipart upload's (`md5-N`).
     #[must_use]
     pub fn parts(&self) -> Option<u32> {
         let (digest, count) = self.0.split_once('-')?;
@@ -37,7 +37,7 @@ impl ETag {
         count.parse().ok().filter(|n| digest_fine && *n > 0)
     }
 
-    /// Whether both name the same content. Hexadecimal digits are compared without case.
+    /// Whether both are the same ETag. Hexadecimal digits are compared without case.
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {
         self.0.eq_ignore_ascii_case(&other.0)

@@ -1,8 +1,8 @@
-//! Plain HTTP reads: one address, up to three redirects, each through the guarded client.
+//! Plain HTTP reads: one URL and up to three redirects, each through the guarded client.
 //!
-//! An address may hold a signature, so no message names more of it than its host. Nothing is sent along that could be
-//! meant for somebody else: no credentials, no cookies. A redirect never leads from `https` to `http`, and where it leads
-//! is checked by the same network policy as the first address.
+//! A URL may contain a signature, so messages name only its host. No credentials and no cookies are sent, because they
+//! could reach another server. A redirect from `https` to `http` is refused. The network policy checks the address of a
+//! redirect as it checks the first one.
 
 use std::time::SystemTime;
 
@@ -23,7 +23,7 @@ use crate::net::HttpClient;
 /// Most redirects that are followed.
 const REDIRECTS: usize = 3;
 
-/// Reads addresses.
+/// Reads URLs.
 #[derive(Clone, Debug)]
 pub struct HttpReader {
     http: HttpClient,
@@ -37,8 +37,8 @@ impl HttpReader {
         Self { http, timeouts }
     }
 
-    /// What a server tells of an address. One that refuses to be asked this way is asked for the object, whose bytes are
-    /// then not read.
+    /// What a server reports about a URL. If it refuses HEAD or reports no length, the object is requested with GET and
+    /// its bytes are not read.
     ///
     /// # Errors
     /// Those of [`HttpReader::get`].
@@ -50,7 +50,7 @@ impl HttpReader {
                     return Ok(info(answer.headers(), size));
                 }
             }
-            // Signed addresses are often good for GET alone, and then refuse HEAD with 403.
+            // Signed URLs are often valid for GET only. HEAD then fails with 403.
             Err(error)
                 if matches!(
                     error.kind(),
@@ -62,12 +62,12 @@ impl HttpReader {
         Ok(info(answer.headers(), headers::content_length(answer.headers())))
     }
 
-    /// Reads `portion`, on condition that the tag is still `tag`. The tag of the answer is compared rather than asked for
-    /// with `If-Match`, because a weak tag never fulfils that.
+    /// Reads `portion`, on condition that the ETag is still `tag`. The ETag of the response is compared, instead of
+    /// sending `If-Match`, because a weak ETag never satisfies `If-Match`.
     ///
     /// # Errors
-    /// Kinds as [`super::ObjectStore`] has them; `Unsupported` with the code `NoContentLength` for a portion without a
-    /// length, `Forbidden` with a code of the OMS reference where the network policy refuses.
+    /// Kinds as of [`super::ObjectStore`]; `Unsupported` with the code `NoContentLength` for a range without a length;
+    /// `Forbidden` with a code of the OMS reference if the network policy refuses.
     pub async fn get(&self, url: &str, portion: ByteRange, tag: Option<&ETag>) -> Result<Object> {
         let range = match portion {
             ByteRange::Whole => None,
@@ -75,15 +75,15 @@ impl HttpReader {
             ByteRange::Part(_) => {
                 return Err(Error::new(
                     ErrorKind::Unsupported,
-                    "a plain server knows no parts",
+                    "a plain HTTP server has no parts",
                 ));
             }
         };
         let answer = self.send(Method::GET, url, range.as_deref()).await?;
         let (head, incoming) = answer.into_parts();
         if range.is_some() && head.status == StatusCode::OK {
-            // It will do so every time, so no other try helps.
-            let text = "the server serves no ranges, in which an object of this size is read";
+            // The server will ignore ranges every time, so a retry does not help.
+            let text = "the server does not support ranges, which an object of this size needs";
             return Err(Error::new(ErrorKind::Unsupported, text).with_code("RangeIgnored"));
         }
         let length = headers::content_length(&head.headers);
@@ -96,7 +96,7 @@ impl HttpReader {
         if let (Some(wanted), Some(found)) = (tag, &info.etag)
             && !wanted.same(found)
         {
-            let text = "the object was changed: the server gives it another tag";
+            let text = "the object was changed: the server sends another ETag";
             return Err(Error::new(ErrorKind::PreconditionFailed, text));
         }
         Ok(Object {
@@ -146,7 +146,7 @@ impl HttpReader {
     }
 }
 
-/// Where the policy refuses an address, the code says which kind of name it had: those of the OMS reference.
+/// If the policy refuses a host, adds the code of the OMS reference: one for IP addresses, one for domain names.
 fn forbidden(uri: &Uri, error: Error) -> Error {
     if error.kind() != ErrorKind::Forbidden || error.code().is_some() {
         return error;
@@ -172,14 +172,14 @@ fn address(url: &str) -> Result<Uri> {
     if web && plain { Ok(uri) } else { Err(wrong()) }
 }
 
-/// Where an answer leads, if it leads anywhere.
+/// The address that a redirect names, if the response is one.
 fn redirect(status: StatusCode, answer: &HeaderMap) -> Option<&str> {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
         .then(|| headers::text(answer, LOCATION))
         .flatten()
 }
 
-/// The address that a redirect leads to, read as RFC 3986 says (without taking `..` out: servers do).
+/// The URL that a redirect leads to, resolved as in RFC 3986, but without removing `..`: servers do that.
 fn follow(from: &Uri, to: &str) -> Result<Uri> {
     let odd = || {
         Error::new(ErrorKind::Unsupported, "the redirect has no usable address").with_code("InvalidRedirect")
@@ -224,7 +224,7 @@ fn refused(status: StatusCode, answer: &HeaderMap) -> Error {
         .with_retry_after(errors::retry_after(answer, SystemTime::now()))
 }
 
-/// What the headers tell. Without a tag, length and moment of the last change stand for one.
+/// Reads the headers. If there is no ETag, the length and the time of the last change replace it.
 fn info(answer: &HeaderMap, size: Option<u64>) -> ObjectInfo {
     let mut found = headers::object_info(answer, size);
     found.tag_count = 0;

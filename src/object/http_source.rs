@@ -1,4 +1,4 @@
-//! Sources that are read over plain HTTP: the addresses of a list, and a bucket behind a CDN.
+//! Sources that are read over plain HTTP: the URLs of a manifest, and a bucket behind a CDN.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::secret::{Credentials, Secret};
 use crate::task::spec::Cdn;
 use crate::task::{Clock, Key, UnixMillis};
 
-/// The unreserved characters of RFC 3986 and the slash stay, as in addresses of objects.
+/// Unreserved characters of RFC 3986 and the slash are not encoded, as in URLs of objects.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -37,7 +37,7 @@ enum Via {
     Cdn(Box<Behind>),
 }
 
-/// What stands behind a CDN, and how the CDN is asked.
+/// The bucket behind a CDN, and how requests to the CDN are made.
 struct Behind {
     store: SharedStore,
     origin: String,
@@ -49,7 +49,7 @@ struct Behind {
 }
 
 impl HttpSource {
-    /// The addresses of a list; a key is the name that the list gives an address.
+    /// The URLs of a manifest. A key is the name that the manifest gives a URL.
     #[must_use]
     pub const fn urls(reader: HttpReader, addresses: Arc<Addresses>) -> Self {
         Self {
@@ -101,8 +101,9 @@ impl Behind {
         sign(&signing, &self.origin, &path, self.clock.now(), rand::random())
     }
 
-    /// Reads through the CDN what the source says is there. Source: the OMS reference on `source_cdn`: the length must be
-    /// equal, and the CDN's copy must not be older. Where both give an MD5 sum as tag, the sums must be equal too.
+    /// Reads an object through the CDN and compares it with what the source reports. Source: the OMS reference on
+    /// `source_cdn`: the length must be equal, and the CDN's copy must not be older. If both have an MD5 as ETag, these
+    /// must be equal too.
     async fn get(
         &self,
         reader: &HttpReader,
@@ -114,7 +115,7 @@ impl Behind {
         if let (Some(wanted), Some(found)) = (if_match, &info.etag)
             && !wanted.same(found)
         {
-            let text = "the object was changed: it has another tag than listed";
+            let text = "the object was changed: its ETag is not the listed one";
             return Err(Error::new(ErrorKind::PreconditionFailed, text));
         }
         let mut object = reader
@@ -124,7 +125,7 @@ impl Behind {
         let served = object.info.require_size().map_err(through_cdn)?;
         let size = info.require_size()?;
         let other_sum = matches!((info.md5(), object.info.md5()), (Some(a), Some(b)) if a != b);
-        // Moments of HTTP have whole seconds. A CDN that gives none tells nothing of its age.
+        // HTTP dates have whole seconds. Without a date, the age of the CDN's copy is unknown and is not checked.
         let seconds = |time: Option<UnixMillis>| time.map(|time| time.0.div_euclid(1000));
         let older = matches!(
             (seconds(object.info.last_modified), seconds(info.last_modified)),
@@ -144,7 +145,8 @@ impl Behind {
     }
 }
 
-/// A refusal of the CDN is one of the object, not of the source's keys. What the CDN does not have is not gone.
+/// If the CDN refuses, the error concerns the object, not the credentials of the source. If the CDN does not have the
+/// object, the source may still have it.
 fn through_cdn(error: Error) -> Error {
     let kind = match error.kind() {
         ErrorKind::NotFound => ErrorKind::Conflict,
@@ -166,7 +168,7 @@ fn through_cdn(error: Error) -> Error {
     }
 }
 
-/// An address that must not be read concerns itself alone, not the whole list.
+/// A refused URL is an error of that URL alone, not of the whole manifest.
 fn of_one_address(error: Error) -> Error {
     if error.kind() != ErrorKind::Forbidden {
         return error;
@@ -176,7 +178,7 @@ fn of_one_address(error: Error) -> Error {
 }
 
 fn unknown() -> Error {
-    Error::new(ErrorKind::NotFound, "the list has no such name")
+    Error::new(ErrorKind::NotFound, "the manifest has no such name")
 }
 
 fn read_only<T>() -> Result<T> {

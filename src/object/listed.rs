@@ -1,4 +1,4 @@
-//! What listings tell: requests for pages, lines of pages, and what a page says of itself.
+//! Data of listings: requests for pages, the objects of a page, and what a page says about itself.
 
 use async_trait::async_trait;
 use percent_encoding::percent_decode_str;
@@ -16,7 +16,7 @@ pub struct Entry {
     pub size: u64,
     /// Entity tag; some stores leave it out of listings.
     pub etag: Option<ETag>,
-    /// When it was last written; `None` where the store does not say, or says nothing that could be ([`known_time`]).
+    /// When it was last written; `None` if the store does not report it or reports an impossible time ([`known_time`]).
     pub last_modified: Option<UnixMillis>,
 }
 
@@ -25,13 +25,13 @@ pub struct Entry {
 pub enum ListFrom {
     /// At the first key.
     Start,
-    /// Behind this key, in the store's own order: `start-after`, or `marker` in version 1.
+    /// After this key, in the store's own order: `start-after`, or `marker` in version 1.
     After(Key),
-    /// Where the page that gave this token ended; in version 1 a marker.
+    /// At this continuation token of an earlier page; in version 1 a marker.
     Token(String),
 }
 
-/// Which listing operation a store understands.
+/// The listing operation that a store supports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ListVersion {
     /// `ListObjectsV2`, with tokens.
@@ -41,13 +41,13 @@ pub enum ListVersion {
     V1,
 }
 
-/// Most objects that are asked for in one page.
+/// Most objects that are requested in one page.
 pub const PAGE_SIZE: u32 = 1000;
 
 /// A request for one page of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListQuery {
-    /// What all keys begin with.
+    /// Common prefix of all keys.
     pub prefix: Key,
     /// Where the page begins.
     pub from: ListFrom,
@@ -58,16 +58,16 @@ pub struct ListQuery {
 /// One object of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// Its key; only its beginning where it is longer than [`Key::MAX_LEN`].
+    /// Its key; only the beginning if it is longer than [`Key::MAX_LEN`].
     pub key: Key,
-    /// What else the listing tells of it.
+    /// What else the listing says about it.
     pub told: EntryFacts,
 }
 
-/// What a listing tells of an object besides its key.
+/// What a listing says about an object besides its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntryFacts {
-    /// At least its length.
+    /// Its length, and possibly more.
     Object {
         /// Length in bytes.
         size: u64,
@@ -76,9 +76,9 @@ pub enum EntryFacts {
         /// As [`Entry::last_modified`].
         last_modified: Option<UnixMillis>,
     },
-    /// Not even its length, as some stores do for folders: the object must be asked for.
+    /// No length, as with folders at some stores. The object must be requested.
     Nothing,
-    /// That its key has more bytes than any object store allows.
+    /// The key has more bytes than any object store allows.
     KeyTooLong {
         /// How many.
         bytes: usize,
@@ -86,7 +86,7 @@ pub enum EntryFacts {
 }
 
 impl Listed {
-    /// The object, where its length is told.
+    /// The object, if its length is known.
     #[must_use]
     pub fn entry(self) -> Option<Entry> {
         match self.told {
@@ -104,7 +104,7 @@ impl Listed {
         }
     }
 
-    /// Length in bytes; 0 where it is not told.
+    /// Length in bytes; 0 if unknown.
     #[must_use]
     pub const fn size(&self) -> u64 {
         match &self.told {
@@ -114,14 +114,14 @@ impl Listed {
     }
 }
 
-/// What a page says of itself, besides its objects.
+/// What a page says about itself, besides its objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PageFacts {
     /// `IsTruncated`: whether there are more objects.
     pub truncated: Option<bool>,
-    /// `NextContinuationToken`: where the next page begins, version 2.
+    /// `NextContinuationToken`: where the next page begins in version 2.
     pub token: Option<String>,
-    /// `NextMarker`: where the next page begins, version 1, as the store wrote it.
+    /// `NextMarker`: where the next page begins in version 1, as the store wrote it.
     pub marker: Option<String>,
     /// `KeyCount`: how many objects and common prefixes the page has.
     pub key_count: Option<u64>,
@@ -129,17 +129,17 @@ pub struct PageFacts {
     pub max_keys: Option<u64>,
     /// How many common prefixes it has.
     pub common_prefixes: u64,
-    /// Whether it has the form of version 1: `Marker` without anything of version 2.
+    /// Whether it has the form of version 1: `Marker` and nothing of version 2.
     pub version_1: bool,
 }
 
-/// Takes the objects of a page, some at a time, in the order of the page.
+/// Receives the objects of a page in batches, in the order of the page.
 #[async_trait]
 pub trait PageSink: Send {
-    /// Takes some more objects, at most [`PAGE_SIZE`].
+    /// Receives the next objects, at most [`PAGE_SIZE`].
     ///
     /// # Errors
-    /// Whatever ends the reading of the page; the store passes it on.
+    /// Any error that ends the reading of the page; the store passes it on.
     async fn take(&mut self, piece: Vec<Listed>) -> Result<()>;
 }
 
@@ -151,8 +151,8 @@ impl PageSink for Vec<Listed> {
     }
 }
 
-/// Whether `text` is the url-encoding of `key`, and not the key itself. A position that is written so comes back to the
-/// store as another key than it means.
+/// Whether `text` is the url-encoding of `key`, and not the key itself. If a store returns a position in that form and
+/// gets it back, it starts at another key.
 #[must_use]
 pub fn is_encoding_of(text: &str, key: &Key) -> bool {
     let key = key.as_bytes();

@@ -1,33 +1,34 @@
-//! User metadata and signatures: which values every signer reads alike, and what to do with the others. Pure.
+//! User metadata and signatures: which values every implementation signs alike, and what to do with the others. Pure.
 //!
-//! A signature covers header values in a canonical form, and implementations disagree about that form. The reference of AWS
-//! (Signature Version 4, canonical headers) trims a value and makes one space of several. Signers and servers also do so with
-//! a TAB (botocore, Ceph, MinIO, SeaweedFS), or with every white space of Unicode (servers in Go, such as the last two), or with
-//! spaces alone (the AWS SDKs for Go and Rust). Nothing of this changes the value itself, which is sent as it is.
+//! A signature covers header values in a canonical form, and implementations disagree about that form. The AWS
+//! reference (Signature Version 4, canonical headers) trims a value and replaces a run of spaces by one. Some signers
+//! and servers treat a TAB like a space (botocore, Ceph, MinIO, SeaweedFS), some treat all Unicode white space so
+//! (servers in Go, such as the last two), and some only spaces (the AWS SDKs for Go and Rust). The value itself is
+//! never changed; it is sent as it is.
 
 use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// The code of an object whose user metadata a store refuses because it computes another signature of it.
+/// The error code for an object whose user metadata a store refuses because it computes a different signature.
 pub const UNSIGNABLE: &str = "UnsignableMetadata";
 
 const USER_METADATA: &str = "x-amz-meta-";
 
-/// A rule by which white space is made one space for a signature.
+/// Which characters the canonical form treats as white space, so that a run of them becomes one space.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum WhiteSpace {
     /// Spaces and TABs.
     #[default]
     Ascii,
-    /// Whatever Unicode calls white space.
+    /// All that Unicode defines as white space.
     Unicode,
     /// Spaces only.
     Spaces,
 }
 
 impl WhiteSpace {
-    /// The rules in the order in which they are tried.
+    /// The rules in the order of attempts.
     pub const ALL: [Self; 3] = [Self::Ascii, Self::Unicode, Self::Spaces];
 
     const fn covers(self, c: char) -> bool {
@@ -38,7 +39,7 @@ impl WhiteSpace {
         }
     }
 
-    /// The value as this rule signs it.
+    /// The canonical form of a value under this rule.
     pub fn canonical(self, value: &str) -> Cow<'_, str> {
         let mut words = value.split(|c| self.covers(c)).filter(|word| !word.is_empty());
         let first = words.next().unwrap_or_default();
@@ -55,13 +56,14 @@ impl WhiteSpace {
     }
 }
 
-/// Whether the rules sign a value in different forms.
+/// Whether the rules give different canonical forms of a value.
 pub(super) fn is_ambiguous(value: &str) -> bool {
     let [first, rest @ ..] = WhiteSpace::ALL.map(|rule| rule.canonical(value));
     rest.iter().any(|form| *form != first)
 }
 
-/// Whether a value is words of visible ASCII characters with one space between them: every signer reads it alike.
+/// Whether a value is words of visible ASCII characters, separated by single spaces. All implementations sign such a
+/// value alike.
 pub(super) fn is_plain_value(value: &HeaderValue) -> bool {
     let bytes = value.as_bytes();
     let visible = bytes.iter().all(|b| matches!(b, b' '..=b'~'));
@@ -69,13 +71,13 @@ pub(super) fn is_plain_value(value: &HeaderValue) -> bool {
     visible && !bytes.is_empty() && !edges && !bytes.windows(2).any(|pair| pair == b"  ")
 }
 
-/// Whether a header is one of user metadata.
+/// Whether a header is user metadata.
 pub(super) fn is_user_metadata(name: &HeaderName) -> bool {
     name.as_str().starts_with(USER_METADATA)
 }
 
-/// Whether a name survives every proxy: letters, digits and hyphens. Some drop a header with another character, such as
-/// `_` or `.`, and the store then computes a signature without it.
+/// Whether every proxy keeps a header of this name: it has only letters, digits and hyphens. Some proxies drop a header
+/// with another character, such as `_` or `.`, and the store then computes a signature without it.
 pub(super) fn is_plain_name(name: &HeaderName) -> bool {
     name.as_str()
         .bytes()
@@ -88,8 +90,8 @@ pub fn unsendable(headers: &HeaderMap) -> Vec<HeaderName> {
     named(headers, |_, value| std::str::from_utf8(value.as_bytes()).is_err())
 }
 
-/// Names of the user metadata that a store may sign in another form: those with unusual names, white space, characters
-/// outside of ASCII, no value, or several.
+/// Names of the user metadata that a store may sign differently: those with unusual names, white space, characters
+/// outside ASCII, no value, or several values.
 #[must_use]
 pub fn odd(headers: &HeaderMap) -> Vec<HeaderName> {
     named(headers, |name, value| {

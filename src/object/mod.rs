@@ -1,6 +1,6 @@
-//! The boundary to object stores: what the engine may ask of one, and in which words it answers.
+//! The boundary to object stores: what the engine may request, and what it gets back.
 //!
-//! Implementations translate every foreign error into an [`Error`] with the right [`ErrorKind`]; they never retry,
+//! Implementations translate every foreign error into an [`Error`] with the right [`ErrorKind`]. They never retry,
 //! never log a credential, and never change a key.
 
 pub mod cdn;
@@ -49,20 +49,20 @@ pub type SharedStore = Arc<dyn ObjectStore>;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObjectHeaders(pub HeaderMap);
 
-/// What a store tells of an object that no copy of it has.
+/// What a store reports about an object and no copy of it has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NotCarried {
     /// A retention or a legal hold.
     pub lock: bool,
-    /// Headers `x-amz-*` that nobody has decided about.
+    /// Headers `x-amz-*` that are not in our table of known headers.
     pub unknown: Vec<HeaderName>,
 }
 
-/// What a store tells of an object besides its bytes.
+/// What a store reports about an object besides its bytes.
 #[derive(Clone, Debug)]
 pub struct ObjectInfo {
-    /// Length in bytes of the whole object, whatever range was asked for; `None` where nobody tells it, as a plain web
-    /// server may. A bucket nearly always does.
+    /// Length in bytes of the whole object, whatever range was requested. `None` if the server does not report it, as a
+    /// plain web server may. A bucket nearly always does.
     pub size: Option<u64>,
     /// Entity tag.
     pub etag: Option<ETag>,
@@ -70,29 +70,29 @@ pub struct ObjectInfo {
     pub last_modified: Option<UnixMillis>,
     /// Headers to carry over.
     pub carried: ObjectHeaders,
-    /// What of the answer no copy has.
+    /// What the response has and a copy does not.
     pub uncarried: NotCarried,
     /// Number of tags.
     pub tag_count: u32,
-    /// Number of parts it was uploaded in, when a part was asked for and the store tells.
+    /// Number of parts it was uploaded in, if a part was requested and the store reports it.
     pub parts_count: Option<u32>,
     /// Storage class, when not the default.
     pub storage_class: Option<String>,
-    /// Entries of user metadata that the store has and does not give, because no header can hold them.
+    /// Number of user metadata entries that the store has but does not return, because no header can hold them.
     pub missing_metadata: u32,
-    /// How the object is encrypted at rest, when the store tells.
+    /// How the object is encrypted at rest, if the store reports it.
     pub encryption: Option<Encryption>,
 }
 
 impl ObjectInfo {
-    /// Whether the tag may be made of MD5 sums, as S3 makes it: not of an object that is encrypted by a key management
-    /// service, whose tag only looks so.
+    /// Whether the ETag may be made of MD5 sums, as S3 makes it. The ETag of an object that is encrypted by a key
+    /// management service only looks like an MD5 sum.
     #[must_use]
     pub fn tag_is_hash(&self) -> bool {
         self.encryption != Some(Encryption::Kms)
     }
 
-    /// The MD5 of the content, if the tag has the form of one ([`ETag::md5`]) and may be one ([`Self::tag_is_hash`]).
+    /// The MD5 of the content, if the ETag has the form of one ([`ETag::md5`]) and may be one ([`Self::tag_is_hash`]).
     #[must_use]
     pub fn md5(&self) -> Option<[u8; 16]> {
         let tag = self.etag.as_ref().filter(|_| self.tag_is_hash());
@@ -102,16 +102,16 @@ impl ObjectInfo {
     /// The length in bytes of the whole object.
     ///
     /// # Errors
-    /// `Unsupported` with the code `NoContentLength` where nobody tells it.
+    /// `Unsupported` with the code `NoContentLength` if the length is unknown.
     pub fn require_size(&self) -> Result<u64> {
         self.size.ok_or_else(unknown_length)
     }
 }
 
-/// The error of an object whose length is needed, and told by nobody.
+/// The error for an object whose length is needed but unknown.
 #[must_use]
 pub fn unknown_length() -> Error {
-    let text = "the server does not tell the length of the object";
+    let text = "the server does not report the length of the object";
     Error::new(ErrorKind::Unsupported, text).with_code("NoContentLength")
 }
 
@@ -133,10 +133,10 @@ pub enum ByteRange {
 
 /// The answer to a read.
 pub struct Object {
-    /// What the store tells of the object.
+    /// What the store reports about the object.
     pub info: ObjectInfo,
-    /// Number of bytes that [`Object::body`] must yield; `None` where only its end tells, and then all of the object was
-    /// asked for.
+    /// Number of bytes that [`Object::body`] must yield. `None` if the length is known only at the end of the
+    /// body; then the whole object was requested.
     pub length: Option<u64>,
     /// The bytes.
     pub body: Body,
@@ -147,7 +147,7 @@ pub struct Object {
 pub struct NewObject {
     /// Headers to carry over.
     pub carried: ObjectHeaders,
-    /// Tags as a query string (`a=1&b=2`), percent-encoded; `None` for none.
+    /// Tags as a query string (`a=1&b=2`), percent-encoded; `None` for no tags.
     pub tagging: Option<String>,
     /// Storage class; `None` for the bucket's default.
     pub storage_class: Option<String>,
@@ -163,7 +163,7 @@ pub enum WriteIf {
     Always,
     /// Only if no object has the key (`If-None-Match: *`).
     Absent,
-    /// Only if the object still has this tag (`If-Match`).
+    /// Only if the object still has this ETag (`If-Match`).
     Matches(ETag),
 }
 
@@ -176,7 +176,7 @@ pub struct UploadId(pub String);
 pub struct Part {
     /// 1 to 10,000.
     pub number: u32,
-    /// The store's tag of the part.
+    /// The store's ETag of the part.
     pub etag: ETag,
     /// Bytes; 0 when not known.
     pub size: u64,
@@ -185,7 +185,7 @@ pub struct Part {
 /// Tags of an object.
 pub type Tags = Vec<(String, String)>;
 
-/// A bucket of an object store, seen with one pair of access and secret keys.
+/// A bucket of an object store, accessed with one pair of access and secret keys.
 ///
 /// Every operation is one request. Errors are described by kind: `NotFound` (the key), `BucketNotFound`,
 /// `UploadNotFound`, `Unauthenticated`, `PermissionDenied`, `PreconditionFailed`, `Archived`, `StorageFull`,
@@ -194,28 +194,29 @@ pub type Tags = Vec<(String, String)>;
 /// Dropping a future ends its request.
 #[async_trait]
 pub trait ObjectStore: Send + Sync + fmt::Debug {
-    /// Asks for a page of a listing of at most [`PAGE_SIZE`] objects, gives its objects to `sink` as the page has them, and
-    /// returns what the page says of itself. Nothing of it is judged: a page may be longer than asked, and untrue. Keys
-    /// are exact: they are asked for url-encoded, and where one could be read in two ways, the store is asked which one
-    /// it means.
+    /// Requests a page of a listing with at most [`PAGE_SIZE`] objects, passes its objects to `sink` in the order of
+    /// the page, and returns what the page says about itself. Nothing is checked: a page may be longer than requested,
+    /// or wrong. Keys are exact: they are requested url-encoded. If a key can be decoded in two ways, the store is
+    /// asked which of them exists.
     async fn list(&self, query: &ListQuery, sink: &mut dyn PageSink) -> Result<PageFacts>;
 
-    /// The operation to begin listings with.
+    /// The operation to start listings with.
     fn list_version(&self) -> ListVersion;
 
-    /// Begins listings with this operation from now on, because the store refused the other.
+    /// Starts listings with this operation from now on, because the store refused the other one.
     fn set_list_version(&self, version: ListVersion);
 
-    /// Asks for everything but the bytes; `part` asks for the size and number of parts ([`ObjectInfo::size`] is then
-    /// the size of that part).
+    /// Requests everything but the bytes. With `part`, the size and number of parts are requested ([`ObjectInfo::size`]
+    /// is then the size of that part).
     async fn head(&self, key: &Key, part: Option<u32>) -> Result<ObjectInfo>;
 
-    /// Reads `portion` of the object, on condition that it still has the tag `if_match`. An answer that has another
-    /// tag than asked for is `PreconditionFailed` too, for stores that ignore the condition; one that ignores the
-    /// range is `Integrity`. Where a store announces no length, the whole object comes with none, and its end tells.
+    /// Reads `portion` of the object, on condition that it still has the ETag `if_match`. If the response has another
+    /// ETag, the error is `PreconditionFailed` too, because some stores ignore the condition. If the response ignores
+    /// the range, the error is `Integrity`. If the store sends no length, the whole object is returned without one, and
+    /// its length is known at the end of the body.
     async fn get(&self, key: &Key, portion: ByteRange, if_match: Option<&ETag>) -> Result<Object>;
 
-    /// Writes an object of exactly `length` bytes; nothing becomes visible unless all of them arrive. `md5` travels as
+    /// Writes an object of exactly `length` bytes. Nothing becomes visible unless all of them arrive. `md5` is sent as
     /// `Content-MD5`, so that the store refuses other bytes.
     async fn put(
         &self,
@@ -227,8 +228,8 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
         body: Body,
     ) -> Result<Written>;
 
-    /// Copies an object of another bucket of the same store, up to 5 GiB, without the bytes passing through here. An answer
-    /// without a document tells nothing but what its headers do.
+    /// Copies an object of another bucket of the same store, up to 5 GiB, without the bytes passing through here. If
+    /// the response has no document, only its headers are used.
     async fn copy(&self, from: &CopySource, key: &Key, new: &NewObject) -> Result<Written>;
 
     /// Begins a multipart upload.
@@ -258,10 +259,10 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
     /// All parts the store holds of an upload.
     async fn list_parts(&self, key: &Key, upload: &UploadId) -> Result<Vec<Part>>;
 
-    /// Open uploads of exactly this key, whoever began them.
+    /// Open uploads of exactly this key, also those of other clients.
     async fn list_uploads(&self, key: &Key) -> Result<Vec<UploadId>>;
 
-    /// Joins the parts. An error inside an answer of status 200 is an error.
+    /// Completes an upload from its parts. An error inside a response of status 200 is an error.
     async fn complete_upload(
         &self,
         key: &Key,
@@ -270,20 +271,20 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
         condition: &WriteIf,
     ) -> Result<Option<ETag>>;
 
-    /// Gives an upload up; `UploadNotFound` when the store has none of that id.
+    /// Aborts an upload; `UploadNotFound` if the store has none with that id.
     async fn abort_upload(&self, key: &Key, upload: &UploadId) -> Result<()>;
 
     /// Deletes an object; a key that is not there is fine.
     async fn delete(&self, key: &Key) -> Result<()>;
 
-    /// Deletes an object if it still has the tag `etag` (`If-Match`); a key that is not there is fine. `PreconditionFailed` for
-    /// another version. A store that knows no conditional deletes may refuse, or delete whatever is there.
+    /// Deletes an object if it still has this ETag (`If-Match`). A key that is not there is fine; another version is
+    /// `PreconditionFailed`. A store without conditional deletes may refuse, or delete any version.
     async fn delete_if(&self, key: &Key, etag: &ETag) -> Result<()>;
 
     /// Tags of an object.
     async fn tags(&self, key: &Key) -> Result<Tags>;
 
-    /// Whether the store was seen to refuse a write without a hash of its body, as buckets with Object Lock do. Every
+    /// Whether the store has refused a write without a hash of its body, as buckets with Object Lock do. Every later
     /// write to it then needs `md5`.
     fn demands_md5(&self) -> bool {
         false
@@ -293,18 +294,18 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
     fn describe(&self) -> String;
 }
 
-/// Makes stores from places and keys.
+/// Makes stores from bucket locations and credentials.
 pub trait Connect: Send + Sync {
-    /// A store for the bucket of `place`, seen with `keys`. Nothing is sent yet.
+    /// A store for the bucket of `place`, accessed with `keys`. Nothing is sent yet.
     ///
     /// # Errors
     /// `InvalidArgument` for an address or key that cannot be put into a request.
     fn connect(&self, place: &Place, keys: &Credentials, list: ListVersion) -> Result<SharedStore>;
 
-    /// The addresses of a list of URLs, by name.
+    /// A source for the URLs of a manifest, by name.
     fn urls(&self, addresses: Arc<recent::Addresses>) -> SharedStore;
 
-    /// `store` with its objects read through a CDN.
+    /// `store`, with its objects read through a CDN.
     ///
     /// # Errors
     /// [`crate::violation::Violation::CdnKeyMissing`] when the CDN wants a key that is not there.
@@ -317,7 +318,7 @@ pub trait Connect: Send + Sync {
     ) -> Result<SharedStore>;
 }
 
-/// The object a server-side copy reads.
+/// The object that a server-side copy reads.
 #[derive(Clone, Debug)]
 pub struct CopySource {
     /// Bucket.

@@ -1,13 +1,13 @@
-//! When an object was last written, as far as its store says: pure.
+//! When an object was last written, as far as its store reports it: pure.
 
 use crate::task::UnixMillis;
 
 /// Milliseconds of a day.
 const DAY: i64 = 86_400_000;
 
-/// The time that a store gave, if it tells anything. A time within the first day of 1970, or before it, stands for "not
-/// known": stores write the epoch (shifted by their time zone), the year 1 or the year 0 where they have no time, and no
-/// object store is older than that.
+/// The time that a store reported, or `None` if it means nothing. A time before 2 January 1970 stands for "not known":
+/// stores that have no time write the epoch (shifted by their time zone), the year 1 or the year 0, and no object store
+/// is that old.
 ///
 /// Source: lakeFS#1190 (year 1), s3mock#65 (1970), s3proxy#1093 (no time at all).
 #[must_use]
@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_that_stand_for_nothing_are_untold() {
+    fn times_that_mean_nothing_are_unknown() {
         for (name, given, known) in [
             ("year 0", -62_167_219_200_000, false),
             ("year 1", -62_135_596_800_000, false),

@@ -1,24 +1,24 @@
-//! How slow the other side of an exchange may be. Pure: time is an argument.
+//! How slow the other side of a request or response may be. Pure: time is an argument.
 //!
-//! Only time in which this process waits for the other side counts. A body that nobody asks for bytes, because a
-//! bandwidth limit holds it back or because the other side of the copy is slow, uses up nothing. The numbers are those of
+//! Only time in which this process waits for the other side counts. If nobody asks a body for bytes, because of a
+//! bandwidth limit or because the other side of the copy is slow, that time does not count. The numbers are those of
 //! [`super::s3::Timeouts`].
 
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
 
-/// The least bytes per second that an exchange must bring on average, once its grace is used up.
+/// The minimum rate of a transfer, on average, after its grace is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MinimumRate {
-    /// Bytes for each second of waiting. 0 asks for none.
+    /// Bytes for each second of waiting. 0 means no minimum.
     pub bytes_per_second: u32,
-    /// How much waiting is free, at the beginning and as what fast bytes can earn again.
+    /// How much waiting is free: at the start, and the most that fast bytes can earn back.
     pub grace: Duration,
 }
 
 impl MinimumRate {
-    /// How much waiting these bytes pay for.
+    /// How much waiting these bytes earn back.
     fn earned(self, bytes: u64) -> Duration {
         match self.bytes_per_second {
             0 => self.grace,
@@ -30,21 +30,21 @@ impl MinimumRate {
     }
 }
 
-/// The limits of one exchange.
+/// The limits of one transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Longest single wait.
     pub stall: Duration,
-    /// Least bytes per second of waiting.
+    /// Minimum rate while waiting.
     pub rate: MinimumRate,
-    /// Longest waiting in all; `None` where the rate and the length bound it.
+    /// Longest total wait; `None` if the rate and the length limit it.
     pub longest: Option<Duration>,
 }
 
-/// Judges the waits of one exchange.
+/// Checks the waits of one transfer.
 ///
-/// A wait uses up grace, each byte earns some back. So a body that drips is ended after the grace, and one that comes at
-/// the minimum rate or faster never is.
+/// A wait uses up grace, and each byte earns some back. So a body that only drips is ended after the grace. A body at
+/// the minimum rate or faster is never ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Meter {
     limits: Limits,
@@ -54,7 +54,7 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// One that has seen nothing yet.
+    /// A meter that has seen nothing yet.
     #[must_use]
     pub const fn new(limits: Limits) -> Self {
         Self {
@@ -77,19 +77,19 @@ impl Meter {
         allowed
     }
 
-    /// Notes a wait that is over.
+    /// Records a wait that is over.
     pub fn waited(&mut self, wait: Duration) {
         self.left = self.left.saturating_sub(wait);
         self.waited = self.waited.saturating_add(wait);
     }
 
-    /// Notes bytes that came, or were taken.
+    /// Records bytes that were received or sent.
     pub fn moved(&mut self, bytes: u64) {
         let left = self.left.saturating_add(self.limits.rate.earned(bytes));
         self.left = left.min(self.limits.rate.grace);
     }
 
-    /// The error of a wait that lasted longer than allowed. `what` says what was waited for.
+    /// The error for a wait that lasted longer than allowed. `what` names what was waited for.
     #[must_use]
     pub fn ended(&self, what: &str) -> Error {
         let Limits { stall, rate, longest } = self.limits;
@@ -121,7 +121,7 @@ mod tests {
         longest: None,
     };
 
-    /// After how many waits of `wait`, each of which brings `bytes`, the exchange is ended; `None` when it never is.
+    /// After how many waits of `wait`, each of which brings `bytes`, the transfer is ended; `None` if it never is.
     fn ended_after(limits: Limits, wait: Duration, bytes: u64) -> Option<u32> {
         let mut meter = Meter::new(limits);
         for waits in 1..=100_000 {
@@ -140,13 +140,13 @@ mod tests {
             // A byte every five seconds, and every second.
             (5 * SECOND, 1, Some(13)),
             (SECOND, 1, Some(61)),
-            // Half the rate lasts twice the grace.
+            // At half the rate it lasts twice the grace.
             (SECOND, 256, Some(120)),
             // The rate itself, in large and small steps.
             (SECOND, 512, None),
             (50 * SECOND, 50 * 512, None),
             (SECOND / 10, 52, None),
-            // A single long silence.
+            // A single long wait.
             (61 * SECOND, 1 << 30, Some(1)),
         ] {
             assert_eq!(ended_after(LIMITS, wait, bytes), ended, "{wait:?} {bytes}");
@@ -175,7 +175,7 @@ mod tests {
             },
             ..limits
         };
-        // A store that works says so with a byte from time to time.
+        // A store that is still working sends a byte from time to time.
         assert_eq!(ended_after(work, 30 * SECOND, 1), Some(11));
     }
 

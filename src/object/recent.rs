@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::task::Key;
 
-/// How many names are remembered. More than an engine's shard ever has in work at once, so that the address of an object
-/// in work is always known.
+/// How many names are remembered. This is more than a shard of the engine ever processes at once, so the URL of an
+/// object that is being copied is always known.
 pub const REMEMBERED: usize = 16_384;
 
 /// The values of the last [`REMEMBERED`] names.
@@ -32,7 +32,7 @@ impl<V> Recent<V> {
         self.values.get(name)
     }
 
-    /// Adds a name, or gives one that is there another value.
+    /// Adds a name, or replaces its value.
     pub fn add(&mut self, name: Key, value: V) {
         if self.values.insert(name.clone(), value).is_some() {
             return;
@@ -46,8 +46,8 @@ impl<V> Recent<V> {
     }
 }
 
-/// Where the objects of a list of URLs are: the address of each name in work. Addresses may hold signatures, so they
-/// stand here and nowhere else: not in the ledger, not in a message, not in a log.
+/// The URLs of the objects of a URL manifest that are being copied, by name. A URL may contain a signature, so it is
+/// kept only here: not in the ledger, not in a message, not in a log.
 #[derive(Default)]
 pub struct Addresses(Mutex<Recent<Arc<str>>>);
 
@@ -58,14 +58,14 @@ impl std::fmt::Debug for Addresses {
 }
 
 impl Addresses {
-    /// The address of a name.
+    /// The URL of a name.
     #[must_use]
     pub fn get(&self, name: &Key) -> Option<Arc<str>> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(name).cloned()
     }
 
-    /// Remembers the address of a name.
+    /// Remembers the URL of a name.
     pub fn add(&self, name: Key, url: &str) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.add(name, url.into());

@@ -1,8 +1,8 @@
-//! What the answer to a write tells of the object that was stored.
+//! What the response to a write says about the stored object.
 
 use super::etag::ETag;
 
-/// How a store encrypts an object with keys that it has itself.
+/// How a store encrypts an object with keys that it keeps itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encryption {
     /// With its key management service.
@@ -11,11 +11,11 @@ pub enum Encryption {
     Other,
 }
 
-/// What the answer to a write tells of the object that was stored.
+/// What the response to a write says about the stored object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {
     /// Entity tag.
     pub etag: Option<ETag>,
-    /// How it is encrypted, when the store tells.
+    /// How it is encrypted, if the store reports it.
     pub encryption: Option<Encryption>,
 }

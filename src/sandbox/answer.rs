@@ -1,4 +1,4 @@
-//! Answers that the front gives without the S3 service.
+//! Responses that the HTTP front sends without the S3 service.
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -25,7 +25,7 @@ pub(super) fn error_answer(
     response
 }
 
-/// An error document with these words.
+/// An error document with this code and message.
 pub(super) fn refusal(status: StatusCode, code: &str, message: &str, id: &str) -> HttpResponse {
     let (code, message) = (
         quick_xml::escape::escape(code),

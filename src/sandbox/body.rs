@@ -1,4 +1,4 @@
-//! Bodies that end too early, never, too late or differently from what was stored.
+//! Bodies that end too early, never, or late, or that differ from the stored bytes.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -12,21 +12,21 @@ use s3s::{Body, StdError};
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 
-/// How long the bytes before a reset have to reach the client: a reset discards what was not yet read.
+/// How long to wait before a reset, so that the client can read the bytes before it: a reset discards unread bytes.
 const GRACE: Duration = Duration::from_millis(30);
 
-/// What happens after the last byte that is let through.
+/// What happens after the last byte that is sent.
 #[derive(Debug)]
 pub(super) enum End {
     /// The body ends.
     Finish,
-    /// Nothing, for as long as the client waits.
+    /// Nothing more is sent, for as long as the client waits.
     Stall,
     /// The connection is reset through this token.
     Reset(CancellationToken),
 }
 
-/// A body after white space that comes in pieces, each after a pause.
+/// A body after white space that is sent in pieces, each after a pause.
 pub(super) fn after_white_space(inner: Body, pieces: u32, pause: Duration) -> Body {
     let white = stream::iter(0..pieces).then(move |_| async move {
         tokio::time::sleep(pause).await;
@@ -35,14 +35,14 @@ pub(super) fn after_white_space(inner: Body, pieces: u32, pause: Duration) -> Bo
     Body::http_body_unsync(StreamBody::new(white.chain(BodyStream::new(inner))))
 }
 
-/// A body that is changed on its way out.
+/// A body that is changed while it is sent.
 pub(super) struct FaultBody {
     inner: Body,
-    /// Bytes still let through.
+    /// Bytes that may still be sent.
     pass: u64,
-    /// Bytes let through so far.
+    /// Bytes sent so far.
     passed: u64,
-    /// Zeros sent after the body itself has ended.
+    /// Zeros to send after the end of the body itself.
     fill: u64,
     flip: Option<u64>,
     end: End,
@@ -50,7 +50,7 @@ pub(super) struct FaultBody {
 }
 
 impl FaultBody {
-    /// Lets all of the body through and ends as it does.
+    /// Sends the whole body and ends as it does.
     pub(super) const fn new(inner: Body) -> Self {
         Self {
             inner,
@@ -63,7 +63,7 @@ impl FaultBody {
         }
     }
 
-    /// Lets only `pass` bytes through, and does `end` then.
+    /// Sends only `pass` bytes, and then does `end`.
     pub(super) fn cut(inner: Body, pass: u64, end: End) -> Self {
         Self {
             pass,

@@ -1,4 +1,4 @@
-//! The data of the sandbox: buckets with their objects in listing order, and the multipart uploads in progress.
+//! The data of the sandbox: buckets with their objects in listing order, and open multipart uploads.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,22 +11,22 @@ use s3s::{S3Result, s3_error};
 
 use super::object::{Object, SandboxObject, Segments, now};
 
-/// In which order a store lists its keys.
+/// The order in which a store lists its keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ListOrder {
     /// By the bytes of the UTF-8 key, as S3 defines it.
     #[default]
     Bytes,
-    /// By path, as stores list that keep folders (SeaweedFS): `/` sorts below every other byte, so that all of
-    /// `a/` comes before `a!` and `a-`.
+    /// By path, as stores with real folders list (SeaweedFS): `/` sorts before every other byte, so all of `a/` comes
+    /// before `a!` and `a-`.
     Path,
 }
 
 impl ListOrder {
     /// A byte string whose bytewise order is the listing order of the keys.
     ///
-    /// It maps byte by byte and without loss. Prefixes therefore stay prefixes, and range scans, start-after and
-    /// delimiters work in either order with the same code.
+    /// The mapping is byte by byte and reversible. So prefixes stay prefixes, and range scans, start-after and
+    /// delimiters work in both orders with the same code.
     pub(super) fn sort_key(self, key: &str) -> Vec<u8> {
         match self {
             Self::Bytes => key.as_bytes().to_vec(),
@@ -41,7 +41,7 @@ impl ListOrder {
         }
     }
 
-    /// The key of a [`Self::sort_key`].
+    /// The key that belongs to a [`Self::sort_key`].
     pub(super) fn key(self, sort_key: &[u8]) -> String {
         let bytes = match self {
             Self::Bytes => sort_key.to_vec(),
@@ -58,16 +58,16 @@ impl ListOrder {
     }
 }
 
-/// One part of an upload in progress.
+/// One part of an open upload.
 #[derive(Clone, Debug)]
 pub(super) struct UploadedPart {
     pub(super) body: Segments,
-    /// What its tag shows: the MD5 of the bytes, or what stands for it.
+    /// The MD5 in its ETag: that of the bytes, or a substitute.
     pub(super) md5: [u8; 16],
     pub(super) last_modified: SystemTime,
 }
 
-/// One multipart upload in progress.
+/// One open multipart upload.
 #[derive(Clone, Debug)]
 pub(super) struct Upload {
     pub(super) key: String,
@@ -107,7 +107,7 @@ impl Bucket {
     }
 }
 
-/// What must hold for a write to happen.
+/// The conditions of a write.
 #[derive(Debug, Default)]
 pub(super) struct Conditions {
     pub(super) if_match: Option<ETagCondition>,
@@ -138,7 +138,7 @@ pub(super) fn etag_matches(condition: &ETagCondition, object: &Object) -> bool {
         .is_none_or(|etag| etag.value() == object.head.etag)
 }
 
-/// All buckets, behind one lock: a condition and the write it guards are one step.
+/// All buckets, behind one lock, so that a condition and its write are one atomic step.
 #[derive(Debug)]
 pub(super) struct Store {
     pub(super) order: ListOrder,
@@ -178,7 +178,7 @@ impl Store {
         })
     }
 
-    /// Writes an object if the conditions hold.
+    /// Writes an object if the conditions are true.
     pub(super) fn write(
         &self,
         bucket: &str,
@@ -203,7 +203,7 @@ impl Store {
         Ok(())
     }
 
-    /// Removes an object if the conditions hold; tells whether there was one.
+    /// Removes an object if the conditions are true; returns whether there was one.
     pub(super) fn delete(&self, bucket: &str, key: &str, conditions: &Conditions) -> S3Result<bool> {
         let sort_key = self.order.sort_key(key);
         self.with(bucket, |bucket| {
@@ -212,7 +212,8 @@ impl Store {
         })
     }
 
-    /// Gives an object other bytes and with them a new ETag, and keeps its headers, or makes one: somebody else wrote it.
+    /// Simulates a write by another client: gives an object other bytes and a new ETag and keeps its headers, or
+    /// creates it.
     pub(super) fn change(&self, bucket: &str, key: &str, data: Bytes) {
         let sort_key = self.order.sort_key(key);
         let mut buckets = self.lock();
@@ -233,7 +234,7 @@ impl Store {
         bucket.objects.insert(sort_key, Object::from(head));
     }
 
-    /// A new upload id. It grows with time, also across restarts, and is never given twice.
+    /// A new upload id. Ids grow with time, also across restarts, and are never reused.
     pub(super) fn upload_id(&self) -> String {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         format!(

@@ -7,30 +7,30 @@ use bytes::Bytes;
 
 use super::operation::{Call, Operation};
 
-/// How a request goes wrong. Faults of the body act on the body of whatever answer the request gets.
+/// How a request fails. Faults of the body change the body of any response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Answers with this error and does nothing.
+    /// Responds with this error and does nothing else.
     Status {
         /// HTTP status.
         status: u16,
         /// S3 error code in the XML body.
         code: String,
-        /// `Retry-After`, in whichever of its forms.
+        /// `Retry-After`, in either form.
         retry_after: Option<String>,
     },
-    /// Waits, and then serves the request as usual.
+    /// Waits, and then serves the request normally.
     Delay(Duration),
     /// Resets the connection before anything is done.
     ResetBefore,
-    /// Does the operation and resets the connection instead of answering: the lost answer.
+    /// Does the operation and resets the connection instead of responding: a lost response.
     ResetAfterEffect,
     /// Announces the full length, sends this many bytes of the body and resets the connection.
     TruncateBody {
         /// Bytes sent.
         after: u64,
     },
-    /// Sends this many bytes of the body without a Content-Length, and ends it as if that were all.
+    /// Sends this many bytes of the body without a Content-Length, and then ends it normally.
     EarlyClose {
         /// Bytes sent.
         after: u64,
@@ -40,25 +40,25 @@ pub enum Fault {
         /// Bytes sent.
         after: u64,
     },
-    /// Answers 200 with an `<Error>` document and does nothing.
+    /// Responds with 200 and an `<Error>` document, and does nothing else.
     OkWithError {
         /// S3 error code in the XML body.
         code: String,
     },
-    /// Sends white space before the document of the answer, as Amazon S3 does to keep a connection while it works.
+    /// Sends white space before the document, as Amazon S3 does to keep a connection alive while it works.
     WhiteSpace {
-        /// How often.
+        /// Number of pieces.
         pieces: u32,
-        /// How long before each.
+        /// Pause before each.
         pause: Duration,
-        /// S3 error code of the document, with which nothing is done; the usual one without.
+        /// S3 error code of the document, without doing the operation. `None` does it and sends the usual document.
         error: Option<String>,
     },
     /// Announces and sends this many bytes more than there are.
     ExtraBytes(u64),
-    /// Announces and sends exactly this many bytes: the body cut, or filled up with zeros.
+    /// Announces and sends exactly this many bytes: the body truncated, or filled up with zeros.
     WrongLength(u64),
-    /// Answers 200 with this document and does nothing, as a captive portal or a broken proxy does.
+    /// Responds with 200 and this document and does nothing else, as a captive portal or a broken proxy does.
     OkWithBody {
         /// `Content-Type`.
         content_type: String,
@@ -76,75 +76,76 @@ pub enum Fault {
         /// Its message.
         message: &'static str,
     },
-    /// Gives the answer another header, or takes it away.
+    /// Sets or removes a header of the response.
     Header {
         /// Its name.
         name: &'static str,
         /// Its value.
         value: Option<String>,
     },
-    /// Answers a ranged or partNumber GET with 200 and the whole object.
+    /// Responds to a ranged or partNumber GET with 200 and the whole object.
     IgnoreRange,
-    /// Reads without regard to `If-Match`.
+    /// Ignores `If-Match` in reads.
     IgnoreCondition,
-    /// Writes without the encryption that is asked for, and says nothing of it.
+    /// Writes without the requested encryption, and does not report that.
     IgnoreEncryption,
-    /// Lists the page, version 2, and lets the next one begin so many entries too early.
+    /// Lists the page (version 2), and lets the next one begin this many entries too early.
     RewindToken(usize),
-    /// Answers a listing, version 2, with a page that has no entries and says that there are more.
+    /// Responds to a listing (version 2) with a page that has no entries and says that there are more.
     EmptyPage,
-    /// Lists the page, version 2, from its last entry to its first.
+    /// Lists the page (version 2) from its last entry to its first.
     ReversePage,
     /// Lists the page, and says that it is the last one.
     LastPage,
-    /// Lists from the first key on, whatever `start-after` or `marker` say.
+    /// Lists from the first key, whatever `start-after` or `marker` say.
     IgnoreStart,
-    /// Answers 500 to a listing, version 2, that has a `start-after`.
+    /// Responds with 500 to a listing (version 2) that has a `start-after`.
     RefuseStart,
     /// Lists the page without the sizes of its objects.
     NoSizes,
-    /// Lists all that there is from the first key on in one page, whatever is asked for.
+    /// Lists everything from the first key in one page, whatever is requested.
     OnePage,
-    /// Answers 404 `NoSuchKey` to a listing that is empty.
+    /// Responds with 404 `NoSuchKey` to a listing that is empty.
     EmptyIsMissing,
-    /// Flips all bits of one byte of the body; the last one if there are not as many.
+    /// Flips all bits of one byte of the body, or of the last byte if the body is shorter.
     CorruptBody {
         /// Which byte.
         at: u64,
     },
-    /// Answers 412 to every request with `If-Match`, whatever tag that names: a store that compares it with its quotes.
+    /// Responds with 412 to every request with `If-Match`, whatever its ETag: such a store compares the ETag including
+    /// the quotes.
     RefuseCondition,
-    /// Takes the object away just before the request is served: somebody else deleted it.
+    /// Removes the object just before the request is served: another client deleted it.
     RemoveObject,
-    /// Copies no bytes (CopyObject, UploadPartCopy) and answers as if all was well.
+    /// Copies no bytes (CopyObject, UploadPartCopy) and responds as if it had.
     CopyNothing,
-    /// The same, without a document in the answer.
+    /// The same, without a document in the response.
     CopyNothingSilently,
-    /// Gives the object these bytes just before the request is served: somebody else wrote it.
+    /// Gives the object these bytes just before the request is served: another client wrote it.
     ChangeObject {
         /// The new bytes.
         data: Bytes,
     },
 }
 
-/// Request extension by which [`Fault::IgnoreRange`] reaches the S3 implementation: taking the header away would
-/// break the signature.
+/// Request extension that passes [`Fault::IgnoreRange`] to the S3 implementation. Removing the header would break the
+/// signature.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct IgnoreRange;
 
-/// Request extension by which [`Fault::IgnoreCondition`] reaches the S3 implementation.
+/// Request extension that passes [`Fault::IgnoreCondition`] to the S3 implementation.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct IgnoreCondition;
 
-/// Request extension by which [`Fault::IgnoreEncryption`] reaches the S3 implementation.
+/// Request extension that passes [`Fault::IgnoreEncryption`] to the S3 implementation.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct IgnoreEncryption;
 
-/// Request extension by which [`Fault::CopyNothing`] reaches the S3 implementation.
+/// Request extension that passes [`Fault::CopyNothing`] to the S3 implementation.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CopyNothing;
 
-/// Request extension by which the faults of listings reach the S3 implementation, which alone knows its tokens.
+/// Request extension that passes the faults of listings to the S3 implementation, because only that knows its tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Twist {
     Rewind(usize),
@@ -158,7 +159,7 @@ pub(super) enum Twist {
     OnePage,
 }
 
-/// Which keys a rule is about.
+/// Which keys a rule applies to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum KeyMatch {
     /// Every request, also one without a key.
@@ -166,7 +167,7 @@ pub enum KeyMatch {
     Any,
     /// This key.
     Exact(String),
-    /// Keys that begin so.
+    /// Keys with this prefix.
     Prefix(String),
 }
 
@@ -216,7 +217,7 @@ impl Rate {
 }
 
 impl FaultRule {
-    /// A rule for every request of `operation`, for ever.
+    /// A permanent rule for every request of `operation`.
     #[must_use]
     pub const fn new(operation: Operation, fault: Fault) -> Self {
         Self {
@@ -245,14 +246,14 @@ impl FaultRule {
         self
     }
 
-    /// Only requests for keys that begin so.
+    /// Only requests for keys with this prefix.
     #[must_use]
     pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.key = KeyMatch::Prefix(prefix.into());
         self
     }
 
-    /// Lets the first `count` matching requests pass.
+    /// Skips the first `count` matching requests.
     #[must_use]
     pub const fn skip(mut self, count: u64) -> Self {
         self.skip = count;
@@ -293,19 +294,19 @@ struct Plan {
     fired: u64,
 }
 
-/// The rules in force. Clones share them, and they may change while the server runs.
+/// The active rules. Clones share them, and they may change while the server runs.
 #[derive(Clone, Debug, Default)]
 pub struct FaultPlan {
     plan: Arc<Mutex<Plan>>,
 }
 
 impl FaultPlan {
-    /// Adds a rule after those already there.
+    /// Adds a rule after the existing ones.
     pub fn add(&self, rule: FaultRule) {
         self.lock().rules.push(rule);
     }
 
-    /// Drops all rules, and the count of [`Self::fired`].
+    /// Removes all rules, and resets the count of [`Self::fired`].
     pub fn clear(&self) {
         *self.lock() = Plan::default();
     }
@@ -316,8 +317,8 @@ impl FaultPlan {
         self.lock().fired
     }
 
-    /// The fault of this request. Every rule up to the one that fires counts it; all under one lock, so that a
-    /// rule for one request is never used by two.
+    /// The fault of this request. Every rule up to the one that fires counts the request. This happens under one lock,
+    /// so a rule for one request never applies to two.
     pub(super) fn draw(&self, call: &Call) -> Option<Fault> {
         let mut plan = self.lock();
         let mut drawn = None;

@@ -1,6 +1,6 @@
 //! The HTTP side: connections, the request log, and the faults around the S3 service.
 //!
-//! Faults act here and not in the S3 implementation, so that a client meets them as it would on a real network.
+//! Faults are applied here and not in the S3 implementation, so that a client sees them as on a real network.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -40,7 +40,7 @@ pub struct RequestRecord {
     pub bucket: Option<String>,
     /// The key, if it named one.
     pub key: Option<String>,
-    /// Status of the answer; `None` when there was none.
+    /// Status of the response; `None` if there was none.
     pub status: Option<u16>,
 }
 
@@ -50,7 +50,7 @@ struct LogState {
     counts: BTreeMap<Operation, usize>,
 }
 
-/// The last requests, and how many there were of each operation.
+/// The last requests, and the number of requests of each operation.
 #[derive(Debug, Default)]
 pub(super) struct RequestLog {
     state: Mutex<LogState>,
@@ -101,7 +101,7 @@ impl RequestLog {
     }
 }
 
-/// Logs a request when it is done with, however it ends: a client that goes away cancels the handler.
+/// Logs a request when it ends in any way: a client that disconnects cancels the handler.
 struct Entry {
     log: Arc<RequestLog>,
     call: Call,
@@ -125,12 +125,12 @@ impl Drop for Entry {
     }
 }
 
-/// For a store whose requests name the bucket before the host.
+/// Settings of a store that requires virtual-host addressing.
 #[derive(Debug)]
 pub(super) struct BeforeHost {
     /// What follows the bucket in `Host`.
     pub(super) suffix: String,
-    /// How others are refused.
+    /// The error code for other requests.
     pub(super) code: &'static str,
 }
 
@@ -254,7 +254,7 @@ impl Front {
             Some(Fault::RemoveObject) => {
                 if let (Some(bucket), Some(key)) = (&entry.call.bucket, &entry.call.key) {
                     let removed = self.store.delete(bucket, key, &Conditions::default());
-                    tracing::debug!(?removed, "somebody else deletes an object of the sandbox");
+                    tracing::debug!(?removed, "another client deletes an object of the sandbox");
                 }
             }
             Some(Fault::IgnoreEncryption) => {
@@ -313,19 +313,19 @@ impl Front {
     }
 }
 
-/// Resets the connection: the handler never answers, and [`Front::serve`] drops the connection under it.
+/// Resets the connection: the handler never responds, and [`Front::serve`] drops the connection.
 async fn lose(reset: &CancellationToken) -> Result<HttpResponse, HttpError> {
     reset.cancel();
     std::future::pending().await
 }
 
-/// Reads what the client sends. To answer earlier would close the connection while it still sends, and the client
-/// would meet a reset instead of the answer.
+/// Reads what the client sends. An earlier response would close the connection while the client is still sending, and
+/// the client would see a reset instead of the response.
 async fn drain(body: &mut Incoming) {
     while let Some(Ok(_)) = body.frame().await {}
 }
 
-/// Applies the faults that act on the headers or the body of an answer.
+/// Applies the faults that change the headers or the body of a response.
 fn spoil(response: HttpResponse, fault: &Fault, reset: CancellationToken) -> HttpResponse {
     let (mut parts, body) = response.into_parts();
     let announced = parts

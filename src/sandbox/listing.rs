@@ -15,7 +15,7 @@ use super::faults::Twist;
 use super::page::{Entry, Page, page};
 use super::service::Service;
 
-/// What `encoding-type=url` leaves as it is.
+/// Characters that `encoding-type=url` does not encode.
 const URL: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -23,7 +23,7 @@ const URL: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'*')
     .remove(b'/');
 
-/// How keys are written into the answer.
+/// How keys are written into the response.
 enum Text {
     Plain,
     Url(KeyEncoding),
@@ -54,7 +54,7 @@ impl Text {
     }
 }
 
-/// What a listing says of its encoding.
+/// The encoding that a listing declares.
 fn said(service: &Service, asked: Option<EncodingType>) -> Option<EncodingType> {
     asked.filter(|_| service.options.key_encoding != KeyEncoding::Unsaid)
 }
@@ -91,7 +91,7 @@ impl Page {
 }
 
 impl Service {
-    /// How many entries a page may have, given what the client asks for.
+    /// How many entries a page may have, for the limit in the request.
     pub(super) fn page_limit(&self, wanted: Option<i32>, name: &str) -> S3Result<usize> {
         let cap = self.options.page_size.clamp(1, 1000);
         let wanted = wanted.map_or(Ok(cap), usize::try_from);
@@ -100,7 +100,7 @@ impl Service {
             .map_err(|_| s3_error!(InvalidArgument, "{name} must not be negative"))
     }
 
-    /// ListObjects, the first version. As with S3 there is a NextMarker only with a delimiter.
+    /// ListObjects, version 1. As with S3, there is a NextMarker only with a delimiter.
     pub(super) fn list_v1(
         &self,
         input: ListObjectsInput,
@@ -205,7 +205,7 @@ impl Service {
         })
     }
 
-    /// ListMultipartUploads, by key and then by age; without delimiters, which no client of ours asks for.
+    /// ListMultipartUploads, by key and then by age. Delimiters are not supported, because no client of ours uses them.
     pub(super) fn list_uploads(
         &self,
         input: ListMultipartUploadsInput,

@@ -1,8 +1,8 @@
-//! An S3 server in memory, on a loopback port, that is exact about keys and can be told to fail.
+//! An S3 server in memory, on a loopback port, that stores keys exactly and can simulate failures.
 //!
-//! `oms demo` copies from and to it, and tests use it where a real store would be too slow, too polite or too far
-//! away. It speaks real HTTP and checks signatures; [`FaultPlan`] makes it break in the ways that networks and
-//! stores do. It keeps nothing on disk.
+//! `oms demo` copies from and to it. Tests use it where a real store would be too slow, too reliable or not available.
+//! It uses real HTTP and checks signatures. [`FaultPlan`] makes it fail in the ways of real networks and stores. It
+//! stores nothing on disk.
 
 mod answer;
 mod body;
@@ -45,23 +45,23 @@ use self::bucket::Store;
 use self::front::{BeforeHost, Front, RequestLog};
 use self::service::{Credentials, Service};
 
-/// Whether a store does what an optional part of a request asks for.
+/// Whether a store does what an optional part of a request requires.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Support {
     /// It does.
     #[default]
     Honoured,
-    /// It takes the request and acts as if that part were missing, as older stores do.
+    /// It accepts the request and ignores that part, as older stores do.
     Ignored,
 }
 
-/// Under which names a store keeps its objects.
+/// The names under which a store keeps its objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Names {
     /// Exactly as they are written.
     #[default]
     Exact,
-    /// As paths of files: without empty parts and `.`, and without what `..` takes back, as file-backed stores do.
+    /// As file paths, as file-backed stores do: without empty parts and `.`, and with `..` resolved.
     Folded,
 }
 
@@ -83,13 +83,13 @@ impl Names {
     }
 }
 
-/// Where requests may name the bucket.
+/// Where requests must name the bucket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BucketInRequests {
     /// In the path.
     #[default]
     Path,
-    /// Before the host alone; a path is refused with this code.
+    /// Only before the host; a path is refused with this code.
     Host(&'static str),
 }
 
@@ -103,21 +103,21 @@ pub enum KeyEncoding {
     Percent,
     /// `%20` and `+`, as in paths.
     Path,
-    /// As [`Self::Form`], without saying that anything is encoded.
+    /// As [`Self::Form`], but the listing does not say that keys are encoded.
     Unsaid,
-    /// Keys as they are, but it says that they are encoded.
+    /// Keys are not encoded, but the listing says that they are.
     SaidPlain,
     /// As [`Self::SaidPlain`], and `&` and `<` are escaped twice.
     EscapedTwice,
 }
 
-/// What a store gives as the tag of a part.
+/// The ETag of a part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PartTags {
     /// The MD5 of its bytes.
     #[default]
     Md5,
-    /// Something that looks like one, as stores do that encrypt with keys of a service.
+    /// Digits that only look like an MD5, as with stores that encrypt with keys of a service.
     LikeMd5,
     /// Something else.
     Opaque,
@@ -133,20 +133,20 @@ impl PartTags {
     }
 }
 
-/// What a store gives as the tag of an object that is joined from parts.
+/// The ETag of an object that was uploaded in parts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum JoinedTags {
     /// The MD5 of the parts' MD5 sums, and their number.
     #[default]
     S3,
-    /// Something else, as many stores do that are not Amazon's.
+    /// Something else, as with many stores other than Amazon's.
     Opaque,
 }
 
 /// How a sandbox behaves. The default is close to Amazon S3.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SandboxOptions {
-    /// Where to listen; port 0 takes a free one.
+    /// Where to listen; port 0 selects a free one.
     pub listen: SocketAddr,
     /// The access key that requests must be signed with.
     pub access_key: String,
@@ -154,7 +154,7 @@ pub struct SandboxOptions {
     pub secret_key: String,
     /// The region that the buckets are in.
     pub region: String,
-    /// In which order keys are listed.
+    /// The order in which keys are listed.
     pub order: ListOrder,
     /// `If-Match` and `If-None-Match` of writes.
     pub conditional_writes: Support,
@@ -170,11 +170,11 @@ pub struct SandboxOptions {
     pub key_encoding: KeyEncoding,
     /// Smallest size of a part other than the last.
     pub min_part_size: u64,
-    /// Tags of parts.
+    /// ETags of parts.
     pub part_tags: PartTags,
-    /// Tags of objects that are joined from parts.
+    /// ETags of objects that were uploaded in parts.
     pub joined_tags: JoinedTags,
-    /// Under which names objects are kept.
+    /// The names under which objects are kept.
     pub names: Names,
     /// Where requests name the bucket.
     pub bucket_in_requests: BucketInRequests,
@@ -204,7 +204,7 @@ impl Default for SandboxOptions {
 }
 
 impl fmt::Debug for SandboxOptions {
-    /// Leaves the keys out.
+    /// Omits the credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SandboxOptions")
             .field("listen", &self.listen)
@@ -227,7 +227,7 @@ impl Sandbox {
     ///
     /// # Errors
     ///
-    /// When the address cannot be bound.
+    /// If the address cannot be bound.
     pub async fn start(options: SandboxOptions) -> Result<Self> {
         let unbound =
             |error| Error::internal(format!("cannot listen on {}", options.listen)).with_source(error);
@@ -247,7 +247,7 @@ impl Sandbox {
             BucketInRequests::Host(code) => {
                 let domain = address.to_string();
                 let host = SingleDomain::new(&domain).map_err(|error| {
-                    Error::internal(format!("{domain} cannot stand behind a bucket")).with_source(error)
+                    Error::internal(format!("{domain} cannot be the domain of buckets")).with_source(error)
                 })?;
                 builder.set_host(host);
                 Some(BeforeHost {
@@ -299,18 +299,18 @@ impl Sandbox {
         &self.options.secret_key
     }
 
-    /// The faults in force; empty at the start.
+    /// The active faults; none at the start.
     #[must_use]
     pub fn faults(&self) -> &FaultPlan {
         &self.front.faults
     }
 
-    /// Creates a bucket; one that is there stays as it is.
+    /// Creates a bucket; an existing one is not changed.
     pub fn create_bucket(&self, name: &str) {
         self.front.store.lock().entry(name.to_owned()).or_default();
     }
 
-    /// Stores an object without a request, and creates the bucket if need be.
+    /// Stores an object without a request, and creates the bucket if necessary.
     pub fn put(&self, bucket: &str, key: &str, object: SandboxObject) {
         let sort_key = self.front.store.order.sort_key(key);
         self.front
@@ -322,14 +322,14 @@ impl Sandbox {
             .insert(sort_key, object.into());
     }
 
-    /// The object as it is now.
+    /// The current object.
     #[must_use]
     pub fn get(&self, bucket: &str, key: &str) -> Option<SandboxObject> {
         let object = self.front.store.object(bucket, key).ok()?;
         Some(object.export())
     }
 
-    /// Removes an object; tells whether there was one.
+    /// Removes an object; returns whether there was one.
     pub fn remove(&self, bucket: &str, key: &str) -> bool {
         self.front
             .store
@@ -348,7 +348,7 @@ impl Sandbox {
             .unwrap_or_default()
     }
 
-    /// How many multipart uploads are in progress.
+    /// The number of open multipart uploads.
     #[must_use]
     pub fn open_uploads(&self, bucket: &str) -> usize {
         self.front
@@ -358,13 +358,13 @@ impl Sandbox {
             .map_or(0, |bucket| bucket.uploads.len())
     }
 
-    /// The last 10,000 requests, in the order in which they were answered or given up.
+    /// The last 10,000 requests, in the order in which they were answered or aborted.
     #[must_use]
     pub fn requests(&self) -> Vec<RequestRecord> {
         self.front.log.records()
     }
 
-    /// How many requests have begun, answered or not.
+    /// The number of requests that were started, answered or not.
     #[must_use]
     pub fn requests_begun(&self) -> u64 {
         self.front.served.load(Ordering::Relaxed)
@@ -423,7 +423,7 @@ async fn accept(listener: TcpListener, front: Arc<Front>, tasks: TaskTracker, ca
                 tasks.spawn(Arc::clone(&front).serve(stream, cancel.clone()));
             }
             Err(error) => {
-                // Out of file descriptors, most likely: trying again at once would only burn the processor.
+                // File descriptors have probably run out. An immediate retry would only use CPU time.
                 tracing::warn!(%error, "sandbox cannot accept a connection");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }

@@ -1,4 +1,4 @@
-//! Objects of the sandbox: bytes, ETag, headers, metadata and tags, and how the bytes are kept and streamed.
+//! Objects of the sandbox: bytes, ETag, headers, metadata and tags, and how the bytes are stored and streamed.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
@@ -13,20 +13,20 @@ use md5::{Digest as _, Md5};
 use s3s::StdError;
 use s3s::stream::{ByteStream, RemainingLength};
 
-/// Largest frame of an answer's body: big enough to be cheap, small enough that faults can cut in between.
+/// Largest frame of a response's body: large enough to be cheap, small enough that faults can cut between frames.
 const FRAME: usize = 128 * 1024;
 
 /// The type S3 gives to an object that was stored without a Content-Type.
 const DEFAULT_CONTENT_TYPE: &str = "binary/octet-stream";
 
-/// One object with everything a client may see of it.
+/// One object with everything that a client can see of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SandboxObject {
     /// The bytes.
     pub data: Bytes,
     /// ETag without quotes: the MD5 of the bytes, or `md5(md5s)-N` after a multipart upload.
     pub etag: String,
-    /// When the object was written, in whole seconds unless set by hand.
+    /// When the object was written, in whole seconds unless a test sets it.
     pub last_modified: SystemTime,
     /// `Content-Type`.
     pub content_type: Option<String>,
@@ -38,9 +38,9 @@ pub struct SandboxObject {
     pub content_disposition: Option<String>,
     /// `Cache-Control`.
     pub cache_control: Option<String>,
-    /// `Expires` as text, so that it comes back as it was given.
+    /// `Expires` as text, so that it is returned as it was sent.
     pub expires: Option<String>,
-    /// Where a website sends whoever asks for the object.
+    /// Where a website redirects requests for the object.
     pub website_redirect: Option<String>,
     /// User metadata: names in lower case, without the `x-amz-meta-` prefix.
     pub metadata: BTreeMap<String, String>,
@@ -48,14 +48,14 @@ pub struct SandboxObject {
     pub tags: Vec<(String, String)>,
     /// Storage class; `None` is STANDARD.
     pub storage_class: Option<String>,
-    /// How it is encrypted at rest (`AES256`, `aws:kms`); `None` when nothing is told.
+    /// How it is encrypted at rest (`AES256`, `aws:kms`); `None` if nothing is reported.
     pub encryption: Option<String>,
     /// Sizes of the parts of a multipart upload; empty for an object written in one request.
     pub part_sizes: Vec<u64>,
 }
 
 impl SandboxObject {
-    /// An object written in one request, now.
+    /// An object that is written now, in one request.
     #[must_use]
     pub fn new(data: impl Into<Bytes>) -> Self {
         let data = data.into();
@@ -67,7 +67,7 @@ impl SandboxObject {
         }
     }
 
-    /// An object uploaded in parts of `part_size` bytes, now.
+    /// An object that is uploaded now, in parts of `part_size` bytes.
     #[must_use]
     pub fn multipart(data: impl Into<Bytes>, part_size: u64) -> Self {
         let data = data.into();
@@ -87,7 +87,7 @@ impl SandboxObject {
         }
     }
 
-    /// The same, encrypted by the key management service: its ETag is no MD5 sum any more.
+    /// The same object, encrypted by the key management service: its ETag is no longer an MD5 sum.
     #[must_use]
     pub fn sealed(self) -> Self {
         let (digest, parts) = self.etag.split_at(self.etag.len().min(32));
@@ -103,7 +103,7 @@ impl SandboxObject {
         }
     }
 
-    /// An object without bytes and without an ETag: what is known when an upload starts.
+    /// An object without bytes and without an ETag: what is known at the start of an upload.
     pub(super) fn blank() -> Self {
         Self {
             data: Bytes::new(),
@@ -131,7 +131,7 @@ pub(super) fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(since.as_secs())
 }
 
-/// ETag of a multipart upload: the MD5 of the parts' MD5s, and how many there were.
+/// ETag of a multipart upload: the MD5 of the parts' MD5 sums, and the number of parts.
 pub(super) fn multipart_etag(sums: &[[u8; 16]]) -> String {
     let mut hasher = Md5::new();
     for sum in sums {
@@ -140,11 +140,11 @@ pub(super) fn multipart_etag(sums: &[[u8; 16]]) -> String {
     format!("{}-{}", hex::encode(hasher.finalize()), sums.len())
 }
 
-/// The name that requests and answers have for encryption by the key management service.
+/// The name in requests and responses for encryption by the key management service.
 pub(super) const KMS: &str = "aws:kms";
 
-/// What stands in an ETag for the MD5 of bytes: of an object that the key management service encrypts, S3 gives digits that
-/// only look like one.
+/// The MD5 that an ETag shows. For an object that the key management service encrypts, S3 returns digits that only look
+/// like an MD5.
 pub(super) fn visible_md5(md5: [u8; 16], encryption: Option<&str>) -> [u8; 16] {
     if encryption == Some(KMS) {
         Md5::new()
@@ -157,10 +157,10 @@ pub(super) fn visible_md5(md5: [u8; 16], encryption: Option<&str>) -> [u8; 16] {
     }
 }
 
-/// An object as the store keeps it: the description apart from the bytes, both cheap to clone.
+/// A stored object: the description apart from the bytes, both cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Object {
-    /// Everything but the bytes; `data` of it is empty.
+    /// Everything but the bytes; its `data` is empty.
     pub(super) head: Arc<SandboxObject>,
     /// The bytes.
     pub(super) body: Segments,
@@ -191,7 +191,7 @@ impl From<SandboxObject> for Object {
     }
 }
 
-/// Bytes in pieces, so that neither an upload nor its completion copies them into one large buffer.
+/// Bytes in pieces, so that uploads and their completion need no copy into one large buffer.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Segments {
     pieces: Arc<Vec<Bytes>>,
@@ -213,7 +213,7 @@ impl Segments {
         self.len
     }
 
-    /// One after the other, sharing the bytes.
+    /// Concatenates them without copying the bytes.
     pub(super) fn join<'a>(all: impl IntoIterator<Item = &'a Self>) -> Self {
         Self::from(
             all.into_iter()
@@ -222,7 +222,7 @@ impl Segments {
         )
     }
 
-    /// The bytes of `range`, sharing them; positions beyond the end are left out.
+    /// The bytes of `range`, without copying; positions beyond the end are ignored.
     pub(super) fn slice(&self, range: &Range<u64>) -> Self {
         let mut pieces = Vec::new();
         let mut at = 0_u64;

@@ -1,6 +1,6 @@
-//! Which S3 operation an HTTP request is, told from method, path, query and headers alone.
+//! Finds the S3 operation of an HTTP request from method, path, query and headers.
 //!
-//! The fault plan and the request log need the answer before, and independent of, the S3 implementation.
+//! The fault plan and the request log need the operation before, and independent of, the S3 implementation.
 
 use http::{HeaderMap, Method, Uri};
 use percent_encoding::percent_decode_str;
@@ -12,7 +12,7 @@ pub enum Operation {
     Any,
     /// Rules and counts only: ListObjects in either version.
     ListObjects,
-    /// ListObjects, the first version.
+    /// ListObjects, version 1.
     ListObjectsV1,
     /// ListObjectsV2.
     ListObjectsV2,
@@ -61,7 +61,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Whether a request of `actual` is meant by this operation of a rule.
+    /// Whether this operation of a rule includes requests of `actual`.
     #[must_use]
     pub fn covers(self, actual: Self) -> bool {
         match self {
@@ -72,7 +72,7 @@ impl Operation {
     }
 }
 
-/// What a request asks for.
+/// The operation, bucket and key of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Call {
     pub(super) operation: Operation,
@@ -80,11 +80,11 @@ pub(super) struct Call {
     pub(super) key: Option<String>,
 }
 
-/// Names the operation of a request: path-style, or to the `bucket` that its host names.
+/// Finds the operation of a path-style request, or of one to the `bucket` that its host names.
 pub(super) fn classify(method: &Method, uri: &Uri, headers: &HeaderMap, bucket: Option<&str>) -> Call {
     let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let path = uri.path().strip_prefix('/').unwrap_or_default();
-    // S3 decodes first and splits then; a bucket name has nothing to decode, so the order makes no difference.
+    // S3 decodes first and then splits. The name of a bucket needs no decoding, so the order makes no difference.
     let (bucket, key) = match bucket {
         Some(bucket) => (bucket, path),
         None => path.split_once('/').unwrap_or((path, "")),

@@ -1,4 +1,4 @@
-//! Pages of a listing: which keys and common prefixes come next, and the faults that put them out of order.
+//! Pages of a listing: the next keys and common prefixes, and the faults that change their order.
 
 use std::ops::Bound;
 
@@ -29,17 +29,17 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// The key or common prefix to go on after.
+    /// The key or common prefix after which to continue.
     pub(super) fn last(&self) -> Option<&str> {
         self.entries.last().map(Entry::key)
     }
 
-    /// Whether nothing is on it.
+    /// Whether it has no entries.
     pub(super) const fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// Where the next page begins, after the page itself was twisted.
+    /// Where the next page begins. It also applies the fault to the page.
     pub(super) fn next(&mut self, after: &str, twist: Option<Twist>) -> Option<String> {
         match twist {
             None
@@ -57,7 +57,7 @@ impl Page {
             Some(Twist::Rewind(count)) => {
                 let kept = self.entries.len().checked_sub(count + 1);
                 let at = kept.map(|index| self.entries[index].key().to_owned());
-                // An empty token is none.
+                // An empty token would mean that there is none.
                 let at = at.unwrap_or_else(|| match after {
                     "" => "\0".to_owned(),
                     after => after.to_owned(),
@@ -67,7 +67,7 @@ impl Page {
             Some(Twist::Empty) => {
                 self.entries.clear();
                 self.truncated = true;
-                // Another token for the same place.
+                // Another token for the same position.
                 return Some(format!("{after}\0"));
             }
             Some(Twist::Reverse) => {
@@ -88,7 +88,7 @@ fn common_prefix<'a>(key: &'a str, prefix: &str, delimiter: Option<&str>) -> Opt
     key.get(..end)
 }
 
-/// Where the keys begin that come after everything below `prefix`; `None` when nothing can.
+/// Where the keys after everything below `prefix` begin; `None` if there can be none.
 fn after_subtree(mut prefix: Vec<u8>) -> Option<Bound<Vec<u8>>> {
     while let Some(last) = prefix.pop() {
         if let Some(next) = last.checked_add(1) {
@@ -99,7 +99,7 @@ fn after_subtree(mut prefix: Vec<u8>) -> Option<Bound<Vec<u8>>> {
     None
 }
 
-/// The page of at most `max` entries after `after`, which is a key or a common prefix already listed.
+/// The page of at most `max` entries after `after`, a key or a common prefix that was already listed.
 pub(super) fn page(
     bucket: &Bucket,
     order: ListOrder,

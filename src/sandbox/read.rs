@@ -16,7 +16,7 @@ use super::faults::{IgnoreCondition, IgnoreRange};
 use super::object::Object;
 use super::service::Service;
 
-/// Which bytes of an object an answer holds, and how it says so.
+/// Which bytes of an object a response contains, and the headers that say so.
 struct Selection {
     range: Range<u64>,
     content_range: Option<String>,
@@ -34,7 +34,7 @@ impl Selection {
 
     fn partial(object: &Object, range: Range<u64>) -> Self {
         let len = object.body.len();
-        // An empty range has no notation; S3 answers for an empty part as for the whole object.
+        // An empty range cannot be written. For an empty part, S3 responds as for the whole object.
         let content_range =
             (!range.is_empty()).then(|| format!("bytes {}-{}/{len}", range.start, range.end - 1));
         Self {
@@ -99,7 +99,7 @@ struct ReadConditions<'a> {
 }
 
 impl ReadConditions<'_> {
-    /// ETags decide before dates, as HTTP has it.
+    /// ETags take precedence over dates, as in HTTP.
     fn check(&self, object: &Object) -> S3Result<()> {
         let modified = Timestamp::from(object.head.last_modified);
         match (self.if_match, self.if_unmodified_since) {
@@ -117,8 +117,8 @@ impl ReadConditions<'_> {
     }
 }
 
-/// Headers that the output types cannot hold: Expires as it was given, how much user metadata no header can hold, and for
-/// HEAD the tag count.
+/// Headers that the output types cannot hold: Expires as it was sent, the number of user metadata entries that no
+/// header can hold, and the tag count for HEAD.
 fn raw_headers<T>(response: &mut S3Response<T>, object: &Object, with_expires: bool, with_tag_count: bool) {
     let expires = object.head.expires.as_ref().filter(|_| with_expires);
     if let Some(Ok(expires)) = expires.map(|expires| HeaderValue::from_bytes(expires.as_bytes())) {
@@ -154,7 +154,7 @@ fn tag_count(object: &Object) -> Option<i32> {
         .filter(|count| *count > 0)
 }
 
-/// As S3 does it: what no header can hold is not given, only counted.
+/// User metadata. As in S3, values that no header can hold are not returned, only counted.
 fn metadata(object: &Object) -> Option<dto::Metadata> {
     let mut given = object.head.metadata.clone();
     given.retain(|_, value| fits_header(value));

@@ -1,4 +1,4 @@
-//! The S3 API of the sandbox: each operation of [`s3s::S3`], handed to the module that owns it.
+//! The S3 API of the sandbox: each operation of [`s3s::S3`] is passed to the module that implements it.
 
 use std::sync::Arc;
 
@@ -17,7 +17,8 @@ pub(super) struct Service {
     pub(super) options: SandboxOptions,
 }
 
-/// The one pair of access and secret keys. Unlike [`s3s::auth::SimpleAuth`] it names an unknown access key as S3 does.
+/// The one pair of access and secret keys. Unlike [`s3s::auth::SimpleAuth`], it refuses an unknown access key with the
+/// error code of S3.
 #[derive(Debug)]
 pub(super) struct Credentials {
     pub(super) access_key: String,
@@ -35,7 +36,7 @@ impl S3Auth for Credentials {
     }
 }
 
-/// Bucket and key of a copy source; access points and versions are things the sandbox does not have.
+/// Bucket and key of a copy source. The sandbox has no access points and no versions.
 pub(super) fn source(copy_source: &CopySource) -> S3Result<(&str, &str)> {
     match copy_source {
         CopySource::Bucket {
@@ -48,7 +49,7 @@ pub(super) fn source(copy_source: &CopySource) -> S3Result<(&str, &str)> {
 }
 
 impl Service {
-    /// Turns the name of a request into the one that an object is kept under.
+    /// Replaces the name in a request with the name under which the object is kept.
     fn keep_name(&self, key: &mut String) {
         *key = self.options.names.keep(std::mem::take(key));
     }

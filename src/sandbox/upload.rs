@@ -31,7 +31,7 @@ fn check_part_number(number: i32) -> S3Result<()> {
 }
 
 impl Upload {
-    /// The object that these parts make, in the order and with the ETags the client names.
+    /// The object that these parts make, in the order and with the ETags that the client gives.
     fn assemble(&self, named: &[CompletedPart], options: &SandboxOptions) -> S3Result<Object> {
         let mut chosen: Vec<&UploadedPart> = Vec::with_capacity(named.len());
         let mut last = 0;
@@ -111,7 +111,7 @@ impl Service {
         })
     }
 
-    /// Keeps a part, and gives it its tag.
+    /// Stores a part and gives it its ETag.
     fn keep_part(
         &self,
         bucket: &str,
@@ -170,7 +170,7 @@ impl Service {
         )?;
         let range = match input.copy_source_range.as_deref().map(Range::parse) {
             None => 0..origin.body.len(),
-            // Unlike for a GET, a range that goes beyond the end is an error.
+            // Unlike for a GET, a range beyond the end is an error.
             Some(Ok(Range::Int {
                 first,
                 last: Some(last),
@@ -242,8 +242,8 @@ impl Service {
         })
     }
 
-    /// CompleteMultipartUpload: the object appears and the upload goes in one step. A repetition therefore finds
-    /// no upload, which is what a client meets that lost the first answer.
+    /// CompleteMultipartUpload: the object appears and the upload disappears in one step. So a repeated request finds
+    /// no upload, as happens to a client that lost the first response.
     pub(super) fn complete(
         &self,
         input: CompleteMultipartUploadInput,

@@ -1,4 +1,4 @@
-//! Writes: PutObject and CopyObject, request bodies, and the description an object gets with them.
+//! Writes: PutObject and CopyObject, request bodies, and the description of a new object.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use super::faults::{CopyNothing, IgnoreEncryption};
 use super::object::{KMS, Object, SandboxObject, Segments, now, visible_md5};
 use super::service::{Service, source};
 
-/// Size of the pieces in which a request body is kept.
+/// Size of the pieces in which a request body is stored.
 const PIECE: usize = 8 * 1024 * 1024;
 
 /// Most bytes of user metadata, names and values together (S3).
@@ -35,8 +35,8 @@ pub(super) struct Received {
     pub(super) md5: [u8; 16],
 }
 
-/// Reads a request body to its end. A body that breaks off or differs from its checksum is an error, so nothing
-/// of it is ever stored.
+/// Reads a request body to its end. A body that breaks off or does not match its checksum is an error, so nothing of it
+/// is stored.
 pub(super) async fn receive(body: Option<StreamingBlob>, length: Option<i64>) -> S3Result<Received> {
     let mut left = length.and_then(|length| usize::try_from(length).ok());
     let mut pieces: Vec<Bytes> = Vec::new();
@@ -48,7 +48,8 @@ pub(super) async fn receive(body: Option<StreamingBlob>, length: Option<i64>) ->
             hasher.update(&frame);
             while !frame.is_empty() {
                 if buffer.capacity() == 0 {
-                    // No more than is still to come: a bucket of many small objects must not take 8 MiB for each.
+                    // Reserves no more than what is still to come: a bucket of many small objects must not use 8 MiB
+                    // for each.
                     buffer.reserve(left.unwrap_or(PIECE).max(frame.len()).min(PIECE));
                 }
                 let taken = frame.split_to(frame.len().min(buffer.capacity() - buffer.len()));
@@ -73,7 +74,7 @@ pub(super) async fn receive(body: Option<StreamingBlob>, length: Option<i64>) ->
     })
 }
 
-/// The S3 error of a failed body. The types of s3s are private; their text tells the causes apart.
+/// The S3 error of a failed body. The error types of s3s are private, so the causes are distinguished by their text.
 fn broken(error: &StdError) -> S3Error {
     let text = error.to_string();
     if text.contains("Sha256Mismatch") {
@@ -87,7 +88,7 @@ fn broken(error: &StdError) -> S3Error {
     }
 }
 
-/// What an object is described by besides its bytes, taken from the headers of the request that starts it.
+/// The description of an object, from the headers of the request that starts it.
 pub(super) fn describe(
     headers: &HeaderMap,
     metadata: Option<Metadata>,
@@ -133,7 +134,7 @@ pub(super) fn describe(
     })
 }
 
-/// Tags of an `x-amz-tagging` header, which are encoded like a query.
+/// Tags of an `x-amz-tagging` header, which is encoded like a query string.
 fn parse_tags(tagging: &str) -> Vec<(String, String)> {
     let decode = |text: &str| {
         percent_decode_str(&text.replace('+', " "))
@@ -157,7 +158,7 @@ fn raw_condition(headers: &HeaderMap, name: HeaderName) -> S3Result<Option<ETagC
 }
 
 impl Service {
-    /// The conditions of a write, as far as this store honours them.
+    /// The conditions of a write, if this store supports them.
     pub(super) fn conditions(
         &self,
         if_match: Option<ETagCondition>,
@@ -172,7 +173,7 @@ impl Service {
         }
     }
 
-    /// Compares a body with the Content-MD5 it came with.
+    /// Compares a body with its Content-MD5.
     pub(super) fn verify_md5(&self, content_md5: Option<&str>, md5: [u8; 16]) -> S3Result<()> {
         let Some(text) = content_md5.filter(|_| self.options.verify_content_md5) else {
             return Ok(());
@@ -185,7 +186,7 @@ impl Service {
         }
     }
 
-    /// The encryption that a request asks for, as far as this store honours it.
+    /// The encryption that a request asks for, if this store supports it.
     pub(super) fn encryption<T>(
         &self,
         req: &S3Request<T>,
@@ -229,7 +230,7 @@ impl Service {
         })
     }
 
-    /// The object to copy from, if its conditions hold.
+    /// The object to copy from, if its conditions are true.
     pub(super) fn copy_from(
         &self,
         (bucket, key): (&str, &str),
@@ -246,7 +247,7 @@ impl Service {
         }
     }
 
-    /// CopyObject. Like S3 it makes an object of one part, whose ETag is the MD5 of its bytes.
+    /// CopyObject. As in S3, the new object has one part, and its ETag is the MD5 of its bytes.
     pub(super) async fn copy(&self, req: S3Request<CopyObjectInput>) -> S3Result<CopyObjectOutput> {
         let encryption = self.encryption(&req, req.input.server_side_encryption.as_ref());
         let nothing = req.extensions.get::<CopyNothing>().is_some();
@@ -328,7 +329,7 @@ impl Service {
         })
     }
 
-    /// Replaces the tags of an object; its ETag and date stay.
+    /// Replaces the tags of an object; its ETag and date do not change.
     pub(super) fn set_tags(&self, bucket: &str, key: &str, tags: Vec<(String, String)>) -> S3Result<()> {
         let sort_key = self.store.order.sort_key(key);
         self.store.with(bucket, |bucket| {
@@ -342,7 +343,7 @@ impl Service {
     }
 }
 
-/// The MD5 of stored bytes, off the threads that serve requests.
+/// The MD5 of stored bytes, computed outside the threads that serve requests.
 pub(super) async fn md5_of(body: Segments) -> S3Result<[u8; 16]> {
     tokio::task::spawn_blocking(move || body.md5())
         .await

@@ -1,8 +1,8 @@
-//! What one store wants of its requests, learnt from its refusals: the bucket's name before the host, a hash with every
-//! write, a signature that reads white space by another rule.
+//! Adapts requests to one store, learnt from its refusals: virtual-host addressing, a hash with every write, another
+//! rule for white space in signatures.
 //!
-//! Such a refusal costs one request. The caller gets an error that asks for another try at once, and the next request is made
-//! as the store wants it. What was learnt is kept for the lifetime of the [`S3Store`], which is one start of a task.
+//! Such a refusal costs one request. The caller gets an error that can be retried at once, and the next request is made
+//! as the store requires. What was learnt is kept for the lifetime of the [`S3Store`], which is one start of a task.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,16 +18,16 @@ use crate::error::{Error, ErrorKind};
 use crate::object::metadata_signing::{UNSIGNABLE, WhiteSpace};
 use crate::task::spec::Addressing;
 
-/// What is known of one store.
+/// What is known about one store.
 #[derive(Debug, Default)]
 pub(super) struct Learnt {
-    /// With which words it refused the bucket's name in the path.
+    /// The message with which it refused path addressing.
     path_refused: OnceLock<String>,
-    /// Whether it answered with the bucket's name before the host.
+    /// Whether it has responded to virtual-host addressing.
     host_answered: AtomicBool,
-    /// Whether it refused a write because no hash came with it.
+    /// Whether it refused a write because it had no hash.
     demands_md5: AtomicBool,
-    /// Number of the rule in [`WhiteSpace::ALL`]; one more than the last when none fits.
+    /// Index of the rule in [`WhiteSpace::ALL`]; its length if no rule works.
     white_space: AtomicUsize,
 }
 
@@ -37,20 +37,20 @@ impl Learnt {
         self.demands_md5.load(Ordering::Relaxed)
     }
 
-    /// The rule to sign white space by.
+    /// The rule for white space in signatures.
     pub(super) fn rule(&self) -> WhiteSpace {
         let number = self.white_space.load(Ordering::Relaxed);
         WhiteSpace::ALL.get(number).copied().unwrap_or_default()
     }
 
-    /// Goes on from the rule `used` to the next one, unless another request has done so meanwhile.
+    /// Switches from the rule `used` to the next one, unless another request has already done so.
     fn next_rule(&self, used: WhiteSpace) -> Next {
         let number = self.white_space.load(Ordering::Relaxed);
         if number >= WhiteSpace::ALL.len() {
             return Next::NoneFits;
         }
         if WhiteSpace::ALL[number] == used {
-            // Of two requests that were refused at the same time one counts.
+            // If two requests are refused at the same time, only one changes the rule.
             let changed =
                 self.white_space
                     .compare_exchange(number, number + 1, Ordering::Relaxed, Ordering::Relaxed);
@@ -68,14 +68,14 @@ enum Next {
     NoneFits,
 }
 
-/// What a request was made of, as far as a refusal may be about it.
+/// How a request was made, as far as a refusal may depend on it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Made {
-    /// Where the bucket's name stood.
+    /// Where the name of the bucket was.
     pub addressing: Addressing,
     /// Whether it writes.
     pub writes: Writes,
-    /// How its signature may be read.
+    /// How a server may interpret its signature.
     pub readings: Readings,
 }
 
@@ -91,7 +91,7 @@ pub(super) enum Writes {
 }
 
 impl S3Store {
-    /// Where the next request goes.
+    /// Where the next request is sent.
     pub(super) fn place(&self) -> &Location {
         match (&self.before_host, self.learnt.path_refused.get()) {
             (Some(other), Some(_)) => other,
@@ -99,14 +99,15 @@ impl S3Store {
         }
     }
 
-    /// The store has answered a request.
+    /// Records that the store responded to a request.
     pub(super) fn answered(&self, made: Made) {
         if made.addressing == Addressing::VirtualHost {
             self.learnt.host_answered.store(true, Ordering::Relaxed);
         }
     }
 
-    /// An error of a request that got no answer. With an address that was only tried, the store's words explain more.
+    /// The error of a request without a response. If virtual-host addressing was only an attempt, the earlier message
+    /// of the store explains more.
     pub(super) fn unanswered(&self, error: Error) -> Error {
         match self.learnt.path_refused.get() {
             Some(words) if !self.learnt.host_answered.load(Ordering::Relaxed) => {
@@ -117,7 +118,7 @@ impl S3Store {
         }
     }
 
-    /// Learns from a refusal; the error says whether another try would be made differently.
+    /// Learns from a refusal. The returned error says whether a retry would be made differently.
     pub(super) async fn learn(&self, made: Made, error: Error) -> Error {
         if made.addressing == Addressing::Path && self.before_host.is_some() && refuses_path(&error) {
             self.learnt
@@ -135,8 +136,8 @@ impl S3Store {
         error
     }
 
-    /// A signature over unusual metadata was refused: another rule for white space may help. Where none does, and the
-    /// store accepts other requests, it is this object's metadata that cannot be signed.
+    /// A signature over unusual metadata was refused: another rule for white space may help. If none does, and the
+    /// store accepts other requests, the metadata of this object cannot be signed.
     async fn unsigned(&self, readings: Readings, error: Error) -> Error {
         if readings.ambiguous && self.learnt.next_rule(readings.rule) == Next::TryAgain {
             return again(error);
@@ -153,7 +154,7 @@ impl S3Store {
             .with_request_id(error.request_id().map(str::to_owned))
     }
 
-    /// Whether a plain request is accepted, whatever the store says to it besides.
+    /// Whether the store accepts the signature of a plain request, even if it refuses the request itself.
     async fn accepts_signatures(&self) -> bool {
         let mut call = self.call(Method::GET, Subject::Bucket, None);
         call.query = Query::default().number("max-keys", 1);
@@ -174,7 +175,7 @@ impl S3Store {
     }
 }
 
-/// The same error as one that another try may pass, at once.
+/// The same error, but one that may be retried at once.
 fn again(error: Error) -> Error {
     let mut new = Error::new(ErrorKind::Unavailable, error.message())
         .with_request_id(error.request_id().map(str::to_owned))
@@ -185,10 +186,10 @@ fn again(error: Error) -> Error {
     new
 }
 
-/// Whether a store refuses the bucket's name in the path.
+/// Whether a store refuses path addressing.
 ///
 /// Source: `SecondLevelDomainForbidden` (OSS), `PathStyleDomainForbidden` (COS), `InvalidPathAccess` (TOS),
-/// `VirtualHostDomainRequired` (OBS), and how their messages put it.
+/// `VirtualHostDomainRequired` (OBS), and the wording of their messages.
 fn refuses_path(error: &Error) -> bool {
     if matches!(
         error.kind(),
@@ -227,7 +228,7 @@ fn refuses_path(error: &Error) -> bool {
     phrases.iter().any(|phrase| said.contains(phrase))
 }
 
-/// Whether a store refuses a write because no hash came with it.
+/// Whether a store refuses a write because it had no hash.
 ///
 /// Source: "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters"
 /// (`InvalidRequest`, Amazon S3), `MissingContentMD5`.
@@ -325,7 +326,7 @@ mod tests {
         assert_eq!(learnt.rule(), WhiteSpace::Ascii);
         assert_eq!(learnt.next_rule(WhiteSpace::Ascii), Next::TryAgain);
         assert_eq!(learnt.rule(), WhiteSpace::Unicode);
-        // It was signed before the other was refused.
+        // This request was signed before the rule changed.
         assert_eq!(learnt.next_rule(WhiteSpace::Ascii), Next::TryAgain);
         assert_eq!(learnt.rule(), WhiteSpace::Unicode);
         assert_eq!(learnt.next_rule(WhiteSpace::Unicode), Next::TryAgain);

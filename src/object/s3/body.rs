@@ -1,4 +1,4 @@
-//! Bodies with a fixed length and a time limit: what comes from a store, and what goes to one.
+//! Bodies with a fixed length and a time limit: downloads from a store and uploads to one.
 
 use std::future::Future;
 use std::io;
@@ -19,13 +19,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::object::Body;
 use crate::object::pace::{Limits, Meter};
 
-/// The body of an answer: exactly `left` more bytes, or all until its end, with limits on the time that is waited for
+/// The body of a response: exactly `left` more bytes, or all until its end, with limits on the time spent waiting for
 /// them.
 pub(in crate::object) struct Download<B = Incoming> {
     inner: B,
     left: Option<u64>,
     meter: Meter,
-    /// Since when the consumer waits in vain. Time in which nobody asks for bytes does not count.
+    /// Since when the consumer has waited for bytes. Time in which nobody asks for bytes does not count.
     waiting_since: Option<Instant>,
     alarm: Option<Pin<Box<Sleep>>>,
 }
@@ -41,7 +41,8 @@ impl<B> Download<B> {
         }
     }
 
-    /// Waits for the alarm, which is set again rather than made anew: timers cost more than looking at the clock.
+    /// Waits for the alarm. The timer is reset instead of created again, because creating timers costs more than
+    /// reading the clock.
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
         let due = since + self.meter.allowed();
@@ -57,7 +58,7 @@ impl<B> Download<B> {
         }
     }
 
-    /// Notes that the wait is over, if there was one.
+    /// Records that the wait is over, if there was one.
     fn arrived(&mut self) {
         if let Some(since) = self.waiting_since.take() {
             self.meter.waited(since.elapsed());
@@ -65,7 +66,7 @@ impl<B> Download<B> {
     }
 }
 
-/// What is waited for, in errors.
+/// The name of this wait in errors.
 const BODY: &str = "the body from the store";
 
 impl<B> HttpBody for Download<B>
@@ -95,7 +96,7 @@ where
                             Some(Ok(Frame::data(data)))
                         }
                     },
-                    // Trailers are no bytes of the object.
+                    // Trailers are not bytes of the object.
                     Err(_) => continue,
                 },
             });
@@ -121,7 +122,7 @@ fn overlong() -> Error {
 }
 
 fn broken(error: hyper::Error) -> Error {
-    // An orderly end of the connection within the body; a reset is an error of its own.
+    // The connection was closed properly, but within the body. A reset is another error.
     let early = std::error::Error::source(&error)
         .and_then(|source| source.downcast_ref::<io::Error>())
         .is_some_and(|source| source.kind() == io::ErrorKind::UnexpectedEof);
@@ -131,11 +132,11 @@ fn broken(error: hyper::Error) -> Error {
     Error::new(ErrorKind::Unavailable, "the connection broke within the body").with_source(error)
 }
 
-/// Reads an answer into memory.
+/// Reads a response into memory.
 ///
 /// # Errors
-/// `Integrity` when it has more than `limit` bytes, `Timeout` when it comes slower than `limits` allow, `Unavailable` when
-/// the connection breaks.
+/// `Integrity` if it has more than `limit` bytes, `Timeout` if it is slower than `limits` allow, `Unavailable` if the
+/// connection breaks.
 pub(super) async fn collect<B>(mut body: B, limit: usize, limits: Limits) -> Result<Bytes>
 where
     B: HttpBody<Data = Bytes, Error = hyper::Error> + Unpin,
@@ -174,8 +175,8 @@ where
     }
 }
 
-/// What the two ends of an upload know of each other: the request that waits for its answer, and the body that the
-/// connection pulls.
+/// State that the two ends of an upload share: the request that waits for its response, and the body that the
+/// connection reads.
 #[derive(Debug)]
 pub(super) struct Progress {
     flow: Mutex<Flow>,
@@ -185,22 +186,22 @@ pub(super) struct Progress {
     error: Mutex<Option<Error>>,
 }
 
-/// Who is waited for.
+/// Which side is being waited for.
 #[derive(Debug)]
 struct Flow {
     waiting: Waiting,
-    /// Since when the store is waited for.
+    /// Since when the store has been waited for.
     since: Instant,
     meter: Meter,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Waiting {
-    /// The store, which has bytes to take.
+    /// The store: it has bytes to accept.
     Store,
     /// The source of the body: a bandwidth limit, or the other side of the copy.
     Source,
-    /// The store, which has been given all bytes.
+    /// The store: it has been given all bytes.
     Answer,
 }
 
@@ -209,7 +210,7 @@ impl Progress {
         self.flow.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// When the store must have gone on, as things stand at `now`: it has `answer` from the last byte to its answer.
+    /// Deadline for progress of the store, as of `now`. From the last byte to its response it has the time `answer`.
     pub fn due(&self, now: Instant, answer: Duration) -> Instant {
         let flow = self.flow();
         match flow.waiting {
@@ -219,7 +220,7 @@ impl Progress {
         }
     }
 
-    /// The error of a store that has not gone on by then.
+    /// The error of a store that missed that deadline.
     pub fn overdue(&self, answer: Duration) -> Error {
         let flow = self.flow();
         match flow.waiting {
@@ -231,7 +232,7 @@ impl Progress {
         }
     }
 
-    /// The connection asks for more: what it had it has passed on.
+    /// The connection asks for more, so it has passed on what it had.
     fn asked(&self) {
         let mut flow = self.flow();
         if flow.waiting == Waiting::Store {
@@ -262,7 +263,7 @@ impl Progress {
         self.error.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Tells the connection that nobody waits for the upload any more, so that it stops pulling.
+    /// Tells the connection that nobody waits for the upload any more, so that it stops reading.
     pub fn abandon(&self) {
         self.abandoned.store(true, Ordering::Release);
         self.waker.wake();
@@ -273,13 +274,13 @@ impl Progress {
 pub(super) struct Upload {
     inner: Body,
     left: u64,
-    /// The last frame, until it is known that nothing follows it.
+    /// The last frame, held back until it is known that nothing follows it.
     held: Option<Bytes>,
     progress: Arc<Progress>,
 }
 
 impl Upload {
-    /// `limits` are those for the time in which the store takes no bytes.
+    /// `limits` apply to the time in which the store accepts no bytes.
     pub fn new(inner: Body, length: u64, limits: Limits) -> (Self, Arc<Progress>) {
         let progress = Arc::new(Progress {
             flow: Mutex::new(Flow {
@@ -315,7 +316,7 @@ impl Upload {
         Frame::data(data)
     }
 
-    /// Records the error for the waiting request; the connection gets a copy without the cause.
+    /// Records the error for the waiting request. The connection gets a copy without the cause.
     fn fail(&self, error: Error) -> Error {
         let shown = Error::new(error.kind(), error.message());
         *self.progress.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
@@ -336,14 +337,14 @@ impl HttpBody for Upload {
                     self.progress.waits_for_source();
                     self.progress.waker.register(cx.waker());
                     if self.progress.abandoned.load(Ordering::Acquire) {
-                        let error = Error::new(ErrorKind::Cancelled, "the upload was given up");
+                        let error = Error::new(ErrorKind::Cancelled, "the upload was aborted");
                         return Poll::Ready(Some(Err(error)));
                     }
                     return Poll::Pending;
                 }
             };
             if self.progress.abandoned.load(Ordering::Acquire) {
-                let error = Error::new(ErrorKind::Cancelled, "the upload was given up");
+                let error = Error::new(ErrorKind::Cancelled, "the upload was aborted");
                 return Poll::Ready(Some(Err(error)));
             }
             let data = match frame {
@@ -366,8 +367,8 @@ impl HttpBody for Upload {
             if left > 0 || self.inner.is_end_stream() {
                 return Poll::Ready(Some(Ok(self.hand_over(data))));
             }
-            // The connection stops asking once it has the announced bytes, so the end must be seen before the last frame
-            // is given away; otherwise a longer body would be stored cut off.
+            // The connection stops reading once it has the announced bytes. So the end must be seen before the last
+            // frame is handed over. Otherwise a body that is too long would be stored truncated.
             self.held = Some(data);
         }
     }

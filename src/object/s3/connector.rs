@@ -1,4 +1,4 @@
-//! Makes the stores of a task: buckets over S3, addresses, and what is read through a CDN.
+//! Makes the stores of a task: S3 buckets, URLs, and buckets that are read through a CDN.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The small XML documents: error, results of copies and uploads, lists of parts, tags.
+//! Parses the small XML documents: errors, results of copies and uploads, lists of parts, tags.
 
 use std::fmt::Write as _;
 
@@ -15,15 +15,15 @@ pub(super) struct Failure {
     pub code: Option<String>,
     pub message: Option<String>,
     pub request_id: Option<String>,
-    /// Where the bucket is, when it is somewhere else.
+    /// The region of the bucket, if the request went to another one.
     pub region: Option<String>,
 }
 
-/// Reads an error document as far as it can be read: the status has the last word anyway.
+/// Parses as much as possible of an error document. The status is known without it.
 pub(super) fn failure(body: &[u8]) -> Failure {
     let mut found = Failure::default();
     if let Ok((mut cursor, Element::Error)) = Cursor::open(body) {
-        // Best effort: what was read before a defect stays.
+        // Best effort: what was read before a syntax error is kept.
         let _read = read_failure(&mut cursor, &mut found);
     } else if wants_tls(body) {
         found.message =
@@ -32,8 +32,8 @@ pub(super) fn failure(body: &[u8]) -> Failure {
     found
 }
 
-/// Whether a server says that it was asked in plain HTTP where it speaks TLS: Go's own server, nginx and Apache say so with
-/// status 400.
+/// Whether a server says that it received plain HTTP but expects TLS. Go's server, nginx and Apache say so with status
+/// 400.
 fn wants_tls(body: &[u8]) -> bool {
     let start = &body[..body.len().min(1024)];
     let said = String::from_utf8_lossy(start).to_ascii_lowercase();
@@ -63,8 +63,8 @@ fn read_failure(cursor: &mut Cursor<'_>, found: &mut Failure) -> Result<()> {
     Ok(())
 }
 
-/// Reads `CopyObjectResult`, `CopyPartResult` or `CompleteMultipartUploadResult`: the entity tag, and the inner error of an
-/// answer of status 200.
+/// Parses `CopyObjectResult`, `CopyPartResult` or `CompleteMultipartUploadResult`: the ETag, and the inner error of a
+/// response of status 200.
 pub(super) fn written(body: &[u8], wanted: Element) -> Result<Result<Option<ETag>, Failure>> {
     let (mut cursor, root) = Cursor::open(body)?;
     if root == Element::Error {
@@ -86,7 +86,7 @@ pub(super) fn written(body: &[u8], wanted: Element) -> Result<Result<Option<ETag
     Ok(Ok(etag))
 }
 
-/// Reads `InitiateMultipartUploadResult`.
+/// Parses `InitiateMultipartUploadResult`.
 pub(super) fn upload_id(body: &[u8]) -> Result<UploadId> {
     let mut cursor = Cursor::expect(body, Element::InitiateMultipartUploadResult)?;
     let mut id = None;
@@ -118,7 +118,7 @@ pub(super) fn parts(body: &[u8]) -> Result<(Vec<Part>, Option<u32>)> {
     cursor.finish()?;
     let next = next.or_else(|| found.last().map(|part| part.number));
     if truncated && next.is_none() {
-        return Err(malformed("a list of parts goes on, but does not say where"));
+        return Err(malformed("the list of parts is truncated, but has no marker"));
     }
     Ok((found, next.filter(|_| truncated)))
 }
@@ -138,8 +138,8 @@ fn part(cursor: &mut Cursor<'_>) -> Result<Part> {
     Ok(Part { number, etag, size })
 }
 
-/// Reads `ListMultipartUploadsResult`: the uploads of exactly `key`. The page begins at keys that begin with it, and the
-/// shortest of those comes first, so that its first page holds them all.
+/// Parses `ListMultipartUploadsResult`: the uploads of exactly `key`. The key is the prefix of the request. The
+/// shortest of the keys with that prefix comes first, so the first page has all uploads of it.
 pub(super) fn uploads(body: &[u8], key: &[u8]) -> Result<Vec<UploadId>> {
     let mut cursor = Cursor::expect(body, Element::ListMultipartUploadsResult)?;
     let (mut found, mut encoded) = (Vec::new(), false);
@@ -155,7 +155,7 @@ pub(super) fn uploads(body: &[u8], key: &[u8]) -> Result<Vec<UploadId>> {
     for (text, id) in found {
         let mut is_key = text.as_bytes() == key;
         if encoded {
-            // All keys begin with the prefix that was asked for, so that only one reading of a `+` can give the key.
+            // All keys begin with the requested prefix, so only one reading of a `+` can give the key.
             for spelling in [Spelling::Form, Spelling::Path] {
                 let mut decoded = Vec::new();
                 if !unspell(text.as_bytes(), spelling, &mut decoded) {
@@ -184,7 +184,7 @@ fn open_upload(cursor: &mut Cursor<'_>) -> Result<(String, String)> {
         .ok_or_else(|| malformed("an upload without a key or an id"))
 }
 
-/// Reads `Tagging`.
+/// Parses `Tagging`.
 pub(super) fn tags(body: &[u8]) -> Result<Tags> {
     let mut cursor = Cursor::expect(body, Element::Tagging)?;
     let mut found = Tags::new();

@@ -1,4 +1,4 @@
-//! From an answer's status and S3 error code to our kinds of error.
+//! Maps the status and the S3 error code of a response to our kinds of error.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +9,7 @@ use super::documents::Failure;
 use super::headers;
 use crate::error::{Error, ErrorKind};
 
-/// What a request was about; decides what a bare 404 means.
+/// What a request was about; decides the meaning of a 404 without a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Subject {
     Bucket,
@@ -19,10 +19,10 @@ pub(super) enum Subject {
 
 /// Longest wait that a store may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
-/// Longest text of a store that goes into a message, in characters.
+/// Longest text of a store that is put into a message, in characters.
 const MAX_TEXT: usize = 200;
 
-/// The kind of an error answer. The code decides where it is known, otherwise the status.
+/// The kind of an error response. A known code decides, otherwise the status does.
 ///
 /// Source: the error responses of the Amazon S3 API reference, and the codes that MinIO, Ceph, SeaweedFS, OBS and OSS add.
 pub(super) fn classify(status: StatusCode, code: Option<&str>, subject: Subject) -> ErrorKind {
@@ -78,7 +78,7 @@ fn by_code(code: &str) -> Option<ErrorKind> {
         | "XMinioAdminBucketQuotaExceeded" => ErrorKind::StorageFull,
         "NotImplemented" | "MethodNotAllowed" => ErrorKind::Unsupported,
         "RequestTimeout" => ErrorKind::Timeout,
-        // A conflicting write was under way; the same request may succeed after it.
+        // A conflicting write was in progress. The same request may succeed afterwards.
         "InternalError" | "ServiceUnavailable" | "ConditionalRequestConflict" | "OperationAborted" => {
             ErrorKind::Unavailable
         }
@@ -111,7 +111,7 @@ fn by_code(code: &str) -> Option<ErrorKind> {
 
 fn by_status(status: StatusCode, subject: Subject) -> ErrorKind {
     match status.as_u16() {
-        // An error inside an answer of status 200, of a code that we do not know: AWS says to try again.
+        // An error inside a response of status 200 with an unknown code: AWS says to retry.
         200..=299 => ErrorKind::Unavailable,
         304 | 412 => ErrorKind::PreconditionFailed,
         401 => ErrorKind::Unauthenticated,
@@ -128,12 +128,12 @@ fn by_status(status: StatusCode, subject: Subject) -> ErrorKind {
         429 | 503 => ErrorKind::RateLimited,
         507 => ErrorKind::StorageFull,
         500..=599 => ErrorKind::Unavailable,
-        // 400 without a code is the answer to a HEAD; 3xx means another region or endpoint.
+        // 400 without a code is a response to HEAD; 3xx means another region or endpoint.
         _ => ErrorKind::InvalidArgument,
     }
 }
 
-/// Makes an error of an answer. `failure` is what its body said, if anything.
+/// Makes an error from a response. `failure` is what its body said, if anything.
 pub(super) fn answered(
     status: StatusCode,
     answer: &HeaderMap,
@@ -181,7 +181,8 @@ pub(super) fn answered(
     error
 }
 
-/// Whether a versioned store says that the newest version is a deletion, which the answer to a HEAD says in a header alone.
+/// Whether the newest version in a versioned bucket is a delete marker. The response to a HEAD says so only in a
+/// header.
 fn hidden_by_marker(status: StatusCode, answer: &HeaderMap) -> bool {
     status == StatusCode::NOT_FOUND && headers::text(answer, "x-amz-delete-marker") == Some("true")
 }
@@ -288,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_marker_speaks_for_the_document_that_a_head_has_not() {
+    fn a_delete_marker_replaces_the_document_that_a_head_lacks() {
         let told = |status| {
             let error = made(status, &[("x-amz-delete-marker", "true")], Failure::default());
             error.code().map(str::to_owned)

@@ -1,4 +1,4 @@
-//! Doors for the fuzz targets of `tests/fuzz`: parsers and encoders that nobody else calls from outside.
+//! Access for the fuzz targets of `tests/fuzz`: parsers and encoders that nothing else calls from outside.
 
 use super::listing::{self, Lines};
 use super::names::{self, Said, Spelling};
@@ -8,18 +8,18 @@ use crate::object::{EntryFacts, PageFacts};
 use crate::task::Key;
 use crate::task::spec::Endpoint;
 
-/// A page of a listing, its keys as they are written.
+/// A page of a listing, with keys as in the document.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Page {
     /// The text of each key, and what else the listing says about the object.
     pub lines: Vec<(String, EntryFacts)>,
-    /// What the page says of itself.
+    /// What the page says about itself.
     pub facts: PageFacts,
     /// Whether it says that its keys are url-encoded.
     pub encoded: bool,
 }
 
-/// Reads the answer to a listing that arrives in pieces of at most `piece` bytes.
+/// Parses a listing that arrives in pieces of at most `piece` bytes.
 ///
 /// # Errors
 /// Those of the listing's parser.
@@ -46,14 +46,14 @@ pub fn read_listing(document: &[u8], piece: usize) -> Result<Page> {
     })
 }
 
-/// Undoes the url-encoding of a key; `None` for a text that no encoding gives.
+/// Decodes a url-encoded key; `None` for a text that no encoding produces.
 #[must_use]
 pub fn unspell(text: &str, spelling: Spelling) -> Option<Vec<u8>> {
     let mut key = Vec::new();
     names::unspell(text.as_bytes(), spelling, &mut key).then_some(key)
 }
 
-/// The address of an object.
+/// The URL of an object.
 ///
 /// # Errors
 /// `InvalidArgument` for an endpoint, a bucket or a key that cannot be part of one.

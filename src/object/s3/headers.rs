@@ -1,4 +1,4 @@
-//! What the headers of an answer tell of an object.
+//! What the headers of a response say about an object.
 
 use http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE,
@@ -9,7 +9,7 @@ use super::known_headers::{self, Fate};
 use crate::object::{ETag, Encryption, NotCarried, ObjectHeaders, ObjectInfo, Written, known_time};
 use crate::task::UnixMillis;
 
-/// Whether a header travels with an object.
+/// Whether a header is copied along with an object.
 pub(super) fn is_carried(name: &HeaderName) -> bool {
     (name.as_str().starts_with("x-amz-") && known_headers::fate(name) == Fate::ObjectHeaders)
         || [
@@ -23,7 +23,7 @@ pub(super) fn is_carried(name: &HeaderName) -> bool {
         .contains(name)
 }
 
-/// Reads what an answer's headers tell; `size` is the length of the whole object, which needs the context of the request.
+/// Reads the headers of a response. `size` is the length of the whole object, which depends on the request.
 pub(in crate::object) fn object_info(headers: &HeaderMap, size: Option<u64>) -> ObjectInfo {
     ObjectInfo {
         size,
@@ -43,7 +43,7 @@ pub(in crate::object) fn object_info(headers: &HeaderMap, size: Option<u64>) -> 
     }
 }
 
-/// What the answer to a write tells.
+/// Reads the headers of the response to a write.
 pub(super) fn written(headers: &HeaderMap) -> Written {
     Written {
         etag: etag(headers),
@@ -51,7 +51,7 @@ pub(super) fn written(headers: &HeaderMap) -> Written {
     }
 }
 
-/// Amazon S3 says `aws:kms` or `aws:kms:dsse`; OBS `kms`, also under a name of its own.
+/// Amazon S3 sends `aws:kms` or `aws:kms:dsse`; OBS sends `kms`, also in a header of its own.
 fn encryption(headers: &HeaderMap) -> Option<Encryption> {
     let told = ["x-amz-server-side-encryption", "x-obs-server-side-encryption"]
         .into_iter()
@@ -69,7 +69,7 @@ pub(super) fn etag(headers: &HeaderMap) -> Option<ETag> {
         .filter(|tag| !tag.as_str().is_empty())
 }
 
-/// The length of the answer's body.
+/// The length of the response's body.
 pub(in crate::object) fn content_length(headers: &HeaderMap) -> Option<u64> {
     number(headers, CONTENT_LENGTH)
 }
@@ -83,7 +83,7 @@ pub(in crate::object) fn content_range(headers: &HeaderMap) -> Option<(u64, u64,
     (first <= last && last < total).then_some((first, last, total))
 }
 
-/// The id that the store gave the request; clouds name it after themselves.
+/// The request id; each cloud has its own header for it.
 pub(in crate::object) fn request_id(headers: &HeaderMap) -> Option<String> {
     [
         "x-amz-request-id",
@@ -105,7 +105,7 @@ fn number<T: std::str::FromStr>(headers: &HeaderMap, name: impl http::header::As
     text(headers, name)?.trim().parse().ok()
 }
 
-/// What of the headers no copy has: locks, and headers that nobody has decided about.
+/// What the headers have and a copy does not: locks, and headers that are not in our table of known headers.
 fn uncarried(headers: &HeaderMap) -> NotCarried {
     let mut found = NotCarried::default();
     for (name, value) in headers {
@@ -135,7 +135,7 @@ fn carried(headers: &HeaderMap) -> ObjectHeaders {
     ObjectHeaders(found)
 }
 
-/// `aws-chunked` says how an upload was framed and nothing of the object, but some stores keep it.
+/// `aws-chunked` describes the framing of an upload, not the object, but some stores keep it.
 fn without_aws_chunked(value: &HeaderValue) -> Option<HeaderValue> {
     let Ok(text) = value.to_str() else {
         return Some(value.clone());
@@ -152,7 +152,7 @@ fn without_aws_chunked(value: &HeaderValue) -> Option<HeaderValue> {
         .filter(|v| !v.is_empty())
 }
 
-/// A text of the other side is data: without control characters, and not longer than `limit` characters.
+/// Text from the other side is not trusted: control characters are removed, and it is cut at `limit` characters.
 pub(super) fn clean(text: &str, limit: usize) -> String {
     text.trim()
         .chars()

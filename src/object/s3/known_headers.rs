@@ -1,25 +1,26 @@
-//! What becomes of each header that S3 gives with an object: nothing is dropped that nobody has decided about.
+//! What is done with each header that S3 sends with an object: no header is dropped without a decision in this table.
 //!
 //! Source: the response elements of GetObject and HeadObject in the Amazon S3 API reference.
 
 use http::header::HeaderName;
 
-/// What becomes of a header at the target.
+/// What is done with a header at the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     /// It is written with the object.
     ObjectHeaders,
     /// It is read here, and decides how the object is copied.
     Used,
-    /// It tells of a lock, which is counted as not carried: a target takes one only with rights and a bucket of its own.
+    /// It describes a lock, which is counted as not copied: a target accepts one only with special permissions and a
+    /// bucket with Object Lock.
     Lock,
-    /// It says nothing that a copy could keep: it is about the request, the bucket, or how the source stores its bytes.
+    /// A copy cannot keep it: it is about the request, the bucket, or how the source stores its bytes.
     Meaningless,
-    /// Nobody has decided. It is counted as not carried.
+    /// Not in this table. It is counted as not copied.
     Unknown,
 }
 
-/// The fate of a header whose name begins with `x-amz-`. All others that S3 documents are those of HTTP.
+/// What is done with a header whose name begins with `x-amz-`. All others that S3 documents are headers of HTTP.
 pub(super) fn fate(name: &HeaderName) -> Fate {
     let name = name.as_str();
     if name.starts_with("x-amz-meta-") {
@@ -36,7 +37,7 @@ pub(super) fn fate(name: &HeaderName) -> Fate {
         "x-amz-object-lock-mode" | "x-amz-object-lock-retain-until-date" | "x-amz-object-lock-legal-hold" => {
             Fate::Lock
         }
-        // Of the request and its connection.
+        // About the request and its connection.
         "x-amz-request-id"
         | "x-amz-id-2"
         | "x-amz-cf-id"
@@ -48,7 +49,7 @@ pub(super) fn fate(name: &HeaderName) -> Fate {
         | "x-amz-request-charged"
         | "x-amz-date"
         | "x-amz-content-sha256" => Fate::Meaningless,
-        // Of the bucket and its rules.
+        // About the bucket and its rules.
         "x-amz-bucket-region"
         | "x-amz-bucket-arn"
         | "x-amz-access-point-alias"
@@ -57,8 +58,8 @@ pub(super) fn fate(name: &HeaderName) -> Fate {
         | "x-amz-version-id"
         | "x-amz-abort-date"
         | "x-amz-abort-rule-id" => Fate::Meaningless,
-        // How the source stores the bytes: the target encrypts as the task and its bucket say, and an archive's state ends
-        // with the copy.
+        // How the source stores the bytes. The target encrypts as the task and its bucket say, and the state of an
+        // archive does not apply to a copy.
         "x-amz-restore"
         | "x-amz-archive-status"
         | "x-amz-server-side-encryption-aws-kms-key-id"
@@ -66,7 +67,7 @@ pub(super) fn fate(name: &HeaderName) -> Fate {
         | "x-amz-server-side-encryption-context"
         | "x-amz-server-side-encryption-customer-algorithm"
         | "x-amz-server-side-encryption-customer-key-md5" => Fate::Meaningless,
-        // Every copy is proved by itself, and the target makes checksums of its own.
+        // Every copy is verified separately, and the target computes its own checksums.
         "x-amz-checksum-type" => Fate::Meaningless,
         _ if name.starts_with("x-amz-checksum-") => Fate::Meaningless,
         _ => Fate::Unknown,
@@ -79,7 +80,7 @@ mod tests {
     use super::*;
     use http::HeaderMap;
 
-    /// Every response header that S3 documents for GetObject and HeadObject, with what becomes of it.
+    /// Every response header that S3 documents for GetObject and HeadObject, and what is done with it.
     const DOCUMENTED: &[(&str, Fate)] = &[
         ("cache-control", Fate::ObjectHeaders),
         ("content-disposition", Fate::ObjectHeaders),
@@ -125,7 +126,7 @@ mod tests {
         ),
         ("x-amz-server-side-encryption-customer-key-md5", Fate::Meaningless),
         ("x-amz-version-id", Fate::Meaningless),
-        // Common to all answers.
+        // Common to all responses.
         ("x-amz-request-id", Fate::Meaningless),
         ("x-amz-id-2", Fate::Meaningless),
         ("x-amz-something-new", Fate::Unknown),

@@ -1,4 +1,4 @@
-//! Pages of listings over HTTP: asking for one, reading it while it arrives, and finding out what its keys mean.
+//! Pages of listings over HTTP: requests a page, parses it while it arrives, and finds out how its keys are encoded.
 
 use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, Method, Response};
@@ -16,17 +16,18 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::object::{EntryFacts, ListFrom, ListQuery, ListVersion, Listed, PAGE_SIZE, PageFacts, PageSink};
 use crate::task::Key;
 
-/// Keys of a page that are asked about before it is called unreadable: any one of them may have been deleted meanwhile.
+/// How many keys of a page are asked about before the page is called unreadable. Each of these objects may have been
+/// deleted in the meantime.
 const KEYS_ASKED_ABOUT: usize = 4;
 
-/// What shall happen with the rest of a page.
+/// What is done with the rest of a page.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rest {
     Wanted,
     Unwanted,
 }
 
-/// Refuses an answer that is compressed although that was not asked for.
+/// Refuses a response that is compressed although the request did not allow that.
 pub(super) fn not_compressed(headers: &HeaderMap) -> Result<()> {
     match headers::text(headers, CONTENT_ENCODING).map(str::trim) {
         None | Some("") => Ok(()),
@@ -70,8 +71,7 @@ impl S3Store {
         Ok(facts)
     }
 
-    /// Asks for a page; `None` for one that is empty because nothing has the prefix, where the store answers that with an
-    /// error.
+    /// Requests a page. `None` if nothing has the prefix and the store reports that as an error.
     async fn listing(&self, query: &ListQuery) -> Result<Option<Response<Incoming>>> {
         match self.send(self.list_call(query)?).await {
             Ok(answer) => {
@@ -116,8 +116,8 @@ impl S3Store {
         Ok(call)
     }
 
-    /// Some stores answer 404 `NoSuchKey` to the listing of a prefix that nothing has. So does a server that takes the
-    /// bucket's name for a key, so the bucket itself is asked for, once.
+    /// Some stores respond with 404 `NoSuchKey` if no key has the prefix. A server that takes the name of the bucket
+    /// for a key does the same. So the bucket itself is requested, once.
     async fn bucket_is_there(&self, refused: Error) -> Result<()> {
         if self.seen_bucket.get().is_some() {
             return Ok(());
@@ -137,7 +137,7 @@ impl S3Store {
         }
     }
 
-    /// Reads the keys of some lines, and asks the store about those that could be read in two ways.
+    /// Decodes the keys of some lines, and asks the store about keys that can be decoded in two ways.
     async fn with_names(&self, mut lines: Lines, said: Said, version: ListVersion) -> Result<Vec<Listed>> {
         let mut listed = Vec::with_capacity(lines.len());
         let mut readings = self.names.readings(said);
@@ -175,7 +175,7 @@ impl S3Store {
         Ok(listed)
     }
 
-    /// Finds out how to read line `at`: by it, or by one of the lines behind it.
+    /// Finds out how to decode line `at`, with that line or a later one.
     async fn settle(&self, lines: &Lines, at: usize, said: Said, version: ListVersion) -> Result<()> {
         let mut asked = 0;
         let mut scratch = Vec::new();
@@ -198,8 +198,8 @@ impl S3Store {
         Err(unreadable(lines.text(at)))
     }
 
-    /// Lists each key that `text` may stand for. A prefix is never encoded in a way that could be misread, so that the text
-    /// can come back for one of them only. `false` when it does not: the object is there no more.
+    /// Lists each key that `text` may stand for. The prefix in the request is encoded unambiguously, so only one of
+    /// these listings can return the text. `false` if none does: the object no longer exists.
     async fn ask(&self, text: &str, said: Said, version: ListVersion) -> Result<bool> {
         for (key, readings) in self.names.readings(said).candidates(text, said) {
             if key.len() <= Key::MAX_LEN && self.shows(&key, text, version).await? {
@@ -214,7 +214,7 @@ impl S3Store {
     /// Whether the store has `key`, and writes it as `text`.
     async fn shows(&self, key: &[u8], text: &str, version: ListVersion) -> Result<bool> {
         if std::str::from_utf8(key).is_err() {
-            // No listing can be asked for it.
+            // A listing cannot be requested for it.
             let head = self.call(Method::HEAD, Subject::Object, None);
             let key = Key::from(key);
             return match self

@@ -1,7 +1,8 @@
-//! Reading listings (`ListBucketResult`), both versions, fast: a full pass reads one of these per 1,000 objects and side.
+//! Parses listings (`ListBucketResult`) of both versions. It must be fast: a full pass reads one page per 1,000 objects
+//! and side.
 //!
-//! A page is read while it arrives, because some stores put everything that they have into one: what is held at a time is
-//! bounded by bytes and by objects, whatever the document's length.
+//! A page is parsed while it arrives, because some stores put all their objects into one page. Memory is limited in
+//! bytes and in objects, whatever the length of the document.
 
 use std::ops::Range;
 
@@ -12,19 +13,19 @@ use crate::error::Result;
 use crate::object::{ETag, EntryFacts, PAGE_SIZE, PageFacts, known_time};
 use crate::task::{Key, UnixMillis};
 
-/// Bytes of a document that are gathered before they are read.
+/// Bytes of a document that are collected before they are parsed.
 const READ_AT: usize = 64 << 10;
-/// Longest element below the root, in bytes: an entry with a key of 1,024 bytes, in whatever encoding, is far below it.
+/// Longest element below the root, in bytes. An entry with a key of 1,024 bytes, in any encoding, is much shorter.
 const LONGEST_ELEMENT: usize = 64 << 10;
-/// Bytes of keys that are held at a time. 1,000 keys of usual lengths are below it, so that what a page says of them at its
-/// end is known before they are given away.
+/// Bytes of keys that are held at a time. 1,000 keys of usual lengths need less. So the facts at the end of a page are
+/// known before its keys are passed on.
 const HELD_BYTES: usize = 512 << 10;
-/// Longest entity tag that is kept; S3's have 32 to 38 bytes.
+/// Longest ETag that is kept; S3's have 32 to 38 bytes.
 const LONGEST_TAG: usize = 1024;
-/// Longest text of a key that is kept: each byte may be written as `%25XX`.
+/// Longest text of a key that is kept, because each byte may be written as `%25XX`.
 const LONGEST_TEXT: usize = 5 * Key::MAX_LEN;
 
-/// Lines of a page, their keys as the document has them.
+/// Entries of a page, with keys as in the document.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     text: String,
@@ -47,7 +48,7 @@ impl Lines {
         (0..self.len()).map(|at| self.text(at))
     }
 
-    /// Takes out what line `at` tells, once.
+    /// Removes and returns the facts of line `at`.
     pub(super) fn take_told(&mut self, at: usize) -> EntryFacts {
         self.lines.get_mut(at).map_or(EntryFacts::Nothing, |(_, told)| {
             std::mem::replace(told, EntryFacts::Nothing)
@@ -68,19 +69,19 @@ impl Lines {
 /// The end of a page.
 #[derive(Debug)]
 pub(super) struct End {
-    /// The lines that were not taken before, some at a time.
+    /// The lines that have not been taken yet, in batches.
     pub pieces: Vec<Lines>,
-    /// What the page says of itself.
+    /// What the page says about itself.
     pub facts: PageFacts,
     /// Whether it says that its keys are encoded.
     pub said: Said,
 }
 
-/// Reads one page, piece by piece.
+/// Parses one page, piece by piece.
 #[derive(Debug, Default)]
 pub(super) struct PageReader {
     buffer: Vec<u8>,
-    /// Bytes at which it is worth trying again.
+    /// Number of buffered bytes at which the next attempt to parse is worthwhile.
     read_at: usize,
     place: Place,
     lines: Lines,
@@ -91,7 +92,7 @@ pub(super) struct PageReader {
 }
 
 impl PageReader {
-    /// Takes the next bytes of the document, at most [`Self::MOST`] at a time.
+    /// Adds the next bytes of the document, at most [`Self::MOST`] at a time.
     ///
     /// # Errors
     /// `Integrity` for anything but the next part of a `ListBucketResult`.
@@ -103,7 +104,7 @@ impl PageReader {
         Ok(())
     }
 
-    /// Takes the next bytes, and reads what is complete at once.
+    /// Adds the next bytes, and parses at once what is complete.
     ///
     /// # Errors
     /// As [`Self::push`].
@@ -112,20 +113,20 @@ impl PageReader {
         self.read(Rest::ToCome)
     }
 
-    /// Most bytes to push at a time: with them, the buffer stays below three times as many.
+    /// Most bytes to push at a time. The buffer then stays below three times this size.
     pub(super) const MOST: usize = READ_AT;
 
-    /// Lines that can be given away before the page is at its end, because there are more of them than a page should have.
+    /// Lines that can be passed on before the end of the page, because there are more of them than a page should have.
     pub(super) fn take_full(&mut self) -> Option<Lines> {
         (!self.full.is_empty()).then(|| self.full.remove(0))
     }
 
-    /// What the page has said so far of how its keys are written.
+    /// What the page has said so far about the encoding of its keys.
     pub(super) const fn said(&self) -> Said {
         self.said
     }
 
-    /// The document is at its end.
+    /// Ends the document.
     ///
     /// # Errors
     /// `Integrity` for a document that is not complete.
@@ -144,7 +145,7 @@ impl PageReader {
         let buffer = std::mem::take(&mut self.buffer);
         let text = match (std::str::from_utf8(&buffer), rest) {
             (Ok(text), _) => text,
-            // A character that has only begun.
+            // An incomplete character at the end.
             (Err(error), Rest::ToCome) if error.error_len().is_none() => {
                 std::str::from_utf8(&buffer[..error.valid_up_to()]).map_err(|_| malformed("not UTF-8"))?
             }
@@ -162,7 +163,7 @@ impl PageReader {
         Ok(())
     }
 
-    /// Reads what is complete, and returns how many bytes that was.
+    /// Parses what is complete, and returns how many bytes that was.
     fn read_text(&mut self, text: &str, rest: Rest) -> Result<usize> {
         let mut used = 0;
         loop {
@@ -174,7 +175,7 @@ impl PageReader {
         }
     }
 
-    /// Reads the entries in the plain form that `text` begins with, and returns how many bytes they have.
+    /// Parses the entries in plain form at the start of `text`, and returns how many bytes they have.
     fn plain_entries(&mut self, text: &str) -> Result<usize> {
         let mut used = 0;
         if matches!(self.place, Place::Inside(_)) {
@@ -186,10 +187,10 @@ impl PageReader {
         Ok(used)
     }
 
-    /// Reads with the parser what is complete, until an entry in the plain form follows.
+    /// Parses with the XML parser what is complete, until an entry in plain form follows.
     fn read_parsed(&mut self, text: &str, rest: Rest) -> Result<Parsed> {
         let mut cursor = Cursor::resume(text, &self.place);
-        // What was read completely.
+        // Bytes that were parsed completely.
         let mut used = 0;
         loop {
             let begin = cursor.position();
@@ -214,7 +215,7 @@ impl PageReader {
         }
     }
 
-    /// Reads an element below the root. Nothing is noted before it is complete.
+    /// Parses an element below the root. Nothing is recorded before it is complete.
     fn element(&mut self, tag: Element, cursor: &mut Cursor<'_>) -> Result<()> {
         match tag {
             Element::Contents => return self.parsed_entry(cursor),
@@ -233,7 +234,7 @@ impl PageReader {
                 cursor.skip()?;
                 self.marker = true;
             }
-            // Neither number is needed; one that cannot be read tells nothing.
+            // Neither number is needed, so one that cannot be parsed is ignored.
             Element::KeyCount => self.facts.key_count = Some(cursor.text()?.trim().parse().unwrap_or(0)),
             Element::MaxKeys => self.facts.max_keys = cursor.text()?.trim().parse().ok(),
             Element::CommonPrefixes => {
@@ -271,7 +272,7 @@ impl PageReader {
         )
     }
 
-    /// Notes an entry by its texts.
+    /// Records an entry.
     fn entry(
         &mut self,
         key: Option<&str>,
@@ -308,11 +309,11 @@ impl PageReader {
     }
 }
 
-/// How far the parser came.
+/// How far the XML parser came.
 enum Parsed {
-    /// So many bytes; an entry in the plain form follows.
+    /// This many bytes; an entry in plain form follows.
     UntilEntry(usize),
-    /// So many bytes, which is all that is complete.
+    /// This many bytes, which is all that is complete.
     All(usize),
 }
 
@@ -323,7 +324,7 @@ enum Rest {
     None,
 }
 
-/// A length; an empty text tells none.
+/// A length; `None` for an empty text.
 fn size_of(text: &str) -> Result<Option<u64>> {
     match text.trim() {
         "" => Ok(None),
@@ -334,7 +335,7 @@ fn size_of(text: &str) -> Result<Option<u64>> {
     }
 }
 
-/// Reads a page that is at hand.
+/// Parses a complete page.
 #[cfg(test)]
 fn read(document: &[u8]) -> Result<End> {
     let mut page = PageReader::default();
@@ -351,8 +352,8 @@ fn read(document: &[u8]) -> Result<End> {
     Ok(end)
 }
 
-/// Reads a time stamp; `YYYY-MM-DDTHH:MM:SS[.fraction]Z` without a library. A text that is no moment, or that names no
-/// time zone, tells nothing: an odd time of one object does not stop a bucket.
+/// Parses a time stamp. The form `YYYY-MM-DDTHH:MM:SS[.fraction]Z` is parsed without a library. A text that is no time,
+/// or that has no time zone, gives `None`: one bad time must not stop a whole bucket.
 fn time(text: &str) -> Option<UnixMillis> {
     let given = plain_time(text.as_bytes()).map(UnixMillis).or_else(|| {
         let library = text.parse::<jiff::Timestamp>().ok();

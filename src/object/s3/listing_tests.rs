@@ -1,4 +1,4 @@
-//! The reader of listings against documents of every odd form.
+//! Tests the parser of listings with unusual documents.
 
 use proptest::prelude::*;
 
@@ -173,7 +173,7 @@ fn odd_documents_are_read_or_refused() {
     assert!(read(b"\xff<ListBucketResult/>").is_err());
 }
 
-/// Whatever the pieces in which a document arrives: it is the same page.
+/// A document gives the same page, whatever pieces it arrives in.
 #[test]
 fn a_page_is_read_the_same_in_any_pieces() {
     let entries: String = (0..40)
@@ -199,7 +199,7 @@ fn a_page_is_read_the_same_in_any_pieces() {
     }
 }
 
-/// 300,000 objects in one page, 60 MiB: what is held at a time does not grow with them.
+/// 300,000 objects in one page, 60 MiB: memory does not grow with them.
 #[test]
 fn a_page_of_everything_is_read_with_flat_memory() {
     let mut page = PageReader::default();
@@ -286,7 +286,7 @@ fn the_version_of_an_answer_is_recognised() {
     assert_eq!(page("").truncated, None);
 }
 
-/// An element of an entry, in a form that some store writes, or none does.
+/// An element of an entry, in forms that stores write and forms that none does.
 fn element() -> impl Strategy<Value = String> {
     let name = prop::sample::select(vec![
         "Key",
@@ -333,7 +333,7 @@ proptest! {
             format!("<Contents>{key}{}</Contents>", elements.concat())
         }).collect();
         let shown = |inner: &str| listed(inner).map(|end| format!("{end:?}")).map_err(|error| error.to_string());
-        // The parser alone reads tags with a space in them.
+        // A space in a tag forces the use of the XML parser.
         prop_assert_eq!(shown(&inner), shown(&inner.replace("<Contents>", "<Contents >")));
     }
 }
@@ -371,7 +371,7 @@ fn times_agree_with_the_library() {
 }
 
 #[test]
-fn a_time_is_told_or_untold_and_never_an_error() {
+fn a_time_is_known_or_unknown_and_never_an_error() {
     let known = Some(UnixMillis(1_704_067_200_000));
     for (name, text, wanted) in [
         ("S3", "2024-01-01T00:00:00.000Z", known),

@@ -1,9 +1,9 @@
-//! The S3 client: a thin one of our own, with only the operations that a migration needs.
+//! The S3 client: a small one of our own, with only the operations that a migration needs.
 //!
-//! Keys are bytes that no library normalises, bodies are streamed frame by frame, and nothing is retried here: the
-//! engine decides by the kind of the error. `operations` holds the operations, this file what they share: a request is
-//! addressed (`url`), signed (`sign`), sent through the guarded client of [`crate::net`], and its answer is either a
-//! success or an error made of its status and its error document (`errors`, `documents`).
+//! Keys are bytes that no library normalises. Bodies are streamed frame by frame. Nothing is retried here: the engine
+//! decides that by the kind of the error. The operations are in `operations`, and this file has what they share. A
+//! request is addressed (`url`), signed (`sign`) and sent through the guarded client of [`crate::net`]. Its response is
+//! either a success, or an error made from its status and its error document (`errors`, `documents`).
 
 mod adapt;
 pub(super) mod body;
@@ -58,22 +58,22 @@ use crate::secret::Credentials;
 use crate::task::spec::{Addressing, Endpoint, EndpointOrigin, Payer};
 use crate::task::{Clock, Key};
 
-/// Largest answer that is read into memory: a list of 1,000 uploads with keys of 1,024 bytes, encoded, is below it. Pages
-/// of listings are read while they arrive ([`listing`]).
+/// Largest response that is read into memory. A list of 1,000 uploads with keys of 1,024 bytes, encoded, is smaller.
+/// Pages of listings are parsed while they arrive ([`listing`]).
 const MAX_DOCUMENT: usize = 8 << 20;
 /// Largest error document that is read.
 const MAX_ERROR: usize = 64 << 10;
 
-/// All that makes a store.
+/// Everything that is needed to make a store.
 #[derive(Clone)]
 pub struct S3Options {
-    /// Address and addressing style.
+    /// URL and addressing style.
     pub endpoint: Endpoint,
     /// Region that requests are signed for.
     pub region: String,
     /// Bucket.
     pub bucket: String,
-    /// Keys that requests are signed with.
+    /// Credentials that requests are signed with.
     pub keys: Credentials,
     /// The shared client.
     pub http: HttpClient,
@@ -81,14 +81,14 @@ pub struct S3Options {
     pub list_version: ListVersion,
     /// Time limits.
     pub timeouts: Timeouts,
-    /// Tells the time for signatures.
+    /// Gives the time for signatures.
     pub clock: Clock,
     /// Who pays for the requests.
     pub payer: Payer,
 }
 
 impl S3Options {
-    /// Options with version 2 listings, default time limits and the system's clock.
+    /// Options with version 2 listings, default time limits and the system clock.
     #[must_use]
     pub fn new(
         endpoint: Endpoint,
@@ -114,16 +114,16 @@ impl S3Options {
 /// A bucket of an S3-compatible store.
 pub struct S3Store {
     place: Location,
-    /// The same bucket with its name before the host, where that may be tried.
+    /// The same bucket with virtual-host addressing, if that may be tried.
     before_host: Option<Location>,
     learnt: Learnt,
     payer: Payer,
     signer: Signer,
     http: HttpClient,
-    /// Whether the store knows only the first version of listings.
+    /// Whether the store supports only version 1 of listings.
     only_version_1: AtomicBool,
     names: Names,
-    /// Set once it was seen that the store has the bucket.
+    /// Set once the bucket is known to exist.
     seen_bucket: OnceLock<()>,
     timeouts: Timeouts,
 }
@@ -134,7 +134,7 @@ impl fmt::Debug for S3Store {
     }
 }
 
-/// A request in the making.
+/// A request that is being built.
 struct Call<'a> {
     method: Method,
     subject: Subject,
@@ -145,12 +145,12 @@ struct Call<'a> {
     answer: Answer,
 }
 
-/// What a store does before it answers.
+/// What a store does before it responds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
     /// Little.
     AtOnce,
-    /// It copies or joins; meanwhile it may send a blank from time to time.
+    /// It copies or completes; meanwhile it may send a blank from time to time.
     AfterWork,
 }
 
@@ -161,15 +161,15 @@ enum Payload {
 }
 
 impl S3Store {
-    /// Makes a store. Nothing is connected.
+    /// Makes a store. It does not connect yet.
     ///
     /// # Errors
-    /// `InvalidArgument` when endpoint or bucket cannot be part of an address.
+    /// `InvalidArgument` if endpoint or bucket cannot be part of a URL.
     pub fn new(options: S3Options) -> Result<Self> {
         let Endpoint {
             addressing, origin, ..
         } = options.endpoint;
-        // The catalogue knows how its stores are addressed; of an endpoint in a request nobody says it.
+        // The catalogue knows the addressing of its endpoints. For an endpoint in a request it is unknown.
         let before_host = match (addressing, origin) {
             (Addressing::Path, EndpointOrigin::Request) => {
                 Location::addressed(&options.endpoint, &options.bucket, Addressing::VirtualHost).ok()
@@ -202,7 +202,7 @@ impl S3Store {
         }
     }
 
-    /// Sends a request; an answer that is no success becomes an error.
+    /// Sends a request. A response that is not a success becomes an error.
     async fn send(&self, call: Call<'_>) -> Result<Response<Incoming>> {
         let subject = call.subject;
         let (response, made) = self.exchange(call).await.map_err(|e| self.unanswered(e))?;
@@ -211,7 +211,7 @@ impl S3Store {
             return Ok(response);
         }
         let (head, incoming) = response.into_parts();
-        // The status is the error; its document is read as far as it comes.
+        // The status is the error. Its document is read as far as it arrives.
         let document = body::collect(incoming, MAX_ERROR, self.timeouts.document())
             .await
             .unwrap_or_default();
@@ -220,7 +220,7 @@ impl S3Store {
         Err(self.learn(made, error).await)
     }
 
-    /// Sends a request and reads the document of its answer.
+    /// Sends a request and reads the document of its response.
     async fn document(&self, call: Call<'_>) -> Result<(HeaderMap, Bytes)> {
         let limits = match call.answer {
             Answer::AtOnce => self.timeouts.document(),
@@ -232,7 +232,7 @@ impl S3Store {
         Ok((head.headers, document))
     }
 
-    /// Sends a request whose answer has nothing to read but perhaps an error, and leaves the connection usable.
+    /// Sends a request whose response has at most an error to read, and leaves the connection reusable.
     async fn acknowledge(&self, call: Call<'_>) -> Result<HeaderMap> {
         let subject = call.subject;
         let (head, incoming) = self.send(call).await?.into_parts();
@@ -257,7 +257,7 @@ impl S3Store {
         errors::answered(status, headers, failure, subject, self.signer.now())
     }
 
-    /// Sends a request, whatever the answer; tells also how it was made.
+    /// Sends a request and returns any response, and how the request was made.
     async fn exchange(&self, call: Call<'_>) -> Result<(Response<Incoming>, Made)> {
         let Call {
             method,
@@ -334,7 +334,7 @@ impl S3Store {
         answer.map(|response| (response, made))
     }
 
-    /// Whether a write has a hash of its body with it. Where the store demands one, bodies that are at hand get one.
+    /// Whether a write has a hash of its body. If the store demands one, bodies in memory get one here.
     fn hashed(&self, method: &Method, headers: &mut HeaderMap, payload: &Payload) -> Result<Writes> {
         if !matches!(*method, Method::PUT | Method::POST) {
             return Ok(Writes::Nothing);
@@ -354,8 +354,8 @@ impl S3Store {
         Ok(Writes::Hashed)
     }
 
-    /// Sends a request with a streamed body. The limits count the time in which the store takes no bytes, and not that in
-    /// which the source of the body is what is waited for. From the last byte to its answer the store has `timeout`.
+    /// Sends a request with a streamed body. The limits count only the time in which the store accepts no bytes, not
+    /// that in which the source of the body is waited for. From the last byte to its response the store has `timeout`.
     async fn upload(
         &self,
         request: Request<Body>,
@@ -375,9 +375,9 @@ impl S3Store {
             }
         };
         match answer {
-            // What ended the body is the cause; that the connection broke is its consequence.
+            // The error of the body is the cause. The broken connection is its consequence.
             Err(error) => Err(progress.take_error().unwrap_or(error)),
-            // An early refusal stands for itself. An early success cannot be true.
+            // An early refusal is returned as it is. An early success cannot be true.
             Ok(answer) if !answer.status().is_success() || progress.is_complete() => Ok(answer),
             Ok(_) => Err(progress.take_error().unwrap_or_else(|| {
                 let text = "the store acknowledged an upload before it had all bytes";
@@ -392,7 +392,7 @@ fn no_answer(timeout: Duration) -> Error {
     Error::new(ErrorKind::Timeout, text)
 }
 
-/// Ends an upload with the future that waits for it, also when that is dropped.
+/// Ends an upload when the future that waits for it ends or is dropped.
 struct AbandonOnDrop<'a>(&'a Progress);
 
 impl Drop for AbandonOnDrop<'_> {

@@ -1,10 +1,10 @@
-//! How a store writes keys in its listings: found out for each store by asking, and only where a key could be read in two
-//! ways.
+//! How a store encodes keys in its listings. This is found out for each store by asking, and only if a key can be
+//! decoded in two ways.
 //!
-//! A listing is asked for url-encoded keys, so that any key can be told. Most stores then encode as HTML forms do, where a
-//! `+` is a space; a few encode as in paths, where it stays a plus. Some encode and do not say so, some say so and do not
-//! encode, some escape twice. A key that is read in the wrong way would be looked for under a name that nothing has, and
-//! would count as deleted.
+//! Listings are requested with url-encoded keys, so that they can contain any key. Most stores then encode as HTML
+//! forms do, where a `+` is a space. A few encode as in paths, where it stays a plus. Some encode and do not say so,
+//! some say so and do not encode, and some escape twice. A key that is decoded wrongly would be looked up under a name
+//! that does not exist, and would count as deleted.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -26,7 +26,7 @@ pub enum Spelling {
 impl Spelling {
     const ALL: [Self; 4] = [Self::Plain, Self::Form, Self::Path, Self::Twice];
 
-    /// The readings with this spelling: escaped for XML once, and once more.
+    /// The bit of this spelling with this number of XML escapes.
     const fn bit(self, escapes: Escapes) -> u8 {
         let place = self as u8
             + match escapes {
@@ -42,7 +42,7 @@ impl Spelling {
     }
 }
 
-/// How often the document escapes what XML must escape.
+/// How often the document escapes XML characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Escapes {
     Once,
@@ -63,13 +63,13 @@ pub(super) enum Said {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Readings(u8);
 
-/// What of a text could be read in more than one way.
+/// Parts of a text that can be decoded in more than one way.
 const PERCENT: u8 = 1;
 const PLUS: u8 = 2;
 const PERCENT_TWICE: u8 = 4;
 const ENTITY: u8 = 8;
 
-/// Entities that a second escaping leaves behind.
+/// Entities that remain after a second escaping.
 const ENTITIES: [&str; 6] = ["&amp;", "&lt;", "&gt;", "&quot;", "&apos;", "&#"];
 
 fn features(text: &str) -> u8 {
@@ -99,7 +99,7 @@ fn features(text: &str) -> u8 {
 impl Readings {
     const ALL: Self = Self(u8::MAX);
 
-    /// What these readings do not agree about.
+    /// On which parts of a text these readings disagree.
     fn open(self) -> u8 {
         let set = self.0;
         let both = |some: u8| set & some != 0 && set & !some != 0;
@@ -119,7 +119,7 @@ impl Readings {
         open
     }
 
-    /// Single readings, the likeliest first.
+    /// Single readings, the most likely first.
     fn each(self, said: Said) -> impl Iterator<Item = (Spelling, Escapes, u8)> {
         let spellings = match said {
             Said::Url => [Spelling::Form, Spelling::Path, Spelling::Plain, Spelling::Twice],
@@ -131,7 +131,7 @@ impl Readings {
             .filter(move |(_, _, bit)| self.0 & bit != 0)
     }
 
-    /// Reads a text where all readings agree.
+    /// Decodes a text if all readings agree.
     pub(super) fn read(self, text: &str, said: Said, out: &mut Vec<u8>) -> Read {
         out.clear();
         if !text.bytes().any(|byte| matches!(byte, b'%' | b'+' | b'&')) {
@@ -146,7 +146,7 @@ impl Readings {
         }
     }
 
-    /// The different keys that a text may stand for, the likeliest first, each with its readings.
+    /// The different keys that a text may stand for, the most likely first, each with its readings.
     pub(super) fn candidates(self, text: &str, said: Said) -> Vec<(Vec<u8>, Self)> {
         let mut found: Vec<(Vec<u8>, Self)> = Vec::new();
         for (spelling, escapes, bit) in self.each(said) {
@@ -163,7 +163,7 @@ impl Readings {
     }
 }
 
-/// What came of reading a key.
+/// The result of decoding a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Read {
     /// The text is the key.
@@ -174,7 +174,7 @@ pub(super) enum Read {
     Unclear,
 }
 
-/// What is known of one store. Documents that say that they are encoded, and those that do not, are kept apart.
+/// What is known about one store. Documents that say that they are encoded, and those that do not, are kept apart.
 #[derive(Debug)]
 pub(super) struct Names {
     url: AtomicU8,
@@ -202,7 +202,7 @@ impl Names {
         Readings(self.set(said).load(Ordering::Relaxed))
     }
 
-    /// Rules out all other readings. Whoever asks at the same time gets an answer that fits this one.
+    /// Rules out all other readings. Concurrent callers get a result that is consistent with this one.
     pub(super) fn narrow(&self, said: Said, proved: Readings) {
         let narrowed = |known: u8| {
             Some(if known & proved.0 == 0 {
@@ -211,14 +211,14 @@ impl Names {
                 known & proved.0
             })
         };
-        // The closure never declines.
+        // The closure always returns a value.
         let _before = self
             .set(said)
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, narrowed);
     }
 }
 
-/// Undoes what was done to a key; whether it could have been done.
+/// Decodes a key; returns whether the text is a possible encoding.
 fn decode(text: &str, spelling: Spelling, escapes: Escapes, out: &mut Vec<u8>) -> bool {
     match escapes {
         Escapes::Once => unspell(text.as_bytes(), spelling, out),
@@ -229,8 +229,8 @@ fn decode(text: &str, spelling: Spelling, escapes: Escapes, out: &mut Vec<u8>) -
     }
 }
 
-/// Undoes the url-encoding of `text`, and adds the bytes to `out`. `false` for a text that no encoding gives: a lone `%`
-/// would otherwise pass as itself, and the object be looked for under a wrong key.
+/// Url-decodes `text` and appends the bytes to `out`. `false` for a text that no encoding produces. Otherwise a lone
+/// `%` would stay as it is, and the object would be looked up under a wrong key.
 pub(super) fn unspell(text: &[u8], spelling: Spelling, out: &mut Vec<u8>) -> bool {
     if spelling == Spelling::Plain {
         out.extend_from_slice(text);
@@ -337,7 +337,7 @@ mod tests {
         }
         let other = names.readings(Said::Nothing);
         assert_eq!(other.read("x%2Fy", Said::Nothing, &mut out), Read::Unclear);
-        // A plus that is one: then nothing is left of forms.
+        // Once a plus is known to be a plus, form encoding is ruled out.
         let candidates = known.candidates("a+b", Said::Url);
         assert_eq!(
             (candidates[0].0.as_slice(), candidates[1].0.as_slice()),
@@ -347,7 +347,7 @@ mod tests {
         let known = names.readings(Said::Url);
         assert_eq!(known.read("a+%20%2520", Said::Url, &mut out), Read::Decoded);
         assert_eq!(out, b"a+ %20");
-        // What contradicts all that was known is believed as the latest answer.
+        // A result that contradicts everything known so far replaces it.
         names.narrow(Said::Url, candidates[0].1);
         assert_eq!(
             names.readings(Said::Url).read("a+b", Said::Url, &mut out),
@@ -361,7 +361,7 @@ mod tests {
         let found = Readings::ALL.candidates("b&amp;c", Said::Nothing);
         let keys: Vec<&[u8]> = found.iter().map(|(key, _)| key.as_slice()).collect();
         assert_eq!(keys, [&b"b&amp;c"[..], b"b&c"]);
-        // A text that no encoding gives has one reading, which is asked about all the same.
+        // A text that no encoding produces has one reading. The store is still asked about it.
         let found = Readings::ALL.candidates("50%", Said::Url);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].0, b"50%");

@@ -36,12 +36,12 @@ impl S3Store {
             .with("uploadId", upload.0.as_bytes())
     }
 
-    /// Sends a request whose answer of status 200 may hold an error.
+    /// Sends a request whose response of status 200 may contain an error.
     async fn written(&self, call: Call<'_>, wanted: Element) -> Result<Written> {
         let subject = call.subject;
         let (headers, document) = self.document(call).await?;
         let told = headers::written(&headers);
-        // A store that does not know the operation may answer as to a write, without a document.
+        // A store that does not support the operation may respond as to a write, without a document.
         let of_copy = matches!(wanted, Element::CopyObjectResult | Element::CopyPartResult);
         if of_copy && document.trim_ascii().is_empty() {
             return Ok(told);
@@ -51,8 +51,8 @@ impl S3Store {
         Ok(Written { etag, ..told })
     }
 
-    /// The answer to a HEAD has no document, so keys that have expired look like a bad request, and unknown ones like a
-    /// missing permission. A GET of the first byte is refused with the name of the error.
+    /// The response to a HEAD has no document, so expired credentials look like a bad request, and unknown ones like a
+    /// missing permission. A GET of the first byte fails with the code of the error.
     async fn named(&self, key: &Key, error: Error) -> Error {
         let vague = matches!(
             error.kind(),
@@ -126,7 +126,7 @@ impl ObjectStore for S3Store {
         let length = announced(head.status, &head.headers);
         let size = match length {
             Some(length) => Some(whole_size(portion, head.status, &head.headers, length)?),
-            // All of the object, which ends where the body does.
+            // The whole object, up to the end of the body.
             None if portion == ByteRange::Whole && head.status != StatusCode::PARTIAL_CONTENT => None,
             None => return Err(integrity("the store does not announce the length of the body")),
         };
@@ -139,7 +139,7 @@ impl ObjectStore for S3Store {
         if let (Some(wanted), Some(found)) = (if_match, &info.etag)
             && !wanted.same(found)
         {
-            let text = "the object was changed: it has another tag than listed";
+            let text = "the object was changed: its ETag is not the listed one";
             return Err(Error::new(ErrorKind::PreconditionFailed, text)
                 .with_code("PreconditionFailed")
                 .with_request_id(headers::request_id(&head.headers)));
@@ -176,7 +176,7 @@ impl ObjectStore for S3Store {
         call.answer = Answer::AfterWork;
         call.headers = described(new)?;
         Self::add_copy_source(&mut call, from)?;
-        // What the caller gives replaces what the source has, as in a copy through here.
+        // The headers and tags of the caller replace those of the source, as in a copy through this process.
         call.headers
             .insert("x-amz-metadata-directive", HeaderValue::from_static("REPLACE"));
         call.headers
@@ -263,9 +263,9 @@ impl ObjectStore for S3Store {
             all.extend(parts);
             match next {
                 None => return Ok(all),
-                // Growing markers end the loop whatever the store answers.
+                // The marker must grow, so the loop ends whatever the store sends.
                 Some(next) if Some(next) > marker && next < MAX_PARTS => marker = Some(next),
-                Some(_) => return Err(integrity("a list of parts goes on where it began")),
+                Some(_) => return Err(integrity("the list of parts does not advance")),
             }
         }
     }

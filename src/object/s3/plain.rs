@@ -1,25 +1,25 @@
-//! Reads entries of a listing that are written in the plain form of nearly every store, without an XML parser.
+//! Parses entries of a listing in the plain form that nearly every store writes, without an XML parser.
 //!
-//! A pass that finds nothing to do spends most of its CPU time on reading listings: this reader takes a third of what
-//! events of `quick-xml` take. It knows elements without attributes, with text or with elements inside, and nothing else. What
-//! is written in another way (references, comments, CDATA, empty-element tags, prefixes, an entry that is not complete) it
-//! leaves to [`super::xml`]; both must find the same in what this one takes, which a property test holds.
+//! A pass that finds nothing to do spends most of its CPU time on listings. This parser takes a third of the time of
+//! `quick-xml` events. It supports only elements without attributes that contain text or elements. Everything else
+//! (references, comments, CDATA, empty-element tags, prefixes, an incomplete entry) is left to [`super::xml`]. Both
+//! must give the same result for entries that this parser accepts; a property test checks that.
 
-/// The texts of one `Contents` element, as they are written.
+/// The texts of one `Contents` element, as in the document.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct PlainEntry<'a> {
     pub key: Option<&'a str>,
     pub size: Option<&'a str>,
-    /// Without its quotes, where they are written as `&quot;`.
+    /// Without its quotes, if they are written as `&quot;`.
     pub etag: Option<&'a str>,
     pub last_modified: Option<&'a str>,
 }
 
-/// How deep elements may stand in each other below an entry: S3 has `Owner/ID`.
+/// How deep elements may be nested below an entry: S3 has `Owner/ID`.
 const DEEPEST: u32 = 3;
 
-/// Reads the entry that `text` begins with, and returns how many bytes it has; `None` for anything that is not a complete
-/// entry in the plain form.
+/// Parses the entry at the start of `text`, and returns how many bytes it has; `None` for anything but a complete entry
+/// in the plain form.
 pub(super) fn entry(text: &str) -> Option<(PlainEntry<'_>, usize)> {
     let mut at = "<Contents>".len();
     if !text.as_bytes().starts_with(b"<Contents>") {
@@ -88,7 +88,7 @@ fn tag(text: &str, at: usize) -> Option<Tag<'_>> {
     })
 }
 
-/// Where the text that begins at `at` ends; `None` where it holds a reference.
+/// Where the text that begins at `at` ends; `None` if it contains a reference.
 fn end_of_text(text: &str, at: usize) -> Option<usize> {
     let length = memchr::memchr2(b'<', b'&', text.as_bytes().get(at..)?)?;
     let end = at + length;

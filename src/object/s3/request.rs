@@ -1,4 +1,4 @@
-//! Parts of requests and the checks of their answers that need no store: headers of new objects, conditions, portions.
+//! Parts of requests and checks of responses that need no store: headers of new objects, conditions, ranges.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -12,7 +12,7 @@ use crate::object::{Body, ByteRange, ETag, NewObject, WriteIf};
 
 pub(super) const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
 
-/// A header from text of ours or of the caller.
+/// A header value from our text or the caller's.
 pub(super) fn value(text: impl AsRef<str>) -> Result<HeaderValue> {
     HeaderValue::from_str(text.as_ref())
         .map_err(|_| Error::invalid("a value holds characters that cannot be sent in a header"))
@@ -65,8 +65,8 @@ pub(super) fn add_condition(headers: &mut HeaderMap, condition: &WriteIf) -> Res
     Ok(())
 }
 
-/// A body of `length` bytes. An empty one is read to its end here: a connection never asks for it, so that bytes too many
-/// would go unnoticed.
+/// A body of `length` bytes. An empty one is read to its end here: a connection never reads it, so excess bytes would
+/// not be noticed.
 pub(super) async fn payload(mut body: Body, length: u64) -> Result<Payload> {
     if length > 0 {
         return Ok(Payload::Stream { body, length });
@@ -86,14 +86,14 @@ pub(in crate::object) fn span(offset: u64, length: u64) -> Result<String> {
     Ok(format!("bytes={offset}-{last}"))
 }
 
-/// The length of an answer's body: as announced, or as long as the range that it says to hold.
+/// The length of a response's body: as announced, or the length of the range that it declares.
 pub(super) fn announced(status: StatusCode, answer: &HeaderMap) -> Option<u64> {
     let partial = status == StatusCode::PARTIAL_CONTENT;
     let range = || headers::content_range(answer).filter(|_| partial);
     headers::content_length(answer).or_else(|| range().map(|(first, last, _)| last - first + 1))
 }
 
-/// Checks that an answer holds the portion that was asked for, and tells the size of the whole object.
+/// Checks that a response has the requested portion, and returns the size of the whole object.
 pub(in crate::object) fn whole_size(
     portion: ByteRange,
     status: StatusCode,
@@ -104,7 +104,7 @@ pub(in crate::object) fn whole_size(
     let range =
         headers::content_range(answer).filter(|(first, last, _)| partial && last - first + 1 == length);
     let ignored = || {
-        let text = "the store answered with another range than asked for";
+        let text = "the store answered with a range that was not requested";
         integrity(text).with_code("RangeIgnored")
     };
     match portion {
@@ -119,7 +119,7 @@ pub(in crate::object) fn whole_size(
             .ok_or_else(ignored),
         ByteRange::Part(number) => match range {
             Some((.., total)) => Ok(total),
-            // An object that was not uploaded in parts is its own first part.
+            // An object of a single upload is its own first part.
             None if !partial && number == 1 && single(answer) => Ok(length),
             None => Err(ignored()),
         },

@@ -1,9 +1,9 @@
 //! Signatures (AWS Signature Version 4) with the settings that S3 needs.
 //!
-//! The signer is our own because it runs twice for each object: the official one, `aws-sigv4`, derives the signing key for
-//! every request and builds several maps of headers, which took a fifth of the CPU time of a copy of small objects. It stays
-//! the reference: a property test compares the signatures of both. Nothing here may change what is sent; a signature that is
-//! wrong makes every request fail.
+//! The signer is our own because it runs twice for each object. The official one, `aws-sigv4`, derives the signing key
+//! for every request and builds several maps of headers; that took a fifth of the CPU time of a copy of small objects.
+//! It is still the reference: a property test compares the signatures of both. Nothing here may change what is sent. A
+//! wrong signature makes every request fail.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -26,17 +26,17 @@ use crate::task::Clock;
 
 const AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const AMZ_CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
-/// The SHA-256 of nothing.
+/// The SHA-256 of an empty body.
 const NO_BYTES: HeaderValue =
     HeaderValue::from_static("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 const UNSIGNED: HeaderValue = HeaderValue::from_static("UNSIGNED-PAYLOAD");
 
-/// What a signature says of the body.
+/// What a signature covers of the body.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Signed<'a> {
     /// Its SHA-256.
     Bytes(&'a [u8]),
-    /// Nothing: it is streamed, and covered by TLS or by `Content-MD5`.
+    /// Nothing: it is streamed, and protected by TLS or by `Content-MD5`.
     Unsigned,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Signer {
     keys: Credentials,
     region: String,
     clock: Clock,
-    /// The last moment that a request was signed at.
+    /// Shared data of the second in which the last request was signed.
     last: Mutex<Option<Arc<Moment>>>,
 }
 
@@ -61,7 +61,7 @@ struct Moment {
 struct Day {
     /// `YYYYMMDD/region/s3/aws4_request`.
     scope: String,
-    /// Made with the signing key of the day.
+    /// Initialised with the signing key of the day.
     mac: Hmac<Sha256>,
 }
 
@@ -81,13 +81,13 @@ impl Signer {
         }
     }
 
-    /// What the clock says.
+    /// The time of the clock.
     pub fn now(&self) -> SystemTime {
         let millis = u64::try_from(self.clock.now().0).unwrap_or(0);
         UNIX_EPOCH + Duration::from_millis(millis)
     }
 
-    /// Takes the access key out of a text of the other side, which may repeat it.
+    /// Removes the access key from a text of the other side, which may repeat it.
     pub fn redact(&self, text: String) -> String {
         let key = self.keys.access_key.expose();
         if key.is_empty() || !text.contains(key) {
@@ -96,13 +96,14 @@ impl Signer {
         text.replace(key, "***")
     }
 
-    /// Adds `authorization`, `x-amz-date` and `x-amz-content-sha256` to `headers`. `host`, which must be there, `x-amz-*`,
-    /// `content-md5` and a `content-type` that every signer reads alike are signed; white space in user metadata by `rule`.
-    /// The values themselves stay as they are. The path and the query of `url` must be percent-encoded as SigV4 asks: once,
-    /// with everything but unreserved characters, and `/` in the path.
+    /// Adds `authorization`, `x-amz-date` and `x-amz-content-sha256` to `headers`. These headers are signed: `host`,
+    /// which must be present, `x-amz-*`, `content-md5`, and a `content-type` that all implementations sign alike. White
+    /// space in user metadata is signed by `rule`. The values themselves are not changed. The path and the query of
+    /// `url` must be percent-encoded as SigV4 requires: once, with everything encoded but unreserved characters and the
+    /// `/` in the path.
     ///
     /// # Errors
-    /// `InvalidArgument` when the access key or a header to be signed holds characters that cannot be signed.
+    /// `InvalidArgument` if the access key or a signed header has characters that cannot be signed.
     pub fn sign(
         &self,
         method: &str,
@@ -129,7 +130,7 @@ impl Signer {
         Ok(readings)
     }
 
-    /// What the signatures of now share.
+    /// What all signatures of the current second share.
     fn moment(&self) -> Result<Arc<Moment>> {
         let second = self.clock.now().0.max(0) / 1000;
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -197,7 +198,7 @@ struct Digits([u8; 64]);
 impl Digits {
     fn of(bytes: &[u8; 32]) -> Self {
         let mut digits = [b'0'; 64];
-        // It fails for another length only.
+        // It fails only for another length.
         let fits = hex::encode_to_slice(bytes, &mut digits);
         debug_assert_eq!(fits, Ok(()), "64 digits are 32 bytes");
         Self(digits)
@@ -217,7 +218,7 @@ fn content_hash(body: Signed<'_>) -> Result<HeaderValue> {
     }
 }
 
-/// The canonical form of a request, the names of its signed headers, and how the server may read them.
+/// The canonical form of a request, the names of its signed headers, and how the server may interpret them.
 fn canonical(
     method: &str,
     url: &str,
@@ -245,7 +246,7 @@ fn canonical(
         };
         shown.push((name.as_str(), form));
     }
-    // Stable: several values of one name stay in the order in which they are sent.
+    // A stable sort: several values of one name stay in the order in which they are sent.
     shown.sort_by_key(|(name, _)| *name);
 
     let (path, query) = path_and_query(url);
@@ -268,7 +269,7 @@ fn canonical(
     Ok((form, names, readings))
 }
 
-/// The path and the query of an address, as they are written.
+/// The path and the query of a URL, as they are written.
 fn path_and_query(url: &str) -> (&str, &str) {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let path = rest.find(['/', '?']).map_or("", |at| &rest[at..]);
@@ -276,7 +277,7 @@ fn path_and_query(url: &str) -> (&str, &str) {
     (if path.is_empty() { "/" } else { path }, query)
 }
 
-/// Adds the parameters by name; one without a value gets its `=`.
+/// Adds the parameters sorted by name; one without a value gets a `=`.
 fn push_query(form: &mut String, query: &str) {
     if query.is_empty() {
         return;
@@ -291,19 +292,19 @@ fn push_query(form: &mut String, query: &str) {
     }
 }
 
-/// How the server may read what was signed.
+/// How the server may interpret what was signed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Readings {
-    /// The rule that white space was signed by.
+    /// The rule by which white space was signed.
     pub rule: WhiteSpace,
-    /// Whether another rule gives another signature.
+    /// Whether another rule gives a different signature.
     pub ambiguous: bool,
-    /// Whether there is user metadata that a server may read in another way, by whatever rule.
+    /// Whether there is user metadata that a server may interpret differently, under any rule.
     pub odd: bool,
 }
 
-/// Whether a header is signed. S3 asks for `host` and `x-amz-*`; a `content-type` that signers read in different ways is
-/// left out of the signature, and travels all the same.
+/// Whether a header is signed. S3 requires `host` and `x-amz-*`. A `content-type` that implementations sign differently
+/// is left out of the signature, but is sent.
 fn is_signed(name: &HeaderName, value: &HeaderValue) -> bool {
     *name == HOST
         || *name == CONTENT_MD5

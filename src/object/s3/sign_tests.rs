@@ -1,4 +1,4 @@
-//! Signatures against the documented and the official ones.
+//! Compares our signatures with documented ones and with those of the official signer.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
@@ -14,7 +14,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::task::UnixMillis;
 
-/// Keys, time and region of the examples in the S3 reference (Signature Calculations for the Authorization Header).
+/// Credentials, time and region of the examples in the S3 reference (Signature Calculations for the Authorization
+/// Header).
 fn signer() -> Signer {
     let keys = Credentials {
         access_key: Secret::new("AKIAIOSFODNN7EXAMPLE"),
@@ -140,7 +141,7 @@ fn impossible_values_are_errors_and_show_no_secret() {
     );
 }
 
-/// Signs with the official signer, by the settings that S3 needs.
+/// Signs with the official signer and the settings that S3 needs.
 fn reference(signer: &Signer, method: &str, url: &str, headers: &HeaderMap, body: Signed<'_>) -> String {
     let identity = AwsCredentials::new(
         signer.keys.access_key.expose(),

@@ -1,43 +1,43 @@
-//! How long a store, or a plain web server, may take: the one place that has the numbers.
+//! How long a store, or a plain web server, may take. All these numbers are in this file.
 //!
 //! | what is waited for | limit |
 //! |---|---|
-//! | the head of an answer, from the last byte of the request on | 60 s, and a second for each 4 KiB of an uploaded body (256 s at most), which may still be on its way |
-//! | the head of the answer to a copy inside the store, or to the completion of an upload in parts | 300 s |
-//! | one more byte of a body, or of an answer | 60 s |
+//! | the head of a response, after the last byte of the request | 60 s, plus 1 s for each 4 KiB of an upload in transit (at most 256 s) |
+//! | the head of the response to a copy inside the store, or to the completion of a multipart upload | 300 s |
+//! | one more byte of a body or of a response | 60 s |
 //! | room for one more byte of an upload | 60 s |
-//! | a body in either direction | 512 bytes for each second of waiting, after 60 s of grace; so at most its length divided by that |
-//! | a page of a listing | the same: it may be as long as the store wants |
-//! | an answer that is another document: errors, tags, lists of uploads | the same, and 300 s in all |
-//! | the document of a copy or completion, which stores keep alive with blanks | 300 s for each blank, and an hour in all |
+//! | a body in either direction | 512 bytes per second of waiting after 60 s of grace; so at most its length divided by that |
+//! | a page of a listing | the same, because it may have any length |
+//! | a response with another document: errors, tags, lists of uploads | the same, and 300 s in total |
+//! | the document of a copy or completion, which stores keep alive with blanks | 300 s for each blank, and one hour in total |
 //!
-//! Only waiting for the other side counts: neither the time in which a bandwidth limit holds a body back, nor that in which
-//! the other side of the copy is slow. What is ended here is tried again like any timeout. The S3 reference names no
-//! numbers; these let a line of half a megabit a second feed 128 streams, and end what drips.
+//! Only waiting for the other side counts. The time in which a bandwidth limit delays a body does not count, nor that
+//! in which the other side of the copy is slow. A timeout is retried like any other. The S3 reference has no numbers.
+//! With these, a line of half a megabit a second can feed 128 streams, and bodies that only drip are ended.
 
 use std::time::Duration;
 
 use crate::object::pace::{Limits, MinimumRate};
 
-/// Most bytes of an uploaded body that are thought to be on their way when the connection has taken the last one.
+/// Most bytes of an uploaded body that may still be in transit after the connection has accepted the last byte.
 const UNDER_WAY: u64 = 1 << 20;
 
 /// Time limits of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// From the last byte of a request to the head of its answer, and without progress within an upload.
+    /// From the last byte of a request to the head of its response, and without progress within an upload.
     pub answer: Duration,
     /// The same for the completion of a multipart upload, which may join thousands of parts.
     pub complete: Duration,
-    /// Without a byte of an answer's body.
+    /// Without a byte of a response's body.
     pub stall: Duration,
-    /// Least bytes per second of waiting, in both directions.
+    /// Minimum rate while waiting, in both directions.
     pub rate: MinimumRate,
-    /// Bytes per second at which the rest of an uploaded body is waited for, beyond `answer`.
+    /// Bytes per second at which the rest of an uploaded body is assumed to arrive, in addition to `answer`.
     pub drain: u32,
-    /// Longest waiting for a document in all.
+    /// Longest total wait for a document.
     pub document: Duration,
-    /// The same where the store works meanwhile.
+    /// The same if the store works before it responds.
     pub work: Duration,
 }
 
@@ -59,7 +59,7 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
-    /// Of a body that is read.
+    /// Limits of a body that is read.
     #[must_use]
     pub const fn body(&self) -> Limits {
         Limits {
@@ -69,7 +69,7 @@ impl Timeouts {
         }
     }
 
-    /// Of a body that the store takes.
+    /// Limits of a body that is sent to the store.
     #[must_use]
     pub const fn upload(&self) -> Limits {
         Limits {
@@ -79,14 +79,14 @@ impl Timeouts {
         }
     }
 
-    /// From the last byte of a body of `length` bytes to the head of the answer.
+    /// Time from the last byte of a body of `length` bytes to the head of the response.
     #[must_use]
     pub fn after_body(&self, length: u64) -> Duration {
         let under_way = length.min(UNDER_WAY);
         self.answer + Duration::from_secs(under_way.div_ceil(u64::from(self.drain.max(1))))
     }
 
-    /// Of a document.
+    /// Limits of a document.
     #[must_use]
     pub const fn document(&self) -> Limits {
         Limits {
@@ -96,7 +96,7 @@ impl Timeouts {
         }
     }
 
-    /// Of a document that comes after the store has copied or joined.
+    /// Limits of a document that the store sends after a copy or a completion.
     #[must_use]
     pub fn work(&self) -> Limits {
         Limits {

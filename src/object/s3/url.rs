@@ -1,4 +1,4 @@
-//! Addresses of requests: endpoint, bucket, key and query, encoded exactly once and never normalised.
+//! URLs of requests: endpoint, bucket, key and query, encoded exactly once and never normalised.
 
 use std::net::IpAddr;
 
@@ -10,16 +10,16 @@ use crate::object::endpoint::{Address, FORM};
 use crate::task::Key;
 use crate::task::spec::{Addressing, Endpoint};
 
-/// Everything but the unreserved characters of RFC 3986, as AWS Signature Version 4 asks.
+/// Everything but the unreserved characters of RFC 3986, as AWS Signature Version 4 requires.
 const VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
-/// The same for keys, whose `/` stay.
+/// The same for keys, except that `/` is not encoded.
 const KEY: &AsciiSet = &VALUE.remove(b'/');
 
-/// Where a bucket is: everything of an address that does not change between requests.
+/// Where a bucket is: the part of a URL that is the same in all requests.
 #[derive(Debug)]
 pub(super) struct Location {
     /// Scheme, host, path of the endpoint and, with path addressing, the bucket; no slash at its end.
@@ -28,16 +28,16 @@ pub(super) struct Location {
     pub host: HeaderValue,
     /// Host, path of the endpoint and bucket, for messages.
     pub name: String,
-    /// Where the bucket's name stands.
+    /// Where the name of the bucket is in the URL.
     pub addressing: Addressing,
 }
 
 impl Location {
-    /// Checks and joins endpoint and bucket. With a bucket before the host, a bucket whose name has dots is still
-    /// addressed by path over TLS, as the SDKs of AWS do: the certificate of the host does not cover it.
+    /// Checks and joins endpoint and bucket. With virtual-host addressing, a bucket whose name has dots is still
+    /// addressed by path over TLS, as the AWS SDKs do, because the certificate of the host does not cover it.
     ///
     /// # Errors
-    /// `InvalidArgument` when the endpoint is no `http[s]://host[:port][/path]`, or the bucket has other characters than
+    /// `InvalidArgument` if the endpoint is not `http[s]://host[:port][/path]`, or the bucket has characters other than
     /// letters, digits, `.`, `-` and `_`.
     pub fn new(endpoint: &Endpoint, bucket: &str) -> Result<Self> {
         let secure_dots = endpoint.url.starts_with("https") && bucket.contains('.');
@@ -48,7 +48,7 @@ impl Location {
         Self::addressed(endpoint, bucket, addressing)
     }
 
-    /// The same with the bucket's name where `addressing` says.
+    /// The same with the given addressing.
     ///
     /// # Errors
     /// Those of [`Self::new`]; `InvalidArgument` for a bucket before an IPv6 address.
@@ -69,7 +69,8 @@ impl Location {
             ),
             Addressing::VirtualHost => {
                 let named = format!("{bucket}.{authority}");
-                // There is no name to look up below an address: it is connected to, and the header names the bucket.
+                // An IP address cannot have subdomains: the connection goes to the address, and only the `Host` header
+                // names the bucket.
                 let base = match address.ip() {
                     None => format!("{scheme}://{named}{path}"),
                     Some(IpAddr::V4(_)) => format!("{scheme}://{authority}{path}"),
@@ -86,10 +87,10 @@ impl Location {
         })
     }
 
-    /// The address of the bucket, or of an object in it.
+    /// The URL of the bucket, or of an object in it.
     ///
     /// # Errors
-    /// `InvalidArgument` for an empty key: its address would be the bucket's.
+    /// `InvalidArgument` for an empty key, because its URL would be that of the bucket.
     pub fn address(&self, key: Option<&Key>, query: &Query) -> Result<String> {
         let key = key.map(Key::as_bytes);
         if key.is_some_and(<[u8]>::is_empty) {
@@ -119,7 +120,7 @@ fn check_bucket(bucket: &str) -> Result<()> {
     }
 }
 
-/// A query string in the making.
+/// A query string that is being built.
 #[derive(Debug, Default)]
 pub(super) struct Query(String);
 
@@ -134,8 +135,8 @@ impl Query {
     /// Adds a name and a value; only the value is encoded.
     ///
     /// # Errors
-    /// `Unsupported` for a value that is not UTF-8: S3's parameters are text, and servers that rewrite other bytes compute
-    /// another signature.
+    /// `Unsupported` for a value that is not UTF-8: the parameters of S3 are text, and servers that rewrite other bytes
+    /// compute a different signature.
     pub fn with(mut self, name: &str, value: &[u8]) -> Result<Self> {
         if std::str::from_utf8(value).is_err() {
             return Err(Error::new(
@@ -211,7 +212,7 @@ mod tests {
         ] {
             let address = place.address(Some(&Key::from(key)), &Query::default()).unwrap();
             assert_eq!(address, format!("http://127.0.0.1:9000/bucket-1/{wanted}"));
-            // Neither does the type of the HTTP library change it.
+            // The URI type of the HTTP library does not change it either.
             let uri: Uri = address.parse().unwrap();
             assert_eq!(uri.path(), format!("/bucket-1/{wanted}"));
         }

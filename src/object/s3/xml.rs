@@ -1,7 +1,7 @@
-//! A cursor over XML answers, on `quick-xml` events. The documents are read in `documents` and `listing`.
+//! A cursor over XML responses, on `quick-xml` events. `documents` and `listing` parse the documents with it.
 //!
-//! A document must be complete, begin with the expected root element and declare no entities (so there are none to expand);
-//! anything else is an error and never an empty result.
+//! A document must be complete, begin with the expected root element and declare no entities (so none are expanded).
+//! Anything else is an error and never an empty result.
 
 use std::borrow::Cow;
 
@@ -100,32 +100,32 @@ impl Element {
 /// A position in a document.
 pub(super) struct Cursor<'a> {
     reader: Reader<&'a [u8]>,
-    /// Bytes that were left out before the reader began.
+    /// Bytes that were skipped before the reader began.
     skipped: usize,
     /// Bytes of the whole text.
     length: usize,
-    /// Whether the text ended within something.
+    /// Whether the text ended inside a token.
     cut_off: bool,
 }
 
-/// Where in a document that arrives in pieces the next piece begins.
+/// Where the next piece begins in a document that arrives in pieces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Place {
     /// Before the root element.
     #[default]
     Before,
-    /// Between the children of the root element, whose name is written so.
+    /// Between the children of the root element, whose name is this.
     Inside(String),
-    /// Behind the root element.
+    /// After the root element.
     After,
 }
 
 /// What comes next in a document that arrives in pieces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// A child of the root element, which was entered.
+    /// A child of the root element. The cursor is inside it.
     Child(Element),
-    /// Something between children, which was left.
+    /// Something between children. The cursor is past it.
     Between,
     /// The end of the piece.
     End,
@@ -166,19 +166,19 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Begins a piece of a document at `place`.
+    /// Starts to read a piece of a document at `place`.
     pub fn resume(text: &'a str, place: &Place) -> Self {
         let rest = match place {
-            // Stores keep a slow answer alive with white space before the document.
+            // Stores send white space before the document to keep a slow response alive.
             Place::Before => text.trim_start_matches('\u{feff}').trim_ascii_start(),
             Place::Inside(_) | Place::After => text,
         };
         let mut reader = Reader::from_str(rest);
         let config = reader.config_mut();
         config.expand_empty_elements = true;
-        // The root element began in another piece; its end is compared in `step`.
+        // The root element may begin in an earlier piece; `step` compares its end tag.
         config.allow_unmatched_ends = true;
-        // Some stores forget to escape an ampersand; there is nothing else that it could stand for.
+        // Some stores do not escape an ampersand. It can mean nothing else.
         config.allow_dangling_amp = true;
         Self {
             reader,
@@ -190,16 +190,16 @@ impl<'a> Cursor<'a> {
 
     /// Bytes of the text before the position.
     pub fn position(&self) -> usize {
-        // It is a position within a text in memory.
+        // The position is within a text in memory, so it fits.
         self.skipped + usize::try_from(self.reader.buffer_position()).unwrap_or(usize::MAX)
     }
 
-    /// Whether the text ended within something that was begun.
+    /// Whether the text ended inside a token.
     pub const fn is_cut_off(&self) -> bool {
         self.cut_off
     }
 
-    /// Goes on to the next child of the root element, which must be `wanted`.
+    /// Moves to the next child of the root element, which must be `wanted`.
     pub fn step(&mut self, place: &mut Place, wanted: Element) -> Result<Step> {
         let event = self.next()?;
         if matches!(event, Event::Eof) {
@@ -240,7 +240,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Enters the next child of the current element, or leaves the element when there is none.
+    /// Enters the next child of the current element, or leaves the element if there is none.
     #[inline]
     pub fn child(&mut self) -> Result<Option<Element>> {
         loop {
@@ -254,7 +254,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The text of the element just entered, which is left. Line ends are kept as they are, for the sake of keys.
+    /// The text of the element just entered, which is then left. Line ends are not normalised, because keys may contain
+    /// them.
     #[inline]
     pub fn text(&mut self) -> Result<Cow<'a, str>> {
         let mut text = Cow::Borrowed("");
@@ -272,7 +273,7 @@ impl<'a> Cursor<'a> {
                 continue;
             }
             if half.is_some() && !matches!(event, Event::Eof) {
-                // The text may end within the reference to the other half.
+                // The piece may end within the reference to the other half.
                 self.cut_off |= self.position() >= self.length;
                 return Err(malformed("half a character"));
             }
@@ -287,12 +288,12 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The text of the element just entered as a number.
+    /// The text of the element just entered, as a number.
     pub fn number<T: std::str::FromStr>(&mut self) -> Result<T> {
         self.text()?.trim().parse().map_err(|_| malformed("not a number"))
     }
 
-    /// The text of the element just entered as a truth value.
+    /// The text of the element just entered, as a boolean.
     pub fn truth(&mut self) -> Result<bool> {
         let text = self.text()?;
         match text.trim() {
@@ -302,7 +303,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Leaves the element just entered, whatever is in it.
+    /// Leaves the element just entered and skips its content.
     pub fn skip(&mut self) -> Result<()> {
         let mut depth = 1_u32;
         while depth > 0 {
@@ -318,7 +319,7 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// Checks that nothing follows the root element, which was left.
+    /// Checks that nothing follows the root element, which has been left.
     pub fn finish(mut self) -> Result<()> {
         loop {
             match self.next()? {
@@ -343,10 +344,11 @@ fn push<'a>(text: &mut Cow<'a, str>, piece: Cow<'a, str>) {
     }
 }
 
-/// What a reference stands for.
+/// What a character reference means.
 enum Reference {
     Char(char),
-    /// One half of a surrogate pair: some libraries write a character outside of the first plane as two references.
+    /// One half of a surrogate pair: some libraries write a character outside the Basic Multilingual Plane as two
+    /// references.
     Half(u16),
 }
 
@@ -360,7 +362,7 @@ fn resolve(reference: &BytesRef<'_>) -> Result<Reference> {
         };
         let code = code.map_err(|_| malformed("a wrong character reference"))?;
         return match (char::from_u32(code), u16::try_from(code)) {
-            // XML has no such character, and no reference makes one.
+            // XML does not allow this character, not even as a reference.
             (Some('\0'), _) => Err(malformed("a wrong character reference")),
             (Some(found), _) => Ok(Reference::Char(found)),
             (None, Ok(half)) => Ok(Reference::Half(half)),
@@ -385,7 +387,7 @@ fn pair(first: u16, second: u16) -> Result<char> {
     }
 }
 
-/// Whether a document type has no declarations of its own. The address of other ones is never followed.
+/// Whether a document type has no internal declarations. External ones are never fetched.
 fn declares_nothing(text: &str) -> bool {
     !text.contains('[')
 }

@@ -1,4 +1,4 @@
-//! Every fault as a client meets it.
+//! Every fault as a client sees it.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ async fn with(fault: Fault) -> (Sandbox, Client) {
     (sandbox, client)
 }
 
-/// The bytes that came before the body ended or broke.
+/// The bytes that arrived before the body ended or broke.
 async fn read(client: &Client) -> (Response<()>, Vec<u8>, bool) {
     let (parts, mut body) = client
         .send("GET", &path_of("k"), &[], "")
@@ -48,7 +48,7 @@ async fn status() {
         retry_after,
     })
     .await;
-    // A body larger than any socket buffer: the answer must arrive nevertheless.
+    // A body larger than any socket buffer: the response must arrive nevertheless.
     let answer = client.put("k", &[], vec![0; 8 << 20]).await;
     assert_eq!(
         (

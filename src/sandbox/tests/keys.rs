@@ -1,11 +1,11 @@
-//! Keys arrive exactly, and listings of every kind find them.
+//! Keys are stored exactly, and listings of every kind find them.
 
 use percent_encoding::percent_decode_str;
 
 use super::*;
 use crate::sandbox::{ListOrder, Names, Operation, SandboxObject};
 
-fn zoo() -> Vec<String> {
+fn awkward_keys() -> Vec<String> {
     let mut keys: Vec<String> = [
         "/",
         "//",
@@ -80,7 +80,7 @@ fn zoo() -> Vec<String> {
 #[tokio::test]
 async fn every_key_comes_back_as_it_was() {
     let (sandbox, client) = plain().await;
-    let keys = zoo();
+    let keys = awkward_keys();
     for key in &keys {
         let answer = client.put(key, &[], key.clone()).await;
         assert_eq!(answer.status, 200, "{key:?} {}", answer.text());
@@ -128,12 +128,12 @@ async fn every_key_comes_back_as_it_was() {
 #[tokio::test]
 async fn delete_objects_takes_every_key() {
     let (sandbox, client) = plain().await;
-    for key in zoo() {
+    for key in awkward_keys() {
         sandbox.put(BUCKET, &key, SandboxObject::new(""));
     }
     let mut document = "<Delete>".to_owned();
-    for key in zoo() {
-        // As few references as can be: s3s refuses those of control characters and of U+10000 to U+FFFFF.
+    for key in awkward_keys() {
+        // As few references as possible: s3s refuses those of control characters and of U+10000 to U+FFFFF.
         let escaped = quick_xml::escape::escape(&key).replace('\r', "&#xd;");
         document.push_str(&format!("<Object><Key>{escaped}</Key></Object>"));
     }
@@ -146,7 +146,7 @@ async fn delete_objects_takes_every_key() {
     assert!(sandbox.keys(BUCKET).is_empty(), "{:?}", sandbox.keys(BUCKET));
 }
 
-/// All pages of a listing, keys and common prefixes in one.
+/// All pages of a listing, with keys and common prefixes together.
 async fn walk(client: &Client, version: u8, query: &str, after: Option<&str>) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     let name = if version == 1 { "marker" } else { "start-after" };
@@ -196,10 +196,10 @@ async fn listings_of_both_versions_in_both_orders() {
             ..SandboxOptions::default()
         })
         .await;
-        for key in zoo() {
+        for key in awkward_keys() {
             sandbox.put(BUCKET, &key, SandboxObject::new(""));
         }
-        let mut sorted = zoo();
+        let mut sorted = awkward_keys();
         sorted.sort_by_key(|key| order.sort_key(key));
         assert_eq!(sandbox.keys(BUCKET), sorted);
         let below_a: Vec<String> = sorted

@@ -26,7 +26,7 @@ use super::{Sandbox, SandboxOptions};
 
 const BUCKET: &str = "test-bucket";
 
-/// What SigV4 leaves unencoded in a path.
+/// Characters that SigV4 does not encode in a path.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -49,7 +49,7 @@ fn path_of(key: &str) -> String {
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// A whole answer.
+/// A complete response.
 #[derive(Debug)]
 struct Answer {
     status: u16,
@@ -88,7 +88,7 @@ impl Answer {
     }
 }
 
-/// A client that does nothing on its own: no retries, no normalisation.
+/// A client that does nothing automatically: no retries, no normalisation.
 struct Client {
     http: HyperClient<HttpConnector, Full<Bytes>>,
     endpoint: String,

@@ -1,4 +1,4 @@
-//! What is learnt from refusals, against a server that computes signatures by itself in the ways that servers do.
+//! What is learnt from refusals, against a server that computes signatures itself, in the ways of real servers.
 
 use http::{HeaderName, HeaderValue};
 
@@ -24,7 +24,7 @@ fn as_the_sdks_do(value: &[u8]) -> Vec<u8> {
     words.collect::<Vec<_>>().join(&b' ')
 }
 
-/// Bytes for characters: a NO-BREAK SPACE in UTF-8 is then a letter and a white space.
+/// Treats bytes as characters: a NO-BREAK SPACE in UTF-8 is then a letter and a white space.
 fn as_latin1(value: &[u8]) -> Vec<u8> {
     let words = value
         .split(|b| matches!(b, b' ' | b'\t' | 0x85 | 0xa0))
@@ -45,7 +45,7 @@ fn described(name: &'static str, value: &[u8]) -> NewObject {
     new
 }
 
-/// Writes with as many tries as the store asks for.
+/// Writes, with as many attempts as the store needs.
 async fn written(store: &S3Store, new: &NewObject) -> Result<()> {
     let key = Key::from("k");
     for _ in 0..4 {
@@ -59,7 +59,7 @@ async fn written(store: &S3Store, new: &NewObject) -> Result<()> {
 }
 
 #[tokio::test]
-async fn white_space_is_signed_as_the_server_reads_it_or_the_object_is_told() {
+async fn white_space_is_signed_as_the_server_reads_it_or_the_object_is_reported() {
     type Read = fn(&[u8]) -> Vec<u8>;
     let readers: [(&str, Read); 5] = [
         ("Go", as_go_does),
@@ -100,7 +100,7 @@ async fn white_space_is_signed_as_the_server_reads_it_or_the_object_is_told() {
                 let seen = server.take().pop().unwrap();
                 assert_eq!(seen.header("x-amz-meta-d").unwrap(), value, "it travels as it is");
             }
-            // Other objects go the same way as before.
+            // Other objects are still written as before.
             assert!(
                 written(&store, &described("x-amz-meta-d", b"plain"))
                     .await
@@ -143,7 +143,7 @@ async fn wrong_keys_stay_wrong_keys_whatever_the_metadata() {
 }
 
 #[tokio::test]
-async fn names_that_a_proxy_drops_are_told_for_their_object() {
+async fn names_that_a_proxy_drops_are_reported_for_their_object() {
     for name in ["x-amz-meta-a_b", "x-amz-meta-a.b"] {
         let server = Server::start(Box::new(move |seen| {
             seen.header(name).map(|_| (403, "SignatureDoesNotMatch", "no"))
@@ -201,17 +201,17 @@ async fn a_store_that_refuses_paths_is_addressed_by_host() {
         written(&store, &NewObject::default()).await.unwrap();
         assert_eq!(server.take().len(), 3, "it is learnt once");
 
-        // A PUT may be the first request.
+        // The first request may be a PUT.
         let store = S3Store::new(server.options()).unwrap();
         written(&store, &NewObject::default()).await.unwrap();
-        // A HEAD has no document; the GET behind it names the error.
+        // A HEAD has no document; the GET after it gives the name of the error.
         let store = S3Store::new(server.options()).unwrap();
         assert_eq!(
             kind(store.head(&Key::from("k"), None).await),
             ErrorKind::Unavailable,
             "{code}"
         );
-        // What the operator has configured is not changed.
+        // Settings of the operator are not changed.
         let mut options = server.options();
         options.endpoint.origin = EndpointOrigin::Catalogue;
         let store = S3Store::new(options).unwrap();
@@ -265,7 +265,7 @@ async fn a_store_that_demands_hashes_gets_one_with_every_write() {
     assert_eq!(kind(put(None).await), ErrorKind::Unavailable);
     assert!(store.demands_md5());
     put(Some(md5)).await.unwrap();
-    // What is at hand is hashed without being asked for it.
+    // A body in memory is hashed without a request for it.
     store
         .put(&key, &new, 0, None, &WriteIf::Always, body(""))
         .await

@@ -1,4 +1,4 @@
-//! What a store tells of the encryption of an object.
+//! What a store reports about the encryption of an object.
 
 use super::sandbox::sandbox;
 use super::*;

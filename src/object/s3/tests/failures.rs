@@ -1,4 +1,4 @@
-//! What goes wrong, against the sandbox.
+//! Failures, tested against the sandbox.
 
 use md5::{Digest, Md5};
 
@@ -80,14 +80,14 @@ async fn broken_reads_are_noticed() {
         };
         assert!(allowed.contains(&found), "{fault:?}: {found:?}");
     }
-    // Without an announced length only the end of a body tells, which whoever knows the listing compares with it.
+    // Without an announced length, only the end of the body is known. The caller compares it with the listing.
     sandbox.faults().clear();
     let early = Fault::EarlyClose { after: 1000 };
     sandbox.faults().add(FaultRule::new(Operation::GetObject, early));
     let object = store.get(&key, ByteRange::Whole, None).await.unwrap();
     assert_eq!((object.length, object.info.size), (None, None));
     assert_eq!(read(object).await.unwrap().len(), 1000);
-    // Another length than the range's is seen before a byte is read.
+    // A length other than that of the range is noticed before a byte is read.
     sandbox.faults().clear();
     sandbox
         .faults()

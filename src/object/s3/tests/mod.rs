@@ -1,5 +1,5 @@
-//! The client against real HTTP: `sandbox` and `failures` for what a store does, `scripted` for answers that no decent
-//! store gives.
+//! The client over real HTTP: `sandbox` and `failures` test what stores do, `scripted` tests responses that no correct
+//! store sends.
 
 mod adapt;
 mod encryption;
@@ -91,7 +91,7 @@ async fn read(object: Object) -> Result<Bytes> {
         .map(http_body_util::Collected::to_bytes)
 }
 
-/// A page of a listing as the store gives it, unjudged.
+/// A page of a listing as the store sends it, unchecked.
 async fn list(store: &S3Store, prefix: &str, from: ListFrom) -> Result<(Vec<Listed>, PageFacts)> {
     let query = ListQuery {
         prefix: Key::from(prefix),

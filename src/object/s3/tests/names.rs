@@ -1,10 +1,10 @@
-//! How a store writes keys in its listings is found out by asking.
+//! The client asks a store to find out how it writes keys in its listings.
 
 use super::sandbox::sandbox;
 use super::*;
 use crate::sandbox::{KeyEncoding, Operation, SandboxObject, SandboxOptions};
 
-/// Whatever a store does to its keys: they are read as they are, and each kind of doubt costs one question and no more.
+/// Keys are read exactly, however a store encodes them. Each kind of doubt costs one request.
 #[tokio::test]
 async fn every_encoding_is_found_out_and_asked_about_once() {
     use KeyEncoding::{EscapedTwice, Form, Path, Percent, SaidPlain, Unsaid};
@@ -54,7 +54,7 @@ async fn every_encoding_is_found_out_and_asked_about_once() {
     }
 }
 
-/// A key that no object stands behind is never guessed at.
+/// A key without an object is never guessed.
 #[tokio::test]
 async fn a_key_that_stands_for_nothing_is_an_error() {
     let (sandbox, store) = sandbox(SandboxOptions::default()).await;
@@ -69,14 +69,14 @@ async fn a_key_that_stands_for_nothing_is_an_error() {
     let error = list(&store, "", ListFrom::Start).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Integrity);
     assert!(error.message().contains("a%20b"), "{error}");
-    // One of two was deleted meanwhile: the other tells.
+    // One of two was deleted in the meantime: the other one decides.
     sandbox.put(BUCKET, "c d", SandboxObject::new("x"));
     let url = "<EncodingType>url</EncodingType>";
     let second = listing(&format!("{}{}{url}", entry("a%20b"), entry("c%20d")));
     let rule = crate::sandbox::FaultRule::new(Operation::ListObjectsV2, second).times(1);
     sandbox.faults().add(rule);
     let found = list(&store, "", ListFrom::Start).await;
-    // The sandbox writes a blank as `+`, so that the text does not come back.
+    // The sandbox writes a space as `+`, so the same text does not come back.
     assert!(found.is_err());
     sandbox.put(BUCKET, "ü", SandboxObject::new("x"));
     let third = listing(&format!("{}{}{url}", entry("a%C3%BC"), entry("%C3%BC")));

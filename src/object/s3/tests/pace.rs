@@ -1,4 +1,4 @@
-//! Slow bodies in both directions, on a clock that the test moves. Nothing here touches a socket, so the clock is true.
+//! Slow bodies in both directions, on a clock that the test moves. No sockets are used, so the clock is exact.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use crate::object::s3::body::{Download, Upload, collect};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Pieces of so many bytes, each after a pause.
+/// Pieces of `bytes` bytes, each after a pause.
 fn drip<E: Send + 'static>(
     pause: Duration,
     bytes: usize,
@@ -66,7 +66,7 @@ async fn a_body_that_drips_is_ended_and_a_slow_one_is_not() {
 
 #[tokio::test(start_paused = true)]
 async fn time_in_which_nobody_asks_does_not_count() {
-    // As with a bandwidth limit, or a target that is slow: a small piece is asked for every five minutes.
+    // As with a bandwidth limit, or a slow target: a small piece is read every five minutes.
     let mut read = Download::new(drip(SECOND / 100, 10, 50), Some(500), limits());
     for _ in 0..50 {
         sleep(300 * SECOND).await;
@@ -88,7 +88,7 @@ async fn a_document_has_an_end_however_fast_it_is() {
     assert!(began.elapsed() <= 301 * SECOND);
     let slow = collect(drip(SECOND, 600, 299), 1 << 30, document).await.unwrap();
     assert_eq!(slow.len(), 299 * 600);
-    // A store that joins parts says from time to time that it still does.
+    // A store that completes an upload sends a byte from time to time.
     let work = Timeouts::default().work();
     let blanks = collect(drip(100 * SECOND, 1, 30), 1 << 10, work).await.unwrap();
     assert_eq!(blanks.len(), 30);
@@ -98,7 +98,7 @@ async fn a_document_has_an_end_however_fast_it_is() {
     assert_eq!(error.message(), "the store's answer: not complete after 3600 s");
 }
 
-/// Whether a store that takes a frame of a body after each pause is told to be overdue before it has all of them.
+/// Whether a store that accepts one frame of a body after each pause is reported as overdue before it has all of them.
 async fn overdue(pause: Duration, body: Body, length: u64) -> bool {
     let timeouts = Timeouts::default();
     let (mut upload, progress) = Upload::new(body, length, timeouts.upload());
@@ -109,7 +109,7 @@ async fn overdue(pause: Duration, body: Body, length: u64) -> bool {
         };
         tokio::pin!(next);
         let frame = loop {
-            // As the request waits that has this body.
+            // Waits like the request that has this body.
             let due = progress.due(Instant::now(), timeouts.answer);
             if let Ok(frame) = tokio::time::timeout_at(due, next.as_mut()).await {
                 break frame;
@@ -147,8 +147,8 @@ async fn a_store_that_takes_a_body_by_the_byte_is_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_upload_does_not_answer_for_its_source() {
-    // The store takes whatever there is at once; the source, or a bandwidth limit, gives a byte every five seconds, or
+async fn a_slow_source_does_not_end_an_upload() {
+    // The store accepts everything at once. The source, or a bandwidth limit, gives a byte every five seconds, or
     // nothing for an hour.
     for (pause, pieces) in [(5 * SECOND, 500), (3_600 * SECOND, 3)] {
         let source = drip::<Error>(pause, 1, pieces).boxed_unsync();

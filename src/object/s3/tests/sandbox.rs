@@ -1,4 +1,4 @@
-//! Every operation against the sandbox, which checks signatures and keeps keys exactly. What goes wrong is in `failures`.
+//! Every operation against the sandbox, which checks signatures and stores keys exactly. Failures are in `failures`.
 
 use super::*;
 use crate::object::{ByteRange, CopySource, ETag, ListFrom, UploadId};
@@ -17,8 +17,8 @@ pub(super) fn settings(sandbox: &Sandbox) -> S3Options {
     options(sandbox.endpoint(), (sandbox.access_key(), sandbox.secret_key()))
 }
 
-/// Keys that other clients normalise, refuse or mistake.
-fn zoo() -> Vec<String> {
+/// Keys that other clients normalise, refuse or confuse.
+fn awkward_keys() -> Vec<String> {
     let mut keys: Vec<String> = [
         "plain",
         "a/b",
@@ -86,7 +86,7 @@ async fn every_key_survives_every_operation() {
             ..SandboxOptions::default()
         })
         .await;
-        let mut keys = zoo();
+        let mut keys = awkward_keys();
         for key in &keys {
             let key = Key::from(key.as_str());
             write(&store, &key, "bytes").await.unwrap();
@@ -127,7 +127,7 @@ async fn every_key_survives_every_operation() {
                 };
             }
             assert_eq!(listed, keys, "{version:?}");
-            // Every key is a place to go on from.
+            // A listing can continue after every key.
             for (at, key) in keys.iter().enumerate() {
                 let after = ListFrom::After(Key::from(key.as_str()));
                 let (page, _) = list(&store, "", after).await.unwrap();
@@ -320,7 +320,7 @@ async fn a_store_without_part_numbers_is_found_out() {
 }
 
 #[tokio::test]
-async fn uploads_in_parts_are_joined_listed_and_given_up() {
+async fn multipart_uploads_are_completed_listed_and_aborted() {
     let (sandbox, store) = sandbox(SandboxOptions {
         min_part_size: 1,
         page_size: 2,

@@ -1,4 +1,4 @@
-//! Answers byte by byte, from a server that says what the test tells it to.
+//! Exact responses, from a server that sends what the test gives it.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::object::{ByteRange, ETag, ListFrom};
 
-/// Answers each connection's only request with the next answer; gives back the heads of the requests.
+/// Answers the only request of each connection with the next response; returns the heads of the requests.
 async fn scripted(answers: Vec<String>) -> (S3Store, JoinHandle<Vec<String>>) {
     let (listener, store) = bound().await;
     let server = tokio::spawn(async move {
@@ -115,12 +115,12 @@ async fn an_early_refusal_wins_and_ends_the_upload() {
             .write_all(answer("403", "x-amz-request-id: r1\r\n", text).as_bytes())
             .await
             .unwrap();
-        // The client closes the connection rather than sending the rest.
+        // The client closes the connection instead of sending the rest.
         let mut rest = Vec::new();
         let _ended = stream.read_to_end(&mut rest).await;
         rest.len()
     });
-    // The source never ends, so the upload can only be ended by the answer.
+    // The source never ends, so only the response can end the upload.
     let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Frame<Bytes>>>(1);
     sender
         .send(Ok(Frame::data(Bytes::from_static(b"12"))))
@@ -152,7 +152,7 @@ async fn an_early_refusal_wins_and_ends_the_upload() {
 }
 
 #[tokio::test]
-async fn a_success_before_the_last_byte_is_a_lie() {
+async fn a_success_before_the_last_byte_is_an_error() {
     let (store, _server) = scripted(vec![answer("200", "ETag: \"a\"\r\n", "")]).await;
     let source = StreamBody::new(stream::pending::<Result<Frame<Bytes>>>()).boxed_unsync();
     let result = store
@@ -184,7 +184,7 @@ async fn silence_is_limited_but_a_slow_source_is_not_the_stores_fault() {
         head(&mut silent).await;
         silent
     });
-    // Two frames, each later than the limit.
+    // Two frames, each after the limit.
     let source = stream::unfold(0, |n| async move {
         tokio::time::sleep(Duration::from_millis(700)).await;
         (n < 2).then(|| (Ok(Frame::data(Bytes::from_static(b"x"))), n + 1))
@@ -219,7 +219,7 @@ async fn lengths_are_not_guessed() {
     }
     let short = store.get(&key, ByteRange::Whole, None).await.unwrap();
     assert_eq!(kind(read(short).await), ErrorKind::Integrity);
-    // This store ignored the condition.
+    // This store ignores the condition.
     let tag = ETag::new("listed");
     assert_eq!(
         kind(store.get(&key, ByteRange::Whole, Some(&tag)).await),
@@ -242,12 +242,12 @@ async fn what_is_no_listing_is_an_error() {
         ),
         answer("404", "", ""),
         answer("404", "", "<Error><Code>NoSuchBucket</Code></Error>"),
-        // Nothing has the prefix, says the one; the other takes the bucket for a key.
+        // `NoSuchKey` may also mean that the server takes the bucket for a key, so the bucket itself is requested.
         answer("404", "", missing),
         answer("404", "", ""),
         answer("404", "", missing),
         answer("200", "", ""),
-        // Asked once.
+        // The bucket is requested only once.
         answer("404", "", missing),
     ])
     .await;
@@ -270,7 +270,7 @@ async fn what_is_no_listing_is_an_error() {
     assert!(!format!("{store:?}{}", store.describe()).contains("ACCESSKEY"));
 }
 
-/// What Amazon S3 answers where the newest version of a key is a delete marker, and where a version is asked for that is one.
+/// What Amazon S3 answers if the newest version of a key is a delete marker, and if the requested version is one.
 #[tokio::test]
 async fn a_delete_marker_is_no_object() {
     let marker = "x-amz-delete-marker: true\r\nx-amz-version-id: v2\r\n";
@@ -317,7 +317,7 @@ async fn no_value_of_ours_breaks_a_header() {
     };
     for new in [tagged, classed] {
         let key = Key::from("k");
-        // Nobody answers: it is refused before anything is sent.
+        // There is no server: the value is refused before anything is sent.
         let put = store.put(&key, &new, 0, None, &WriteIf::Always, body(""));
         assert_eq!(kind(put.await), ErrorKind::InvalidArgument);
         assert_eq!(
@@ -327,8 +327,8 @@ async fn no_value_of_ours_breaks_a_header() {
     }
 }
 
-/// Over a socket, from a store and from a plain web server: bodies and documents that drip for ever, each byte of which
-/// comes before the time limit for silence.
+/// Over a socket, from a store and from a plain web server: bodies and documents that drip for ever. Each byte arrives
+/// within the limit for a single wait.
 #[tokio::test]
 async fn what_drips_for_ever_is_ended_everywhere() {
     let (listener, store) = bound().await;
@@ -340,7 +340,7 @@ async fn what_drips_for_ever_is_ended_everywhere() {
                 head(&mut stream).await;
                 let start = "HTTP/1.1 200 OK\r\nETag: \"t\"\r\nContent-Length: 100000\r\n\r\n<";
                 let mut piece = start.as_bytes();
-                // Until the client hangs up, which it has to.
+                // Until the client closes the connection, as it must.
                 while stream.write_all(piece).await.is_ok() {
                     piece = b" ";
                     tokio::time::sleep(Duration::from_millis(20)).await;

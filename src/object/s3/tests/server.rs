@@ -1,4 +1,4 @@
-//! A server that computes signatures by itself and refuses what a test tells it to.
+//! A server that computes signatures itself and refuses what a test tells it to.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +12,7 @@ use super::*;
 
 const SECRET: &str = "secret";
 
-/// A request as it stood on the wire.
+/// A request as it was sent.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
     pub(super) method: String,
@@ -55,7 +55,7 @@ impl Seen {
         Some(seen)
     }
 
-    /// Whether the signature is right for a server that reads header values in this way.
+    /// Whether the signature is correct for a server that interprets header values in this way.
     pub(super) fn is_signed(&self, read: fn(&[u8]) -> Vec<u8>) -> bool {
         let authorization = self.header("authorization").unwrap();
         let part = |name: &str| {
@@ -107,7 +107,7 @@ impl Seen {
 
 pub(super) type Judge = Box<dyn Fn(&Seen) -> Option<(u16, &'static str, &'static str)> + Send + Sync>;
 
-/// A server that refuses what the judge says, with status, code and message, and takes everything else.
+/// A server that refuses requests as the judge says, with status, code and message, and accepts all others.
 pub(super) struct Server {
     pub(super) url: String,
     seen: Arc<Mutex<Vec<Seen>>>,
@@ -143,7 +143,7 @@ impl Server {
                     document.as_str()
                 };
                 log.lock().unwrap().push(request);
-                // A client that went away has its answer.
+                // A client that closed the connection already has its response.
                 let _sent = stream.write_all(format!("{head}{body}").as_bytes()).await;
             }
         });

@@ -141,18 +141,128 @@ mod tests {
     }
 
     #[test]
+    fn every_event_leads_where_the_table_says() {
+        use Rejection::{AlreadyStarted, Complete, InProgress, NotInProgress, Stale};
+        use State::{Failed, Paused, Pausing, Running, Succeeded, Waiting};
+        let events = [
+            Event::Lease,
+            Event::Stop,
+            Event::Drain,
+            Event::Succeed,
+            Event::Fail,
+            Event::Start,
+            Event::Delete,
+        ];
+        let stale = Err(Stale);
+        let rows = [
+            (
+                Waiting,
+                [
+                    Ok(Running),
+                    Ok(Paused),
+                    stale,
+                    stale,
+                    Ok(Failed),
+                    Err(AlreadyStarted),
+                    Ok(Waiting),
+                ],
+            ),
+            (
+                Running,
+                [
+                    Ok(Running),
+                    Ok(Pausing),
+                    stale,
+                    Ok(Succeeded),
+                    Ok(Failed),
+                    Err(AlreadyStarted),
+                    Err(InProgress),
+                ],
+            ),
+            (
+                Pausing,
+                [
+                    stale,
+                    Err(NotInProgress),
+                    Ok(Paused),
+                    Ok(Succeeded),
+                    Ok(Failed),
+                    Err(AlreadyStarted),
+                    Err(InProgress),
+                ],
+            ),
+            (
+                Paused,
+                [
+                    stale,
+                    Err(NotInProgress),
+                    stale,
+                    stale,
+                    stale,
+                    Ok(Waiting),
+                    Ok(Paused),
+                ],
+            ),
+            (
+                Failed,
+                [
+                    stale,
+                    Err(NotInProgress),
+                    stale,
+                    stale,
+                    stale,
+                    Ok(Waiting),
+                    Ok(Failed),
+                ],
+            ),
+            (
+                Succeeded,
+                [
+                    stale,
+                    Err(Complete),
+                    stale,
+                    stale,
+                    stale,
+                    Err(Complete),
+                    Ok(Succeeded),
+                ],
+            ),
+        ];
+        for (state, wanted) in rows {
+            assert_eq!(events.map(|event| state.apply(event)), wanted, "{state:?}");
+        }
+    }
+
+    #[test]
+    fn each_state_has_its_name_and_says_whether_it_keeps_credentials() {
+        let rows = [
+            (State::Waiting, "waiting", true),
+            (State::Running, "running", true),
+            (State::Pausing, "pausing", true),
+            (State::Paused, "paused", false),
+            (State::Failed, "failed", false),
+            (State::Succeeded, "succeeded", false),
+        ];
+        assert_eq!(rows.map(|(state, ..)| state), State::ALL);
+        for (state, name, keeps) in rows {
+            assert_eq!(
+                (state.name(), state.keeps_credentials()),
+                (name, keeps),
+                "{state:?}"
+            );
+            assert_eq!(State::from_name(name), Some(state), "{name}");
+        }
+        for other in ["", "Waiting", "waiting ", "unknown"] {
+            assert_eq!(State::from_name(other), None, "{other:?}");
+        }
+    }
+
+    #[test]
     fn credentials_are_asked_for_again_exactly_where_they_were_wiped() {
         for state in State::ALL {
             if state.apply(Event::Start).is_ok() {
                 assert!(!state.keeps_credentials(), "{state:?}");
             }
-        }
-    }
-
-    #[test]
-    fn names_are_unique() {
-        for state in State::ALL {
-            assert_eq!(State::from_name(state.name()), Some(state));
         }
     }
 }

@@ -230,6 +230,7 @@ fn start(body: StartTask) -> Result<Change> {
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
+    use utoipa::PartialSchema as _;
 
     use super::*;
 
@@ -244,17 +245,113 @@ mod tests {
         (error.code().unwrap().to_owned(), error.message().to_owned())
     }
 
+    /// What a body asks for, with the secrets in plain text.
+    fn asked(body: &Value) -> String {
+        match read(Node::parse(body.to_string().as_bytes()).unwrap()) {
+            Ok(Change::Start(
+                mode,
+                TaskCredentials {
+                    source,
+                    target,
+                    cdn_key,
+                },
+            )) => {
+                let secrets = [
+                    source.access_key,
+                    source.secret_key,
+                    target.access_key,
+                    target.secret_key,
+                ];
+                let secrets = secrets.map(|secret| secret.expose().to_owned()).join(" ");
+                let cdn_key = cdn_key.as_ref().map(Secret::expose);
+                format!("{mode:?} {secrets} {cdn_key:?}")
+            }
+            Ok(Change::Stop) => "stop".to_owned(),
+            Ok(Change::Bandwidth(policy)) => {
+                let windows = policy.windows().iter();
+                let windows = windows.map(|w| format!("{}-{} {}", w.start, w.end, w.max_bytes_per_second));
+                format!("windows: {}", windows.collect::<Vec<_>>().join(", "))
+            }
+            Err(error) => format!("{} {}", error.code().unwrap(), error.message()),
+        }
+    }
+
     #[test]
-    fn the_body_of_the_reference_starts_a_full_run() {
-        let Ok(Change::Start(mode, keys)) =
-            read(Node::parse(start_example().to_string().as_bytes()).unwrap())
-        else {
-            panic!("not a start");
+    fn each_body_asks_for_what_it_says() {
+        const KEYS: &str = "source_ak source_sk target_ak target_sk";
+        let without = |field: &str| {
+            let mut body = start_example();
+            body.as_object_mut().unwrap().remove(field);
+            body
         };
-        assert_eq!(mode, StartMode::Full);
-        assert_eq!(keys.source.secret_key.expose(), "source_sk");
-        assert_eq!(keys.target.access_key.expose(), "target_ak");
-        assert_eq!(keys.cdn_key.unwrap().expose(), "xxxxxx");
+        let rows = [
+            (
+                "start of the reference",
+                start_example(),
+                format!("Full {KEYS} Some(\"xxxxxx\")"),
+            ),
+            (
+                "start without a key of a CDN",
+                without("source_cdn_authentication_key"),
+                format!("Full {KEYS} None"),
+            ),
+            (
+                "start without a scope",
+                without("migration_failed_object"),
+                format!("Full {KEYS} Some(\"xxxxxx\")"),
+            ),
+            (
+                "start without a secret",
+                without("target_sk"),
+                "OMS.0074 target_sk is required".to_owned(),
+            ),
+            ("stop", json!({"operation": "stop"}), "stop".to_owned()),
+            (
+                "stop with something else",
+                json!({"operation": "stop", "source_ak": "x"}),
+                "OMS.0074 source_ak is not a known field".to_owned(),
+            ),
+            (
+                "bandwidth",
+                bandwidth_example(),
+                "windows: 480-1199 50000000".to_owned(),
+            ),
+            (
+                "no bandwidth limit any more",
+                json!({"operation": "change_bandwidthpolicy", "bandwidth_policy": []}),
+                "windows: ".to_owned(),
+            ),
+            (
+                "bandwidth without windows",
+                json!({"operation": "change_bandwidthpolicy"}),
+                "OMS.0074 bandwidth_policy is required".to_owned(),
+            ),
+            ("nothing", json!({}), "OMS.0074 operation is required".to_owned()),
+        ];
+        for (name, body, wanted) in rows {
+            assert_eq!(asked(&body), wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_schema_tells_the_operations_apart_by_their_word() {
+        let rows = [
+            ("start", StartTask::schema()),
+            ("stop", StopTask::schema()),
+            ("change_bandwidthpolicy", ChangeBandwidthPolicy::schema()),
+        ];
+        for (word, schema) in rows {
+            let schema = serde_json::to_value(schema).unwrap();
+            let wanted =
+                json!({"type": "string", "enum": [word], "description": format!("Must be `{word}`.")});
+            assert_eq!(schema["properties"]["operation"], wanted, "{word}");
+            let example = &schema["examples"][0];
+            assert_eq!(example["operation"], word, "{word}: its example");
+            assert!(
+                !asked(example).starts_with("OMS."),
+                "{word}: its example is accepted"
+            );
+        }
     }
 
     #[test]
@@ -268,6 +365,41 @@ mod tests {
                 panic!("not a start");
             };
             assert_eq!(mode, wanted);
+        }
+    }
+
+    #[test]
+    fn secrets_have_their_lengths_at_the_bounds() {
+        let cdn = "source_cdn_authentication_key";
+        let rows = [
+            ("one character", "source_ak", "x".to_owned(), true),
+            ("most characters", "source_sk", "x".repeat(100), true),
+            (
+                "most characters of many bytes",
+                "target_ak",
+                "\u{952e}".repeat(100),
+                true,
+            ),
+            ("one character too many", "target_ak", "x".repeat(101), false),
+            ("no character", "target_sk", String::new(), false),
+            ("no character of a CDN key", cdn, String::new(), true),
+            ("most characters of a CDN key", cdn, "x".repeat(255), true),
+            ("one character too many of a CDN key", cdn, "x".repeat(256), false),
+        ];
+        for (name, field, value, accepted) in rows {
+            let read = with(field, json!(value));
+            let code = read.err().map(|error| error.code().unwrap().to_owned());
+            assert_eq!(code, (!accepted).then(|| "OMS.0064".to_owned()), "{name}");
+        }
+        for (name, value, wanted) in [
+            ("null", json!(null), None),
+            ("empty", json!(""), None),
+            ("one character", json!("x"), Some("x")),
+        ] {
+            let Ok(Change::Start(_, keys)) = with(cdn, value) else {
+                panic!("not a start");
+            };
+            assert_eq!(keys.cdn_key.as_ref().map(Secret::expose), wanted, "{name}");
         }
     }
 

@@ -67,6 +67,8 @@ pub const MAX_PUT: u64 = 5 << 30;
 /// number of parts, if the source was uploaded in parts.
 #[must_use]
 pub fn layout(sizes: Sizes, size: u64, source_part: Option<(u64, u32)>) -> Layout {
+    // A source may have more parts than an upload may have.
+    let source_part = source_part.filter(|(_, count)| u64::from(*count) <= MAX_PARTS);
     if let Some((part_size, count)) = source_part
         && (sizes.smallest..=MAX_PART).contains(&part_size)
         && size.div_ceil(part_size) == u64::from(count)
@@ -78,7 +80,6 @@ pub fn layout(sizes: Sizes, size: u64, source_part: Option<(u64, u32)>) -> Layou
         };
     }
     if let Some((_, count)) = source_part
-        && u64::from(count) <= MAX_PARTS
         && let Some(part_size) = guess(sizes, size, count)
     {
         return Layout {
@@ -127,48 +128,209 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const THRESHOLD: u64 = 64 << 20;
+    const MIB: u64 = 1 << 20;
+    const GIB: u64 = 1 << 30;
+    const THRESHOLD: u64 = 64 * MIB;
 
     fn layout(size: u64, source_part: Option<(u64, u32)>) -> Layout {
         super::layout(Sizes::default(), size, source_part)
     }
 
     #[test]
-    fn parts_grow_with_the_object() {
-        assert_eq!(layout(THRESHOLD + 1, None).part_size, 16 << 20);
-        let huge = layout(5 << 40, None);
-        assert!(u64::from(huge.count) <= MAX_PARTS && huge.part_size > 16 << 20);
+    fn the_limits_are_those_of_s3() {
         assert_eq!(
-            layout(100 << 20, Some((8 << 20, 13))).boundaries,
-            Boundaries::Source
+            (MAX_PARTS, MAX_PART, MAX_PUT),
+            (10_000, 5_368_709_120, 5_368_709_120)
         );
-        for odd in [(100 << 20, 14), (1 << 20, 100), (8 << 20, 12)] {
+        let wanted = Sizes {
+            threshold: 67_108_864,
+            smallest: 5_242_880,
+            usual: 16_777_216,
+            whole: 536_870_912,
+            piece: 8_388_608,
+            pieces: 10_000,
+        };
+        assert_eq!(Sizes::default(), wanted);
+    }
+
+    #[test]
+    fn parts_are_those_of_the_source_where_an_upload_may_have_them() {
+        use Boundaries::{Guessed, Own, Source};
+        // Where the store knows no part numbers, the size of the first part is that of the object.
+        let rows = [
+            ("as uploaded", 100 * MIB, (8 * MIB, 13), (8 * MIB, 13, Source)),
+            (
+                "last part of one byte",
+                104 * MIB + 1,
+                (8 * MIB, 14),
+                (8 * MIB, 14, Source),
+            ),
+            ("one part too many", 100 * MIB, (8 * MIB, 14), (16 * MIB, 7, Own)),
+            ("one part too few", 100 * MIB, (8 * MIB, 12), (16 * MIB, 7, Own)),
+            ("smallest parts", 100 * MIB, (5 * MIB, 20), (5 * MIB, 20, Source)),
+            (
+                "one byte smaller",
+                100 * MIB - 20,
+                (5 * MIB - 1, 20),
+                (5 * MIB, 20, Guessed),
+            ),
+            ("much smaller", 100 * MIB, (MIB, 100), (16 * MIB, 7, Own)),
+            ("largest parts", 10 * GIB, (5 * GIB, 2), (5 * GIB, 2, Source)),
+            (
+                "one byte larger",
+                10 * GIB + 2,
+                (5 * GIB + 1, 2),
+                (16 * MIB, 641, Own),
+            ),
+            (
+                "most parts",
+                80_000 * MIB,
+                (8 * MIB, 10_000),
+                (8 * MIB, 10_000, Source),
+            ),
+            (
+                "one more than most",
+                80_008 * MIB,
+                (8 * MIB, 10_001),
+                (16 * MIB, 5_001, Own),
+            ),
+            (
+                "most parts, guessed",
+                80_000 * MIB,
+                (80_000 * MIB, 10_000),
+                (8 * MIB, 10_000, Guessed),
+            ),
+            (
+                "one more, not guessed",
+                80_008 * MIB,
+                (80_008 * MIB, 10_001),
+                (16 * MIB, 5_001, Own),
+            ),
+            (
+                "guessed, ours goes first",
+                100 * MIB,
+                (100 * MIB, 7),
+                (16 * MIB, 7, Guessed),
+            ),
+            (
+                "guessed, common goes first",
+                64 * MIB + 1,
+                (64 * MIB + 1, 2),
+                (50 * MIB, 2, Guessed),
+            ),
+            ("no common size", 100 * MIB, (100 * MIB, 99), (16 * MIB, 7, Own)),
+        ];
+        for (name, size, source, (part_size, count, boundaries)) in rows {
+            let wanted = Layout {
+                part_size,
+                count,
+                boundaries,
+            };
+            assert_eq!(layout(size, Some(source)), wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn default_part_sizes_of_uploaders_are_guessed() {
+        for mib in [5, 8, 10, 15, 16, 20, 32, 50, 64, 100, 128, 256, 512, 1024] {
+            let size = 1_000 * mib * MIB;
+            let found = layout(size, Some((size, 1_000)));
             assert_eq!(
-                layout(100 << 20, Some(odd)).boundaries,
-                Boundaries::Own,
-                "{odd:?}"
+                (found.part_size, found.boundaries),
+                (mib * MIB, Boundaries::Guessed)
             );
         }
-        // A store that knows no part numbers returns the whole size.
-        for (count, part_size) in [(13, 8), (7, 16), (20, 5), (2, 50)] {
-            let layout = layout(100 << 20, Some((100 << 20, count)));
-            assert_eq!(
-                (layout.boundaries, layout.part_size, layout.count),
-                (Boundaries::Guessed, part_size << 20, count)
-            );
+        // Of the default sizes only 10 MiB gives ten parts.
+        let of = |sizes: Sizes| super::layout(sizes, 100 * MIB, Some((100 * MIB, 10)));
+        for (name, smallest, usual, wanted) in [
+            (
+                "as small as allowed",
+                10 * MIB,
+                16 * MIB,
+                (10 * MIB, Boundaries::Guessed),
+            ),
+            (
+                "smaller than allowed",
+                10 * MIB + 1,
+                16 * MIB,
+                (16 * MIB, Boundaries::Own),
+            ),
+            (
+                "what is usual here goes first",
+                5 * MIB,
+                11 * MIB,
+                (11 * MIB, Boundaries::Guessed),
+            ),
+        ] {
+            let found = of(Sizes {
+                smallest,
+                usual,
+                ..Sizes::default()
+            });
+            assert_eq!((found.part_size, found.boundaries), wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn parts_grow_with_the_object() {
+        for (name, size, part_size, count) in [
+            ("just above the threshold", THRESHOLD + 1, 16 * MIB, 5),
+            ("all parts full", 160 * MIB, 16 * MIB, 10),
+            ("one byte more", 160 * MIB + 1, 16 * MIB, 11),
+            ("most parts of the usual size", 160_000 * MIB, 16 * MIB, 10_000),
+            ("one byte more than those", 160_000 * MIB + 1, 17 * MIB, 9_412),
+            (
+                "largest object",
+                crate::engine::decide::MAX_OBJECT,
+                5 * GIB,
+                10_000,
+            ),
+        ] {
+            let wanted = Layout {
+                part_size,
+                count,
+                boundaries: Boundaries::Own,
+            };
+            assert_eq!(layout(size, None), wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn each_part_has_its_range() {
+        let parts = Layout {
+            part_size: 10,
+            count: 3,
+            boundaries: Boundaries::Own,
+        };
+        for (name, size, number, wanted) in [
+            ("first", 25, 1, (0, 10)),
+            ("second", 25, 2, (10, 10)),
+            ("short last", 25, 3, (20, 5)),
+            ("last of one byte", 21, 3, (20, 1)),
+            ("full last", 30, 3, (20, 10)),
+            ("behind the end", 30, 4, (30, 0)),
+        ] {
+            assert_eq!(parts.range(size, number), wanted, "{name}");
         }
     }
 
     proptest! {
         #[test]
-        fn parts_cover_every_byte_once(size in THRESHOLD + 1..crate::engine::decide::MAX_OBJECT, source in any::<Option<(u64, u32)>>()) {
-            let layout = layout(size, source);
-            prop_assert!(u64::from(layout.count) <= MAX_PARTS && layout.count > 0);
-            prop_assert!(layout.part_size >= Sizes::default().smallest && layout.part_size <= MAX_PART);
-            let (offset, length) = layout.range(size, layout.count);
-            prop_assert!(length > 0);
-            prop_assert_eq!(offset + length, size);
-            prop_assert_eq!(layout.range(size, 1).0, 0);
+        fn parts_cover_every_byte_once(
+            size in THRESHOLD + 1..crate::engine::decide::MAX_OBJECT,
+            anything in any::<Option<(u64, u32)>>(),
+            part_size in MIB..=MAX_PART,
+        ) {
+            let fitting = u32::try_from(size.div_ceil(part_size)).ok().map(|count| (part_size, count));
+            for source in [anything, fitting] {
+                let layout = layout(size, source);
+                prop_assert!(u64::from(layout.count) <= MAX_PARTS && layout.count > 0);
+                prop_assert!(layout.part_size >= Sizes::default().smallest && layout.part_size <= MAX_PART);
+                let (offset, length) = layout.range(size, layout.count);
+                prop_assert!(length > 0);
+                prop_assert_eq!(offset + length, size);
+                prop_assert_eq!(layout.range(size, 1).0, 0);
+            }
         }
     }
 }

@@ -48,8 +48,11 @@ async fn count(ctx: &Context) -> Result<()> {
         let mut pages = Pages::new(Arc::clone(&ctx.source), ctx.tuning.pace, prefix, ListFrom::Start);
         while let Some(page) = pages.next().await? {
             survey.objects += i64::try_from(page.len()).unwrap_or(i64::MAX);
-            let bytes: u64 = page.iter().map(Listed::size).sum();
-            survey.bytes = survey.bytes.saturating_add_unsigned(bytes);
+            // A store may list sizes that no object can have.
+            survey.bytes = page
+                .iter()
+                .map(Listed::size)
+                .fold(survey.bytes, i64::saturating_add_unsigned);
             if stored.elapsed() >= STORE_EVERY {
                 stored = Instant::now();
                 ctx.ledger

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::engine::copy::proof::Proof;
+use crate::engine::decide::MAX_OBJECT;
 use crate::engine::outcome::{Copied, Outcome};
 use crate::engine::progress::Meter;
 use crate::engine::reports::line::Record;
@@ -68,8 +69,9 @@ impl Window {
     }
 
     /// Appends the next object and returns its number. When it is settled, the checkpoint becomes `position`, or its key without one.
+    /// A size that no object can have is counted as the largest that is copied, so that it cannot make the counters overflow.
     pub fn push_at(&mut self, key: Key, position: Option<Key>, size: u64, counted: Counted) -> u64 {
-        let size = i64::try_from(size).unwrap_or(i64::MAX);
+        let size = i64::try_from(size.min(MAX_OBJECT)).unwrap_or(i64::MAX);
         self.open.push_back(Slot {
             key,
             position,
@@ -268,207 +270,5 @@ impl Window {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::copy::metadata_fallback::Attributes;
-    use crate::engine::decide::SkipReason;
-    use crate::engine::shard::counted::NO_SUCH_KEY;
-    use crate::task::Clock;
-    use crate::task::UnixMillis;
-    use proptest::prelude::*;
-
-    const SKIPPED: Outcome = Outcome::Skipped(SkipReason::Identical);
-
-    fn counted(bytes: i64, not_found: i64) -> Counted {
-        Counted { bytes, not_found }
-    }
-
-    fn failure() -> Outcome {
-        failed_with("X")
-    }
-
-    fn failed_with(code: &str) -> Outcome {
-        Outcome::Failed(Box::new(Failure {
-            key: Key::from("k"),
-            size: 0,
-            code: code.to_owned(),
-            message: "x".to_owned(),
-            request_id: None,
-            attempts: 1,
-            at: UnixMillis(0),
-        }))
-    }
-
-    #[test]
-    fn a_gap_holds_the_checkpoint() {
-        let mut window = Window::new(PassKind::Full, None);
-        let numbers: Vec<u64> = ["a", "b", "c"]
-            .iter()
-            .map(|k| window.push_at(Key::from(*k), None, 5, Counted::default()))
-            .collect();
-        window.settle(numbers[1], SKIPPED);
-        assert!(!window.has_settled());
-        window.settle(numbers[0], failure());
-        let commit = window.take();
-        assert_eq!(commit.checkpoint, Some(Key::from("b")));
-        assert_eq!(
-            (commit.delta.listed, commit.delta.failed, commit.delta.skipped),
-            (2, 1, 1)
-        );
-        assert_eq!((commit.failures.len(), commit.delta.bytes_settled), (1, 5));
-        window.settle(numbers[2], Outcome::Gone);
-        assert_eq!(window.take().delta.gone, 1);
-        assert!(window.open.is_empty());
-    }
-
-    #[test]
-    fn a_failed_pass_moves_counts_from_failed() {
-        let mut window = Window::new(PassKind::Failed, None);
-        let again = window.push_at(Key::from("a"), None, 7, counted(5, 1));
-        let gone = window.push_at(Key::from("b"), None, 5, counted(5, 0));
-        window.settle(again, failure());
-        window.settle(gone, Outcome::Gone);
-        let commit = window.take();
-        assert_eq!(
-            (commit.delta.listed, commit.delta.failed, commit.delta.gone),
-            (0, -1, 1)
-        );
-        assert_eq!((commit.delta.bytes_listed, commit.delta.not_found), (2, -1));
-        assert_eq!(commit.resolved, [Key::from("b")]);
-    }
-
-    #[test]
-    fn bytes_under_way_are_those_of_objects_that_no_commit_holds() {
-        use crate::engine::progress::Progress;
-
-        let mut window = Window::new(PassKind::Full, None);
-        let progress = Arc::new(Progress::default());
-        let keys = ["a", "b", "c"].map(Key::from);
-        let numbers = keys
-            .clone()
-            .map(|key| window.push_at(key, None, 100, Counted::default()));
-        window.measure(numbers[0], progress.watch(&keys[0]));
-        progress.keep(&keys[0], 1, 30);
-        progress.flow(&keys[0], 2).add(7);
-        assert_eq!((window.bytes(Under::Way), window.bytes(Under::Upload)), (37, 30));
-        let copied = |bytes| {
-            Outcome::Copied(Copied {
-                bytes,
-                proof: Proof::ETag,
-                left_out: Attributes::default(),
-            })
-        };
-        window.settle(numbers[1], copied(100));
-        window.settle(numbers[2], failure());
-        assert_eq!((window.bytes(Under::Way), window.bytes(Under::Upload)), (137, 30));
-        window.settle(numbers[0], copied(100));
-        assert_eq!((window.bytes(Under::Way), window.bytes(Under::Upload)), (0, 0));
-        assert_eq!(window.take().delta.bytes_copied, 200);
-    }
-
-    #[test]
-    fn names_that_the_source_does_not_have_are_counted_among_the_failures() {
-        let mut window = Window::new(PassKind::Full, None);
-        for code in [NO_SUCH_KEY, "AccessDenied", NO_SUCH_KEY] {
-            let number = window.push_at(Key::from(code), None, 0, Counted::default());
-            window.settle(number, failed_with(code));
-        }
-        let delta = window.take().delta;
-        assert_eq!((delta.failed, delta.not_found), (3, 2));
-        let mut window = Window::new(PassKind::Failed, None);
-        let still = window.push_at(Key::from("a"), None, 0, counted(0, 1));
-        window.settle(still, failed_with(NO_SUCH_KEY));
-        assert_eq!(window.take().delta.not_found, 0);
-    }
-
-    #[test]
-    fn every_object_that_is_over_has_one_line_in_its_commit() {
-        let clock = Clock::new(|| UnixMillis(0));
-        let mut window = Window::new(PassKind::Full, Some(Record::new(clock)));
-        let numbers: Vec<u64> = ["a", "b", "c", "d", "e"]
-            .iter()
-            .map(|k| window.push_at(Key::from(*k), None, 5, Counted::default()))
-            .collect();
-        let copied = Copied {
-            bytes: 6,
-            proof: Proof::Checksum,
-            left_out: Attributes::default(),
-        };
-        // It is settled first, but committed only after the objects before it.
-        window.settle(numbers[4], Outcome::Gone);
-        window.settle(numbers[0], Outcome::Copied(copied));
-        window.settle(numbers[1], failure());
-        let commit = window.take();
-        assert_eq!(commit.success, b"1970-01-01T00:00:00Z\ta\t6\tchecksum\n");
-        assert!(commit.skip.is_empty());
-        window.settle(numbers[2], Outcome::Skipped(SkipReason::Older));
-        window.settle(numbers[3], SKIPPED);
-        let commit = window.take();
-        assert!(commit.success.is_empty());
-        let words: Vec<&str> = std::str::from_utf8(&commit.skip)
-            .unwrap()
-            .lines()
-            .map(|line| line.split_once('Z').unwrap().1)
-            .collect();
-        assert_eq!(words, ["\tc\t5\tolder", "\td\t5\tidentical", "\te\t5\tgone"]);
-    }
-
-    #[test]
-    fn a_commit_holds_a_bounded_number_of_failures() {
-        let mut window = Window::new(PassKind::Full, None);
-        let numbers: Vec<u64> = (0..2_500)
-            .map(|n| window.push_at(Key::from(format!("{n:05}").as_str()), None, 1, Counted::default()))
-            .collect();
-        // All but the first, which holds back the others.
-        for number in numbers.iter().skip(1) {
-            window.settle(*number, failure());
-        }
-        assert!(!window.has_settled());
-        window.settle(numbers[0], failure());
-        let mut commits = Vec::new();
-        while window.has_settled() {
-            let commit = window.take();
-            let checkpoint = commit.checkpoint.unwrap().lossy().into_owned();
-            commits.push((commit.failures.len(), commit.delta.failed, checkpoint));
-        }
-        let wanted = [(1_000, "00999"), (1_000, "01999"), (500, "02499")];
-        let wanted = wanted.map(|(count, last)| (count, count as i64, last.to_owned()));
-        assert_eq!(commits, wanted);
-        assert!(window.is_settled());
-    }
-
-    #[test]
-    fn many_lines_do_not_wait_for_the_second() {
-        let mut window = Window::new(PassKind::Full, Some(Record::new(Clock::new(|| UnixMillis(0)))));
-        let name = "x".repeat(1000);
-        let line = "1970-01-01T00:00:00Z\t\t5\tgone\n".len() + name.len();
-        for n in 0..2100 {
-            assert_eq!(window.is_heavy(), n * line >= LINES_PER_COMMIT, "{n}");
-            let number = window.push_at(Key::from(name.as_str()), None, 5, Counted::default());
-            window.settle(number, Outcome::Gone);
-        }
-        assert!(window.is_heavy());
-        window.take();
-        assert!(!window.is_heavy());
-    }
-
-    proptest! {
-        #[test]
-        fn every_object_is_counted_once_in_any_order(order in Just((0..40u64).collect::<Vec<_>>()).prop_shuffle()) {
-            let mut window = Window::new(PassKind::Full, None);
-            for number in 0..40 {
-                prop_assert_eq!(window.push_at(Key::from(format!("{number:02}").as_str()), None, 1, Counted::default()), number);
-            }
-            let mut total = Counters::default();
-            for number in order {
-                window.settle(number, SKIPPED);
-                let commit = window.take();
-                if let Some(checkpoint) = commit.checkpoint {
-                    total += commit.delta;
-                    prop_assert_eq!(checkpoint, Key::from(format!("{:02}", total.listed - 1).as_str()));
-                }
-            }
-            prop_assert_eq!((total.listed, total.skipped), (40, 40));
-        }
-    }
-}
+#[path = "window_tests.rs"]
+mod tests;

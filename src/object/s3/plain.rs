@@ -135,51 +135,194 @@ fn skip(text: &str, at: usize, name: &str, levels: u32) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
     use super::*;
+
+    const FULL: &str = "<Contents><Key>a/ü b</Key><LastModified>2026-01-02T03:04:05.000Z</LastModified>\
+                        <ETag>&quot;0f&quot;</ETag><Size>12</Size><StorageClass>STANDARD</StorageClass>\
+                        <Owner><ID>1</ID><DisplayName></DisplayName></Owner></Contents>";
+    const READ: PlainEntry<'_> = PlainEntry {
+        key: Some("a/ü b"),
+        size: Some("12"),
+        etag: Some("0f"),
+        last_modified: Some("2026-01-02T03:04:05.000Z"),
+    };
+    const EMPTY: PlainEntry<'_> = PlainEntry {
+        key: None,
+        size: None,
+        etag: None,
+        last_modified: None,
+    };
+
+    /// Runs a test, which fails if the reader never ends.
+    fn in_time(test: fn()) {
+        let (done, ended) = mpsc::channel();
+        std::thread::spawn(move || {
+            test();
+            done.send(())
+        });
+        ended.recv_timeout(Duration::from_secs(30)).unwrap();
+    }
+
+    fn key(key: &'static str) -> PlainEntry<'static> {
+        PlainEntry {
+            key: Some(key),
+            ..EMPTY
+        }
+    }
+
+    fn etag(etag: &'static str) -> PlainEntry<'static> {
+        PlainEntry {
+            etag: Some(etag),
+            ..EMPTY
+        }
+    }
 
     #[test]
     fn plain_entries_are_read() {
-        let full = "<Contents><Key>a/ü b</Key><LastModified>2026-01-02T03:04:05.000Z</LastModified>\
-                    <ETag>&quot;0f&quot;</ETag><Size>12</Size><StorageClass>STANDARD</StorageClass>\
-                    <Owner><ID>1</ID><DisplayName></DisplayName></Owner></Contents>";
-        let wanted = PlainEntry {
-            key: Some("a/ü b"),
-            size: Some("12"),
-            etag: Some("0f"),
-            last_modified: Some("2026-01-02T03:04:05.000Z"),
-        };
-        let spaced = full.replace("><", ">\n  <");
-        for text in [full.to_owned(), format!("{full}<Contents>")] {
-            assert_eq!(entry(&text), Some((wanted, full.len())), "{text}");
-        }
-        assert_eq!(entry(&spaced), Some((wanted, spaced.len())));
+        in_time(|| {
+            let spaced = FULL.replace("><", ">\r\n\t  <");
+            let rows = [
+                ("all fields", FULL, READ),
+                ("white space between elements", &spaced, READ),
+                ("nothing", "<Contents></Contents>", EMPTY),
+                ("an empty key", "<Contents><Key></Key></Contents>", key("")),
+                (
+                    "spaces around a key",
+                    "<Contents><Key> a </Key></Contents>",
+                    key(" a "),
+                ),
+                (
+                    "an ETag without quotes",
+                    "<Contents><ETag>0f</ETag></Contents>",
+                    etag("0f"),
+                ),
+                (
+                    "an ETag in quotes that need no reference",
+                    "<Contents><ETag>\"0f\"</ETag></Contents>",
+                    etag("\"0f\""),
+                ),
+                ("an empty ETag", "<Contents><ETag></ETag></Contents>", etag("")),
+                (
+                    "quotes alone",
+                    "<Contents><ETag>&quot;&quot;</ETag></Contents>",
+                    etag(""),
+                ),
+                (
+                    "the deepest elements",
+                    "<Contents><a><b><c><d>x</d></c></b></a><Key>k</Key></Contents>",
+                    key("k"),
+                ),
+                (
+                    "elements of one name in each other",
+                    "<Contents><a><a><a></a></a></a><Key>k</Key></Contents>",
+                    key("k"),
+                ),
+                (
+                    "fields of something else",
+                    "<Contents><Owner><Key>o</Key><Size>1</Size></Owner><Key>k</Key></Contents>",
+                    key("k"),
+                ),
+                (
+                    "unknown elements with digits",
+                    "<Contents><x1>1</x1><2>2</2><Key>k</Key></Contents>",
+                    key("k"),
+                ),
+            ];
+            for (name, text, wanted) in rows {
+                assert_eq!(entry(text), Some((wanted, text.len())), "{name}");
+                for rest in ["<Contents>", "</ListBucketResult>", "&", " "] {
+                    let longer = format!("{text}{rest}");
+                    assert_eq!(entry(&longer), Some((wanted, text.len())), "{name}, and {rest:?}");
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn an_entry_that_is_not_complete_is_not_read() {
+        in_time(|| {
+            for (end, _) in FULL.char_indices() {
+                assert_eq!(entry(&FULL[..end]), None, "{end} bytes");
+            }
+        });
     }
 
     #[test]
     fn whatever_is_written_in_another_way_is_left_to_the_parser() {
-        for text in [
-            "",
-            "<Contents",
-            "<Contents><Key>a</Key>",
-            "<Contents><Key>a</Key></Contents",
-            "<Contents ><Key>a</Key></Contents>",
-            "<Contents/>",
-            "<s:Contents><s:Key>a</s:Key></s:Contents>",
-            "<Contents><Key>a&amp;b</Key></Contents>",
-            "<Contents><Key><![CDATA[a]]></Key></Contents>",
-            "<Contents><Key>a<!-- --></Key></Contents>",
-            "<Contents><Key>a</Size></Contents>",
-            "<Contents><Key x='1'>a</Key></Contents>",
-            "<Contents><Key/></Contents>",
-            "<Contents>text<Key>a</Key></Contents>",
-            "<Contents><ETag>&quot;a</ETag></Contents>",
-            "<Contents><ETag>&quot;a&amp;&quot;</ETag></Contents>",
-            "<Contents><ETag>a&quot;</ETag></Contents>",
-            "<Contents><Owner><ID></Owner></Contents>",
-            "<Contents><a><b><c><d><e></e></d></c></b></a></Contents>",
-            "<CommonPrefixes><Prefix>a</Prefix></CommonPrefixes>",
-        ] {
-            assert_eq!(entry(text), None, "{text}");
-        }
+        in_time(|| {
+            for (name, text) in [
+                (
+                    "another element",
+                    "<CommonPrefixes><Prefix>a</Prefix></CommonPrefixes>",
+                ),
+                ("white space before it", " <Contents><Key>a</Key></Contents>"),
+                ("white space in its tag", "<Contents ><Key>a</Key></Contents>"),
+                ("white space in its end tag", "<Contents><Key>a</Key></Contents >"),
+                ("an empty-element tag", "<Contents/>"),
+                ("an empty-element tag inside", "<Contents><Key/></Contents>"),
+                ("a prefix", "<s:Contents><s:Key>a</s:Key></s:Contents>"),
+                ("a prefix inside", "<Contents><s:Key>a</s:Key></Contents>"),
+                ("an attribute", "<Contents><Key x='1'>a</Key></Contents>"),
+                ("a reference", "<Contents><Key>a&amp;b</Key></Contents>"),
+                (
+                    "a reference in another element",
+                    "<Contents><a>&lt;</a></Contents>",
+                ),
+                ("CDATA", "<Contents><Key><![CDATA[a]]></Key></Contents>"),
+                ("a comment", "<Contents><Key>a<!-- --></Key></Contents>"),
+                (
+                    "a comment between elements",
+                    "<Contents><!-- --><Key>a</Key></Contents>",
+                ),
+                ("text between elements", "<Contents>text<Key>a</Key></Contents>"),
+                (
+                    "text behind an inner element",
+                    "<Contents><a><b></b>text</a></Contents>",
+                ),
+                ("a tag without a name", "<Contents><>a</></Contents>"),
+                ("an end tag without a name", "<Contents></></Contents>"),
+                ("another end tag", "<Contents><Key>a</Size></Contents>"),
+                ("a longer end tag", "<Contents><Key>a</Keys></Contents>"),
+                (
+                    "another end tag of an ETag",
+                    "<Contents><ETag>&quot;a&quot;</Key></Contents>",
+                ),
+                (
+                    "another end tag of an unknown element",
+                    "<Contents><a><b></b></c></Contents>",
+                ),
+                (
+                    "no end tag of an inner element",
+                    "<Contents><Owner><ID></Owner></Contents>",
+                ),
+                ("an end tag too many", "<Contents></Key></Contents>"),
+                ("an element in a key", "<Contents><Key><a></a></Key></Contents>"),
+                (
+                    "one quote before an ETag",
+                    "<Contents><ETag>&quot;a</ETag></Contents>",
+                ),
+                (
+                    "one quote behind an ETag",
+                    "<Contents><ETag>a&quot;</ETag></Contents>",
+                ),
+                (
+                    "text behind the quotes",
+                    "<Contents><ETag>&quot;a&quot;b</ETag></Contents>",
+                ),
+                (
+                    "a reference in quotes",
+                    "<Contents><ETag>&quot;a&amp;&quot;</ETag></Contents>",
+                ),
+                (
+                    "elements below the deepest",
+                    "<Contents><a><b><c><d><e></e></d></c></b></a></Contents>",
+                ),
+            ] {
+                assert_eq!(entry(text), None, "{name}");
+            }
+        });
     }
 }

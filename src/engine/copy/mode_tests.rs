@@ -1,0 +1,188 @@
+//! When an object goes in one piece, and when in parts.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::engine::context::SharedLedger;
+use crate::engine::findings::{Listing, OverwriteGuard};
+use crate::engine::rate_limit::{Streams, Throttle};
+use crate::error::Error;
+use crate::ledger::sqlite::SqliteLedger;
+use crate::net::{HttpClient, NetworkPolicy};
+use crate::object::s3::S3Connector;
+use crate::object::{Connect as _, ETag};
+use crate::task::spec::TaskSpec;
+use crate::task::{BandwidthPolicy, Clock, Counters, Key, State, Task, TaskId, UnixMillis, testing};
+
+const MD5: &str = "0cc175b9c0f1b6a831c399e269772661";
+const OF_PARTS: &str = "0cc175b9c0f1b6a831c399e269772661-2";
+
+#[test]
+fn only_a_tag_that_proves_the_whole_keeps_a_large_object_in_one_piece() {
+    use Mode::{Multipart, Single};
+    use SourceTag::{Md5, Opaque};
+    // Objects above 10 bytes are large.
+    let rows = [
+        ("empty", 0, None, Opaque, 0, Single),
+        ("at the threshold", 10, Some("opaque"), Opaque, 0, Single),
+        ("above it", 11, Some(MD5), Md5, 0, Multipart),
+        ("above it, one byte too large", 11, Some(MD5), Md5, 10, Multipart),
+        ("at the largest that is proved", 11, Some(MD5), Md5, 11, Single),
+        ("above that", 12, Some(MD5), Md5, 11, Multipart),
+        ("encrypted", 11, Some(MD5), Opaque, 11, Multipart),
+        ("without a tag", 11, None, Md5, 11, Multipart),
+        ("with the tag of parts", 11, Some(OF_PARTS), Md5, 11, Multipart),
+        ("with another tag", 11, Some("opaque"), Md5, 11, Multipart),
+    ];
+    for (name, size, etag, tag, longest, wanted) in rows {
+        let entry = Entry {
+            key: Key::from("k"),
+            size,
+            etag: etag.map(ETag::new),
+            last_modified: None,
+        };
+        assert_eq!(choose(10, &entry, tag, longest), wanted, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_largest_single_piece_depends_on_the_route_and_the_proof() {
+    use MinimumProof::{Checksum, ETag, Size};
+    use Route::{ServerSide, Stream};
+    const WHOLE: u64 = 536_870_912;
+    const PUT: u64 = 5_368_709_120;
+    let rows = [
+        ("streamed", Stream, Size, false, WHOLE),
+        (
+            "streamed, a checksum is asked for",
+            Stream,
+            Checksum,
+            false,
+            WHOLE,
+        ),
+        ("streamed, the ETag is asked for", Stream, ETag, false, PUT),
+        ("copied by the store", ServerSide, Size, false, PUT),
+        (
+            "copied by the store, the ETag is asked for",
+            ServerSide,
+            ETag,
+            false,
+            PUT,
+        ),
+        ("streamed, encrypted", Stream, Size, true, 0),
+        (
+            "streamed, encrypted, the ETag is asked for",
+            Stream,
+            ETag,
+            true,
+            0,
+        ),
+        ("copied by the store, encrypted", ServerSide, Size, true, 0),
+    ];
+    for (name, route, minimum_proof, kms, wanted) in rows {
+        let mut spec = testing::spec();
+        spec.kms = kms;
+        spec.rules.minimum_proof = minimum_proof;
+        assert_eq!(longest_single(&context(spec).await, route), wanted, "{name}");
+    }
+}
+
+#[test]
+fn bytes_that_were_found_wrong_are_not_sent_by_a_weaker_way() {
+    use ErrorKind as Kind;
+    // Whether parts may help after an error of the source, and of the target.
+    let rows = [
+        (Kind::Integrity, true, false),
+        (Kind::Unavailable, true, true),
+        (Kind::Timeout, true, true),
+        (Kind::InvalidArgument, true, true),
+        (Kind::Unsupported, true, true),
+        (Kind::NotFound, false, false),
+        (Kind::BucketNotFound, false, false),
+        (Kind::UploadNotFound, false, false),
+        (Kind::Unauthenticated, false, false),
+        (Kind::PermissionDenied, false, false),
+        (Kind::PreconditionFailed, false, false),
+        (Kind::Conflict, false, false),
+        (Kind::Archived, false, false),
+        (Kind::StorageFull, false, false),
+        (Kind::RateLimited, false, false),
+        (Kind::Cancelled, false, false),
+        (Kind::Forbidden, false, false),
+        (Kind::Internal, false, false),
+    ];
+    for (kind, at_source, at_target) in rows {
+        let helps = |side| {
+            parts_may_help(&SideError {
+                side,
+                error: Error::new(kind, "x"),
+            })
+        };
+        assert_eq!(
+            (helps(Side::Source), helps(Side::Target)),
+            (at_source, at_target),
+            "{kind:?}"
+        );
+    }
+}
+
+/// A context with this spec, whose stores are never asked.
+async fn context(spec: TaskSpec) -> Context {
+    let clock = Clock::new(|| UnixMillis(1));
+    let connector = S3Connector::new(HttpClient::new(NetworkPolicy::default()), clock.clone());
+    let store = connector.urls(Arc::default());
+    Context {
+        task: task(spec),
+        fencing_token: 1,
+        source: Arc::clone(&store),
+        target: store,
+        lists: None,
+        addresses: Arc::default(),
+        target_order: None,
+        target_listing: Listing::Soon,
+        names: Default::default(),
+        guard: OverwriteGuard::None,
+        route: Route::Stream,
+        ledger: SharedLedger(Arc::new(SqliteLedger::in_memory().await.unwrap())),
+        streams: Streams::new(1).of_task(),
+        objects: Arc::new(Semaphore::new(1)),
+        throttle: Arc::new(Throttle::new(None)),
+        progress: Arc::default(),
+        stop: CancellationToken::new(),
+        abort: CancellationToken::new(),
+        clock,
+        tuning: Default::default(),
+        sync_points: Default::default(),
+        etags: Default::default(),
+        quirks: Default::default(),
+        said: Default::default(),
+        open: Default::default(),
+    }
+}
+
+fn task(spec: TaskSpec) -> Task {
+    Task {
+        id: TaskId::at(UnixMillis(1), 0),
+        project: "p".parse().unwrap(),
+        name: String::new(),
+        spec,
+        bandwidth: BandwidthPolicy::default(),
+        state: State::Running,
+        reason: None,
+        counters: Counters::default(),
+        survey: Default::default(),
+        speed: 0,
+        epoch: 1,
+        pass: None,
+        created_at: UnixMillis(1),
+        started_at: None,
+        ended_at: None,
+        running_since: Some(UnixMillis(1)),
+        ran_for: 0,
+        failed_list: Default::default(),
+        list_troubles: Default::default(),
+    }
+}

@@ -9,12 +9,16 @@
 //! The controller works in rounds. A round begins when the limit changes. It waits until the objects of the old limit are over, which
 //! takes about one latency, and then measures: objects finished per second, and their mean latency.
 //!
+//! * **Warm-up**: the first objects only say how long one takes; they also pay for the connections.
 //! * **Start**: the limit doubles from round to round, as in the slow start of TCP (RFC 5681, section 3.1), while that lets more
 //!   objects finish and the latency stays the same. When it does not, the limit before the doubling comes back.
 //! * **Steady**: additive increase while latency stays near the lowest latency seen, decrease by a tenth when it rises. Latency
 //!   that rises with the limit means that objects wait in a queue; this is the signal of TCP Vegas (Brakmo and Peterson, 1995).
 //! * **Throttled**: when a store asks for fewer requests (429, 503, `SlowDown`) the limit is multiplied by [`BACK_OFF`], at most once
 //!   in a round: additive increase and multiplicative decrease, AIMD (Chiu and Jain, 1989).
+//!
+//! Where objects take less than [`NEAR`], this process is what limits, and more objects at a time only cost memory: the limit does
+//! not grow.
 //!
 //! A rising latency never lowers the limit below `least`, the number that the user asked for. Only a throttling store does.
 
@@ -34,6 +38,8 @@ const GROWTH: f64 = 1.0 / 16.0;
 const CAREFUL_GROWTH: f64 = 1.0 / 32.0;
 /// Factor by which a doubled limit must raise the throughput to be kept.
 const WORTH_IT: f64 = 1.2;
+/// Mean latency of an object below which the limit does not grow, in seconds.
+const NEAR: f64 = 0.006;
 /// Shortest time of a measurement.
 const SHORTEST: Duration = Duration::from_millis(50);
 /// Shortest time after a lower limit before the limit changes again.
@@ -90,6 +96,8 @@ pub struct Level {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Phase {
+    /// Waits for the first objects.
+    WarmUp,
     /// Doubles. Holds what the round before has shown.
     Start(Option<Measured>),
     Steady,
@@ -118,10 +126,19 @@ struct Round {
 }
 
 impl Round {
+    /// A round after a change of the limit.
     fn new(now: Instant, latency: Duration) -> Self {
-        let from = now + latency;
+        Self::measuring(now + latency, latency).since(now)
+    }
+
+    fn since(self, changed: Instant) -> Self {
+        Self { changed, ..self }
+    }
+
+    /// A round that measures from `from` on.
+    fn measuring(from: Instant, latency: Duration) -> Self {
         Self {
-            changed: now,
+            changed: from,
             from,
             until: from + latency.max(SHORTEST),
             finished: 0,
@@ -142,7 +159,7 @@ impl Level {
             most: f64::from(most).max(least),
             limit: least,
             why: Why::Starting,
-            phase: Phase::Start(None),
+            phase: Phase::WarmUp,
             growth: GROWTH,
             lowest: None,
             slow_rounds: 0,
@@ -214,8 +231,14 @@ impl Level {
         let Measured {
             per_second, latency, ..
         } = measured;
+        if self.phase == Phase::WarmUp {
+            self.phase = Phase::Start(None);
+            self.round = Round::measuring(now, Duration::from_secs_f64(latency));
+            return false;
+        }
         let lowest = self.lowest.map_or(latency, |lowest| lowest.min(latency));
         self.lowest = Some(lowest);
+        let limited = limited && latency >= NEAR;
         let (limit, why) = match self.phase {
             Phase::Start(Some(before))
                 if per_second < before.per_second * WORTH_IT || latency > before.latency * SLOWER =>
@@ -231,7 +254,7 @@ impl Level {
                 self.phase = Phase::Steady;
                 (self.limit, Why::Steady)
             }
-            Phase::Start(_) => (self.limit, self.why),
+            Phase::WarmUp | Phase::Start(_) => (self.limit, self.why),
             Phase::Steady if latency > lowest * SLOWER => {
                 // Never below the user's number, and never up: throttling may have gone below it.
                 let eased = (self.limit * EASE).max(self.least.min(self.limit));

@@ -190,6 +190,8 @@ impl Drop for Slot {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn slots(threads: u8) -> Arc<ObjectSlots> {
@@ -266,18 +268,12 @@ mod tests {
         ] {
             let slots = ObjectSlots::new(TaskId::new(1).unwrap(), threads, max_requests, Instant::now());
             let mut now = Instant::now();
-            // A store that answers everything at once, however much it is asked.
+            // A store that answers after 10 ms, however much it is asked.
+            let takes = Duration::from_millis(10);
             for _ in 0..200_000 {
-                let begun = now;
-                now += std::time::Duration::from_micros(
-                    u64::try_from(10_000_000 / slots.limit() / 1_000).unwrap(),
-                );
+                now += takes / u32::try_from(slots.limit()).unwrap();
                 slots.state().level.limited();
-                slots.finished(
-                    Some(0),
-                    begun.max(now - std::time::Duration::from_millis(10)),
-                    now,
-                );
+                slots.finished(Some(0), now.checked_sub(takes).unwrap(), now);
             }
             assert_eq!(slots.limit(), most, "{threads} {max_requests}");
         }

@@ -1,13 +1,14 @@
 //! When an object goes in one piece, and when in parts.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::engine::context::SharedLedger;
 use crate::engine::findings::{Listing, OverwriteGuard};
+use crate::engine::object_slots::ObjectSlots;
 use crate::engine::rate_limit::{Streams, Throttle};
 use crate::error::Error;
 use crate::ledger::sqlite::SqliteLedger;
@@ -148,7 +149,7 @@ async fn context(spec: TaskSpec) -> Context {
         route: Route::Stream,
         ledger: SharedLedger(Arc::new(SqliteLedger::in_memory().await.unwrap())),
         streams: Streams::new(1).of_task(),
-        objects: Arc::new(Semaphore::new(1)),
+        objects: ObjectSlots::new(TaskId::new(1).unwrap(), 1, 1, Instant::now()),
         throttle: Arc::new(Throttle::new(None)),
         progress: Arc::default(),
         stop: CancellationToken::new(),

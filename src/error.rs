@@ -79,9 +79,9 @@ impl ErrorKind {
 pub struct Error {
     kind: ErrorKind,
     message: String,
-    code: Option<String>,
+    code: Option<Box<str>>,
     violation: Option<Box<Violation>>,
-    request_id: Option<String>,
+    request_id: Option<Box<str>>,
     retry_after: Option<Duration>,
     attempts: u32,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -125,14 +125,14 @@ impl Error {
     /// Attaches a machine-readable code: the S3 error code of a store, or a code of the API.
     #[must_use]
     pub fn with_code(mut self, code: impl Into<String>) -> Self {
-        self.code = Some(code.into());
+        self.code = Some(code.into().into_boxed_str());
         self
     }
 
     /// Attaches the request id that the remote side gave.
     #[must_use]
     pub fn with_request_id(mut self, id: Option<String>) -> Self {
-        self.request_id = id;
+        self.request_id = id.map(String::into_boxed_str);
         self
     }
 

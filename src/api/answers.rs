@@ -33,7 +33,7 @@ const STATUSES: &[(u16, &str)] = &[
     ),
     (
         500,
-        "A defect of the service. The log has the details under the request id.",
+        "An error inside the service. The log has the details under the request id.",
     ),
     (
         503,

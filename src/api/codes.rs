@@ -117,7 +117,7 @@ reasons::codes! {
         "The last pass did not finish, so its list of failed objects is incomplete.",
         "Start it with migration_failed_object false.";
     UNAVAILABLE = "OMS.1001",
-        "The service cannot answer at the moment (HTTP 503), or has a defect (HTTP 500).",
+        "The service cannot answer at the moment (HTTP 503), or has a bug (HTTP 500).",
         "Try again after the time in the header Retry-After; the operator finds the cause in the log under X-Request-Id.";
     UNKNOWN_PATH = "OMS.1009",
         "No operation has this path (HTTP 404).",

@@ -118,7 +118,7 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 
-    /// 500: a defect of the service.
+    /// 500: an error inside the service.
     #[must_use]
     pub fn defect() -> Self {
         Self::from(Error::internal(""))

@@ -31,7 +31,7 @@ pub(crate) use codes;
 
 codes! {
     SYSTEM_ERROR = "TRF.0001",
-        "The service cannot go on with the task: its stored credentials cannot be opened, its counters do not balance, or a defect was found.",
+        "The service cannot continue the task: its stored credentials cannot be opened, its counters do not balance, or a bug was found.",
         "Start the task again. If it fails again, search the log for the task's number.";
     OBJECTS_FAILED = "TRF.0004",
         "The pass came to its end, and some objects could not be copied.",

@@ -56,7 +56,7 @@ pub enum OverwriteMode {
 
 stored_by_name!(OverwriteMode);
 
-/// How it is told whether two objects are the same.
+/// How two objects are compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
 pub enum ConsistencyCheck {
     /// By size, tag and time of the last change.

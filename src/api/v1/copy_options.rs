@@ -22,7 +22,7 @@ pub enum ObjectOverwriteMode {
     FullOverwrite,
 }
 
-/// How it is told whether two objects are the same.
+/// How two objects are compared.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ConsistencyCheck {

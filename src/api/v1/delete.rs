@@ -11,8 +11,8 @@ use crate::secret::{Credentials, Secret};
 
 /// An extension: credentials with which a deletion aborts unfinished multipart uploads of the task.
 ///
-/// Nothing is open of a task that came to its end. A task that was paused, or could not go on, may have uploads of large
-/// objects open at the target, whose parts are stored and paid for there; its own keys were wiped.
+/// A finished task has no open uploads. A task that was paused, or could not continue, may have open uploads of large objects at
+/// the target. Their parts are stored and paid for there. The task's own credentials were wiped.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(examples(json!(example())))]

@@ -190,7 +190,7 @@ async fn show_task(state: web::Data<ApiState>, request: HttpRequest, of: OfTask)
 ///
 /// | start of a task that … | `migration_failed_object` false, null or absent | true |
 /// |---|---|---|
-/// | was paused, or could not go on | goes on from its checkpoints | `OMS.0308`: the list of failures is incomplete, unless it was a failed-only run, which goes on |
+/// | was paused, or could not continue | resumes from its checkpoints | `OMS.0308`, because the list of failures is incomplete; a failed-only run resumes |
 /// | ended with failures | a new pass over everything; what is identical at the target is skipped | only the failed objects |
 /// | waits, runs or is about to pause | `OMS.0065` | `OMS.0065` |
 /// | succeeded | `OMS.0070` | `OMS.0070` |
@@ -239,7 +239,7 @@ async fn update_task(
     params(TaskPath),
     request_body(
         content = Option<delete::DeleteTask>,
-        description = "An extension, and optional: keys of the target, to give up what the task left open there.",
+        description = "An extension, and optional: credentials of the target, to abort unfinished multipart uploads of the task.",
         examples(
             ("1-none" = (summary = "No keys: the same as no body", value = json!({}))),
             ("2-keys" = (summary = "Keys of the target", value = json!(delete::example())))

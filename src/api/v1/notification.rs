@@ -9,7 +9,7 @@ use crate::api::json::Node;
 use crate::error::{Error, Result};
 use crate::task::spec::Notification;
 
-/// Which end of a task is told.
+/// Which outcome of a task sends a notification.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Trigger {

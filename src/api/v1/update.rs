@@ -56,8 +56,8 @@ pub enum BandwidthOperation {
 
 /// Starts a paused or failed task with fresh credentials.
 ///
-/// Goes on from the last checkpoint; where the last run came to its end, begins a new one that skips what is identical
-/// at the target already.
+/// Resumes from the last checkpoint. If the last run finished, a new run begins. It skips objects that are already identical at
+/// the target.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(title = "StartTask", examples(json!(start_example())))]
@@ -86,8 +86,7 @@ pub struct StartTask {
     #[serde(default, deserialize_with = "optional_secret")]
     #[schema(value_type = Option<String>, format = Password, max_length = 255, write_only)]
     source_cdn_authentication_key: Option<Secret>,
-    /// `true` repeats the recorded failures only, which needs a run that came to its end; `false`, null or nothing
-    /// migrates the whole scope.
+    /// `true` repeats only the recorded failures of a finished run. `false`, null or nothing migrates the whole scope.
     migration_failed_object: Option<bool>,
 }
 

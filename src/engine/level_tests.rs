@@ -19,6 +19,10 @@ const FAR: Store = Store {
     per_second: 1e9,
 };
 
+fn micros(seconds: f64) -> u64 {
+    u64::try_from(Duration::from_secs_f64(seconds).as_micros()).unwrap()
+}
+
 /// A task at a store, with a clock of its own.
 struct Simulation {
     level: Level,
@@ -64,7 +68,7 @@ impl Simulation {
             } else {
                 store.latency * crowd.max(1.0)
             };
-            let end = self.now + (takes * 1e6) as u64 + 1;
+            let end = self.now + micros(takes) + 1;
             self.flight.push(std::cmp::Reverse((end, self.now, refused)));
         }
         self.level.limited();
@@ -72,7 +76,7 @@ impl Simulation {
 
     /// Runs for `seconds` and returns the limits at the end of each tenth of a second.
     fn run(&mut self, store: Store, seconds: f64) -> Vec<usize> {
-        let stop = self.now + (seconds * 1e6) as u64;
+        let stop = self.now + micros(seconds);
         let mut limits = Vec::new();
         let mut next = self.now + 100_000;
         loop {

@@ -201,8 +201,9 @@ mod tests {
     #[tokio::test]
     async fn each_weight_has_its_own_limit() {
         let slots = slots(2);
-        // Sizes that begin one after another, and whether one more of that size must wait then.
-        let rows: [(&str, &[Option<u64>], Option<u64>, bool); 6] = [
+        // Sizes that begin one after another, the next size, and whether that must wait.
+        type Row = (&'static str, &'static [Option<u64>], Option<u64>, bool);
+        let rows: [Row; 6] = [
             ("small", &[Some(0), Some(SMALL)], Some(1), true),
             ("heavy", &[Some(SMALL + 1), None], None, true),
             ("heavy beside small", &[Some(0), Some(0)], None, false),

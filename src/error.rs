@@ -212,6 +212,7 @@ impl Error {
 /// The kind of each broken rule.
 impl From<Violation> for Error {
     fn from(violation: Violation) -> Self {
+        let message = violation.to_string();
         let kind = match violation {
             Violation::UnknownTask => ErrorKind::NotFound,
             Violation::AlreadyStarted
@@ -239,8 +240,8 @@ impl From<Violation> for Error {
             | Violation::CdnKeyMissing => ErrorKind::InvalidArgument,
         };
         Self {
-            violation: Some(Box::new(violation.clone())),
-            ..Self::new(kind, violation.to_string())
+            violation: Some(Box::new(violation)),
+            ..Self::new(kind, message)
         }
     }
 }

@@ -6,19 +6,20 @@
 //!
 //! # The rule
 //!
-//! The controller works in rounds. A round begins when the limit changes. It waits until the objects of the old limit are over, which
-//! takes about one latency, and then measures: objects finished per second, and their mean latency.
+//! The controller works in rounds. A round measures for about one latency: objects finished per second, and their mean latency.
+//! After a change of the limit the round first waits until the objects of the old limit are finished, about one latency more.
 //!
 //! * **Warm-up**: the first objects only say how long one takes; they also pay for the connections.
-//! * **Start**: the limit doubles from round to round, as in the slow start of TCP (RFC 5681, section 3.1), while that lets more
-//!   objects finish and the latency stays the same. When it does not, the limit before the doubling comes back.
+//! * **Start**: the limit doubles from round to round, as in the slow start of TCP (RFC 5681, section 3.1), while more objects
+//!   finish and the latency stays about the same. If two rounds say that the doubling did not help, it is undone. One such round
+//!   may be noise.
 //! * **Steady**: additive increase while latency stays near the lowest latency seen, decrease by a tenth when it rises. Latency
 //!   that rises with the limit means that objects wait in a queue; this is the signal of TCP Vegas (Brakmo and Peterson, 1995).
 //! * **Throttled**: when a store asks for fewer requests (429, 503, `SlowDown`) the limit is multiplied by [`BACK_OFF`], at most once
 //!   in a round: additive increase and multiplicative decrease, AIMD (Chiu and Jain, 1989).
 //!
-//! Where objects take less than [`NEAR`], this process is what limits, and more objects at a time only cost memory: the limit does
-//! not grow.
+//! The limit does not grow while objects take less than [`NEAR`]. There this process is the bottleneck, and more objects in flight
+//! only use more memory.
 //!
 //! A rising latency never lowers the limit below `least`, the number that the user asked for. Only a throttling store does.
 
@@ -98,8 +99,10 @@ pub struct Level {
 enum Phase {
     /// Waits for the first objects.
     WarmUp,
-    /// Doubles. Holds what the round before has shown.
+    /// Doubles. Holds the measurement from before the doubling.
     Start(Option<Measured>),
+    /// One round says that the doubling did not help. Holds the measurement from before the doubling.
+    Doubt(Measured),
     Steady,
 }
 
@@ -126,19 +129,10 @@ struct Round {
 }
 
 impl Round {
-    /// A round after a change of the limit.
-    fn new(now: Instant, latency: Duration) -> Self {
-        Self::measuring(now + latency, latency).since(now)
-    }
-
-    fn since(self, changed: Instant) -> Self {
-        Self { changed, ..self }
-    }
-
-    /// A round that measures from `from` on.
-    fn measuring(from: Instant, latency: Duration) -> Self {
+    /// A round that counts objects from `from` on. Only objects that began after `changed` say something about the latency.
+    fn new(changed: Instant, from: Instant, latency: Duration) -> Self {
         Self {
-            changed: from,
+            changed,
             from,
             until: from + latency.max(SHORTEST),
             finished: 0,
@@ -163,7 +157,7 @@ impl Level {
             growth: GROWTH,
             lowest: None,
             slow_rounds: 0,
-            round: Round::new(now, Duration::ZERO),
+            round: Round::new(now, now, Duration::ZERO),
         }
     }
 
@@ -233,38 +227,38 @@ impl Level {
         } = measured;
         if self.phase == Phase::WarmUp {
             self.phase = Phase::Start(None);
-            self.round = Round::measuring(now, Duration::from_secs_f64(latency));
-            return false;
+            return self.set(self.limit, self.why, latency, now);
         }
         let lowest = self.lowest.map_or(latency, |lowest| lowest.min(latency));
         self.lowest = Some(lowest);
-        let limited = limited && latency >= NEAR;
-        let (limit, why) = match self.phase {
-            Phase::Start(Some(before))
-                if per_second < before.per_second * WORTH_IT || latency > before.latency * SLOWER =>
-            {
-                self.phase = Phase::Steady;
-                (before.limit, Why::Steady)
-            }
-            Phase::Start(_) if limited && self.limit < self.most => {
-                self.phase = Phase::Start(Some(measured));
-                (self.limit * 2.0, Why::Growing)
-            }
-            Phase::Start(_) if self.limit >= self.most => {
-                self.phase = Phase::Steady;
-                (self.limit, Why::Steady)
-            }
-            Phase::WarmUp | Phase::Start(_) => (self.limit, self.why),
-            Phase::Steady if latency > lowest * SLOWER => {
-                // Never below the user's number, and never up: throttling may have gone below it.
-                let eased = (self.limit * EASE).max(self.least.min(self.limit));
-                (eased, Why::Slower)
-            }
-            Phase::Steady if limited && latency <= lowest * AS_FAST => {
-                (self.limit + (self.limit * self.growth).max(1.0), Why::Growing)
-            }
-            Phase::Steady => (self.limit, Why::Steady),
+        let grows = limited && latency >= NEAR && self.limit < self.most;
+        let did_not_help = |before: &Measured| {
+            per_second < before.per_second * WORTH_IT || latency > before.latency * SLOWER
         };
+        let (phase, limit, why) = match self.phase {
+            Phase::Start(Some(before)) if did_not_help(&before) => {
+                (Phase::Doubt(before), self.limit, Why::Growing)
+            }
+            Phase::Doubt(before) if did_not_help(&before) => (Phase::Steady, before.limit, Why::Steady),
+            Phase::Start(_) | Phase::Doubt(_) if grows => {
+                (Phase::Start(Some(measured)), self.limit * 2.0, Why::Growing)
+            }
+            Phase::Start(_) | Phase::Doubt(_) if self.limit >= self.most => {
+                (Phase::Steady, self.limit, Why::Steady)
+            }
+            Phase::Steady if latency > lowest * SLOWER => {
+                // Not below the user's number. Throttling may have gone below it; then the limit stays.
+                let eased = (self.limit * EASE).max(self.least.min(self.limit));
+                (Phase::Steady, eased, Why::Slower)
+            }
+            Phase::Steady if grows && latency <= lowest * AS_FAST => {
+                let more = (self.limit * self.growth).max(1.0);
+                (Phase::Steady, self.limit + more, Why::Growing)
+            }
+            Phase::Steady => (Phase::Steady, self.limit, Why::Steady),
+            same => (same, self.limit, self.why),
+        };
+        self.phase = phase;
         let stuck = why == Why::Slower && limit <= self.least;
         self.slow_rounds = if stuck { self.slow_rounds + 1 } else { 0 };
         if self.slow_rounds >= CHANGED_AFTER {
@@ -275,12 +269,16 @@ impl Level {
         self.set(limit, why, latency, now)
     }
 
+    /// Begins the next round. `latency` is how long it measures, in seconds, and how long it waits first if the limit changes.
     fn set(&mut self, limit: f64, why: Why, latency: f64, now: Instant) -> bool {
         let before = self.limit();
         self.limit = limit.clamp(1.0, self.most);
         self.why = why;
-        self.round = Round::new(now, Duration::from_secs_f64(latency.clamp(0.0, 10.0)));
-        self.limit() != before
+        let changes = self.limit() != before;
+        let latency = Duration::from_secs_f64(latency.clamp(0.0, 10.0));
+        let from = if changes { now + latency } else { now };
+        self.round = Round::new(now, from, latency);
+        changes
     }
 }
 

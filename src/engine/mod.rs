@@ -23,9 +23,11 @@
 //! | [`etag_trust`], [`quirks`], [`name_kinds`], [`target_names`] | what the pass has learned about the stores |
 //! | [`order`] | in which order a store lists |
 //! | [`retry`], [`errors`] | when to retry; why a shard or a pass ends early |
+//! | [`object_slots`], [`level`] | how many objects of a task are copied at a time, and the controller that finds the number |
 //! | [`concurrency`], [`rate_limit`], [`progress`] | streams shared between tasks, bandwidth, bytes shown as progress |
 //! | [`scope`], [`warnings`] | a scope that matches nothing; warnings on their way to the ledger |
-//! | [`source_object`] | an object to copy, and what is known about it |
+//! | [`source_object`], `outcome` | an object to copy, and what is known about it; how its copy ended |
+//! | `opaque_tags` | objects at a target whose ETags look like hashes and are none |
 //! | [`sync_points`] | named points where a test may pause or end the work |
 //!
 //! # Invariants

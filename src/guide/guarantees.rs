@@ -22,7 +22,7 @@
 //! | If the target would store a key under another name (`//`, `/./`, `/../`, a leading `/`), the object fails with `NameNotKept` before anything is overwritten. | `engine::preflight`, `real::names` |
 //! | Content headers, user metadata, object tags, website redirects and the requested storage class are copied. What one side does not return or accept is left out and counted in `not_carried`, or fails the object if the task asks for that. Content headers are never left out. | `engine::copy`, `engine::not_carried`, `faults::matrix`, `object::s3::known_headers`, `real::seaweed` |
 //! | With `enableKMS` the target's key management service encrypts every object; otherwise the object is removed and fails. A target that ignores the request ends the task with `TRF.0158` before an object is written. | `faults::matrix` |
-//! | A URL is stored completely or not at all. Redirects pass the network policy. Messages never contain an address. | `engine::urls`, `engine::untold` |
+//! | A URL is stored completely or not at all. Redirects pass the network policy. Messages never contain an address. | `engine::urls`, `engine::unknown_size` |
 //! | A CDN that serves other or older bytes than the source fails the object. | `engine::cdn` |
 //! | If others write the same object, the target holds theirs or one complete source version, as the overwrite mode says. A lost response of our own write is not taken for somebody else's object. | `faults::matrix` |
 //! | Uploads and newer objects of others at the target stay. | `faults::others` |

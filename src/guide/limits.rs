@@ -15,7 +15,7 @@
 //! | what | limit | beyond it |
 //! |---|---|---|
 //! | running tasks | `parallel_tasks`. The project with the fewest running tasks comes first, then projects in turn, and the oldest task within a project. A task that settles no object and moves less than 64 KiB for 30 s does not count; a project without a running task does not wait for one with several. At most twice the number for one project, three times in all | tasks wait |
-//! | objects of a task at a time | `thread_num` objects above 1 MiB, and beside them up to 16 times as many smaller ones, 128 MiB together. Their number finds its own level between `thread_num` and that ([`crate::engine::level`]): it grows while the stores get faster with it, and falls when they slow down or ask for fewer requests (429, 503) | they wait |
+//! | objects of a task in flight | `thread_num` objects above 1 MiB, and beside them up to 16 times as many smaller objects, 128 MiB together. The number of smaller objects begins at `thread_num`. It grows while more objects finish per second, and falls when the latency rises or a store asks for fewer requests (429, 503); see [`crate::engine::level`] | objects wait |
 //! | streams | `max_requests`. A free stream goes to the task that waits and holds the fewest; every task has at least 4 | transfers wait |
 //! | waiting tasks of a project | 5,000 | `OMS.0077` at creation |
 //! | recorded failures of a task | 1,000,000; texts are cut at 1,024 bytes | the task ends with `TRF.0004`: an incomplete list would make a failed-only start lose objects |

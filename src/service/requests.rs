@@ -34,7 +34,7 @@ pub struct CreateTask {
     pub scope: Scope,
     /// A sentence of the user.
     pub description: String,
-    /// Objects at the same time; 0 for the most allowed.
+    /// Large objects at the same time; 0 for the most allowed.
     pub threads: u8,
     /// Encrypt at the target.
     pub kms: bool,

@@ -24,7 +24,7 @@ pub struct TaskSpec {
     pub scope: Scope,
     /// A sentence of the user, at most 255 characters.
     pub description: String,
-    /// Objects copied at the same time, 1 to 50.
+    /// Large objects copied at the same time, 1 to 50. The engine copies a multiple of it of small objects.
     pub threads: u8,
     /// Whether the target shall encrypt with its key management service.
     pub kms: bool,
@@ -53,7 +53,7 @@ const fn recorded() -> bool {
 impl TaskSpec {
     /// Longest description in characters.
     pub const MAX_DESCRIPTION: usize = 255;
-    /// Most objects at the same time.
+    /// The largest number of threads.
     pub const MAX_THREADS: u8 = 50;
     const FORBIDDEN_IN_DESCRIPTION: &'static [char] = &['<', '>', '(', ')', '"', '\'', '&'];
 

@@ -9,10 +9,12 @@ use oms::engine::sync_points::SyncPoints;
 use oms::object::s3::Timeouts;
 use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
 use oms::service::CreateTask;
-use oms::task::State;
+use oms::task::{StartMode, State, TaskId};
 use tempfile::TempDir;
 
+use crate::support::checker::failures;
 use crate::support::rig::{Rig, SOURCE, Stores};
+use crate::support::wait::until;
 
 fn slow_down() -> Fault {
     Fault::Status {
@@ -127,5 +129,82 @@ async fn a_limit_that_comes_in_the_middle_fails_no_object() {
         stores.source.faults().fired() > 1_500,
         "the limit was never reached"
     );
+    rig.shut_down().await;
+}
+
+/// A task of 600 objects with 4 threads. The source answers 300 reads after 100 ms each, so that more and more objects are in
+/// flight. All later reads meet `fault`.
+async fn crowded(fault: Fault) -> (Stores, Rig, TaskId) {
+    let stores = with_objects(600).await;
+    let late = Fault::Delay(Duration::from_millis(100));
+    let faults = stores.source.faults();
+    faults.add(FaultRule::new(Operation::GetObject, late).times(300));
+    faults.add(FaultRule::new(Operation::GetObject, fault));
+    let rig = rig().await;
+    let order = CreateTask {
+        threads: 4,
+        ..stores.order()
+    };
+    let id = rig.create(order).await;
+    until("the reads meet the fault", async || {
+        stores.source.faults().fired() > 300
+    })
+    .await;
+    let most = stores.source.requests_at_once();
+    assert!(most > 8, "{most} at once");
+    (stores, rig, id)
+}
+
+/// Starts the task again at a source without faults, and checks that nothing is lost and nothing counted twice.
+async fn finishes(stores: &Stores, rig: &Rig, id: TaskId) {
+    stores.source.faults().clear();
+    rig.start(id, StartMode::Full, stores.credentials()).await;
+    let ended = rig.end(id).await;
+    assert_eq!(ended.state, State::Succeeded, "{:?}", ended.reason);
+    // Objects that arrived behind an unfinished one were not committed. They are skipped as identical.
+    let counters = ended.counters;
+    assert_eq!(
+        (
+            counters.listed,
+            counters.copied + counters.skipped,
+            counters.failed
+        ),
+        (600, 600, 0),
+        "{counters:?}"
+    );
+    stores.assert_same();
+}
+
+#[tokio::test]
+async fn a_stop_with_many_objects_in_flight_loses_none() {
+    let (stores, rig, id) = crowded(Fault::Delay(Duration::from_secs(600))).await;
+    rig.stop(id).await.unwrap();
+    let paused = rig.wait(id, |task| task.state == State::Paused).await;
+    assert_eq!(paused.counters.failed, 0, "{:?}", paused.counters);
+    stores.source.clear_requests();
+    finishes(&stores, &rig, id).await;
+    let read = stores.source.requests_count(Operation::GetObject);
+    let left = 600 - usize::try_from(paused.counters.copied).unwrap();
+    // The preflight reads one object to see whether it may.
+    assert!(
+        read <= left + 1,
+        "{read} reads of {left} objects: what is committed is not read again"
+    );
+    rig.shut_down().await;
+}
+
+#[tokio::test]
+async fn expired_credentials_with_many_objects_in_flight_fail_no_object() {
+    let expired = Fault::Status {
+        status: 400,
+        code: "ExpiredToken".to_owned(),
+        retry_after: None,
+    };
+    let (stores, rig, id) = crowded(expired).await;
+    let ended = rig.end(id).await;
+    assert_eq!(ended.state, State::Failed);
+    assert_eq!(ended.reason.unwrap().code, "TRF.0151");
+    assert_eq!((ended.counters.failed, failures(&rig, id).await.len()), (0, 0));
+    finishes(&stores, &rig, id).await;
     rig.shut_down().await;
 }

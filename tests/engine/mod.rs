@@ -16,5 +16,6 @@ mod scope;
 mod second_pass;
 mod spool;
 mod start;
-mod untold;
+
+mod unknown_size;
 mod urls;

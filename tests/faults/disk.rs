@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use super::matrix::answer;
 use crate::support::checker::{History, Remedy, check, converges, failures};
 use crate::support::rig::{QUICK, Rig, SOURCE, Stores, TIMEOUT};
+use crate::support::wait::until;
 
 /// Number of small objects. Each takes some time.
 const OBJECTS: usize = 200;
@@ -41,15 +42,6 @@ async fn untouched(stores: &Stores, rig: &Rig, id: TaskId, history: &History) ->
     task
 }
 
-/// Waits until `condition` holds.
-async fn until(what: &str, condition: impl Fn() -> bool) {
-    let until = Instant::now() + TIMEOUT;
-    while !condition() {
-        assert!(Instant::now() < until, "{what} does not happen");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
 #[tokio::test]
 async fn failures_on_a_full_disk_are_neither_counted_nor_lost() {
     let stores = stores().await;
@@ -61,8 +53,8 @@ async fn failures_on_a_full_disk_are_neither_counted_nor_lost() {
     rig.set_disk(Disk::Full).await;
     // Creating the task needs no new page.
     let id = rig.create(stores.order()).await;
-    // Each time the worker takes up the task again, the preflight deletes its probe objects again.
-    until("a second try", || {
+    // Each time the worker leases the task again, the preflight deletes its probe objects again.
+    until("a second try", async || {
         stores.target.requests_count(O::DeleteObject) >= 6
     })
     .await;
@@ -127,9 +119,9 @@ async fn a_stop_ends_transfers_even_if_the_ledger_is_read_only() {
     // Default timeouts, so that the stop ends the requests before a timeout does.
     let rig = Rig::tuned(folder, SyncPoints::default(), QUICK, Timeouts::default()).await;
     let id = rig.create(stores.order()).await;
-    until("every transfer", || stores.source.requests_begun() > 0).await;
+    until("a request", async || stores.source.requests_begun() > 0).await;
     rig.wait(id, |task| task.state == State::Running).await;
-    until("a transfer", || stores.source.faults().fired() > 0).await;
+    until("a transfer", async || stores.source.faults().fired() > 0).await;
     rig.set_disk(Disk::ReadOnly).await;
 
     let refused = rig.stop(id).await.unwrap_err();
@@ -137,7 +129,7 @@ async fn a_stop_ends_transfers_even_if_the_ledger_is_read_only() {
     assert_eq!(refused.violation(), Some(&Violation::StopNotRecorded));
     // The ledger still says that it runs, and no worker takes it up again.
     assert_eq!(rig.task(id).await.state, State::Running);
-    until("the end of the run", || !rig.runs(id)).await;
+    until("the end of the run", async || !rig.runs(id)).await;
     let begun = stores.source.requests_begun();
 
     rig.set_disk(Disk::Fine).await;

@@ -15,7 +15,8 @@ use tempfile::TempDir;
 
 use super::matrix::row::{answer, bytes};
 use crate::support::checker::{History, check, check_deleted};
-use crate::support::rig::{QUICK, Rig, SMALL_PART, SOURCE, Stores, TARGET, TIMEOUT};
+use crate::support::rig::{QUICK, Rig, SMALL_PART, SOURCE, Stores, TARGET};
+use crate::support::wait::until;
 
 /// Large objects. Each leaves an open upload when its task is paused.
 const LARGE: [&str; 3] = ["a large", "b large", "c large"];
@@ -56,14 +57,6 @@ async fn paused(stores: &Stores, rig: &Rig) -> TaskId {
     stores.target.faults().clear();
     assert_eq!(stores.target.open_uploads(TARGET), before + LARGE.len());
     id
-}
-
-async fn until(what: &str, condition: impl AsyncFn() -> bool) {
-    let end = Instant::now() + TIMEOUT;
-    while !condition().await {
-        assert!(Instant::now() < end, "waited too long until {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 async fn orphans(rig: &Rig, id: TaskId) -> Vec<Orphan> {

@@ -1,7 +1,7 @@
 //! Other applications use the same target: their uploads are not aborted, and their objects are not deleted.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use oms::engine::sync_points::{SyncPoint, SyncPoints};
 use oms::object::s3::Timeouts;
@@ -12,7 +12,8 @@ use tokio::sync::Notify;
 
 use super::matrix::bytes;
 use crate::support::checker::failures;
-use crate::support::rig::{QUICK, Rig, SMALL_PART, SOURCE, Stores, TARGET, TIMEOUT};
+use crate::support::rig::{QUICK, Rig, SMALL_PART, SOURCE, Stores, TARGET};
+use crate::support::wait::until;
 
 const KEY: &str = "large";
 
@@ -21,14 +22,6 @@ async fn stores() -> Stores {
     let object = SandboxObject::new(bytes(1, 9 * SMALL_PART));
     stores.source.put(SOURCE, KEY, object);
     stores
-}
-
-async fn until(what: &str, condition: impl AsyncFn() -> bool) {
-    let end = Instant::now() + TIMEOUT;
-    while !condition().await {
-        assert!(Instant::now() < end, "waited too long until {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 /// Another application: a service with its own ledger. It is paused with an open upload for the same key, which has this

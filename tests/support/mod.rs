@@ -13,5 +13,6 @@ pub mod shared;
 pub mod small_disk;
 pub mod tls;
 pub mod tools;
+pub mod wait;
 pub mod web;
 pub mod weed;

@@ -233,8 +233,8 @@ async fn copy_measured(
 }
 
 fn length_is_unknown(ctx: &Context, side_error: &SideError) -> bool {
-    let untold = side_error.side == Side::Source && side_error.error.code() == unknown_length().code();
-    untold && allows_unknown_size(&ctx.task.spec)
+    let unknown = side_error.side == Side::Source && side_error.error.code() == unknown_length().code();
+    unknown && allows_unknown_size(&ctx.task.spec)
 }
 
 /// Whether a copy inside the store can be proved as the task asks. Only equal ETags prove it, and only an ETag that is a plain MD5

@@ -62,7 +62,7 @@ pub(in crate::ledger) fn finish(
     let (event, reason) = match ending {
         Ending::Drained => (Event::Drain, None),
         Ending::Broken(reason) => (Event::Fail, Some(reason)),
-        // A defect matters more than the worker's reason.
+        // Counters that do not balance matter more than the worker's reason.
         Ending::PassFailed(reason) if task.counters.balanced() => (Event::Fail, Some(reason)),
         Ending::PassFinished | Ending::PassFailed(_) => verdict(task.counters),
     };
@@ -247,7 +247,7 @@ mod tests {
                 Some(3),
             ),
             (
-                "a defect hides the reason",
+                "counters that do not balance hide the reason",
                 working(running, 7, 1),
                 Ending::PassFailed(reason()),
                 failed,

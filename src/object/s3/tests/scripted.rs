@@ -213,9 +213,9 @@ async fn lengths_are_not_guessed() {
     .await;
     let key = Key::from("k");
     for wanted in ["a", "abc"] {
-        let untold = store.get(&key, ByteRange::Whole, None).await.unwrap();
-        assert_eq!((untold.length, untold.info.size), (None, None));
-        assert_eq!(read(untold).await.unwrap(), wanted);
+        let unknown = store.get(&key, ByteRange::Whole, None).await.unwrap();
+        assert_eq!((unknown.length, unknown.info.size), (None, None));
+        assert_eq!(read(unknown).await.unwrap(), wanted);
     }
     let short = store.get(&key, ByteRange::Whole, None).await.unwrap();
     assert_eq!(kind(read(short).await), ErrorKind::Integrity);

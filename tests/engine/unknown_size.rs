@@ -109,11 +109,11 @@ async fn pages_without_a_length_arrive_if_the_task_accepts_them() {
     }
     let some = bytes(2 * PIECE + 9);
     site.page("head-refused", &some, |page| page.chunked().refusing_head(403));
-    site.page("head-untold", &some, |page| page.head_length(None));
-    site.page("get-untold", &some, |page| {
+    site.page("head-unknown", &some, |page| page.head_length(None));
+    site.page("get-unknown", &some, |page| {
         page.chunked().head_length(Some(some.len()))
     });
-    site.page("large-get-untold", &bytes(5 * PIECE), |page| {
+    site.page("large-get-unknown", &bytes(5 * PIECE), |page| {
         page.chunked()
             .header("ETag", "\"v1\"")
             .head_length(Some(5 * PIECE))
@@ -140,7 +140,7 @@ async fn pages_without_a_length_arrive_if_the_task_accepts_them() {
 async fn pages_without_a_length_fail_by_default() {
     let mut site = Site::new().await;
     site.page("chunked", b"how long?", Page::chunked);
-    site.page("get-untold", b"how long?", |page| {
+    site.page("get-unknown", b"how long?", |page| {
         page.chunked().head_length(Some(9))
     });
     let rig = Rig::quick().await;
@@ -153,7 +153,7 @@ async fn pages_without_a_length_fail_by_default() {
         rig.end(id).await;
         let found = failures(&rig, id).await;
         let untold = |name: &str| (name.to_owned(), "NoContentLength");
-        assert_eq!(codes(&found), [untold("chunked"), untold("get-untold")]);
+        assert_eq!(codes(&found), [untold("chunked"), untold("get-unknown")]);
         for failure in &found {
             assert!(failure.message.contains("no_check"), "{}", failure.message);
         }

@@ -190,6 +190,8 @@ pub struct FaultRule {
     skip: u64,
     times: Option<u64>,
     rate: Option<Rate>,
+    /// When the last request of a rule by [`FaultRule::one_by_one`] has its turn.
+    turn: Option<Instant>,
     fault: Fault,
     seen: u64,
 }
@@ -227,8 +229,30 @@ impl FaultRule {
             skip: 0,
             times: None,
             rate: None,
+            turn: None,
             fault,
             seen: 0,
+        }
+    }
+
+    /// A store that serves requests of `operation` one after another, `each` apart, however many are sent at a time. So a test can
+    /// rely on how long a task takes.
+    #[must_use]
+    pub fn one_by_one(operation: Operation, each: Duration) -> Self {
+        Self {
+            turn: Some(Instant::now()),
+            ..Self::new(operation, Fault::Delay(each))
+        }
+    }
+
+    /// The fault of a request at `now`: the rule's own, or the wait for its turn.
+    fn fault_at(&mut self, now: Instant) -> Fault {
+        match (&mut self.turn, &self.fault) {
+            (Some(turn), Fault::Delay(each)) => {
+                *turn = (*turn).max(now) + *each;
+                Fault::Delay(turn.saturating_duration_since(now))
+            }
+            (_, fault) => fault.clone(),
         }
     }
 
@@ -328,7 +352,7 @@ impl FaultPlan {
             let open = position >= rule.skip && rule.times.is_none_or(|times| position - rule.skip < times);
             let passes = rule.rate.as_mut().is_some_and(|rate| rate.passes(Instant::now()));
             if open && !passes {
-                drawn = Some(rule.fault.clone());
+                drawn = Some(rule.fault_at(Instant::now()));
                 break;
             }
         }
@@ -389,5 +413,19 @@ mod tests {
             })
             .is_none()
         );
+    }
+
+    #[test]
+    fn requests_of_a_slow_store_wait_for_their_turn() {
+        let mut rule = FaultRule::one_by_one(Operation::GetObject, Duration::from_millis(1_000));
+        let now = Instant::now() + Duration::from_secs(1);
+        // When a request comes, and how long it waits, in milliseconds.
+        for (comes, waits) in [(0, 1_000), (0, 2_000), (500, 2_500), (10_000, 1_000)] {
+            let fault = rule.fault_at(now + Duration::from_millis(comes));
+            assert!(
+                matches!(fault, Fault::Delay(wait) if wait.as_millis() == waits),
+                "{comes}: {fault:?}"
+            );
+        }
     }
 }

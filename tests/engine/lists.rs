@@ -202,9 +202,9 @@ async fn a_paused_manifest_resumes_where_it_was() {
         list.push_str(&format!("{key}\r\n{key}\n"));
     }
     put_list(&stores, list);
-    stores.target.faults().add(FaultRule::new(
+    stores.target.faults().add(FaultRule::one_by_one(
         Operation::PutObject,
-        Fault::Delay(Duration::from_millis(30)),
+        Duration::from_millis(4),
     ));
     let rig = Rig::new().await;
     let id = rig.create(order(&stores)).await;
@@ -245,9 +245,9 @@ async fn a_changed_manifest_is_read_from_its_start() {
         fill(&stores, &[key.as_str()]);
     }
     put_list(&stores, keys.join("\n"));
-    stores.target.faults().add(FaultRule::new(
+    stores.target.faults().add(FaultRule::one_by_one(
         Operation::PutObject,
-        Fault::Delay(Duration::from_millis(30)),
+        Duration::from_millis(4),
     ));
     let rig = Rig::new().await;
     let id = rig.create(order(&stores)).await;
@@ -334,11 +334,8 @@ async fn a_task_survives_a_crash_inside_a_manifest() {
             }
             Box::pin(std::future::ready(()))
         });
-        let slow = Fault::Delay(Duration::from_millis(20));
-        stores
-            .target
-            .faults()
-            .add(FaultRule::new(Operation::PutObject, slow));
+        let slow = FaultRule::one_by_one(Operation::PutObject, Duration::from_millis(3));
+        stores.target.faults().add(slow);
         let rig = Rig::open(Arc::new(TempDir::new().unwrap()), sync_points).await;
         let id = rig.create(order(&stores)).await;
         reached.notified().await;

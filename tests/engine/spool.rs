@@ -228,11 +228,8 @@ async fn many() -> Stores {
             .source
             .put(SOURCE, &key, SandboxObject::new(format!("object {n}")));
     }
-    let slow = Fault::Delay(Duration::from_millis(50));
-    stores
-        .target
-        .faults()
-        .add(FaultRule::new(Operation::PutObject, slow).key_prefix("folder-"));
+    let slow = FaultRule::one_by_one(Operation::PutObject, Duration::from_millis(50));
+    stores.target.faults().add(slow.key_prefix("folder-"));
     stores
 }
 

@@ -22,9 +22,9 @@ fn fill(stores: &Stores, count: usize) {
 
 /// Delays every write, so that the task can be stopped in the middle.
 fn slow_down(stores: &Stores) {
-    stores.target.faults().add(FaultRule::new(
+    stores.target.faults().add(FaultRule::one_by_one(
         Operation::PutObject,
-        Fault::Delay(Duration::from_millis(40)),
+        Duration::from_millis(5),
     ));
 }
 

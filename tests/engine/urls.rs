@@ -1,6 +1,6 @@
 //! Manifests of URLs: which server responses are accepted, and which are not.
 
-use oms::sandbox::{Fault, FaultRule, Operation};
+use oms::sandbox::{FaultRule, Operation};
 use oms::service::{CreateTask, PlaceRequest};
 use oms::task::spec::{Cloud, Payer, Scope};
 use oms::task::{Key, StartMode, State};
@@ -364,11 +364,11 @@ async fn a_failed_only_pass_over_a_manifest_resumes_after_a_crash() {
         };
         web.put(path, page);
     }
-    let slow = Fault::Delay(std::time::Duration::from_millis(100));
+    let each = std::time::Duration::from_millis(12);
     stores
         .target
         .faults()
-        .add(FaultRule::new(Operation::PutObject, slow));
+        .add(FaultRule::one_by_one(Operation::PutObject, each));
     rig.start(id, StartMode::FailedOnly, stores.credentials()).await;
     rig.wait(id, |task| task.counters.copied > 20).await;
     let rig = Rig::quick_in(rig.kill().await).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use oms::sandbox::{Fault, FaultRule, Operation as O, SandboxObject};
+use oms::sandbox::{FaultRule, Operation as O, SandboxObject};
 use oms::task::{BandwidthPolicy, BandwidthWindow, Clock, StartMode, State, Task, UnixMillis};
 use tempfile::TempDir;
 
@@ -42,7 +42,7 @@ impl Wrong {
     }
 }
 
-/// Stores whose reads take this long, eight at a time.
+/// Stores whose reads are served one by one, this far apart.
 async fn stores(each: Duration) -> Stores {
     let stores = Stores::small().await;
     for n in 0..OBJECTS {
@@ -51,8 +51,10 @@ async fn stores(each: Duration) -> Stores {
     }
     let large = SandboxObject::new(bytes(7, 9 * SMALL_PART));
     stores.source.put(SOURCE, "large", large);
-    let slow = Fault::Delay(each);
-    stores.source.faults().add(FaultRule::new(O::GetObject, slow));
+    stores
+        .source
+        .faults()
+        .add(FaultRule::one_by_one(O::GetObject, each));
     stores
 }
 
@@ -68,7 +70,7 @@ fn sane(task: &Task, most: i64) {
 #[tokio::test]
 async fn a_clock_that_jumps_back_and_forth_does_no_harm() {
     // Stores accept a difference of fifteen minutes.
-    let stores = stores(Duration::from_millis(40)).await;
+    let stores = stores(Duration::from_millis(5)).await;
     let history = History::of(&stores);
     let wrong = Wrong::default();
     let rig = wrong.rig().await;
@@ -112,7 +114,7 @@ async fn a_clock_that_jumps_back_and_forth_does_no_harm() {
 #[tokio::test]
 async fn a_clock_that_is_wrong_by_an_hour_ends_the_task_with_that_reason() {
     for jump in [HOUR, -HOUR] {
-        let stores = stores(Duration::from_millis(40)).await;
+        let stores = stores(Duration::from_millis(5)).await;
         let history = History::of(&stores);
         let wrong = Wrong::default();
         let rig = wrong.rig().await;
@@ -171,7 +173,7 @@ async fn arrive(stores: &Stores, more: usize) -> bool {
 #[tokio::test]
 async fn bandwidth_windows_follow_a_clock_that_jumps() {
     // So slow that the task still has much to do after two changes of the limit, each of which takes effect within a second.
-    let stores = stores(Duration::from_millis(200)).await;
+    let stores = stores(Duration::from_millis(25)).await;
     let history = History::of(&stores);
     let wrong = Wrong::default();
     // Requests are signed with the correct time, so only the bandwidth window can hold the task.

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use oms::object::clouds::Side;
-use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
+use oms::sandbox::{FaultRule, Operation, SandboxObject};
 use oms::service::CreateTask;
 use oms::task::{StartMode, State, Task};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::support::checker::{History, Remedy, check, converges, failures};
@@ -82,17 +82,21 @@ async fn trusting(authority: &Authority) -> Rig {
 
 #[tokio::test]
 async fn unknown_names_and_closed_ports_are_reported() {
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    // Bound and not listening: connections are refused, and no other test can get the port.
+    let closed = TcpSocket::new_v4().unwrap();
+    closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let port = closed.local_addr().unwrap().port();
-    drop(closed);
+    // A label has at most 63 characters (RFC 1035, section 2.3.4), so the resolver refuses this name at once. For other names it asks
+    // a server, and tries again after 5 s if that does not answer.
+    let unknown = format!("{}.invalid", "a".repeat(64));
     for (endpoint, words) in [
         (
-            "https://store.invalid".to_owned(),
-            "the name store.invalid cannot be resolved",
+            format!("http://{unknown}"),
+            format!("the name {unknown} cannot be resolved"),
         ),
         (
             format!("http://127.0.0.1:{port}"),
-            "127.0.0.1 refuses the connection on port",
+            format!("127.0.0.1 refuses the connection on port {port}"),
         ),
     ] {
         for side in [Side::Source, Side::Target] {
@@ -101,7 +105,7 @@ async fn unknown_names_and_closed_ports_are_reported() {
             let began = Instant::now();
             let id = rig.create(at(&stores, side, endpoint.clone())).await;
             let task = rig.end(id).await;
-            says(&task, side, words);
+            says(&task, side, &words);
             assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
             check(&stores, &rig, id, &History::of(&stores)).await;
             rig.shut_down().await;
@@ -182,7 +186,7 @@ async fn a_certificate_that_expires_during_a_task_causes_no_failures() {
     for side in [Side::Source, Side::Target] {
         let stores = stores(300).await;
         let history = History::of(&stores);
-        let slow = FaultRule::new(Operation::GetObject, Fault::Delay(Duration::from_millis(40)));
+        let slow = FaultRule::one_by_one(Operation::GetObject, Duration::from_millis(5));
         stores.source.faults().add(slow);
         let authority = Authority::new();
         let behind = match side {

@@ -29,8 +29,8 @@ async fn stores() -> Stores {
         let object = SandboxObject::new(format!("object {n}"));
         stores.source.put(SOURCE, &format!("{n:04}"), object);
     }
-    let slow = Fault::Delay(Duration::from_millis(150));
-    stores.source.faults().add(FaultRule::new(O::GetObject, slow));
+    let slow = FaultRule::one_by_one(O::GetObject, Duration::from_millis(19));
+    stores.source.faults().add(slow);
     stores
 }
 

@@ -93,7 +93,7 @@ async fn a_paused_task_is_started_through_swagger_ui() {
     };
     let stores = Stores::new().await;
     fill(&stores, 300);
-    slow_down(&stores, Duration::from_millis(50));
+    slow_down(&stores, Duration::from_millis(6));
     let service = Service::start().await;
     let caller = &service.caller;
     let task = caller.create(&create_body(&stores)).await;

@@ -212,7 +212,7 @@ async fn openapi_python_client() {
 
     let stores = Stores::new().await;
     fill(&stores, 300);
-    slow_down(&stores, Duration::from_millis(50));
+    slow_down(&stores, Duration::from_millis(6));
     let service = Service::start().await;
     let mut client = tools.script("use_client.py");
     client.env("PYTHONPATH", folder.path());

@@ -19,7 +19,7 @@ const WATCHED: Duration = Duration::from_secs(7);
 async fn a_full_disk_stops_a_task_until_there_is_space() {
     let (home, stores) = (Home::new(), Stores::new().await);
     fill(&stores, OBJECTS);
-    slow_down(&stores, Duration::from_millis(40));
+    slow_down(&stores, Duration::from_millis(5));
     let mut serve = home.serve().await;
     let caller = serve.caller(&home.token());
     let task = caller.create(&create_body(&stores)).await;

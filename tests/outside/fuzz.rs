@@ -79,7 +79,7 @@ async fn with_tasks(stores: &Stores) -> (Service, [i64; 2]) {
     let failed = caller.create(&elsewhere("denied/")).await;
     caller.wait(failed, "fail", |task| task["status"] == FAILED).await;
 
-    slow_down(stores, Duration::from_millis(400));
+    slow_down(stores, Duration::from_millis(50));
     let paused = caller.create(&elsewhere("paused/")).await;
     caller.wait_for_objects(paused, 1).await;
     caller.pause(paused).await;

@@ -18,7 +18,7 @@ const GRACE: Duration = Duration::from_secs(6);
 /// Starts a service and a slow task, and waits until the task runs.
 async fn under_way(home: &Home, stores: &Stores) -> (Serve, Caller, i64) {
     fill(stores, OBJECTS);
-    slow_down(stores, Duration::from_millis(40));
+    slow_down(stores, Duration::from_millis(5));
     let serve = home.serve().await;
     let caller = serve.caller(&home.token());
     let task = caller.create(&create_body(stores)).await;
@@ -95,7 +95,7 @@ async fn after_a_kill_a_running_task_resumes_by_itself() {
 async fn a_running_task_can_be_stopped_before_a_worker_resumes_it() {
     let stores = Stores::new().await;
     fill(&stores, OBJECTS);
-    slow_down(&stores, Duration::from_millis(40));
+    slow_down(&stores, Duration::from_millis(5));
     let first = Service::start().await;
     let task = first.caller.create(&create_body(&stores)).await;
     first.caller.wait_for_objects(task, 60).await;

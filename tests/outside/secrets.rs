@@ -127,7 +127,7 @@ async fn no_canary_is_found_in_answers_logs_or_files() {
         Stores::with(SandboxOptions::default(), SandboxOptions::default()).await,
     );
     fill(&stores, 300);
-    slow_down(&stores, Duration::from_millis(40));
+    slow_down(&stores, Duration::from_millis(5));
     let mut serve = loud(&home).await;
     let token = home.token();
     let caller = serve.caller(&token);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use oms::app::App;
 use oms::config::Config;
 use oms::engine::sync_points::SyncPoints;
-use oms::sandbox::{Fault, FaultRule, Operation, Sandbox, SandboxObject};
+use oms::sandbox::{FaultRule, Operation, Sandbox, SandboxObject};
 use oms::task::Clock;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -198,10 +198,12 @@ pub fn fill(stores: &Stores, count: usize) {
     stores.source.put(SOURCE, "z//ключ +%20/.", awkward);
 }
 
-/// Delays every write at the target by `each`.
+/// Lets the target serve writes one after another, `each` apart, so that a task can be interrupted in the middle.
 pub fn slow_down(stores: &Stores, each: Duration) {
-    let rule = FaultRule::new(Operation::PutObject, Fault::Delay(each));
-    stores.target.faults().add(rule);
+    stores
+        .target
+        .faults()
+        .add(FaultRule::one_by_one(Operation::PutObject, each));
 }
 
 /// The body that creates a task for the whole bucket.

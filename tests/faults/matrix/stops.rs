@@ -22,7 +22,6 @@ async fn no_request_is_sent_after_a_stop() {
         retry_after: Some("120".to_owned()),
     };
     let slow = Fault::Delay(Duration::from_secs(20));
-    let trickle = Fault::Delay(Duration::from_millis(30));
     for (name, rules) in [
         (
             "slow writes",
@@ -30,7 +29,7 @@ async fn no_request_is_sent_after_a_stop() {
         ),
         (
             "writes that go on",
-            vec![FaultRule::new(O::PutObject, trickle).key_prefix("dir-")],
+            vec![FaultRule::one_by_one(O::PutObject, Duration::from_millis(4)).key_prefix("dir-")],
         ),
         (
             "F2 Retry-After 120",

@@ -43,8 +43,9 @@ pub async fn source(store: &SharedStore, pace: Pace, spec: &TaskSpec) -> SideRes
 }
 
 /// Checks that the target can be listed and written. The names of the probes belong to the task and are the same each time. So
-/// probes that stay after a crash, or because the credentials do not allow deletion, are removed or overwritten by a later
-/// check. If `source` is a bucket, it is asked for the probe: a source that has it is the target itself under another name.
+/// probes that stay because the credentials do not allow deletion are overwritten by a later check. Every object that lies
+/// below the task's probe folder is removed, also what a run left there that was interrupted between a write and its deletion.
+/// If `source` is a bucket, it is asked for the probe: a source that has it is the target itself under another name.
 ///
 /// # Errors
 /// The error of the target, after retries. `TRF.0158` if the task asks for encryption and the target accepts that without
@@ -60,19 +61,34 @@ pub async fn target(
     // Sides that are written as the same bucket were checked when the task was created.
     let other = source.filter(|_| task.spec.copies_into_scope() && !task.spec.tells_its_buckets_apart());
     let found = written(store, other, pace, &task.spec, &folder, &keys).await;
-    let [first, second] = &keys;
-    let removed = tokio::join!(
-        retry::run(pace, || store.delete(first)),
-        retry::run(pace, || store.delete(second))
-    );
-    let mut probed = found.at_target()?;
-    if let Err(error) = removed.0.and(removed.1) {
+    let leftovers = found.as_ref().map_or(&[][..], |probed| &probed.leftovers);
+    let removed = futures_util::future::join_all(
+        keys.iter()
+            .chain(leftovers)
+            .map(|key| retry::run(pace, || store.delete(key))),
+    )
+    .await;
+    let mut findings = found.at_target()?.findings;
+    if let Err(error) = removed.into_iter().collect::<Result<Vec<()>>>() {
         let text =
             format!("the target does not let the task delete, so its probes stay below oms/probe/: {error}");
         let warning = Warning::new(WarningCode::TargetCannotDelete, text);
-        probed.warnings.push(warning);
+        findings.warnings.push(warning);
     }
-    Ok(probed)
+    Ok(findings)
+}
+
+/// What the probes of the target have shown.
+#[derive(Debug)]
+struct Probed {
+    findings: Findings,
+    /// Other objects below the task's probe folder. An interrupted run has left them.
+    leftovers: Vec<Key>,
+}
+
+/// The object that is written while a target is suspected not to work.
+fn canary(folder: &str) -> Key {
+    Key::from(format!("{folder}canary").as_str())
 }
 
 fn folder(task: TaskId) -> String {
@@ -86,7 +102,7 @@ async fn written(
     spec: &TaskSpec,
     folder: &str,
     keys: &[Key; 2],
-) -> Result<Findings> {
+) -> Result<Probed> {
     let new = NewObject {
         kms: spec.kms,
         ..NewObject::default()
@@ -111,7 +127,7 @@ async fn written(
     let probed = listed?;
     // A source that is the target shows the probe late if the target lists late.
     if seen == Seen::Yes
-        || (probed.listing == Listing::Late && sees(source, pace, folder, first).await == Seen::Yes)
+        || (probed.findings.listing == Listing::Late && sees(source, pace, folder, first).await == Seen::Yes)
     {
         let text = "the source has what was just written to the target: both are one bucket, and the target lies within \
                     what is to be copied; choose another bucket, or an object_key outside the source's";
@@ -120,24 +136,24 @@ async fn written(
     Ok(probed)
 }
 
-/// Returns the order in which the target lists the probes, once it lists them.
-async fn listed(store: &SharedStore, pace: Pace, folder: &str, keys: &[Key; 2]) -> Result<Findings> {
+/// Returns the order in which the target lists the probes, once it lists them, and what else it lists in their folder.
+async fn listed(store: &SharedStore, pace: Pace, folder: &str, keys: &[Key; 2]) -> Result<Probed> {
     let prefix = Key::from(folder);
     let mut wait = pace.first;
     for listing in 1..=LISTINGS {
         let page = crate::engine::listing::pages::page(store, pace, &prefix, &ListFrom::Start).await?;
-        // Other probes may be there if the target does not allow deletion.
-        let ours: Vec<&[u8]> = page
+        let (ours, leftovers): (Vec<Key>, Vec<Key>) = page
             .entries
-            .iter()
-            .filter(|entry| keys.contains(&entry.key))
-            .map(|entry| &entry.key.as_bytes()[folder.len()..])
-            .collect();
+            .into_iter()
+            .map(|entry| entry.key)
+            .partition(|key| keys.contains(key));
         if ours.len() == keys.len() {
-            return Ok(Findings {
-                order: OrderWatch::of_listing(ours),
+            let names = ours.iter().map(|key| &key.as_bytes()[folder.len()..]);
+            let findings = Findings {
+                order: OrderWatch::of_listing(names),
                 ..Findings::default()
-            });
+            };
+            return Ok(Probed { findings, leftovers });
         }
         if listing < LISTINGS {
             tokio::time::sleep(wait).await;
@@ -156,10 +172,15 @@ async fn listed(store: &SharedStore, pace: Pace, folder: &str, keys: &[Key; 2]) 
             })?;
     }
     let text = "the target does not list new objects at once; it is asked for each object instead";
-    Ok(Findings {
+    let findings = Findings {
         order: None,
         listing: Listing::Late,
         warnings: vec![Warning::new(WarningCode::TargetListsLate, text)],
+    };
+    // The canary is the only probe that a run may leave without noticing. It is removed although the listing may not show it.
+    Ok(Probed {
+        findings,
+        leftovers: vec![canary(folder)],
     })
 }
 
@@ -218,7 +239,7 @@ async fn encrypts(store: &SharedStore, pace: Pace, key: &Key, told: Option<Encry
 /// # Errors
 /// The error of the write.
 pub(super) async fn write_once(ctx: &Context, length: u64) -> Result<()> {
-    let key = Key::from(format!("{}canary", folder(ctx.task.id)).as_str());
+    let key = canary(&folder(ctx.task.id));
     let new = NewObject {
         kms: ctx.task.spec.kms,
         ..NewObject::default()

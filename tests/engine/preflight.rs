@@ -279,6 +279,31 @@ async fn a_target_without_delete_permission_gets_its_objects_and_keeps_few_probe
     }
 }
 
+/// A run that is killed between the write of a probe and its deletion leaves it. The next run removes all of them.
+#[tokio::test]
+async fn probes_of_an_interrupted_run_are_removed_by_the_next_one() {
+    for (lists, left) in [(true, &["canary", "c", "names/s//k"][..]), (false, &["canary"])] {
+        let stores = with_target(small()).await;
+        fill(&stores, &["a"]);
+        if !lists {
+            let late = FaultRule::new(Operation::ListObjects, nothing_listed());
+            stores.target.faults().add(late);
+        }
+        let deny = FaultRule::new(Operation::GetObject, denied()).times(1);
+        stores.source.faults().add(deny);
+        let rig = Rig::quick().await;
+        let (id, task) = ended(&rig, stores.order()).await;
+        assert_eq!(task.state, State::Failed, "{task:#?}");
+        for name in left {
+            let key = format!("oms/probe/{id}/{name}");
+            stores.target.put(TARGET, &key, SandboxObject::new(vec![0]));
+        }
+        rig.start(id, StartMode::FailedOnly, stores.credentials()).await;
+        assert_eq!(rig.end(id).await.state, State::Succeeded);
+        assert_eq!(probes(&stores), [""; 0]);
+    }
+}
+
 /// A task whose two sides are the same bucket. The source uses another name of the host.
 fn one_bucket(stores: &Stores, host: &str, scope: Scope, prefix: &str) -> CreateTask {
     let mut order = stores.order();

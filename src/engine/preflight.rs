@@ -69,12 +69,8 @@ pub async fn target(
     )
     .await;
     let mut findings = found.at_target()?.findings;
-    if let Err(error) = removed.into_iter().collect::<Result<Vec<()>>>() {
-        let text =
-            format!("the target does not let the task delete, so its probes stay below oms/probe/: {error}");
-        let warning = Warning::new(WarningCode::TargetCannotDelete, text);
-        findings.warnings.push(warning);
-    }
+    let error = removed.into_iter().find_map(Result::err);
+    findings.warnings.extend(error.as_ref().map(cannot_delete));
     Ok(findings)
 }
 
@@ -252,15 +248,24 @@ pub(super) async fn write_once(ctx: &Context, length: u64) -> Result<()> {
         .put(&key, &new, length, md5, &WriteIf::Always, body)
         .await;
     // Also after an error: the write may have succeeded although its answer was lost.
-    remove(&ctx.target, ctx.tuning.pace, &key).await;
+    let warning = remove(&ctx.target, ctx.tuning.pace, &key).await;
+    if let (Ok(_), Some(warning)) = (&written, warning) {
+        ctx.said.later(warning);
+    }
     written.map(drop)
 }
 
-/// Removes a probe. If the target does not allow deletion, the work continues: the next probe has the same names.
-pub(super) async fn remove(store: &SharedStore, pace: Pace, key: &Key) {
-    if let Err(error) = retry::run(pace, || store.delete(key)).await {
-        tracing::debug!(?key, %error, "a probe stays at the target");
-    }
+/// Removes a probe. If that fails, the work continues, because the next check removes it. Returns the warning to record.
+pub(super) async fn remove(store: &SharedStore, pace: Pace, key: &Key) -> Option<Warning> {
+    let error = retry::run(pace, || store.delete(key)).await.err()?;
+    tracing::debug!(?key, %error, "a probe stays at the target");
+    Some(cannot_delete(&error))
+}
+
+fn cannot_delete(error: &Error) -> Warning {
+    let text =
+        format!("the target does not let the task delete, so its probes stay below oms/probe/: {error}");
+    Warning::new(WarningCode::TargetCannotDelete, text)
 }
 
 pub(super) fn empty() -> Body {

@@ -75,10 +75,14 @@ async fn try_name(ctx: &Context, kind: NameKind) -> Result<Kept> {
         (Ok(_), Ok(_)) => Ok(Kept::No),
         (Err(error), _) | (_, Err(error)) => Err(error.during("look for a name")),
     };
+    let mut left = None;
     if let Ok(Kept::No) = kept {
-        preflight::remove(target, pace, &folded).await;
+        left = preflight::remove(target, pace, &folded).await;
     }
-    preflight::remove(target, pace, &name).await;
+    let left = preflight::remove(target, pace, &name).await.or(left);
+    if let Some(warning) = left {
+        ctx.said.later(warning);
+    }
     kept
 }
 

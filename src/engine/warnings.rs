@@ -40,6 +40,14 @@ impl Said {
         Some(warning)
     }
 
+    /// Counts a warning that is written at the end of the pass with the repetitions.
+    pub(super) fn later(&self, warning: Warning) {
+        if let Some(first) = self.first(warning) {
+            let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            said.insert((first.code(), first.subject().to_owned()), Some(first));
+        }
+    }
+
     /// Returns the repetitions and resets them.
     pub(super) fn again(&self) -> Vec<Warning> {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -66,6 +74,16 @@ mod tests {
         assert_eq!(said.again(), [warning("a").times(3)]);
         assert_eq!(said.again(), []);
         assert_eq!(said.first(warning("a")), None);
+        assert_eq!(said.again(), [warning("a")]);
+    }
+
+    #[test]
+    fn a_later_warning_is_written_with_the_repetitions() {
+        let said = Said::default();
+        said.later(warning("a"));
+        said.later(warning("a"));
+        assert_eq!(said.again(), [warning("a").times(2)]);
+        said.later(warning("a"));
         assert_eq!(said.again(), [warning("a")]);
     }
 

@@ -99,8 +99,9 @@ pub(super) async fn connect(
     };
     // Both run to their end, so that an error of the source does not leave a probe at the target.
     let (source, target) = tokio::join!(source, target);
-    let (mut source, (target, probed)) = (source?, target?);
-    let guard = overwrite_guard::find(&target, pace, task.id, &task.spec).await?;
+    let (mut source, (target, mut probed)) = (source?, target?);
+    let (guard, warning) = overwrite_guard::find(&target, pace, task.id, &task.spec).await?;
+    probed.warnings.extend(warning);
     if let Some(cdn) = &task.spec.cdn {
         let keys = CdnKeys {
             key: credentials.cdn_key.clone(),

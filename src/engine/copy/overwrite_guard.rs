@@ -22,9 +22,10 @@ use crate::engine::{lookup, preflight, retry};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::{NewObject, ObjectInfo, SharedStore, WriteIf};
 use crate::task::rules::OverwriteMode;
-use crate::task::{Key, TaskId, TaskSpec};
+use crate::task::{Key, TaskId, TaskSpec, Warning};
 
-/// Finds out how a task's writes can be protected, by writing an empty object twice below `oms/probe/`.
+/// Finds out how a task's writes can be protected, by writing an empty object twice below `oms/probe/`. Also returns the
+/// warning to record if that object cannot be removed.
 ///
 /// # Errors
 /// The error of the target, after retries.
@@ -33,14 +34,15 @@ pub async fn find(
     pace: Pace,
     task: TaskId,
     spec: &TaskSpec,
-) -> SideResult<OverwriteGuard> {
+) -> SideResult<(OverwriteGuard, Option<Warning>)> {
     if spec.rules.overwrite != OverwriteMode::Never {
-        return Ok(OverwriteGuard::None);
+        return Ok((OverwriteGuard::None, None));
     }
     let key = Key::from(format!("oms/probe/{task}/c").as_str());
     let found = twice(store, pace, &key).await;
-    preflight::remove(store, pace, &key).await;
+    let warning = preflight::remove(store, pace, &key).await;
     found
+        .map(|guard| (guard, warning))
         .map_err(|e| e.during("probe conditional writes"))
         .at_target()
 }

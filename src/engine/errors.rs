@@ -13,7 +13,7 @@ pub enum PassError {
     Ledger(Error),
     /// A bug of this program. It would happen again, so the task fails and gives it as the reason.
     Defect(Error),
-    /// Another worker has the task.
+    /// Another worker has the task, or ranges of a prefix became one shard again, which ends the leases on them.
     Fenced,
 }
 

@@ -52,7 +52,13 @@ fn before_encoded(key: &Key) -> Option<Key> {
 async fn confirm_below(ctx: &Context, prefix: &Key, key: &Key) -> SideResult<()> {
     let mut search = Search::new(key);
     let source = Arc::clone(&ctx.source);
-    let mut pages = Pages::new(source, ctx.tuning.pace, prefix.clone(), ListFrom::Start);
+    let mut pages = Pages::new(
+        source,
+        ctx.tuning.pace,
+        prefix.clone(),
+        ListFrom::Start,
+        (None, 0),
+    );
     for _ in 0..MAX_PAGES {
         let Some(page) = pages.next().await.at_source()? else {
             return Ok(());

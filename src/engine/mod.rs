@@ -60,6 +60,7 @@ pub mod quirks;
 pub mod rate_limit;
 pub mod reports;
 pub mod retry;
+mod running;
 pub mod scope;
 pub mod settings;
 pub mod shard;

@@ -32,6 +32,56 @@ impl Order {
     }
 }
 
+/// The orders that a listing may have, as far as its keys have shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Orders {
+    /// By bytes.
+    pub bytes: bool,
+    /// By path.
+    pub path: bool,
+}
+
+impl Orders {
+    /// Only by bytes.
+    pub const BYTES: Self = Self {
+        bytes: true,
+        path: false,
+    };
+    /// Only by path.
+    pub const PATH: Self = Self {
+        bytes: false,
+        path: true,
+    };
+    /// Any of the two.
+    pub const ANY: Self = Self {
+        bytes: true,
+        path: true,
+    };
+
+    /// The orders that are possible.
+    pub fn each(self) -> impl Iterator<Item = Order> {
+        [(Order::Bytes, self.bytes), (Order::Path, self.path)]
+            .into_iter()
+            .filter_map(|(order, possible)| possible.then_some(order))
+    }
+
+    /// Whether `key` is after `before` in at least one possible order.
+    #[must_use]
+    pub fn may_follow(self, before: &[u8], key: &[u8]) -> bool {
+        self.each()
+            .any(|order| order.compare(before, key) == Ordering::Less)
+    }
+
+    /// Whether `key` is after `before` in each possible order, and there is one.
+    #[must_use]
+    pub fn surely_follows(self, before: &[u8], key: &[u8]) -> bool {
+        (self.bytes || self.path)
+            && self
+                .each()
+                .all(|order| order.compare(before, key) == Ordering::Less)
+    }
+}
+
 /// Watches a sequence of keys and tracks which orders it is still consistent with.
 #[derive(Clone, Debug)]
 pub struct OrderWatch {
@@ -98,6 +148,15 @@ impl OrderWatch {
         match order {
             Order::Bytes => self.bytes == Consistent::Yes,
             Order::Path => self.path == Consistent::Yes,
+        }
+    }
+
+    /// The orders that fit all keys so far.
+    #[must_use]
+    pub fn orders(&self) -> Orders {
+        Orders {
+            bytes: self.fits(Order::Bytes),
+            path: self.fits(Order::Path),
         }
     }
 

@@ -1,8 +1,9 @@
 //! One pass of a task: leases its shards, runs several at a time, and decides how the pass ends.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -11,14 +12,10 @@ use crate::engine::copy::upload;
 use crate::engine::errors::{PassError, defect};
 use crate::engine::listing::estimate;
 use crate::engine::reports::settled;
-use crate::engine::shard;
-use crate::engine::sync_points::SyncPoint;
+use crate::engine::running::Running;
 use crate::error::Error;
 use crate::ledger::ShardScope;
 use crate::task::{Reason, TaskSpec};
-
-/// Shards of one task that run at the same time.
-const SHARDS_AT_ONCE: usize = 4;
 
 /// How a pass ended.
 #[derive(Debug)]
@@ -31,7 +28,7 @@ pub enum PassEnd {
     Broken(Reason),
     /// The ledger failed; the task is to be leased again later.
     Ledger(Error),
-    /// Another worker has the task.
+    /// Another worker has the task, or shards of it were put together and are to be leased again.
     Fenced,
 }
 
@@ -51,35 +48,31 @@ pub fn shards(spec: &TaskSpec) -> Vec<ShardScope> {
     shards
 }
 
-/// Runs all open shards of the task's last pass.
+/// Runs all open shards of the task's last pass. While they wait for their listings, more of them run, or they are split.
 pub async fn run_pass(ctx: Arc<Context>) -> PassEnd {
     let _survey = AbortOnDropHandle::new(tokio::spawn(estimate::run(Arc::clone(&ctx))));
     let over = CancellationToken::new();
     let lists = AbortOnDropHandle::new(tokio::spawn(settled::run(Arc::clone(&ctx), over.clone())));
-    let mut running: JoinSet<Result<shard::ShardEnd, PassError>> = JoinSet::new();
+    let mut running = Running::new(Arc::clone(&ctx));
+    let mut tick = interval(ctx.tuning.ranges.look_every);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut end = PassEnd::Finished;
-    let mut more = More::Maybe;
     loop {
-        while more == More::Maybe && running.len() < SHARDS_AT_ONCE && !ctx.stop.is_cancelled() {
-            match ctx.ledger.lease_shard(ctx.task.id, ctx.fencing_token).await {
-                Ok(Some(leased)) => {
-                    ctx.sync_points.reach(SyncPoint::ShardLeased).await;
-                    running.spawn(shard::run(Arc::clone(&ctx), leased));
+        let leased = running.lease().await;
+        let pass_error = match leased {
+            Err(pass_error) => pass_error,
+            Ok(()) => tokio::select! {
+                biased;
+                ended = running.next() => match ended {
+                    None => break,
+                    Some(Ok(())) => continue,
+                    Some(Err(pass_error)) => pass_error,
+                },
+                _ = tick.tick(), if !ctx.stop.is_cancelled() => {
+                    running.look(Instant::now());
+                    continue;
                 }
-                Ok(None) => more = More::None,
-                Err(error) => {
-                    end = PassEnd::Ledger(error);
-                    ctx.stop.cancel();
-                }
-            }
-        }
-        let pass_error = match running.join_next().await {
-            None => break,
-            Some(Ok(Ok(shard::ShardEnd::Done | shard::ShardEnd::Stopped))) => continue,
-            Some(Ok(Err(pass_error))) => pass_error,
-            Some(Err(panic)) => {
-                PassError::Defect(Error::internal("a part of the task panicked").with_source(panic))
-            }
+            },
         };
         if matches!(end, PassEnd::Finished) {
             end = match pass_error {
@@ -109,13 +102,6 @@ pub async fn run_pass(ctx: Arc<Context>) -> PassEnd {
         // Every other end is the first error. It says more than the counts of warnings.
         (end, _) => end,
     }
-}
-
-/// Whether the ledger may have another open shard.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum More {
-    Maybe,
-    None,
 }
 
 /// Aborts all open uploads of a task that has ended. What cannot be aborted now stays in the ledger.

@@ -15,8 +15,28 @@ pub struct Tuning {
     pub sizes: layout::Sizes,
     /// When lists of objects are written.
     pub lists: ReportLimits,
+    /// When shards are split.
+    pub ranges: Ranges,
     /// From when on a crash of the process counts fully against a task that it was working on.
     pub settled_in: SettledIn,
+}
+
+/// How many shards of a task are listed at the same time, and when they are split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ranges {
+    /// Most shards at the same time.
+    pub at_once: usize,
+    /// How often the shards are looked at. A shard that has waited for its listing for most of this time is split.
+    pub look_every: Duration,
+}
+
+impl Default for Ranges {
+    fn default() -> Self {
+        Self {
+            at_once: 16,
+            look_every: Duration::from_millis(25),
+        }
+    }
 }
 
 /// How long a worker is at a task until a crash of the process counts fully against it. Whoever ends processes by hand in

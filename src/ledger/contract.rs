@@ -80,8 +80,11 @@ pub struct LeasedShard {
     pub number: i64,
     /// Which keys it covers.
     pub scope: ShardScope,
-    /// Last key, in listing order, before which everything is settled.
+    /// The last key, in listing order, up to which everything is settled: at first the key after which the shard begins. `None` at
+    /// the beginning of the listing.
     pub checkpoint: Option<Key>,
+    /// The last key of the shard, inclusive; `None` if it goes to the end of the listing. [`Ledger::split`] moves it.
+    pub until: Option<Key>,
     /// Bytes in flight that its last commit counted ([`Counters::bytes_in_flight`]). The next commit changes that number.
     pub bytes_in_flight: i64,
     /// Fencing token; grows at each lease of any shard of the task, so that no two leases ever have the same.
@@ -118,6 +121,18 @@ pub enum Committed {
     Fenced,
     /// The task would have more than [`MOST_FAILURES`] failures; nothing was written, and the task is to be ended.
     TooManyFailures,
+}
+
+/// The outcome of [`Ledger::set_unordered`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unordered {
+    /// The shard is marked. Its holder may go on.
+    Marked,
+    /// The shard was one range of several of its prefix. They are one shard again, which begins anew, and all leases on them have
+    /// ended.
+    Rejoined,
+    /// As [`Committed::Fenced`].
+    Fenced,
 }
 
 /// Lines of one commit that wait to be written to a report at the target.
@@ -280,9 +295,22 @@ pub trait Ledger: Send + Sync {
     /// Leases the next open shard of the last pass that was not leased under this fencing token; `None` if there is none. A shard
     /// that cannot be resumed (see [`Ledger::set_unordered`]) starts again: its checkpoint, counters and waiting lines are reset.
     async fn lease_shard(&self, id: TaskId, fencing_token: i64) -> Result<Option<LeasedShard>>;
+    /// Cuts a shard at some keys, which ascend in listing order and lie beyond what its holder has listed: the shard ends with the
+    /// first key, and new open shards begin after each of them. The sum of all shards covers the same keys as before. The cuts are
+    /// remembered: the next full pass begins with even ranges.
+    async fn split(&self, id: TaskId, shard: &LeasedShard, cuts: &[Key]) -> Result<Committed>;
     /// Marks a shard whose listing order is unknown. The next lease ignores its checkpoint and deletes its failures. `Internal` for
     /// [`ShardScope::Failures`], which has an order.
-    async fn set_unordered(&self, id: TaskId, shard: &LeasedShard) -> Result<Committed>;
+    async fn set_unordered(&self, id: TaskId, shard: &LeasedShard) -> Result<Unordered>;
+    /// The keys that cut the recorded failures after `after`, up to and including `until`, into `pieces` of about the same size, in
+    /// key order. None if there are too few failures.
+    async fn failure_cuts(
+        &self,
+        id: TaskId,
+        after: Option<&Key>,
+        until: Option<&Key>,
+        pieces: i64,
+    ) -> Result<Vec<Key>>;
     /// Writes what a shard has settled. Long texts of failures are cut ([`Failure::bounded`]).
     async fn commit(
         &self,

@@ -24,7 +24,7 @@ pub mod sqlite;
 
 pub use self::contract::{
     Change, Commit, Committed, Ending, LeasedShard, LeasedTask, Ledger, NewTask, OpenUpload, Refusal,
-    ReportChunk, TaskFilter,
+    ReportChunk, TaskFilter, Unordered,
 };
 pub use self::failure::{Failure, MOST_FAILURES};
 pub use self::once::{CreatedOnce, RequestKey};

@@ -53,6 +53,8 @@ pub struct ListQuery {
     pub from: ListFrom,
     /// The operation.
     pub version: ListVersion,
+    /// Most objects of the page, at most [`PAGE_SIZE`].
+    pub limit: u32,
 }
 
 /// One object of a listing.

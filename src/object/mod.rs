@@ -194,7 +194,7 @@ pub type Tags = Vec<(String, String)>;
 /// Dropping a future ends its request.
 #[async_trait]
 pub trait ObjectStore: Send + Sync + fmt::Debug {
-    /// Requests a page of a listing with at most [`PAGE_SIZE`] objects, passes its objects to `sink` in the order of
+    /// Requests a page of a listing with at most [`ListQuery::limit`] objects, passes its objects to `sink` in the order of
     /// the page, and returns what the page says about itself. Nothing is checked: a page may be longer than requested,
     /// or wrong. Keys are exact: they are requested url-encoded. If a key can be decoded in two ways, the store is
     /// asked which of them exists.

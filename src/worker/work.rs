@@ -25,8 +25,8 @@ use crate::engine::quirks::Quirks;
 use crate::engine::rate_limit::Throttle;
 use crate::engine::sync_points::SyncPoint;
 use crate::engine::warnings::Said;
-use crate::error::Result;
-use crate::ledger::{Ending, LeasedTask, ShardScope, Tidied};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::{Committed, Ending, LeasedTask, ShardScope, Tidied};
 use crate::task::{BandwidthPolicy, PassInfo, PassKind, Reason, StartMode, State, TaskId, reasons};
 
 /// How often a running task checks its bandwidth window.
@@ -94,7 +94,7 @@ pub(super) async fn take_up(parts: Arc<Parts>, id: TaskId, seen: Seen, stop: Can
     match written {
         Ok(()) => Left::Said,
         Err(error) => {
-            tracing::error!(task.id = %id, fencing_token, %error, "the ledger failed; the task will be leased again");
+            tracing::error!(task.id = %id, fencing_token, %error, "the work cannot go on; the task will be leased again");
             Left::Unsaid
         }
     }
@@ -276,10 +276,21 @@ async fn work(
         PassEnd::Stopped => finish::drained(parts, id, fencing_token).await,
         PassEnd::Broken(reason) => finish::end(parts, id, fencing_token, Ending::Broken(reason)).await,
         PassEnd::Ledger(error) => Err(error),
-        PassEnd::Fenced => {
-            lost_lease(id, fencing_token);
-            Ok(())
-        }
+        // Nothing to warn of, but the answer says who has the task.
+        PassEnd::Fenced => match parts
+            .ledger
+            .warn(id, fencing_token, &[], parts.clock.now())
+            .await?
+        {
+            Committed::Done => {
+                let text = "shards of the task were put together while it ran";
+                Err(Error::new(ErrorKind::Conflict, text))
+            }
+            Committed::Fenced | Committed::TooManyFailures => {
+                lost_lease(id, fencing_token);
+                Ok(())
+            }
+        },
     }
 }
 

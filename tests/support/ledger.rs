@@ -366,7 +366,13 @@ impl Ledger for TestLedger {
     async fn lease_shard(&self, _: TaskId, _: i64) -> Result<Option<LeasedShard>> {
         unreachable!("no worker")
     }
-    async fn set_unordered(&self, _: TaskId, _: &LeasedShard) -> Result<Committed> {
+    async fn split(&self, _: TaskId, _: &LeasedShard, _: &[Key]) -> Result<Committed> {
+        unreachable!("no worker")
+    }
+    async fn set_unordered(&self, _: TaskId, _: &LeasedShard) -> Result<Unordered> {
+        unreachable!("no worker")
+    }
+    async fn failure_cuts(&self, _: TaskId, _: Option<&Key>, _: Option<&Key>, _: i64) -> Result<Vec<Key>> {
         unreachable!("no worker")
     }
     async fn commit(&self, _: TaskId, _: &LeasedShard, _: Commit, _: UnixMillis) -> Result<Committed> {

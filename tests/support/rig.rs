@@ -10,7 +10,7 @@ use oms::engine::copy::layout::Sizes;
 use oms::engine::rate_limit::Streams;
 use oms::engine::retry::Pace;
 use oms::engine::settings::ReportLimits;
-use oms::engine::settings::{SettledIn, Tuning};
+use oms::engine::settings::{Ranges, SettledIn, Tuning};
 use oms::engine::sync_points::SyncPoints;
 use oms::error::ErrorKind;
 use oms::ledger::Ledger;
@@ -60,6 +60,10 @@ pub const QUICK: Tuning = Tuning {
         most: 1 << 20,
         look_every: Duration::from_millis(5),
         refused: Duration::from_millis(20),
+    },
+    ranges: Ranges {
+        at_once: 16,
+        look_every: Duration::from_millis(2),
     },
     // Longer than any test, so that every crash counts as one soon after the start, even on a slow machine.
     settled_in: SettledIn(Duration::from_secs(600)),

@@ -45,7 +45,13 @@ async fn count(ctx: &Context) -> Result<()> {
     };
     let mut stored = Instant::now();
     for prefix in scope.prefixes() {
-        let mut pages = Pages::new(Arc::clone(&ctx.source), ctx.tuning.pace, prefix, ListFrom::Start);
+        let mut pages = Pages::new(
+            Arc::clone(&ctx.source),
+            ctx.tuning.pace,
+            prefix,
+            ListFrom::Start,
+            (None, 0),
+        );
         while let Some(page) = pages.next().await? {
             survey.objects += i64::try_from(page.len()).unwrap_or(i64::MAX);
             // A store may list sizes that no object can have.

@@ -20,7 +20,7 @@ use crate::engine::retry::{self, Pace, SideError, SideResult};
 use crate::engine::shard::counted::Counted;
 use crate::engine::sync_points::SyncPoint;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ledger::{Committed, LeasedShard};
+use crate::ledger::{LeasedShard, Unordered};
 use crate::object::clouds::Side;
 use crate::object::recent::Recent;
 use crate::object::{ByteRange, ETag, SharedStore};
@@ -310,8 +310,8 @@ pub(in crate::engine) async fn feed_list(
             // What the old file settled does not count any more. The next lease resets the shard and reads the new file
             // from the beginning.
             match ctx.ledger.set_unordered(ctx.task.id, shard).await {
-                Ok(Committed::Done) => Err(changed(file).into()),
-                Ok(Committed::Fenced | Committed::TooManyFailures) => Err(PassError::Fenced),
+                Ok(Unordered::Marked | Unordered::Rejoined) => Err(changed(file).into()),
+                Ok(Unordered::Fenced) => Err(PassError::Fenced),
                 Err(error) => Err(PassError::Ledger(error)),
             }
         }

@@ -1,6 +1,7 @@
 //! Finds the keys of source pages at the target: by walking both listings in the same order, or by asking for each key.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
 
@@ -9,6 +10,7 @@ use crate::engine::decide::Existing;
 use crate::engine::findings::Listing;
 use crate::engine::listing::candidate::HEADS_AT_ONCE;
 use crate::engine::listing::pages::Cursor;
+use crate::engine::listing::range::Range;
 use crate::engine::lookup::existing_at_target;
 use crate::engine::order::{Order, OrderWatch};
 use crate::engine::retry::{At as _, SideResult};
@@ -45,8 +47,13 @@ pub(in crate::engine) enum Begun {
 }
 
 impl Matcher {
-    /// For a shard below `prefix` that begins after `after`.
-    pub(in crate::engine) fn new(ctx: &Context, prefix: &Key, after: Option<&Key>) -> Self {
+    /// For a shard below `prefix` that begins after `after` and goes to the end of `range`.
+    pub(in crate::engine) fn new(
+        ctx: &Context,
+        prefix: &Key,
+        after: Option<&Key>,
+        range: &Arc<Range>,
+    ) -> Self {
         if ctx.target_listing == Listing::Late {
             return Self::Heads;
         }
@@ -61,6 +68,7 @@ impl Matcher {
             &ctx.task.spec.target_prefix,
             prefix,
             after,
+            range,
         ));
         let begun = if after.is_some() {
             Begun::Behind

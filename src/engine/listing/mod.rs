@@ -5,7 +5,9 @@
 //! As soon as one is not, the target is asked for each key of a page instead. "Could not be read" never means "is not
 //! there": it fails the object or ends the pass.
 
+mod alphabet;
 pub mod candidate;
+pub(in crate::engine) mod cuts;
 pub mod estimate;
 pub mod judge;
 pub mod manifest;
@@ -14,6 +16,8 @@ pub mod manifest_scan;
 pub mod matcher;
 pub mod pages;
 pub mod plan;
+pub(in crate::engine) mod probe;
+pub(in crate::engine) mod range;
 
 use std::sync::Arc;
 
@@ -26,13 +30,14 @@ use crate::engine::listing::candidate::{Batch, Candidate, Found, KEYS_PER_BATCH,
 use crate::engine::listing::matcher::Matcher;
 use crate::engine::listing::pages::Pages;
 use crate::engine::listing::plan::{look_up, only_tags_differ, plan};
-use crate::engine::order::{OrderWatch, Step};
+use crate::engine::listing::range::{Page, Range};
+use crate::engine::order::{OrderWatch, Orders, Step};
 use crate::engine::retry::At as _;
 use crate::engine::shard::counted::Counted;
 use crate::engine::source_object::SourceObject;
 use crate::engine::sync_points::SyncPoint;
 use crate::engine::{opaque_tags, target_names};
-use crate::ledger::{LeasedShard, ShardScope};
+use crate::ledger::{LeasedShard, ShardScope, Unordered};
 use crate::object::{EntryFacts, ListFrom, Listed};
 use crate::task::spec::Scope;
 use crate::task::{Key, PassKind};
@@ -41,10 +46,11 @@ use crate::task::{Key, PassKind};
 pub(super) async fn feed(
     ctx: Arc<Context>,
     shard: LeasedShard,
+    range: Arc<Range>,
     sender: mpsc::Sender<std::result::Result<Batch, PassError>>,
 ) {
     let end = match &shard.scope {
-        ShardScope::Prefix(prefix) => feed_prefix(&ctx, prefix, shard.checkpoint.clone(), &sender).await,
+        ShardScope::Prefix(prefix) => feed_prefix(&ctx, prefix, &shard, &range, &sender).await,
         ShardScope::Keys => match ctx.task.spec.scope.list_file() {
             Some(file) => manifest::feed_list(&ctx, file, &shard, &sender).await,
             None => feed_keys(&ctx, shard.checkpoint.as_ref(), &sender).await,
@@ -54,7 +60,7 @@ pub(super) async fn feed(
                 manifest_scan::feed_failures(&ctx, file, shard.checkpoint.as_ref(), &sender).await
             }
             Scope::Objects(_) | Scope::Prefixes(_) | Scope::List(_) => {
-                feed_failures(&ctx, shard.checkpoint.clone(), &sender).await
+                feed_failures(&ctx, shard.checkpoint.clone(), &range, &sender).await
             }
         },
     };
@@ -67,15 +73,33 @@ pub(super) async fn feed(
 async fn feed_prefix(
     ctx: &Context,
     prefix: &Key,
-    after: Option<Key>,
+    shard: &LeasedShard,
+    range: &Arc<Range>,
     sender: &Sender,
 ) -> std::result::Result<(), PassError> {
-    let from = after.clone().map_or(ListFrom::Start, ListFrom::After);
-    let mut pages = Pages::new(Arc::clone(&ctx.source), ctx.tuning.pace, prefix.clone(), from);
-    let mut target = Matcher::new(ctx, prefix, after.as_ref());
+    let after = shard.checkpoint.as_ref();
+    let from = after.cloned().map_or(ListFrom::Start, ListFrom::After);
+    let bounded = (Some(Arc::clone(range)), 0);
+    let mut pages = Pages::new(
+        Arc::clone(&ctx.source),
+        ctx.tuning.pace,
+        prefix.clone(),
+        from,
+        bounded,
+    );
+    let mut target = Matcher::new(ctx, prefix, after, range);
     let mut watch = OrderWatch::default();
+    // The listing goes on after this key, so the key shows the order too.
+    if let Some(after) = after {
+        watch.next(after.as_bytes());
+    }
     let mut order = Resumable::Yes;
-    while let Some(mut entries) = pages.next().await.at_source()? {
+    let mut page = Page::GoesOn;
+    while page == Page::GoesOn {
+        let Some(mut entries) = pages.next().await.at_source()? else {
+            page = range.finish().await;
+            break;
+        };
         entries.retain(|entry| match watch.next(entry.key.as_bytes()) {
             Step::Ascends => true,
             Step::Repeats => false,
@@ -84,6 +108,9 @@ async fn feed_prefix(
                 true
             }
         });
+        let inside;
+        (inside, page) = range.admit(&keys(&entries), watch.orders()).await;
+        entries.truncate(inside);
         let refused = target_names::not_kept(ctx, entries.iter().map(|entry| &entry.key)).await?;
         let existing = target.find(ctx, &entries, &watch).await?;
         let mut unclear = look_up_unclear(ctx, &entries).await?.into_iter();
@@ -122,7 +149,20 @@ async fn feed_prefix(
             return Ok(());
         }
     }
+    if page == Page::EndsUnclear {
+        return lose_order(ctx, shard).await;
+    }
     Ok(())
+}
+
+/// Ends a range whose last key has disappeared, in a listing whose order nobody knows: a key may belong to it or to the range
+/// behind it. The ranges become one shard again.
+async fn lose_order(ctx: &Context, shard: &LeasedShard) -> std::result::Result<(), PassError> {
+    tracing::warn!(task.id = %ctx.task.id, "the last key of a range has disappeared; its prefix is listed again as a whole");
+    let marked = ctx.ledger.set_unordered(ctx.task.id, shard).await;
+    match marked.map_err(PassError::Ledger)? {
+        Unordered::Marked | Unordered::Rejoined | Unordered::Fenced => Err(PassError::Fenced),
+    }
 }
 
 /// Looks up the objects of which the listing gives only the name, in the order of the listing.
@@ -177,18 +217,24 @@ async fn feed_keys(
 async fn feed_failures(
     ctx: &Context,
     mut after: Option<Key>,
+    range: &Range,
     sender: &Sender,
 ) -> std::result::Result<(), PassError> {
+    let limit = i64::try_from(KEYS_PER_BATCH).unwrap_or(i64::MAX);
     loop {
-        let limit = i64::try_from(KEYS_PER_BATCH).unwrap_or(i64::MAX);
-        let page = ctx
+        let mut failures = ctx
             .ledger
             .failures(ctx.task.id, after.as_ref(), limit)
             .await
             .map_err(PassError::Ledger)?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after = Some(last.key.clone());
-        let wanted = page
+        after = failures.last().map(|failure| failure.key.clone());
+        let keys: Vec<&Key> = failures.iter().map(|failure| &failure.key).collect();
+        let (inside, page) = match after {
+            None => (0, range.finish().await),
+            Some(_) => range.admit(&keys, Orders::BYTES).await,
+        };
+        failures.truncate(inside);
+        let wanted = failures
             .into_iter()
             .map(|failure| Wanted::new(failure.key.clone(), Counted::failed(&failure)))
             .collect();
@@ -203,7 +249,14 @@ async fn feed_failures(
         {
             return Ok(());
         }
+        if page != Page::GoesOn {
+            return Ok(());
+        }
     }
+}
+
+fn keys(entries: &[Listed]) -> Vec<&Key> {
+    entries.iter().map(|entry| &entry.key).collect()
 }
 
 /// Kind of the pass that a shard belongs to.

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::engine::listing::judge::{Next, Walk};
+use crate::engine::listing::range::Range;
 use crate::engine::retry::{self, MAX_ATTEMPTS, Pace};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::{ListFrom, ListVersion, Listed, PAGE_SIZE, PageSink, SharedStore};
@@ -26,12 +27,20 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// Lists everything below `prefix`, beginning at `from`.
+    /// Lists everything below `prefix`, beginning at `from`. `range` may end before: what is behind it need not be listed. Its keys
+    /// follow the first `cut` bytes of those of the store.
     #[must_use]
-    pub fn new(store: SharedStore, pace: Pace, prefix: Key, from: ListFrom) -> Self {
+    pub(in crate::engine) fn new(
+        store: SharedStore,
+        pace: Pace,
+        prefix: Key,
+        from: ListFrom,
+        (range, cut): (Option<Arc<Range>>, usize),
+    ) -> Self {
         let (sender, receiver) = mpsc::channel(AHEAD);
         let lister = tokio::spawn(async move {
-            let end = produce(&store, pace, prefix, from, &sender).await;
+            let mut walk = Walk::new(prefix, from, store.list_version());
+            let end = produce(&store, pace, &mut walk, (range.as_deref(), cut), &sender).await;
             if let Err(error) = end {
                 // Sending fails only when the reader is gone. Then nobody needs the error.
                 sender.send(Err(error)).await.unwrap_or_default();
@@ -65,13 +74,16 @@ impl Pages {
 async fn produce(
     store: &SharedStore,
     pace: Pace,
-    prefix: Key,
-    from: ListFrom,
+    walk: &mut Walk,
+    (range, cut): (Option<&Range>, usize),
     sender: &mpsc::Sender<Result<Vec<Listed>>>,
 ) -> Result<()> {
-    let mut walk = Walk::new(prefix, from, store.list_version());
     let mut reader = Reader { sender };
-    while fetch(store, pace, &mut walk, &mut reader).await? == Next::Page {}
+    while fetch(store, pace, walk, &mut reader).await? == Next::Page {
+        if range.is_some_and(|range| walk.is_behind(range, cut)) {
+            return Ok(());
+        }
+    }
     let rest = walk.rest();
     if !rest.is_empty() {
         reader.take(rest).await?;
@@ -247,23 +259,31 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// Reads the target's keys below `target_prefix + prefix`, after the source key `after`.
+    /// Reads the target's keys below `target_prefix + prefix`, after the source key `after`, to the end of `range`.
     #[must_use]
-    pub fn new(
+    pub(in crate::engine) fn new(
         store: &SharedStore,
         pace: Pace,
         target_prefix: &Key,
         prefix: &Key,
         after: Option<&Key>,
+        range: &Arc<Range>,
     ) -> Self {
         let from = after.map_or(ListFrom::Start, |key| {
             ListFrom::After(key.with_prefix(target_prefix.as_bytes()))
         });
         let whole = prefix.with_prefix(target_prefix.as_bytes());
+        let cut = target_prefix.as_bytes().len();
         Self {
-            pages: Pages::new(Arc::clone(store), pace, whole, from),
+            pages: Pages::new(
+                Arc::clone(store),
+                pace,
+                whole,
+                from,
+                (Some(Arc::clone(range)), cut),
+            ),
             page: Vec::new().into_iter(),
-            cut: target_prefix.as_bytes().len(),
+            cut,
         }
     }
 

@@ -23,6 +23,7 @@ use crate::engine::copy::transfer;
 use crate::engine::decide::Decision;
 use crate::engine::errors::PassError;
 use crate::engine::listing::candidate::{Batch, Candidate, Found, Resumable};
+use crate::engine::listing::range::Range;
 use crate::engine::listing::{feed, pass_kind};
 use crate::engine::lookup;
 use crate::engine::object_slots::Slot;
@@ -35,7 +36,7 @@ use crate::engine::shard::window::{Under, Window};
 use crate::engine::source_object::SourceObject;
 use crate::engine::sync_points::SyncPoint;
 use crate::error::{Error, ErrorKind};
-use crate::ledger::{Commit, Committed, Failure, LeasedShard};
+use crate::ledger::{Commit, Committed, Failure, LeasedShard, Unordered};
 use crate::object::clouds::Side;
 use crate::task::Key;
 use crate::task::spec::Scope;
@@ -61,6 +62,7 @@ pub enum ShardEnd {
 pub(super) struct Run {
     pub(super) ctx: Arc<Context>,
     pub(super) lease: LeasedShard,
+    range: Arc<Range>,
     pub(super) window: Window,
     waiting: VecDeque<Candidate>,
     flight: JoinSet<(u64, Mark, Result<Outcome, PassError>)>,
@@ -81,9 +83,18 @@ pub(super) struct Run {
 /// # Errors
 /// An error that concerns the whole task, a failing ledger, or another lease; what was settled before is committed
 /// where that is possible.
-pub async fn run(ctx: Arc<Context>, lease: LeasedShard) -> Result<ShardEnd, PassError> {
+pub(in crate::engine) async fn run(
+    ctx: Arc<Context>,
+    lease: LeasedShard,
+    range: Arc<Range>,
+) -> Result<ShardEnd, PassError> {
     let (sender, mut batches) = mpsc::channel(BATCHES_AHEAD);
-    let mut feeder = AbortOnDropHandle::new(tokio::spawn(feed(Arc::clone(&ctx), lease.clone(), sender)));
+    let mut feeder = AbortOnDropHandle::new(tokio::spawn(feed(
+        Arc::clone(&ctx),
+        lease.clone(),
+        Arc::clone(&range),
+        sender,
+    )));
     let recorded = ctx.task.spec.record_settled;
     let record = recorded.then(|| Record::new(ctx.clock.clone()));
     let claim_in_flight = lease.bytes_in_flight;
@@ -91,6 +102,7 @@ pub async fn run(ctx: Arc<Context>, lease: LeasedShard) -> Result<ShardEnd, Pass
         window: Window::new(pass_kind(&lease.scope), record),
         ctx,
         lease,
+        range,
         waiting: VecDeque::new(),
         flight: JoinSet::new(),
         speed: 0,
@@ -165,6 +177,12 @@ impl Run {
                 });
             }
             let next_size = self.next_size();
+            let idle = self.waiting.is_empty() && !exhausted && self.flight.len() < self.ctx.objects.limit();
+            if idle {
+                self.range.waits(Instant::now());
+            } else {
+                self.range.fed(Instant::now());
+            }
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(Walked::UntilStopped),
@@ -363,8 +381,8 @@ impl Run {
                 .await
                 .map_err(PassError::Ledger)?
             {
-                Committed::Done => {}
-                Committed::Fenced | Committed::TooManyFailures => return Err(PassError::Fenced),
+                Unordered::Marked => {}
+                Unordered::Rejoined | Unordered::Fenced => return Err(PassError::Fenced),
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use super::subject::{Subject, at, counted, failure};
 use crate::error::ErrorKind;
-use crate::ledger::{Commit, Committed, Ending, LeasedShard, Ledger, ShardScope};
+use crate::ledger::{Commit, Committed, Ending, LeasedShard, Ledger, ShardScope, Unordered};
 use crate::task::{Counters, Key, PassKind, ReportKind, StartMode, State};
 
 pub(super) async fn all(store: &dyn Ledger) {
@@ -35,7 +35,9 @@ async fn is_fenced(subject: &Subject<'_>, fencing_token: i64, shard: &LeasedShar
     let waiting = subject.waiting(ReportKind::Success).await;
     assert_eq!(subject.commit(shard, one_object()).await, Committed::Fenced);
     let marked = subject.store.set_unordered(subject.id, shard).await;
-    assert_eq!(marked.unwrap(), Committed::Fenced);
+    assert_eq!(marked.unwrap(), Unordered::Fenced);
+    let cut = subject.store.split(subject.id, shard, &[Key::from("m")]).await;
+    assert_eq!(cut.unwrap(), Committed::Fenced);
     assert!(subject.shard(fencing_token).await.is_none());
     let keys: Vec<Key> = failed.iter().map(|key| Key::from(key.as_str())).collect();
     let taken = subject.store.take_failures(subject.id, fencing_token, &keys);

@@ -9,6 +9,7 @@ mod lists;
 pub mod model;
 mod once;
 mod orphans;
+mod ranges;
 mod records;
 mod scope;
 pub mod subject;
@@ -22,6 +23,7 @@ pub async fn all(store: &dyn Ledger) {
     Box::pin(records::all(store)).await;
     Box::pin(lifecycle::all(store)).await;
     Box::pin(work::all(store)).await;
+    Box::pin(ranges::all(store)).await;
     Box::pin(faults::all(store)).await;
     Box::pin(crashes::all(store)).await;
     Box::pin(orphans::all(store)).await;

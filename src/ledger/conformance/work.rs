@@ -2,7 +2,7 @@
 
 use super::subject::{Subject, at, counted, failure};
 use crate::error::ErrorKind;
-use crate::ledger::{Commit, Committed, Ending, Ledger, ShardScope};
+use crate::ledger::{Commit, Committed, Ending, Ledger, ShardScope, Unordered};
 use crate::task::{Counters, Estimate, Key, PassInfo, PassKind, StartMode, State};
 
 pub(super) async fn all(store: &dyn Ledger) {
@@ -294,7 +294,7 @@ async fn an_unordered_shard_starts_again(store: &dyn Ledger) {
         let shard = subject.shard(task.fencing_token).await.unwrap();
         if key == "b1" {
             let marked = store.set_unordered(subject.id, &shard).await.unwrap();
-            assert_eq!(marked, Committed::Done);
+            assert_eq!(marked, Unordered::Marked);
         }
         let commit = Commit {
             checkpoint: Some(Key::from(key)),

@@ -9,11 +9,13 @@
 //! | [`work`] | how a worker leases a task, and how it leaves it |
 //! | [`crashes`] | what becomes of a task whose worker crashed |
 //! | [`passes`] | which pass a worker works on, and what a commit may write |
+//! | [`ranges`] | with which ranges a new pass begins |
 //! | [`reports`] | what happens to a report that the target refused |
 
 pub(super) mod changes;
 pub(super) mod crashes;
 pub(super) mod facts;
 pub(super) mod passes;
+pub(super) mod ranges;
 pub(super) mod reports;
 pub(super) mod work;

@@ -16,6 +16,7 @@ mod once;
 mod orphans;
 mod passes;
 mod queue;
+mod ranges;
 mod reserve;
 mod rows;
 mod scope;
@@ -40,7 +41,7 @@ pub use self::database::Disk;
 use super::{
     Change, Cleanup, Commit, Committed, Control, CreatedOnce, Deleted, Ending, Failure, FoundScope,
     LeasedShard, LeasedTask, Ledger, NewTask, OpenUpload, Orphan, Orphans, Owner, Pending, ReportChunk,
-    RequestKey, ShardScope, TaskFilter, Tidied,
+    RequestKey, ShardScope, TaskFilter, Tidied, Unordered,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::SealedCredentials;
@@ -234,8 +235,22 @@ impl Ledger for SqliteLedger {
         passes::lease_shard(&self.0, id, fencing_token).await
     }
 
-    async fn set_unordered(&self, id: TaskId, shard: &LeasedShard) -> Result<Committed> {
-        passes::set_unordered(&self.0, id, shard).await
+    async fn split(&self, id: TaskId, shard: &LeasedShard, cuts: &[Key]) -> Result<Committed> {
+        ranges::split(&self.0, id, shard, cuts).await
+    }
+
+    async fn set_unordered(&self, id: TaskId, shard: &LeasedShard) -> Result<Unordered> {
+        ranges::set_unordered(&self.0, id, shard).await
+    }
+
+    async fn failure_cuts(
+        &self,
+        id: TaskId,
+        after: Option<&Key>,
+        until: Option<&Key>,
+        pieces: i64,
+    ) -> Result<Vec<Key>> {
+        ranges::failure_cuts(&self.0, id, (after, until), pieces).await
     }
 
     async fn commit(

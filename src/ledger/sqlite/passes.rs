@@ -1,16 +1,17 @@
 //! Passes and the leases on their shards.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::commit::claim_holds;
 use super::database::{Database, Tx, end, run};
-use super::error::{misuse, translate};
+use super::error::translate;
 use super::facts::facts;
-use super::rows::{self, add_counters, get};
-use super::{lists, warnings};
+use super::rows::{self, get};
+use super::{lists, ranges, warnings};
 use crate::error::Result;
 use crate::ledger::decisions::passes::{self, Opening};
-use crate::ledger::{Committed, LeasedShard, ShardScope};
+use crate::ledger::decisions::ranges::cuts;
+use crate::ledger::{LeasedShard, ShardScope};
 use crate::task::{Counters, Key, PassInfo, PassKind, TaskId, UnixMillis};
 
 pub(super) async fn open_pass(
@@ -27,6 +28,10 @@ pub(super) async fn open_pass(
     let number = match opening {
         Opening::Resumed(pass) => return Ok(pass),
         Opening::Anew(number) | Opening::Continued(number) => number,
+    };
+    let earlier = match kind {
+        PassKind::Full => ranges::earlier(&mut tx, id).await?,
+        PassKind::Failed => HashMap::new(),
     };
     // The shards of the last full pass tell what was found of the scope. Those of other passes are of no use any more;
     // the rows of the passes stay as history.
@@ -54,17 +59,14 @@ pub(super) async fn open_pass(
         count_anew(&mut tx, id).await?;
         lists::begin_anew(&mut tx, id).await?;
     }
-    for (shard, scope) in (0_i64..).zip(shards) {
-        let (name, prefix) = rows::scope_columns(scope);
-        let insert = sqlx::query(
-            "INSERT INTO shards (task_id, pass, number, scope, prefix) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )
-        .bind(id.get())
-        .bind(number)
-        .bind(shard)
-        .bind(name)
-        .bind(prefix);
-        run(&mut tx, insert).await?;
+    let mut free = 0;
+    for scope in shards {
+        // A prefix that was cut before begins with even ranges at once.
+        let cuts = match scope {
+            ShardScope::Prefix(prefix) => earlier.get(prefix).cloned().map(cuts).unwrap_or_default(),
+            ShardScope::Keys | ShardScope::Failures => Vec::new(),
+        };
+        free = ranges::insert(&mut tx, id, number, free, scope, (None, &cuts, None)).await?;
     }
     end(tx).await?;
     Ok(PassInfo {
@@ -120,8 +122,8 @@ pub(super) async fn lease_shard(
     let mut checkpoint = get::<Option<&[u8]>>(&row, "checkpoint")?.map(Key::from);
     let mut settled = rows::counters(&row)?;
     if get(&row, "unordered")? {
-        begin_again(&mut tx, id, pass, number, settled).await?;
-        checkpoint = None;
+        ranges::begin_again(&mut tx, id, pass.number, number, settled).await?;
+        checkpoint = get::<Option<&[u8]>>(&row, "start_after")?.map(Key::from);
         settled = Counters::default();
     }
     let draw = sqlx::query(
@@ -146,48 +148,8 @@ pub(super) async fn lease_shard(
         number,
         scope: rows::scope(&row)?,
         checkpoint,
+        until: get::<Option<&[u8]>>(&row, "until")?.map(Key::from),
         bytes_in_flight: settled.bytes_in_flight,
         fencing_token: right,
     }))
-}
-
-/// Undoes everything that a shard has settled.
-async fn begin_again(tx: &mut Tx, id: TaskId, pass: PassInfo, shard: i64, settled: Counters) -> Result<()> {
-    static TASK: LazyLock<String> = LazyLock::new(|| add_counters("tasks", 2, "WHERE id = ?1"));
-    static SHARD: LazyLock<String> = LazyLock::new(|| {
-        let rest = ", checkpoint = NULL WHERE task_id = ?1 AND pass = ?2 AND number = ?3";
-        add_counters("shards", 4, rest)
-    });
-    let task = sqlx::query(TASK.as_str()).bind(id.get());
-    run(tx, rows::bind_counters(task, -settled)).await?;
-    let row = sqlx::query(SHARD.as_str())
-        .bind(id.get())
-        .bind(pass.number)
-        .bind(shard);
-    run(tx, rows::bind_counters(row, -settled)).await?;
-    let forget = sqlx::query("DELETE FROM failures WHERE task_id = ?1 AND shard = ?2")
-        .bind(id.get())
-        .bind(shard);
-    run(tx, forget).await?;
-    lists::forget_shard(tx, id, shard).await
-}
-
-pub(super) async fn set_unordered(ledger: &Database, id: TaskId, shard: &LeasedShard) -> Result<Committed> {
-    // Starting a shard again deletes the failures that it has recorded. This shard needs the failures as its input.
-    if shard.scope == ShardScope::Failures {
-        return Err(misuse("recorded failures always have an order"));
-    }
-    let statement = sqlx::query(concat!(
-        "UPDATE shards SET unordered = 1",
-        claim_holds!("?1", "?2", "?3")
-    ))
-    .bind(id.get())
-    .bind(shard.number)
-    .bind(shard.fencing_token);
-    let touched = ledger.change(statement).await?;
-    Ok(if touched == 1 {
-        Committed::Done
-    } else {
-        Committed::Fenced
-    })
 }

@@ -109,7 +109,9 @@ impl S3Store {
             (ListVersion::V1, ListFrom::Token(marker)) => begin.with("marker", marker.as_bytes())?,
             (ListVersion::V1, ListFrom::After(key)) => begin.with("marker", key.as_bytes())?,
         };
-        call.query = from.with("encoding-type", b"url")?.number("max-keys", PAGE_SIZE);
+        call.query = from
+            .with("encoding-type", b"url")?
+            .number("max-keys", query.limit);
         if !query.prefix.as_bytes().is_empty() {
             call.query = call.query.with("prefix", query.prefix.as_bytes())?;
         }
@@ -233,6 +235,7 @@ impl S3Store {
             prefix: Key::from(key),
             from: ListFrom::Start,
             version,
+            limit: PAGE_SIZE,
         };
         let Some(answer) = self.listing(&query).await? else {
             return Ok(false);

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use crate::engine::order::Order;
+use crate::engine::order::{Order, Orders};
 use crate::task::Key;
 
 /// Which orders the keys within the pages of a listing may have.
@@ -25,23 +25,20 @@ impl LineOrder {
     }
 
     /// The orders that the listing may have. Both, if the keys fit neither.
-    pub(super) fn orders(&self) -> impl Iterator<Item = Order> {
-        let bytes = !self.bytes_broken || self.is_broken();
-        let path = !self.path_broken || self.is_broken();
-        [(Order::Bytes, bytes), (Order::Path, path)]
-            .into_iter()
-            .filter_map(|(order, fits)| fits.then_some(order))
+    pub(super) const fn orders(&self) -> Orders {
+        Orders {
+            bytes: !self.bytes_broken || self.is_broken(),
+            path: !self.path_broken || self.is_broken(),
+        }
     }
 
     /// Whether `key` is after `last` in at least one of these orders.
     pub(super) fn behind(&self, last: &Key, key: &Key) -> bool {
-        self.orders()
-            .any(|order| order.compare(last.as_bytes(), key.as_bytes()) == Ordering::Less)
+        self.orders().may_follow(last.as_bytes(), key.as_bytes())
     }
 
     /// Whether `key` is after `last` in all of these orders.
     pub(super) fn surely_behind(&self, last: &Key, key: &Key) -> bool {
-        self.orders()
-            .all(|order| order.compare(last.as_bytes(), key.as_bytes()) == Ordering::Less)
+        self.orders().surely_follows(last.as_bytes(), key.as_bytes())
     }
 }

@@ -24,6 +24,7 @@ pub(super) use self::page::Next;
 use self::page::{Check, Need, Page, Tokens};
 use self::positions::Positions;
 use self::skip::Skip;
+use crate::engine::listing::range::Range;
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::{
     EntryFacts, ListFrom, ListQuery, ListVersion, Listed, PAGE_SIZE, PageFacts, is_encoding_of,
@@ -108,6 +109,7 @@ impl Walk {
             prefix: self.prefix.clone(),
             from: self.from.clone(),
             version: self.version,
+            limit: PAGE_SIZE,
         }
     }
 
@@ -345,6 +347,13 @@ impl Walk {
             Some(mut skip) => skip.held_behind(&self.order),
             None => Vec::new(),
         }
+    }
+
+    /// Whether everything that follows is surely behind `range`, whose keys follow the first `cut` bytes of these.
+    pub(super) fn is_behind(&self, range: &Range, cut: usize) -> bool {
+        let known = self.skip.is_none() && !self.order.is_broken();
+        let last = self.last.as_ref().and_then(|last| last.as_bytes().get(cut..));
+        known && last.is_some_and(|last| range.is_behind(last, self.order.orders()))
     }
 
     fn done(&self) -> Result<Next> {

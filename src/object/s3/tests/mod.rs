@@ -97,6 +97,7 @@ async fn list(store: &S3Store, prefix: &str, from: ListFrom) -> Result<(Vec<List
         prefix: Key::from(prefix),
         from,
         version: store.list_version(),
+        limit: crate::object::PAGE_SIZE,
     };
     let mut found = Vec::new();
     let facts = store.list(&query, &mut found).await?;

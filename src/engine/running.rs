@@ -1,0 +1,300 @@
+//! The shards of a task that run, and when there are more of them.
+//!
+//! A shard that waits for its listing leaves capacity idle. Then more open shards are leased. If there are none, the shard is split
+//! ([`crate::engine::listing::cuts`]) and the new ones are leased. A shard that always has objects to copy is not split: its
+//! listing is not what limits it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::task::JoinSet;
+
+use crate::engine::context::Context;
+use crate::engine::errors::PassError;
+use crate::engine::findings::Listing;
+use crate::engine::listing::probe;
+use crate::engine::listing::range::{Range, Split};
+use crate::engine::shard::{self, ShardEnd};
+use crate::engine::sync_points::SyncPoint;
+use crate::error::{Error, ErrorKind};
+use crate::ledger::{LeasedShard, ShardScope};
+use crate::task::spec::Scope;
+
+/// Shards that run at the same time, as long as none has waited for its listing.
+const AT_FIRST: usize = 4;
+/// Requests that splits may take in any case. More are allowed with each page that is listed.
+const FREE_REQUESTS: u64 = 160;
+/// Pages for which a split may take another request: splits add at most one per cent to the requests of a listing.
+const PAGES_PER_REQUEST: u64 = 100;
+/// A shard that could not be split is left alone for this many looks, and twice as many after each further time.
+const REST: u32 = 4;
+
+/// The running shards of a task.
+pub(super) struct Running {
+    ctx: Arc<Context>,
+    tasks: JoinSet<(i64, Result<ShardEnd, PassError>)>,
+    shards: HashMap<i64, Shard>,
+    splits: JoinSet<Result<Attempt, PassError>>,
+    limit: usize,
+    more: More,
+    looked: Instant,
+    /// Requests that splits have taken, and pages that were listed by shards that have ended.
+    requests: u64,
+    pages: u64,
+    divisible: Divisible,
+}
+
+struct Shard {
+    lease: LeasedShard,
+    range: Arc<Range>,
+    /// Looks until it may be split.
+    rest: u32,
+    /// How often it could not be split.
+    misses: u32,
+}
+
+/// Whether the ledger may have another open shard.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum More {
+    Maybe,
+    None,
+}
+
+/// Whether listings of the source can begin at any key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Divisible {
+    Yes,
+    No,
+}
+
+/// What came of an attempt to split a shard.
+struct Attempt {
+    number: i64,
+    requests: u64,
+    end: AttemptEnd,
+}
+
+enum AttemptEnd {
+    /// This many new shards can be leased.
+    Split(usize),
+    Nothing,
+    /// The source ignores where a listing should begin.
+    Ignored,
+}
+
+impl Running {
+    pub(super) fn new(ctx: Arc<Context>) -> Self {
+        let limit = AT_FIRST.min(ctx.tuning.ranges.at_once);
+        Self {
+            ctx,
+            tasks: JoinSet::new(),
+            shards: HashMap::new(),
+            splits: JoinSet::new(),
+            limit,
+            more: More::Maybe,
+            looked: Instant::now(),
+            requests: 0,
+            pages: 0,
+            divisible: Divisible::Yes,
+        }
+    }
+
+    /// Leases open shards and runs them, as many as may run at the same time.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub(super) async fn lease(&mut self) -> Result<(), PassError> {
+        while self.more == More::Maybe && self.shards.len() < self.limit && !self.ctx.stop.is_cancelled() {
+            let leased = self
+                .ctx
+                .ledger
+                .lease_shard(self.ctx.task.id, self.ctx.fencing_token)
+                .await
+                .map_err(PassError::Ledger)?;
+            let Some(lease) = leased else {
+                self.more = More::None;
+                break;
+            };
+            self.ctx.sync_points.reach(SyncPoint::ShardLeased).await;
+            let range = Arc::new(Range::new(lease.checkpoint.as_ref(), lease.until.clone()));
+            let run = shard::run(Arc::clone(&self.ctx), lease.clone(), Arc::clone(&range));
+            let number = lease.number;
+            self.tasks.spawn(async move { (number, run.await) });
+            let shard = Shard {
+                lease,
+                range,
+                rest: 0,
+                misses: 0,
+            };
+            self.shards.insert(number, shard);
+        }
+        Ok(())
+    }
+
+    /// Waits until a shard or a split has ended; `None` if nothing runs any more.
+    ///
+    /// # Errors
+    /// That of the shard or the split.
+    pub(super) async fn next(&mut self) -> Option<Result<(), PassError>> {
+        let panicked =
+            |panic| PassError::Defect(Error::internal("a part of the task panicked").with_source(panic));
+        tokio::select! {
+            Some(ended) = self.tasks.join_next() => Some(match ended {
+                Ok((number, end)) => {
+                    if let Some(shard) = self.shards.remove(&number) {
+                        self.pages += shard.range.pages();
+                    }
+                    end.map(|_| ())
+                }
+                Err(panic) => Err(panicked(panic)),
+            }),
+            Some(ended) = self.splits.join_next() => Some(match ended {
+                Ok(attempt) => attempt.map(|attempt| self.note(&attempt)),
+                Err(panic) => Err(panicked(panic)),
+            }),
+            else => None,
+        }
+    }
+
+    fn note(&mut self, attempt: &Attempt) {
+        self.requests += attempt.requests;
+        match attempt.end {
+            AttemptEnd::Split(new) => {
+                self.more = More::Maybe;
+                self.limit = (self.shards.len() + new).clamp(self.limit, self.ctx.tuning.ranges.at_once);
+            }
+            AttemptEnd::Nothing => {
+                if let Some(shard) = self.shards.get_mut(&attempt.number) {
+                    shard.rest = REST.saturating_mul(1 << shard.misses.min(10));
+                    shard.misses += 1;
+                }
+            }
+            AttemptEnd::Ignored => self.divisible = Divisible::No,
+        }
+    }
+
+    /// Looks which shards have waited for their listings since the last look. Lets more shards run, or splits one.
+    pub(super) fn look(&mut self, now: Instant) {
+        let elapsed = now.duration_since(self.looked);
+        self.looked = now;
+        let mut hungry = Vec::new();
+        for (number, shard) in &mut self.shards {
+            shard.rest = shard.rest.saturating_sub(1);
+            if shard.range.waited(now) * 2 >= elapsed {
+                hungry.push(*number);
+            }
+        }
+        let room = self.ctx.tuning.ranges.at_once.saturating_sub(self.shards.len());
+        if hungry.is_empty() || room == 0 {
+            return;
+        }
+        if self.more == More::Maybe {
+            self.limit = (self.limit * 2).min(self.ctx.tuning.ranges.at_once);
+            return;
+        }
+        let pages = self.pages + self.shards.values().map(|shard| shard.range.pages()).sum::<u64>();
+        if !self.splits.is_empty() || self.requests >= FREE_REQUESTS + pages / PAGES_PER_REQUEST {
+            return;
+        }
+        let ready = hungry.iter().filter_map(|number| self.shards.get(number));
+        let ready = ready.filter(|shard| shard.rest == 0 && self.can_be_split(&shard.lease.scope));
+        // A range without an end is the largest. Of the others, the one that has listed least since it began has most before it.
+        let Some(shard) = ready.min_by_key(|shard| (shard.range.has_end(), shard.range.pages())) else {
+            return;
+        };
+        let attempt = attempt(
+            Arc::clone(&self.ctx),
+            shard.lease.clone(),
+            Arc::clone(&shard.range),
+            room,
+        );
+        self.splits.spawn(attempt);
+    }
+
+    fn can_be_split(&self, scope: &ShardScope) -> bool {
+        match scope {
+            // Where the target lists in no known order, only a listing from its beginning shows that there is nothing.
+            ShardScope::Prefix(_) => {
+                self.divisible == Divisible::Yes
+                    && (self.ctx.target_order.is_some() || self.ctx.target_listing == Listing::Late)
+            }
+            ShardScope::Failures => !matches!(self.ctx.task.spec.scope, Scope::Urls(_)),
+            ShardScope::Keys => false,
+        }
+    }
+}
+
+/// Splits a shard into at most `room` more.
+async fn attempt(
+    ctx: Arc<Context>,
+    lease: LeasedShard,
+    range: Arc<Range>,
+    room: usize,
+) -> Result<Attempt, PassError> {
+    let number = lease.number;
+    let nothing = |requests| Attempt {
+        number,
+        requests,
+        end: AttemptEnd::Nothing,
+    };
+    let Some(snapshot) = range.snapshot().await else {
+        return Ok(nothing(0));
+    };
+    let (cuts, requests) = match &lease.scope {
+        ShardScope::Prefix(prefix) => {
+            let found = tokio::select! {
+                found = probe::cuts(&ctx.source, ctx.tuning.pace, prefix, snapshot, room) => found,
+                () = ctx.stop.cancelled() => return Ok(nothing(0)),
+            };
+            match found {
+                Ok(found) => (found.cuts, found.requests),
+                Err(error) if error.kind() == ErrorKind::Unsupported => {
+                    tracing::info!(task.id = %ctx.task.id, %error, "each prefix is listed by one reader");
+                    let end = AttemptEnd::Ignored;
+                    return Ok(Attempt {
+                        number,
+                        requests: 1,
+                        end,
+                    });
+                }
+                Err(error) => {
+                    // The listing itself meets the same error, and reports it.
+                    tracing::debug!(task.id = %ctx.task.id, %error, "a shard could not be split");
+                    return Ok(nothing(1));
+                }
+            }
+        }
+        ShardScope::Failures => {
+            let pieces = i64::try_from(room + 1).unwrap_or(i64::MAX);
+            let cuts = ctx
+                .ledger
+                .failure_cuts(
+                    ctx.task.id,
+                    Some(&snapshot.listed),
+                    snapshot.until.as_ref(),
+                    pieces,
+                )
+                .await
+                .map_err(PassError::Ledger)?;
+            (cuts, 0)
+        }
+        ShardScope::Keys => return Ok(nothing(0)),
+    };
+    let new = cuts.len();
+    let split = range
+        .cut(cuts, async |cuts| {
+            ctx.ledger.split(ctx.task.id, &lease, cuts).await
+        })
+        .await?;
+    let end = match split {
+        Split::Done => AttemptEnd::Split(new),
+        Split::TooLate => AttemptEnd::Nothing,
+    };
+    tracing::debug!(task.id = %ctx.task.id, shard = number, new, requests, ?split, "split");
+    Ok(Attempt {
+        number,
+        requests,
+        end,
+    })
+}

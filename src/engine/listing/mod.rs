@@ -28,12 +28,12 @@ use crate::engine::listing::pages::Pages;
 use crate::engine::listing::plan::{look_up, only_tags_differ, plan};
 use crate::engine::order::{OrderWatch, Step};
 use crate::engine::retry::At as _;
-use crate::engine::shard::counted::Counted;
+use crate::engine::shard::prior_count::PriorCount;
 use crate::engine::source_object::SourceObject;
 use crate::engine::sync_points::SyncPoint;
 use crate::engine::{opaque_tags, target_names};
 use crate::ledger::{LeasedShard, ShardScope};
-use crate::object::{EntryFacts, ListFrom, Listed};
+use crate::object::{EntryFacts, ListFrom, ListingEntry};
 use crate::task::spec::Scope;
 use crate::task::{Key, PassKind};
 
@@ -91,7 +91,7 @@ async fn feed_prefix(
         let planned = entries.into_iter().zip(existing).enumerate();
         let planned = planned.map(|(index, (listed, existing))| {
             let key = listed.key.clone();
-            let step = match listed.told {
+            let step = match listed.facts {
                 EntryFacts::KeyTooLong { .. } => Found::Refused(RefuseReason::KeyTooLong),
                 EntryFacts::Nothing => unclear.next().unwrap_or(Found::Missing),
                 EntryFacts::Object { .. } => match listed.entry() {
@@ -107,7 +107,7 @@ async fn feed_prefix(
             };
             Candidate {
                 key,
-                counted: Counted::default(),
+                prior_count: PriorCount::default(),
                 position: None,
                 step,
             }
@@ -126,10 +126,13 @@ async fn feed_prefix(
 }
 
 /// Looks up the objects of which the listing gives only the name, in the order of the listing.
-async fn look_up_unclear(ctx: &Context, entries: &[Listed]) -> std::result::Result<Vec<Found>, PassError> {
-    let named = entries.iter().filter(|entry| entry.told == EntryFacts::Nothing);
+async fn look_up_unclear(
+    ctx: &Context,
+    entries: &[ListingEntry],
+) -> std::result::Result<Vec<Found>, PassError> {
+    let named = entries.iter().filter(|entry| entry.facts == EntryFacts::Nothing);
     let wanted: Vec<Wanted> = named
-        .map(|entry| Wanted::new(entry.key.clone(), Counted::default()))
+        .map(|entry| Wanted::new(entry.key.clone(), PriorCount::default()))
         .collect();
     if wanted.is_empty() {
         return Ok(Vec::new());
@@ -154,7 +157,7 @@ async fn feed_keys(
     for chunk in keys[begin..].chunks(KEYS_PER_BATCH) {
         let wanted = chunk
             .iter()
-            .map(|key| Wanted::new(key.clone(), Counted::default()))
+            .map(|key| Wanted::new(key.clone(), PriorCount::default()))
             .collect();
         let mut candidates = look_up(ctx, wanted).await?;
         candidates.retain(|candidate| {
@@ -190,7 +193,7 @@ async fn feed_failures(
         after = Some(last.key.clone());
         let wanted = page
             .into_iter()
-            .map(|failure| Wanted::new(failure.key.clone(), Counted::failed(&failure)))
+            .map(|failure| Wanted::new(failure.key.clone(), PriorCount::failed(&failure)))
             .collect();
         let candidates = look_up(ctx, wanted).await?;
         if sender

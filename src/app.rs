@@ -20,7 +20,7 @@ use crate::engine::settings::Tuning;
 use crate::engine::sync_points::SyncPoints;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::sqlite::SqliteLedger;
-use crate::ledger::{Ledger, Tidied};
+use crate::ledger::{Ledger, Purged};
 use crate::net::{HttpClient, NetworkPolicy};
 use crate::object::s3::S3Connector;
 use crate::secret::{KEY_LEN, Sealer, Secret};
@@ -165,7 +165,7 @@ async fn recover(parts: &worker::Parts, shutdown: &CancellationToken) -> bool {
             Err(error) => tracing::debug!(%error, "the ledger still cannot be written"),
         }
         // Deletions continue in small steps in the meantime, because they free the missing space.
-        while matches!(parts.ledger.tidy().await, Ok(Tidied::Some)) && !shutdown.is_cancelled() {}
+        while matches!(parts.ledger.purge().await, Ok(Purged::Some)) && !shutdown.is_cancelled() {}
     }
 }
 

@@ -265,7 +265,7 @@ impl std::error::Error for Error {
 }
 
 /// A number with its noun, for messages: `1 object`, `2 objects`.
-pub fn counted(count: impl TryInto<u64> + fmt::Display + Copy, one: &str, many: &str) -> String {
+pub fn pluralize(count: impl TryInto<u64> + fmt::Display + Copy, one: &str, many: &str) -> String {
     let is_one = count.try_into().is_ok_and(|count| count == 1);
     format!("{count} {}", if is_one { one } else { many })
 }

@@ -58,7 +58,7 @@ impl Also {
     fn refusals(self) -> Vec<ApiError> {
         match self {
             Self::Always => vec![ApiError::unauthenticated(), ApiError::unknown_path()],
-            Self::Ledger => vec![ApiError::defect(), ApiError::unavailable()],
+            Self::Ledger => vec![ApiError::internal(), ApiError::unavailable()],
             Self::Key => vec![ApiError::reused_key()],
             Self::Body => vec![
                 ApiError::too_large(BODY_LIMIT),

@@ -120,7 +120,7 @@ impl ApiError {
 
     /// 500: an error inside the service.
     #[must_use]
-    pub fn defect() -> Self {
+    pub fn internal() -> Self {
         Self::from(Error::internal(""))
     }
 
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_told_in_whole_seconds() {
+    fn a_wait_is_in_whole_seconds() {
         for (asked, wanted) in [
             (None, 5),
             (Some(0), 1),
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn defects_are_not_described_to_the_caller() {
+    fn internal_errors_are_not_described_to_the_caller() {
         let error = ApiError::from(Error::internal("table tasks is gone").with_source("disk on fire"));
         assert_eq!(error.status.as_u16(), 500);
         assert!(!error.message.contains("table"));

@@ -7,7 +7,7 @@ use actix_web::{App, guard, web};
 use utoipa_actix_web::AppExt;
 
 use super::state::ApiState;
-use super::{closing, cors, docs, fallback, front, health, swagger, track, v1};
+use super::{closing, cors, docs, fallback, health, rewrite, swagger, track, v1};
 
 /// The application: every route and every middleware; the last one wrapped is the outermost.
 pub fn app(
@@ -38,7 +38,7 @@ pub fn app(
         .service(page("/swagger-ui").to(swagger::redirect))
         .service(page(swagger::FILES).to(swagger::file))
         .default_service(web::to(fallback::fallback))
-        .wrap(from_fn(front::complete))
+        .wrap(from_fn(rewrite::rewrite))
         .wrap(from_fn(cors::cors))
         .wrap(from_fn(track::track))
         .wrap(from_fn(closing::keep))

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::config::Config;
 use crate::engine::sync_points::SyncPoints;
-use crate::error::{Error, ErrorKind, Result, counted};
+use crate::error::{Error, ErrorKind, Result, pluralize};
 use crate::net::{HttpClient, NetworkPolicy};
 use crate::sandbox::{Sandbox, SandboxOptions};
 use crate::task::Clock;
@@ -145,7 +145,7 @@ async fn walk_through(client: &Client, source: &Sandbox, target: &Sandbox) -> Re
                 &bar,
                 format!(
                     "PUT  operation=stop  -> paused with {} and {} done; its credentials are wiped",
-                    counted(
+                    pluralize(
                         paused["success_num"].as_u64().unwrap_or_default(),
                         "object",
                         "objects"

@@ -16,7 +16,7 @@ use crate::engine::quirks::Quirks;
 use crate::engine::rate_limit::{TaskStreams, Throttle};
 use crate::engine::settings::Tuning;
 use crate::engine::sync_points::SyncPoints;
-use crate::engine::warnings::Said;
+use crate::engine::warnings::RecordedWarnings;
 use crate::ledger::{Committed, Ledger};
 use crate::object::SharedStore;
 use crate::object::recent::Addresses;
@@ -82,7 +82,7 @@ pub struct Context {
     /// What was found out about the stores.
     pub quirks: Quirks,
     /// Warnings that were already written.
-    pub said: Said,
+    pub recorded_warnings: RecordedWarnings,
     /// Keys of uploads that an earlier lease left open. Whatever the target has under them is not proved yet.
     pub open: HashSet<Key>,
 }
@@ -131,7 +131,7 @@ impl Context {
     /// # Errors
     /// [`PassError::Ledger`] if it cannot be written, [`PassError::Fenced`] if another worker has the task.
     pub async fn warn(&self, warning: Warning) -> Result<(), PassError> {
-        match self.said.first(warning) {
+        match self.recorded_warnings.record(warning) {
             Some(warning) => self.write_warnings(&[warning]).await,
             None => Ok(()),
         }
@@ -142,7 +142,7 @@ impl Context {
     /// # Errors
     /// Those of [`Context::warn`].
     pub async fn write_repeated_warnings(&self) -> Result<(), PassError> {
-        let again = self.said.again();
+        let again = self.recorded_warnings.take_repetitions();
         if again.is_empty() {
             return Ok(());
         }

@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_the_same_as_what_nobody_told_the_length_of() {
+    fn an_object_of_unknown_length_is_never_identical() {
         let unmeasured = SourceObject::UnknownSize {
             key: Key::from("k"),
             last_modified: known_time(UnixMillis(5 * DAY)),

@@ -12,7 +12,7 @@ pub enum PassError {
     /// The ledger cannot be read or written. Nothing is recorded.
     Ledger(Error),
     /// A bug of this program. It would happen again, so the task fails and gives it as the reason.
-    Defect(Error),
+    Internal(Error),
     /// Another worker has the task, or ranges of a prefix became one shard again, which ends the leases on them.
     Fenced,
 }
@@ -25,7 +25,7 @@ impl From<SideError> for PassError {
 
 /// The reason of a task that a bug of this program ended.
 #[must_use]
-pub fn defect(error: &Error) -> Reason {
+pub fn internal_error(error: &Error) -> Reason {
     tracing::error!(%error, cause = ?std::error::Error::source(error), "a bug of this program ended the pass");
     Reason {
         code: reasons::SYSTEM_ERROR.to_owned(),

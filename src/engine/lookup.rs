@@ -10,10 +10,10 @@ use crate::engine::decide::Existing;
 use crate::engine::listing::pages;
 use crate::engine::listing::pages::Pages;
 use crate::engine::retry::{self, At as _, Pace, SideError, SideResult};
-use crate::engine::shard::counted::NO_SUCH_KEY;
+use crate::engine::shard::prior_count::NO_SUCH_KEY;
 use crate::engine::source_object::SourceObject;
 use crate::error::{Error, ErrorKind, Result};
-use crate::object::{Entry, ListFrom, Listed, ObjectInfo, SharedStore};
+use crate::object::{Entry, ListFrom, ListingEntry, ObjectInfo, SharedStore};
 use crate::task::Key;
 
 /// Maximum number of pages that are read to confirm one missing object.
@@ -128,7 +128,7 @@ impl<'a> Search<'a> {
 pub(super) async fn listed(store: &SharedStore, pace: Pace, key: &Key) -> Result<Option<Entry>> {
     let page = pages::page(store, pace, key, &ListFrom::Start).await?;
     let found = page.entries.into_iter().find(|listed| listed.key == *key);
-    Ok(found.and_then(Listed::entry))
+    Ok(found.and_then(ListingEntry::entry))
 }
 
 /// Adds the length from a listing to a HEAD answer without one, if both describe the same version.

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_are_told_by_the_whole_name() {
+    fn kinds_depend_on_the_whole_name() {
         use NameKind as K;
         let rows: [(&str, &str, &[NameKind]); 24] = [
             ("", "a/b", &[]),

@@ -9,7 +9,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::engine::context::Context;
 use crate::engine::copy::upload;
-use crate::engine::errors::{PassError, defect};
+use crate::engine::errors::{PassError, internal_error};
 use crate::engine::listing::estimate;
 use crate::engine::reports::settled;
 use crate::engine::running::Running;
@@ -78,7 +78,7 @@ pub async fn run_pass(ctx: Arc<Context>) -> PassEnd {
             end = match pass_error {
                 PassError::SideError(side_error) => PassEnd::Broken(side_error.reason()),
                 PassError::Ledger(error) => PassEnd::Ledger(error),
-                PassError::Defect(error) => PassEnd::Broken(defect(&error)),
+                PassError::Internal(error) => PassEnd::Broken(internal_error(&error)),
                 PassError::Fenced => PassEnd::Fenced,
             };
         }
@@ -90,7 +90,7 @@ pub async fn run_pass(ctx: Arc<Context>) -> PassEnd {
     let end = match (end, lists.await) {
         (PassEnd::Finished, Err(panic)) => {
             let error = Error::internal("writing the lists of objects panicked");
-            PassEnd::Broken(defect(&error.with_source(panic)))
+            PassEnd::Broken(internal_error(&error.with_source(panic)))
         }
         (PassEnd::Finished, Ok(Err(error))) => PassEnd::Ledger(error),
         (PassEnd::Finished, Ok(Ok(()))) if ctx.stop.is_cancelled() => PassEnd::Stopped,

@@ -211,9 +211,9 @@ async fn sees(source: Option<&SharedStore>, pace: Pace, folder: &str, probe: &Ke
 }
 
 /// Checks that the target has encrypted a probe: by the answer to the write if it says so, otherwise by a HEAD.
-async fn encrypts(store: &SharedStore, pace: Pace, key: &Key, told: Option<Encryption>) -> Result<()> {
-    let found = match told {
-        Some(told) => Some(told),
+async fn encrypts(store: &SharedStore, pace: Pace, key: &Key, reported: Option<Encryption>) -> Result<()> {
+    let found = match reported {
+        Some(reported) => Some(reported),
         None => {
             retry::run(pace, || store.head(key, None))
                 .await
@@ -250,7 +250,7 @@ pub(super) async fn write_once(ctx: &Context, length: u64) -> Result<()> {
     // Also after an error: the write may have succeeded although its answer was lost.
     let warning = remove(&ctx.target, ctx.tuning.pace, &key).await;
     if let (Ok(_), Some(warning)) = (&written, warning) {
-        ctx.said.later(warning);
+        ctx.recorded_warnings.defer(warning);
     }
     written.map(drop)
 }

@@ -138,7 +138,7 @@ impl Running {
     /// That of the shard or the split.
     pub(super) async fn next(&mut self) -> Option<Result<(), PassError>> {
         let panicked =
-            |panic| PassError::Defect(Error::internal("a part of the task panicked").with_source(panic));
+            |panic| PassError::Internal(Error::internal("a part of the task panicked").with_source(panic));
         tokio::select! {
             Some(ended) = self.tasks.join_next() => Some(match ended {
                 Ok((number, end)) => {

@@ -41,14 +41,14 @@ pub fn judge(spec: &TaskSpec, found: &FoundScope, empty: &[Key]) -> Judgement {
         Warning::new(WarningCode::ScopeEntryEmpty, text).about(prefix.lossy())
     };
     judgement.warnings = empty.iter().map(warning).collect();
-    let untold = found.empty_prefixes - i64::try_from(empty.len()).unwrap_or(i64::MAX);
-    if let Ok(untold) = u32::try_from(untold)
-        && untold > 0
+    let unnamed = found.empty_prefixes - i64::try_from(empty.len()).unwrap_or(i64::MAX);
+    if let Ok(unnamed) = u32::try_from(unnamed)
+        && unnamed > 0
     {
         let text = "more prefixes of the task match nothing than are named here";
         judgement
             .warnings
-            .push(Warning::new(WarningCode::MoreWarnings, text).times(untold));
+            .push(Warning::new(WarningCode::MoreWarnings, text).times(unnamed));
     }
     judgement
 }

@@ -81,7 +81,7 @@ async fn try_name(ctx: &Context, kind: NameKind) -> Result<Kept> {
     }
     let left = preflight::remove(target, pace, &name).await.or(left);
     if let Some(warning) = left {
-        ctx.said.later(warning);
+        ctx.recorded_warnings.defer(warning);
     }
     kept
 }

@@ -9,20 +9,20 @@ use std::sync::{Mutex, PoisonError};
 use crate::task::{Warning, WarningCode};
 
 /// How many different warnings are remembered; more than the ledger keeps.
-const REMEMBERED: usize = 2 * Warning::MOST;
+const MAX_DIFFERENT: usize = 2 * Warning::MOST;
 
 /// Warnings that this lease has written already, with their repetitions since then.
 #[derive(Debug, Default)]
-pub struct Said(Mutex<HashMap<(WarningCode, String), Option<Warning>>>);
+pub struct RecordedWarnings(Mutex<HashMap<(WarningCode, String), Option<Warning>>>);
 
-impl Said {
+impl RecordedWarnings {
     /// Returns the warning if it must be written now; otherwise counts it. A warning for which there is no room is counted as
     /// [`WarningCode::MoreWarnings`].
-    pub(super) fn first(&self, warning: Warning) -> Option<Warning> {
-        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn record(&self, warning: Warning) -> Option<Warning> {
+        let mut recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (warning.code(), warning.subject().to_owned());
-        let full = said.len() >= REMEMBERED;
-        if let Some(again) = said.get_mut(&key) {
+        let full = recorded.len() >= MAX_DIFFERENT;
+        if let Some(again) = recorded.get_mut(&key) {
             *again = Some(match again.take() {
                 None => warning,
                 Some(before) => warning.times(before.count().saturating_add(1)),
@@ -30,28 +30,28 @@ impl Said {
             return None;
         }
         if full && warning.code() != WarningCode::MoreWarnings {
-            drop(said);
-            return self.first(Warning::new(
+            drop(recorded);
+            return self.record(Warning::new(
                 WarningCode::MoreWarnings,
                 "more different warnings occurred than are kept",
             ));
         }
-        said.insert(key, None);
+        recorded.insert(key, None);
         Some(warning)
     }
 
     /// Counts a warning that is written at the end of the pass with the repetitions.
-    pub(super) fn later(&self, warning: Warning) {
-        if let Some(first) = self.first(warning) {
-            let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            said.insert((first.code(), first.subject().to_owned()), Some(first));
+    pub(super) fn defer(&self, warning: Warning) {
+        if let Some(first) = self.record(warning) {
+            let mut recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            recorded.insert((first.code(), first.subject().to_owned()), Some(first));
         }
     }
 
     /// Returns the repetitions and resets them.
-    pub(super) fn again(&self) -> Vec<Warning> {
-        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        said.values_mut().filter_map(Option::take).collect()
+    pub(super) fn take_repetitions(&self) -> Vec<Warning> {
+        let mut recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        recorded.values_mut().filter_map(Option::take).collect()
     }
 }
 
@@ -65,38 +65,38 @@ mod tests {
 
     #[test]
     fn the_first_is_written_and_the_others_are_counted() {
-        let said = Said::default();
-        assert_eq!(said.first(warning("a")), Some(warning("a")));
+        let recorded = RecordedWarnings::default();
+        assert_eq!(recorded.record(warning("a")), Some(warning("a")));
         for _ in 0..3 {
-            assert_eq!(said.first(warning("a")), None);
+            assert_eq!(recorded.record(warning("a")), None);
         }
-        assert_eq!(said.first(warning("b")), Some(warning("b")));
-        assert_eq!(said.again(), [warning("a").times(3)]);
-        assert_eq!(said.again(), []);
-        assert_eq!(said.first(warning("a")), None);
-        assert_eq!(said.again(), [warning("a")]);
+        assert_eq!(recorded.record(warning("b")), Some(warning("b")));
+        assert_eq!(recorded.take_repetitions(), [warning("a").times(3)]);
+        assert_eq!(recorded.take_repetitions(), []);
+        assert_eq!(recorded.record(warning("a")), None);
+        assert_eq!(recorded.take_repetitions(), [warning("a")]);
     }
 
     #[test]
     fn a_later_warning_is_written_with_the_repetitions() {
-        let said = Said::default();
-        said.later(warning("a"));
-        said.later(warning("a"));
-        assert_eq!(said.again(), [warning("a").times(2)]);
-        said.later(warning("a"));
-        assert_eq!(said.again(), [warning("a")]);
+        let recorded = RecordedWarnings::default();
+        recorded.defer(warning("a"));
+        recorded.defer(warning("a"));
+        assert_eq!(recorded.take_repetitions(), [warning("a").times(2)]);
+        recorded.defer(warning("a"));
+        assert_eq!(recorded.take_repetitions(), [warning("a")]);
     }
 
     #[test]
     fn memory_is_bounded() {
-        let said = Said::default();
+        let recorded = RecordedWarnings::default();
         let written: Vec<_> = (0..10_000)
-            .filter_map(|n| said.first(warning(&n.to_string())))
+            .filter_map(|n| recorded.record(warning(&n.to_string())))
             .collect();
-        assert_eq!(written.len(), REMEMBERED + 1);
-        assert_eq!(written[REMEMBERED].code(), WarningCode::MoreWarnings);
-        let again = said.again();
+        assert_eq!(written.len(), MAX_DIFFERENT + 1);
+        assert_eq!(written[MAX_DIFFERENT].code(), WarningCode::MoreWarnings);
+        let again = recorded.take_repetitions();
         assert_eq!(again.len(), 1);
-        assert_eq!(again[0].count() as usize, 10_000 - REMEMBERED - 1);
+        assert_eq!(again[0].count() as usize, 10_000 - MAX_DIFFERENT - 1);
     }
 }

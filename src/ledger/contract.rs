@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::failure::Failure;
 use super::once::{CreatedOnce, RequestKey};
 use super::orphan::{Cleanup, Deleted, Orphan, Orphans, Owner};
-use super::pending::{Control, Pending, Tidied};
+use super::pending::{Control, Pending, Purged};
 use super::scope::{FoundScope, ShardScope};
 use crate::error::Result;
 use crate::object::ETag;
@@ -175,7 +175,7 @@ pub struct OpenUpload {
     pub size: i64,
     /// Ids of uploads of the same key that others had open at the target before this one was created. They tell an upload whose
     /// id was lost from those of others. `None` if the target did not list them.
-    pub strangers: Option<Vec<String>>,
+    pub foreign_uploads: Option<Vec<String>>,
 }
 
 /// Which tasks to list.
@@ -228,7 +228,7 @@ pub trait Ledger: Send + Sync {
         id: TaskId,
         policy: BandwidthPolicy,
     ) -> Result<Change<()>>;
-    /// Deletes a task. From now on nobody sees it; [`Ledger::tidy`] deletes its rows in small steps, so that other changes do not
+    /// Deletes a task. From now on nobody sees it; [`Ledger::purge`] deletes its rows in small steps, so that other changes do not
     /// wait. Its open uploads at the target become orphans. If there are some, the credentials `keys`, sealed for this task, or
     /// those that the task still has, are kept to abort them.
     async fn delete(
@@ -290,8 +290,8 @@ pub trait Ledger: Send + Sync {
     ) -> Result<PassInfo>;
     /// Deletes a bounded number of failures before a new full pass is opened, so that other changes do not wait for all of them.
     /// From the first call until the full pass is opened a failed-only start is refused ([`Refusal::ListIncomplete`]).
-    /// [`Tidied::All`] if few failures are left, an unfinished pass will be resumed, or the worker has lost its lease.
-    async fn forget_failures(&self, id: TaskId, fencing_token: i64) -> Result<Tidied>;
+    /// [`Purged::All`] if few failures are left, an unfinished pass will be resumed, or the worker has lost its lease.
+    async fn forget_failures(&self, id: TaskId, fencing_token: i64) -> Result<Purged>;
     /// Leases the next open shard of the last pass that was not leased under this fencing token; `None` if there is none. A shard
     /// that cannot be resumed (see [`Ledger::set_unordered`]) starts again: its checkpoint, counters and waiting lines are reset.
     async fn lease_shard(&self, id: TaskId, fencing_token: i64) -> Result<Option<LeasedShard>>;
@@ -398,11 +398,11 @@ pub trait Ledger: Send + Sync {
     async fn wipe_orphan_keys(&self, task: TaskId) -> Result<()>;
     /// The owner of an upload that was found at a target. Call this after listing the uploads: a task records an upload in the
     /// ledger before it creates the upload, so every listed upload of a task is recorded.
-    async fn holder(&self, target_key: &Key, upload_id: &str) -> Result<Owner>;
+    async fn upload_owner(&self, target_key: &Key, upload_id: &str) -> Result<Owner>;
 
     /// Does a bounded part of the background cleanup: deletes rows of deleted tasks, and removes wiped credentials from the
     /// database's log. It continues where a crash has interrupted it.
-    async fn tidy(&self) -> Result<Tidied>;
+    async fn purge(&self) -> Result<Purged>;
     /// Checks that the ledger can be written (for `/readyz`).
     async fn ping(&self) -> Result<()>;
     /// Closes the ledger cleanly.

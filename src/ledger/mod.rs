@@ -29,7 +29,7 @@ pub use self::contract::{
 pub use self::failure::{Failure, MOST_FAILURES};
 pub use self::once::{CreatedOnce, RequestKey};
 pub use self::orphan::{Cleanup, Deleted, Orphan, OrphanKeys, Orphans, Owner};
-pub use self::pending::{Control, PROJECTS_AT_ONCE, Pending, RUNNING_AT_ONCE, TASKS_AT_ONCE, Tidied};
+pub use self::pending::{Control, PROJECTS_AT_ONCE, Pending, Purged, RUNNING_AT_ONCE, TASKS_AT_ONCE};
 pub use self::scope::{FoundEntry, FoundScope, ShardScope};
 
 #[expect(unused_imports, reason = "named in the documentation")]

@@ -18,8 +18,8 @@ pub struct Orphan {
     /// Id that the target returned. `None` if the task was deleted before the id was recorded: then the upload must be found
     /// among the uploads of the key.
     pub upload_id: Option<String>,
-    /// See [`super::OpenUpload::strangers`].
-    pub strangers: Option<Vec<String>>,
+    /// See [`super::OpenUpload::foreign_uploads`].
+    pub foreign_uploads: Option<Vec<String>>,
     /// When its task was deleted.
     pub orphaned_at: UnixMillis,
 }

@@ -31,7 +31,7 @@ pub struct Control {
 
 /// What is left to do in the ledger behind the scenes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tidied {
+pub enum Purged {
     /// Nothing.
     All,
     /// More work that can be done at once.

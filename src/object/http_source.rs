@@ -13,7 +13,7 @@ use super::{
     Body, ByteRange, CopySource, ETag, ListQuery, ListVersion, NewObject, Object, ObjectInfo, ObjectStore,
     PageFacts, PageSink, Part, SharedStore, Tags, UploadId, WriteIf, Written,
 };
-use crate::error::{Error, ErrorKind, Result, counted};
+use crate::error::{Error, ErrorKind, Result, pluralize};
 use crate::secret::{Credentials, Secret};
 use crate::task::spec::Cdn;
 use crate::task::{Clock, Key, UnixMillis};
@@ -134,9 +134,9 @@ impl Behind {
         if served != size || older || other_sum {
             let text = format!(
                 "the CDN serves {}{}, the source has {}: it is stale, or changes the content",
-                counted(served, "byte", "bytes"),
+                pluralize(served, "byte", "bytes"),
                 if older { " of an older version" } else { "" },
-                counted(size, "byte", "bytes"),
+                pluralize(size, "byte", "bytes"),
             );
             return Err(Error::new(ErrorKind::Conflict, text).with_code("COMPARE_SRC_AND_CDN_FAILURE"));
         }
@@ -158,13 +158,13 @@ fn through_cdn(error: Error) -> Error {
         None if kind == ErrorKind::Conflict => Some("COMPARE_SRC_AND_CDN_FAILURE".to_owned()),
         code => code.map(str::to_owned),
     };
-    let told = Error::new(kind, format!("CDN: {}", error.message()))
+    let translated = Error::new(kind, format!("CDN: {}", error.message()))
         .with_retry_after(wait)
         .with_request_id(id)
         .with_source(error);
     match code {
-        Some(code) => told.with_code(code),
-        None => told,
+        Some(code) => translated.with_code(code),
+        None => translated,
     }
 }
 

@@ -9,7 +9,7 @@ mod endpoint;
 mod etag;
 pub mod http;
 pub mod http_source;
-mod listed;
+mod listing;
 pub mod metadata_signing;
 mod modified;
 pub mod pace;
@@ -26,8 +26,8 @@ use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 
 pub use self::etag::ETag;
-pub use self::listed::{
-    Entry, EntryFacts, ListFrom, ListQuery, ListVersion, Listed, PAGE_SIZE, PageFacts, PageSink,
+pub use self::listing::{
+    Entry, EntryFacts, ListFrom, ListQuery, ListVersion, ListingEntry, PAGE_SIZE, PageFacts, PageSink,
     is_encoding_of,
 };
 pub use self::modified::known_time;

@@ -1,4 +1,4 @@
-//! Responses that the HTTP front sends without the S3 service.
+//! Responses that the HTTP server sends without the S3 service.
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};

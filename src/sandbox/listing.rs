@@ -46,8 +46,8 @@ impl Text {
         match self {
             Self::Plain => text.to_owned(),
             Self::Url(KeyEncoding::Percent) => escaped(),
-            Self::Url(KeyEncoding::Form | KeyEncoding::Unsaid) => escaped().replace("%20", "+"),
-            Self::Url(KeyEncoding::SaidPlain) => text.to_owned(),
+            Self::Url(KeyEncoding::Form | KeyEncoding::Undeclared) => escaped().replace("%20", "+"),
+            Self::Url(KeyEncoding::DeclaredPlain) => text.to_owned(),
             Self::Url(KeyEncoding::EscapedTwice) => text.replace('&', "&amp;").replace('<', "&lt;"),
             Self::Url(KeyEncoding::Path) => escaped().replace("%2B", "+"),
         }
@@ -55,8 +55,8 @@ impl Text {
 }
 
 /// The encoding that a listing declares.
-fn said(service: &Service, asked: Option<EncodingType>) -> Option<EncodingType> {
-    asked.filter(|_| service.options.key_encoding != KeyEncoding::Unsaid)
+fn declared(service: &Service, asked: Option<EncodingType>) -> Option<EncodingType> {
+    asked.filter(|_| service.options.key_encoding != KeyEncoding::Undeclared)
 }
 
 impl Page {
@@ -140,7 +140,7 @@ impl Service {
             common_prefixes: Some(common_prefixes),
             delimiter: delimiter.map(|delimiter| text.write(&delimiter)),
             next_marker,
-            encoding_type: said(self, input.encoding_type),
+            encoding_type: declared(self, input.encoding_type),
             ..ListObjectsOutput::default()
         })
     }
@@ -199,7 +199,7 @@ impl Service {
             contents: Some(contents),
             common_prefixes: Some(common_prefixes),
             delimiter: delimiter.map(|delimiter| text.write(&delimiter)),
-            encoding_type: said(self, input.encoding_type),
+            encoding_type: declared(self, input.encoding_type),
             start_after: input.start_after.map(|after| text.write(&after)),
             ..ListObjectsV2Output::default()
         })

@@ -8,7 +8,7 @@ mod answer;
 mod body;
 mod bucket;
 mod faults;
-mod front;
+mod http_server;
 
 mod listing;
 mod object;
@@ -37,12 +37,12 @@ use crate::error::{Error, Result};
 
 pub use self::bucket::ListOrder;
 pub use self::faults::{Fault, FaultPlan, FaultRule, KeyMatch};
-pub use self::front::RequestRecord;
+pub use self::http_server::RequestRecord;
 pub use self::object::SandboxObject;
 pub use self::operation::Operation;
 
 use self::bucket::Store;
-use self::front::{BeforeHost, Front, RequestLog};
+use self::http_server::{BeforeHost, HttpServer, RequestLog};
 use self::service::{Credentials, Service};
 
 /// Whether a store does what an optional part of a request requires.
@@ -104,10 +104,10 @@ pub enum KeyEncoding {
     /// `%20` and `+`, as in paths.
     Path,
     /// As [`Self::Form`], but the listing does not say that keys are encoded.
-    Unsaid,
+    Undeclared,
     /// Keys are not encoded, but the listing says that they are.
-    SaidPlain,
-    /// As [`Self::SaidPlain`], and `&` and `<` are escaped twice.
+    DeclaredPlain,
+    /// As [`Self::DeclaredPlain`], and `&` and `<` are escaped twice.
     EscapedTwice,
 }
 
@@ -217,7 +217,7 @@ impl fmt::Debug for SandboxOptions {
 pub struct Sandbox {
     address: SocketAddr,
     options: SandboxOptions,
-    front: Arc<Front>,
+    server: Arc<HttpServer>,
     tasks: TaskTracker,
     cancel: CancellationToken,
 }
@@ -256,7 +256,7 @@ impl Sandbox {
                 })
             }
         };
-        let front = Arc::new(Front {
+        let server = Arc::new(HttpServer {
             before_host,
             s3: builder.build(),
             store,
@@ -268,14 +268,14 @@ impl Sandbox {
         let cancel = CancellationToken::new();
         tasks.spawn(accept(
             listener,
-            Arc::clone(&front),
+            Arc::clone(&server),
             tasks.clone(),
             cancel.clone(),
         ));
         Ok(Self {
             address,
             options,
-            front,
+            server,
             tasks,
             cancel,
         })
@@ -302,18 +302,18 @@ impl Sandbox {
     /// The active faults; none at the start.
     #[must_use]
     pub fn faults(&self) -> &FaultPlan {
-        &self.front.faults
+        &self.server.faults
     }
 
     /// Creates a bucket; an existing one is not changed.
     pub fn create_bucket(&self, name: &str) {
-        self.front.store.lock().entry(name.to_owned()).or_default();
+        self.server.store.lock().entry(name.to_owned()).or_default();
     }
 
     /// Stores an object without a request, and creates the bucket if necessary.
     pub fn put(&self, bucket: &str, key: &str, object: SandboxObject) {
-        let sort_key = self.front.store.order.sort_key(key);
-        self.front
+        let sort_key = self.server.store.order.sort_key(key);
+        self.server
             .store
             .lock()
             .entry(bucket.to_owned())
@@ -325,13 +325,13 @@ impl Sandbox {
     /// The current object.
     #[must_use]
     pub fn get(&self, bucket: &str, key: &str) -> Option<SandboxObject> {
-        let object = self.front.store.object(bucket, key).ok()?;
+        let object = self.server.store.object(bucket, key).ok()?;
         Some(object.export())
     }
 
     /// Removes an object; returns whether there was one.
     pub fn remove(&self, bucket: &str, key: &str) -> bool {
-        self.front
+        self.server
             .store
             .delete(bucket, key, &bucket::Conditions::default())
             .unwrap_or(false)
@@ -340,8 +340,8 @@ impl Sandbox {
     /// All keys of a bucket in listing order; none if there is no such bucket.
     #[must_use]
     pub fn keys(&self, bucket: &str) -> Vec<String> {
-        let order = self.front.store.order;
-        let buckets = self.front.store.lock();
+        let order = self.server.store.order;
+        let buckets = self.server.store.lock();
         buckets
             .get(bucket)
             .map(|bucket| bucket.objects.keys().map(|key| order.key(key)).collect())
@@ -351,7 +351,7 @@ impl Sandbox {
     /// The number of open multipart uploads.
     #[must_use]
     pub fn open_uploads(&self, bucket: &str) -> usize {
-        self.front
+        self.server
             .store
             .lock()
             .get(bucket)
@@ -361,30 +361,30 @@ impl Sandbox {
     /// The last 10,000 requests, in the order in which they were answered or aborted.
     #[must_use]
     pub fn requests(&self) -> Vec<RequestRecord> {
-        self.front.log.records()
+        self.server.log.records()
     }
 
     /// The number of requests that were started, answered or not.
     #[must_use]
     pub fn requests_begun(&self) -> u64 {
-        self.front.served.load(Ordering::Relaxed)
+        self.server.served.load(Ordering::Relaxed)
     }
 
     /// The most requests that were served at the same time, each until the head of its answer.
     #[must_use]
     pub fn requests_at_once(&self) -> usize {
-        self.front.log.most()
+        self.server.log.most()
     }
 
     /// How many requests there were of this operation, also those no longer in the log.
     #[must_use]
     pub fn requests_count(&self, operation: Operation) -> usize {
-        self.front.log.count(operation)
+        self.server.log.count(operation)
     }
 
     /// Empties the log and sets the counts to zero.
     pub fn clear_requests(&self) {
-        self.front.log.clear();
+        self.server.log.clear();
     }
 
     /// Closes the listener and all connections, and waits until they are gone.
@@ -409,7 +409,12 @@ impl Drop for Sandbox {
     }
 }
 
-async fn accept(listener: TcpListener, front: Arc<Front>, tasks: TaskTracker, cancel: CancellationToken) {
+async fn accept(
+    listener: TcpListener,
+    server: Arc<HttpServer>,
+    tasks: TaskTracker,
+    cancel: CancellationToken,
+) {
     loop {
         let accepted = tokio::select! {
             () = cancel.cancelled() => return,
@@ -420,7 +425,7 @@ async fn accept(listener: TcpListener, front: Arc<Front>, tasks: TaskTracker, ca
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "sandbox connection keeps Nagle's algorithm");
                 }
-                tasks.spawn(Arc::clone(&front).serve(stream, cancel.clone()));
+                tasks.spawn(Arc::clone(&server).serve(stream, cancel.clone()));
             }
             Err(error) => {
                 // File descriptors have probably run out. An immediate retry would only use CPU time.

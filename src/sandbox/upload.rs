@@ -259,10 +259,10 @@ impl Service {
         let (etag, encryption) = self.store.with(&input.bucket, |bucket| {
             let upload = bucket.upload(&input.key, &input.upload_id)?;
             let object = upload.assemble(&named, &self.options)?;
-            let told = (object.head.etag.clone(), object.head.encryption.clone());
+            let written = (object.head.etag.clone(), object.head.encryption.clone());
             self.store.write_into(bucket, &input.key, object, &conditions)?;
             bucket.uploads.remove(&input.upload_id);
-            Ok(told)
+            Ok(written)
         })?;
         Ok(CompleteMultipartUploadOutput {
             location: Some(format!("/{}/{}", input.bucket, input.key)),

@@ -1,6 +1,6 @@
 //! What a caller may do with tasks. Knows the ledger and the dispatcher, no HTTP and no engine.
 //!
-//! Each method is one decision and at most one change in the ledger; the dispatcher is told afterwards. Errors name
+//! Each method is one decision and at most one change in the ledger; the dispatcher is notified afterwards. Errors name
 //! the rule that was broken, a [`Violation`](crate::violation::Violation).
 
 mod place;

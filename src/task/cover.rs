@@ -65,26 +65,26 @@ mod tests {
 
     /// A name that counts how often its bytes are looked at.
     #[derive(Clone, Debug, PartialEq, Eq)]
-    struct Counted(String);
+    struct CountingName(String);
 
     fn look() {
         LOOKS.with(|looks| looks.set(looks.get() + 1));
     }
 
-    impl PartialOrd for Counted {
+    impl PartialOrd for CountingName {
         fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
             Some(self.cmp(other))
         }
     }
 
-    impl Ord for Counted {
+    impl Ord for CountingName {
         fn cmp(&self, other: &Self) -> Ordering {
             look();
             self.0.cmp(&other.0)
         }
     }
 
-    impl AsRef<[u8]> for Counted {
+    impl AsRef<[u8]> for CountingName {
         fn as_ref(&self) -> &[u8] {
             look();
             self.0.as_bytes()
@@ -93,10 +93,10 @@ mod tests {
 
     #[test]
     fn ten_thousand_names_take_some_hundred_thousand_looks() {
-        let names = |format: fn(usize) -> String| -> Vec<Counted> {
+        let names = |format: fn(usize) -> String| -> Vec<CountingName> {
             // In an order that no sort likes in particular.
             (0..10_000_usize)
-                .map(|n| Counted(format(n * 7_919 % 10_000)))
+                .map(|n| CountingName(format(n * 7_919 % 10_000)))
                 .collect()
         };
         let cover = Cover::new(names(|n| format!("dir-{n:05}/")));

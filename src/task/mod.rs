@@ -195,7 +195,7 @@ pub struct Task {
     /// The list of failed objects at the target.
     pub failed_list: FailedReport,
     /// What is wrong with the lists of copied and skipped objects at the target.
-    pub list_troubles: ReportProblems,
+    pub report_problems: ReportProblems,
 }
 
 impl Task {

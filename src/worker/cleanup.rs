@@ -235,7 +235,7 @@ async fn abort(parts: &Parts, target: &SharedStore, orphan: &Orphan) -> Result<R
         let upload = crate::object::UploadId(id.clone());
         return Ok(upload::until_gone(target, pace, key, &upload).await);
     }
-    let found = match upload::lost(target, key, orphan.strangers.as_deref()).await {
+    let found = match upload::lost(target, key, orphan.foreign_uploads.as_deref()).await {
         Ok(found) => found,
         Err(error) if error.kind() == ErrorKind::Unsupported => {
             tracing::warn!(task.id = %orphan.task, ?key, %error, "an upload may have been left open for good");
@@ -245,7 +245,7 @@ async fn abort(parts: &Parts, target: &SharedStore, orphan: &Orphan) -> Result<R
     };
     let mut ours = Vec::new();
     for upload in found {
-        match parts.ledger.holder(key, &upload.0).await? {
+        match parts.ledger.upload_owner(key, &upload.0).await? {
             // Another task has it, so it is not the one that was being created.
             Owner::Task => {}
             Owner::Unknown => {

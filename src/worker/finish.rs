@@ -40,12 +40,12 @@ pub(super) async fn pass(parts: &Parts, ctx: &Context, pass: PassInfo, fencing_t
             match judge_scope(ctx).await {
                 Ok(ending) => end(parts, id, fencing_token, ending).await,
                 Err(PassError::Ledger(error)) => Err(error),
-                Err(PassError::Defect(error)) => {
+                Err(PassError::Internal(error)) => {
                     end(
                         parts,
                         id,
                         fencing_token,
-                        Ending::Broken(engine::errors::defect(&error)),
+                        Ending::Broken(engine::errors::internal_error(&error)),
                     )
                     .await
                 }
@@ -61,12 +61,12 @@ pub(super) async fn pass(parts: &Parts, ctx: &Context, pass: PassInfo, fencing_t
             end(parts, id, fencing_token, Ending::Broken(side_error.reason())).await
         }
         Err(PassError::Ledger(error)) => Err(error),
-        Err(PassError::Defect(error)) => {
+        Err(PassError::Internal(error)) => {
             end(
                 parts,
                 id,
                 fencing_token,
-                Ending::Broken(engine::errors::defect(&error)),
+                Ending::Broken(engine::errors::internal_error(&error)),
             )
             .await
         }
@@ -112,7 +112,7 @@ pub(super) async fn drained(parts: &Parts, id: TaskId, fencing_token: i64) -> Re
 /// A panic outside the pass ends the task. Its text may contain secrets, so only the log of the process has it.
 pub(super) async fn panicked(parts: &Parts, id: TaskId, fencing_token: i64) -> Result<()> {
     let text = "the task panicked because of a bug in this program; its log says where";
-    let reason = engine::errors::defect(&Error::internal(text));
+    let reason = engine::errors::internal_error(&Error::internal(text));
     end(parts, id, fencing_token, Ending::Broken(reason)).await
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::parts::Parts;
-use crate::ledger::Tidied;
+use crate::ledger::Purged;
 
 /// Pause between two steps, so that others can write.
 const BREATH: Duration = Duration::from_millis(20);
@@ -18,12 +18,12 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Runs steps until `stop`.
 pub(super) async fn run(parts: Arc<Parts>, stop: CancellationToken) {
     loop {
-        let wait = match parts.ledger.tidy().await {
-            Ok(Tidied::Some) => BREATH,
-            Ok(Tidied::Blocked) => AGAIN,
-            Ok(Tidied::All) => LOOK,
+        let wait = match parts.ledger.purge().await {
+            Ok(Purged::Some) => BREATH,
+            Ok(Purged::Blocked) => AGAIN,
+            Ok(Purged::All) => LOOK,
             Err(error) => {
-                tracing::debug!(%error, "the ledger cannot be tidied");
+                tracing::debug!(%error, "the ledger cannot be purged");
                 LOOK
             }
         };

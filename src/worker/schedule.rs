@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::parts::Parts;
 use super::slots::{self, Running};
-use super::work::{Left, Seen, take_up};
+use super::work::{Left, Seen, run_task};
 use super::{cleanup, housekeeping};
 use crate::dispatch::Message;
 use crate::task::{ProjectId, State, TaskId};
@@ -85,12 +85,12 @@ impl Desk {
     async fn ended(&mut self, ended: Result<(Id, Left), JoinError>) -> bool {
         let (id, left) = ended.unwrap_or_else(|panic| {
             tracing::error!(error = %panic, "a task panicked; it will be leased again");
-            (panic.id(), Left::Defect)
+            (panic.id(), Left::Panicked)
         });
         if let Some(task) = self.ids.remove(&id) {
             self.tasks.remove(&task);
             self.parts.dispatch.stops().ended(task);
-            if left == Left::Defect
+            if left == Left::Panicked
                 && let Err(error) = self.parts.ledger.record_crash(task).await
             {
                 tracing::error!(task.id = %task, %error, "the panic cannot be counted");
@@ -100,7 +100,7 @@ impl Desk {
             self.look_after_stop(task).await;
         }
         // If the end could not be recorded, another attempt now would fail again. The next poll leases the task later.
-        left == Left::Said
+        left == Left::Recorded
     }
 
     /// Handles a message and all others that have arrived; returns whether to lease tasks.
@@ -213,7 +213,7 @@ impl Desk {
             let seen = Seen::default();
             self.last = Some(project.clone());
             self.tasks.insert(task, (project.clone(), seen.clone()));
-            let one = take_up(Arc::clone(&self.parts), task, seen, self.shutdown.child_token());
+            let one = run_task(Arc::clone(&self.parts), task, seen, self.shutdown.child_token());
             self.ids.insert(self.running.spawn(one).id(), task);
         }
     }

@@ -3,7 +3,7 @@
 //! A project may use all slots while no other project waits. Rules for the next free slot:
 //! * The project with the fewest running tasks comes first; among equals projects take turns. Within a project the oldest task comes
 //!   first, and tasks that a crash interrupted come before waiting ones.
-//! * A stalled task (see [`Motion`]) does not count, so a slow store does not take slots from others.
+//! * A stalled task (see [`StallDetector`]) does not count, so a slow store does not take slots from others.
 //! * A project without a running task does not wait for a project with several: it gets an additional slot.
 //! * In any case a project runs at most twice as many tasks as there are slots, and all projects together three times as many. The
 //!   number of streams bounds the memory of all of them.
@@ -21,13 +21,13 @@ const MOVED: u64 = 64 << 10;
 
 /// Whether a task makes progress.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Motion {
+pub(super) struct StallDetector {
     since: Instant,
     settled: Option<i64>,
     bytes: u64,
 }
 
-impl Motion {
+impl StallDetector {
     /// For a task that begins now.
     pub(super) const fn new(now: Instant) -> Self {
         Self {
@@ -222,17 +222,17 @@ mod tests {
     fn a_task_has_stalled_when_it_neither_settles_nor_moves() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let mut motion = Motion::new(start);
-        motion.look(at(5), 0, 0);
+        let mut stalls = StallDetector::new(start);
+        stalls.look(at(5), 0, 0);
         // Single bytes do not count as progress.
         for seconds in 6..35 {
-            motion.look(at(seconds), 0, seconds);
-            assert!(!motion.is_stalled(at(seconds)), "{seconds}");
+            stalls.look(at(seconds), 0, seconds);
+            assert!(!stalls.is_stalled(at(seconds)), "{seconds}");
         }
-        assert!(motion.is_stalled(at(35)));
-        motion.look(at(36), 1, 36);
-        assert!(!motion.is_stalled(at(60)));
-        motion.look(at(60), 1, 36 + MOVED);
-        assert!(!motion.is_stalled(at(89)) && motion.is_stalled(at(90)));
+        assert!(stalls.is_stalled(at(35)));
+        stalls.look(at(36), 1, 36);
+        assert!(!stalls.is_stalled(at(60)));
+        stalls.look(at(60), 1, 36 + MOVED);
+        assert!(!stalls.is_stalled(at(89)) && stalls.is_stalled(at(90)));
     }
 }

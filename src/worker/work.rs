@@ -11,7 +11,7 @@ use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
 use super::parts::{PROBE_GRACE, Parts};
-use super::slots::Motion;
+use super::slots::StallDetector;
 use super::{cleanup, connect, finish};
 use crate::engine;
 use crate::engine::context::{Context, SharedLedger};
@@ -24,9 +24,9 @@ use crate::engine::progress::Progress;
 use crate::engine::quirks::Quirks;
 use crate::engine::rate_limit::Throttle;
 use crate::engine::sync_points::SyncPoint;
-use crate::engine::warnings::Said;
+use crate::engine::warnings::RecordedWarnings;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ledger::{Committed, Ending, LeasedTask, ShardScope, Tidied};
+use crate::ledger::{Committed, Ending, LeasedTask, Purged, ShardScope};
 use crate::task::{BandwidthPolicy, PassInfo, PassKind, Reason, StartMode, State, TaskId, reasons};
 
 /// How often a running task checks its bandwidth window.
@@ -37,10 +37,10 @@ const LOOK_EVERY: u32 = 5;
 /// Whether the end of the work on a task is recorded in the ledger.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Left {
-    Said,
-    Unsaid,
+    Recorded,
+    Unrecorded,
     /// It panicked.
-    Defect,
+    Panicked,
 }
 
 /// A running task, as the scheduler sees it.
@@ -52,17 +52,17 @@ pub(super) struct Seen {
     pub(super) stalled: Arc<AtomicBool>,
 }
 
-pub(super) async fn take_up(parts: Arc<Parts>, id: TaskId, seen: Seen, stop: CancellationToken) -> Left {
+pub(super) async fn run_task(parts: Arc<Parts>, id: TaskId, seen: Seen, stop: CancellationToken) -> Left {
     let asked = parts.dispatch.stops().token(id);
     if asked.is_cancelled() {
-        return Left::Said;
+        return Left::Recorded;
     }
     let leased = match parts.ledger.lease_task(id, parts.clock.now()).await {
         Ok(Some(leased)) => leased,
-        Ok(None) => return Left::Said,
+        Ok(None) => return Left::Recorded,
         Err(error) => {
             tracing::error!(task.id = %id, %error, "the task cannot be leased");
-            return Left::Unsaid;
+            return Left::Unrecorded;
         }
     };
     parts.sync_points.reach(SyncPoint::TaskLeased).await;
@@ -92,10 +92,10 @@ pub(super) async fn take_up(parts: Arc<Parts>, id: TaskId, seen: Seen, stop: Can
         () = watch(&parts, watched) => Ok(()),
     };
     match written {
-        Ok(()) => Left::Said,
+        Ok(()) => Left::Recorded,
         Err(error) => {
             tracing::error!(task.id = %id, fencing_token, %error, "the work cannot go on; the task will be leased again");
-            Left::Unsaid
+            Left::Unrecorded
         }
     }
 }
@@ -120,9 +120,9 @@ async fn watch(parts: &Parts, mut watched: Watched) {
     let mut tick = interval(CLOCK_EVERY);
     let mut ticks = 0_u32;
     let mut new = true;
-    let mut motion = Motion::new(began);
+    let mut stalls = StallDetector::new(began);
     loop {
-        let told = tokio::select! {
+        let notified = tokio::select! {
             () = watched.seen.look.notified() => true,
             // The stop may not be in the ledger yet, for example on a full disk.
             () = watched.asked.cancelled(), if !watched.stop.is_cancelled() => {
@@ -133,18 +133,18 @@ async fn watch(parts: &Parts, mut watched: Watched) {
         };
         ticks = ticks.wrapping_add(1);
         let now = Instant::now();
-        if told || ticks.is_multiple_of(LOOK_EVERY) {
+        if notified || ticks.is_multiple_of(LOOK_EVERY) {
             match parts.ledger.control(id).await {
                 Ok(Some(control)) => {
                     if control.state != State::Running {
                         watched.stop.cancel();
                     }
                     watched.policy = control.bandwidth;
-                    motion.look(now, control.settled, watched.progress.bytes());
+                    stalls.look(now, control.settled, watched.progress.bytes());
                     watched
                         .seen
                         .stalled
-                        .store(motion.is_stalled(now), Ordering::Relaxed);
+                        .store(stalls.is_stalled(now), Ordering::Relaxed);
                 }
                 Ok(None) => {
                     watched.stop.cancel();
@@ -217,7 +217,7 @@ async fn work(
     parts.sync_points.reach(SyncPoint::Probed).await;
 
     let kind = pass_kind(mode, task.pass);
-    while kind == PassKind::Full && parts.ledger.forget_failures(id, fencing_token).await? == Tidied::Some {
+    while kind == PassKind::Full && parts.ledger.forget_failures(id, fencing_token).await? == Purged::Some {
         if stop.is_cancelled() {
             return finish::drained(parts, id, fencing_token).await;
         }
@@ -257,14 +257,14 @@ async fn work(
         sync_points: parts.sync_points.clone(),
         etags: EtagTrust::default(),
         quirks: Quirks::default(),
-        said: Said::default(),
+        recorded_warnings: RecordedWarnings::default(),
         open,
         task: task.in_pass(pass),
     });
     for warning in connected.warnings {
         match ctx.warn(warning).await {
             Ok(()) => {}
-            Err(PassError::Ledger(error) | PassError::Defect(error)) => return Err(error),
+            Err(PassError::Ledger(error) | PassError::Internal(error)) => return Err(error),
             Err(PassError::Fenced | PassError::SideError(_)) => {
                 lost_lease(id, fencing_token);
                 return Ok(());

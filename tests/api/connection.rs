@@ -125,8 +125,8 @@ fn last_requests() -> Vec<(String, u16)> {
         all.push((request("PUT", &task_path(), version, lines, &start), 200));
         all.push((request("PUT", &task_path(), version, lines, "{"), 400));
         // The body of a request with a wrong token is not read.
-        let stranger = request("PUT", &task_path(), version, lines, &start).replace(TOKEN, "stranger");
-        all.push((stranger, 401));
+        let unauthorized = request("PUT", &task_path(), version, lines, &start).replace(TOKEN, "stranger");
+        all.push((unauthorized, 401));
         let nobody = request("GET", &list, version, lines, "").replace(TOKEN, "stranger");
         all.push((nobody, 401));
     }
@@ -294,9 +294,10 @@ async fn head_is_answered_as_get_without_the_body() {
         assert!(found[0].header("x-request-id").is_some(), "{path}");
     }
     // Without the token the response reveals nothing.
-    let stranger = request("HEAD", &below(&path()), "1.1", "Connection: close\r\n", "").replace(TOKEN, "x");
+    let unauthorized =
+        request("HEAD", &below(&path()), "1.1", "Connection: close\r\n", "").replace(TOKEN, "x");
     assert_eq!(
-        answers(&exchange(&api, &stranger).await, &[true])[0].status(),
+        answers(&exchange(&api, &unauthorized).await, &[true])[0].status(),
         401
     );
 }

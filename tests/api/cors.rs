@@ -141,11 +141,11 @@ async fn a_star_lets_every_page_call_and_the_token_is_still_asked_for() {
     let reply = send(list(&api, "null")).await;
     reply.fine();
     assert_eq!(reply.header("access-control-allow-origin"), "*");
-    let stranger = api
+    let foreign_origin = api
         .bare(Method::GET, &task_path())
         .header("X-Auth-Token", format!("{TOKEN}x"))
         .header("Origin", "https://anybody.example");
-    let reply = send(stranger).await;
+    let reply = send(foreign_origin).await;
     reply.refused(401, "OMS.0068");
     assert_eq!(reply.header("access-control-allow-origin"), "*");
 }

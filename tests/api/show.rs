@@ -84,7 +84,7 @@ async fn a_task_shows_when_it_was_created_started_and_ended() {
 async fn incomplete_reports_say_why() {
     let mut task = ledger::task(ID, PROJECT);
     task.spec.record_settled = false;
-    task.list_troubles = ReportProblems {
+    task.report_problems = ReportProblems {
         success: Some(ReportProblem::NotStored),
         skip: Some(ReportProblem::TooLarge),
     };

@@ -21,6 +21,15 @@ const RETIRED: &[(&str, &str)] = &[
     ("ailment", "failure class"),
     ("acquitted", "cleared"),
     ("overtaken", "fenced"),
+    ("tidied", "purged"),
+    ("tidy", "purge"),
+    ("scrub", "truncate the log"),
+    ("buried", "deleted"),
+    ("take_up", "lease, run"),
+    ("untold", "unknown, not reported"),
+    ("take_told", "take_facts"),
+    ("unsaid", "not recorded"),
+    ("::defect", "internal"),
 ];
 
 /// Files that people read: the code, its tests, the documents and the README.

@@ -82,8 +82,8 @@ async fn keys_are_the_same_however_they_are_listed() {
     for key_encoding in [
         KeyEncoding::Percent,
         KeyEncoding::Path,
-        KeyEncoding::Unsaid,
-        KeyEncoding::SaidPlain,
+        KeyEncoding::Undeclared,
+        KeyEncoding::DeclaredPlain,
         KeyEncoding::EscapedTwice,
     ] {
         let options = || SandboxOptions {

@@ -14,7 +14,7 @@ use oms::task::{ReportKind, ReportProblem, ReportProblems, StartMode, State, Tas
 use tempfile::TempDir;
 use tokio::sync::Notify;
 
-use crate::support::listed::{agree, files, lines};
+use crate::support::report_files::{agree, files, lines};
 use crate::support::rig::{QUICK, Rig, SOURCE, Stores, TARGET};
 
 fn denied(prefix: &str) -> FaultRule {
@@ -31,7 +31,7 @@ fn opened(task: &Task) -> UnixMillis {
 }
 
 /// Key, length and word of each line that a report has since this moment.
-fn told(
+fn report_lines(
     stores: &Stores,
     task: &Task,
     kind: ReportKind,
@@ -73,11 +73,11 @@ async fn each_pass_lists_what_it_copied_and_what_it_skipped() {
     let first = opened(&task);
     agree(&stores, &task, first);
     assert_eq!(
-        told(&stores, &task, ReportKind::Success, first),
+        report_lines(&stores, &task, ReportKind::Success, first),
         words([("a", 1, "etag"), (odd, 4, "etag"), ("parts", 8, "checksum")])
     );
     assert_eq!(
-        told(&stores, &task, ReportKind::Skip, first),
+        report_lines(&stores, &task, ReportKind::Skip, first),
         words([("there", 5, "identical")])
     );
 
@@ -89,10 +89,10 @@ async fn each_pass_lists_what_it_copied_and_what_it_skipped() {
     let task = rig.end(id).await;
     agree(&stores, &task, first);
     assert_eq!(
-        told(&stores, &task, ReportKind::Success, opened(&task)),
+        report_lines(&stores, &task, ReportKind::Success, opened(&task)),
         words([("refused", 2, "etag")])
     );
-    assert!(told(&stores, &task, ReportKind::Skip, opened(&task)).is_empty());
+    assert!(report_lines(&stores, &task, ReportKind::Skip, opened(&task)).is_empty());
     assert_eq!(files(&stores, &task, ReportKind::Success).len(), 2);
     assert_eq!(waiting(&rig, id).await, 0);
     stores.assert_same();
@@ -128,8 +128,8 @@ async fn a_new_full_pass_has_its_own_reports() {
         let id = rig.create(order).await;
         let task = rig.end(id).await;
         agree(&stores, &task, opened(&task));
-        let told = told(&stores, &task, ReportKind::Skip, opened(&task));
-        assert_eq!(told["later"].1, word);
+        let reported = report_lines(&stores, &task, ReportKind::Skip, opened(&task));
+        assert_eq!(reported["later"].1, word);
     }
     // The object is removed between the listing and the read.
     let reads = FaultRule::new(Operation::GetObject, Fault::RemoveObject).key("gone");
@@ -138,8 +138,8 @@ async fn a_new_full_pass_has_its_own_reports() {
     let id = rig.create(stores.order()).await;
     let task = rig.end(id).await;
     agree(&stores, &task, opened(&task));
-    let told = told(&stores, &task, ReportKind::Skip, opened(&task));
-    assert_eq!(told["gone"], (1, "gone".to_owned()));
+    let reported = report_lines(&stores, &task, ReportKind::Skip, opened(&task));
+    assert_eq!(reported["gone"], (1, "gone".to_owned()));
 }
 
 #[tokio::test]
@@ -160,7 +160,7 @@ async fn reports_that_the_target_refuses_do_not_change_the_objects() {
     };
     let c = task.counters;
     assert_eq!((c.copied, c.skipped, c.failed), (1, 1, 1));
-    assert_eq!(task.list_troubles, refused);
+    assert_eq!(task.report_problems, refused);
     assert_eq!(waiting(&rig, id).await, 2, "the lines wait for the next pass");
     let first = opened(&task);
 
@@ -169,8 +169,8 @@ async fn reports_that_the_target_refuses_do_not_change_the_objects() {
     stores.target.faults().add(denied("oms/task/").times(1));
     rig.start(id, StartMode::FailedOnly, stores.credentials()).await;
     let task = rig.wait(id, |task| task.state == State::Succeeded).await;
-    assert_eq!(task.list_troubles.skip, None);
-    assert_eq!(told(&stores, &task, ReportKind::Skip, first).len(), 1);
+    assert_eq!(task.report_problems.skip, None);
+    assert_eq!(report_lines(&stores, &task, ReportKind::Skip, first).len(), 1);
 
     // The lines of a report that is still refused at the end are dropped when the task succeeds.
     stores.target.faults().add(denied("oms/task/"));
@@ -181,7 +181,7 @@ async fn reports_that_the_target_refuses_do_not_change_the_objects() {
         success: None,
         ..refused
     };
-    assert_eq!(task.list_troubles, skip);
+    assert_eq!(task.report_problems, skip);
     assert_eq!(waiting(&rig, id).await, 0);
 }
 
@@ -264,7 +264,7 @@ async fn files_are_written_while_the_pass_runs_and_a_stop_loses_no_line() {
     assert_eq!((task.state, opened(&task)), (State::Succeeded, since));
     assert!(files(&stores, &task, ReportKind::Success).len() > 1);
     agree(&stores, &task, since);
-    assert_eq!(task.list_troubles, ReportProblems::default());
+    assert_eq!(task.report_problems, ReportProblems::default());
     assert_eq!(waiting(&rig, id).await, 0);
 }
 
@@ -302,14 +302,14 @@ async fn lines_that_the_target_refuses_for_too_long_are_dropped() {
     let folder = Arc::new(TempDir::new().unwrap());
     let rig = Rig::tuned(folder, SyncPoints::default(), tuning, Timeouts::default()).await;
     let id = slow_task(&rig, &stores).await;
-    let lost = rig.wait(id, |task| task.list_troubles.success.is_some()).await;
-    assert_eq!(lost.list_troubles.success, Some(ReportProblem::TooLarge));
+    let lost = rig.wait(id, |task| task.report_problems.success.is_some()).await;
+    assert_eq!(lost.report_problems.success, Some(ReportProblem::TooLarge));
     assert_eq!(lost.state, State::Running);
     // The report still counts as incomplete when its last lines are accepted.
     stores.target.faults().clear();
     let task = rig.end(id).await;
     assert_eq!((task.state, task.counters.copied), (State::Succeeded, 60));
-    assert_eq!(task.list_troubles.success, Some(ReportProblem::TooLarge));
+    assert_eq!(task.report_problems.success, Some(ReportProblem::TooLarge));
     let rest = lines(&stores, &task, ReportKind::Success, opened(&task)).len();
     assert!((1..60).contains(&rest), "{rest}");
 }

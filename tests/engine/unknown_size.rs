@@ -126,8 +126,8 @@ async fn pages_without_a_length_arrive_if_the_task_accepts_them() {
     rig.end(id).await;
     let task = site.arrived(&rig, id, &history).await;
     let c = task.counters;
-    let told: usize = 2 * lengths.iter().sum::<usize>() + 4 * some.len() + 5 * PIECE;
-    assert_eq!(c.bytes_copied, i64::try_from(told).unwrap(), "{c:#?}");
+    let reported: usize = 2 * lengths.iter().sum::<usize>() + 4 * some.len() + 5 * PIECE;
+    assert_eq!(c.bytes_copied, i64::try_from(reported).unwrap(), "{c:#?}");
     // Pages with a length are proved as usual. The others are proved by the hash of the received bytes.
     assert_eq!((c.proved_etag, c.proved_size), (0, 0), "{c:#?}");
     // Two pages each of 2, 3 and 4 pieces, three pages of 3, and one of 5, which needs a second upload because its upload
@@ -152,8 +152,8 @@ async fn pages_without_a_length_fail_by_default() {
         let id = rig.create(site.order(rules)).await;
         rig.end(id).await;
         let found = failures(&rig, id).await;
-        let untold = |name: &str| (name.to_owned(), "NoContentLength");
-        assert_eq!(codes(&found), [untold("chunked"), untold("get-unknown")]);
+        let unreported = |name: &str| (name.to_owned(), "NoContentLength");
+        assert_eq!(codes(&found), [unreported("chunked"), unreported("get-unknown")]);
         for failure in &found {
             assert!(failure.message.contains("no_check"), "{}", failure.message);
         }
@@ -203,7 +203,7 @@ async fn a_truncated_body_leaves_nothing_and_is_read_again() {
     let (small, large) = (bytes(PIECE / 2), bytes(6 * PIECE));
     site.page("chunked", &large, |page| page.chunked().cut(4 * PIECE, 100));
     site.page("chunked-small", &small, |page| page.chunked().cut(100, 100));
-    site.page("told", &large, |page| page.cut(4 * PIECE, 100));
+    site.page("reported", &large, |page| page.cut(4 * PIECE, 100));
     site.page("stalled", &large, |page| page.chunked().stalling(4 * PIECE));
     site.page("twice", &large, |page| page.chunked().cut(4 * PIECE, 3));
     let there = SandboxObject::new("what was there");
@@ -226,7 +226,7 @@ async fn a_truncated_body_leaves_nothing_and_is_read_again() {
             code("chunked", "Integrity"),
             code("chunked-small", "Integrity"),
             code("stalled", "Timeout"),
-            code("told", "Integrity"),
+            code("reported", "Integrity"),
         ]
     );
     assert!(found.iter().all(|failure| failure.attempts == 6), "{found:#?}");
@@ -237,7 +237,7 @@ async fn a_truncated_body_leaves_nothing_and_is_read_again() {
     );
 
     // A failed-only start counts each byte once.
-    for name in ["chunked", "told", "stalled"] {
+    for name in ["chunked", "reported", "stalled"] {
         site.replace(name, &large, Page::chunked);
     }
     site.replace("chunked-small", &small, Page::chunked);
@@ -541,8 +541,8 @@ async fn many_objects_at_once_wait_for_each_other_and_finish() {
 #[tokio::test]
 async fn an_object_too_large_for_any_upload_fails_and_its_upload_is_aborted_at_once() {
     let mut site = Site::new().await;
-    site.page("told", &bytes(100 * PIECE + 1), |page| page);
-    site.page("untold", &bytes(100 * PIECE + 1), Page::chunked);
+    site.page("reported", &bytes(100 * PIECE + 1), |page| page);
+    site.page("unreported", &bytes(100 * PIECE + 1), Page::chunked);
     site.page("fits", &bytes(100 * PIECE), Page::chunked);
     // The worker is held before the end of the pass, which would abort the remaining uploads.
     let (reached, sync_points) = hold_at(SyncPoint::BeforeFinish);
@@ -552,7 +552,11 @@ async fn an_object_too_large_for_any_upload_fails_and_its_upload_is_aborted_at_o
     reached.notified().await;
     let found = failures(&rig, id).await;
     let large = |name: &str| (name.to_owned(), "EntityTooLarge");
-    assert_eq!(codes(&found), [large("told"), large("untold")], "{found:#?}");
+    assert_eq!(
+        codes(&found),
+        [large("reported"), large("unreported")],
+        "{found:#?}"
+    );
     assert_eq!(site.stores.arrived(), ["fits"]);
     assert_eq!(uploads(&site.stores), (2, 200));
     assert_eq!(site.stores.target.open_uploads(TARGET), 0);

@@ -174,8 +174,8 @@ async fn each_url_fails_alone_with_its_code() {
     ] {
         assert_eq!(code(key), wanted, "{key}");
     }
-    let untold = failures.iter().find(|failure| failure.code == "NoContentLength");
-    assert!(untold.unwrap().message.contains("no_check"), "{untold:?}");
+    let unknown = failures.iter().find(|failure| failure.code == "NoContentLength");
+    assert!(unknown.unwrap().message.contains("no_check"), "{unknown:?}");
 
     // A failed-only start reads the manifest to find the URLs of the failed objects. It requests no other URL.
     let before = web.requests().len();

@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::support::checker::{History, Remedy, check, converges, failures};
 use crate::support::rig::{Rig, SOURCE, Stores, World};
-use crate::support::tls::{Authority, Shows, TlsFront};
+use crate::support::tls::{Authority, Shows, TlsProxy};
 
 /// The task must have ended within this time, after all attempts.
 const SOON: Duration = Duration::from_secs(20);
@@ -122,9 +122,9 @@ async fn a_mix_up_of_http_and_https_is_reported_with_the_correct_scheme() {
             Side::Source => &stores.source,
             Side::Target => &stores.target,
         };
-        let front = TlsFront::before(behind, &authority, Shows::Good).await;
+        let proxy = TlsProxy::before(behind, &authority, Shows::Good).await;
         let plain = behind.endpoint();
-        let secure = front.endpoint();
+        let secure = proxy.endpoint();
         let (go, _answering) =
             answering("HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
                 .await;
@@ -160,18 +160,18 @@ async fn an_invalid_certificate_ends_the_task_and_says_why() {
                 Side::Source => &stores.source,
                 Side::Target => &stores.target,
             };
-            let front = TlsFront::before(behind, authority, shows).await;
+            let proxy = TlsProxy::before(behind, authority, shows).await;
             let rig = trusting(&known).await;
             let began = Instant::now();
-            let id = rig.create(at(&stores, side, front.endpoint())).await;
+            let id = rig.create(at(&stores, side, proxy.endpoint())).await;
             let task = rig.end(id).await;
             says(&task, side, words);
             assert!(began.elapsed() < SOON, "{shows:?}: {:?}", began.elapsed());
-            let tries = front.connections();
+            let tries = proxy.connections();
             assert!((1..=FEW).contains(&tries), "{shows:?}: {tries} connections");
             check(&stores, &rig, id, &history).await;
 
-            front.show(&known, Shows::Good);
+            proxy.show(&known, Shows::Good);
             rig.start(id, StartMode::Full, stores.credentials()).await;
             rig.wait(id, |task| task.state == State::Succeeded).await;
             check(&stores, &rig, id, &history).await;
@@ -193,17 +193,17 @@ async fn a_certificate_that_expires_during_a_task_causes_no_failures() {
             Side::Source => &stores.source,
             Side::Target => &stores.target,
         };
-        let front = TlsFront::before(behind, &authority, Shows::Good).await;
+        let proxy = TlsProxy::before(behind, &authority, Shows::Good).await;
         let rig = trusting(&authority).await;
         // One thread stands for 16 small objects at most, so FEW holds whatever level the task has found.
         let order = CreateTask {
             threads: 1,
-            ..at(&stores, side, front.endpoint())
+            ..at(&stores, side, proxy.endpoint())
         };
         let id = rig.create(order).await;
         rig.wait(id, |task| task.counters.copied > 10).await;
-        let before = front.connections();
-        front.show(&authority, Shows::Expired);
+        let before = proxy.connections();
+        proxy.show(&authority, Shows::Expired);
         let task = rig.end(id).await;
         says(&task, side, "has expired");
         assert!(
@@ -211,11 +211,11 @@ async fn a_certificate_that_expires_during_a_task_causes_no_failures() {
             "{:#?}",
             failures(&rig, id).await
         );
-        let tries = front.connections() - before;
+        let tries = proxy.connections() - before;
         assert!((1..=FEW).contains(&tries), "{tries} connections");
         check(&stores, &rig, id, &history).await;
 
-        front.show(&authority, Shows::Good);
+        proxy.show(&authority, Shows::Good);
         let task = converges(&stores, &rig, id, &history, Remedy::Full).await;
         assert_eq!(task.pass.unwrap().number, 1, "it went on");
         stores.assert_same();

@@ -342,7 +342,7 @@ async fn forget_id(rig: &Rig, id: TaskId, key: &str) {
     let known = rig.ledger.upload(id, &Key::from(key)).await.unwrap().unwrap();
     let asked = OpenUpload {
         upload_id: None,
-        strangers: Some(Vec::new()),
+        foreign_uploads: Some(Vec::new()),
         ..known
     };
     rig.ledger.put_upload(id, &asked).await.unwrap();
@@ -360,7 +360,7 @@ async fn an_upload_with_a_lost_id_is_aborted_and_no_other_one() {
     let living = paused(&stores, &rig).await;
     let open = rig.ledger.uploads(living).await.unwrap();
     let one = open[0].upload_id.as_deref().unwrap();
-    let whose = rig.ledger.holder(&open[0].key, one).await.unwrap();
+    let whose = rig.ledger.upload_owner(&open[0].key, one).await.unwrap();
     assert_eq!(whose, Owner::Task);
     rig.delete(id, keys(&stores)).await;
     until("the ledger knows", async || orphans(&rig, id).await.is_empty()).await;

@@ -26,7 +26,7 @@ async fn stores() -> Stores {
 
 /// Another application: a service with its own ledger. It is paused with an open upload for the same key, which has this
 /// many parts.
-async fn stranger(stores: &Stores, parts: u64) -> (Rig, TaskId) {
+async fn other_application(stores: &Stores, parts: u64) -> (Rig, TaskId) {
     let before = stores.target.open_uploads(TARGET);
     let slow = FaultRule::new(O::UploadPart, Fault::Delay(Duration::from_secs(30)));
     stores.target.faults().add(slow.skip(parts));
@@ -90,7 +90,7 @@ async fn assert_resumes(stores: &Stores, rig: &Rig, id: TaskId) {
 async fn older_uploads_of_others_are_left_and_ours_is_aborted() {
     for parts in [0, 1] {
         let stores = stores().await;
-        let (other, theirs) = stranger(&stores, parts).await;
+        let (other, theirs) = other_application(&stores, parts).await;
         let (folder, ours) = crashed(&stores).await;
         assert_eq!(stores.target.open_uploads(TARGET), 2);
         resumed(folder, ours).await;
@@ -105,7 +105,7 @@ async fn older_uploads_of_others_are_left_and_ours_is_aborted() {
 async fn a_newer_upload_with_parts_is_left_and_ours_is_aborted() {
     let stores = stores().await;
     let (folder, ours) = crashed(&stores).await;
-    let (other, theirs) = stranger(&stores, 1).await;
+    let (other, theirs) = other_application(&stores, 1).await;
     resumed(folder, ours).await;
     assert_eq!(stores.target.open_uploads(TARGET), 1);
     assert_resumes(&stores, &other, theirs).await;
@@ -115,7 +115,7 @@ async fn a_newer_upload_with_parts_is_left_and_ours_is_aborted() {
 async fn uploads_that_cannot_be_told_apart_are_left() {
     let stores = stores().await;
     let (folder, ours) = crashed(&stores).await;
-    let (other, theirs) = stranger(&stores, 0).await;
+    let (other, theirs) = other_application(&stores, 0).await;
     resumed(folder, ours).await;
     // Our upload stays too. A lifecycle rule of the bucket must remove it.
     assert_eq!(stores.target.open_uploads(TARGET), 2);

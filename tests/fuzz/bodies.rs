@@ -31,8 +31,8 @@ pub fn listing(data: &[u8]) {
         return;
     };
     assert_eq!(pieces.unwrap(), page, "in pieces of {piece} it is another page");
-    let told = count(text, b"<Contents") + count(text, b":Contents");
-    assert!(page.lines.len() <= told, "{} of {told}", page.lines.len());
+    let entries = count(text, b"<Contents") + count(text, b":Contents");
+    assert!(page.lines.len() <= entries, "{} of {entries}", page.lines.len());
     assert!(page.lines.iter().all(|(key, _)| !key.is_empty()));
     if let Some(written) = written(&page) {
         assert_eq!(read_listing(written.as_bytes(), piece).unwrap(), page);
@@ -67,9 +67,9 @@ fn written(page: &Page) -> Option<String> {
     if let Some(truncated) = facts.truncated {
         write!(text, "<IsTruncated>{truncated}</IsTruncated>").unwrap();
     }
-    for (key, told) in &page.lines {
+    for (key, facts) in &page.lines {
         write!(text, "<Contents><Key>{}</Key>", escaped(key)).unwrap();
-        match told {
+        match facts {
             EntryFacts::Object {
                 size,
                 etag,
@@ -341,9 +341,9 @@ pub fn config(data: &[u8]) {
             assert!(open || !format!("{config:?}").contains(CANARY));
         }
         Err(error) => {
-            let told = error.message();
-            assert!(!told.is_empty() && !told.contains('\n'), "{error}");
-            assert!(open || !told.contains(CANARY), "a value is repeated: {error}");
+            let message = error.message();
+            assert!(!message.is_empty() && !message.contains('\n'), "{error}");
+            assert!(open || !message.contains(CANARY), "a value is repeated: {error}");
         }
     }
 }

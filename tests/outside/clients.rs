@@ -124,14 +124,14 @@ async fn client_does_everything(name: &str, needs: &[Need]) {
     );
     let mut client = script(&tools, name, DOCUMENT, &folder);
     tell(&mut client, &base, &project, &stores);
-    let told = {
+    let output = {
         let mut client = std::pin::pin!(succeed(client, LIMIT));
         tokio::select! {
-            told = &mut client => told,
+            output = &mut client => output,
             () = mend(&base, &project, &stores) => client.await,
         }
     };
-    assert!(told.contains(DONE), "{told}");
+    assert!(output.contains(DONE), "{output}");
     stores.assert_same();
 }
 
@@ -171,8 +171,8 @@ async fn orval_and_swagger_typescript_api_delete_without_a_body() {
         return;
     };
     let folder = TempDir::new().unwrap();
-    let told = succeed(script(&tools, "more_types", DOCUMENT, &folder), LIMIT).await;
-    assert!(told.contains("a deletion needs no body"), "{told}");
+    let output = succeed(script(&tools, "more_types", DOCUMENT, &folder), LIMIT).await;
+    assert!(output.contains("a deletion needs no body"), "{output}");
 }
 
 #[tokio::test]
@@ -181,8 +181,8 @@ async fn openapi_generator_csharp_has_no_known_fault() {
         return;
     };
     let folder = TempDir::new().unwrap();
-    let told = succeed(script(&tools, "csharp", DOCUMENT, &folder), LIMIT).await;
-    assert!(told.contains("no known fault"), "{told}");
+    let output = succeed(script(&tools, "csharp", DOCUMENT, &folder), LIMIT).await;
+    assert!(output.contains("no known fault"), "{output}");
 }
 
 #[tokio::test]
@@ -192,10 +192,10 @@ async fn both_documents_are_valid() {
     };
     for document in [DOCUMENT, DOCUMENT_30] {
         let folder = TempDir::new().unwrap();
-        let told = succeed(script(&tools, "validate", document, &folder), LIMIT).await;
+        let output = succeed(script(&tools, "validate", document, &folder), LIMIT).await;
         assert!(
-            told.contains("No validation issues detected"),
-            "{document}\n{told}"
+            output.contains("No validation issues detected"),
+            "{document}\n{output}"
         );
     }
 }
@@ -217,8 +217,8 @@ async fn openapi_python_client() {
     let mut client = tools.script("use_client.py");
     client.env("PYTHONPATH", folder.path());
     tell(&mut client, &service.caller.base, PROJECT, &stores);
-    let told = succeed(client, LIMIT).await;
-    assert!(told.contains("all went as the types say"), "{told}");
+    let output = succeed(client, LIMIT).await;
+    assert!(output.contains("all went as the types say"), "{output}");
     stores.assert_same();
     service.stop().await;
 }
@@ -234,6 +234,6 @@ async fn openapi_typescript_types_fit_each_body_and_refuse_wrong_ones() {
         .arg(DOCUMENT)
         .arg(folder.path())
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/use_types.ts"));
-    let told = succeed(check, LIMIT).await;
-    assert!(told.contains("type-checks"), "{told}");
+    let output = succeed(check, LIMIT).await;
+    assert!(output.contains("type-checks"), "{output}");
 }

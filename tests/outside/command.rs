@@ -9,7 +9,7 @@ use reqwest::Method;
 use crate::support::binary::{Home, oms, oms_once};
 use crate::support::rig::{Stores, TIMEOUT};
 use crate::support::service::{Caller, FAILED, create_body, fill, start_body};
-use crate::support::tls::{Authority, Shows, TlsFront};
+use crate::support::tls::{Authority, Shows, TlsProxy};
 use crate::support::tools::run;
 
 async fn may_list(caller: &Caller) -> u16 {
@@ -380,21 +380,21 @@ async fn stores_behind_certificates_of_a_private_authority_are_reached() {
     let stores = Stores::new().await;
     fill(&stores, 20);
     let authority = Authority::new();
-    let source = TlsFront::before(&stores.source, &authority, Shows::Good).await;
-    let target = TlsFront::before(&stores.target, &authority, Shows::Good).await;
+    let source = TlsProxy::before(&stores.source, &authority, Shows::Good).await;
+    let target = TlsProxy::before(&stores.target, &authority, Shows::Good).await;
     let mut order = create_body(&stores);
     order["src_node"]["endpoint"] = source.endpoint().into();
     order["dst_node"]["endpoint"] = target.endpoint().into();
     let file = authority.file();
     let home = Home::new();
 
-    let mut untold = home.serve().await;
-    let caller = untold.caller(&home.token());
+    let mut untrusting = home.serve().await;
+    let caller = untrusting.caller(&home.token());
     let task = caller.create(&order).await;
     let failed = caller.wait(task, "fail", |task| task["status"] == FAILED).await;
     let reason = failed["error_reason"]["error_msg"].as_str().unwrap();
     assert!(reason.contains("ca_file"), "it names the way out: {failed:#}");
-    assert!(untold.terminate().await.0.success());
+    assert!(untrusting.terminate().await.0.success());
 
     // Each way to set the file.
     let mut by_flag = home.command();

@@ -106,7 +106,7 @@ async fn a_start_on_a_full_disk_serves_reads_and_deletions() {
     let other = caller.create(&create_body(&stores)).await;
     caller.wait(other, "run", |task| task["status"] == RUNNING).await;
     caller.pause(other).await;
-    // The reserved space is restored once the ledger has been tidied.
+    // The reserved space is restored once the ledger has been purged.
     let reserve = home.data().join("oms.db.reserve");
     let until = Instant::now() + caller.timeout;
     while !std::fs::metadata(&reserve).is_ok_and(|file| file.len() == 1 << 20) {

@@ -38,14 +38,14 @@ async fn no_request_causes_a_server_error_or_an_undocumented_response() {
     }
     // The fuzzer must also get past the validation, so it must have created tasks.
     let before = count(caller).await;
-    let told = succeed(script(&["--phases", "examples,coverage,fuzzing"]), LIMIT).await;
+    let output = succeed(script(&["--phases", "examples,coverage,fuzzing"]), LIMIT).await;
     let after = count(caller).await;
-    assert!(after > before, "{before} tasks before, {after} after\n{told}");
+    assert!(after > before, "{before} tasks before, {after} after\n{output}");
     // The stateful phase follows links from one operation to the next: from a new task to its deletion, from the list to
     // each task.
-    let told = succeed(script(&["--phases", "stateful"]), LIMIT).await;
+    let output = succeed(script(&["--phases", "stateful"]), LIMIT).await;
     let left = count(caller).await;
-    assert_ne!(left, after, "it has created and deleted nothing\n{told}");
+    assert_ne!(left, after, "it has created and deleted nothing\n{output}");
     assert_eq!(caller.get_bare("/readyz").await.status.as_u16(), 200);
     service.stop().await;
 }

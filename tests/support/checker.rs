@@ -17,7 +17,7 @@ use oms::task::{
     WarningCode,
 };
 
-use super::listed;
+use super::report_files;
 use super::rig::{Rig, SOURCE, Stores, TARGET, TIMEOUT};
 
 /// A part of each side's secret key. It must not appear in any file or message.
@@ -284,11 +284,11 @@ async fn lists(stores: &Stores, rig: &Rig, task: &Task, history: &History) {
         return;
     }
     if let Some(since) = since {
-        listed::agree(stores, task, since);
+        report_files::agree(stores, task, since);
     }
     for (kind, problem) in [
-        (ReportKind::Success, task.list_troubles.success),
-        (ReportKind::Skip, task.list_troubles.skip),
+        (ReportKind::Success, task.report_problems.success),
+        (ReportKind::Skip, task.report_problems.skip),
     ] {
         let waiting = rig.ledger.report_chunks(task.id, kind, MANY).await.unwrap();
         let may_wait = problem.is_some() && task.state != State::Succeeded;
@@ -423,10 +423,13 @@ async fn leftovers(stores: &Stores, rig: &Rig, task: &Task) {
         .filter(|key| key.starts_with("oms/probe/"))
         .collect();
     let warnings = rig.ledger.warnings(task.id).await.unwrap();
-    let told = warnings
+    let warned = warnings
         .iter()
         .any(|warning| warning.code == WarningCode::TargetCannotDelete.name());
-    assert!(probes.is_empty() || !probed || told, "the probe left {probes:?}");
+    assert!(
+        probes.is_empty() || !probed || warned,
+        "the probe left {probes:?}"
+    );
 }
 
 /// No secret is in the ledger's files or in a text that the API shows.

@@ -146,7 +146,7 @@ pub fn task(id: i64, project: &str) -> Task {
         running_since: None,
         ran_for: 0,
         failed_list: oms::task::FailedReport::default(),
-        list_troubles: oms::task::ReportProblems::default(),
+        report_problems: oms::task::ReportProblems::default(),
     }
 }
 
@@ -334,10 +334,10 @@ impl Ledger for TestLedger {
     async fn record_shutdown(&self) -> Result<()> {
         unreachable!("no worker")
     }
-    async fn forget_failures(&self, _: TaskId, _: i64) -> Result<Tidied> {
+    async fn forget_failures(&self, _: TaskId, _: i64) -> Result<Purged> {
         unreachable!("no worker")
     }
-    async fn tidy(&self) -> Result<Tidied> {
+    async fn purge(&self) -> Result<Purged> {
         unreachable!("no worker")
     }
     async fn recover(&self, _: UnixMillis) -> Result<()> {
@@ -441,7 +441,7 @@ impl Ledger for TestLedger {
     async fn wipe_orphan_keys(&self, _: TaskId) -> Result<()> {
         unreachable!("no worker")
     }
-    async fn holder(&self, _: &Key, _: &str) -> Result<Owner> {
+    async fn upload_owner(&self, _: &Key, _: &str) -> Result<Owner> {
         unreachable!("no worker")
     }
 }

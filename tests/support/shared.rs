@@ -19,7 +19,7 @@ pub async fn shared_service() -> String {
     if let Some(base) = BASE.get() {
         return base.clone();
     }
-    let (tell, told) = oneshot::channel();
+    let (sender, receiver) = oneshot::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
@@ -29,10 +29,10 @@ pub async fn shared_service() -> String {
             // The values of a thread are not dropped when the process ends. `cargo clean` removes this folder.
             let folder = TempDir::with_prefix_in("shared-", env!("CARGO_TARGET_TMPDIR")).unwrap();
             let service = Service::open(folder, PARALLEL_TASKS).await;
-            tell.send(service.caller.base.clone()).unwrap();
+            sender.send(service.caller.base.clone()).unwrap();
             std::future::pending::<()>().await;
         });
     });
-    let base = told.await.unwrap();
+    let base = receiver.await.unwrap();
     BASE.get_or_init(|| base).clone()
 }

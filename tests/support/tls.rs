@@ -111,13 +111,13 @@ struct Shared {
 }
 
 /// A proxy that terminates TLS and forwards everything to a sandbox.
-pub struct TlsFront {
+pub struct TlsProxy {
     address: SocketAddr,
     shared: Arc<Shared>,
     _accepting: AbortOnDropHandle<()>,
 }
 
-impl TlsFront {
+impl TlsProxy {
     /// A proxy before `sandbox` that presents a certificate of `authority`.
     pub async fn before(sandbox: &Sandbox, authority: &Authority, shows: Shows) -> Self {
         let behind = sandbox.endpoint().trim_start_matches("http://").to_owned();

@@ -26,15 +26,15 @@ pub struct Page {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Length {
-    Told,
-    NotTold,
+    Reported,
+    NotReported,
     Chunked,
 }
 
 /// How the body of a GET ends.
 #[derive(Clone)]
 enum End {
-    AsTold,
+    AsReported,
     /// The connection is closed after this many bytes. The counter says how many more times.
     Early(usize, Arc<AtomicUsize>),
     /// The connection stays open, but nothing is sent after this many bytes.
@@ -59,9 +59,9 @@ impl Page {
             body: body.into(),
             head_status: None,
             head_length: None,
-            length: Length::Told,
+            length: Length::Reported,
             ranges: Ranges::Honoured,
-            end: End::AsTold,
+            end: End::AsReported,
         }
     }
 
@@ -92,7 +92,7 @@ impl Page {
 
     /// Sends no length. The end of the connection is the end of the body.
     pub fn without_length(mut self) -> Self {
-        self.length = Length::NotTold;
+        self.length = Length::NotReported;
         self
     }
 
@@ -228,12 +228,12 @@ async fn serve(mut stream: TcpStream, pages: Pages, log: Log) {
     for (name, value) in &page.headers {
         answer.push_str(&format!("{name}: {value}\r\n"));
     }
-    let told = match page.head_length {
+    let reported = match page.head_length {
         Some(length) if method == "HEAD" => length,
-        _ => (page.length == Length::Told).then_some(body.len()),
+        _ => (page.length == Length::Reported).then_some(body.len()),
     };
-    if let Some(told) = told {
-        answer.push_str(&format!("Content-Length: {told}\r\n"));
+    if let Some(reported) = reported {
+        answer.push_str(&format!("Content-Length: {reported}\r\n"));
     }
     if page.length == Length::Chunked && method != "HEAD" {
         answer.push_str("Transfer-Encoding: chunked\r\n");
@@ -245,7 +245,7 @@ async fn serve(mut stream: TcpStream, pages: Pages, log: Log) {
             body.clear();
             None
         }
-        End::AsTold => None,
+        End::AsReported => None,
         End::Never(after) => Some(*after),
         End::Early(after, times) => times
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))

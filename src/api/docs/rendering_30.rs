@@ -86,14 +86,14 @@ fn operation(operation: &mut Value) {
     }
 }
 
-fn contents_of(holder: &mut Value) {
-    if let Some(contents) = holder.get_mut("content") {
+fn contents_of(parent: &mut Value) {
+    if let Some(contents) = parent.get_mut("content") {
         each_value(contents, schema_of);
     }
 }
 
-fn schema_of(holder: &mut Value) {
-    if let Some(inner) = holder.get_mut("schema") {
+fn schema_of(parent: &mut Value) {
+    if let Some(inner) = parent.get_mut("schema") {
         convert(inner);
     }
 }

@@ -123,7 +123,7 @@ fn new(number: u8) -> Known {
         running_since: None,
         ran_for: 0,
         failed_list: FailedReport::default(),
-        list_troubles: ReportProblems::default(),
+        report_problems: ReportProblems::default(),
     }
 }
 

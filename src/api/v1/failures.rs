@@ -120,7 +120,7 @@ impl From<Failure> for FailedObject {
 }
 
 /// The reference's code for a list that is not complete: that of the failed objects has the same.
-pub const fn list_trouble_code(problem: ReportProblem) -> &'static str {
+pub const fn report_problem_code(problem: ReportProblem) -> &'static str {
     match problem {
         ReportProblem::NotStored => codes::LIST_NOT_STORED,
         ReportProblem::TooLarge => codes::LIST_TOO_LARGE,
@@ -137,7 +137,7 @@ pub fn failed_object_record(
     let result = recorded && counters.failed > 0 && pass.is_some_and(|pass| pass.finished);
     // Both are made of letters, digits and a few signs; the macro quotes whatever else they might come to hold.
     let key = serde_json::json!(list.key.unwrap_or_default());
-    let code = serde_json::json!(list.problem.map_or("", list_trouble_code));
+    let code = serde_json::json!(list.problem.map_or("", report_problem_code));
     format!(r#"{{"result":{result},"list_file_key":{key},"errorCode":{code}}}"#)
 }
 

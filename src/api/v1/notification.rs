@@ -75,7 +75,7 @@ impl SmnInfo {
 }
 
 /// Takes `smnInfo` out where nothing is in it: the original's official Go client sends
-/// `{"topicUrn":"","language":"","triggerConditions":null}` when nobody shall be told.
+/// `{"topicUrn":"","language":"","triggerConditions":null}` when nobody shall be notified.
 pub fn without_empty(body: Node) -> Node {
     let empty = |node: &Node| match node {
         Node::Null => true,

@@ -33,7 +33,7 @@ enum Basis {
     Counted,
     /// A count of names, which tells no sizes: the share is one of objects, as in OMS for lists.
     Names,
-    /// Only what was worked on so far: no share can be told.
+    /// Only what was worked on so far: no share is known.
     Unknown,
 }
 

@@ -12,7 +12,7 @@ use super::cloud::CloudName;
 use super::copy_options::{NotCarried, Proved, TaskRules};
 use super::create::TaskType;
 use super::entries::{Names, ScopeEntry, scope_entries, shown_name};
-use super::failures::{failed_object_record, list_trouble_code};
+use super::failures::{failed_object_record, report_problem_code};
 use super::list_file::ListFile;
 use super::notification::SmnResult;
 use super::progress::{Totals, done, number_of};
@@ -317,7 +317,7 @@ impl Task {
             running_since,
             ran_for,
             failed_list,
-            list_troubles,
+            report_problems,
         } = task;
         let TaskSpec {
             source,
@@ -379,8 +379,8 @@ impl Task {
             enable_failed_object_recording: record_failures,
             failed_object_record: failed_object_record(record_failures, &counters, pass, failed_list),
             enable_success_and_skip_recording: record_settled,
-            success_record_error_reason: list_troubles.success.map(list_trouble_code),
-            skip_record_error_reason: list_troubles.skip.map(list_trouble_code),
+            success_record_error_reason: report_problems.success.map(report_problem_code),
+            skip_record_error_reason: report_problems.skip.map(report_problem_code),
             bandwidth_policy: windows(&bandwidth),
             enable_requester_pays,
             warnings: None,

@@ -13,7 +13,7 @@ use crate::engine::copy::metadata_fallback::{
     Attributes, Metadata, Refusals, WEBSITE_REDIRECT, user_metadata,
 };
 use crate::engine::retry::{At as _, SideResult};
-use crate::error::{Error, ErrorKind, counted};
+use crate::error::{Error, ErrorKind, pluralize};
 use crate::object::{NewObject, ObjectInfo, metadata_signing};
 use crate::task::Key;
 use crate::task::rules::RefusedMetadata;
@@ -60,7 +60,7 @@ pub(in crate::engine) async fn describe(
         }
     }
     if info.missing_metadata > 0 {
-        let missing = counted(
+        let missing = pluralize(
             info.missing_metadata,
             "entry of its user metadata is",
             "entries of its user metadata are",

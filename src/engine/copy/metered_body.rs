@@ -14,7 +14,7 @@ use tokio::time::Sleep;
 
 use crate::engine::progress::Flow;
 use crate::engine::rate_limit::Throttle;
-use crate::error::{Error, ErrorKind, counted};
+use crate::error::{Error, ErrorKind, pluralize};
 use crate::object::Body;
 
 /// Whether to hash the bytes.
@@ -123,7 +123,7 @@ impl http_body::Body for Metered {
         let frame = match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
             None => {
                 if let Some(left) = this.left.filter(|left| *left > 0) {
-                    let text = format!("the source ended {} early", counted(left, "byte", "bytes"));
+                    let text = format!("the source ended {} early", pluralize(left, "byte", "bytes"));
                     return this.fail(Error::new(ErrorKind::Integrity, text));
                 }
                 this.hand_over_hash();

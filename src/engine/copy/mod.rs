@@ -320,9 +320,9 @@ async fn stream_once(
     }
 
     let wanted = md5.or(computed);
-    let told = written.as_ref().and_then(ETag::md5);
-    let proof = match (wanted, told) {
-        (Some(wanted), Some(told)) if wanted == told => {
+    let reported = written.as_ref().and_then(ETag::md5);
+    let proof = match (wanted, reported) {
+        (Some(wanted), Some(reported)) if wanted == reported => {
             if md5.is_some() {
                 if entry.size > 0 && ctx.has_one_source() {
                     ctx.etags.source_is_a_hash();

@@ -159,7 +159,7 @@ async fn context(spec: TaskSpec) -> Context {
         sync_points: Default::default(),
         etags: Default::default(),
         quirks: Default::default(),
-        said: Default::default(),
+        recorded_warnings: Default::default(),
         open: Default::default(),
     }
 }
@@ -184,6 +184,6 @@ fn task(spec: TaskSpec) -> Task {
         running_since: Some(UnixMillis(1)),
         ran_for: 0,
         failed_list: Default::default(),
-        list_troubles: Default::default(),
+        report_problems: Default::default(),
     }
 }

@@ -49,12 +49,12 @@ pub(in crate::engine) async fn copy(
         // If the parts were read one by one, it could not be checked that they are of one version.
         return one_read::copy(ctx, &SourceObject::KnownSize(entry), refusals, wrote).await;
     };
-    let told = |layout: &Layout| {
+    let can_use = |layout: &Layout| {
         layout.boundaries != Boundaries::Guessed || !ctx.etags.source_parts_are_unguessable()
     };
     let sizes = ctx.tuning.sizes;
     let layout = Some(layout(sizes, entry.size, source_part))
-        .filter(told)
+        .filter(can_use)
         .unwrap_or_else(|| layout(sizes, entry.size, None));
     let tag = if info.tag_is_hash() && !ctx.etags.source_multipart_is_opaque() {
         SourceTag::Md5
@@ -74,13 +74,13 @@ pub(in crate::engine) async fn copy(
         route,
     };
     let joined = upload_all(ctx, &job).await?;
-    let told = joined.told.clone();
+    let reported = joined.reported.clone();
     let known = layout.boundaries == Boundaries::Source && tag == SourceTag::Md5;
     let proof = match joined.tag {
         Tag::AsSource => Proof::ETag,
         // Two different hashes prove that the store copied something else.
         Tag::Made(_) if known && route == Route::ServerSide => {
-            return Err(wrong_copy(ctx, &job, told).await?.into());
+            return Err(wrong_copy(ctx, &job, reported).await?.into());
         }
         Tag::Made(first) if known => second_read(ctx, &job, &first).await?,
         other => {
@@ -92,11 +92,11 @@ pub(in crate::engine) async fn copy(
                 Tag::Other => ctx.etags.target_multipart_is_no_hash(),
             }
             let parts = read_again(ctx, &job, joined.parts).await?;
-            proof_of_parts(ctx, &job, &parts, told.as_ref()).await?
+            proof_of_parts(ctx, &job, &parts, reported.as_ref()).await?
         }
     };
     if proof == Proof::Size && route == Route::ServerSide && !server_side::is_as_long(ctx, &entry).await? {
-        return Err(wrong_copy(ctx, &job, told).await?.into());
+        return Err(wrong_copy(ctx, &job, reported).await?.into());
     }
     // Only now, because an upload that is open in the ledger marks an object that is not verified.
     forget(ctx, &entry.key).await?;
@@ -142,7 +142,7 @@ async fn remove_joined(ctx: &Context, key: &Key, etag: Option<&ETag>) -> SideRes
 /// An object that was completed from its parts.
 struct Joined {
     /// The ETag in the answer to its completion.
-    told: Option<ETag>,
+    reported: Option<ETag>,
     tag: Tag,
     parts: Vec<Sent>,
 }
@@ -174,11 +174,11 @@ async fn second_read(ctx: &Context, job: &Upload<'_>, first: &ETag) -> Result<Pr
         Tag::AsSource => return Ok(Proof::ETag),
         Tag::Made(second) if second.same(first) && !ctx.etags.source_multipart_is_proved() => {
             ctx.etags.source_multipart_is_no_hash();
-            return proof_of_parts(ctx, job, &again.parts, again.told.as_ref()).await;
+            return proof_of_parts(ctx, job, &again.parts, again.reported.as_ref()).await;
         }
         Tag::Made(_) | Tag::Other => {}
     }
-    remove_joined(ctx, &key, again.told.as_ref()).await?;
+    remove_joined(ctx, &key, again.reported.as_ref()).await?;
     let text = "the bytes from the source do not match its ETag; the copy was removed";
     Err(SideError::source(Error::new(ErrorKind::Integrity, text)).into())
 }
@@ -215,7 +215,7 @@ async fn proof_of_parts(
     ctx: &Context,
     job: &Upload<'_>,
     parts: &[Sent],
-    told: Option<&ETag>,
+    reported: Option<&ETag>,
 ) -> Result<Proof, PassError> {
     if parts.iter().all(Sent::is_proved) {
         return Ok(Proof::Checksum);
@@ -228,7 +228,7 @@ async fn proof_of_parts(
     }
     let key = ctx.target_key(&job.entry.key);
     let spans = (1..).map(|number| job.layout.range(job.entry.size, number));
-    Ok(read_back_parts(ctx, &key, spans.zip(hashes), told).await?)
+    Ok(read_back_parts(ctx, &key, spans.zip(hashes), reported).await?)
 }
 
 /// Uploads what is missing and completes the upload. In the ledger the upload stays open.
@@ -252,7 +252,7 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, PassError
                 part_size: i64::try_from(layout.part_size).unwrap_or(i64::MAX),
                 source_etag: Some(etag.clone()),
                 size: i64::try_from(entry.size).unwrap_or(i64::MAX),
-                strangers: None,
+                foreign_uploads: None,
             };
             (begin(ctx, &key, intent, new, refusals).await?, BTreeMap::new())
         }
@@ -289,17 +289,17 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, PassError
     sent.sort_by_key(|sent| sent.part.number);
     let parts: Vec<Part> = sent.iter().map(|sent| sent.part.clone()).collect();
 
-    let told = complete(ctx, entry, &key, &upload, &parts).await?;
+    let reported = complete(ctx, entry, &key, &upload, &parts).await?;
     ctx.sync_points.reach(SyncPoint::UploadCompleted).await;
     // The target is asked, because the answer with this information may have been lost.
     let answer = Written {
-        etag: told.clone(),
+        etag: reported.clone(),
         encryption: None,
     };
     encrypted(ctx, &key, &answer).await?;
-    let made = told
+    let made = reported
         .clone()
-        .filter(|told| joined_tag(&parts).is_some_and(|made| made.same(told)) || told.same(etag));
+        .filter(|reported| joined_tag(&parts).is_some_and(|made| made.same(reported)) || reported.same(etag));
     let tag = match made {
         Some(tag) if tag.same(etag) => {
             ctx.etags.source_multipart_is_a_hash();
@@ -309,7 +309,7 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, PassError
         None => Tag::Other,
     };
     Ok(Joined {
-        told,
+        reported,
         tag,
         parts: sent,
     })
@@ -355,7 +355,7 @@ async fn resume(
         return Ok(None);
     };
     let Some(id) = open.upload_id.clone() else {
-        abort_unknown(ctx, key, &entry.key, open.strangers.as_deref()).await?;
+        abort_unknown(ctx, key, &entry.key, open.foreign_uploads.as_deref()).await?;
         return Ok(None);
     };
     let upload = UploadId(id);

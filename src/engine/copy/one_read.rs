@@ -88,14 +88,14 @@ pub(in crate::engine) async fn copy(
         holds_bytes(ctx, &target, bytes).await?;
     }
     let as_source = matches!((&written.tag, &source_tag), (Some(a), Some(b)) if a.same(b));
-    let proof = match written.told {
-        Told::Same if as_source => Proof::ETag,
-        Told::Same => Proof::Checksum,
-        Told::Other => read_back(ctx, &target, bytes, pieces.md5(), written.tag.as_ref()).await?,
-        Told::Nothing if wants_hashes(ctx) => {
+    let proof = match written.evidence {
+        EtagEvidence::Same if as_source => Proof::ETag,
+        EtagEvidence::Same => Proof::Checksum,
+        EtagEvidence::Other => read_back(ctx, &target, bytes, pieces.md5(), written.tag.as_ref()).await?,
+        EtagEvidence::Nothing if wants_hashes(ctx) => {
             read_back(ctx, &target, bytes, pieces.md5(), written.tag.as_ref()).await?
         }
-        Told::Nothing => Proof::Size,
+        EtagEvidence::Nothing => Proof::Size,
     };
     // Only now, because an upload that is open in the ledger marks an object that is not verified.
     if !in_one {
@@ -139,12 +139,12 @@ fn too_large(ctx: &Context) -> Error {
 struct Written {
     /// Its ETag at the target.
     tag: Option<ETag>,
-    told: Told,
+    evidence: EtagEvidence,
 }
 
 /// What the target's ETags show about the bytes, from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Told {
+enum EtagEvidence {
     /// The bytes are those that were sent.
     Same,
     /// Nothing: the ETags are not hashes.
@@ -153,10 +153,10 @@ enum Told {
     Other,
 }
 
-impl Told {
+impl EtagEvidence {
     fn by(ctx: &Context, tag: Option<&ETag>, sent: [u8; 16]) -> Self {
         match tag.and_then(ETag::md5) {
-            Some(told) if told == sent => Self::Same,
+            Some(md5) if md5 == sent => Self::Same,
             Some(_) if !ctx.etags.target_is_opaque() => Self::Other,
             Some(_) | None => Self::Nothing,
         }
@@ -187,8 +187,8 @@ async fn put(
         Some(tag) => Some(tag),
         None => acknowledged(ctx, key, length).await?,
     };
-    let told = Told::by(ctx, tag.as_ref(), md5);
-    Ok(Written { tag, told })
+    let evidence = EtagEvidence::by(ctx, tag.as_ref(), md5);
+    Ok(Written { tag, evidence })
 }
 
 /// Uploads the first piece and all that follow, and completes the upload.
@@ -209,11 +209,11 @@ async fn upload(
         part_size: i64::try_from(pieces.size).unwrap_or(i64::MAX),
         source_etag: None,
         size: 0,
-        strangers: None,
+        foreign_uploads: None,
     };
     let upload = begin(ctx, key, intent, new, refusals).await?;
     let mut parts = Vec::new();
-    let mut told = Told::Same;
+    let mut evidence = EtagEvidence::Same;
     for number in 1.. {
         if u64::from(number) > ctx.tuning.sizes.pieces {
             return Err(SideError::source(too_large(ctx)).into());
@@ -221,10 +221,12 @@ async fn upload(
         let mut part = send(ctx, key, &upload, number, &piece).await?;
         // Either the part was damaged on its way, or its ETag is not a hash. A second attempt shows which. Once is enough for
         // the whole object.
-        if Told::by(ctx, Some(&part.etag), piece.md5) == Told::Other && told < Told::Other {
+        if EtagEvidence::by(ctx, Some(&part.etag), piece.md5) == EtagEvidence::Other
+            && evidence < EtagEvidence::Other
+        {
             part = send(ctx, key, &upload, number, &piece).await?;
         }
-        told = told.max(Told::by(ctx, Some(&part.etag), piece.md5));
+        evidence = evidence.max(EtagEvidence::by(ctx, Some(&part.etag), piece.md5));
         parts.push(part);
         ctx.sync_points.reach(SyncPoint::PartWritten).await;
         if pieces.at_end {
@@ -247,7 +249,7 @@ async fn upload(
         encryption: None,
     };
     encrypted(ctx, key, &answer).await?;
-    Ok(Written { tag, told })
+    Ok(Written { tag, evidence })
 }
 
 /// Sends a piece, with its own retries: the piece is in memory, while the object would have to be read again from its

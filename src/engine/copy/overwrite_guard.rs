@@ -101,11 +101,11 @@ impl Sent {
     fn proof(&self, item: &SourceObject, found: &ObjectInfo) -> Option<(Proof, Attributes)> {
         let (md5, left_out) = (*self.0.lock().unwrap_or_else(PoisonError::into_inner))?;
         let as_long = item.size().is_none_or(|size| found.size == Some(size));
-        let told = found.etag.as_ref().filter(|_| as_long)?;
-        if item.etag().is_some_and(|tag| tag.same(told)) {
+        let reported = found.etag.as_ref().filter(|_| as_long)?;
+        if item.etag().is_some_and(|tag| tag.same(reported)) {
             return Some((Proof::ETag, left_out));
         }
-        let sent = md5.is_some() && told.md5() == md5;
+        let sent = md5.is_some() && reported.md5() == md5;
         sent.then_some((Proof::Checksum, left_out))
     }
 }

@@ -16,7 +16,7 @@ use crate::engine::copy::{pinned_read, server_side};
 use crate::engine::errors::PassError;
 use crate::engine::retry::{self, At as _, Retryable as _, SideError, SideResult};
 use crate::engine::sync_points::SyncPoint;
-use crate::error::{Error, ErrorKind, Result, counted};
+use crate::error::{Error, ErrorKind, Result, pluralize};
 use crate::object::clouds::Side;
 use crate::object::{ByteRange, Entry, Part, UploadId};
 use crate::task::Key;
@@ -219,7 +219,7 @@ async fn once(ctx: &Context, job: PartJob<'_>, had: Option<Part>) -> SideResult<
         let announced = object
             .length
             .map_or_else(|| "nothing".to_owned(), |n| n.to_string());
-        let asked = counted(length, "byte", "bytes");
+        let asked = pluralize(length, "byte", "bytes");
         let text = format!("asked for {asked} from {offset} on, the source announced {announced}");
         return Err(Error::new(ErrorKind::Integrity, text)).at_source();
     }

@@ -8,7 +8,7 @@
 use crate::engine::context::Context;
 use crate::engine::retry::{At as _, SideResult};
 use crate::engine::source_object::unknown_size;
-use crate::error::{Error, ErrorKind, Result, counted};
+use crate::error::{Error, ErrorKind, Result, pluralize};
 use crate::object::{ByteRange, ETag, Entry, Object};
 use crate::task::Key;
 
@@ -54,7 +54,7 @@ pub(in crate::engine) fn check_length(
     if got == listed {
         return Ok(());
     }
-    let has = counted(got, "byte", "bytes");
+    let has = pluralize(got, "byte", "bytes");
     let text = format!("the object has {has}, the listing said {listed}");
     // With the same ETag it is the same version, so one of the two lengths is wrong. Without an ETag it may have changed.
     let kind = if etag.is_some() {

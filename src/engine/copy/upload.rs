@@ -20,13 +20,13 @@ use crate::object::{NewObject, SharedStore, UploadId};
 use crate::task::Key;
 
 /// Maximum number of other uploads under one key that are recorded. If there are more, a lost upload is not searched.
-const MAX_STRANGERS: usize = 100;
+const MAX_FOREIGN_UPLOADS: usize = 100;
 
 /// The uploads that others have open under a key, before ours is requested; `None` if the target does not list them.
-pub(in crate::engine) async fn strangers(ctx: &Context, key: &Key) -> Option<Vec<String>> {
+pub(in crate::engine) async fn foreign_uploads(ctx: &Context, key: &Key) -> Option<Vec<String>> {
     let found = retry::run(ctx.tuning.pace, || ctx.target.list_uploads(key)).await;
     match found {
-        Ok(found) if found.len() <= MAX_STRANGERS => Some(found.into_iter().map(|id| id.0).collect()),
+        Ok(found) if found.len() <= MAX_FOREIGN_UPLOADS => Some(found.into_iter().map(|id| id.0).collect()),
         Ok(_) => None,
         Err(error) => {
             tracing::debug!(task.id = %ctx.task.id, ?key, %error, "the open uploads of the key cannot be listed");
@@ -52,7 +52,7 @@ pub(in crate::engine) async fn begin(
 ) -> Result<UploadId, PassError> {
     note(ctx, &intent).await?;
     let intent = OpenUpload {
-        strangers: strangers(ctx, key).await,
+        foreign_uploads: foreign_uploads(ctx, key).await,
         ..intent
     };
     note(ctx, &intent).await?;
@@ -61,7 +61,7 @@ pub(in crate::engine) async fn begin(
     ctx.sync_points.reach(SyncPoint::UploadCreated).await;
     let record = OpenUpload {
         upload_id: Some(upload.0.clone()),
-        strangers: None,
+        foreign_uploads: None,
         ..intent
     };
     note(ctx, &record).await?;
@@ -88,7 +88,7 @@ pub(in crate::engine) async fn give_up(ctx: &Context, open: OpenUpload) -> Resul
     let key = ctx.target_key(&open.key);
     match open.upload_id {
         Some(id) => abort(ctx, &key, &open.key, &UploadId(id)).await,
-        None => abort_unknown(ctx, &key, &open.key, open.strangers.as_deref()).await,
+        None => abort_unknown(ctx, &key, &open.key, open.foreign_uploads.as_deref()).await,
     }
 }
 
@@ -98,14 +98,14 @@ pub(in crate::engine) async fn abort_unknown(
     ctx: &Context,
     target_key: &Key,
     source_key: &Key,
-    strangers: Option<&[String]>,
+    foreign_uploads: Option<&[String]>,
 ) -> Result<(), PassError> {
-    match lost(&ctx.target, target_key, strangers).await {
+    match lost(&ctx.target, target_key, foreign_uploads).await {
         Ok(found) => {
             let mut ours = Vec::new();
             for upload in found {
-                let holder = ctx.ledger.holder(target_key, &upload.0).await;
-                match holder.map_err(PassError::Ledger)? {
+                let owner = ctx.ledger.upload_owner(target_key, &upload.0).await;
+                match owner.map_err(PassError::Ledger)? {
                     Owner::Task => {}
                     // It was this task that requested one.
                     Owner::Unknown | Owner::Nobody => ours.push(upload),
@@ -125,18 +125,22 @@ pub(in crate::engine) async fn abort_unknown(
     forget(ctx, source_key).await
 }
 
-/// The uploads of a key that may be the lost one: those that are newer than `strangers` and have no part.
+/// The uploads of a key that may be the lost one: those that are newer than `foreign_uploads` and have no part.
 ///
 /// # Errors
 /// Errors of the target. `Unsupported` if it did not list the uploads of others before.
-pub async fn lost(target: &SharedStore, key: &Key, strangers: Option<&[String]>) -> Result<Vec<UploadId>> {
-    let Some(strangers) = strangers else {
+pub async fn lost(
+    target: &SharedStore,
+    key: &Key,
+    foreign_uploads: Option<&[String]>,
+) -> Result<Vec<UploadId>> {
+    let Some(foreign_uploads) = foreign_uploads else {
         let text = "the target did not list the uploads of others, so ours cannot be identified";
         return Err(Error::new(ErrorKind::Unsupported, text));
     };
     let mut found = Vec::new();
     for upload in target.list_uploads(key).await? {
-        if strangers.contains(&upload.0) {
+        if foreign_uploads.contains(&upload.0) {
             continue;
         }
         match target.list_parts(key, &upload).await {

@@ -251,7 +251,7 @@ pub(in crate::engine) async fn encrypted(ctx: &Context, key: &Key, written: &Wri
         return Ok(());
     }
     let (found, mine) = match written.encryption {
-        Some(told) => (Some(told), Mark::tag(written.etag.as_ref())),
+        Some(reported) => (Some(reported), Mark::tag(written.etag.as_ref())),
         None => {
             let stored = lookup::head(ctx.tuning.pace, &ctx.target, key)
                 .await

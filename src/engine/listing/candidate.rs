@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use crate::engine::decide::{Decision, RefuseReason};
 use crate::engine::errors::PassError;
 use crate::engine::retry::SideError;
-use crate::engine::shard::counted::Counted;
+use crate::engine::shard::prior_count::PriorCount;
 use crate::engine::source_object::SourceObject;
 use crate::task::Key;
 
@@ -20,7 +20,7 @@ pub struct Candidate {
     /// Source key.
     pub key: Key,
     /// What the counters already contain for this object.
-    pub counted: Counted,
+    pub prior_count: PriorCount,
     /// The checkpoint after this object is settled; `None` if that is the key.
     pub position: Option<Key>,
     /// What to do.
@@ -66,16 +66,16 @@ pub(in crate::engine) struct Wanted {
     /// Source key.
     pub key: Key,
     /// As [`Candidate::counted`].
-    pub counted: Counted,
+    pub prior_count: PriorCount,
     /// As [`Candidate::position`].
     pub position: Option<Key>,
 }
 
 impl Wanted {
-    pub(in crate::engine) const fn new(key: Key, counted: Counted) -> Self {
+    pub(in crate::engine) const fn new(key: Key, prior_count: PriorCount) -> Self {
         Self {
             key,
-            counted,
+            prior_count,
             position: None,
         }
     }

@@ -10,7 +10,7 @@ use crate::engine::context::Context;
 use crate::engine::listing::manifest_scan;
 use crate::engine::listing::pages::Pages;
 use crate::error::Result;
-use crate::object::{ListFrom, Listed};
+use crate::object::{ListFrom, ListingEntry};
 use crate::task::{Estimate, PassKind};
 
 const BEGIN_AFTER: Duration = Duration::from_millis(500);
@@ -57,7 +57,7 @@ async fn count(ctx: &Context) -> Result<()> {
             // A store may list sizes that no object can have.
             survey.bytes = page
                 .iter()
-                .map(Listed::size)
+                .map(ListingEntry::size)
                 .fold(survey.bytes, i64::saturating_add_unsigned);
             if stored.elapsed() >= STORE_EVERY {
                 stored = Instant::now();

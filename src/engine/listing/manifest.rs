@@ -17,7 +17,7 @@ use crate::engine::listing::manifest_lines::{self, Lines, MAX_LINE};
 use crate::engine::listing::plan::look_up;
 use crate::engine::lookup;
 use crate::engine::retry::{self, Pace, SideError, SideResult};
-use crate::engine::shard::counted::Counted;
+use crate::engine::shard::prior_count::PriorCount;
 use crate::engine::sync_points::SyncPoint;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{LeasedShard, Unordered};
@@ -340,7 +340,7 @@ async fn feed_lines(
             {
                 wanted.push(Wanted {
                     key,
-                    counted: Counted::default(),
+                    prior_count: PriorCount::default(),
                     position: Some(reader.checkpoint(&line)),
                 });
             }

@@ -8,7 +8,7 @@ use crate::engine::listing::candidate::{Batch, KEYS_PER_BATCH, Resumable, Sender
 use crate::engine::listing::manifest::{Reader, Stuck, changed, list_store};
 use crate::engine::listing::manifest_lines;
 use crate::engine::listing::plan::look_up;
-use crate::engine::shard::counted::Counted;
+use crate::engine::shard::prior_count::PriorCount;
 use crate::ledger::Failure;
 use crate::object::SharedStore;
 use crate::task::spec::Manifest;
@@ -120,7 +120,7 @@ impl Feed<'_> {
             };
             ctx.addresses.add(name, &url);
             self.wanted.push(Wanted {
-                counted: Counted::failed(&failure),
+                prior_count: PriorCount::failed(&failure),
                 key: failure.key,
                 position: Some(position),
             });
@@ -145,7 +145,7 @@ impl Feed<'_> {
             let Some(last) = page.last() else { break };
             after = Some(last.key.clone());
             self.wanted.extend(page.into_iter().map(|failure| Wanted {
-                counted: Counted::failed(&failure),
+                prior_count: PriorCount::failed(&failure),
                 key: failure.key,
                 position: Some(end.clone()),
             }));

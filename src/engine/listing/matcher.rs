@@ -15,7 +15,7 @@ use crate::engine::lookup::existing_at_target;
 use crate::engine::order::{Order, OrderWatch};
 use crate::engine::retry::{At as _, SideResult};
 use crate::error::Result;
-use crate::object::{EntryFacts, Listed};
+use crate::object::{EntryFacts, ListingEntry};
 use crate::task::Key;
 
 /// Finds the keys of source pages at the target.
@@ -27,7 +27,7 @@ pub(in crate::engine) enum Matcher {
     Merge {
         cursor: Box<Cursor>,
         order: Order,
-        held: Option<(Listed, usize)>,
+        held: Option<(ListingEntry, usize)>,
         watch: OrderWatch,
         begun: Begun,
     },
@@ -88,7 +88,7 @@ impl Matcher {
     pub(in crate::engine) async fn find(
         &mut self,
         ctx: &Context,
-        entries: &[Listed],
+        entries: &[ListingEntry],
         source: &OrderWatch,
     ) -> SideResult<Vec<SideResult<Option<Existing>>>> {
         if let Self::Merge {
@@ -146,14 +146,14 @@ impl Matcher {
 async fn complete(
     ctx: &Context,
     found: Vec<Match>,
-    entries: &[Listed],
+    entries: &[ListingEntry],
 ) -> SideResult<Vec<SideResult<Option<Existing>>>> {
     if !found.iter().any(|one| matches!(one, Match::Unclear)) {
-        let told = found.into_iter().map(|one| match one {
+        let known = found.into_iter().map(|one| match one {
             Match::Known(existing) => Ok(Some(existing)),
             Match::None | Match::Unclear => Ok(None),
         });
-        return Ok(told.collect());
+        return Ok(known.collect());
     }
     let keys: Vec<Key> = entries.iter().map(|entry| entry.key.clone()).collect();
     let found: Vec<_> = stream::iter(found.into_iter().zip(keys))
@@ -185,9 +185,9 @@ enum Match {
 async fn merge(
     cursor: &mut Cursor,
     order: Order,
-    held: &mut Option<(Listed, usize)>,
+    held: &mut Option<(ListingEntry, usize)>,
     watch: &mut OrderWatch,
-    entries: &[Listed],
+    entries: &[ListingEntry],
 ) -> Result<Option<Vec<Match>>> {
     let mut found = Vec::with_capacity(entries.len());
     for entry in entries {
@@ -198,7 +198,7 @@ async fn merge(
             match order.compare(&at_target.key.as_bytes()[*cut..], entry.key.as_bytes()) {
                 Ordering::Greater => break Match::None,
                 Ordering::Equal => {
-                    break match &at_target.told {
+                    break match &at_target.facts {
                         EntryFacts::Object {
                             size,
                             etag,

@@ -33,12 +33,12 @@ use crate::engine::listing::plan::{look_up, only_tags_differ, plan};
 use crate::engine::listing::range::{Page, Range};
 use crate::engine::order::{OrderWatch, Orders, Step};
 use crate::engine::retry::At as _;
-use crate::engine::shard::counted::Counted;
+use crate::engine::shard::prior_count::PriorCount;
 use crate::engine::source_object::SourceObject;
 use crate::engine::sync_points::SyncPoint;
 use crate::engine::{opaque_tags, target_names};
 use crate::ledger::{LeasedShard, ShardScope, Unordered};
-use crate::object::{EntryFacts, ListFrom, Listed};
+use crate::object::{EntryFacts, ListFrom, ListingEntry};
 use crate::task::spec::Scope;
 use crate::task::{Key, PassKind};
 
@@ -118,7 +118,7 @@ async fn feed_prefix(
         let planned = entries.into_iter().zip(existing).enumerate();
         let planned = planned.map(|(index, (listed, existing))| {
             let key = listed.key.clone();
-            let step = match listed.told {
+            let step = match listed.facts {
                 EntryFacts::KeyTooLong { .. } => Found::Refused(RefuseReason::KeyTooLong),
                 EntryFacts::Nothing => unclear.next().unwrap_or(Found::Missing),
                 EntryFacts::Object { .. } => match listed.entry() {
@@ -134,7 +134,7 @@ async fn feed_prefix(
             };
             Candidate {
                 key,
-                counted: Counted::default(),
+                prior_count: PriorCount::default(),
                 position: None,
                 step,
             }
@@ -166,10 +166,13 @@ async fn lose_order(ctx: &Context, shard: &LeasedShard) -> std::result::Result<(
 }
 
 /// Looks up the objects of which the listing gives only the name, in the order of the listing.
-async fn look_up_unclear(ctx: &Context, entries: &[Listed]) -> std::result::Result<Vec<Found>, PassError> {
-    let named = entries.iter().filter(|entry| entry.told == EntryFacts::Nothing);
+async fn look_up_unclear(
+    ctx: &Context,
+    entries: &[ListingEntry],
+) -> std::result::Result<Vec<Found>, PassError> {
+    let named = entries.iter().filter(|entry| entry.facts == EntryFacts::Nothing);
     let wanted: Vec<Wanted> = named
-        .map(|entry| Wanted::new(entry.key.clone(), Counted::default()))
+        .map(|entry| Wanted::new(entry.key.clone(), PriorCount::default()))
         .collect();
     if wanted.is_empty() {
         return Ok(Vec::new());
@@ -194,7 +197,7 @@ async fn feed_keys(
     for chunk in keys[begin..].chunks(KEYS_PER_BATCH) {
         let wanted = chunk
             .iter()
-            .map(|key| Wanted::new(key.clone(), Counted::default()))
+            .map(|key| Wanted::new(key.clone(), PriorCount::default()))
             .collect();
         let mut candidates = look_up(ctx, wanted).await?;
         candidates.retain(|candidate| {
@@ -236,7 +239,7 @@ async fn feed_failures(
         failures.truncate(inside);
         let wanted = failures
             .into_iter()
-            .map(|failure| Wanted::new(failure.key.clone(), Counted::failed(&failure)))
+            .map(|failure| Wanted::new(failure.key.clone(), PriorCount::failed(&failure)))
             .collect();
         let candidates = look_up(ctx, wanted).await?;
         if sender
@@ -255,7 +258,7 @@ async fn feed_failures(
     }
 }
 
-fn keys(entries: &[Listed]) -> Vec<&Key> {
+fn keys(entries: &[ListingEntry]) -> Vec<&Key> {
     entries.iter().map(|entry| &entry.key).collect()
 }
 

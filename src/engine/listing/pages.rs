@@ -11,7 +11,7 @@ use crate::engine::listing::judge::{Next, Walk};
 use crate::engine::listing::range::Range;
 use crate::engine::retry::{self, MAX_ATTEMPTS, Pace};
 use crate::error::{Error, ErrorKind, Result};
-use crate::object::{ListFrom, ListVersion, Listed, PAGE_SIZE, PageSink, SharedStore};
+use crate::object::{ListFrom, ListVersion, ListingEntry, PAGE_SIZE, PageSink, SharedStore};
 use crate::task::Key;
 
 /// Pieces of pages that may wait for the reader. Together with the two pieces that are being read, this limits a
@@ -21,7 +21,7 @@ const AHEAD: usize = 2;
 /// The entries of one listing. Dropping it stops the requests.
 #[derive(Debug)]
 pub struct Pages {
-    receiver: mpsc::Receiver<Result<Vec<Listed>>>,
+    receiver: mpsc::Receiver<Result<Vec<ListingEntry>>>,
     /// `None` once the task has been awaited.
     lister: Option<AbortOnDropHandle<()>>,
 }
@@ -57,7 +57,7 @@ impl Pages {
     /// # Errors
     /// Errors of the store, if neither retries nor another kind of request helped. `Integrity` for a listing that does
     /// not match its requests.
-    pub async fn next(&mut self) -> Result<Option<Vec<Listed>>> {
+    pub async fn next(&mut self) -> Result<Option<Vec<ListingEntry>>> {
         if let Some(piece) = self.receiver.recv().await {
             return piece.map(Some);
         }
@@ -76,7 +76,7 @@ async fn produce(
     pace: Pace,
     walk: &mut Walk,
     (range, cut): (Option<&Range>, usize),
-    sender: &mpsc::Sender<Result<Vec<Listed>>>,
+    sender: &mpsc::Sender<Result<Vec<ListingEntry>>>,
 ) -> Result<()> {
     let mut reader = Reader { sender };
     while fetch(store, pace, walk, &mut reader).await? == Next::Page {
@@ -93,12 +93,12 @@ async fn produce(
 
 /// Sends the pages to the reader of the listing.
 struct Reader<'a> {
-    sender: &'a mpsc::Sender<Result<Vec<Listed>>>,
+    sender: &'a mpsc::Sender<Result<Vec<ListingEntry>>>,
 }
 
 #[async_trait]
 impl PageSink for Reader<'_> {
-    async fn take(&mut self, piece: Vec<Listed>) -> Result<()> {
+    async fn take(&mut self, piece: Vec<ListingEntry>) -> Result<()> {
         let sent = self.sender.send(Ok(piece)).await;
         sent.map_err(|_| Error::new(ErrorKind::Cancelled, "nobody reads the listing any more"))
     }
@@ -109,7 +109,7 @@ impl PageSink for Reader<'_> {
 struct Judged<'a> {
     walk: &'a mut Walk,
     sink: &'a mut dyn PageSink,
-    pending: Option<Vec<Listed>>,
+    pending: Option<Vec<ListingEntry>>,
     end: End,
 }
 
@@ -122,7 +122,7 @@ enum End {
 }
 
 impl Judged<'_> {
-    async fn give(&mut self, mut piece: Vec<Listed>) -> Result<()> {
+    async fn give(&mut self, mut piece: Vec<ListingEntry>) -> Result<()> {
         self.walk.settle(&mut piece);
         if piece.is_empty() {
             return Ok(());
@@ -137,7 +137,7 @@ impl Judged<'_> {
 
 #[async_trait]
 impl PageSink for Judged<'_> {
-    async fn take(&mut self, piece: Vec<Listed>) -> Result<()> {
+    async fn take(&mut self, piece: Vec<ListingEntry>) -> Result<()> {
         if let Err(why) = self.walk.look_at(&piece) {
             self.end = End::Doubt;
             return Err(why);
@@ -205,7 +205,7 @@ async fn fetch(store: &SharedStore, pace: Pace, walk: &mut Walk, sink: &mut dyn 
 #[derive(Debug, Default)]
 pub(in crate::engine) struct FirstPage {
     /// Its first entries: at most [`PAGE_SIZE`] and one piece more.
-    pub entries: Vec<Listed>,
+    pub entries: Vec<ListingEntry>,
     end: FirstEnd,
 }
 
@@ -218,7 +218,7 @@ enum FirstEnd {
 
 #[async_trait]
 impl PageSink for FirstPage {
-    async fn take(&mut self, mut piece: Vec<Listed>) -> Result<()> {
+    async fn take(&mut self, mut piece: Vec<ListingEntry>) -> Result<()> {
         if self.entries.len() >= PAGE_SIZE as usize {
             self.end = FirstEnd::Enough;
             return Err(Error::new(ErrorKind::Cancelled, "the first entries are enough"));
@@ -254,7 +254,7 @@ pub(in crate::engine) async fn page(
 #[derive(Debug)]
 pub struct Cursor {
     pages: Pages,
-    page: std::vec::IntoIter<Listed>,
+    page: std::vec::IntoIter<ListingEntry>,
     cut: usize,
 }
 
@@ -291,7 +291,7 @@ impl Cursor {
     ///
     /// # Errors
     /// Those of [`Pages::next`].
-    pub async fn next(&mut self) -> Result<Option<(Listed, usize)>> {
+    pub async fn next(&mut self) -> Result<Option<(ListingEntry, usize)>> {
         loop {
             if let Some(entry) = self.page.next() {
                 return Ok(Some((entry, self.cut)));

@@ -25,14 +25,14 @@ pub(in crate::engine) async fn look_up(
         .map(|wanted| async move {
             let Wanted {
                 key,
-                counted,
+                prior_count,
                 position,
             } = wanted;
             // A list may contain any name. A key too long for every store is not looked up.
             if listed && prefix + key.as_bytes().len() > Key::MAX_LEN {
                 return Ok(Candidate {
                     key,
-                    counted,
+                    prior_count,
                     position,
                     step: Found::Refused(RefuseReason::KeyTooLong),
                 });
@@ -53,7 +53,7 @@ pub(in crate::engine) async fn look_up(
             };
             Ok(Candidate {
                 key,
-                counted,
+                prior_count,
                 position,
                 step,
             })

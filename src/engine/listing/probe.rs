@@ -8,7 +8,7 @@ use crate::engine::listing::range::Snapshot;
 use crate::engine::order::Orders;
 use crate::engine::retry::{self, Pace};
 use crate::error::{Error, ErrorKind, Result};
-use crate::object::{EntryFacts, ListFrom, ListQuery, Listed, PageSink, SharedStore};
+use crate::object::{EntryFacts, ListFrom, ListQuery, ListingEntry, PageSink, SharedStore};
 use crate::task::Key;
 
 /// What a search has found.
@@ -68,7 +68,7 @@ async fn first_after(store: &SharedStore, prefix: &Key, name: &Key) -> Result<An
             Some(false) => Ok(Answer::Nothing),
         };
     };
-    if matches!(entry.told, EntryFacts::KeyTooLong { .. }) {
+    if matches!(entry.facts, EntryFacts::KeyTooLong { .. }) {
         return Ok(Answer::Nothing);
     }
     if entry.key == *name || Orders::ANY.may_follow(name.as_bytes(), entry.key.as_bytes()) {
@@ -83,11 +83,11 @@ fn ignored(what: &str) -> Error {
 }
 
 /// Keeps the first entry of a page.
-struct First(Option<Listed>);
+struct First(Option<ListingEntry>);
 
 #[async_trait]
 impl PageSink for First {
-    async fn take(&mut self, piece: Vec<Listed>) -> Result<()> {
+    async fn take(&mut self, piece: Vec<ListingEntry>) -> Result<()> {
         if self.0.is_none() {
             self.0 = piece.into_iter().next();
         }

@@ -2,8 +2,8 @@
 
 pub mod breaker;
 pub mod canary;
-pub mod counted;
 pub mod outcomes;
+pub mod prior_count;
 pub mod systemic;
 pub mod window;
 
@@ -31,7 +31,7 @@ use crate::engine::outcome::{Outcome, failed};
 use crate::engine::reports::line::Record;
 use crate::engine::retry::SideError;
 use crate::engine::shard::breaker::{Breaker, Mark};
-use crate::engine::shard::counted::Counted;
+use crate::engine::shard::prior_count::PriorCount;
 use crate::engine::shard::window::{Under, Window};
 use crate::engine::source_object::SourceObject;
 use crate::engine::sync_points::SyncPoint;
@@ -118,7 +118,7 @@ pub(in crate::engine) async fn run(
     match walked {
         Ok(Walked::ToTheEnd) => {
             if !run.window.is_settled() {
-                return Err(PassError::Defect(Error::internal(
+                return Err(PassError::Internal(Error::internal(
                     "a shard ended with objects that are not settled",
                 )));
             }
@@ -201,7 +201,7 @@ impl Run {
                     None => {
                         // A feed that fell over has not come to the end of its keys.
                         (&mut *feeder).await.map_err(|e| {
-                            PassError::Defect(Error::internal("listing the objects panicked").with_source(e))
+                            PassError::Internal(Error::internal("listing the objects panicked").with_source(e))
                         })?;
                         exhausted = true;
                     }
@@ -228,18 +228,18 @@ impl Run {
             }
             let Some(Candidate {
                 key,
-                counted,
+                prior_count,
                 position,
                 step,
             }) = self.waiting.pop_front()
             else {
                 break;
             };
-            let (size, outcome) = self.outcome_without_copy(&key, counted, step);
+            let (size, outcome) = self.outcome_without_copy(&key, prior_count, step);
             if matches!(outcome, Outcome::Skipped(_)) && self.canary.is_none() {
                 self.canary = Some(key.clone());
             }
-            let number = self.window.push_at(key, position, size, counted);
+            let number = self.window.push_at(key, position, size, prior_count);
             self.settle(number, Mark::default(), outcome).await?;
             if self.window.is_heavy() {
                 self.commit(Close::No, Under::Way).await?;
@@ -248,8 +248,8 @@ impl Run {
         Ok(())
     }
 
-    fn outcome_without_copy(&self, key: &Key, counted: Counted, step: Found) -> (u64, Outcome) {
-        let counted = u64::try_from(counted.bytes).unwrap_or_default();
+    fn outcome_without_copy(&self, key: &Key, prior_count: PriorCount, step: Found) -> (u64, Outcome) {
+        let prior_bytes = u64::try_from(prior_count.bytes).unwrap_or_default();
         match step {
             Found::Planned(item, Decision::Skip(reason)) => (item.known_bytes(), Outcome::Skipped(reason)),
             // Never asked; if it were, what was not copied would not count as done.
@@ -270,15 +270,15 @@ impl Run {
                 } else {
                     code
                 };
-                (counted, self.failure(key, code, message))
+                (prior_bytes, self.failure(key, code, message))
             }
             // A key that the user named and that does not exist is a failure in every pass: a typo never becomes a success.
-            Found::Missing if !self.ctx.task.spec.scope.names(key) => (counted, Outcome::Gone),
+            Found::Missing if !self.ctx.task.spec.scope.names(key) => (prior_bytes, Outcome::Gone),
             Found::Missing => {
                 let missing = SideError::source(lookup::no_such_key());
                 (0, failed(&self.ctx, key, 0, &missing, 1))
             }
-            Found::Unknown(side_error) => (counted, failed(&self.ctx, key, counted, &side_error, 1)),
+            Found::Unknown(side_error) => (prior_bytes, failed(&self.ctx, key, prior_bytes, &side_error, 1)),
         }
     }
 
@@ -306,7 +306,7 @@ impl Run {
     fn begin(&mut self, slot: Slot) {
         let Some(Candidate {
             key,
-            counted,
+            prior_count,
             position,
             step: Found::Planned(item, _),
         }) = self.waiting.pop_front()
@@ -316,7 +316,9 @@ impl Run {
         let watched = self
             .is_watched(&item)
             .then(|| (key.clone(), self.ctx.progress.watch(&key)));
-        let number = self.window.push_at(key, position, item.known_bytes(), counted);
+        let number = self
+            .window
+            .push_at(key, position, item.known_bytes(), prior_count);
         if let Some((_, meter)) = &watched {
             self.window.measure(number, Arc::clone(meter));
         }
@@ -356,7 +358,7 @@ impl Run {
         joined: Result<(u64, Mark, Result<Outcome, PassError>), tokio::task::JoinError>,
     ) -> Result<Option<(u64, Mark, Outcome)>, PassError> {
         let (number, begun, outcome) =
-            joined.map_err(|e| PassError::Defect(Error::internal("copying panicked").with_source(e)))?;
+            joined.map_err(|e| PassError::Internal(Error::internal("copying panicked").with_source(e)))?;
         match outcome {
             Ok(outcome) => Ok(Some((number, begun, outcome))),
             // It stays unsettled, and with it the checkpoint before it.

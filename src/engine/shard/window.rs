@@ -11,7 +11,7 @@ use crate::engine::decide::MAX_OBJECT;
 use crate::engine::outcome::{Copied, Outcome};
 use crate::engine::progress::Meter;
 use crate::engine::reports::line::Record;
-use crate::engine::shard::counted::{Counted, not_found};
+use crate::engine::shard::prior_count::{PriorCount, not_found};
 use crate::ledger::{Commit, Failure};
 use crate::task::{Counters, Key, PassKind};
 
@@ -40,7 +40,7 @@ struct Slot {
     /// The checkpoint after it, if that is not its key.
     position: Option<Key>,
     size: i64,
-    counted: Counted,
+    prior_count: PriorCount,
     /// Counts the bytes of a large object while they are in flight.
     meter: Option<Arc<Meter>>,
     outcome: Option<Outcome>,
@@ -70,13 +70,13 @@ impl Window {
 
     /// Appends the next object and returns its number. When it is settled, the checkpoint becomes `position`, or its key without one.
     /// A size that no object can have is counted as the largest that is copied, so that it cannot make the counters overflow.
-    pub fn push_at(&mut self, key: Key, position: Option<Key>, size: u64, counted: Counted) -> u64 {
+    pub fn push_at(&mut self, key: Key, position: Option<Key>, size: u64, prior_count: PriorCount) -> u64 {
         let size = i64::try_from(size.min(MAX_OBJECT)).unwrap_or(i64::MAX);
         self.open.push_back(Slot {
             key,
             position,
             size,
-            counted,
+            prior_count,
             meter: None,
             outcome: None,
         });
@@ -102,7 +102,7 @@ impl Window {
                 key,
                 position,
                 size,
-                counted,
+                prior_count,
                 meter: _,
                 outcome: Some(outcome),
             }) = self.open.pop_front()
@@ -111,7 +111,7 @@ impl Window {
             };
             self.first += 1;
             self.note(&key, size, &outcome);
-            self.count(&key, size, counted, outcome);
+            self.count(&key, size, prior_count, outcome);
             self.settled.checkpoint = Some(position.unwrap_or(key));
         }
     }
@@ -197,7 +197,7 @@ impl Window {
         }
     }
 
-    fn count(&mut self, key: &Key, planned: i64, counted: Counted, outcome: Outcome) {
+    fn count(&mut self, key: &Key, planned: i64, prior_count: PriorCount, outcome: Outcome) {
         // The size of a copied object may have been unknown before.
         let size = match &outcome {
             Outcome::Copied(copied) => i64::try_from(copied.bytes).unwrap_or(i64::MAX),
@@ -216,8 +216,8 @@ impl Window {
             PassKind::Failed => {
                 *delta += Counters {
                     failed: -1,
-                    bytes_listed: size - counted.bytes,
-                    not_found: -counted.not_found,
+                    bytes_listed: size - prior_count.bytes,
+                    not_found: -prior_count.not_found,
                     ..Counters::default()
                 };
             }

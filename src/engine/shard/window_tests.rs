@@ -8,15 +8,15 @@ use super::*;
 use crate::engine::copy::attributes::Attributes;
 use crate::engine::decide::SkipReason;
 use crate::engine::progress::Progress;
-use crate::engine::shard::counted::NO_SUCH_KEY;
+use crate::engine::shard::prior_count::NO_SUCH_KEY;
 use crate::engine::shard::systemic::{FailureClass, SystemicFailure};
 use crate::object::clouds::Side;
 use crate::task::{Clock, UnixMillis};
 
 const SKIPPED: Outcome = Outcome::Skipped(SkipReason::Identical);
 
-fn counted(bytes: i64, not_found: i64) -> Counted {
-    Counted { bytes, not_found }
+fn prior_count(bytes: i64, not_found: i64) -> PriorCount {
+    PriorCount { bytes, not_found }
 }
 
 fn failure() -> Outcome {
@@ -57,7 +57,7 @@ fn copied(bytes: u64, proof: Proof, left_out: Attributes) -> Outcome {
 
 /// Appends an object of five bytes that no counter contains yet.
 fn push(window: &mut Window, key: &str) -> u64 {
-    window.push_at(Key::from(key), None, 5, Counted::default())
+    window.push_at(Key::from(key), None, 5, PriorCount::default())
 }
 
 /// A window whose lines have the time 1970-01-01T00:00:00Z.
@@ -91,7 +91,7 @@ fn bytes_under_way_are_those_of_objects_that_no_commit_holds() {
     let keys = ["a", "b", "c"].map(Key::from);
     let numbers = keys
         .clone()
-        .map(|key| window.push_at(key, None, 100, Counted::default()));
+        .map(|key| window.push_at(key, None, 100, PriorCount::default()));
     window.measure(numbers[0], progress.watch(&keys[0]));
     progress.keep(&keys[0], 1, 30);
     progress.flow(&keys[0], 2).add(7);
@@ -132,7 +132,7 @@ fn every_object_that_is_over_has_one_line_in_its_commit() {
 fn a_commit_holds_a_bounded_number_of_failures() {
     let mut window = Window::new(PassKind::Full, None);
     let numbers: Vec<u64> = (0..2_500)
-        .map(|n| window.push_at(Key::from(format!("{n:05}").as_str()), None, 1, Counted::default()))
+        .map(|n| push(&mut window, &format!("{n:05}")))
         .collect();
     // All but the first, which holds back the others.
     for number in numbers.iter().skip(1) {
@@ -153,7 +153,7 @@ fn a_commit_holds_a_bounded_number_of_failures() {
 }
 
 /// Settles one object that was listed with 7 bytes.
-fn commit_of(kind: PassKind, before: Counted, outcome: Outcome) -> Commit {
+fn commit_of(kind: PassKind, before: PriorCount, outcome: Outcome) -> Commit {
     let mut window = Window::new(kind, None);
     let number = window.push_at(Key::from("a"), None, 7, before);
     window.settle(number, outcome);
@@ -198,7 +198,7 @@ fn each_end_has_its_own_counters_in_a_full_pass() {
         }),
     ];
     for (name, outcome, base, change) in rows {
-        let commit = commit_of(PassKind::Full, Counted::default(), outcome);
+        let commit = commit_of(PassKind::Full, PriorCount::default(), outcome);
         let wanted = changed(base, change);
         assert_eq!(commit.delta, wanted, "{name}");
         assert!(commit.delta.balanced(), "{name}");
@@ -243,7 +243,7 @@ fn each_attribute_that_a_copy_lost_is_counted() {
         let mut left_out = Attributes::default();
         lose(&mut left_out);
         let outcome = copied(9, Proof::Size, left_out);
-        let commit = commit_of(PassKind::Full, Counted::default(), outcome);
+        let commit = commit_of(PassKind::Full, PriorCount::default(), outcome);
         let lost = changed(copy(), |c| (c.proved_size, c.metadata_lost) = (1, 1));
         assert_eq!(commit.delta, changed(lost, change), "{name}");
     }
@@ -272,7 +272,7 @@ fn each_end_moves_its_object_from_the_failed_ones_in_a_pass_over_them() {
         }),
     ];
     for (name, outcome, resolved, change) in rows {
-        let commit = commit_of(PassKind::Failed, counted(5, 1), outcome);
+        let commit = commit_of(PassKind::Failed, prior_count(5, 1), outcome);
         assert_eq!(commit.delta, changed(moved, change), "{name}");
         assert_eq!(commit.resolved, vec![Key::from("a"); resolved], "{name}");
         assert_eq!(commit.failures.len(), 1 - resolved, "{name}");
@@ -290,7 +290,7 @@ fn sizes_that_no_store_can_hold_do_not_overflow_the_counters() {
     ] {
         let mut window = Window::new(PassKind::Full, None);
         for key in ["a", "b"] {
-            let number = window.push_at(Key::from(key), None, size, Counted::default());
+            let number = window.push_at(Key::from(key), None, size, PriorCount::default());
             window.settle(number, failure());
         }
         let commit = window.take();
@@ -448,8 +448,8 @@ fn a_commit_ends_at_the_position_of_its_last_object() {
         ("none but its key", None, "b"),
     ] {
         let mut window = Window::new(PassKind::Full, None);
-        let first = window.push_at(Key::from("a"), Some(Key::from("7")), 5, Counted::default());
-        let last = window.push_at(Key::from("b"), position, 5, Counted::default());
+        let first = window.push_at(Key::from("a"), Some(Key::from("7")), 5, PriorCount::default());
+        let last = window.push_at(Key::from("b"), position, 5, PriorCount::default());
         window.settle(first, SKIPPED);
         window.settle(last, SKIPPED);
         let commit = window.take();
@@ -481,7 +481,7 @@ proptest! {
     fn every_object_is_counted_once_in_any_order(order in Just((0..40u64).collect::<Vec<_>>()).prop_shuffle()) {
         let mut window = Window::new(PassKind::Full, None);
         for number in 0..40 {
-            prop_assert_eq!(window.push_at(Key::from(format!("{number:02}").as_str()), None, 1, Counted::default()), number);
+            prop_assert_eq!(window.push_at(Key::from(format!("{number:02}").as_str()), None, 1, PriorCount::default()), number);
         }
         let mut total = Counters::default();
         for number in order {

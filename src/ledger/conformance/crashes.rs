@@ -1,9 +1,9 @@
 //! Repeated crashes, stops that are recorded late, the order in which tasks are served, and background cleanup.
 
-use super::subject::{Subject, at, counted, failure, fresh, new_task, sealed};
+use super::subject::{Subject, at, counters, failure, fresh, new_task, sealed};
 use crate::ledger::{
-    Commit, Committed, Failure, Ledger, MOST_FAILURES, OpenUpload, Orphans, PROJECTS_AT_ONCE, Refusal,
-    TASKS_AT_ONCE, Tidied,
+    Commit, Committed, Failure, Ledger, MOST_FAILURES, OpenUpload, Orphans, PROJECTS_AT_ONCE, Purged,
+    Refusal, TASKS_AT_ONCE,
 };
 use crate::object::ETag;
 use crate::task::{Counters, Key, PassKind, ProjectId, StartMode, State, TaskId};
@@ -77,7 +77,7 @@ async fn progress_resets_the_count_of_crashes(store: &dyn Ledger) {
         let (_, shard) = commit.work(PassKind::Full).await;
         let settled = Commit {
             checkpoint: Some(Key::from("k")),
-            delta: counted(1, 0),
+            delta: counters(1, 0),
             ..Commit::default()
         };
         assert_eq!(commit.commit(&shard, settled).await, Committed::Done);
@@ -90,7 +90,7 @@ async fn progress_resets_the_count_of_crashes(store: &dyn Ledger) {
             part_size: 5,
             source_etag: Some(ETag::new("t")),
             size: 50,
-            strangers: None,
+            foreign_uploads: None,
         };
         store.put_upload(part.id, &upload).await.unwrap();
         store
@@ -213,7 +213,7 @@ async fn failures_are_bounded(store: &dyn Ledger) {
         ..failure("k")
     };
     let commit = Commit {
-        delta: counted(0, 1),
+        delta: counters(0, 1),
         failures: vec![long.clone()],
         ..Commit::default()
     };
@@ -261,11 +261,11 @@ async fn a_full_pass_deletes_failures_in_small_steps(store: &dyn Ledger) {
     let forget = |fencing_token| store.forget_failures(subject.id, fencing_token);
     assert_eq!(
         forget(task.fencing_token - 1).await.unwrap(),
-        Tidied::All,
+        Purged::All,
         "fenced"
     );
     assert_eq!(subject.failed_keys().await.len(), 950);
-    assert_eq!(forget(task.fencing_token).await.unwrap(), Tidied::Some);
+    assert_eq!(forget(task.fencing_token).await.unwrap(), Purged::Some);
     let left = subject.failed_keys().await.len();
     assert!((1..950).contains(&left), "{left}");
     // The remaining failures are incomplete, so a failed-only start is refused.
@@ -274,7 +274,7 @@ async fn a_full_pass_deletes_failures_in_small_steps(store: &dyn Ledger) {
     assert_eq!(subject.start(StartMode::FailedOnly).await, incomplete);
     subject.start(StartMode::Full).await.unwrap();
     let task = subject.lease().await;
-    while forget(task.fencing_token).await.unwrap() == Tidied::Some {}
+    while forget(task.fencing_token).await.unwrap() == Purged::Some {}
     store
         .open_pass(subject.id, task.fencing_token, PassKind::Full, &[], at(1))
         .await
@@ -288,7 +288,7 @@ async fn a_full_pass_deletes_failures_in_small_steps(store: &dyn Ledger) {
     let (_, shard) = subject.work(PassKind::Full).await;
     let commit = Commit {
         checkpoint: Some(Key::from("z")),
-        delta: counted(0, 950),
+        delta: counters(0, 950),
         failures: keys.iter().map(|key| failure(key)).collect(),
         ..Commit::default()
     };
@@ -298,19 +298,19 @@ async fn a_full_pass_deletes_failures_in_small_steps(store: &dyn Ledger) {
         .forget_failures(subject.id, task.fencing_token)
         .await
         .unwrap();
-    assert_eq!(forgotten, Tidied::All);
+    assert_eq!(forgotten, Purged::All);
     assert_eq!(subject.failed_keys().await.len(), 950);
     store.pause(subject.id).await.unwrap();
 }
 
 async fn a_deleted_task_is_removed_in_small_steps(store: &dyn Ledger) {
-    while store.tidy().await.unwrap() == Tidied::Some {}
+    while store.purge().await.unwrap() == Purged::Some {}
     let subject = Subject::new(store).await;
     let (_, shard) = subject.work(PassKind::Full).await;
     for n in 0..3 {
         let commit = Commit {
             checkpoint: Some(Key::from("z")),
-            delta: counted(0, 300),
+            delta: counters(0, 300),
             failures: (0..300).map(|m| failure(&format!("{n}-{m}"))).collect(),
             success: b"lines\n".to_vec(),
             ..Commit::default()
@@ -323,7 +323,7 @@ async fn a_deleted_task_is_removed_in_small_steps(store: &dyn Ledger) {
         part_size: 5,
         source_etag: Some(ETag::new("t")),
         size: 50,
-        strangers: None,
+        foreign_uploads: None,
     };
     store.put_upload(subject.id, &upload).await.unwrap();
     for part in 1..=300 {
@@ -347,12 +347,12 @@ async fn a_deleted_task_is_removed_in_small_steps(store: &dyn Ledger) {
         assert!(!subject.is_pending().await);
         let target = Key::from("in/k");
         let id = upload.upload_id.as_deref().unwrap();
-        let holder = store.holder(&target, id).await.unwrap();
-        assert_eq!(holder, crate::ledger::Owner::Nobody);
+        let owner = store.upload_owner(&target, id).await.unwrap();
+        assert_eq!(owner, crate::ledger::Owner::Nobody);
     };
     gone().await;
     let mut steps = 0;
-    while store.tidy().await.unwrap() == Tidied::Some {
+    while store.purge().await.unwrap() == Purged::Some {
         steps += 1;
         gone().await;
         assert!(steps < 1_000);
@@ -367,5 +367,5 @@ async fn a_deleted_task_is_removed_in_small_steps(store: &dyn Ledger) {
     store.create(again, at(1_000)).await.unwrap();
     assert!(subject.failed_keys().await.is_empty());
     subject.delete(None).await.unwrap();
-    while store.tidy().await.unwrap() == Tidied::Some {}
+    while store.purge().await.unwrap() == Purged::Some {}
 }

@@ -1,6 +1,6 @@
 //! Crashes, and workers that have lost their lease.
 
-use super::subject::{Subject, at, counted, failure};
+use super::subject::{Subject, at, counters, failure};
 use crate::error::ErrorKind;
 use crate::ledger::{Commit, Committed, Ending, LeasedShard, Ledger, ShardScope, Unordered};
 use crate::task::{Counters, Key, PassKind, ReportKind, StartMode, State};
@@ -19,7 +19,7 @@ fn one_object() -> Commit {
     Commit {
         checkpoint: Some(Key::from("z")),
         close: true,
-        delta: counted(0, 1),
+        delta: counters(0, 1),
         failures: vec![failure("late")],
         resolved: vec![Key::from("kept")],
         speed: 77,
@@ -60,7 +60,7 @@ async fn a_fenced_worker_writes_nothing(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let (first, old_shard) = subject.work(PassKind::Full).await;
     let commit = Commit {
-        delta: counted(0, 1),
+        delta: counters(0, 1),
         failures: vec![failure("kept")],
         ..Commit::default()
     };
@@ -94,7 +94,7 @@ async fn an_old_lease_is_not_valid_in_a_new_pass(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let (task, old_shard) = subject.work(PassKind::Full).await;
     let commit = Commit {
-        delta: counted(0, 1),
+        delta: counters(0, 1),
         failures: vec![failure("kept")],
         close: true,
         ..Commit::default()

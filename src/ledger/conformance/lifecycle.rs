@@ -1,6 +1,6 @@
 //! Start, stop and delete, and their effect on credentials.
 
-use super::subject::{Subject, at, counted, failure, sealed};
+use super::subject::{Subject, at, counters, failure, sealed};
 use crate::ledger::{Commit, Committed, Ending, Ledger, OpenUpload, Refusal};
 use crate::task::{Key, PassKind, Reason, Rejection, StartMode, State};
 
@@ -124,7 +124,7 @@ async fn a_failed_only_start_needs_a_complete_list(store: &dyn Ledger) {
     assert_eq!(subject.start(StartMode::Full).await, Ok(()));
     let (task, shard) = subject.work(PassKind::Full).await;
     let commit = Commit {
-        delta: counted(1, 1),
+        delta: counters(1, 1),
         failures: vec![failure("k")],
         close: true,
         ..Commit::default()
@@ -148,7 +148,7 @@ async fn a_failed_only_start_needs_a_complete_list(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let (task, shard) = subject.work(PassKind::Full).await;
     let commit = Commit {
-        delta: counted(0, 1),
+        delta: counters(0, 1),
         close: true,
         ..Commit::default()
     };
@@ -178,7 +178,7 @@ async fn delete_takes_everything(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let (task, _) = subject.work(PassKind::Full).await;
     let upload = OpenUpload {
-        strangers: None,
+        foreign_uploads: None,
         key: Key::from("big"),
         upload_id: None,
         part_size: 1,

@@ -1,7 +1,7 @@
 //! Lines of the reports of copied and skipped objects: stored with their commit, in order, until they are written.
 
-use super::subject::{Subject, at, counted, failure};
-use crate::ledger::{Commit, Committed, Ending, Ledger, ReportChunk, ShardScope, Tidied};
+use super::subject::{Subject, at, counters, failure};
+use crate::ledger::{Commit, Committed, Ending, Ledger, Purged, ReportChunk, ShardScope};
 use crate::task::{Key, PassKind, ReportKind, ReportProblem, ReportProblems, StartMode, State, UnixMillis};
 
 pub(super) async fn all(store: &dyn Ledger) {
@@ -61,7 +61,7 @@ impl Subject<'_> {
     }
 
     async fn success_trouble(&self) -> Option<ReportProblem> {
-        let problems = self.task().await.list_troubles;
+        let problems = self.task().await.report_problems;
         assert_eq!(problems.skip, None);
         problems.success
     }
@@ -149,7 +149,7 @@ async fn written_lines_are_deleted_only_by_the_holder_of_the_lease(store: &dyn L
         .await;
     assert_eq!(left, Committed::Fenced);
     assert_eq!(subject.waiting(ReportKind::Skip).await, "a\nb\nc\n");
-    assert_eq!(subject.task().await.list_troubles, ReportProblems::default());
+    assert_eq!(subject.task().await.report_problems, ReportProblems::default());
 }
 
 async fn a_refused_report_waits_until_it_is_too_large(store: &dyn Ledger) {
@@ -192,7 +192,7 @@ async fn a_refused_report_waits_until_it_is_too_large(store: &dyn Ledger) {
 async fn end_a_pass_with_a_waiting_line(subject: &Subject<'_>) {
     let (task, shard) = subject.work(PassKind::Full).await;
     let commit = Commit {
-        delta: counted(1, 1),
+        delta: counters(1, 1),
         failures: vec![failure("x")],
         close: true,
         ..lines("left\n", "")
@@ -240,7 +240,7 @@ async fn success_deletes_waiting_lines(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let (task, shard) = subject.work(PassKind::Full).await;
     let commit = Commit {
-        delta: counted(1, 0),
+        delta: counters(1, 0),
         close: true,
         ..lines("left\n", "left\n")
     };
@@ -296,8 +296,8 @@ async fn reports_of_tasks_are_separate(store: &dyn Ledger) {
     assert_eq!(other.waiting(ReportKind::Success).await, "x\n");
     assert_eq!(other.success_trouble().await, Some(ReportProblem::NotStored));
     // A task with the same id begins without lines, once the rows of the deleted task are gone.
-    while store.tidy().await.unwrap() == Tidied::Some {}
+    while store.purge().await.unwrap() == Purged::Some {}
     let new = super::subject::new_task(&subject.project, subject.id);
     store.create(new, at(1)).await.unwrap();
-    assert_eq!(subject.task().await.list_troubles, ReportProblems::default());
+    assert_eq!(subject.task().await.report_problems, ReportProblems::default());
 }

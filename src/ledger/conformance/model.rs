@@ -1,7 +1,7 @@
 //! A simple model of a ledger in memory. Random steps are applied to the model and to a real ledger, which must agree after
 //! each step.
 
-use super::subject::{Subject, at, counted, failure, sealed};
+use super::subject::{Subject, at, counters, failure, sealed};
 use crate::ledger::{Change, Commit, Committed, Ending, Failure, LeasedShard, Ledger, Refusal, ShardScope};
 use crate::task::{Counters, Event, Key, PassKind, Reason, ReportKind, StartMode, State};
 
@@ -337,7 +337,7 @@ fn commit_of(work: &Work) -> Commit {
         .map(|letter| failure(&char::from(b'a' + letter % 26).to_string()))
         .collect();
     Commit {
-        delta: counted(i64::from(work.copied), i64::try_from(failures.len()).unwrap()),
+        delta: counters(i64::from(work.copied), i64::try_from(failures.len()).unwrap()),
         failures,
         close: work.close,
         speed: i64::from(work.copied),

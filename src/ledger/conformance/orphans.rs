@@ -20,7 +20,7 @@ pub(super) async fn all(store: &dyn Ledger) {
 
 fn upload(key: &[u8], upload_id: Option<&str>) -> OpenUpload {
     OpenUpload {
-        strangers: Some(vec!["another's".to_owned()]),
+        foreign_uploads: Some(vec!["another's".to_owned()]),
         key: Key::from(key),
         upload_id: upload_id.map(str::to_owned),
         part_size: 1,
@@ -75,7 +75,7 @@ async fn a_deletion_makes_orphans_of_open_uploads(store: &dyn Ledger) {
     assert_eq!(subject.delete(Some("given")).await, Ok(left));
     let found = orphans(&subject).await;
     let orphan = |n: usize, key: &[u8], id: Option<&str>| Orphan {
-        strangers: Some(vec!["another's".to_owned()]),
+        foreign_uploads: Some(vec!["another's".to_owned()]),
         number: found[n].number,
         task: subject.id,
         place: spec().target,
@@ -214,23 +214,23 @@ async fn cleanups_take_turns(store: &dyn Ledger) {
 async fn an_upload_has_an_owner(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let key = Key::from(&b"in/\xffbig\xfe"[..]);
-    let holder = async |id: &str| store.holder(&key, id).await.unwrap();
+    let owner = async |id: &str| store.upload_owner(&key, id).await.unwrap();
     let (task, _) = subject.work(PassKind::Full).await;
     let unknown = format!("unknown-{}", subject.id);
     let known = format!("known-{}", subject.id);
-    assert_eq!(holder(&known).await, Owner::Nobody);
+    assert_eq!(owner(&known).await, Owner::Nobody);
     for (other, who) in [
         (&b"big"[..], Owner::Nobody),
         (b"large in/\xffbig\xfe", Owner::Nobody),
         (b"big\xfe", Owner::Unknown),
     ] {
         store.put_upload(subject.id, &upload(other, None)).await.unwrap();
-        assert_eq!(holder(&unknown).await, who, "{other:?}");
+        assert_eq!(owner(&unknown).await, who, "{other:?}");
     }
-    let told = upload(b"big\xfe", Some(&known));
-    store.put_upload(subject.id, &told).await.unwrap();
+    let recorded = upload(b"big\xfe", Some(&known));
+    store.put_upload(subject.id, &recorded).await.unwrap();
     assert_eq!(
-        (holder(&known).await, holder(&unknown).await),
+        (owner(&known).await, owner(&unknown).await),
         (Owner::Task, Owner::Nobody)
     );
     // A paused task cannot be creating an upload now. It will resume the uploads that it knows.
@@ -238,15 +238,15 @@ async fn an_upload_has_an_owner(store: &dyn Ledger) {
         .put_upload(subject.id, &upload(b"in/\xffbig\xfe", None))
         .await
         .unwrap();
-    assert_eq!(holder(&unknown).await, Owner::Unknown);
+    assert_eq!(owner(&unknown).await, Owner::Unknown);
     subject.stop().await.unwrap();
-    assert_eq!(holder(&unknown).await, Owner::Unknown);
+    assert_eq!(owner(&unknown).await, Owner::Unknown);
     subject.finish(task.fencing_token, Ending::Drained).await.unwrap();
     assert_eq!(
-        (holder(&known).await, holder(&unknown).await),
+        (owner(&known).await, owner(&unknown).await),
         (Owner::Task, Owner::Nobody)
     );
     subject.delete(None).await.unwrap();
-    assert_eq!(holder(&known).await, Owner::Nobody);
+    assert_eq!(owner(&known).await, Owner::Nobody);
     clear(&[&subject]).await;
 }

@@ -1,6 +1,6 @@
 //! Shards that are cut into ranges and put together again.
 
-use super::subject::{Subject, at, counted, failure};
+use super::subject::{Subject, at, counters, failure};
 use crate::ledger::{Commit, Committed, Ending, LeasedShard, Ledger, ShardScope, Unordered};
 use crate::task::{Counters, Key, PassKind, StartMode, State};
 
@@ -64,12 +64,12 @@ async fn a_shard_that_is_cut_covers_the_same_keys(store: &dyn Ledger) {
     assert_eq!(late, Committed::Fenced);
     let end = subject.finish(task.fencing_token, Ending::PassFinished).await;
     assert_eq!(end, Some(State::Succeeded));
-    assert_eq!(subject.task().await.counters, counted(4, 0));
+    assert_eq!(subject.task().await.counters, counters(4, 0));
 }
 
 fn one_and_close() -> Commit {
     Commit {
-        delta: counted(1, 0),
+        delta: counters(1, 0),
         close: true,
         ..Commit::default()
     }
@@ -81,14 +81,14 @@ async fn a_cut_lasts_over_another_lease(store: &dyn Ledger) {
     store.split(subject.id, &shard, &keys(&["k"])).await.unwrap();
     let commit = Commit {
         checkpoint: Some(Key::from("c")),
-        delta: counted(3, 0),
+        delta: counters(3, 0),
         ..Commit::default()
     };
     assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
     let again = subject.lease().await;
     let shards = leased(&subject, again.fencing_token).await;
     assert_eq!(ranges(&shards), [row(0, "c", "k"), row(1, "k", "")]);
-    assert_eq!(subject.task().await.counters, counted(3, 0));
+    assert_eq!(subject.task().await.counters, counters(3, 0));
 }
 
 async fn the_next_full_pass_begins_with_even_ranges(store: &dyn Ledger) {
@@ -103,7 +103,7 @@ async fn the_next_full_pass_begins_with_even_ranges(store: &dyn Ledger) {
     for (shard, objects) in shards.iter().zip([6_000, 100, 7_000, 6_000]) {
         let failed = i64::from(objects == 100);
         let commit = Commit {
-            delta: counted(objects - failed, failed),
+            delta: counters(objects - failed, failed),
             failures: (failed > 0).then(|| failure("e")).into_iter().collect(),
             close: true,
             ..Commit::default()
@@ -140,7 +140,7 @@ async fn ranges_without_an_order_become_one_shard_again(store: &dyn Ledger) {
     for (shard, key) in shards.iter().zip(["a", "e", "n"]) {
         let commit = Commit {
             checkpoint: Some(Key::from(key)),
-            delta: counted(2, 1),
+            delta: counters(2, 1),
             failures: vec![failure(key)],
             success: b"line\n".to_vec(),
             close: key == "a",
@@ -148,7 +148,7 @@ async fn ranges_without_an_order_become_one_shard_again(store: &dyn Ledger) {
         };
         assert_eq!(subject.commit(shard, commit).await, Committed::Done);
     }
-    assert_eq!(subject.task().await.counters, counted(6, 3));
+    assert_eq!(subject.task().await.counters, counters(6, 3));
     let marked = store.set_unordered(subject.id, &shards[1]).await.unwrap();
     assert_eq!(marked, Unordered::Rejoined);
     assert_eq!(subject.task().await.counters, Counters::default());
@@ -160,7 +160,7 @@ async fn ranges_without_an_order_become_one_shard_again(store: &dyn Ledger) {
     assert_eq!(range(&whole), row(0, "", ""));
     assert_eq!(subject.commit(&whole, one_and_close()).await, Committed::Done);
     assert!(subject.shard(task.fencing_token).await.is_none());
-    assert_eq!(subject.task().await.counters, counted(1, 0));
+    assert_eq!(subject.task().await.counters, counters(1, 0));
 }
 
 async fn an_unordered_prefix_leaves_others_alone(store: &dyn Ledger) {
@@ -176,7 +176,7 @@ async fn an_unordered_prefix_leaves_others_alone(store: &dyn Ledger) {
         store.split(subject.id, shard, &keys(&[cut])).await.unwrap();
     }
     let commit = Commit {
-        delta: counted(2, 0),
+        delta: counters(2, 0),
         ..Commit::default()
     };
     for shard in &shards {
@@ -184,7 +184,7 @@ async fn an_unordered_prefix_leaves_others_alone(store: &dyn Ledger) {
     }
     let marked = store.set_unordered(subject.id, &shards[0]).await.unwrap();
     assert_eq!(marked, Unordered::Rejoined);
-    assert_eq!(subject.task().await.counters, counted(2, 0));
+    assert_eq!(subject.task().await.counters, counters(2, 0));
     assert_eq!(
         subject.commit(&shards[0], commit.clone()).await,
         Committed::Fenced

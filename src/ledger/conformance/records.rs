@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::subject::{Subject, at, counted, failure, fresh, new_task};
+use super::subject::{Subject, at, counters, failure, fresh, new_task};
 use crate::error::ErrorKind;
 use crate::ledger::{Commit, Committed, Control, Failure, Ledger, OpenUpload, Refusal, TaskFilter};
 use crate::object::ETag;
@@ -61,20 +61,26 @@ async fn an_id_is_taken_once(store: &dyn Ledger) {
 
 async fn projects_do_not_see_each_other(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
-    let stranger = Subject {
+    let other_project = Subject {
         store,
-        project: "stranger".parse().unwrap(),
+        project: "other-project".parse().unwrap(),
         id: subject.id,
     };
-    assert!(store.task(&stranger.project, subject.id).await.unwrap().is_none());
-    assert_eq!(stranger.stop().await, Err(Refusal::Unknown));
+    assert!(
+        store
+            .task(&other_project.project, subject.id)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert_eq!(other_project.stop().await, Err(Refusal::Unknown));
     assert_eq!(
-        stranger.start(crate::task::StartMode::Full).await,
+        other_project.start(crate::task::StartMode::Full).await,
         Err(Refusal::Unknown)
     );
-    assert_eq!(stranger.delete(None).await, Err(Refusal::Unknown));
+    assert_eq!(other_project.delete(None).await, Err(Refusal::Unknown));
     let change = store
-        .set_bandwidth(&stranger.project, subject.id, BandwidthPolicy::default())
+        .set_bandwidth(&other_project.project, subject.id, BandwidthPolicy::default())
         .await;
     assert_eq!(change.unwrap(), Err(Refusal::Unknown));
     assert_eq!(subject.state().await, State::Waiting);
@@ -195,7 +201,7 @@ async fn failures_are_read_in_byte_order(store: &dyn Ledger) {
         })
         .collect();
     let commit = Commit {
-        delta: counted(0, 6),
+        delta: counters(0, 6),
         failures: wanted.clone(),
         ..Commit::default()
     };
@@ -234,7 +240,7 @@ async fn thousands_of_failures_fit_one_commit(store: &dyn Ledger) {
     let (_, shard) = subject.work(PassKind::Full).await;
     let names: Vec<String> = (0..3_001).map(|n| format!("{n:05}")).collect();
     let commit = Commit {
-        delta: counted(0, 3_001),
+        delta: counters(0, 3_001),
         failures: names.iter().map(|name| failure(name)).collect(),
         ..Commit::default()
     };
@@ -257,7 +263,7 @@ async fn thousands_of_failures_fit_one_commit(store: &dyn Ledger) {
 async fn uploads_are_kept_by_key(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let upload = |key: &[u8], upload_id: &str, etag: Option<&str>| OpenUpload {
-        strangers: None,
+        foreign_uploads: None,
         key: Key::from(key),
         upload_id: Some(upload_id.into()),
         part_size: 8 << 20,

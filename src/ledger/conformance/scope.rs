@@ -1,6 +1,6 @@
 //! What was found of a scope, bytes in flight, and failures that are taken in the order of a manifest.
 
-use super::subject::{Subject, at, counted, failure};
+use super::subject::{Subject, at, counters, failure};
 use crate::ledger::{
     Commit, Committed, Ending, Failure, FoundEntry, FoundScope, LeasedShard, Ledger, ShardScope,
 };
@@ -70,15 +70,15 @@ async fn every_entry_of_a_scope_is_counted(store: &dyn Ledger) {
     let (_, shards) = leased(&subject, &scopes).await;
     let names = Counters {
         not_found: 2,
-        ..counted(1, 3)
+        ..counters(1, 3)
     };
     for (number, delta, close) in [
-        (0, counted(2, 0), true),
-        (1, counted(0, 0), true),
+        (0, counters(2, 0), true),
+        (1, counters(0, 0), true),
         (2, names, true),
-        (3, counted(1, 1), true),
-        (4, counted(0, 0), false),
-        (5, counted(0, 0), true),
+        (3, counters(1, 1), true),
+        (4, counters(0, 0), false),
+        (5, counters(0, 0), true),
     ] {
         settle(&subject, &shards[number], delta, close).await;
     }
@@ -110,11 +110,11 @@ async fn every_entry_of_a_scope_is_counted(store: &dyn Ledger) {
 async fn entries_are_kept_in_a_failed_only_pass(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let (fencing_token, shards) = leased(&subject, &[prefix("a"), ShardScope::Keys]).await;
-    settle(&subject, &shards[0], counted(1, 0), true).await;
+    settle(&subject, &shards[0], counters(1, 0), true).await;
     let commit = Commit {
         delta: Counters {
             not_found: 2,
-            ..counted(0, 2)
+            ..counters(0, 2)
         },
         failures: vec![failure("k"), failure("l")],
         close: true,
@@ -164,8 +164,8 @@ async fn a_finished_pass_may_fail_with_its_own_reason(store: &dyn Ledger) {
         message: "nothing".to_owned(),
     };
     for (delta, code) in [
-        (counted(0, 0), "TRF.0011"),
-        (counted(0, 1), "TRF.0011"),
+        (counters(0, 0), "TRF.0011"),
+        (counters(0, 1), "TRF.0011"),
         (
             Counters {
                 listed: 1,

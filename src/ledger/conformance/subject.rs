@@ -74,7 +74,7 @@ pub fn failure(key: &str) -> Failure {
 }
 
 /// Counters of this many copied and failed objects of ten bytes each.
-pub fn counted(copied: i64, failed: i64) -> Counters {
+pub fn counters(copied: i64, failed: i64) -> Counters {
     Counters {
         listed: copied + failed,
         copied,
@@ -190,7 +190,7 @@ impl<'a> Subject<'a> {
     pub async fn full_pass(&self, copied: i64, failed: &[&str]) -> Option<State> {
         let (task, shard) = self.work(PassKind::Full).await;
         let commit = Commit {
-            delta: counted(copied, i64::try_from(failed.len()).unwrap()),
+            delta: counters(copied, i64::try_from(failed.len()).unwrap()),
             failures: failed.iter().map(|key| failure(key)).collect(),
             close: true,
             ..Commit::default()

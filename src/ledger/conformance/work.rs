@@ -1,6 +1,6 @@
 //! Passes, shards, commits, and how a pass ends.
 
-use super::subject::{Subject, at, counted, failure};
+use super::subject::{Subject, at, counters, failure};
 use crate::error::ErrorKind;
 use crate::ledger::{Commit, Committed, Ending, Ledger, ShardScope, Unordered};
 use crate::task::{Counters, Estimate, Key, PassInfo, PassKind, StartMode, State};
@@ -30,7 +30,7 @@ async fn a_pass_ends_with_success(store: &dyn Ledger) {
         opened_at: at(2_100),
     };
     assert_eq!((task.pass, task.reason), (Some(pass), None));
-    assert_eq!((task.counters, task.ran_for), (counted(3, 0), 2_000));
+    assert_eq!((task.counters, task.ran_for), (counters(3, 0), 2_000));
     assert!(store.lease_task(subject.id, at(9)).await.unwrap().is_none());
 }
 
@@ -50,7 +50,7 @@ async fn a_pass_ends_with_failures(store: &dyn Ledger) {
     let (task, shard) = subject.work(PassKind::Full).await;
     assert_eq!(subject.stop().await, Ok(State::Pausing));
     let commit = Commit {
-        delta: counted(0, 1),
+        delta: counters(0, 1),
         close: true,
         ..Commit::default()
     };
@@ -190,7 +190,7 @@ async fn an_unfinished_pass_is_resumed(store: &dyn Ledger) {
     let (first, shard) = subject.work(PassKind::Full).await;
     let commit = Commit {
         checkpoint: Some(Key::from("m")),
-        delta: counted(4, 1),
+        delta: counters(4, 1),
         failures: vec![failure("c")],
         ..Commit::default()
     };
@@ -211,7 +211,7 @@ async fn an_unfinished_pass_is_resumed(store: &dyn Ledger) {
         (pass.number, pass.kind, pass.finished),
         (1, PassKind::Full, false)
     );
-    assert_eq!(subject.task().await.counters, counted(4, 1));
+    assert_eq!(subject.task().await.counters, counters(4, 1));
     assert_eq!(subject.failed_keys().await, ["c"]);
     let shard = subject.shard(second.fencing_token).await.unwrap();
     assert_eq!(shard.checkpoint, Some(Key::from("m")));
@@ -251,7 +251,7 @@ async fn a_failed_pass_continues_the_counters(store: &dyn Ledger) {
     subject.start(StartMode::FailedOnly).await.unwrap();
     let (task, shard) = subject.work(PassKind::Failed).await;
     assert_eq!(shard.scope, ShardScope::Failures);
-    assert_eq!(subject.task().await.counters, counted(5, 2));
+    assert_eq!(subject.task().await.counters, counters(5, 2));
     let commit = Commit {
         checkpoint: Some(Key::from("x")),
         delta: Counters {
@@ -298,19 +298,19 @@ async fn an_unordered_shard_starts_again(store: &dyn Ledger) {
         }
         let commit = Commit {
             checkpoint: Some(Key::from(key)),
-            delta: counted(3, 1),
+            delta: counters(3, 1),
             failures: vec![failure(key)],
             ..Commit::default()
         };
         assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
     }
-    assert_eq!(subject.task().await.counters, counted(6, 2));
+    assert_eq!(subject.task().await.counters, counters(6, 2));
     let again = subject.lease().await;
     let ordered = subject.shard(again.fencing_token).await.unwrap();
     assert_eq!((ordered.number, ordered.checkpoint), (0, Some(Key::from("a1"))));
-    assert_eq!(subject.task().await.counters, counted(6, 2));
+    assert_eq!(subject.task().await.counters, counters(6, 2));
     let unordered = subject.shard(again.fencing_token).await.unwrap();
     assert_eq!((unordered.number, unordered.checkpoint), (1, None));
-    assert_eq!(subject.task().await.counters, counted(3, 1));
+    assert_eq!(subject.task().await.counters, counters(3, 1));
     assert_eq!(subject.failed_keys().await, ["a1"]);
 }

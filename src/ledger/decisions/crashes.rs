@@ -24,18 +24,18 @@ pub(in crate::ledger) enum AfterCrash {
 /// The process ended while it held a task; `None` if the task stays as it is.
 pub(in crate::ledger) fn of_process(task: &TaskFacts) -> Option<AfterCrash> {
     match task.state {
-        State::Running => counted(task, EARLY_CRASH),
+        State::Running => count_crash(task, EARLY_CRASH),
         _ => work::release(task).map(AfterCrash::Left),
     }
 }
 
 /// A worker panicked while it held a task; `None` if the task stays as it is.
 pub(in crate::ledger) fn of_worker(task: &TaskFacts) -> Option<AfterCrash> {
-    counted(task, CRASH)
+    count_crash(task, CRASH)
 }
 
 /// Counts a crash of a running task. `early` is what it counts if the worker had only just leased the task.
-fn counted(task: &TaskFacts, early: i64) -> Option<AfterCrash> {
+fn count_crash(task: &TaskFacts, early: i64) -> Option<AfterCrash> {
     if task.state != State::Running {
         return None;
     }

@@ -2,7 +2,7 @@
 
 use super::facts::{Leaving, TaskFacts};
 use super::reports::Lines;
-use crate::error::{Error, Result, counted};
+use crate::error::{Error, Result, pluralize};
 use crate::ledger::contract::Ending;
 use crate::task::{Counters, Event, PassInfo, Reason, State, UnixMillis, reasons};
 
@@ -101,7 +101,7 @@ fn verdict(counters: Counters) -> (Event, Option<Reason>) {
         );
         (reasons::SYSTEM_ERROR, text)
     } else if failed > 0 {
-        let objects = counted(failed, "object", "objects");
+        let objects = pluralize(failed, "object", "objects");
         (reasons::OBJECTS_FAILED, format!("{objects} failed"))
     } else {
         return (Event::Succeed, None);

@@ -3,7 +3,7 @@
 use super::database::{Database, Tx, end, run};
 use super::error::translate;
 use super::facts::{facts_in, leave, one_row};
-use super::{orphans, rows, tidy};
+use super::{orphans, purge, rows};
 use crate::error::Result;
 use crate::ledger::decisions::changes::{self, Recorded, Stop};
 use crate::ledger::json::bandwidth_to_text;
@@ -84,7 +84,7 @@ pub(super) async fn stop(
         Ok(Stop::Left(leaving)) => {
             leave(&mut tx, id, &leaving).await?;
             end(tx).await?;
-            ledger.scrub().await;
+            ledger.truncate_wal().await;
             Ok(Ok(leaving.to))
         }
     }
@@ -127,10 +127,10 @@ pub(super) async fn delete(
         return Ok(Err(refusal));
     }
     let left = orphans::leave(&mut tx, id, keys, now).await?;
-    tidy::bury(&mut tx, id, task.state).await?;
+    purge::hide_deleted(&mut tx, id, task.state).await?;
     end(tx).await?;
     if task.state.keeps_credentials() {
-        ledger.scrub().await;
+        ledger.truncate_wal().await;
     }
     Ok(Ok(left))
 }

@@ -31,7 +31,7 @@ pub(super) async fn record_crash(ledger: &Database, id: TaskId) -> Result<()> {
     let wiped = write(&mut tx, id, &after).await?;
     end(tx).await?;
     if wiped == Wiped::Yes {
-        ledger.scrub().await;
+        ledger.truncate_wal().await;
     }
     Ok(())
 }
@@ -56,7 +56,7 @@ pub(super) async fn recover(ledger: &Database) -> Result<()> {
     orphans::recover(&mut tx).await?;
     end(tx).await?;
     if wiped == Wiped::Yes {
-        ledger.scrub().await;
+        ledger.truncate_wal().await;
     }
     Ok(())
 }

@@ -109,7 +109,7 @@ impl Database {
             owner: Some(owner),
         };
         // After a crash the log may still contain wiped credentials.
-        ledger.scrub().await;
+        ledger.truncate_wal().await;
         Ok(ledger)
     }
 
@@ -167,15 +167,15 @@ impl Database {
 
     /// Writes the log back into the database and truncates it, so that it does not keep wiped credentials. Call this after a
     /// change that deleted credentials. The change is already committed. If a reader prevents the truncation,
-    /// [`Self::scrub_again`] does it later.
-    pub(super) async fn scrub(&self) {
+    /// [`Self::retry_truncate_wal`] does it later.
+    pub(super) async fn truncate_wal(&self) {
         self.unclean.store(true, Ordering::Release);
-        self.scrub_again().await;
+        self.retry_truncate_wal().await;
     }
 
-    /// Truncates the log if [`Self::scrub`] could not. It never waits for a reader, which may take long, and does not occupy the
-    /// writing connection. Returns whether the log is clean.
-    pub(super) async fn scrub_again(&self) -> bool {
+    /// Truncates the log if [`Self::truncate_wal`] could not. It never waits for a reader, which may take long, and does not
+    /// occupy the writing connection. Returns whether the log is clean.
+    pub(super) async fn retry_truncate_wal(&self) -> bool {
         let Some(keeper) = &self.keeper else { return true };
         // Cleared before the attempt, so that credentials that are wiped meanwhile mark the log again.
         if !self.unclean.swap(false, Ordering::AcqRel) {

@@ -86,7 +86,7 @@ pub(super) fn one_row(touched: u64) -> Result<()> {
     }
 }
 
-/// Writes how a task is left, and wipes its credentials. The caller scrubs the log after the commit.
+/// Writes how a task is left, and wipes its credentials. The caller truncates the log after the commit.
 pub(super) async fn leave(tx: &mut Tx, id: TaskId, leaving: &Leaving) -> Result<()> {
     let Leaving {
         from,

@@ -15,6 +15,7 @@ mod lists;
 mod once;
 mod orphans;
 mod passes;
+mod purge;
 mod queue;
 mod ranges;
 mod reserve;
@@ -22,7 +23,6 @@ mod rows;
 mod scope;
 mod taken;
 mod tasks;
-mod tidy;
 mod uploads;
 mod warnings;
 mod work;
@@ -40,8 +40,8 @@ use self::database::Database;
 pub use self::database::Disk;
 use super::{
     Change, Cleanup, Commit, Committed, Control, CreatedOnce, Deleted, Ending, Failure, FoundScope,
-    LeasedShard, LeasedTask, Ledger, NewTask, OpenUpload, Orphan, Orphans, Owner, Pending, ReportChunk,
-    RequestKey, ShardScope, TaskFilter, Tidied, Unordered,
+    LeasedShard, LeasedTask, Ledger, NewTask, OpenUpload, Orphan, Orphans, Owner, Pending, Purged,
+    ReportChunk, RequestKey, ShardScope, TaskFilter, Unordered,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::SealedCredentials;
@@ -227,8 +227,8 @@ impl Ledger for SqliteLedger {
         passes::open_pass(&self.0, id, fencing_token, kind, shards, now).await
     }
 
-    async fn forget_failures(&self, id: TaskId, fencing_token: i64) -> Result<Tidied> {
-        tidy::forget_failures(&self.0, id, fencing_token).await
+    async fn forget_failures(&self, id: TaskId, fencing_token: i64) -> Result<Purged> {
+        purge::forget_failures(&self.0, id, fencing_token).await
     }
 
     async fn lease_shard(&self, id: TaskId, fencing_token: i64) -> Result<Option<LeasedShard>> {
@@ -372,12 +372,12 @@ impl Ledger for SqliteLedger {
         orphans::wipe(&self.0, task).await
     }
 
-    async fn holder(&self, target_key: &Key, upload_id: &str) -> Result<Owner> {
-        orphans::holder(&self.0, target_key, upload_id).await
+    async fn upload_owner(&self, target_key: &Key, upload_id: &str) -> Result<Owner> {
+        orphans::upload_owner(&self.0, target_key, upload_id).await
     }
 
-    async fn tidy(&self) -> Result<Tidied> {
-        tidy::tidy(&self.0).await
+    async fn purge(&self) -> Result<Purged> {
+        purge::purge(&self.0).await
     }
 
     async fn ping(&self) -> Result<()> {

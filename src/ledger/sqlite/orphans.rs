@@ -4,7 +4,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::database::{Database, Tx, end, run};
 use super::error::translate;
-use super::rows::{get, strangers};
+use super::rows::{foreign_uploads, get};
 use crate::error::{Error, Result};
 use crate::ledger::json::{damaged, place_from_text, place_to_text, spec_from_text};
 use crate::ledger::orphan::FoundUpload;
@@ -99,7 +99,7 @@ fn orphan(row: &SqliteRow) -> Result<Orphan> {
         key: Key::from(get::<&[u8]>(row, "key")?),
         upload_id: get(row, "upload_id")?,
         orphaned_at: UnixMillis(get(row, "orphaned_at")?),
-        strangers: strangers(row)?,
+        foreign_uploads: foreign_uploads(row)?,
     })
 }
 
@@ -150,7 +150,7 @@ pub(super) async fn remove(ledger: &Database, number: i64) -> Result<()> {
     let wiped = run(&mut tx, wipe).await?;
     end(tx).await?;
     if wiped > 0 {
-        ledger.scrub().await;
+        ledger.truncate_wal().await;
     }
     Ok(())
 }
@@ -158,12 +158,12 @@ pub(super) async fn remove(ledger: &Database, number: i64) -> Result<()> {
 pub(super) async fn wipe(ledger: &Database, task: TaskId) -> Result<()> {
     let wipe = sqlx::query("DELETE FROM orphan_keys WHERE task_id = ?1").bind(task.get());
     if ledger.change(wipe).await? > 0 {
-        ledger.scrub().await;
+        ledger.truncate_wal().await;
     }
     Ok(())
 }
 
-pub(super) async fn holder(ledger: &Database, key: &Key, upload_id: &str) -> Result<Owner> {
+pub(super) async fn upload_owner(ledger: &Database, key: &Key, upload_id: &str) -> Result<Owner> {
     // A key at the target ends with the source key. The prefix before it does not matter here.
     let row = sqlx::query(
         "SELECT EXISTS (SELECT 1 FROM uploads u JOIN tasks t ON t.id = u.task_id AND t.project <> '' \

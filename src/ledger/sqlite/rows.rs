@@ -100,7 +100,7 @@ pub(super) fn task(row: &SqliteRow) -> Result<Task> {
             key: get(row, "failed_list_key")?,
             problem: problem(row, "failed_list_error")?,
         },
-        list_troubles: problems(row)?,
+        report_problems: problems(row)?,
     })
 }
 
@@ -151,12 +151,12 @@ pub(super) fn upload(row: &SqliteRow) -> Result<OpenUpload> {
             .filter(|tag| !tag.is_empty())
             .map(|tag| ETag::new(&format!("\"{tag}\""))),
         size: get(row, "size")?,
-        strangers: strangers(row)?,
+        foreign_uploads: foreign_uploads(row)?,
     })
 }
 
 /// The uploads of other writers that an upload or an orphan was begun beside; `None` where nobody knows.
-pub(super) fn strangers(row: &SqliteRow) -> Result<Option<Vec<String>>> {
+pub(super) fn foreign_uploads(row: &SqliteRow) -> Result<Option<Vec<String>>> {
     let ids: Option<&str> = get(row, "strangers")?;
     let read = |text| serde_json::from_str(text).map_err(|e| damaged("uploads of others").with_source(e));
     ids.map(read).transpose()

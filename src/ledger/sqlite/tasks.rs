@@ -68,7 +68,7 @@ pub(super) async fn insert(tx: &mut Tx, new: NewTask, now: UnixMillis) -> Result
         running_since: None,
         ran_for: 0,
         failed_list: FailedReport::default(),
-        list_troubles: ReportProblems::default(),
+        report_problems: ReportProblems::default(),
     })
 }
 

@@ -17,8 +17,13 @@ const LIVE_ALL: &str = "SELECT * FROM uploads WHERE task_id = (SELECT id FROM ta
      ORDER BY key";
 
 pub(super) async fn put(ledger: &Database, id: TaskId, upload: &OpenUpload) -> Result<()> {
-    let strangers = upload.strangers.as_ref().map(serde_json::to_string).transpose();
-    let strangers = strangers.map_err(|e| Error::internal("upload ids cannot be written").with_source(e))?;
+    let foreign_uploads = upload
+        .foreign_uploads
+        .as_ref()
+        .map(serde_json::to_string)
+        .transpose();
+    let foreign_uploads =
+        foreign_uploads.map_err(|e| Error::internal("upload ids cannot be written").with_source(e))?;
     let statement = sqlx::query(
         "INSERT INTO uploads (task_id, key, upload_id, part_size, source_etag, size, strangers) \
          SELECT id, ?2, ?3, ?4, ?5, ?6, ?7 FROM tasks WHERE id = ?1 AND project <> '' \
@@ -32,7 +37,7 @@ pub(super) async fn put(ledger: &Database, id: TaskId, upload: &OpenUpload) -> R
     .bind(upload.part_size)
     .bind(upload.source_etag.as_ref().map_or("", ETag::as_str))
     .bind(upload.size)
-    .bind(strangers);
+    .bind(foreign_uploads);
     let forget = sqlx::query("DELETE FROM part_hashes WHERE task_id = ?1 AND key = ?2")
         .bind(id.get())
         .bind(upload.key.as_bytes());

@@ -86,7 +86,7 @@ pub(super) async fn finish(
     }
     leave(&mut tx, id, &leaving).await?;
     end(tx).await?;
-    ledger.scrub().await;
+    ledger.truncate_wal().await;
     Ok(Some(leaving.to))
 }
 
@@ -125,6 +125,6 @@ async fn without_worker(
     let Some(leaving) = leaving else { return Ok(()) };
     leave(&mut tx, id, &leaving).await?;
     end(tx).await?;
-    ledger.scrub().await;
+    ledger.truncate_wal().await;
     Ok(())
 }

@@ -290,11 +290,11 @@ mod tests {
 
     #[test]
     fn a_delete_marker_replaces_the_document_that_a_head_lacks() {
-        let told = |status| {
+        let code = |status| {
             let error = made(status, &[("x-amz-delete-marker", "true")], Failure::default());
             error.code().map(str::to_owned)
         };
-        assert_eq!((told(404).as_deref(), told(405)), (Some("NoSuchKey"), None));
+        assert_eq!((code(404).as_deref(), code(405)), (Some("NoSuchKey"), None));
         assert_eq!(made(404, &[], Failure::default()).code(), None);
     }
 

@@ -1,7 +1,7 @@
 //! Access for the fuzz targets of `tests/fuzz`: parsers and encoders that nothing else calls from outside.
 
 use super::listing::{self, Lines};
-use super::names::{self, Said, Spelling};
+use super::names::{self, DeclaredEncoding, Spelling};
 use super::url::{Location, Query};
 use crate::error::Result;
 use crate::object::{EntryFacts, PageFacts};
@@ -36,13 +36,13 @@ pub fn read_listing(document: &[u8], piece: usize) -> Result<Page> {
     pieces.extend(end.pieces);
     let lines = pieces.into_iter().flat_map(|mut lines: Lines| {
         let each = 0..lines.len();
-        each.map(|at| (lines.text(at).to_owned(), lines.take_told(at)))
+        each.map(|at| (lines.text(at).to_owned(), lines.take_facts(at)))
             .collect::<Vec<_>>()
     });
     Ok(Page {
         lines: lines.collect(),
         facts: end.facts,
-        encoded: end.said == Said::Url,
+        encoded: end.declared == DeclaredEncoding::Url,
     })
 }
 

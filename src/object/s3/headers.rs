@@ -53,10 +53,10 @@ pub(super) fn written(headers: &HeaderMap) -> Written {
 
 /// Amazon S3 sends `aws:kms` or `aws:kms:dsse`; OBS sends `kms`, also in a header of its own.
 fn encryption(headers: &HeaderMap) -> Option<Encryption> {
-    let told = ["x-amz-server-side-encryption", "x-obs-server-side-encryption"]
+    let reported = ["x-amz-server-side-encryption", "x-obs-server-side-encryption"]
         .into_iter()
         .find_map(|name| text(headers, name))?;
-    Some(match told {
+    Some(match reported {
         "kms" | "aws:kms" | "aws:kms:dsse" => Encryption::Kms,
         _ => Encryption::Other,
     })

@@ -8,12 +8,14 @@ use hyper::body::Incoming;
 use super::body::Download;
 use super::errors::Subject;
 use super::listing::{End, Lines, PageReader};
-use super::names::{Read, Said};
+use super::names::{DeclaredEncoding, Read};
 use super::request::integrity;
 use super::url::Query;
 use super::{Call, S3Store, headers};
 use crate::error::{Error, ErrorKind, Result};
-use crate::object::{EntryFacts, ListFrom, ListQuery, ListVersion, Listed, PAGE_SIZE, PageFacts, PageSink};
+use crate::object::{
+    EntryFacts, ListFrom, ListQuery, ListVersion, ListingEntry, PAGE_SIZE, PageFacts, PageSink,
+};
 use crate::task::Key;
 
 /// How many keys of a page are asked about before the page is called unreadable. Each of these objects may have been
@@ -55,16 +57,20 @@ impl S3Store {
             for bytes in data.chunks(PageReader::MOST) {
                 page.push(bytes)?;
                 while let Some(lines) = page.take_full() {
-                    let said = page.said();
-                    sink.take(self.with_names(lines, said, query.version).await?)
+                    let declared = page.declared();
+                    sink.take(self.with_names(lines, declared, query.version).await?)
                         .await?;
                 }
             }
         }
-        let End { pieces, facts, said } = page.finish()?;
+        let End {
+            pieces,
+            facts,
+            declared,
+        } = page.finish()?;
         for lines in pieces {
             if lines.len() > 0 {
-                sink.take(self.with_names(lines, said, query.version).await?)
+                sink.take(self.with_names(lines, declared, query.version).await?)
                     .await?;
             }
         }
@@ -140,23 +146,28 @@ impl S3Store {
     }
 
     /// Decodes the keys of some lines, and asks the store about keys that can be decoded in two ways.
-    async fn with_names(&self, mut lines: Lines, said: Said, version: ListVersion) -> Result<Vec<Listed>> {
+    async fn with_names(
+        &self,
+        mut lines: Lines,
+        declared: DeclaredEncoding,
+        version: ListVersion,
+    ) -> Result<Vec<ListingEntry>> {
         let mut listed = Vec::with_capacity(lines.len());
-        let mut readings = self.names.readings(said);
+        let mut readings = self.names.readings(declared);
         let mut scratch = Vec::new();
         for at in 0..lines.len() {
-            let told = lines.take_told(at);
-            if let EntryFacts::KeyTooLong { .. } = told {
+            let facts = lines.take_facts(at);
+            if let EntryFacts::KeyTooLong { .. } = facts {
                 let bytes = lines.text(at).as_bytes();
                 let key = Key::from(&bytes[..bytes.len().min(Key::MAX_LEN)]);
-                listed.push(Listed { key, told });
+                listed.push(ListingEntry { key, facts });
                 continue;
             }
-            let mut read = readings.read(lines.text(at), said, &mut scratch);
+            let mut read = readings.read(lines.text(at), declared, &mut scratch);
             if read == Read::Unclear {
-                self.settle(&lines, at, said, version).await?;
-                readings = self.names.readings(said);
-                read = readings.read(lines.text(at), said, &mut scratch);
+                self.settle(&lines, at, declared, version).await?;
+                readings = self.names.readings(declared);
+                read = readings.read(lines.text(at), declared, &mut scratch);
             }
             let key = match read {
                 Read::AsWritten => lines.text(at).as_bytes(),
@@ -164,13 +175,13 @@ impl S3Store {
                 Read::Unclear => return Err(unreadable(lines.text(at))),
             };
             listed.push(match key.len() {
-                ..=Key::MAX_LEN => Listed {
+                ..=Key::MAX_LEN => ListingEntry {
                     key: Key::from(key),
-                    told,
+                    facts,
                 },
-                bytes => Listed {
+                bytes => ListingEntry {
                     key: Key::from(&key[..Key::MAX_LEN]),
-                    told: EntryFacts::KeyTooLong { bytes },
+                    facts: EntryFacts::KeyTooLong { bytes },
                 },
             });
         }
@@ -178,17 +189,23 @@ impl S3Store {
     }
 
     /// Finds out how to decode line `at`, with that line or a later one.
-    async fn settle(&self, lines: &Lines, at: usize, said: Said, version: ListVersion) -> Result<()> {
+    async fn settle(
+        &self,
+        lines: &Lines,
+        at: usize,
+        declared: DeclaredEncoding,
+        version: ListVersion,
+    ) -> Result<()> {
         let mut asked = 0;
         let mut scratch = Vec::new();
         for next in at..lines.len() {
             let text = lines.text(next);
-            if self.names.readings(said).read(text, said, &mut scratch) != Read::Unclear {
+            if self.names.readings(declared).read(text, declared, &mut scratch) != Read::Unclear {
                 continue;
             }
-            if self.ask(text, said, version).await? {
+            if self.ask(text, declared, version).await? {
                 let first = lines.text(at);
-                if self.names.readings(said).read(first, said, &mut scratch) != Read::Unclear {
+                if self.names.readings(declared).read(first, declared, &mut scratch) != Read::Unclear {
                     return Ok(());
                 }
             }
@@ -202,11 +219,11 @@ impl S3Store {
 
     /// Lists each key that `text` may stand for. The prefix in the request is encoded unambiguously, so only one of
     /// these listings can return the text. `false` if none does: the object no longer exists.
-    async fn ask(&self, text: &str, said: Said, version: ListVersion) -> Result<bool> {
-        for (key, readings) in self.names.readings(said).candidates(text, said) {
+    async fn ask(&self, text: &str, declared: DeclaredEncoding, version: ListVersion) -> Result<bool> {
+        for (key, readings) in self.names.readings(declared).candidates(text, declared) {
             if key.len() <= Key::MAX_LEN && self.shows(&key, text, version).await? {
-                tracing::debug!(store = %self.place.name, ?said, "found out how the store writes keys");
-                self.names.narrow(said, readings);
+                tracing::debug!(store = %self.place.name, ?declared, "found out how the store writes keys");
+                self.names.narrow(declared, readings);
                 return Ok(true);
             }
         }

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::names::Said;
+use super::names::DeclaredEncoding;
 use super::plain;
 use super::xml::{Cursor, Element, Place, Step, malformed};
 use crate::error::Result;
@@ -49,16 +49,16 @@ impl Lines {
     }
 
     /// Removes and returns the facts of line `at`.
-    pub(super) fn take_told(&mut self, at: usize) -> EntryFacts {
-        self.lines.get_mut(at).map_or(EntryFacts::Nothing, |(_, told)| {
-            std::mem::replace(told, EntryFacts::Nothing)
+    pub(super) fn take_facts(&mut self, at: usize) -> EntryFacts {
+        self.lines.get_mut(at).map_or(EntryFacts::Nothing, |(_, facts)| {
+            std::mem::replace(facts, EntryFacts::Nothing)
         })
     }
 
-    fn push(&mut self, key: &str, told: EntryFacts) {
+    fn push(&mut self, key: &str, facts: EntryFacts) {
         let begin = self.text.len();
         self.text.push_str(key);
-        self.lines.push((begin..self.text.len(), told));
+        self.lines.push((begin..self.text.len(), facts));
     }
 
     fn is_full(&self) -> bool {
@@ -74,7 +74,7 @@ pub(super) struct End {
     /// What the page says about itself.
     pub facts: PageFacts,
     /// Whether it says that its keys are encoded.
-    pub said: Said,
+    pub declared: DeclaredEncoding,
 }
 
 /// Parses one page, piece by piece.
@@ -87,7 +87,7 @@ pub(super) struct PageReader {
     lines: Lines,
     full: Vec<Lines>,
     facts: PageFacts,
-    said: Said,
+    declared: DeclaredEncoding,
     marker: bool,
 }
 
@@ -122,8 +122,8 @@ impl PageReader {
     }
 
     /// What the page has said so far about the encoding of its keys.
-    pub(super) const fn said(&self) -> Said {
-        self.said
+    pub(super) const fn declared(&self) -> DeclaredEncoding {
+        self.declared
     }
 
     /// Ends the document.
@@ -137,7 +137,7 @@ impl PageReader {
         Ok(End {
             pieces: self.full,
             facts: self.facts,
-            said: self.said,
+            declared: self.declared,
         })
     }
 
@@ -228,7 +228,11 @@ impl PageReader {
             }
             Element::EncodingType => {
                 let url = cursor.text()?.trim().eq_ignore_ascii_case("url");
-                self.said = if url { Said::Url } else { Said::Nothing };
+                self.declared = if url {
+                    DeclaredEncoding::Url
+                } else {
+                    DeclaredEncoding::Other
+                };
             }
             Element::Marker => {
                 cursor.skip()?;
@@ -299,12 +303,12 @@ impl PageReader {
             self.lines.push(&key[..begin], EntryFacts::KeyTooLong { bytes });
             return Ok(());
         }
-        let told = size.map_or(EntryFacts::Nothing, |size| EntryFacts::Object {
+        let facts = size.map_or(EntryFacts::Nothing, |size| EntryFacts::Object {
             size,
             etag,
             last_modified,
         });
-        self.lines.push(key, told);
+        self.lines.push(key, facts);
         Ok(())
     }
 }

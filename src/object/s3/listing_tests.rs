@@ -36,14 +36,14 @@ fn entries_are_read_in_the_form_of_every_store() {
         .unwrap();
     assert_eq!(keys(&page), ["a b", "<&\n", "dir/"]);
     let lines = page.pieces.last_mut().unwrap();
-    let told = |size, tag: Option<&str>, time| EntryFacts::Object {
+    let facts = |size, tag: Option<&str>, time| EntryFacts::Object {
         size,
         etag: tag.map(ETag::new),
         last_modified: Some(UnixMillis(time)),
     };
-    assert_eq!(lines.take_told(0), told(12, Some("abc"), 1_709_210_096_789));
-    assert_eq!(lines.take_told(1), told(0, None, 1_704_063_600_000));
-    assert_eq!(lines.take_told(2), EntryFacts::Nothing);
+    assert_eq!(lines.take_facts(0), facts(12, Some("abc"), 1_709_210_096_789));
+    assert_eq!(lines.take_facts(1), facts(0, None, 1_704_063_600_000));
+    assert_eq!(lines.take_facts(2), EntryFacts::Nothing);
     let wanted = PageFacts {
         truncated: Some(false),
         key_count: Some(2),
@@ -51,7 +51,7 @@ fn entries_are_read_in_the_form_of_every_store() {
         common_prefixes: 1,
         ..PageFacts::default()
     };
-    assert_eq!((page.facts, page.said), (wanted, Said::Url));
+    assert_eq!((page.facts, page.declared), (wanted, DeclaredEncoding::Url));
 }
 
 #[test]
@@ -192,8 +192,8 @@ fn a_page_is_read_the_same_in_any_pieces() {
         let end = page.finish().unwrap();
         assert_eq!(keys(&end), keys(&whole), "{length}");
         assert_eq!(
-            (end.facts, end.said),
-            (whole.facts.clone(), whole.said),
+            (end.facts, end.declared),
+            (whole.facts.clone(), whole.declared),
             "{length}"
         );
     }
@@ -264,7 +264,7 @@ fn of_an_overlong_key_only_the_beginning_is_kept() {
     let long = "é".repeat(10_000);
     let mut page = listed(&format!("{}{}{END}", one(&long), one("k"))).unwrap();
     let lines = page.pieces.last_mut().unwrap();
-    assert_eq!(lines.take_told(0), EntryFacts::KeyTooLong { bytes: 20_000 });
+    assert_eq!(lines.take_facts(0), EntryFacts::KeyTooLong { bytes: 20_000 });
     assert!(lines.text(0).len() <= LONGEST_TEXT && long.starts_with(lines.text(0)));
     assert_eq!(lines.text(1), "k");
 }

@@ -51,12 +51,12 @@ enum Escapes {
 
 /// Whether a document says that its keys are url-encoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum DeclaredEncoding {
     /// `EncodingType` is `url`.
     Url,
     /// It says nothing, or something else.
     #[default]
-    Nothing,
+    Other,
 }
 
 /// The readings that are not ruled out yet, as a set of bits.
@@ -120,10 +120,10 @@ impl Readings {
     }
 
     /// Single readings, the most likely first.
-    fn each(self, said: Said) -> impl Iterator<Item = (Spelling, Escapes, u8)> {
-        let spellings = match said {
-            Said::Url => [Spelling::Form, Spelling::Path, Spelling::Plain, Spelling::Twice],
-            Said::Nothing => Spelling::ALL,
+    fn each(self, declared: DeclaredEncoding) -> impl Iterator<Item = (Spelling, Escapes, u8)> {
+        let spellings = match declared {
+            DeclaredEncoding::Url => [Spelling::Form, Spelling::Path, Spelling::Plain, Spelling::Twice],
+            DeclaredEncoding::Other => Spelling::ALL,
         };
         [Escapes::Once, Escapes::Twice]
             .into_iter()
@@ -132,7 +132,7 @@ impl Readings {
     }
 
     /// Decodes a text if all readings agree.
-    pub(super) fn read(self, text: &str, said: Said, out: &mut Vec<u8>) -> Read {
+    pub(super) fn read(self, text: &str, declared: DeclaredEncoding, out: &mut Vec<u8>) -> Read {
         out.clear();
         if !text.bytes().any(|byte| matches!(byte, b'%' | b'+' | b'&')) {
             return Read::AsWritten;
@@ -140,16 +140,16 @@ impl Readings {
         if features(text) & self.open() != 0 {
             return Read::Unclear;
         }
-        match self.each(said).next() {
+        match self.each(declared).next() {
             Some((spelling, escapes, _)) if decode(text, spelling, escapes, out) => Read::Decoded,
             _ => Read::Unclear,
         }
     }
 
     /// The different keys that a text may stand for, the most likely first, each with its readings.
-    pub(super) fn candidates(self, text: &str, said: Said) -> Vec<(Vec<u8>, Self)> {
+    pub(super) fn candidates(self, text: &str, declared: DeclaredEncoding) -> Vec<(Vec<u8>, Self)> {
         let mut found: Vec<(Vec<u8>, Self)> = Vec::new();
-        for (spelling, escapes, bit) in self.each(said) {
+        for (spelling, escapes, bit) in self.each(declared) {
             let mut key = Vec::new();
             if !decode(text, spelling, escapes, &mut key) || key.is_empty() {
                 continue;
@@ -178,32 +178,32 @@ pub(super) enum Read {
 #[derive(Debug)]
 pub(super) struct Names {
     url: AtomicU8,
-    nothing: AtomicU8,
+    other: AtomicU8,
 }
 
 impl Default for Names {
     fn default() -> Self {
         Self {
             url: AtomicU8::new(Readings::ALL.0),
-            nothing: AtomicU8::new(Readings::ALL.0),
+            other: AtomicU8::new(Readings::ALL.0),
         }
     }
 }
 
 impl Names {
-    const fn set(&self, said: Said) -> &AtomicU8 {
-        match said {
-            Said::Url => &self.url,
-            Said::Nothing => &self.nothing,
+    const fn set(&self, declared: DeclaredEncoding) -> &AtomicU8 {
+        match declared {
+            DeclaredEncoding::Url => &self.url,
+            DeclaredEncoding::Other => &self.other,
         }
     }
 
-    pub(super) fn readings(&self, said: Said) -> Readings {
-        Readings(self.set(said).load(Ordering::Relaxed))
+    pub(super) fn readings(&self, declared: DeclaredEncoding) -> Readings {
+        Readings(self.set(declared).load(Ordering::Relaxed))
     }
 
     /// Rules out all other readings. Concurrent callers get a result that is consistent with this one.
-    pub(super) fn narrow(&self, said: Said, proved: Readings) {
+    pub(super) fn narrow(&self, declared: DeclaredEncoding, proved: Readings) {
         let narrowed = |known: u8| {
             Some(if known & proved.0 == 0 {
                 proved.0
@@ -213,7 +213,7 @@ impl Names {
         };
         // The closure always returns a value.
         let _before = self
-            .set(said)
+            .set(declared)
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, narrowed);
     }
 }
@@ -315,8 +315,8 @@ mod tests {
             ("a&amp;b", Read::Unclear),
             ("a&#38;b", Read::Unclear),
         ] {
-            for said in [Said::Url, Said::Nothing] {
-                assert_eq!(all.read(text, said, &mut out), wanted, "{text} {said:?}");
+            for declared in [DeclaredEncoding::Url, DeclaredEncoding::Other] {
+                assert_eq!(all.read(text, declared, &mut out), wanted, "{text} {declared:?}");
             }
         }
     }
@@ -325,32 +325,49 @@ mod tests {
     fn an_answer_settles_its_kind_and_no_other() {
         let names = Names::default();
         let mut out = Vec::new();
-        let candidates = names.readings(Said::Url).candidates("a%20b", Said::Url);
+        let candidates = names
+            .readings(DeclaredEncoding::Url)
+            .candidates("a%20b", DeclaredEncoding::Url);
         let keys: Vec<&[u8]> = candidates.iter().map(|(key, _)| key.as_slice()).collect();
         assert_eq!(keys, [&b"a b"[..], b"a%20b"]);
-        names.narrow(Said::Url, candidates[0].1);
-        let known = names.readings(Said::Url);
-        assert_eq!(known.read("x%2Fy", Said::Url, &mut out), Read::Decoded);
+        names.narrow(DeclaredEncoding::Url, candidates[0].1);
+        let known = names.readings(DeclaredEncoding::Url);
+        assert_eq!(
+            known.read("x%2Fy", DeclaredEncoding::Url, &mut out),
+            Read::Decoded
+        );
         assert_eq!(out, b"x/y");
         for open in ["a+b", "a%2520", "a&amp;b"] {
-            assert_eq!(known.read(open, Said::Url, &mut out), Read::Unclear, "{open}");
+            assert_eq!(
+                known.read(open, DeclaredEncoding::Url, &mut out),
+                Read::Unclear,
+                "{open}"
+            );
         }
-        let other = names.readings(Said::Nothing);
-        assert_eq!(other.read("x%2Fy", Said::Nothing, &mut out), Read::Unclear);
+        let other = names.readings(DeclaredEncoding::Other);
+        assert_eq!(
+            other.read("x%2Fy", DeclaredEncoding::Other, &mut out),
+            Read::Unclear
+        );
         // Once a plus is known to be a plus, form encoding is ruled out.
-        let candidates = known.candidates("a+b", Said::Url);
+        let candidates = known.candidates("a+b", DeclaredEncoding::Url);
         assert_eq!(
             (candidates[0].0.as_slice(), candidates[1].0.as_slice()),
             (&b"a b"[..], &b"a+b"[..])
         );
-        names.narrow(Said::Url, candidates[1].1);
-        let known = names.readings(Said::Url);
-        assert_eq!(known.read("a+%20%2520", Said::Url, &mut out), Read::Decoded);
+        names.narrow(DeclaredEncoding::Url, candidates[1].1);
+        let known = names.readings(DeclaredEncoding::Url);
+        assert_eq!(
+            known.read("a+%20%2520", DeclaredEncoding::Url, &mut out),
+            Read::Decoded
+        );
         assert_eq!(out, b"a+ %20");
         // A result that contradicts everything known so far replaces it.
-        names.narrow(Said::Url, candidates[0].1);
+        names.narrow(DeclaredEncoding::Url, candidates[0].1);
         assert_eq!(
-            names.readings(Said::Url).read("a+b", Said::Url, &mut out),
+            names
+                .readings(DeclaredEncoding::Url)
+                .read("a+b", DeclaredEncoding::Url, &mut out),
             Read::Decoded
         );
         assert_eq!(out, b"a b");
@@ -358,11 +375,11 @@ mod tests {
 
     #[test]
     fn a_text_that_was_escaped_twice_has_two_readings() {
-        let found = Readings::ALL.candidates("b&amp;c", Said::Nothing);
+        let found = Readings::ALL.candidates("b&amp;c", DeclaredEncoding::Other);
         let keys: Vec<&[u8]> = found.iter().map(|(key, _)| key.as_slice()).collect();
         assert_eq!(keys, [&b"b&amp;c"[..], b"b&c"]);
         // A text that no encoding produces has one reading. The store is still asked about it.
-        let found = Readings::ALL.candidates("50%", Said::Url);
+        let found = Readings::ALL.candidates("50%", DeclaredEncoding::Url);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].0, b"50%");
     }

@@ -40,15 +40,15 @@ impl S3Store {
     async fn written(&self, call: Call<'_>, wanted: Element) -> Result<Written> {
         let subject = call.subject;
         let (headers, document) = self.document(call).await?;
-        let told = headers::written(&headers);
+        let reported = headers::written(&headers);
         // A store that does not support the operation may respond as to a write, without a document.
         let of_copy = matches!(wanted, Element::CopyObjectResult | Element::CopyPartResult);
         if of_copy && document.trim_ascii().is_empty() {
-            return Ok(told);
+            return Ok(reported);
         }
         let etag = documents::written(&document, wanted)?
             .map_err(|failure| self.failed(StatusCode::OK, &headers, failure, subject))?;
-        Ok(Written { etag, ..told })
+        Ok(Written { etag, ..reported })
     }
 
     /// The response to a HEAD has no document, so expired credentials look like a bad request, and unknown ones like a

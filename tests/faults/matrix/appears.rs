@@ -9,12 +9,10 @@ use super::row::{OBJECTS, OWN, PARTS, PLAIN, SMALL_PARTS, all, answer, bytes, fi
 use crate::support::checker::{History, check};
 use crate::support::rig::{QUICK, Rig, SMALL_PART, SOURCE, Stores, TARGET};
 
-const STRANGER: &[u8] = b"somebody else's";
+const FOREIGN: &[u8] = b"somebody else's";
 
-fn stranger() -> Fault {
-    Fault::ChangeObject {
-        data: STRANGER.into(),
-    }
+fn write_by_other() -> Fault {
+    Fault::ChangeObject { data: FOREIGN.into() }
 }
 
 /// Two stores. `conditions` says how the target handles conditional writes.
@@ -73,7 +71,7 @@ async fn one(
     match expect {
         Expect::Left => {
             assert_eq!((task.counters.copied, task.counters.skipped), (objects - 1, 1));
-            assert_eq!(found.data, STRANGER);
+            assert_eq!(found.data, FOREIGN);
             history.appeared(&stores, key);
         }
         Expect::Copied => {
@@ -100,7 +98,7 @@ const KEYS: [&str; 4] = [PLAIN, SMALL_PARTS, OWN, PARTS];
 async fn an_object_that_appears_before_the_write_is_not_overwritten() {
     let mut tests = Vec::new();
     for key in KEYS {
-        let before = |operation| FaultRule::new(operation, stranger()).key(key).times(1);
+        let before = |operation| FaultRule::new(operation, write_by_other()).key(key).times(1);
         for (name, conditions, rules) in [
             ("with the write", Support::Honoured, vec![before(write_of(key))]),
             ("before the look", Support::Ignored, vec![before(O::HeadObject)]),
@@ -150,7 +148,7 @@ async fn other_modes_end_with_one_whole_version_of_the_source() {
                 operations.extend([O::CreateUpload, O::UploadPart]);
             }
             for operation in operations {
-                let rule = FaultRule::new(operation, stranger()).key(key);
+                let rule = FaultRule::new(operation, write_by_other()).key(key);
                 let test = one(Support::Honoured, mode, key, vec![rule], Expect::Copied);
                 tests.push((format!("{mode:?} {key} {operation:?}"), test));
             }
@@ -186,7 +184,7 @@ async fn a_copy_inside_the_store_checks_the_target_before_it_writes() {
     let stores = Stores::small().await;
     stores.source.put(SOURCE, PLAIN, SandboxObject::new("ours"));
     stores.source.create_bucket(TARGET);
-    let seen = FaultRule::new(O::HeadObject, stranger()).bucket(TARGET);
+    let seen = FaultRule::new(O::HeadObject, write_by_other()).bucket(TARGET);
     stores.source.faults().add(seen.key(PLAIN).times(1));
     let mut order = order(&stores, OverwriteMode::Never);
     order.target.endpoint = Some(stores.source.endpoint());
@@ -199,6 +197,6 @@ async fn a_copy_inside_the_store_checks_the_target_before_it_writes() {
         (State::Succeeded, 1),
         "{task:#?}"
     );
-    assert_eq!(stores.source.get(TARGET, PLAIN).unwrap().data, STRANGER);
+    assert_eq!(stores.source.get(TARGET, PLAIN).unwrap().data, FOREIGN);
     assert_eq!(stores.source.requests_count(O::CopyObject), 0);
 }

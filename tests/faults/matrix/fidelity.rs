@@ -462,14 +462,19 @@ async fn each_object_is_encrypted_or_fails() {
     let rows = [
         ("F42 encrypted", None, O::PutObject, false),
         ("F42 ignored", Some(Fault::IgnoreEncryption), O::PutObject, true),
-        ("F42 told by OBS", Some(header(Some("kms"))), O::PutObject, false),
         (
-            "F42 told otherwise",
+            "F42 reported by OBS",
+            Some(header(Some("kms"))),
+            O::PutObject,
+            false,
+        ),
+        (
+            "F42 reported otherwise",
             Some(header(Some("AES256"))),
             O::PutObject,
             true,
         ),
-        ("F42 not told", Some(header(None)), O::PutObject, false),
+        ("F42 not reported", Some(header(None)), O::PutObject, false),
     ];
     let tests = rows.map(|(name, what, operation, fails)| {
         let test = async move {
@@ -504,11 +509,11 @@ async fn each_object_is_encrypted_or_fails() {
 #[tokio::test]
 async fn only_a_target_that_does_not_report_encryption_is_asked_for_it() {
     let stores = filled().await;
-    let untold = Fault::Header {
+    let unreported = Fault::Header {
         name: "x-amz-server-side-encryption",
         value: None,
     };
-    fault(&stores.target, O::PutObject, PLAIN, untold);
+    fault(&stores.target, O::PutObject, PLAIN, unreported);
     let rig = Rig::quick().await;
     let mut order = stores.order();
     order.kms = true;
@@ -589,7 +594,7 @@ async fn archived_objects_and_delete_markers_fail_alone() {
 async fn the_newest_version_is_copied_and_deleted_objects_are_missing() {
     let stores = filled().await;
     // A versioned store sends a version id with every response. It means nothing at the target.
-    let told = |sandbox: &Sandbox, operation| {
+    let add_version_id = |sandbox: &Sandbox, operation| {
         let version = Fault::Header {
             name: "x-amz-version-id",
             value: Some("3HL4kqtJvjVBH40Nrjfkd".to_owned()),
@@ -610,8 +615,8 @@ async fn the_newest_version_is_copied_and_deleted_objects_are_missing() {
         .source
         .faults()
         .add(FaultRule::new(O::GetObject, change).key(newer).times(1));
-    told(&stores.source, O::GetObject);
-    told(&stores.target, O::PutObject);
+    add_version_id(&stores.source, O::GetObject);
+    add_version_id(&stores.target, O::PutObject);
     let mut history = History::of(&stores);
     let rig = Rig::quick().await;
     let id = rig.create(stores.order()).await;

@@ -27,7 +27,7 @@ use self::skip::Skip;
 use crate::engine::listing::range::Range;
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::{
-    EntryFacts, ListFrom, ListQuery, ListVersion, Listed, PAGE_SIZE, PageFacts, is_encoding_of,
+    EntryFacts, ListFrom, ListQuery, ListVersion, ListingEntry, PAGE_SIZE, PageFacts, is_encoding_of,
 };
 use crate::task::Key;
 
@@ -117,10 +117,10 @@ impl Walk {
     ///
     /// # Errors
     /// `Integrity` if the request does not ask for these entries.
-    pub(super) fn look_at(&mut self, piece: &[Listed]) -> Result<()> {
+    pub(super) fn look_at(&mut self, piece: &[ListingEntry]) -> Result<()> {
         let prefix = self.prefix.as_bytes();
         let stray = piece.iter().find(|line| !line.key.as_bytes().starts_with(prefix));
-        if let Some(Listed { key, .. }) = stray {
+        if let Some(ListingEntry { key, .. }) = stray {
             return Err(wrong(format!(
                 "the listing names {key:?}, which is outside the requested prefix"
             )));
@@ -131,11 +131,11 @@ impl Walk {
                 self.order.note(before.as_bytes(), line.key.as_bytes());
             }
             before = Some(&line.key);
-            if matches!(line.told, EntryFacts::KeyTooLong { .. }) {
+            if matches!(line.facts, EntryFacts::KeyTooLong { .. }) {
                 self.long_keys += 1;
             }
         }
-        if let (0, Some(Listed { key, .. })) = (self.page.lines, piece.first())
+        if let (0, Some(ListingEntry { key, .. })) = (self.page.lines, piece.first())
             && (self.begins_too_early(key) || self.names_where_it_begins(piece))
         {
             let asked = self.position().or(self.last.as_ref()).unwrap_or(&self.prefix);
@@ -159,7 +159,7 @@ impl Walk {
     }
 
     /// Removes from the next entries of the page what was passed on before.
-    pub(super) fn settle(&mut self, piece: &mut Vec<Listed>) {
+    pub(super) fn settle(&mut self, piece: &mut Vec<ListingEntry>) {
         let Some(first) = piece.first().map(|line| line.key.clone()) else {
             return;
         };
@@ -342,7 +342,7 @@ impl Walk {
     }
 
     /// The entries that are left to pass on at the end of the listing.
-    pub(super) fn rest(&mut self) -> Vec<Listed> {
+    pub(super) fn rest(&mut self) -> Vec<ListingEntry> {
         match self.skip.take() {
             Some(mut skip) => skip.held_behind(&self.order),
             None => Vec::new(),
@@ -401,16 +401,16 @@ impl Walk {
     }
 
     /// Whether any entry but the first is the key that the page should begin after.
-    fn names_where_it_begins(&self, piece: &[Listed]) -> bool {
+    fn names_where_it_begins(&self, piece: &[ListingEntry]) -> bool {
         let asked = self.position();
         asked.is_some_and(|asked| piece.iter().skip(1).any(|line| line.key == *asked))
     }
 
     /// How many entries make a page full.
     fn limit(&self, facts: &PageFacts) -> u64 {
-        let told = facts.max_keys.filter(|most| *most > 0);
+        let reported = facts.max_keys.filter(|most| *most > 0);
         let seen = Some(self.largest).filter(|largest| *largest > 0);
-        [told, seen]
+        [reported, seen]
             .into_iter()
             .flatten()
             .fold(u64::from(PAGE_SIZE), u64::min)

@@ -1,7 +1,7 @@
 //! What a listing that starts again from the first key leaves out. Pure.
 
 use super::line_order::LineOrder;
-use crate::object::{Listed, PAGE_SIZE};
+use crate::object::{ListingEntry, PAGE_SIZE};
 use crate::task::Key;
 
 /// What a listing from the first key on leaves out: everything up to a key that was listed before.
@@ -10,12 +10,12 @@ pub(super) struct Skip {
     pub(super) until: Key,
     /// Entries that are after the key in one order and before it in the other. Later keys may show which order the
     /// store has.
-    pub(super) held: Vec<Listed>,
+    pub(super) held: Vec<ListingEntry>,
 }
 
 impl Skip {
     /// Leaves out what was passed on before. Returns whether everything from here on is new.
-    pub(super) fn leave_out(&mut self, piece: &mut Vec<Listed>, order: &LineOrder) -> bool {
+    pub(super) fn leave_out(&mut self, piece: &mut Vec<ListingEntry>, order: &LineOrder) -> bool {
         let mut new = Vec::new();
         let mut rest = std::mem::take(piece).into_iter();
         let mut passed = false;
@@ -48,7 +48,7 @@ impl Skip {
     }
 
     /// The held entries that may be after the key.
-    pub(super) fn held_behind(&mut self, order: &LineOrder) -> Vec<Listed> {
+    pub(super) fn held_behind(&mut self, order: &LineOrder) -> Vec<ListingEntry> {
         let mut held = std::mem::take(&mut self.held);
         held.retain(|line| order.behind(&self.until, &line.key));
         held

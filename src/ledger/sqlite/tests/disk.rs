@@ -8,7 +8,7 @@ use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 
 use super::file;
 use crate::error::ErrorKind;
-use crate::ledger::conformance::{self, subject::Subject, subject::at, subject::counted, subject::failure};
+use crate::ledger::conformance::{self, subject::Subject, subject::at, subject::counters, subject::failure};
 use crate::ledger::sqlite::Disk;
 use crate::ledger::{Commit, Committed, Ending, Ledger, TaskFilter};
 use crate::task::{BandwidthPolicy, Key, PassKind, State, TaskId};
@@ -23,7 +23,7 @@ async fn a_commit_on_a_full_disk_writes_nothing_and_succeeds_later() {
     let failures: Vec<_> = (0..500).map(|n| failure(&format!("{n:03}"))).collect();
     let commit = Commit {
         checkpoint: Some(Key::from("m")),
-        delta: counted(7, 500),
+        delta: counters(7, 500),
         failures,
         ..Commit::default()
     };
@@ -46,7 +46,7 @@ async fn a_commit_on_a_full_disk_writes_nothing_and_succeeds_later() {
     }
     store.set_disk(Disk::Fine).await.unwrap();
     assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
-    assert_eq!(subject.task().await.counters, counted(7, 500));
+    assert_eq!(subject.task().await.counters, counters(7, 500));
     assert_eq!(subject.failed_keys().await.len(), 500);
 }
 
@@ -90,7 +90,7 @@ async fn a_read_only_ledger_can_be_read_and_changes_nothing() {
     store.set_disk(Disk::ReadOnly).await.unwrap();
     let (project, id) = (&subject.project, subject.id);
     let commit = Commit {
-        delta: counted(1, 0),
+        delta: counters(1, 0),
         ..Commit::default()
     };
     let new = conformance::subject::new_task(project, TaskId::new(2_000_001).unwrap());
@@ -125,7 +125,7 @@ async fn a_read_only_ledger_can_be_read_and_changes_nothing() {
 }
 
 /// A connection of another program, for example a backup. The lock that keeps our other processes out does not stop it.
-async fn stranger(folder: &Path) -> SqliteConnection {
+async fn other_connection(folder: &Path) -> SqliteConnection {
     let options = SqliteConnectOptions::new().filename(folder.join("oms.db"));
     options.connect().await.unwrap()
 }
@@ -137,7 +137,7 @@ async fn copied(connection: &mut SqliteConnection) -> i64 {
 
 fn one_more() -> Commit {
     Commit {
-        delta: counted(1, 0),
+        delta: counters(1, 0),
         ..Commit::default()
     }
 }
@@ -153,7 +153,7 @@ async fn a_long_reader_does_not_block_commits() {
         let log = folder.path().join("oms.db-wal");
         std::fs::metadata(log).map_or(0, |log| log.len())
     };
-    let mut other = stranger(folder.path()).await;
+    let mut other = other_connection(folder.path()).await;
     let mut reading = other.begin().await.unwrap();
     assert_eq!(copied(&mut reading).await, 0);
     let before = log();
@@ -180,7 +180,7 @@ async fn a_commit_waits_for_a_writer_that_holds_the_lock() {
     let store = file(folder.path()).await;
     let subject = Subject::new(&store).await;
     let (_, shard) = subject.work(PassKind::Full).await;
-    let mut other = stranger(folder.path()).await;
+    let mut other = other_connection(folder.path()).await;
 
     let held = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
     let release = async {
@@ -206,5 +206,5 @@ async fn a_commit_waits_for_a_writer_that_holds_the_lock() {
     );
     held.rollback().await.unwrap();
     assert_eq!(subject.commit(&shard, one_more()).await, Committed::Done);
-    assert_eq!(subject.task().await.counters, counted(2, 0));
+    assert_eq!(subject.task().await.counters, counters(2, 0));
 }

@@ -7,12 +7,12 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
 
 use super::{file, holds};
-use crate::ledger::conformance::{self, subject::Subject, subject::at, subject::counted, subject::failure};
+use crate::ledger::conformance::{self, subject::Subject, subject::at, subject::counters, subject::failure};
 use crate::ledger::sqlite::SqliteLedger;
-use crate::ledger::{Commit, Committed, Ledger, Tidied};
+use crate::ledger::{Commit, Committed, Ledger, Purged};
 use crate::task::{Key, PassKind, StartMode, State};
 
-async fn stranger(folder: &Path) -> SqliteConnection {
+async fn other_connection(folder: &Path) -> SqliteConnection {
     let options = SqliteConnectOptions::new().filename(folder.join("oms.db"));
     options.connect().await.unwrap()
 }
@@ -30,7 +30,7 @@ async fn wiped_credentials_are_removed_from_the_log_after_its_reader_is_gone() {
     started.await.unwrap().unwrap();
 
     // A backup that reads for a long time.
-    let mut other = stranger(folder.path()).await;
+    let mut other = other_connection(folder.path()).await;
     let mut reading = other.begin().await.unwrap();
     let count = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM tasks");
     assert_eq!(count.fetch_one(&mut *reading).await.unwrap(), 1);
@@ -39,7 +39,7 @@ async fn wiped_credentials_are_removed_from_the_log_after_its_reader_is_gone() {
     assert_eq!(subject.stop().await, Ok(State::Paused));
     for _ in 0..20 {
         store.ping().await.unwrap();
-        assert_eq!(store.tidy().await.unwrap(), Tidied::Blocked);
+        assert_eq!(store.purge().await.unwrap(), Purged::Blocked);
     }
     assert!(
         began.elapsed() < Duration::from_secs(5) * 20,
@@ -48,7 +48,7 @@ async fn wiped_credentials_are_removed_from_the_log_after_its_reader_is_gone() {
     assert!(holds(folder.path(), needle), "the reader keeps the log");
 
     reading.rollback().await.unwrap();
-    assert_eq!(store.tidy().await.unwrap(), Tidied::All);
+    assert_eq!(store.purge().await.unwrap(), Purged::All);
     assert!(!holds(folder.path(), needle), "after the reader has gone");
 }
 
@@ -57,7 +57,7 @@ async fn wiped_credentials_are_removed_from_the_log_after_its_reader_is_gone() {
 async fn the_queue_is_read_by_its_indexes() {
     let folder = tempfile::tempdir().unwrap();
     let store = file(folder.path()).await;
-    let mut other = stranger(folder.path()).await;
+    let mut other = other_connection(folder.path()).await;
     for (statement, index) in [
         (
             "SELECT id, project FROM tasks WHERE state = 'running' ORDER BY id LIMIT 1",
@@ -103,14 +103,14 @@ async fn a_large_deletion_does_not_block_other_changes() {
     for n in 0..10 {
         let commit = Commit {
             checkpoint: Some(Key::from("z")),
-            delta: counted(0, 500),
+            delta: counters(0, 500),
             failures: (0..500).map(|m| failure(&format!("{n}-{m}"))).collect(),
             ..Commit::default()
         };
         assert_eq!(large.commit(&shard, commit).await, Committed::Done);
     }
     let rows = async || {
-        let mut other = stranger(folder.path()).await;
+        let mut other = other_connection(folder.path()).await;
         let count = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM failures");
         count.fetch_one(&mut other).await.unwrap()
     };
@@ -118,7 +118,7 @@ async fn a_large_deletion_does_not_block_other_changes() {
     large.delete(None).await.unwrap();
     assert_eq!(rows().await, 5_000, "the deletion itself touches none of them");
     let mut before = 5_000;
-    while store.tidy().await.unwrap() == Tidied::Some {
+    while store.purge().await.unwrap() == Purged::Some {
         let now = rows().await;
         assert!(before - now <= 200, "{} at once", before - now);
         before = now;
@@ -135,23 +135,23 @@ async fn a_deletion_continues_after_a_crash() {
     let (_, shard) = subject.work(PassKind::Full).await;
     let commit = Commit {
         checkpoint: Some(Key::from("z")),
-        delta: counted(0, 500),
+        delta: counters(0, 500),
         failures: (0..500).map(|m| failure(&format!("{m}"))).collect(),
         ..Commit::default()
     };
     assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
     store.pause(subject.id).await.unwrap();
     subject.delete(None).await.unwrap();
-    assert_eq!(store.tidy().await.unwrap(), Tidied::Some);
+    assert_eq!(store.purge().await.unwrap(), Purged::Some);
     drop(store);
     let store = SqliteLedger::open(&folder.path().join("oms.db")).await.unwrap();
     store.recover(at(1)).await.unwrap();
     let mut steps = 0;
-    while store.tidy().await.unwrap() == Tidied::Some {
+    while store.purge().await.unwrap() == Purged::Some {
         steps += 1;
     }
     assert!(steps > 1, "{steps}");
-    let mut other = stranger(folder.path()).await;
+    let mut other = other_connection(folder.path()).await;
     for table in ["tasks", "failures", "passes", "shards", "specs"] {
         let count = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
         let count: i64 = sqlx::query_scalar(count).fetch_one(&mut other).await.unwrap();

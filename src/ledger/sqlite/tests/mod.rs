@@ -13,7 +13,7 @@ use sqlx::Row;
 use super::SqliteLedger;
 use crate::error::ErrorKind;
 use crate::ledger::conformance::model::{End, Lease, Step, Work, agrees};
-use crate::ledger::conformance::{self, subject::Subject, subject::at, subject::counted, subject::failure};
+use crate::ledger::conformance::{self, subject::Subject, subject::at, subject::counters, subject::failure};
 use crate::ledger::{Commit, Committed, Ending, Ledger, OpenUpload, Orphans};
 use crate::object::ETag;
 use crate::task::{Key, PassKind, StartMode, State};
@@ -102,7 +102,7 @@ async fn a_crash_keeps_what_was_committed() {
     let (task, shard) = subject.work(PassKind::Full).await;
     let commit = Commit {
         checkpoint: Some(Key::from("m")),
-        delta: counted(4, 1),
+        delta: counters(4, 1),
         failures: vec![failure("c")],
         ..Commit::default()
     };
@@ -122,7 +122,7 @@ async fn a_crash_keeps_what_was_committed() {
             project: project.clone(),
             id,
         };
-        assert_eq!(subject.task().await.counters, counted(4, 1));
+        assert_eq!(subject.task().await.counters, counters(4, 1));
         assert_eq!(subject.failed_keys().await, ["c"]);
         let again = subject.lease().await;
         assert!(again.fencing_token > task.fencing_token && again.credentials.is_some());
@@ -193,7 +193,7 @@ async fn credentials_for_orphans_leave_no_trace() {
         let subject = Subject::new(&store).await;
         for key in ["a", "b"] {
             let upload = OpenUpload {
-                strangers: None,
+                foreign_uploads: None,
                 key: Key::from(key),
                 upload_id: Some("id".to_owned()),
                 part_size: 1,
@@ -300,7 +300,7 @@ async fn a_dropped_commit_is_complete_or_absent() {
     let (_, shard) = subject.work(PassKind::Full).await;
     for round in 0..150_u64 {
         let commit = Commit {
-            delta: counted(0, 1),
+            delta: counters(0, 1),
             failures: vec![failure(&format!("{round:03}"))],
             ..Commit::default()
         };
@@ -310,7 +310,7 @@ async fn a_dropped_commit_is_complete_or_absent() {
     }
     assert_eq!(subject.commit(&shard, Commit::default()).await, Committed::Done);
     let recorded = i64::try_from(subject.failed_keys().await.len()).unwrap();
-    assert_eq!(subject.task().await.counters, counted(0, recorded));
+    assert_eq!(subject.task().await.counters, counters(0, recorded));
 }
 
 #[tokio::test]
@@ -342,6 +342,6 @@ async fn a_ledger_without_the_column_strangers_opens() {
     let store = file(folder.path()).await;
     let task = crate::task::TaskId::new(100_000_000_000_001).unwrap();
     let found = store.orphans(Orphans::Of(task), 0, 9).await.unwrap();
-    assert_eq!((found.len(), found[0].strangers.clone()), (1, None));
+    assert_eq!((found.len(), found[0].foreign_uploads.clone()), (1, None));
     store.ping().await.unwrap();
 }

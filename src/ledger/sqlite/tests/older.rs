@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 
 use super::file;
-use crate::ledger::conformance::{self, subject::Subject, subject::at, subject::counted};
+use crate::ledger::conformance::{self, subject::Subject, subject::at, subject::counters};
 use crate::ledger::json::{bandwidth_to_text, spec_to_text};
 use crate::ledger::sqlite::database::MIGRATIONS;
 use crate::ledger::{Commit, Committed, Ending, Ledger};
@@ -87,7 +87,7 @@ async fn a_task_of_every_earlier_ledger_can_be_finished() {
             not_found,
             ..Counters::default()
         };
-        let mut wanted = counted(2, 0);
+        let mut wanted = counters(2, 0);
         wanted += failed;
         assert_eq!(subject.task().await.counters, wanted, "{version}");
         let leased = subject.lease().await;
@@ -99,14 +99,14 @@ async fn a_task_of_every_earlier_ledger_can_be_finished() {
             .await;
         assert_eq!(warned.unwrap(), Committed::Done);
         let commit = Commit {
-            delta: counted(1, 0),
+            delta: counters(1, 0),
             close: true,
             ..Commit::default()
         };
         assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
         let end = subject.finish(leased.fencing_token, Ending::PassFinished).await;
         assert_eq!(end, Some(State::Failed), "{version}");
-        wanted += counted(1, 0);
+        wanted += counters(1, 0);
         assert_eq!(subject.task().await.counters, wanted, "{version}");
         let found = store.found_scope(subject.id, 9).await.unwrap();
         assert_eq!((found.entries.len(), found.objects()), (1, 4), "{version}");

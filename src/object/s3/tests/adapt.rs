@@ -89,9 +89,9 @@ async fn white_space_is_signed_as_the_server_reads_it_or_the_object_is_reported(
             let result = written(&store, &described("x-amz-meta-d", value.as_bytes())).await;
             if refused_by.contains(&name) {
                 let error = result.unwrap_err();
-                let told = (error.kind(), error.code());
+                let outcome = (error.kind(), error.code());
                 assert_eq!(
-                    told,
+                    outcome,
                     (ErrorKind::InvalidArgument, Some(UNSIGNABLE)),
                     "{name} {value:?}"
                 );
@@ -133,9 +133,9 @@ async fn wrong_keys_stay_wrong_keys_whatever_the_metadata() {
         let error = written(&store, &described("x-amz-meta-d", value.as_bytes()))
             .await
             .unwrap_err();
-        let told = (error.kind(), error.code());
+        let outcome = (error.kind(), error.code());
         assert_eq!(
-            told,
+            outcome,
             (ErrorKind::Unauthenticated, Some("SignatureDoesNotMatch")),
             "{value:?}"
         );

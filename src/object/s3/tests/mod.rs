@@ -21,7 +21,7 @@ use super::*;
 use crate::error::ErrorKind;
 use crate::net::NetworkPolicy;
 use crate::object::pace::MinimumRate;
-use crate::object::{ListFrom, ListQuery, Listed, NewObject, Object, ObjectStore, PageFacts, WriteIf};
+use crate::object::{ListFrom, ListQuery, ListingEntry, NewObject, Object, ObjectStore, PageFacts, WriteIf};
 use crate::secret::Secret;
 use crate::task::UnixMillis;
 use crate::task::spec::{Addressing, EndpointOrigin};
@@ -92,7 +92,7 @@ async fn read(object: Object) -> Result<Bytes> {
 }
 
 /// A page of a listing as the store sends it, unchecked.
-async fn list(store: &S3Store, prefix: &str, from: ListFrom) -> Result<(Vec<Listed>, PageFacts)> {
+async fn list(store: &S3Store, prefix: &str, from: ListFrom) -> Result<(Vec<ListingEntry>, PageFacts)> {
     let query = ListQuery {
         prefix: Key::from(prefix),
         from,

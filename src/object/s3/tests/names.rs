@@ -7,7 +7,7 @@ use crate::sandbox::{KeyEncoding, Operation, SandboxObject, SandboxOptions};
 /// Keys are read exactly, however a store encodes them. Each kind of doubt costs one request.
 #[tokio::test]
 async fn every_encoding_is_found_out_and_asked_about_once() {
-    use KeyEncoding::{EscapedTwice, Form, Path, Percent, SaidPlain, Unsaid};
+    use KeyEncoding::{DeclaredPlain, EscapedTwice, Form, Path, Percent, Undeclared};
     for (key_encoding, keys, asked) in [
         (Form, vec!["plain/-_.txt"], 0),
         (Form, vec!["plain/ü"], 1),
@@ -18,12 +18,12 @@ async fn every_encoding_is_found_out_and_asked_about_once() {
         (Path, vec!["a+b"], 2),
         (Path, vec!["a b", "a+b"], 3),
         (Percent, vec!["a b", "a+b", "50%"], 2),
-        (Unsaid, vec!["plain"], 0),
-        (Unsaid, vec!["a b", "c+d", "größe.txt", "x=="], 4),
-        (SaidPlain, vec!["größe & more.txt"], 0),
-        (SaidPlain, vec!["a+b", "a b"], 2),
-        (SaidPlain, vec!["a%20b", "50%", "a b", "x+y"], 4),
-        (SaidPlain, vec!["a&amp;b", "x&y"], 1),
+        (Undeclared, vec!["plain"], 0),
+        (Undeclared, vec!["a b", "c+d", "größe.txt", "x=="], 4),
+        (DeclaredPlain, vec!["größe & more.txt"], 0),
+        (DeclaredPlain, vec!["a+b", "a b"], 2),
+        (DeclaredPlain, vec!["a%20b", "50%", "a b", "x+y"], 4),
+        (DeclaredPlain, vec!["a&amp;b", "x&y"], 1),
         (EscapedTwice, vec!["a&b", "x<y", "plain"], 2),
         (EscapedTwice, vec!["a&amp;b"], 2),
     ] {

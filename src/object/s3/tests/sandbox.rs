@@ -76,8 +76,8 @@ async fn every_key_survives_every_operation() {
         KeyEncoding::Form,
         KeyEncoding::Percent,
         KeyEncoding::Path,
-        KeyEncoding::Unsaid,
-        KeyEncoding::SaidPlain,
+        KeyEncoding::Undeclared,
+        KeyEncoding::DeclaredPlain,
         KeyEncoding::EscapedTwice,
     ] {
         let (sandbox, store) = sandbox(SandboxOptions {

@@ -33,12 +33,12 @@ fn walk(script: &mut Script, prefix: &str, from: ListFrom, piece: usize) -> Resu
 
 fn read(
     walk: &mut Walk,
-    entries: &[Listed],
+    entries: &[ListingEntry],
     piece: usize,
     facts: &PageFacts,
-    found: &mut Vec<Listed>,
+    found: &mut Vec<ListingEntry>,
 ) -> Result<()> {
-    let mut pending: Option<Vec<Listed>> = None;
+    let mut pending: Option<Vec<ListingEntry>> = None;
     for entries in entries.chunks(piece) {
         walk.look_at(entries)?;
         if let Some(mut before) = pending.replace(entries.to_vec()) {
@@ -288,10 +288,10 @@ fn an_endless_listing_of_overlong_keys_ends() {
     let mut pages = 0;
     let error = loop {
         walk.query();
-        let mut piece: Vec<Listed> = (0..100)
-            .map(|i| Listed {
+        let mut piece: Vec<ListingEntry> = (0..100)
+            .map(|i| ListingEntry {
                 key: Key::from(format!("k{:06}", pages * 100 + i).as_str()),
-                told: EntryFacts::KeyTooLong { bytes: 20_000 },
+                facts: EntryFacts::KeyTooLong { bytes: 20_000 },
             })
             .collect();
         if let Err(error) = walk.look_at(&piece) {

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use crate::engine::order::Order;
 use crate::error::{Error, ErrorKind, Result};
-use crate::object::{EntryFacts, ListFrom, ListQuery, ListVersion, Listed, PageFacts};
+use crate::object::{EntryFacts, ListFrom, ListQuery, ListVersion, ListingEntry, PageFacts};
 use crate::task::Key;
 
 /// How a store deviates from what S3 documents.
@@ -99,7 +99,7 @@ impl Script {
     }
 
     /// Answers a request.
-    pub(super) fn list(&mut self, query: &ListQuery) -> Result<(Vec<Listed>, PageFacts)> {
+    pub(super) fn list(&mut self, query: &ListQuery) -> Result<(Vec<ListingEntry>, PageFacts)> {
         self.requests += 1;
         let second = query.version == ListVersion::V2;
         if second && self.has(Q::RefusesV2) {
@@ -168,7 +168,7 @@ impl Script {
             begin.saturating_add(page).min(keys.len())
         };
         let more = end < keys.len();
-        let mut entries: Vec<Listed> = keys[begin..end].iter().map(|key| line(key)).collect();
+        let mut entries: Vec<ListingEntry> = keys[begin..end].iter().map(|key| line(key)).collect();
         let encode = |key: &str| key.replace('%', "%25").replace(' ', "%20");
         let token = match end {
             end if self.has(Q::EncodedToken) => encode(&keys[end - 1]),
@@ -214,10 +214,10 @@ impl Script {
     }
 }
 
-pub(super) fn line(key: &str) -> Listed {
-    Listed {
+pub(super) fn line(key: &str) -> ListingEntry {
+    ListingEntry {
         key: Key::from(key),
-        told: EntryFacts::Object {
+        facts: EntryFacts::Object {
             size: 1,
             etag: None,
             last_modified: None,

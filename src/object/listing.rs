@@ -59,11 +59,11 @@ pub struct ListQuery {
 
 /// One object of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub struct ListingEntry {
     /// Its key; only the beginning if it is longer than [`Key::MAX_LEN`].
     pub key: Key,
     /// What else the listing says about it.
-    pub told: EntryFacts,
+    pub facts: EntryFacts,
 }
 
 /// What a listing says about an object besides its key.
@@ -87,11 +87,11 @@ pub enum EntryFacts {
     },
 }
 
-impl Listed {
+impl ListingEntry {
     /// The object, if its length is known.
     #[must_use]
     pub fn entry(self) -> Option<Entry> {
-        match self.told {
+        match self.facts {
             EntryFacts::Object {
                 size,
                 etag,
@@ -109,7 +109,7 @@ impl Listed {
     /// Length in bytes; 0 if unknown.
     #[must_use]
     pub const fn size(&self) -> u64 {
-        match &self.told {
+        match &self.facts {
             EntryFacts::Object { size, .. } => *size,
             EntryFacts::Nothing | EntryFacts::KeyTooLong { .. } => 0,
         }
@@ -142,12 +142,12 @@ pub trait PageSink: Send {
     ///
     /// # Errors
     /// Any error that ends the reading of the page; the store passes it on.
-    async fn take(&mut self, piece: Vec<Listed>) -> Result<()>;
+    async fn take(&mut self, piece: Vec<ListingEntry>) -> Result<()>;
 }
 
 #[async_trait]
-impl PageSink for Vec<Listed> {
-    async fn take(&mut self, mut piece: Vec<Listed>) -> Result<()> {
+impl PageSink for Vec<ListingEntry> {
+    async fn take(&mut self, mut piece: Vec<ListingEntry>) -> Result<()> {
         self.append(&mut piece);
         Ok(())
     }

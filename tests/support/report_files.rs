@@ -72,8 +72,8 @@ pub fn agree(stores: &Stores, task: &Task, since: UnixMillis) {
     let c = &task.counters;
     let mut seen = BTreeSet::new();
     for (kind, counted, problem) in [
-        (ReportKind::Success, c.copied, task.list_troubles.success),
-        (ReportKind::Skip, c.skipped + c.gone, task.list_troubles.skip),
+        (ReportKind::Success, c.copied, task.report_problems.success),
+        (ReportKind::Skip, c.skipped + c.gone, task.report_problems.skip),
     ] {
         let listed = lines(stores, task, kind, since);
         let number = i64::try_from(listed.len()).unwrap();

@@ -135,7 +135,7 @@ pub(super) struct BeforeHost {
 }
 
 /// What all connections share.
-pub(super) struct Front {
+pub(super) struct HttpServer {
     pub(super) before_host: Option<BeforeHost>,
     pub(super) s3: S3Service,
     pub(super) store: Arc<Store>,
@@ -144,7 +144,7 @@ pub(super) struct Front {
     pub(super) served: AtomicU64,
 }
 
-impl Front {
+impl HttpServer {
     /// Serves one connection until it ends, is reset by a fault, or `stop` is called.
     pub(super) async fn serve(self: Arc<Self>, stream: TcpStream, stop: CancellationToken) {
         let reset = CancellationToken::new();
@@ -313,7 +313,7 @@ impl Front {
     }
 }
 
-/// Resets the connection: the handler never responds, and [`Front::serve`] drops the connection.
+/// Resets the connection: the handler never responds, and [`HttpServer::serve`] drops the connection.
 async fn lose(reset: &CancellationToken) -> Result<HttpResponse, HttpError> {
     reset.cancel();
     std::future::pending().await

@@ -9,7 +9,7 @@ use super::error::translate;
 use super::facts::{facts, one_row};
 use super::rows::{self, get};
 use crate::error::Result;
-use crate::ledger::Tidied;
+use crate::ledger::Purged;
 use crate::ledger::decisions::passes;
 use crate::task::{State, TaskId};
 
@@ -23,8 +23,8 @@ const LINES: i64 = 2;
 const FAILURES: &str = "DELETE FROM failures WHERE task_id = ?1 AND key IN \
      (SELECT key FROM failures WHERE task_id = ?1 ORDER BY key LIMIT ?2)";
 
-/// Makes a task invisible. [`tidy`] deletes its rows.
-pub(super) async fn bury(tx: &mut Tx, id: TaskId, state: State) -> Result<()> {
+/// Makes a task invisible. [`purge`] deletes its rows.
+pub(super) async fn hide_deleted(tx: &mut Tx, id: TaskId, state: State) -> Result<()> {
     let update = sqlx::query(
         "UPDATE tasks SET project = '', name = '', state = 'paused', attempt = attempt + 1, reason_code = NULL, \
          reason_message = NULL, failed_list_key = NULL WHERE id = ?1 AND state = ?2",
@@ -41,14 +41,14 @@ pub(super) async fn bury(tx: &mut Tx, id: TaskId, state: State) -> Result<()> {
     Ok(())
 }
 
-pub(super) async fn tidy(ledger: &Database) -> Result<Tidied> {
+pub(super) async fn purge(ledger: &Database) -> Result<Purged> {
     ledger.keep_room();
-    let clean = ledger.scrub_again().await;
-    let buried = sqlx::query("SELECT id FROM tasks WHERE project = '' ORDER BY id LIMIT 1")
+    let clean = ledger.retry_truncate_wal().await;
+    let deleted_task = sqlx::query("SELECT id FROM tasks WHERE project = '' ORDER BY id LIMIT 1")
         .fetch_optional(ledger.readers())
         .await
         .map_err(translate)?;
-    match buried {
+    match deleted_task {
         Some(row) => {
             let id = rows::task_id(&row)?;
             let mut deleted = remove(ledger, id, ROWS).await;
@@ -57,10 +57,10 @@ pub(super) async fn tidy(ledger: &Database) -> Result<Tidied> {
                 // On a full disk, deleting a few rows may succeed where deleting many does not.
                 deleted = remove(ledger, id, FEW).await;
             }
-            deleted.map(|()| Tidied::Some)
+            deleted.map(|()| Purged::Some)
         }
-        None if clean => Ok(Tidied::All),
-        None => Ok(Tidied::Blocked),
+        None if clean => Ok(Purged::All),
+        None => Ok(Purged::Blocked),
     }
 }
 
@@ -85,10 +85,10 @@ async fn remove(ledger: &Database, id: TaskId, rows: i64) -> Result<()> {
     end(tx).await
 }
 
-pub(super) async fn forget_failures(ledger: &Database, id: TaskId, fencing_token: i64) -> Result<Tidied> {
+pub(super) async fn forget_failures(ledger: &Database, id: TaskId, fencing_token: i64) -> Result<Purged> {
     let mut tx = ledger.begin().await?;
     let Some(task) = facts(&mut tx, id).await? else {
-        return Ok(Tidied::All);
+        return Ok(Purged::All);
     };
     let row =
         sqlx::query("SELECT count(*) AS recorded FROM (SELECT 1 FROM failures WHERE task_id = ?1 LIMIT ?2)")
@@ -98,12 +98,12 @@ pub(super) async fn forget_failures(ledger: &Database, id: TaskId, fencing_token
             .await
             .map_err(translate)?;
     if !passes::forgets_failures(&task, fencing_token, get(&row, "recorded")?, ROWS) {
-        return Ok(Tidied::All);
+        return Ok(Purged::All);
     }
     let mark = sqlx::query("UPDATE tasks SET forgetting = 1 WHERE id = ?1").bind(id.get());
     one_row(run(&mut tx, mark).await?)?;
     let delete = sqlx::query(FAILURES).bind(id.get()).bind(ROWS);
     run(&mut tx, delete).await?;
     end(tx).await?;
-    Ok(Tidied::Some)
+    Ok(Purged::Some)
 }

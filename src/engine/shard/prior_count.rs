@@ -7,14 +7,14 @@ pub const NO_SUCH_KEY: &str = "NoSuchKey";
 
 /// What the counters already contain for an object: nothing in a full pass, the failure in a pass over the failures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counted {
+pub struct PriorCount {
     /// Its bytes in the count of listed bytes.
     pub bytes: i64,
     /// 1 if it is counted as not found.
     pub not_found: i64,
 }
 
-impl Counted {
+impl PriorCount {
     /// What the counters contain for a recorded failure.
     #[must_use]
     pub fn failed(failure: &Failure) -> Self {

@@ -1,4 +1,4 @@
-//! What holds for every path, before and behind the routes: HEAD, and the paths of an old client.
+//! Rewrites requests before they are routed: HEAD becomes GET, and the paths of an old client become ours.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -16,7 +16,7 @@ use actix_web::web::Bytes;
 ///
 /// # Errors
 /// Those of the service behind it.
-pub async fn complete(
+pub async fn rewrite(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {

@@ -6,7 +6,7 @@ mod counters;
 mod cover;
 pub mod key;
 pub mod lists;
-mod names;
+pub(crate) mod names;
 pub mod reason;
 pub mod rules;
 pub mod spec;

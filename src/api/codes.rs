@@ -1,16 +1,39 @@
 //! The one table of codes: what each means, and what to do about it. The code that answers with a code names its constant
 //! here, and the catalogue in the document is made from the table.
 //!
-//! `OMS.*` codes are words of the wire, so they stand in `api` and nowhere below: the rooms below say with a [`Violation`]
-//! which rule a request breaks, and [`of_violation`] finds the code. `TRF.*` codes are reasons that the ledger keeps, so their part of
-//! the table is [`reasons`].
+//! Codes are words of the wire, so they stand in `api` and nowhere below. The modules below say with a [`Violation`] which rule a
+//! request breaks, and [`of_violation`] finds the `OMS.*` code. They say with a [`ReasonKind`] why a task failed, and
+//! [`of_reason`] finds the `TRF.*` code.
 
 use serde_json::{Value, json};
 
-use crate::task::reasons::{self, Entry};
+use crate::task::ReasonKind;
 use crate::violation::{Side, Violation};
 
-reasons::codes! {
+/// A code, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The code, for example `TRF.0151`.
+    pub code: &'static str,
+    /// What it means: a sentence.
+    pub meaning: &'static str,
+    /// What the caller or the operator can do about it: a sentence.
+    pub action: &'static str,
+}
+
+/// Makes a constant of each code, and `OMS`, the table of all of them.
+macro_rules! codes {
+    ($($name:ident = $code:literal, $meaning:literal, $action:literal;)*) => {
+        $(
+            #[doc = concat!("`", $code, "`: ", $meaning)]
+            pub const $name: &str = $code;
+        )*
+        /// Every `OMS.*` code, in ascending order.
+        pub const OMS: &[Entry] = &[$(Entry { code: $code, meaning: $meaning, action: $action },)*];
+    };
+}
+
+codes! {
     INVALID_FORMAT = "OMS.0002",
         "A field has the wrong type.",
         "Send the type that the message names.";
@@ -162,9 +185,96 @@ pub const fn of_violation(violation: &Violation) -> &'static str {
     }
 }
 
-/// Every code, `OMS.*` before `TRF.*`.
+/// Makes [`of_reason`] of a code for each reason.
+macro_rules! reasons {
+    ($($kind:ident = $code:literal, $meaning:literal, $action:literal;)*) => {
+        /// The code of a reason, with its meaning.
+        #[must_use]
+        pub const fn of_reason(kind: ReasonKind) -> &'static Entry {
+            match kind {
+                $(ReasonKind::$kind => &Entry { code: $code, meaning: $meaning, action: $action },)*
+            }
+        }
+    };
+}
+
+reasons! {
+    SystemError = "TRF.0001",
+        "The service cannot continue the task: its stored credentials cannot be opened, its counters do not balance, or a bug was found.",
+        "Start the task again. If it fails again, search the log for the task's number.";
+    ObjectsFailed = "TRF.0004",
+        "The pass came to its end, and some objects could not be copied.",
+        "Read the failures of the task, remove their causes, and start it with migration_failed_object true.";
+    NoSourceObjects = "TRF.0011",
+        "None of the objects that the task names exists at the source, and none begins with one of its prefixes.",
+        "Check src_node.object_key and the bucket, and create a new task, or start it when the objects are there.";
+    ManifestUnreadable = "TRF.0013",
+        "The list file does not exist, cannot be read, or was changed while it was read.",
+        "Check src_node.list_file and the permissions of the target's credentials, then start the task.";
+    ManifestForm = "TRF.0014",
+        "The name of the list file does not end with .txt, or the file is larger than 1024 MiB.",
+        "Store the list under another name, or split it, and create a new task.";
+    ManifestLine = "TRF.0016",
+        "A line of the list of URLs is not a URL, a TAB and an object name, or repeats the name of an earlier line.",
+        "Correct the line that the message names, then start the task.";
+    ManifestEmpty = "TRF.0017",
+        "The list file is empty.",
+        "Fill the list file, then start the task.";
+    ManifestLineTooLong = "TRF.0018",
+        "A line of the list file is longer than 65535 bytes.",
+        "Shorten the line that the message names, then start the task.";
+    ManifestType = "TRF.0019",
+        "The list file has a Content-Type other than text/plain, or a Content-Encoding.",
+        "Store the list file again with the Content-Type text/plain and without a Content-Encoding, then start the task.";
+    TargetPermission = "TRF.0051",
+        "The target's credentials may not do what the task needs.",
+        "Allow listing, reading and writing in the target bucket, or start the task with other credentials.";
+    TargetFull = "TRF.0055",
+        "The target has no space left.",
+        "Make space at the target, then start the task.";
+    TargetCredentials = "TRF.0057",
+        "The target does not accept the credentials.",
+        "Start the task with the right access key and secret key of the target.";
+    TargetBucket = "TRF.0058",
+        "The target bucket does not exist.",
+        "Create the bucket, then start the task.";
+    TargetUnavailable = "TRF.0061",
+        "The target does not answer, or answers with errors.",
+        "Check the target's address and state, then start the task.";
+    SourceCredentials = "TRF.0151",
+        "The source does not accept the credentials.",
+        "Start the task with the right access key and secret key of the source.";
+    SourcePermission = "TRF.0152",
+        "The source's credentials may not do what the task needs.",
+        "Allow listing and reading in the source bucket, or start the task with other credentials.";
+    SourceBucket = "TRF.0155",
+        "The source bucket does not exist.",
+        "Check the name and the region of the source bucket.";
+    SourceObject = "TRF.0156",
+        "An object of the source that the task needs does not exist.",
+        "Check the names that the task was created with.";
+    SourceUnavailable = "TRF.0157",
+        "The source does not answer, or answers with errors.",
+        "Check the source's address and state, then start the task.";
+    TargetEncryption = "TRF.0158",
+        "The target does not encrypt as the task asks.",
+        "Enable the key management service at the target, or create the task with enableKMS false.";
+    SourceThrottled = "TRF.0159",
+        "The source limits the rate of requests, and did not stop doing so.",
+        "Start the task later, or create it with a smaller thread_num.";
+    SourceArchived = "TRF.0160",
+        "The data at the source is archived and cannot be read.",
+        "Restore the data at the source, then start the task.";
+    ManifestArchived = "TRF.0301",
+        "The list file is archived and cannot be read.",
+        "Restore the list file, then start the task.";
+}
+
+/// Every code in ascending order, so `OMS.*` before `TRF.*`.
 pub fn all() -> impl Iterator<Item = &'static Entry> {
-    ALL.iter().chain(reasons::ALL)
+    let mut reasons: Vec<_> = ReasonKind::ALL.iter().map(|&kind| of_reason(kind)).collect();
+    reasons.sort_unstable_by_key(|entry| entry.code);
+    OMS.iter().chain(reasons)
 }
 
 /// The meaning of a code; `None` for one that is not in the table.

@@ -1,7 +1,7 @@
 //! The HTTP API: routes, documents, authentication, and the translation of errors.
 //!
-//! Handlers take a request apart, make one call of [`TaskService`], and put the answer together; they decide nothing.
-//! The types of the wire stay in here.
+//! Handlers take a request apart, make one call of [`TaskService`](crate::service::TaskService), and put the answer together;
+//! they decide nothing. The types of the wire stay in here.
 
 pub mod answers;
 pub mod assets;

@@ -2,7 +2,7 @@
 
 use crate::engine::retry::SideError;
 use crate::error::Error;
-use crate::task::{Reason, reasons};
+use crate::task::{Reason, ReasonKind};
 
 /// Why a shard ended early.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl From<SideError> for PassError {
 pub fn internal_error(error: &Error) -> Reason {
     tracing::error!(%error, cause = ?std::error::Error::source(error), "a bug of this program ended the pass");
     Reason {
-        code: reasons::SYSTEM_ERROR.to_owned(),
+        kind: ReasonKind::SystemError,
         message: error.message().to_owned(),
     }
 }

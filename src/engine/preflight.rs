@@ -14,10 +14,10 @@ use md5::{Digest as _, Md5};
 use crate::engine::context::Context;
 use crate::engine::findings::{Findings, Listing};
 use crate::engine::order::OrderWatch;
-use crate::engine::retry::{self, At as _, Pace, SideResult};
+use crate::engine::retry::{self, At as _, Pace, SideError, SideResult};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::{Body, Encryption, ListFrom, NewObject, SharedStore, WriteIf};
-use crate::task::{Key, Task, TaskId, TaskSpec, Warning, WarningCode, reasons};
+use crate::task::{Key, ReasonKind, Task, TaskId, TaskSpec, Warning, WarningCode};
 
 /// Names whose order shows whether a store lists bytewise or folder by folder.
 const NAMES: [&str; 2] = ["a!", "a/1"];
@@ -48,8 +48,9 @@ pub async fn source(store: &SharedStore, pace: Pace, spec: &TaskSpec) -> SideRes
 /// If `source` is a bucket, it is asked for the probe: a source that has it is the target itself under another name.
 ///
 /// # Errors
-/// The error of the target, after retries. `TRF.0158` if the task asks for encryption and the target accepts that without
-/// encrypting. `TRF.0061` if both sides are one bucket and the copies would fall into the scope.
+/// The error of the target, after retries. [`ReasonKind::TargetEncryption`] if the task asks for encryption and the target
+/// accepts that without encrypting. [`ReasonKind::TargetUnavailable`] if both sides are one bucket and the copies would fall into
+/// the scope.
 pub async fn target(
     store: &SharedStore,
     source: Option<&SharedStore>,
@@ -68,7 +69,7 @@ pub async fn target(
             .map(|key| retry::run(pace, || store.delete(key))),
     )
     .await;
-    let mut findings = found.at_target()?.findings;
+    let mut findings = found?.findings;
     let error = removed.into_iter().find_map(Result::err);
     findings.warnings.extend(error.as_ref().map(cannot_delete));
     Ok(findings)
@@ -98,7 +99,7 @@ async fn written(
     spec: &TaskSpec,
     folder: &str,
     keys: &[Key; 2],
-) -> Result<Probed> {
+) -> SideResult<Probed> {
     let new = NewObject {
         kms: spec.kms,
         ..NewObject::default()
@@ -107,11 +108,12 @@ async fn written(
         let md5 = Some(EMPTY_MD5);
         let written = retry::run(pace, || store.put(key, &new, 0, md5, &WriteIf::Always, empty()))
             .await
-            .map_err(|e| e.during("write the probe"))?;
+            .map_err(|e| e.during("write the probe"))
+            .at_target()?;
         if spec.kms {
             encrypts(store, pace, key, written.encryption).await?;
         }
-        Ok::<_, Error>(())
+        SideResult::Ok(())
     };
     let [first, second] = keys;
     let both = tokio::join!(write(first), write(second));
@@ -120,14 +122,15 @@ async fn written(
         listed(store, pace, folder, keys),
         sees(source, pace, folder, first)
     );
-    let probed = listed?;
+    let probed = listed.at_target()?;
     // A source that is the target shows the probe late if the target lists late.
     if seen == Seen::Yes
         || (probed.findings.listing == Listing::Late && sees(source, pace, folder, first).await == Seen::Yes)
     {
         let text = "the source has what was just written to the target: both are one bucket, and the target lies within \
                     what is to be copied; choose another bucket, or an object_key outside the source's";
-        return Err(Error::new(ErrorKind::InvalidArgument, text).with_code(reasons::TARGET_UNAVAILABLE));
+        let error = Error::new(ErrorKind::InvalidArgument, text);
+        return Err(SideError::target(error).because(ReasonKind::TargetUnavailable));
     }
     Ok(probed)
 }
@@ -211,13 +214,19 @@ async fn sees(source: Option<&SharedStore>, pace: Pace, folder: &str, probe: &Ke
 }
 
 /// Checks that the target has encrypted a probe: by the answer to the write if it says so, otherwise by a HEAD.
-async fn encrypts(store: &SharedStore, pace: Pace, key: &Key, reported: Option<Encryption>) -> Result<()> {
+async fn encrypts(
+    store: &SharedStore,
+    pace: Pace,
+    key: &Key,
+    reported: Option<Encryption>,
+) -> SideResult<()> {
     let found = match reported {
         Some(reported) => Some(reported),
         None => {
             retry::run(pace, || store.head(key, None))
                 .await
-                .map_err(|e| e.during("look at the probe"))?
+                .map_err(|e| e.during("look at the probe"))
+                .at_target()?
                 .encryption
         }
     };
@@ -225,7 +234,8 @@ async fn encrypts(store: &SharedStore, pace: Pace, key: &Key, reported: Option<E
         return Ok(());
     }
     let text = "enableKMS is set, but the target does not encrypt with its key management service";
-    Err(Error::new(ErrorKind::Unsupported, text).with_code(reasons::TARGET_ENCRYPTION))
+    let error = Error::new(ErrorKind::Unsupported, text);
+    Err(SideError::target(error).because(ReasonKind::TargetEncryption))
 }
 
 /// Writes one object of `length` zeros below `oms/probe/` with the encryption that the task asks for, and removes it if that is

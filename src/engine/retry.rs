@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::error::{Error, ErrorKind};
 use crate::ledger::MOST_FAILURES;
 use crate::object::clouds::Side;
-use crate::task::{Reason, reasons};
+use crate::task::{Reason, ReasonKind};
 
 /// Attempts for one request or one object, including the first.
 pub const MAX_ATTEMPTS: u32 = 6;
@@ -100,6 +100,8 @@ pub struct SideError {
     pub side: Side,
     /// The error.
     pub error: Error,
+    /// The reason of a task that ends with this error, where side and error do not tell it.
+    reason: Option<ReasonKind>,
 }
 
 /// Result with a [`SideError`].
@@ -129,25 +131,49 @@ impl Retryable for SideError {
 
     fn after(self, attempts: u32) -> Self {
         Self {
-            side: self.side,
             error: self.error.with_attempts(attempts),
+            ..self
         }
     }
 }
 
 impl SideError {
+    /// The error of a side.
+    #[must_use]
+    pub const fn new(side: Side, error: Error) -> Self {
+        Self {
+            side,
+            error,
+            reason: None,
+        }
+    }
+
     /// The source's error.
     #[must_use]
     pub const fn source(error: Error) -> Self {
-        let side = Side::Source;
-        Self { side, error }
+        Self::new(Side::Source, error)
     }
 
     /// The target's error.
     #[must_use]
     pub const fn target(error: Error) -> Self {
-        let side = Side::Target;
-        Self { side, error }
+        Self::new(Side::Target, error)
+    }
+
+    /// The same error for a task that ends with this reason. The message of the error is then that of the reason.
+    #[must_use]
+    pub const fn because(mut self, kind: ReasonKind) -> Self {
+        self.reason = Some(kind);
+        self
+    }
+
+    /// Prefixes the message with the operation, as [`Error::during`].
+    #[must_use]
+    pub fn during(self, operation: &str) -> Self {
+        Self {
+            error: self.error.during(operation),
+            ..self
+        }
     }
 
     /// The error when the ledger cannot record more failures of a task. If some were left out, a failed-only start would miss
@@ -158,42 +184,37 @@ impl SideError {
             "more than {MOST_FAILURES} objects failed, which is as many as are recorded; find out why, and \
              start the task again"
         );
-        Self::source(Error::new(ErrorKind::Unsupported, text).with_code(reasons::OBJECTS_FAILED))
+        Self::source(Error::new(ErrorKind::Unsupported, text)).because(ReasonKind::ObjectsFailed)
     }
 
-    /// The reason of a task that ends with this error: the `TRF.*` codes of the OMS reference.
+    /// The reason of a task that ends with this error.
     #[must_use]
     pub fn reason(&self) -> Reason {
-        // Errors of a manifest have codes of their own, which were set where the error was found.
-        if let Some(code) = self.error.code().filter(|code| code.starts_with("TRF.")) {
-            return Reason {
-                code: code.to_owned(),
-                message: self.error.message().to_owned(),
-            };
+        if let Some(kind) = self.reason {
+            let message = self.error.message().to_owned();
+            return Reason { kind, message };
         }
-        let code = match (self.side, self.error.kind()) {
-            (_, ErrorKind::Internal) => reasons::SYSTEM_ERROR,
-            (Side::Source, ErrorKind::Unauthenticated) => reasons::SOURCE_CREDENTIALS,
-            (Side::Source, ErrorKind::PermissionDenied) => reasons::SOURCE_PERMISSION,
-            (Side::Source, ErrorKind::BucketNotFound) => reasons::SOURCE_BUCKET,
-            (Side::Source, ErrorKind::NotFound) => reasons::SOURCE_OBJECT,
-            (Side::Source, ErrorKind::RateLimited) => reasons::SOURCE_THROTTLED,
-            (Side::Source, ErrorKind::Archived) => reasons::SOURCE_ARCHIVED,
-            (Side::Source, _) => reasons::SOURCE_UNAVAILABLE,
-            (Side::Target, ErrorKind::PermissionDenied) => reasons::TARGET_PERMISSION,
-            (Side::Target, ErrorKind::StorageFull) => reasons::TARGET_FULL,
-            (Side::Target, ErrorKind::Unauthenticated) => reasons::TARGET_CREDENTIALS,
-            (Side::Target, ErrorKind::BucketNotFound) => reasons::TARGET_BUCKET,
-            (Side::Target, _) => reasons::TARGET_UNAVAILABLE,
+        let kind = match (self.side, self.error.kind()) {
+            (_, ErrorKind::Internal) => ReasonKind::SystemError,
+            (Side::Source, ErrorKind::Unauthenticated) => ReasonKind::SourceCredentials,
+            (Side::Source, ErrorKind::PermissionDenied) => ReasonKind::SourcePermission,
+            (Side::Source, ErrorKind::BucketNotFound) => ReasonKind::SourceBucket,
+            (Side::Source, ErrorKind::NotFound) => ReasonKind::SourceObject,
+            (Side::Source, ErrorKind::RateLimited) => ReasonKind::SourceThrottled,
+            (Side::Source, ErrorKind::Archived) => ReasonKind::SourceArchived,
+            (Side::Source, _) => ReasonKind::SourceUnavailable,
+            (Side::Target, ErrorKind::PermissionDenied) => ReasonKind::TargetPermission,
+            (Side::Target, ErrorKind::StorageFull) => ReasonKind::TargetFull,
+            (Side::Target, ErrorKind::Unauthenticated) => ReasonKind::TargetCredentials,
+            (Side::Target, ErrorKind::BucketNotFound) => ReasonKind::TargetBucket,
+            (Side::Target, _) => ReasonKind::TargetUnavailable,
         };
         let side = match self.side {
             Side::Source => "source",
             Side::Target => "target",
         };
-        Reason {
-            code: code.to_owned(),
-            message: format!("{side}: {}", self.error),
-        }
+        let message = format!("{side}: {}", self.error);
+        Reason { kind, message }
     }
 }
 
@@ -254,12 +275,25 @@ mod tests {
 
     #[test]
     fn wrong_credentials_name_their_side() {
-        let wrong = |side| SideError {
-            side,
-            error: Error::new(ErrorKind::Unauthenticated, "unknown key"),
-        };
-        assert_eq!(wrong(Side::Source).reason().code, "TRF.0151");
-        assert_eq!(wrong(Side::Target).reason().code, "TRF.0057");
+        let wrong = |side| SideError::new(side, Error::new(ErrorKind::Unauthenticated, "unknown key"));
+        assert_eq!(wrong(Side::Source).reason().kind, ReasonKind::SourceCredentials);
+        assert_eq!(wrong(Side::Target).reason().kind, ReasonKind::TargetCredentials);
+    }
+
+    #[test]
+    fn a_reason_that_was_given_outlives_what_is_added_to_the_error() {
+        let given = SideError::target(Error::invalid("the list is empty")).because(ReasonKind::ManifestEmpty);
+        let reason = given.during("read").after(3).reason();
+        let message = "read: the list is empty, tried 3 times".to_owned();
+        let kind = ReasonKind::ManifestEmpty;
+        assert_eq!(reason, Reason { kind, message });
+    }
+
+    #[test]
+    fn the_code_of_a_store_gives_no_reason() {
+        let named = Error::new(ErrorKind::Unavailable, "no").with_code("system_error");
+        let reason = SideError::target(named).reason();
+        assert_eq!(reason.kind, ReasonKind::TargetUnavailable);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! Judges at the end of a pass whether the task's scope matches anything. Pure.
 
 use crate::ledger::{FoundScope, ShardScope};
-use crate::task::{Key, Reason, TaskSpec, Warning, WarningCode, reasons};
+use crate::task::{Key, Reason, ReasonKind, TaskSpec, Warning, WarningCode};
 
 /// The result for a scope.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub fn judge(spec: &TaskSpec, found: &FoundScope, empty: &[Key]) -> Judgement {
             (false, _) => "no object begins with a prefix of the task",
         };
         judgement.reason = Some(Reason {
-            code: reasons::NO_SOURCE_OBJECTS.to_owned(),
+            kind: ReasonKind::NoSourceObjects,
             message: format!("source: {what}"),
         });
     }
@@ -107,8 +107,8 @@ mod tests {
             (vec![], false),
         ] {
             let judged = judge(&spec(&["a/"]), &found(entries.clone()), &[]);
-            let code = judged.reason.map(|reason| reason.code);
-            assert_eq!(code, fails.then(|| "TRF.0011".to_owned()), "{entries:?}");
+            let kind = judged.reason.map(|reason| reason.kind);
+            assert_eq!(kind, fails.then_some(ReasonKind::NoSourceObjects), "{entries:?}");
         }
         let rest = FoundScope {
             rest: 5,

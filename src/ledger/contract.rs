@@ -24,7 +24,7 @@ use super::once;
 #[expect(unused_imports, reason = "named in the documentation")]
 use super::pending::{PROJECTS_AT_ONCE, RUNNING_AT_ONCE, TASKS_AT_ONCE};
 #[expect(unused_imports, reason = "named in the documentation")]
-use crate::task::{Event, ReportProblem, WarningCode};
+use crate::task::{Event, ReasonKind, ReportProblem, WarningCode};
 
 /// A task to insert.
 #[derive(Clone, Debug)]
@@ -149,8 +149,8 @@ pub struct ReportChunk {
 pub enum Ending {
     /// Stopped on request; everything is committed.
     Drained,
-    /// Every shard is closed: the task succeeds without failures, and fails with TRF.0004 with some. An error (`Internal`) while a
-    /// shard is open. If the counters do not balance, the task fails with TRF.0001.
+    /// Every shard is closed: the task succeeds without failures, and fails with [`ReasonKind::ObjectsFailed`] with some. An error
+    /// (`Internal`) while a shard is open. If the counters do not balance, the task fails with [`ReasonKind::SystemError`].
     PassFinished,
     /// As `PassFinished`, but the task fails for this reason.
     PassFailed(Reason),
@@ -259,8 +259,9 @@ pub trait Ledger: Send + Sync {
     async fn waiting(&self, project: &ProjectId) -> Result<i64>;
     /// Called when the only process starts. Pausing tasks become paused and lose their credentials. Run time that a crash
     /// interrupted counts up to the last commit, not up to `now`. A running task that had a worker has crashed: after three
-    /// crashes without progress (ninety if the worker had only just leased it) it fails with TRF.0001 and loses its credentials.
-    /// Progress is a commit that settles something, a part of a large object, a start, or [`Ledger::record_shutdown`].
+    /// crashes without progress (ninety if the worker had only just leased it) it fails with [`ReasonKind::SystemError`] and
+    /// loses its credentials. Progress is a commit that settles something, a part of a large object, a start, or
+    /// [`Ledger::record_shutdown`].
     async fn recover(&self, now: UnixMillis) -> Result<()>;
     /// Records that nobody works on a task. A pausing task becomes paused; any other stays as it is.
     async fn release(&self, id: TaskId) -> Result<()>;

@@ -13,79 +13,56 @@ use jiff::tz::{Offset, TimeZone};
 use md5::{Digest as _, Md5};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sha1::Sha1;
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use crate::error::{Error, Result};
 use crate::secret::{Credentials, Secret};
 use crate::task::UnixMillis;
+use crate::task::names::stored_by_name;
 use crate::violation::Violation;
 
 /// How long a URL is valid if it contains its expiry time (Qiniu, Kingsoft), in seconds. URLs of the other schemes
 /// contain the time of signing, and the CDN configures how long they are valid.
 const GOOD_FOR: i64 = 3600;
 
-/// How requests to a CDN are signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// How requests to a CDN are signed. The names are those of the OMS reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
 pub enum Authentication {
     /// Not at all.
+    #[strum(serialize = "NONE")]
     None,
     /// Qiniu's private download URL, signed with the source's credentials.
+    #[strum(serialize = "QINIU_PRIVATE_AUTHENTICATION")]
     Qiniu,
     /// Aliyun's type A.
+    #[strum(serialize = "ALIYUN_OSS_A")]
     AliyunA,
     /// Aliyun's type B.
+    #[strum(serialize = "ALIYUN_OSS_B")]
     AliyunB,
     /// Aliyun's type C, in its first form (in the path).
+    #[strum(serialize = "ALIYUN_OSS_C")]
     AliyunC,
     /// Kingsoft's signed URL, signed with the source's credentials.
+    #[strum(serialize = "KSYUN_PRIVATE_AUTHENTICATION")]
     Kingsoft,
     /// Tencent's type A.
+    #[strum(serialize = "TENCENT_COS_A")]
     TencentA,
     /// Tencent's type B.
+    #[strum(serialize = "TENCENT_COS_B")]
     TencentB,
     /// Tencent's type C.
+    #[strum(serialize = "TENCENT_COS_C")]
     TencentC,
     /// Tencent's type D.
+    #[strum(serialize = "TENCENT_COS_D")]
     TencentD,
 }
 
+stored_by_name!(Authentication);
+
 impl Authentication {
-    /// All of them, for tables and tests.
-    pub const ALL: [Self; 10] = [
-        Self::None,
-        Self::Qiniu,
-        Self::AliyunA,
-        Self::AliyunB,
-        Self::AliyunC,
-        Self::Kingsoft,
-        Self::TencentA,
-        Self::TencentB,
-        Self::TencentC,
-        Self::TencentD,
-    ];
-
-    /// The name in the OMS reference.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::None => "NONE",
-            Self::Qiniu => "QINIU_PRIVATE_AUTHENTICATION",
-            Self::AliyunA => "ALIYUN_OSS_A",
-            Self::AliyunB => "ALIYUN_OSS_B",
-            Self::AliyunC => "ALIYUN_OSS_C",
-            Self::Kingsoft => "KSYUN_PRIVATE_AUTHENTICATION",
-            Self::TencentA => "TENCENT_COS_A",
-            Self::TencentB => "TENCENT_COS_B",
-            Self::TencentC => "TENCENT_COS_C",
-            Self::TencentD => "TENCENT_COS_D",
-        }
-    }
-
-    /// The type of that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
-    }
-
     /// Whether it signs with a key of the CDN.
     #[must_use]
     pub const fn wants_key(self) -> bool {
@@ -369,7 +346,7 @@ mod tests {
     #[test]
     fn a_key_that_is_wanted_must_be_there() {
         let source = pair("a", "s");
-        for kind in Authentication::ALL {
+        for &kind in Authentication::ALL {
             assert_eq!(Authentication::from_name(kind.name()), Some(kind));
             let signing = Signing {
                 kind,

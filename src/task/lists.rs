@@ -1,5 +1,9 @@
 //! The lists of objects that a task writes to its target: of failed, of copied and of skipped ones.
 
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
+use super::names::stored_by_name;
+
 /// The list of failed objects at the target, as the last pass that had some left it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FailedReport {
@@ -9,8 +13,9 @@ pub struct FailedReport {
     pub problem: Option<ReportProblem>,
 }
 
-/// A list of settled objects at the target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// A list of settled objects at the target. The names stand in its key, as in the OMS reference, and in the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "lowercase")]
 pub enum ReportKind {
     /// Objects that were copied.
     Success,
@@ -18,19 +23,7 @@ pub enum ReportKind {
     Skip,
 }
 
-impl ReportKind {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Success, Self::Skip];
-
-    /// The name in the place of the list, as in the OMS reference.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Success => "success",
-            Self::Skip => "skip",
-        }
-    }
-}
+stored_by_name!(ReportKind);
 
 /// Why a list is not complete at the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,4 +41,15 @@ pub struct ReportProblems {
     pub success: Option<ReportProblem>,
     /// With that of skipped objects.
     pub skip: Option<ReportProblem>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_have_the_names_that_ledgers_and_targets_have() {
+        let names: Vec<&str> = ReportKind::ALL.iter().map(|kind| kind.name()).collect();
+        assert_eq!(names, ["success", "skip"]);
+    }
 }

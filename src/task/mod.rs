@@ -6,8 +6,8 @@ mod counters;
 mod cover;
 pub mod key;
 pub mod lists;
-mod names;
-pub mod reasons;
+pub(crate) mod names;
+pub mod reason;
 pub mod rules;
 pub mod spec;
 pub mod state;
@@ -22,6 +22,7 @@ pub use bandwidth::{BandwidthPolicy, BandwidthWindow};
 pub use counters::Counters;
 pub use key::Key;
 pub use lists::{FailedReport, ReportKind, ReportProblem, ReportProblems};
+pub use reason::{Reason, ReasonKind};
 pub use rules::CopyRules;
 pub use spec::TaskSpec;
 pub use state::{Event, Rejection, State};
@@ -103,15 +104,6 @@ impl ProjectId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
-
-/// Why a task could not go on: a `TRF.*` code of the OMS reference and a sentence.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reason {
-    /// For example `TRF.0151`.
-    pub code: String,
-    /// Safe to show.
-    pub message: String,
 }
 
 /// What a pass does.

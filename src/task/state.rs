@@ -12,8 +12,13 @@
 //! `–` is [`Rejection::Stale`]: the worker that reports it has lost its lease. A pausing task may still succeed or fail,
 //! when its last object was settled before the stop reached the worker.
 
-/// Where a task stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
+use super::names::stored_by_name;
+
+/// Where a task stands. The names stand in the ledger and in logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "lowercase")]
 pub enum State {
     /// Waits for a worker.
     Waiting,
@@ -64,16 +69,6 @@ pub enum Rejection {
 }
 
 impl State {
-    /// All states, for tables and tests.
-    pub const ALL: [Self; 6] = [
-        Self::Waiting,
-        Self::Running,
-        Self::Pausing,
-        Self::Paused,
-        Self::Failed,
-        Self::Succeeded,
-    ];
-
     /// The state after `event`.
     ///
     /// # Errors
@@ -108,26 +103,9 @@ impl State {
             Self::Paused | Self::Failed | Self::Succeeded => false,
         }
     }
-
-    /// The name in the ledger and in logs.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Running => "running",
-            Self::Pausing => "pausing",
-            Self::Paused => "paused",
-            Self::Failed => "failed",
-            Self::Succeeded => "succeeded",
-        }
-    }
-
-    /// The state of that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.name() == name)
-    }
 }
+
+stored_by_name!(State);
 
 #[cfg(test)]
 mod tests {
@@ -259,7 +237,7 @@ mod tests {
 
     #[test]
     fn credentials_are_asked_for_again_exactly_where_they_were_wiped() {
-        for state in State::ALL {
+        for &state in State::ALL {
             if state.apply(Event::Start).is_ok() {
                 assert!(!state.keeps_credentials(), "{state:?}");
             }

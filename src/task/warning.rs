@@ -1,9 +1,13 @@
 //! Warnings: what a person should see about a task although it fails nothing.
 
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
+use super::names::stored_by_name;
+
 /// Which warning it is. One word on the wire and in the ledger.
 ///
 /// To add a warning, add a variant with a sentence that says what a person should do about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
 pub enum WarningCode {
     /// A prefix or name of the scope matches no object of the source. Its subject is that prefix or name.
     ScopeEntryEmpty,
@@ -19,28 +23,7 @@ pub enum WarningCode {
     MoreWarnings,
 }
 
-impl WarningCode {
-    /// All codes, for tables and tests.
-    pub const ALL: &'static [Self] = &[
-        Self::ScopeEntryEmpty,
-        Self::TargetCannotDelete,
-        Self::TargetListsLate,
-        Self::TargetChangesNames,
-        Self::MoreWarnings,
-    ];
-
-    /// The word.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::ScopeEntryEmpty => "ScopeEntryEmpty",
-            Self::TargetCannotDelete => "TargetCannotDelete",
-            Self::TargetListsLate => "TargetListsLate",
-            Self::TargetChangesNames => "TargetChangesNames",
-            Self::MoreWarnings => "MoreWarnings",
-        }
-    }
-}
+stored_by_name!(WarningCode);
 
 /// A warning. Two with the same code and subject are one warning that occurred twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,14 +154,16 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_different_words() {
-        let names: std::collections::HashSet<_> = WarningCode::ALL.iter().map(|code| code.name()).collect();
-        assert_eq!(names.len(), WarningCode::ALL.len());
-        assert!(
-            names
-                .iter()
-                .all(|name| name.chars().all(|c| c.is_ascii_alphanumeric()))
-        );
+    fn codes_are_the_words_that_ledgers_and_callers_know() {
+        let names: Vec<&str> = WarningCode::ALL.iter().map(|code| code.name()).collect();
+        let known = [
+            "ScopeEntryEmpty",
+            "TargetCannotDelete",
+            "TargetListsLate",
+            "TargetChangesNames",
+            "MoreWarnings",
+        ];
+        assert_eq!(names, known);
     }
 
     #[test]

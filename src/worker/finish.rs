@@ -4,7 +4,6 @@ use super::parts::{PROBE_GRACE, Parts};
 use crate::engine;
 use crate::engine::context::Context;
 use crate::engine::errors::PassError;
-use crate::engine::retry::SideError;
 use crate::engine::sync_points::SyncPoint;
 use crate::error::{Error, Result};
 use crate::ledger::Ending;
@@ -53,12 +52,9 @@ pub(super) async fn pass(parts: &Parts, ctx: &Context, pass: PassInfo, fencing_t
             }
         }
         // The task keeps its uploads, so that the next start can abort them. After a success there would be no next start.
-        Err(PassError::SideError(SideError { side, error })) => {
-            let side_error = SideError {
-                side,
-                error: error.during("abort an upload"),
-            };
-            end(parts, id, fencing_token, Ending::Broken(side_error.reason())).await
+        Err(PassError::SideError(side_error)) => {
+            let reason = side_error.during("abort an upload").reason();
+            end(parts, id, fencing_token, Ending::Broken(reason)).await
         }
         Err(PassError::Ledger(error)) => Err(error),
         Err(PassError::Internal(error)) => {
@@ -117,8 +113,8 @@ pub(super) async fn panicked(parts: &Parts, id: TaskId, fencing_token: i64) -> R
 }
 
 pub(super) async fn end(parts: &Parts, id: TaskId, fencing_token: i64, ending: Ending) -> Result<()> {
-    if let Ending::Broken(Reason { code, message }) = &ending {
-        tracing::warn!(task.id = %id, code, message, "the task cannot continue");
+    if let Ending::Broken(Reason { kind, message }) = &ending {
+        tracing::warn!(task.id = %id, reason = kind.name(), message, "the task cannot continue");
     }
     match parts
         .ledger

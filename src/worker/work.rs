@@ -27,7 +27,7 @@ use crate::engine::sync_points::SyncPoint;
 use crate::engine::warnings::RecordedWarnings;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Committed, Ending, LeasedTask, Purged, ShardScope};
-use crate::task::{BandwidthPolicy, PassInfo, PassKind, Reason, StartMode, State, TaskId, reasons};
+use crate::task::{BandwidthPolicy, PassInfo, PassKind, Reason, ReasonKind, StartMode, State, TaskId};
 
 /// How often a running task checks its bandwidth window.
 const CLOCK_EVERY: Duration = Duration::from_secs(1);
@@ -194,7 +194,7 @@ async fn work(
             id,
             fencing_token,
             Ending::Broken(Reason {
-                code: reasons::SYSTEM_ERROR.to_owned(),
+                kind: ReasonKind::SystemError,
                 message,
             }),
         )

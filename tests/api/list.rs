@@ -10,7 +10,7 @@ use crate::support::ledger;
 /// One task per state, and one of another project.
 async fn with_all_states() -> TestApi {
     let api = TestApi::new().await;
-    for (number, state) in (1..).zip(State::ALL) {
+    for (number, &state) in (1..).zip(State::ALL) {
         api.ledger.put(Task {
             state,
             id: TaskId::new(number).unwrap(),

@@ -3,8 +3,8 @@
 use oms::ledger::{FoundEntry, FoundScope, ShardScope};
 use oms::task::spec::{Cdn, Manifest, Notification, Scope};
 use oms::task::{
-    Counters, Estimate, KeptWarning, Key, PassInfo, PassKind, Reason, ReportProblem, ReportProblems, State,
-    Task, UnixMillis,
+    Counters, Estimate, KeptWarning, Key, PassInfo, PassKind, Reason, ReasonKind, ReportProblem,
+    ReportProblems, State, Task, UnixMillis,
 };
 use serde_json::{Value, json};
 
@@ -305,7 +305,7 @@ async fn progress_is_1_only_after_success() {
 #[tokio::test]
 async fn a_failed_task_shows_why_and_whether_its_failures_can_be_retried() {
     let reason = Reason {
-        code: "TRF.0004".to_owned(),
+        kind: ReasonKind::ObjectsFailed,
         message: "1 object could not be copied".to_owned(),
     };
     let task = shown(Task {

@@ -9,7 +9,7 @@ use oms::engine::sync_points::SyncPoints;
 use oms::object::s3::Timeouts;
 use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
 use oms::service::CreateTask;
-use oms::task::{StartMode, State, TaskId};
+use oms::task::{ReasonKind, StartMode, State, TaskId};
 use tempfile::TempDir;
 
 use crate::support::checker::failures;
@@ -203,7 +203,7 @@ async fn expired_credentials_with_many_objects_in_flight_fail_no_object() {
     let (stores, rig, id) = crowded(expired).await;
     let ended = rig.end(id).await;
     assert_eq!(ended.state, State::Failed);
-    assert_eq!(ended.reason.unwrap().code, "TRF.0151");
+    assert_eq!(ended.reason.unwrap().kind, ReasonKind::SourceCredentials);
     assert_eq!((ended.counters.failed, failures(&rig, id).await.len()), (0, 0));
     finishes(&stores, &rig, id).await;
     rig.shut_down().await;

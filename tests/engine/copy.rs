@@ -2,7 +2,7 @@
 
 use oms::sandbox::{Fault, FaultRule, ListOrder, Operation, SandboxObject, SandboxOptions};
 use oms::task::spec::Scope;
-use oms::task::{Key, State};
+use oms::task::{Key, ReasonKind, State};
 
 use crate::support::rig::{Rig, SOURCE, Stores, TARGET};
 
@@ -174,8 +174,8 @@ async fn a_named_file_that_does_not_exist_is_a_failure() {
     let id = rig.create(order).await;
     let task = rig.end(id).await;
     assert_eq!(
-        (task.state, task.reason.unwrap().code.as_str()),
-        (State::Failed, "TRF.0011"),
+        (task.state, task.reason.unwrap().kind),
+        (State::Failed, ReasonKind::NoSourceObjects),
         "nothing of the scope exists"
     );
     let failures = rig.ledger.failures(id, None, 10).await.unwrap();

@@ -8,7 +8,7 @@ use oms::engine::sync_points::{SyncPoint, SyncPoints};
 use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
 use oms::service::CreateTask;
 use oms::task::spec::{Manifest, Scope};
-use oms::task::{Key, StartMode, State};
+use oms::task::{Key, ReasonKind, StartMode, State};
 
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -92,7 +92,7 @@ async fn lines_of_a_manifest_are_decoded_once() {
         (State::Failed, 11, 10, 1),
         "{task:#?}"
     );
-    assert_eq!(task.reason.unwrap().code, "TRF.0004");
+    assert_eq!(task.reason.unwrap().kind, ReasonKind::ObjectsFailed);
     let failures = rig.ledger.failures(id, None, 10).await.unwrap();
     assert_eq!(
         (failures[0].key.clone(), failures[0].code.as_str()),
@@ -124,19 +124,31 @@ async fn a_manifest_that_cannot_be_used_ends_the_task_with_the_reason() {
     let mut packed = text("a\n");
     packed.content_encoding = Some("gzip".to_owned());
     let cases = [
-        ("list.txt", None, "TRF.0013"),
-        ("list.csv", Some(text("a\n")), "TRF.0014"),
-        ("list.txt", Some(text("")), "TRF.0017"),
-        ("list.txt", Some(text("\u{feff}\r\n\n")), "TRF.0017"),
-        ("list.txt", Some(text(long(65_536))), "TRF.0018"),
-        ("list.txt", Some(text(long(2 << 20))), "TRF.0018"),
-        ("list.txt", Some(html), "TRF.0019"),
-        ("list.txt", Some(packed), "TRF.0019"),
+        ("list.txt", None, ReasonKind::ManifestUnreadable),
+        ("list.csv", Some(text("a\n")), ReasonKind::ManifestForm),
+        ("list.txt", Some(text("")), ReasonKind::ManifestEmpty),
+        (
+            "list.txt",
+            Some(text("\u{feff}\r\n\n")),
+            ReasonKind::ManifestEmpty,
+        ),
+        (
+            "list.txt",
+            Some(text(long(65_536))),
+            ReasonKind::ManifestLineTooLong,
+        ),
+        (
+            "list.txt",
+            Some(text(long(2 << 20))),
+            ReasonKind::ManifestLineTooLong,
+        ),
+        ("list.txt", Some(html), ReasonKind::ManifestType),
+        ("list.txt", Some(packed), ReasonKind::ManifestType),
     ];
     let stores = Stores::new().await;
     stores.target.create_bucket(LISTS);
     let rig = Rig::new().await;
-    for (name, object, code) in cases {
+    for (name, object, kind) in cases {
         stores.target.remove(LISTS, name);
         if let Some(object) = object {
             stores.target.put(LISTS, name, object);
@@ -147,8 +159,8 @@ async fn a_manifest_that_cannot_be_used_ends_the_task_with_the_reason() {
         let task = rig.end(rig.create(order).await).await;
         let reason = task.reason.unwrap();
         assert_eq!(
-            (task.state, reason.code.as_str()),
-            (State::Failed, code),
+            (task.state, reason.kind),
+            (State::Failed, kind),
             "{}",
             reason.message
         );
@@ -159,14 +171,14 @@ async fn a_manifest_that_cannot_be_used_ends_the_task_with_the_reason() {
     let bucket = "no-such-bucket".to_owned();
     other.scope = Scope::List(Manifest { bucket, ..file() });
     let task = rig.end(rig.create(other).await).await;
-    assert_eq!(task.reason.unwrap().code, "TRF.0013");
+    assert_eq!(task.reason.unwrap().kind, ReasonKind::ManifestUnreadable);
     put_list(&stores, "a\n");
     stores
         .target
         .faults()
         .add(FaultRule::new(Operation::GetObject, denied()).bucket(LISTS));
     let task = rig.end(rig.create(order(&stores)).await).await;
-    assert_eq!(task.reason.unwrap().code, "TRF.0013");
+    assert_eq!(task.reason.unwrap().kind, ReasonKind::ManifestUnreadable);
 }
 
 #[tokio::test]
@@ -260,7 +272,10 @@ async fn a_changed_manifest_is_read_from_its_start() {
     rig.wait(id, |task| task.state != State::Paused).await;
     let task = rig.end(id).await;
     let reason = task.reason.unwrap();
-    assert_eq!((task.state, reason.code.as_str()), (State::Failed, "TRF.0013"));
+    assert_eq!(
+        (task.state, reason.kind),
+        (State::Failed, ReasonKind::ManifestUnreadable)
+    );
     assert!(reason.message.contains("changed"), "{}", reason.message);
 
     rig.start(id, StartMode::Full, stores.credentials()).await;

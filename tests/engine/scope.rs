@@ -6,7 +6,7 @@ use oms::engine::sync_points::{SyncPoint, SyncPoints};
 use oms::sandbox::SandboxObject;
 use oms::service::{FoundScope, ShardScope, TaskDetail};
 use oms::task::spec::Scope;
-use oms::task::{Key, StartMode, State, TaskId};
+use oms::task::{Key, ReasonKind, StartMode, State, TaskId};
 
 use super::lists::{file, put_list};
 use crate::support::rig::{Rig, SOURCE, Stores};
@@ -36,8 +36,8 @@ async fn ended(stores: &Stores, rig: &Rig, scope: Scope) -> TaskDetail {
     detail(rig, id).await
 }
 
-fn code(detail: &TaskDetail) -> Option<&str> {
-    detail.task.reason.as_ref().map(|reason| reason.code.as_str())
+fn reason(detail: &TaskDetail) -> Option<ReasonKind> {
+    detail.task.reason.as_ref().map(|reason| reason.kind)
 }
 
 /// Subjects of the warnings about empty prefixes.
@@ -83,8 +83,8 @@ async fn a_task_fails_when_nothing_that_it_names_exists() {
     ] {
         let detail = ended(&stores, &rig, scope.clone()).await;
         assert_eq!(
-            (detail.task.state, code(&detail)),
-            (State::Failed, Some("TRF.0011")),
+            (detail.task.state, reason(&detail)),
+            (State::Failed, Some(ReasonKind::NoSourceObjects)),
             "{scope:?}"
         );
         let counters = detail.task.counters;
@@ -140,8 +140,8 @@ async fn a_name_that_does_not_exist_fails_even_if_a_prefix_covers_it() {
     )
     .await;
     assert_eq!(
-        (detail.task.state, code(&detail)),
-        (State::Failed, Some("TRF.0004"))
+        (detail.task.state, reason(&detail)),
+        (State::Failed, Some(ReasonKind::ObjectsFailed))
     );
     let failures = rig.ledger.failures(detail.task.id, None, 9).await.unwrap();
     let failed: Vec<_> = failures
@@ -171,17 +171,17 @@ async fn a_failed_only_pass_ends_the_same_way_until_an_object_exists() {
     let rig = Rig::new().await;
     let detail = ended(&stores, &rig, Scope::Objects(keys(&["x", "y"]))).await;
     let id = detail.task.id;
-    assert_eq!(code(&detail), Some("TRF.0011"));
+    assert_eq!(reason(&detail), Some(ReasonKind::NoSourceObjects));
     let again = async || {
         rig.start(id, StartMode::FailedOnly, stores.credentials()).await;
         rig.wait(id, |task| task.state != State::Failed).await;
         rig.end(id).await;
         self::detail(&rig, id).await
     };
-    assert_eq!(code(&again().await), Some("TRF.0011"));
+    assert_eq!(reason(&again().await), Some(ReasonKind::NoSourceObjects));
     fill(&stores, &["x"]);
     let detail = again().await;
-    assert_eq!(code(&detail), Some("TRF.0004"), "{detail:#?}");
+    assert_eq!(reason(&detail), Some(ReasonKind::ObjectsFailed), "{detail:#?}");
     assert_eq!(objects(&detail.found), [("(names)".to_owned(), 1, 1)]);
     fill(&stores, &["y"]);
     let detail = again().await;

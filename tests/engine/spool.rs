@@ -50,7 +50,7 @@ fn words<const N: usize>(wanted: [(&str, u64, &str); N]) -> BTreeMap<String, (u6
 
 async fn waiting(rig: &Rig, id: TaskId) -> usize {
     let mut all = 0;
-    for kind in ReportKind::ALL {
+    for &kind in ReportKind::ALL {
         all += rig.ledger.report_chunks(id, kind, 100_000).await.unwrap().len();
     }
     all

@@ -5,7 +5,7 @@ use std::time::Duration;
 use oms::error::ErrorKind;
 use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
 use oms::secret::Secret;
-use oms::task::{BandwidthPolicy, BandwidthWindow, PassKind, StartMode, State};
+use oms::task::{BandwidthPolicy, BandwidthWindow, PassKind, ReasonKind, StartMode, State};
 use oms::violation::Violation;
 
 use crate::support::rig::{Rig, SOURCE, Stores, TARGET};
@@ -167,7 +167,10 @@ async fn a_full_start_of_a_finished_failed_task_skips_what_is_there() {
 
 #[tokio::test]
 async fn wrong_credentials_end_the_task_and_name_their_side() {
-    for (side, code) in [("source", "TRF.0151"), ("target", "TRF.0057")] {
+    for (side, kind) in [
+        ("source", ReasonKind::SourceCredentials),
+        ("target", ReasonKind::TargetCredentials),
+    ] {
         for wrong in ["access", "secret"] {
             let stores = Stores::new().await;
             fill(&stores, 5);
@@ -187,8 +190,8 @@ async fn wrong_credentials_end_the_task_and_name_their_side() {
             let task = rig.end(id).await;
             let reason = task.reason.clone().unwrap();
             assert_eq!(
-                (task.state, reason.code.as_str()),
-                (State::Failed, code),
+                (task.state, reason.kind),
+                (State::Failed, kind),
                 "{side} {wrong} {task:#?}"
             );
             assert!(!reason.message.contains("canary"), "{reason:?}");
@@ -218,8 +221,8 @@ async fn credentials_that_expire_half_way_cause_no_failure() {
     let id = rig.create(stores.order()).await;
     let task = rig.end(id).await;
     assert_eq!(
-        (task.state, task.reason.unwrap().code.as_str()),
-        (State::Failed, "TRF.0151")
+        (task.state, task.reason.unwrap().kind),
+        (State::Failed, ReasonKind::SourceCredentials)
     );
     assert_eq!(task.counters.failed, 0);
     let refused = rig

@@ -3,7 +3,7 @@
 use oms::sandbox::{FaultRule, Operation};
 use oms::service::{CreateTask, PlaceRequest};
 use oms::task::spec::{Cloud, Payer, Scope};
-use oms::task::{Key, StartMode, State};
+use oms::task::{Key, ReasonKind, StartMode, State};
 
 use super::lists::{file, put_list};
 use crate::support::rig::{Rig, Stores, TARGET};
@@ -148,7 +148,7 @@ async fn each_url_fails_alone_with_its_code() {
         (State::Failed, 1),
         "{task:#?}"
     );
-    assert_eq!(task.reason.unwrap().code, "TRF.0004");
+    assert_eq!(task.reason.unwrap().kind, ReasonKind::ObjectsFailed);
     let failures = rig.ledger.failures(id, None, 100).await.unwrap();
     assert!(!format!("{failures:?}").contains("SECRET"), "{failures:#?}");
     let code = |key: &str| {
@@ -209,7 +209,12 @@ async fn a_malformed_line_ends_the_task() {
         put_list(&stores, lines);
         let task = rig.end(rig.create(order(&stores)).await).await;
         let reason = task.reason.unwrap();
-        assert_eq!(reason.code, "TRF.0016", "{lines}: {}", reason.message);
+        assert_eq!(
+            reason.kind,
+            ReasonKind::ManifestLine,
+            "{lines}: {}",
+            reason.message
+        );
     }
 }
 

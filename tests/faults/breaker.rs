@@ -1,7 +1,7 @@
 //! Errors that hit every object stop the pass and record no failure. Errors of single objects or folders do not stop it.
 
 use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
-use oms::task::{StartMode, State, Task, TaskId};
+use oms::task::{ReasonKind, StartMode, State, Task, TaskId};
 
 use crate::support::rig::{Rig, SOURCE, Stores};
 
@@ -20,8 +20,8 @@ fn answers(status: u16, code: &str) -> Fault {
     }
 }
 
-fn reason(task: &Task) -> &str {
-    task.reason.as_ref().map_or("", |reason| &reason.code)
+fn reason(task: &Task) -> Option<ReasonKind> {
+    task.reason.as_ref().map(|reason| reason.kind)
 }
 
 async fn start(rig: &Rig, stores: &Stores, id: TaskId) -> Task {
@@ -37,34 +37,34 @@ async fn an_error_of_every_object_stops_the_pass_without_failures() {
             "source",
             Operation::GetObject,
             answers(403, "AccessDenied"),
-            "TRF.0152",
+            ReasonKind::SourcePermission,
         ),
         (
             "target",
             Operation::PutObject,
             answers(403, "AccessDenied"),
-            "TRF.0051",
+            ReasonKind::TargetPermission,
         ),
         (
             "source",
             Operation::GetObject,
             answers(503, "ServiceUnavailable"),
-            "TRF.0157",
+            ReasonKind::SourceUnavailable,
         ),
         (
             "target",
             Operation::PutObject,
             answers(500, "InternalError"),
-            "TRF.0061",
+            ReasonKind::TargetUnavailable,
         ),
         (
             "source",
             Operation::GetObject,
             answers(429, "TooManyRequests"),
-            "TRF.0159",
+            ReasonKind::SourceThrottled,
         ),
     ];
-    let cases = rows.map(|(side, operation, fault, code)| async move {
+    let cases = rows.map(|(side, operation, fault, kind)| async move {
         let stores = Stores::new().await;
         fill(&stores, "", 300);
         let faulty = if side == "source" {
@@ -78,22 +78,26 @@ async fn an_error_of_every_object_stops_the_pass_without_failures() {
         order.threads = 40;
         let id = rig.create(order).await;
         let task = rig.end(id).await;
-        assert_eq!((task.state, reason(&task)), (State::Failed, code), "{task:#?}");
-        assert_eq!(task.counters.failed, 0, "{code}: no object is burnt");
+        assert_eq!(
+            (task.state, reason(&task)),
+            (State::Failed, Some(kind)),
+            "{task:#?}"
+        );
+        assert_eq!(task.counters.failed, 0, "{kind:?}: no object is burnt");
         assert!(
             task.counters.copied > 0 && task.counters.copied < 100,
-            "{code} {task:#?}"
+            "{kind:?} {task:#?}"
         );
-        assert!(!task.pass.unwrap().finished, "{code}");
+        assert!(!task.pass.unwrap().finished, "{kind:?}");
 
         faulty.faults().clear();
         let task = start(&rig, &stores, id).await;
         assert_eq!(
             (task.state, task.counters.listed),
             (State::Succeeded, 300),
-            "{code} {task:#?}"
+            "{kind:?} {task:#?}"
         );
-        assert_eq!(task.pass.unwrap().number, 1, "{code}: it went on");
+        assert_eq!(task.pass.unwrap().number, 1, "{kind:?}: it went on");
         stores.assert_same();
     });
     futures_util::future::join_all(cases).await;
@@ -113,7 +117,7 @@ async fn credentials_that_may_read_nothing_cause_no_failures() {
     let task = rig.end(id).await;
     assert_eq!(
         (reason(&task), task.counters.failed, task.counters.listed),
-        ("TRF.0152", 0, 0)
+        (Some(ReasonKind::SourcePermission), 0, 0)
     );
     stores.source.faults().clear();
     assert_eq!(start(&rig, &stores, id).await.state, State::Succeeded);
@@ -137,7 +141,7 @@ async fn a_folder_that_is_denied_fails_alone_wherever_it_stands() {
         let c = task.counters;
         assert_eq!(
             (reason(&task), c.failed, c.copied),
-            ("TRF.0004", 90, 70),
+            (Some(ReasonKind::ObjectsFailed), 90, 70),
             "{folder} {task:#?}"
         );
         stores.source.faults().clear();
@@ -212,7 +216,7 @@ async fn a_severe_error_of_one_object_is_only_its_failure() {
         let what = format!("{code} {operation:?} {key}");
         assert_eq!(
             (reason(&task), c.failed, c.copied),
-            ("TRF.0004", 1, 39),
+            (Some(ReasonKind::ObjectsFailed), 1, 39),
             "{what} {task:#?}"
         );
         let failures = rig.ledger.failures(id, None, 10).await.unwrap();
@@ -224,7 +228,7 @@ async fn a_severe_error_of_one_object_is_only_its_failure() {
         let c = task.counters;
         assert_eq!(
             (reason(&task), c.failed, c.skipped),
-            ("TRF.0004", 1, 39),
+            (Some(ReasonKind::ObjectsFailed), 1, 39),
             "{what} {task:#?}"
         );
         faulty.faults().clear();
@@ -250,7 +254,7 @@ async fn the_only_object_of_a_bucket_fails_alone_if_the_listing_proves_the_crede
     let task = rig.end(id).await;
     assert_eq!(
         (reason(&task), task.counters.failed),
-        ("TRF.0004", 1),
+        (Some(ReasonKind::ObjectsFailed), 1),
         "{task:#?}"
     );
 }
@@ -271,7 +275,7 @@ async fn many_failing_objects_do_not_double_the_requests() {
     let c = task.counters;
     assert_eq!(
         (reason(&task), c.failed, c.copied),
-        ("TRF.0004", 100, 100),
+        (Some(ReasonKind::ObjectsFailed), 100, 100),
         "{task:#?}"
     );
     let canaries = stores.target.requests().into_iter().filter(|request| {
@@ -296,10 +300,10 @@ async fn credentials_that_expire_at_the_last_objects_fail_none_of_them() {
     for operation in [Operation::GetObject, Operation::PutObject] {
         let stores = Stores::small().await;
         fill(&stores, "", 60);
-        let (faulty, code, probes) = if operation == Operation::GetObject {
-            (&stores.source, "TRF.0151", 0)
+        let (faulty, kind, probes) = if operation == Operation::GetObject {
+            (&stores.source, ReasonKind::SourceCredentials, 0)
         } else {
-            (&stores.target, "TRF.0057", 2)
+            (&stores.target, ReasonKind::TargetCredentials, 2)
         };
         let expired = answers(400, "ExpiredToken");
         faulty
@@ -308,7 +312,11 @@ async fn credentials_that_expire_at_the_last_objects_fail_none_of_them() {
         let rig = Rig::quick().await;
         let id = rig.create(stores.order()).await;
         let task = rig.end(id).await;
-        assert_eq!((reason(&task), task.counters.failed), (code, 0), "{task:#?}");
+        assert_eq!(
+            (reason(&task), task.counters.failed),
+            (Some(kind), 0),
+            "{task:#?}"
+        );
         faulty.faults().clear();
         assert_eq!(start(&rig, &stores, id).await.state, State::Succeeded);
         stores.assert_same();

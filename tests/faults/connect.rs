@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use oms::object::clouds::Side;
 use oms::sandbox::{FaultRule, Operation, SandboxObject};
 use oms::service::CreateTask;
-use oms::task::{StartMode, State, Task};
+use oms::task::{ReasonKind, StartMode, State, Task};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket};
@@ -42,13 +42,13 @@ fn at(stores: &Stores, side: Side, endpoint: String) -> CreateTask {
 
 /// Asserts that the task has ended because of this side, and that its message contains these words.
 fn says(task: &Task, side: Side, words: &str) {
-    let code = match side {
-        Side::Source => "TRF.0157",
-        Side::Target => "TRF.0061",
+    let kind = match side {
+        Side::Source => ReasonKind::SourceUnavailable,
+        Side::Target => ReasonKind::TargetUnavailable,
     };
     assert_eq!(task.state, State::Failed, "{task:#?}");
     let reason = task.reason.as_ref().unwrap();
-    assert_eq!(reason.code, code, "{reason:?}");
+    assert_eq!(reason.kind, kind, "{reason:?}");
     assert!(reason.message.contains(words), "{reason:?}");
 }
 

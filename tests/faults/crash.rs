@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use oms::engine::sync_points::{SyncPoint, SyncPoints};
 use oms::object::s3::Timeouts;
 use oms::sandbox::{SandboxObject, SandboxOptions};
-use oms::task::{StartMode, State, TaskId};
+use oms::task::{ReasonKind, StartMode, State, TaskId};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 
@@ -130,8 +130,8 @@ async fn a_panic_of_the_lister_ends_the_task_with_a_reason() {
     let task = rig.end(id).await;
     let reason = task.reason.clone().unwrap();
     assert_eq!(
-        (task.state, reason.code.as_str()),
-        (State::Failed, "TRF.0001"),
+        (task.state, reason.kind),
+        (State::Failed, ReasonKind::SystemError),
         "{task:#?}"
     );
     assert_eq!(task.counters.failed, 0, "{task:#?}");

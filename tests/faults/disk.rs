@@ -9,7 +9,7 @@ use oms::error::ErrorKind;
 use oms::ledger::sqlite::Disk;
 use oms::object::s3::Timeouts;
 use oms::sandbox::{Fault, FaultRule, Operation as O, SandboxObject};
-use oms::task::{StartMode, State, Task, TaskId};
+use oms::task::{ReasonKind, StartMode, State, Task, TaskId};
 use oms::violation::Violation;
 use tempfile::TempDir;
 
@@ -66,7 +66,11 @@ async fn failures_on_a_full_disk_are_neither_counted_nor_lost() {
 
     rig.set_disk(Disk::Fine).await;
     let task = rig.end(id).await;
-    assert_eq!(task.reason.as_ref().unwrap().code, "TRF.0004", "{task:#?}");
+    assert_eq!(
+        task.reason.as_ref().unwrap().kind,
+        ReasonKind::ObjectsFailed,
+        "{task:#?}"
+    );
     assert_eq!(failures(&rig, id).await.len(), OBJECTS);
     converges(&stores, &rig, id, &history, Remedy::FailedOnly).await;
     stores.assert_same();

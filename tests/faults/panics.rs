@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use oms::engine::sync_points::{SyncPoint, SyncPoints};
 use oms::object::s3::Timeouts;
-use oms::task::{StartMode, State};
+use oms::task::{ReasonKind, StartMode, State};
 use tempfile::TempDir;
 
 use super::matrix::row::{OBJECTS, fill};
@@ -27,20 +27,20 @@ fn panic_at(point: SyncPoint) -> (SyncPoints, Arc<AtomicBool>) {
 async fn a_panic_fails_the_object_or_the_task_with_a_reason() {
     // Sync points of the task, of a shard, and of one object.
     let rows = [
-        (SyncPoint::Probed, "TRF.0001"),
-        (SyncPoint::PassOpened, "TRF.0001"),
-        (SyncPoint::ShardLeased, "TRF.0001"),
-        (SyncPoint::PageJoined, "TRF.0001"),
-        (SyncPoint::BeforeCommit, "TRF.0001"),
-        (SyncPoint::BeforeFinish, "TRF.0001"),
-        (SyncPoint::ListWritten, "TRF.0001"),
-        (SyncPoint::ObjectOpened, "TRF.0004"),
-        (SyncPoint::ObjectWritten, "TRF.0004"),
-        (SyncPoint::UploadCreated, "TRF.0004"),
-        (SyncPoint::PartWritten, "TRF.0004"),
-        (SyncPoint::UploadCompleted, "TRF.0004"),
+        (SyncPoint::Probed, ReasonKind::SystemError),
+        (SyncPoint::PassOpened, ReasonKind::SystemError),
+        (SyncPoint::ShardLeased, ReasonKind::SystemError),
+        (SyncPoint::PageJoined, ReasonKind::SystemError),
+        (SyncPoint::BeforeCommit, ReasonKind::SystemError),
+        (SyncPoint::BeforeFinish, ReasonKind::SystemError),
+        (SyncPoint::ListWritten, ReasonKind::SystemError),
+        (SyncPoint::ObjectOpened, ReasonKind::ObjectsFailed),
+        (SyncPoint::ObjectWritten, ReasonKind::ObjectsFailed),
+        (SyncPoint::UploadCreated, ReasonKind::ObjectsFailed),
+        (SyncPoint::PartWritten, ReasonKind::ObjectsFailed),
+        (SyncPoint::UploadCompleted, ReasonKind::ObjectsFailed),
     ];
-    for (point, code) in rows {
+    for (point, kind) in rows {
         let stores = Stores::small().await;
         assert_eq!(fill(&stores), OBJECTS);
         let (sync_points, on) = panic_at(point);
@@ -50,8 +50,8 @@ async fn a_panic_fails_the_object_or_the_task_with_a_reason() {
         let task = rig.end(id).await;
         let reason = task.reason.clone().unwrap();
         assert_eq!(
-            (task.state, reason.code.as_str()),
-            (State::Failed, code),
+            (task.state, reason.kind),
+            (State::Failed, kind),
             "{point:?} {task:#?}"
         );
         assert!(!reason.message.contains("on purpose"), "{reason:?}");

@@ -13,8 +13,8 @@ use oms::sandbox::{Operation, SandboxObject};
 use oms::service::TaskDetail;
 use oms::task::storage::storage_class;
 use oms::task::{
-    Counters, PassInfo, PassKind, ReportKind, StartMode, State, Task, TaskId, UnixMillis, Warning,
-    WarningCode,
+    Counters, PassInfo, PassKind, ReasonKind, ReportKind, StartMode, State, Task, TaskId, UnixMillis,
+    Warning, WarningCode,
 };
 
 use super::report_files;
@@ -415,7 +415,7 @@ async fn leftovers(stores: &Stores, rig: &Rig, task: &Task) {
         && task
             .reason
             .as_ref()
-            .is_none_or(|reason| reason.code == "TRF.0004");
+            .is_none_or(|reason| reason.kind == ReasonKind::ObjectsFailed);
     let probes: Vec<String> = stores
         .target
         .keys(TARGET)

@@ -15,8 +15,8 @@ use crate::service::{Failure, FoundEntry, FoundScope, ShardScope, TaskDetail};
 use crate::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Payer, Place, Scope};
 use crate::task::{
     BandwidthPolicy, BandwidthWindow, CopyRules, Counters, Estimate, FailedReport, KeptWarning, Key,
-    PassInfo, PassKind, Reason, ReportProblems, State, Task as Known, TaskId, TaskSpec, UnixMillis,
-    WarningCode, reasons,
+    PassInfo, PassKind, Reason, ReasonKind, ReportProblems, State, Task as Known, TaskId, TaskSpec,
+    UnixMillis, WarningCode,
 };
 
 const CREATED: UnixMillis = UnixMillis(1_795_000_000_000);
@@ -183,7 +183,7 @@ fn failed(number: u8) -> Known {
     Known {
         state: State::Failed,
         reason: Some(Reason {
-            code: reasons::OBJECTS_FAILED.to_owned(),
+            kind: ReasonKind::ObjectsFailed,
             message: "2 objects failed".to_owned(),
         }),
         counters: Counters {

@@ -139,7 +139,8 @@ fn states_in(query: &Query) -> Result<Option<Vec<State>>> {
 /// The states that v1 shows under a number; `None` when no task has it.
 fn states_of(number: i64) -> Option<Vec<State>> {
     let states: Vec<State> = State::ALL
-        .into_iter()
+        .iter()
+        .copied()
         .filter(|state| i64::from(super::progress::number_of(*state)) == number)
         .collect();
     (!states.is_empty()).then_some(states)

@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn every_state_has_a_number_with_a_name() {
-        for state in State::ALL {
+        for &state in State::ALL {
             assert!(
                 NAMES.iter().any(|(number, _)| *number == number_of(state)),
                 "{state:?}"

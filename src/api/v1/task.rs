@@ -21,7 +21,7 @@ use super::warnings::TaskWarning;
 use crate::api::codes;
 use crate::service::TaskDetail;
 use crate::task::spec::{Cdn, EndpointOrigin, Payer, Place, Scope};
-use crate::task::{BandwidthPolicy, Key, Reason, State, Task as Known, TaskSpec, UnixMillis, reasons};
+use crate::task::{BandwidthPolicy, Key, Reason, ReasonKind, State, Task as Known, TaskSpec, UnixMillis};
 
 /// Project and task.
 #[derive(IntoParams)]
@@ -257,8 +257,8 @@ impl ToSchema for ErrorReason {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TaskError {
     /// A TRF code of the OMS reference.
-    #[schema(examples(json!(reasons::SOURCE_CREDENTIALS)))]
-    error_code: String,
+    #[schema(examples(json!(codes::of_reason(ReasonKind::SourceCredentials).code)))]
+    error_code: &'static str,
     /// A sentence.
     error_msg: String,
 }
@@ -439,9 +439,9 @@ fn given_endpoint(place: &Place) -> Option<String> {
 
 impl From<Reason> for TaskError {
     fn from(reason: Reason) -> Self {
-        let Reason { code, message } = reason;
+        let Reason { kind, message } = reason;
         Self {
-            error_code: code,
+            error_code: codes::of_reason(kind).code,
             error_msg: message,
         }
     }

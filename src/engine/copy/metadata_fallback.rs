@@ -212,10 +212,9 @@ impl Refusals {
                 learnt.left_out = learnt.left_out.or(suspects.first());
                 Verdict::Again(side_error)
             }
-            RefusedMetadata::Fail => Verdict::Fail(SideError {
-                side: side_error.side,
-                error: side_error.error.during(&format!("refused with its {suspects}")),
-            }),
+            RefusedMetadata::Fail => {
+                Verdict::Fail(side_error.during(&format!("refused with its {suspects}")))
+            }
         }
     }
 }
@@ -280,10 +279,7 @@ mod tests {
     }
 
     fn refused(code: &str) -> SideError {
-        SideError {
-            side: Side::Target,
-            error: Error::new(ErrorKind::InvalidArgument, "no").with_code(code),
-        }
+        SideError::target(Error::new(ErrorKind::InvalidArgument, "no").with_code(code))
     }
 
     fn sent(attributes: Attributes) -> NewObject {
@@ -344,10 +340,7 @@ mod tests {
 
     #[test]
     fn metadata_that_cannot_be_signed_is_left_out_at_once() {
-        let unsignable = || SideError {
-            side: Side::Target,
-            error: Error::new(ErrorKind::InvalidArgument, "no").with_code(metadata_signing::UNSIGNABLE),
-        };
+        let unsignable = || refused(metadata_signing::UNSIGNABLE);
         for (rule, again) in [(RefusedMetadata::LeaveOut, true), (RefusedMetadata::Fail, false)] {
             let refusals = Refusals::default();
             let answer = refusals.observe(&sent(ALL), Err::<(), _>(unsignable().error));
@@ -369,10 +362,7 @@ mod tests {
         assert!(refusals.observe(&sent(ALL), Ok(())).is_ok());
         assert!(!judged(refused("Odd")), "it was taken");
         let answer = refusals.observe(&sent(ALL), Err::<(), _>(refused("Odd").error));
-        let of_source = SideError {
-            side: Side::Source,
-            ..refused("Odd")
-        };
+        let of_source = SideError::source(refused("Odd").error);
         assert!(answer.is_err() && !judged(of_source));
         assert!(!judged(refused("Odd")), "it was judged already");
     }

@@ -116,12 +116,7 @@ fn bytes_that_were_found_wrong_are_not_sent_by_a_weaker_way() {
         (Kind::Internal, false, false),
     ];
     for (kind, at_source, at_target) in rows {
-        let helps = |side| {
-            parts_may_help(&SideError {
-                side,
-                error: Error::new(kind, "x"),
-            })
-        };
+        let helps = |side| parts_may_help(&SideError::new(side, Error::new(kind, "x")));
         assert_eq!(
             (helps(Side::Source), helps(Side::Target)),
             (at_source, at_target),

@@ -200,10 +200,8 @@ async fn once(ctx: &Context, job: PartJob<'_>, had: Option<Part>) -> SideResult<
                 refusals.refuse_copy(ctx, &error);
             }
             let changed = error.kind() == ErrorKind::PreconditionFailed;
-            SideError {
-                side: if changed { Side::Source } else { Side::Target },
-                error,
-            }
+            let side = if changed { Side::Source } else { Side::Target };
+            SideError::new(side, error)
         })?;
         ctx.progress.add(length);
         let part = Part { size: length, ..part };

@@ -77,7 +77,7 @@ fn of_copy(error: Option<Error>) -> SideError {
         ErrorKind::PreconditionFailed | ErrorKind::NotFound => Side::Source,
         _ => Side::Target,
     };
-    SideError { side, error }
+    SideError::new(side, error)
 }
 
 /// Whether a store says that it does not copy internally. If it calls the request invalid, this may concern only this object;

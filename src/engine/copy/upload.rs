@@ -75,6 +75,7 @@ pub(in crate::engine) fn forget_if_gone(pass_error: PassError, upload: &UploadId
         PassError::SideError(SideError {
             side: Side::Target,
             error,
+            ..
         }) if error.kind() == ErrorKind::UploadNotFound => {
             let text = format!("the upload {} is gone", upload.0);
             SideError::target(Error::new(ErrorKind::Unavailable, text)).into()

@@ -21,11 +21,10 @@ use crate::engine::shard::prior_count::PriorCount;
 use crate::engine::sync_points::SyncPoint;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{LeasedShard, Unordered};
-use crate::object::clouds::Side;
 use crate::object::recent::Recent;
 use crate::object::{ByteRange, ETag, SharedStore};
 use crate::task::spec::{Manifest, Scope};
-use crate::task::{Key, reasons};
+use crate::task::{Key, ReasonKind};
 
 /// Bytes of the file in one request.
 const RANGE: u64 = 1 << 20;
@@ -63,36 +62,30 @@ impl From<SideError> for Stuck {
     }
 }
 
-/// Ends the pass with a reason code of the OMS reference.
-fn refused(code: &str, message: String) -> SideError {
-    SideError {
-        side: Side::Target,
-        error: Error::invalid(message).with_code(code),
-    }
+/// Ends the pass with a reason of its own.
+fn refused(kind: ReasonKind, message: String) -> SideError {
+    SideError::target(Error::invalid(message)).because(kind)
 }
 
 fn shown(file: &Manifest) -> String {
     format!("the list file {}/{}", file.bucket, file.key.lossy())
 }
 
-/// Says that an error concerns the manifest. Errors that no retry fixes get a reason code of their own.
+/// Says that an error concerns the manifest. Errors that no retry fixes get a reason of their own.
 fn unreadable(file: &Manifest, error: Error) -> SideError {
-    let code = match error.kind() {
+    let kind = match error.kind() {
         ErrorKind::NotFound
         | ErrorKind::BucketNotFound
         | ErrorKind::PermissionDenied
         | ErrorKind::InvalidArgument
-        | ErrorKind::Unsupported => reasons::LIST_FILE_UNREADABLE,
-        ErrorKind::Archived => reasons::LIST_FILE_ARCHIVED,
+        | ErrorKind::Unsupported => ReasonKind::ManifestUnreadable,
+        ErrorKind::Archived => ReasonKind::ManifestArchived,
         _ => {
             let error = error.during(&shown(file));
-            return SideError {
-                side: Side::Target,
-                error,
-            };
+            return SideError::target(error);
         }
     };
-    refused(code, format!("{} cannot be read: {error}", shown(file)))
+    refused(kind, format!("{} cannot be read: {error}", shown(file)))
 }
 
 pub(in crate::engine) fn changed(file: &Manifest) -> SideError {
@@ -100,7 +93,7 @@ pub(in crate::engine) fn changed(file: &Manifest) -> SideError {
         "{} was changed or removed while it was read; the next start reads it from the beginning",
         shown(file)
     );
-    refused(reasons::LIST_FILE_UNREADABLE, text)
+    refused(ReasonKind::ManifestUnreadable, text)
 }
 
 impl<'a> Reader<'a> {
@@ -119,21 +112,21 @@ impl<'a> Reader<'a> {
             .is_some_and(|dot| name[dot..].eq_ignore_ascii_case(b".txt"));
         if !is_text {
             let text = format!("{} must have a name that ends with .txt", shown(file));
-            return Err(refused(reasons::LIST_FILE_FORM, text).into());
+            return Err(refused(ReasonKind::ManifestForm, text).into());
         }
         let info = match lookup::head(pace, store, &file.key).await {
             Ok(Some(info)) => info,
             Ok(None) if begun.is_some() => return Err(Stuck::Changed),
             Ok(None) => {
                 let text = format!("{} does not exist", shown(file));
-                return Err(refused(reasons::LIST_FILE_UNREADABLE, text).into());
+                return Err(refused(ReasonKind::ManifestUnreadable, text).into());
             }
             Err(error) => return Err(unreadable(file, error).into()),
         };
         let size = info.require_size().map_err(|error| unreadable(file, error))?;
         let Some(tag) = info.etag else {
             let text = format!("{} has no ETag, so a change would not be noticed", shown(file));
-            return Err(refused(reasons::LIST_FILE_UNREADABLE, text).into());
+            return Err(refused(ReasonKind::ManifestUnreadable, text).into());
         };
         if let Some((_, pinned)) = &begun
             && !pinned.same(&tag)
@@ -142,17 +135,17 @@ impl<'a> Reader<'a> {
         }
         if size > MAX_FILE {
             let text = format!("{} is larger than 1024 MiB", shown(file));
-            return Err(refused(reasons::LIST_FILE_FORM, text).into());
+            return Err(refused(ReasonKind::ManifestForm, text).into());
         }
         let header = |name| info.carried.0.get(name).and_then(|value| value.to_str().ok());
         let kind = header("content-type").and_then(|kind| kind.split(';').next());
         if !kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/plain")) {
             let text = format!("{} must have the Content-Type text/plain", shown(file));
-            return Err(refused(reasons::LIST_FILE_TYPE, text).into());
+            return Err(refused(ReasonKind::ManifestType, text).into());
         }
         if header("content-encoding").is_some_and(|coding| !coding.trim().is_empty()) {
             let text = format!("{} must have no Content-Encoding", shown(file));
-            return Err(refused(reasons::LIST_FILE_TYPE, text).into());
+            return Err(refused(ReasonKind::ManifestType, text).into());
         }
         let start = begun.map(|(start, _)| start);
         let at = start.unwrap_or(0);
@@ -199,7 +192,7 @@ impl<'a> Reader<'a> {
             shown(self.file),
             line.start
         );
-        refused(reasons::LIST_LINE_TOO_LONG, text).into()
+        refused(ReasonKind::ManifestLineTooLong, text).into()
     }
 
     async fn piece(&self) -> std::result::Result<Vec<u8>, Stuck> {
@@ -253,10 +246,7 @@ fn position(checkpoint: &Key) -> SideResult<(u64, ETag)> {
     let parts = text
         .split_once(' ')
         .and_then(|(start, tag)| Some((start.parse().ok()?, ETag::new(&format!("\"{tag}\"")))));
-    parts.ok_or_else(|| SideError {
-        side: Side::Target,
-        error: Error::internal("the checkpoint of a list is invalid"),
-    })
+    parts.ok_or_else(|| SideError::target(Error::internal("the checkpoint of a list is invalid")))
 }
 
 /// The object name in a line; `None` if a recent line had it already. The URL of a name is remembered.
@@ -278,7 +268,7 @@ fn take(
             manifest_lines::BadLine::Url => "has a URL that is not encoded, or is too long",
         };
         let text = format!("{}: the line at byte {} {why}", shown(file), line.start);
-        refused(reasons::URL_LIST_LINE, text)
+        refused(ReasonKind::ManifestLine, text)
     })?;
     if seen.get(&name).is_some() {
         if ctx.addresses.get(&name).as_deref() == Some(url) {
@@ -289,7 +279,7 @@ fn take(
             shown(file),
             line.start
         );
-        return Err(refused(reasons::URL_LIST_LINE, text));
+        return Err(refused(ReasonKind::ManifestLine, text));
     }
     seen.add(name.clone(), ());
     ctx.addresses.add(name.clone(), url);
@@ -357,7 +347,7 @@ async fn feed_lines(
             }
         }
         if ended && empty {
-            return Err(refused(reasons::LIST_FILE_EMPTY, format!("{} is empty", shown(file))).into());
+            return Err(refused(ReasonKind::ManifestEmpty, format!("{} is empty", shown(file))).into());
         }
         if ended {
             return Ok(());
@@ -366,10 +356,9 @@ async fn feed_lines(
 }
 
 pub(in crate::engine) fn list_store(ctx: &Context) -> SideResult<&SharedStore> {
-    ctx.lists.as_ref().ok_or_else(|| SideError {
-        side: Side::Target,
-        error: Error::internal("a list has no store to be read from"),
-    })
+    ctx.lists
+        .as_ref()
+        .ok_or_else(|| SideError::target(Error::internal("a list has no store to be read from")))
 }
 
 #[cfg(test)]

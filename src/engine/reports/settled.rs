@@ -47,7 +47,7 @@ async fn full_files(ctx: &Context, over: &CancellationToken) -> Result<()> {
             () = over.cancelled() => return Ok(()),
             () = tokio::time::sleep(wait) => wait = limits.look_every,
         }
-        for kind in ReportKind::ALL {
+        for &kind in ReportKind::ALL {
             while let Some(file) = next(ctx, kind).await?.filter(|file| file.is_full(limits.file)) {
                 let written = tokio::select! {
                     written = write(ctx, &file) => written?,
@@ -67,7 +67,7 @@ async fn full_files(ctx: &Context, over: &CancellationToken) -> Result<()> {
 /// # Errors
 /// Those of the ledger. If the target refuses a list, this is reported in the task, and the objects are not affected.
 pub async fn rest(ctx: &Context) -> Result<()> {
-    for kind in ReportKind::ALL {
+    for &kind in ReportKind::ALL {
         while let Some(file) = next(ctx, kind).await? {
             if write(ctx, &file).await? == Written::No {
                 break;

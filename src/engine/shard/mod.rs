@@ -37,7 +37,6 @@ use crate::engine::source_object::SourceObject;
 use crate::engine::sync_points::SyncPoint;
 use crate::error::{Error, ErrorKind};
 use crate::ledger::{Commit, Committed, Failure, LeasedShard, Unordered};
-use crate::object::clouds::Side;
 use crate::task::Key;
 use crate::task::spec::Scope;
 
@@ -488,8 +487,5 @@ impl Run {
 }
 
 fn cancelled() -> SideError {
-    SideError {
-        side: Side::Source,
-        error: Error::new(ErrorKind::Cancelled, "stopped"),
-    }
+    SideError::source(Error::new(ErrorKind::Cancelled, "stopped"))
 }

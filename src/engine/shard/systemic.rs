@@ -110,16 +110,14 @@ impl SystemicFailure {
             );
             Error::new(self.class.kind(), text)
         };
-        SideError {
-            side: self.side,
-            error,
-        }
+        SideError::new(self.side, error)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::task::ReasonKind;
 
     #[test]
     fn only_kinds_that_may_concern_everything_are_suspect() {
@@ -136,10 +134,7 @@ mod tests {
             (ErrorKind::StorageFull, Some(FailureClass::Full)),
             (ErrorKind::Forbidden, Some(FailureClass::Blocked)),
         ] {
-            let side_error = SideError {
-                side: Side::Target,
-                error: Error::new(kind, "x"),
-            };
+            let side_error = SideError::target(Error::new(kind, "x"));
             assert_eq!(
                 SystemicFailure::of(&side_error).map(|s| s.class),
                 wanted,
@@ -149,27 +144,39 @@ mod tests {
     }
 
     #[test]
-    fn the_reasons_are_those_of_the_reference() {
-        for (side, class, code) in [
-            (Side::Source, FailureClass::Denied, "TRF.0152"),
-            (Side::Source, FailureClass::Down, "TRF.0157"),
-            (Side::Source, FailureClass::Throttled, "TRF.0159"),
-            (Side::Target, FailureClass::Denied, "TRF.0051"),
-            (Side::Target, FailureClass::Down, "TRF.0061"),
-            (Side::Target, FailureClass::Throttled, "TRF.0061"),
-            (Side::Source, FailureClass::WrongCredentials, "TRF.0151"),
-            (Side::Target, FailureClass::WrongCredentials, "TRF.0057"),
-            (Side::Source, FailureClass::Bucket, "TRF.0155"),
-            (Side::Target, FailureClass::Bucket, "TRF.0058"),
-            (Side::Target, FailureClass::Full, "TRF.0055"),
-            (Side::Source, FailureClass::Blocked, "TRF.0157"),
+    fn each_failure_of_a_side_has_its_reason() {
+        for (side, class, wanted) in [
+            (Side::Source, FailureClass::Denied, ReasonKind::SourcePermission),
+            (Side::Source, FailureClass::Down, ReasonKind::SourceUnavailable),
+            (Side::Source, FailureClass::Throttled, ReasonKind::SourceThrottled),
+            (Side::Target, FailureClass::Denied, ReasonKind::TargetPermission),
+            (Side::Target, FailureClass::Down, ReasonKind::TargetUnavailable),
+            (
+                Side::Target,
+                FailureClass::Throttled,
+                ReasonKind::TargetUnavailable,
+            ),
+            (
+                Side::Source,
+                FailureClass::WrongCredentials,
+                ReasonKind::SourceCredentials,
+            ),
+            (
+                Side::Target,
+                FailureClass::WrongCredentials,
+                ReasonKind::TargetCredentials,
+            ),
+            (Side::Source, FailureClass::Bucket, ReasonKind::SourceBucket),
+            (Side::Target, FailureClass::Bucket, ReasonKind::TargetBucket),
+            (Side::Target, FailureClass::Full, ReasonKind::TargetFull),
+            (Side::Source, FailureClass::Blocked, ReasonKind::SourceUnavailable),
         ] {
             assert_eq!(
                 SystemicFailure { side, class }
                     .side_error("no", "X")
                     .reason()
-                    .code,
-                code,
+                    .kind,
+                wanted,
                 "{side:?} {class:?}"
             );
         }

@@ -6,7 +6,7 @@ use crate::ledger::{
     Refusal, TASKS_AT_ONCE,
 };
 use crate::object::ETag;
-use crate::task::{Counters, Key, PassKind, ProjectId, StartMode, State, TaskId};
+use crate::task::{Counters, Key, PassKind, ProjectId, ReasonKind, StartMode, State, TaskId};
 
 pub(super) async fn all(store: &dyn Ledger) {
     a_task_that_keeps_crashing_is_not_resumed(store).await;
@@ -43,7 +43,7 @@ async fn a_task_that_keeps_crashing_is_not_resumed(store: &dyn Ledger) {
     let task = subject.task().await;
     assert_eq!(task.state, State::Failed);
     let reason = task.reason.unwrap();
-    assert_eq!(reason.code, "TRF.0001");
+    assert_eq!(reason.kind, ReasonKind::SystemError);
     assert!(reason.message.contains("not resumed"), "{reason:?}");
     assert!(!subject.is_pending().await);
     // After a start by the user the count begins at zero.

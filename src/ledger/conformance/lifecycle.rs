@@ -2,7 +2,7 @@
 
 use super::subject::{Subject, at, counters, failure, sealed};
 use crate::ledger::{Commit, Committed, Ending, Ledger, OpenUpload, Refusal};
-use crate::task::{Key, PassKind, Reason, Rejection, StartMode, State};
+use crate::task::{Key, PassKind, Reason, ReasonKind, Rejection, StartMode, State};
 
 pub(super) async fn all(store: &dyn Ledger) {
     a_waiting_task_pauses_at_once(store).await;
@@ -75,7 +75,7 @@ async fn start_brings_fresh_credentials(store: &dyn Ledger) {
     assert_eq!(first.credentials, Some(sealed("first")));
     assert_eq!((first.mode, first.task.epoch), (StartMode::Full, 1));
     let reason = Reason {
-        code: "TRF.0151".into(),
+        kind: ReasonKind::SourceCredentials,
         message: "source refused the keys".into(),
     };
     let end = subject
@@ -88,7 +88,7 @@ async fn start_brings_fresh_credentials(store: &dyn Ledger) {
     assert_eq!((task.state, task.epoch, task.reason), (State::Waiting, 2, None));
     // A worker from before the start has lost its lease, although no other worker has leased the task since.
     let late = Ending::Broken(Reason {
-        code: "TRF.0001".into(),
+        kind: ReasonKind::SystemError,
         message: "late".into(),
     });
     assert_eq!(subject.finish(first.fencing_token, late).await, None);

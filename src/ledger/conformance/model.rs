@@ -3,7 +3,7 @@
 
 use super::subject::{Subject, at, counters, failure, sealed};
 use crate::ledger::{Change, Commit, Committed, Ending, Failure, LeasedShard, Ledger, Refusal, ShardScope};
-use crate::task::{Counters, Event, Key, PassKind, Reason, ReportKind, StartMode, State};
+use crate::task::{Counters, Event, Key, PassKind, Reason, ReasonKind, ReportKind, StartMode, State};
 
 /// One step of a walk.
 #[derive(Clone, Debug)]
@@ -351,7 +351,7 @@ fn ending_of(end: End) -> Ending {
         End::Drained => Ending::Drained,
         End::Finished => Ending::PassFinished,
         End::Broken => Ending::Broken(Reason {
-            code: "TRF.0151".into(),
+            kind: ReasonKind::SourceCredentials,
             message: "broken".into(),
         }),
     }

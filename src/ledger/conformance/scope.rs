@@ -4,7 +4,7 @@ use super::subject::{Subject, at, counters, failure};
 use crate::ledger::{
     Commit, Committed, Ending, Failure, FoundEntry, FoundScope, LeasedShard, Ledger, ShardScope,
 };
-use crate::task::{Counters, Key, PassKind, Reason, StartMode, State};
+use crate::task::{Counters, Key, PassKind, Reason, ReasonKind, StartMode, State};
 
 pub(super) async fn all(store: &dyn Ledger) {
     every_entry_of_a_scope_is_counted(store).await;
@@ -160,18 +160,18 @@ async fn entries_are_kept_in_a_failed_only_pass(store: &dyn Ledger) {
 
 async fn a_finished_pass_may_fail_with_its_own_reason(store: &dyn Ledger) {
     let reason = Reason {
-        code: "TRF.0011".to_owned(),
+        kind: ReasonKind::NoSourceObjects,
         message: "nothing".to_owned(),
     };
-    for (delta, code) in [
-        (counters(0, 0), "TRF.0011"),
-        (counters(0, 1), "TRF.0011"),
+    for (delta, kind) in [
+        (counters(0, 0), ReasonKind::NoSourceObjects),
+        (counters(0, 1), ReasonKind::NoSourceObjects),
         (
             Counters {
                 listed: 1,
                 ..Counters::default()
             },
-            "TRF.0001",
+            ReasonKind::SystemError,
         ),
     ] {
         let subject = Subject::new(store).await;
@@ -191,7 +191,7 @@ async fn a_finished_pass_may_fail_with_its_own_reason(store: &dyn Ledger) {
             .await;
         assert_eq!(end, Some(State::Failed));
         let task = subject.task().await;
-        assert_eq!(task.reason.unwrap().code, code);
+        assert_eq!(task.reason.unwrap().kind, kind);
         assert!(task.pass.unwrap().finished);
     }
 }

@@ -3,7 +3,7 @@
 use super::subject::{Subject, at, counters, failure};
 use crate::error::ErrorKind;
 use crate::ledger::{Commit, Committed, Ending, Ledger, ShardScope, Unordered};
-use crate::task::{Counters, Estimate, Key, PassInfo, PassKind, StartMode, State};
+use crate::task::{Counters, Estimate, Key, PassInfo, PassKind, ReasonKind, StartMode, State};
 
 pub(super) async fn all(store: &dyn Ledger) {
     a_pass_ends_with_success(store).await;
@@ -38,7 +38,7 @@ async fn a_pass_ends_with_failures(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     assert_eq!(subject.full_pass(1, &["a", "b"]).await, Some(State::Failed));
     let reason = subject.task().await.reason.unwrap();
-    assert_eq!(reason.code, "TRF.0004");
+    assert_eq!(reason.kind, ReasonKind::ObjectsFailed);
     assert_eq!(reason.message, "2 objects failed");
     assert_eq!(subject.failed_keys().await, ["a", "b"]);
     let subject = Subject::new(store).await;
@@ -113,7 +113,7 @@ async fn counters_must_balance(store: &dyn Ledger) {
     let end = subject.finish(task.fencing_token, Ending::PassFinished).await;
     assert_eq!(end, Some(State::Failed));
     let reason = subject.task().await.reason.unwrap();
-    assert_eq!(reason.code, "TRF.0001");
+    assert_eq!(reason.kind, ReasonKind::SystemError);
     assert!(
         reason.message.starts_with("counters do not balance"),
         "{reason:?}"

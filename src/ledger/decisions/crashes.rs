@@ -2,7 +2,7 @@
 
 use super::facts::{Held, Leaving, TaskFacts};
 use super::work;
-use crate::task::{Event, Reason, State, reasons};
+use crate::task::{Event, Reason, ReasonKind, State};
 
 /// What a crash of the process counts if the worker had only just leased the task.
 const EARLY_CRASH: i64 = 1;
@@ -58,7 +58,7 @@ fn count_crash(task: &TaskFacts, early: i64) -> Option<AfterCrash> {
 
 fn too_many() -> Reason {
     Reason {
-        code: reasons::SYSTEM_ERROR.to_owned(),
+        kind: ReasonKind::SystemError,
         message: "the service ended unexpectedly several times while it ran this task, and the task made no progress in \
                   between; it is not resumed by itself any more. Look at the log of the service, then start the task again"
             .to_owned(),

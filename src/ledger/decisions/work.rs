@@ -4,7 +4,7 @@ use super::facts::{Leaving, TaskFacts};
 use super::reports::Lines;
 use crate::error::{Error, Result, pluralize};
 use crate::ledger::contract::Ending;
-use crate::task::{Counters, Event, PassInfo, Reason, State, UnixMillis, reasons};
+use crate::task::{Counters, Event, PassInfo, Reason, ReasonKind, State, UnixMillis};
 
 /// A lease to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,20 +94,19 @@ fn verdict(counters: Counters) -> (Event, Option<Reason>) {
         failed,
         ..
     } = counters;
-    let (code, message) = if !counters.balanced() {
+    let (kind, message) = if !counters.balanced() {
         let text = format!(
             "counters do not balance: {listed} listed, but {copied} copied, {skipped} skipped, {gone} gone \
              and {failed} failed"
         );
-        (reasons::SYSTEM_ERROR, text)
+        (ReasonKind::SystemError, text)
     } else if failed > 0 {
         let objects = pluralize(failed, "object", "objects");
-        (reasons::OBJECTS_FAILED, format!("{objects} failed"))
+        (ReasonKind::ObjectsFailed, format!("{objects} failed"))
     } else {
         return (Event::Succeed, None);
     };
-    let code = code.to_owned();
-    (Event::Fail, Some(Reason { code, message }))
+    (Event::Fail, Some(Reason { kind, message }))
 }
 
 /// Number of the pass that a worker reports as finished. It is finished also if the counters do not balance: to resume it would end
@@ -174,7 +173,7 @@ mod tests {
 
     fn reason() -> Reason {
         Reason {
-            code: "TRF.0011".to_owned(),
+            kind: ReasonKind::NoSourceObjects,
             message: "nothing".to_owned(),
         }
     }
@@ -211,7 +210,7 @@ mod tests {
                 working(running, 6, 1),
                 Ending::PassFinished,
                 failed,
-                Some("TRF.0004"),
+                Some(ReasonKind::ObjectsFailed),
                 Some(3),
             ),
             (
@@ -219,7 +218,7 @@ mod tests {
                 working(running, 7, 1),
                 Ending::PassFinished,
                 failed,
-                Some("TRF.0001"),
+                Some(ReasonKind::SystemError),
                 Some(3),
             ),
             (
@@ -235,7 +234,7 @@ mod tests {
                 working(running, 5, 0),
                 Ending::PassFailed(reason()),
                 failed,
-                Some("TRF.0011"),
+                Some(ReasonKind::NoSourceObjects),
                 Some(3),
             ),
             (
@@ -243,7 +242,7 @@ mod tests {
                 working(running, 6, 1),
                 Ending::PassFailed(reason()),
                 failed,
-                Some("TRF.0011"),
+                Some(ReasonKind::NoSourceObjects),
                 Some(3),
             ),
             (
@@ -251,7 +250,7 @@ mod tests {
                 working(running, 7, 1),
                 Ending::PassFailed(reason()),
                 failed,
-                Some("TRF.0001"),
+                Some(ReasonKind::SystemError),
                 Some(3),
             ),
             (
@@ -267,7 +266,7 @@ mod tests {
                 working(running, 7, 1),
                 Ending::Broken(reason()),
                 failed,
-                Some("TRF.0011"),
+                Some(ReasonKind::NoSourceObjects),
                 None,
             ),
         ] {
@@ -281,11 +280,7 @@ mod tests {
                 ended_at,
             } = end.leaving;
             assert_eq!((from, new, ran_for), (task.state, to, 3_000), "{name}");
-            assert_eq!(
-                reason.as_ref().map(|reason| reason.code.as_str()),
-                wanted,
-                "{name}"
-            );
+            assert_eq!(reason.as_ref().map(|reason| reason.kind), wanted, "{name}");
             assert_eq!(ended_at.is_some(), to != State::Paused, "{name}");
             assert_eq!(end.pass, pass, "{name}");
             assert_eq!(end.lines == Lines::Drop, to == succeeded, "{name}");

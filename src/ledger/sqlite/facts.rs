@@ -102,7 +102,7 @@ pub(super) async fn leave(tx: &mut Tx, id: TaskId, leaving: &Leaving) -> Result<
     .bind(id.get())
     .bind(from.name())
     .bind(to.name())
-    .bind(reason.as_ref().map(|reason| reason.code.as_str()))
+    .bind(reason.as_ref().map(|reason| reason.kind.name()))
     .bind(reason.as_ref().map(|reason| reason.message.as_str()))
     .bind(ran_for)
     .bind(ended_at.map(|moment| moment.0));

@@ -10,8 +10,8 @@ use crate::ledger::json::{bandwidth_from_text, damaged, spec_from_text};
 use crate::ledger::{Failure, OpenUpload, ShardScope};
 use crate::object::ETag;
 use crate::task::{
-    Counters, Estimate, FailedReport, Key, PassInfo, PassKind, Reason, ReportProblem, ReportProblems,
-    StartMode, State, Task, TaskId, UnixMillis,
+    Counters, Estimate, FailedReport, Key, PassInfo, PassKind, Reason, ReasonKind, ReportProblem,
+    ReportProblems, StartMode, State, Task, TaskId, UnixMillis,
 };
 
 /// A statement with what is bound to it.
@@ -68,10 +68,6 @@ pub(super) fn counters(row: &SqliteRow) -> Result<Counters> {
 
 /// A row of [`select_tasks`].
 pub(super) fn task(row: &SqliteRow) -> Result<Task> {
-    let reason = match (get(row, "reason_code")?, get(row, "reason_message")?) {
-        (Some(code), Some(message)) => Some(Reason { code, message }),
-        _ => None,
-    };
     Ok(Task {
         id: task_id(row)?,
         project: get::<&str>(row, "project")?
@@ -81,7 +77,7 @@ pub(super) fn task(row: &SqliteRow) -> Result<Task> {
         spec: spec_from_text(get(row, "spec")?)?,
         bandwidth: bandwidth_from_text(get(row, "bandwidth")?)?,
         state: state(row)?,
-        reason,
+        reason: reason(row)?,
         counters: counters(row)?,
         survey: Estimate {
             objects: get(row, "survey_objects")?,
@@ -107,6 +103,17 @@ pub(super) fn task(row: &SqliteRow) -> Result<Task> {
 /// The column `id`.
 pub(super) fn task_id(row: &SqliteRow) -> Result<TaskId> {
     TaskId::new(get(row, "id")?).map_err(|e| damaged("task id").with_source(e))
+}
+
+/// The columns `reason_code` and `reason_message`.
+fn reason(row: &SqliteRow) -> Result<Option<Reason>> {
+    let Some(name) = get::<Option<&str>>(row, "reason_code")? else {
+        return Ok(None);
+    };
+    Ok(Some(Reason {
+        kind: ReasonKind::from_name(name).ok_or_else(|| damaged("reason"))?,
+        message: get(row, "reason_message")?,
+    }))
 }
 
 /// The column `state`.
@@ -219,21 +226,14 @@ pub(super) const fn problem_name(problem: ReportProblem) -> &'static str {
     }
 }
 
-const fn earlier_name(problem: ReportProblem) -> &'static str {
-    match problem {
-        ReportProblem::NotStored => "OMS.0304",
-        ReportProblem::TooLarge => "OMS.0305",
-    }
-}
-
-/// The trouble of a list in `column`. Ledgers of earlier versions have a code of the reference for the list of failed objects.
+/// The trouble of a list in `column`.
 pub(super) fn problem(row: &SqliteRow, column: &str) -> Result<Option<ReportProblem>> {
     let Some(name) = get::<Option<&str>>(row, column)? else {
         return Ok(None);
     };
     [ReportProblem::NotStored, ReportProblem::TooLarge]
         .into_iter()
-        .find(|problem| problem_name(*problem) == name || earlier_name(*problem) == name)
+        .find(|problem| problem_name(*problem) == name)
         .map(Some)
         .ok_or_else(|| damaged("trouble of a list"))
 }

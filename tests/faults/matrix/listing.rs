@@ -2,7 +2,7 @@
 
 use oms::object::clouds::Side::{Source, Target};
 use oms::sandbox::{Fault, Operation as O, SandboxObject};
-use oms::task::State;
+use oms::task::{ReasonKind, State};
 
 use super::row::{Row, Times, run};
 use crate::support::checker::{History, check};
@@ -18,7 +18,10 @@ fn document(content_type: &str, body: &str) -> Fault {
 #[tokio::test]
 async fn pages() {
     let mut rows = Vec::new();
-    for (side, reason) in [(Source, "TRF.0157"), (Target, "TRF.0061")] {
+    for (side, reason) in [
+        (Source, ReasonKind::SourceUnavailable),
+        (Target, ReasonKind::TargetUnavailable),
+    ] {
         let row =
             |name: &str, fault, times| Row::new(name, side, O::ListObjectsV2, fault, times).half_there();
         for skip in 1..4 {
@@ -82,7 +85,10 @@ async fn documents() {
             "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key/><Size>1</Size></Contents></ListBucketResult>",
         ),
     ] {
-        for (side, reason) in [(Source, "TRF.0157"), (Target, "TRF.0061")] {
+        for (side, reason) in [
+            (Source, ReasonKind::SourceUnavailable),
+            (Target, ReasonKind::TargetUnavailable),
+        ] {
             for skip in [0, 2] {
                 let row = |operation, times| {
                     let fault = document("text/html", body);
@@ -102,7 +108,10 @@ async fn documents() {
         let fault = document("application/xml", old);
         rows.push(Row::new("F54", side, O::ListObjectsV2, fault, Times::Always));
     }
-    for (side, reason) in [(Source, "TRF.0157"), (Target, "TRF.0061")] {
+    for (side, reason) in [
+        (Source, ReasonKind::SourceUnavailable),
+        (Target, ReasonKind::TargetUnavailable),
+    ] {
         for fault in [
             Fault::TruncateBody { after: 40 },
             Fault::EarlyClose { after: 40 },

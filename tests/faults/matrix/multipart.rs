@@ -5,7 +5,7 @@ use std::time::Duration;
 use oms::object::clouds::Side::Target;
 use oms::sandbox::{Fault, FaultRule, Operation as O, SandboxObject};
 use oms::service::PlaceRequest;
-use oms::task::{StartMode, State};
+use oms::task::{ReasonKind, StartMode, State};
 
 use super::row::{OWN, PARTS, Row, Times, answer, bytes, fill, run};
 use crate::support::checker::{History, Remedy, check, converges, failures};
@@ -53,7 +53,7 @@ async fn a_task_does_not_succeed_while_an_upload_cannot_be_aborted() {
     let rig = Rig::quick().await;
     let id = rig.create(stores.order()).await;
     let task = rig.end(id).await;
-    assert_eq!(task.reason.unwrap().code, "TRF.0051");
+    assert_eq!(task.reason.unwrap().kind, ReasonKind::TargetPermission);
     assert_eq!(failures(&rig, id).await.len(), 1);
     check(&stores, &rig, id, &history).await;
     converges(&stores, &rig, id, &history, Remedy::FailedOnly).await;

@@ -6,7 +6,7 @@ use std::future::Future;
 use futures_util::{StreamExt as _, stream};
 use oms::object::clouds::Side;
 use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
-use oms::task::State;
+use oms::task::{ReasonKind, State};
 
 use crate::support::checker::{History, Remedy, check, converges, failures};
 use crate::support::rig::{Rig, SMALL_PART, SOURCE, Stores, TARGET};
@@ -43,7 +43,7 @@ pub enum Expect {
     /// Exactly these keys fail, with this code.
     Fail(Vec<&'static str>, &'static str),
     /// The task ends with this reason, and no failure is recorded.
-    Reason(&'static str),
+    Reason(ReasonKind),
 }
 
 /// A row.
@@ -133,7 +133,7 @@ impl Row {
     }
 
     /// The task must end with this reason.
-    pub fn ends(self, reason: &'static str) -> Self {
+    pub fn ends(self, reason: ReasonKind) -> Self {
         Self {
             expect: Expect::Reason(reason),
             ..self
@@ -249,16 +249,16 @@ async fn one(row: Row, number: usize) {
         .into_iter()
         .map(|f| (f.key.lossy().into_owned(), f.code))
         .collect();
-    let reason = task.reason.as_ref().map(|reason| reason.code.as_str());
+    let reason = task.reason.as_ref().map(|reason| reason.kind);
     match &row.expect {
         Expect::Success => assert_eq!(task.state, State::Succeeded, "{}: {task:#?} {found:#?}", row.name),
         Expect::Fail(keys, code) => {
             let wanted = keys.iter().map(|key| ((*key).to_owned(), (*code).to_owned()));
             assert_eq!(found, wanted.collect(), "{}", row.name);
-            assert_eq!(reason, Some("TRF.0004"), "{}", row.name);
+            assert_eq!(reason, Some(ReasonKind::ObjectsFailed), "{}", row.name);
         }
-        Expect::Reason(code) => {
-            assert_eq!(reason, Some(*code), "{}: {task:#?} {found:#?}", row.name);
+        Expect::Reason(kind) => {
+            assert_eq!(reason, Some(*kind), "{}: {task:#?} {found:#?}", row.name);
             assert!(found.is_empty(), "{}: {found:#?}", row.name);
         }
     }

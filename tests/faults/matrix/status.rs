@@ -2,6 +2,7 @@
 
 use oms::object::clouds::Side::{self, Source, Target};
 use oms::sandbox::{Fault, Operation as O};
+use oms::task::ReasonKind;
 
 use super::row::{OWN, PARTS, PLAIN, Row, TAGGED, Times, answer, run};
 
@@ -30,8 +31,8 @@ fn lasting(row: Row, side: Side, key: Option<&'static str>, code: &'static str) 
     match key {
         Some(key) => row.of(key).fails(&[key], code),
         None => row.ends(match side {
-            Source => "TRF.0157",
-            Target => "TRF.0061",
+            Source => ReasonKind::SourceUnavailable,
+            Target => ReasonKind::TargetUnavailable,
         }),
     }
 }
@@ -111,8 +112,8 @@ async fn credentials() {
     let mut rows = Vec::new();
     for (side, operation, key) in USED {
         let reason = match side {
-            Source => "TRF.0151",
-            Target => "TRF.0057",
+            Source => ReasonKind::SourceCredentials,
+            Target => ReasonKind::TargetCredentials,
         };
         for (name, status, code) in [
             ("F21", 400, "ExpiredToken"),
@@ -180,16 +181,19 @@ async fn places() {
     ] {
         for side in [Source, Target] {
             let reason = match (side, status) {
-                (Source, 400) => "TRF.0151",
-                (Source, _) => "TRF.0157",
-                (Target, 400) => "TRF.0057",
-                (Target, _) => "TRF.0061",
+                (Source, 400) => ReasonKind::SourceCredentials,
+                (Source, _) => ReasonKind::SourceUnavailable,
+                (Target, 400) => ReasonKind::TargetCredentials,
+                (Target, _) => ReasonKind::TargetUnavailable,
             };
             let fault = answer(status, code);
             rows.push(Row::new("F26", side, O::Any, fault, Times::Always).ends(reason));
         }
     }
-    for (side, reason) in [(Source, "TRF.0155"), (Target, "TRF.0058")] {
+    for (side, reason) in [
+        (Source, ReasonKind::SourceBucket),
+        (Target, ReasonKind::TargetBucket),
+    ] {
         let operation = match side {
             Source => O::GetObject,
             Target => O::PutObject,
@@ -205,7 +209,7 @@ async fn places() {
     rows.push(
         Row::new("full", Target, O::PutObject, full, Times::Always)
             .after(9)
-            .ends("TRF.0055"),
+            .ends(ReasonKind::TargetFull),
     );
     let archived = answer(403, "InvalidObjectState");
     rows.push(

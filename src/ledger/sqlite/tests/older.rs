@@ -8,11 +8,14 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 
 use super::file;
+use crate::api::codes;
 use crate::ledger::conformance::{self, subject::Subject, subject::at, subject::counters};
 use crate::ledger::json::{bandwidth_to_text, spec_to_text};
 use crate::ledger::sqlite::database::MIGRATIONS;
 use crate::ledger::{Commit, Committed, Ending, Ledger};
-use crate::task::{BandwidthPolicy, Counters, Key, State, TaskId, Warning, WarningCode};
+use crate::task::{
+    BandwidthPolicy, Counters, Key, ReasonKind, ReportProblem, State, TaskId, Warning, WarningCode,
+};
 
 /// The last migration of the oldest version that users have.
 const RELEASED: i64 = 6;
@@ -233,6 +236,15 @@ async fn every_counter_of_every_earlier_ledger_is_read_back() {
     }
 }
 
+/// Gives each task a spec.
+async fn specs(connection: &mut SqliteConnection) {
+    sqlx::query("INSERT INTO specs (task_id, spec) SELECT id, ?1 FROM tasks")
+        .bind(spec_to_text(&conformance::subject::spec()).unwrap())
+        .execute(connection)
+        .await
+        .unwrap();
+}
+
 #[tokio::test]
 async fn ended_tasks_get_the_last_known_time() {
     const TASK: &str = "INSERT INTO tasks (id, project, name, bandwidth, state, reason_code, reason_message, epoch, \
@@ -251,14 +263,7 @@ async fn ended_tasks_get_the_last_known_time() {
             .await
             .unwrap();
     }
-    for id in 1_i64..=5 {
-        sqlx::query("INSERT INTO specs (task_id, spec) VALUES (?1, ?2)")
-            .bind(id)
-            .bind(spec_to_text(&conformance::subject::spec()).unwrap())
-            .execute(&mut connection)
-            .await
-            .unwrap();
-    }
+    specs(&mut connection).await;
     let pass = "INSERT INTO passes (task_id, number, kind, finished, opened_at, finished_at) \
                 VALUES (1, 1, 'full', 1, 2000, 4000)";
     sqlx::query(pass).execute(&mut connection).await.unwrap();
@@ -279,5 +284,41 @@ async fn ended_tasks_get_the_last_known_time() {
             .unwrap()
             .unwrap();
         assert_eq!((task.state, task.ended_at), (state, ended), "{id}");
+    }
+}
+
+/// The last migration with codes of the OMS reference in the ledger.
+const CODES: i64 = 11;
+
+#[tokio::test]
+async fn every_code_of_an_earlier_ledger_is_still_shown() {
+    const TASK: &str = "INSERT INTO tasks (id, project, name, bandwidth, state, reason_code, reason_message, \
+                        failed_list_error, epoch, mode, created_at) \
+                        VALUES (?1, 'p', 'n', '[]', 'failed', ?2, 'm', ?3, 1, 'full', 1)";
+    let lists = [
+        (None, None),
+        (Some("OMS.0304"), Some(ReportProblem::NotStored)),
+        (Some("OMS.0305"), Some(ReportProblem::TooLarge)),
+        (Some("not_stored"), Some(ReportProblem::NotStored)),
+        (Some("too_large"), Some(ReportProblem::TooLarge)),
+    ];
+    let reasons = (1..).zip(ReasonKind::ALL).zip(lists.into_iter().cycle());
+    let folder = tempfile::tempdir().unwrap();
+    let mut connection = schema(&folder.path().join("oms.db"), CODES).await;
+    for ((id, kind), (list, _)) in reasons.clone() {
+        let row = sqlx::query(TASK).bind(id).bind(codes::of_reason(*kind).code);
+        row.bind(list).execute(&mut connection).await.unwrap();
+    }
+    specs(&mut connection).await;
+    connection.close().await.unwrap();
+
+    let store = file(folder.path()).await;
+    let project = "p".parse().unwrap();
+    for ((id, kind), (_, problem)) in reasons {
+        let task = store.task(&project, TaskId::new(id).unwrap()).await;
+        let task = task.unwrap().unwrap();
+        let reason = task.reason.unwrap();
+        assert_eq!((reason.kind, reason.message.as_str()), (*kind, "m"), "{id}");
+        assert_eq!(task.failed_list.problem, problem, "{id}");
     }
 }

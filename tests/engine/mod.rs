@@ -10,6 +10,7 @@ mod odd_reads;
 mod preflight;
 mod progress;
 mod proofs;
+mod ranges;
 mod report;
 mod rules;
 mod scope;

@@ -12,6 +12,7 @@
 //! If no other way is left, the listing ends with an error that says what is wrong. A page that is full and says that it is the
 //! last one costs one more request. A store that behaves as S3 documents gets no other additional requests.
 
+mod errors;
 mod line_order;
 mod page;
 mod positions;
@@ -19,9 +20,10 @@ mod skip;
 
 use std::collections::HashSet;
 
+use self::errors::{stuck, wrong};
 use self::line_order::LineOrder;
 pub(super) use self::page::Next;
-use self::page::{Check, Need, Page, Tokens};
+use self::page::{Check, MAX_EMPTY_PAGES, MAX_LONG_KEYS, Need, Page, Tokens, WAYS};
 use self::positions::Positions;
 use self::skip::Skip;
 use crate::engine::listing::range::Range;
@@ -30,13 +32,6 @@ use crate::object::{
     EntryFacts, ListFrom, ListQuery, ListVersion, ListingEntry, PAGE_SIZE, PageFacts, is_encoding_of,
 };
 use crate::task::Key;
-
-/// How many empty pages in a row a store may send while it says that there is more.
-const MAX_EMPTY_PAGES: u32 = 1000;
-/// How many keys longer than S3 allows a listing may contain. Each becomes a failure.
-const MAX_LONG_KEYS: u32 = 1000;
-/// How many ways there are to request one page, including the usual one.
-const WAYS: u32 = 5;
 
 /// One listing from its first page to its last.
 #[derive(Debug)]
@@ -494,14 +489,6 @@ impl Walk {
         self.positions = Positions::default();
         self.beginnings = Positions::default();
     }
-}
-
-fn wrong(text: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Integrity, text)
-}
-
-fn stuck() -> Error {
-    wrong("the listing does not advance: it repeats its position")
 }
 
 #[cfg(test)]

@@ -2,6 +2,13 @@
 
 use crate::task::Key;
 
+/// How many empty pages in a row a store may send while it says that there is more.
+pub(super) const MAX_EMPTY_PAGES: u32 = 1000;
+/// How many keys longer than S3 allows a listing may contain. Each becomes a failure.
+pub(super) const MAX_LONG_KEYS: u32 = 1000;
+/// How many ways there are to request one page, including the usual one.
+pub(super) const WAYS: u32 = 5;
+
 /// What is known about the page that is being read.
 #[derive(Debug, Default)]
 pub(super) struct Page {

@@ -1,0 +1,182 @@
+//! Prefixes that several shards list at the same time: where listings take long, whatever happens to the task meanwhile.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use oms::sandbox::{Fault, FaultRule, ListOrder, Operation, SandboxObject, SandboxOptions};
+use oms::task::spec::Scope;
+use oms::task::{Key, StartMode, State};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use tempfile::TempDir;
+
+use crate::support::checker::{History, Remedy, check, converges};
+use crate::support::rig::{Rig, SMALL_PART, SOURCE, Stores};
+
+/// Requests of one listing and of the count of the scope.
+const ONE_READER: usize = 2;
+
+async fn stores(order: ListOrder) -> Stores {
+    let options = || SandboxOptions {
+        page_size: 10,
+        min_part_size: SMALL_PART,
+        order,
+        ..SandboxOptions::default()
+    };
+    Stores::with(options(), options()).await
+}
+
+fn put(stores: &Stores, name: &str) {
+    let object = SandboxObject::new(name.as_bytes().to_vec());
+    stores.source.put(SOURCE, name, object);
+}
+
+fn late(operation: Operation, ms: u64) -> FaultRule {
+    FaultRule::new(operation, Fault::Delay(Duration::from_millis(ms)))
+}
+
+fn names(count: usize) -> Vec<String> {
+    let name = |n: usize| match n % 4 {
+        0 => format!("numbers/{n:05}"),
+        1 => format!("{:08x}", (n as u32).wrapping_mul(2_654_435_761)),
+        2 => format!("dates/20{:02}-{:02}/{n}", n % 20, n % 12 + 1),
+        _ => format!("d/{}/ä{n}!", n % 7),
+    };
+    (0..count).map(name).collect()
+}
+
+#[tokio::test]
+async fn one_prefix_is_listed_by_several_shards_where_listings_take_long() {
+    for order in [ListOrder::Bytes, ListOrder::Path] {
+        let stores = stores(order).await;
+        for name in names(1_200) {
+            put(&stores, &name);
+        }
+        let history = History::of(&stores);
+        let rig = Rig::quick().await;
+        let first = rig.create(stores.order()).await;
+        assert_eq!(rig.end(first).await.state, State::Succeeded);
+        check(&stores, &rig, first, &history).await;
+        // Nothing is left to copy, so the second task only lists.
+        stores.source.clear_requests();
+        stores.source.faults().add(late(Operation::ListObjects, 20));
+        let second = rig.create(stores.order()).await;
+        let task = rig.end(second).await;
+        assert_eq!(
+            (task.state, task.counters.skipped),
+            (State::Succeeded, 1_200),
+            "{task:#?}"
+        );
+        let most = stores.source.requests_at_once();
+        assert!(
+            most > 2 * ONE_READER,
+            "{order:?}: at most {most} requests at once"
+        );
+        stores.assert_same();
+        check(&stores, &rig, second, &history).await;
+    }
+}
+
+#[tokio::test]
+async fn recorded_failures_are_divided_where_lookups_take_long() {
+    let stores = stores(ListOrder::Bytes).await;
+    // Some objects can be read, so the denied ones are failures of their own.
+    let readable = (0..100).map(|n| format!("!{n:04}"));
+    for name in readable.chain((0..1_500).map(|n| format!("{n:05}"))) {
+        put(&stores, &name);
+    }
+    let history = History::of(&stores);
+    let denied = Fault::Status {
+        status: 403,
+        code: "AccessDenied".to_owned(),
+        retry_after: None,
+    };
+    stores
+        .source
+        .faults()
+        .add(FaultRule::new(Operation::GetObject, denied).key_prefix("0"));
+    let rig = Rig::quick().await;
+    let id = rig.create(stores.order()).await;
+    let failed = rig.end(id).await;
+    assert_eq!(failed.state, State::Failed, "{failed:#?}");
+    assert_eq!(failed.counters.failed, 1_500, "{failed:#?}");
+    stores.source.faults().clear();
+    stores.source.clear_requests();
+    stores.source.faults().add(late(Operation::HeadObject, 20));
+    rig.start(id, StartMode::FailedOnly, stores.credentials()).await;
+    let task = rig.end(id).await;
+    assert_eq!(
+        (task.state, task.counters.copied),
+        (State::Succeeded, 1_600),
+        "{task:#?}"
+    );
+    // One reader looks up 32 keys at a time, and eight threads copy.
+    let most = stores.source.requests_at_once();
+    assert!(most > 48, "at most {most} requests at once");
+    stores.assert_same();
+    check(&stores, &rig, id, &history).await;
+}
+
+/// Shards are split, stopped and killed in any order. Nothing is lost or counted twice.
+#[tokio::test]
+async fn splits_survive_stops_kills_and_deletions() {
+    for seed in 0..24 {
+        let mut random = StdRng::seed_from_u64(seed);
+        let order = if random.random_bool(0.5) {
+            ListOrder::Bytes
+        } else {
+            ListOrder::Path
+        };
+        let stores = stores(order).await;
+        let names = names(random.random_range(100..400));
+        for name in &names {
+            put(&stores, name);
+        }
+        let mut history = History::of(&stores);
+        let slow = late(Operation::ListObjects, random.random_range(1..6));
+        stores.source.faults().add(slow);
+        let folder = Arc::new(TempDir::new().unwrap());
+        let mut rig = Rig::quick_in(Arc::clone(&folder)).await;
+        let mut spec = stores.order();
+        if random.random_bool(0.3) {
+            spec.scope = Scope::Prefixes(["numbers/", "d/", "dates/"].map(Key::from).into());
+            for name in names.iter().filter(|name| !name.contains('/')) {
+                history.remove(&stores, name);
+            }
+        }
+        let id = rig.create(spec).await;
+        for _ in 0..random.random_range(1..4) {
+            // A random moment during the work. Nothing is waited for.
+            tokio::time::sleep(Duration::from_millis(random.random_range(0..60))).await;
+            match random.random_range(0..3) {
+                0 => {
+                    rig.kill().await;
+                    rig = Rig::quick_in(Arc::clone(&folder)).await;
+                }
+                1 => {
+                    rig.try_stop(id).await;
+                    rig.wait(id, |task| {
+                        !matches!(task.state, State::Running | State::Pausing | State::Waiting)
+                    })
+                    .await;
+                    check(&stores, &rig, id, &history).await;
+                }
+                _ => {
+                    // Cuts are keys, and any of them may go.
+                    let keys = stores.source.keys(SOURCE);
+                    history.remove(&stores, &keys[random.random_range(0..keys.len())]);
+                }
+            }
+            if matches!(rig.task(id).await.state, State::Paused | State::Failed) {
+                rig.start(id, StartMode::Full, stores.credentials()).await;
+            }
+        }
+        let ended = rig
+            .wait(id, |task| matches!(task.state, State::Succeeded | State::Failed))
+            .await;
+        assert_eq!(ended.state, State::Succeeded, "seed {seed}: {ended:#?}");
+        history.observe(&stores);
+        converges(&stores, &rig, id, &history, Remedy::Full).await;
+        rig.shut_down().await;
+    }
+}

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 
-from lib.service import THREADS, Service
+from lib.service import SUCCEEDED, THREADS, Service
 
 
 class Given:
@@ -27,8 +27,10 @@ def main():
     oms, bucket, *threads = sys.argv[1:]
     threads = min(int(threads[0]), THREADS) if threads else THREADS
     with Service(oms, Given()) as service:
-        print(json.dumps(service.wait(service.create(bucket, bucket, threads))))
+        shown = service.wait(service.create(bucket, bucket, threads))
+        print(json.dumps(shown))
         service.stop()
+    sys.exit(0 if shown["status"] == SUCCEEDED else 1)
 
 
 main()

@@ -1,5 +1,6 @@
 """The copiers: how each copies a bucket, and what it needs for that."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from . import tools
 from .measure import Used, Watch
-from .service import Service
+from .service import SUCCEEDED, Service
 
 LARGE = 64 << 20
 # What each is, for the table.
@@ -26,7 +27,7 @@ class Copiers:
     """Runs copiers between two stores."""
 
     def __init__(self, oms, stores):
-        self.oms, self.stores = oms, stores
+        self.program, self.stores = oms, stores
         self.stage = Path(stores.folder, "stage")
         home = Path(stores.folder, "home")
         home.mkdir(exist_ok=True)
@@ -60,9 +61,13 @@ class Copiers:
 
     def oms_task(self, source, target):
         """One task in one process: what the process used, and the task at its end."""
-        with Service(self.oms, self.stores) as service:
+        with Service(self.program, self.stores) as service:
             shown = service.wait(service.create(source, target))
-            return service.stop(), shown
+            used = service.stop()
+        if shown["status"] != SUCCEEDED:
+            tools.say(f"the task did not succeed: {json.dumps(shown)}")
+            used.code = used.code or 1
+        return used, shown
 
     def oms(self, source, target, _in_flight, _size):
         return self.oms_task(source, target)[0]
@@ -85,7 +90,7 @@ class Copiers:
         place = {side: f"minio://{self.store(side, 'AK')}:{self.store(side, 'SK')}@"
                        f"{self.store(side, 'URL').removeprefix('http://')}" for side in ("SRC", "DST")}
         return self.process([tools.program("juicefs"), "--no-agent", "sync", "--no-https", "--threads", in_flight,
-                             "--list-threads", "4", "--list-depth", "2", f"{place['SRC']}/{source}/",
+                             "--list-threads", "4", "--list-depth", "1", f"{place['SRC']}/{source}/",
                              f"{place['DST']}/{target}/"])
 
     def s5cmd(self, source, target, in_flight, _size):

@@ -4,6 +4,7 @@ import json
 import sys
 
 import matplotlib
+import units
 
 matplotlib.use("svg")
 # The same figures give the same file, with text as text.
@@ -33,12 +34,11 @@ def peers(said):
     figure, axes = plt.subplots(len(rows), 2, figsize=(10, 0.22 * sum(heights) + 0.6), squeeze=False,
                                 gridspec_kw={"height_ratios": heights})
     for row, (left, right) in zip(rows, axes):
-        runs = [run for run in row["measured"] if not run["wrong"] and not run["code"]]
-        names = [run["copier"] + (f" {run['in_flight']}" if run["in_flight"] and run["copier"] != "oms" else "")
-                 for run in runs]
+        runs = [run for run in row["measured"] if units.right(run)]
+        names, (fast, cheap) = [units.label(run) for run in runs], units.units(row)
         colours = [COLOURS[run["copier"]] for run in runs]
-        bars(left, names, [row["count"] / run["wall"] for run in runs], colours, f"{row['title']}: objects/s")
-        bars(right, names, [run["cpu"] / row["count"] * 1e4 for run in runs], colours, "CPU seconds per 10,000 objects")
+        bars(left, names, [units.speed(row, run) for run in runs], colours, f"{row['title']}: {fast}")
+        bars(right, names, [units.cost(row, run["cpu"]) for run in runs], colours, cheap)
     return figure
 
 

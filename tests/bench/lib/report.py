@@ -6,16 +6,43 @@ from pathlib import Path
 
 from . import tools
 from .copiers import NOTES
+from .units import cost, label, right, speed, units
 
 PARTS = ("peers", "growth", "api_load")
+# These rows are in the project's README, between these lines.
+IN_README = ("small", "small-late", "again", "medium", "small-weed")
+BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
 QUICK = "**Quick run, with few objects: it shows that the benchmark works, not how fast anything is.**"
 
 
 def folder(given):
-    """Where results go. A quick run does not replace those that count."""
+    """Where results go. A quick run, or a part of one, does not replace those that count."""
     if given.out:
         return Path(given.out)
-    return tools.PLACE / "quick" if given.quick else tools.RESULTS
+    if given.quick:
+        return tools.PLACE / "quick"
+    return tools.PLACE / "part" if given.part else tools.RESULTS
+
+
+def show_in_readme(said, given):
+    """Replaces the table in the project's README. It is short, because the README must be."""
+    if folder(given) != tools.RESULTS:
+        return
+    file = tools.ROOT / "README.md"
+    before, rest = file.read_text(encoding="utf-8").split(BEGIN)
+    _, after = rest.split(END)
+    lines = []
+    for row in [row for row in said["rows"] if row["row"] in IN_README]:
+        cells = []
+        for choose in (lambda name: name == "floor", lambda name: name not in ("oms", "floor"), lambda name: name == "oms"):
+            run = best(row, choose)
+            name = f" ({run['copier']})" if run and run["copier"] not in ("floor", "oms") else ""
+            cells.append(f"{number(speed(row, run))}; {number(cost(row, run['cpu']))}{name}" if run else "–")
+        lines.append([f"{row['title']}: {units(row)[0]}", *cells])
+    text = table(["work", "bare loop", "best of others", "`oms`"], lines)
+    text += ("\nAfter the speed: CPU seconds per 10,000 objects, or per GiB.\n"
+             f"`{said['command']}`, {said['date']}, {said['machine']}.\n")
+    file.write_text(f"{before}{BEGIN}\n{text}{END}{after}", encoding="utf-8")
 
 
 def number(value):
@@ -63,39 +90,10 @@ def heading(title, said, part):
     return text + "\n" + f"\n![plot]({part}.svg)\n\n"
 
 
-def speed(row, run):
-    """How fast a run was, in the unit that fits."""
-    if row["size"] >= 1 << 20:
-        return row["count"] * row["size"] / run["wall"] / 2**20
-    return row["count"] / run["wall"]
-
-
-def units(row):
-    """Units of speed and of CPU."""
-    if row["size"] >= 1 << 20:
-        return "MiB/s", "CPU s/GiB"
-    return ("keys/s" if row["again"] else "objects/s"), "CPU s/10k"
-
-
-def cost(row, value):
-    """CPU seconds in the unit that fits."""
-    if row["size"] >= 1 << 20:
-        return value / (row["count"] * row["size"]) * 2**30
-    return value / row["count"] * 1e4
-
-
-def right(run):
-    return not run["wrong"] and not run["code"]
-
-
 def best(row, choose):
     """The fastest run of those that worked."""
     runs = [run for run in row["measured"] if choose(run["copier"]) and right(run)]
     return max(runs, key=lambda run: speed(row, run), default=None)
-
-
-def label(run):
-    return run["copier"] + (f" {run['in_flight']}" if run["in_flight"] and run["copier"] != "oms" else "")
 
 
 def summary(said):
@@ -105,7 +103,7 @@ def summary(said):
         ours, floor = best(row, lambda name: name == "oms"), best(row, lambda name: name == "floor")
         peer = best(row, lambda name: name not in ("oms", "floor"))
         fast, cheap = units(row)
-        cells = [f"{row['title']}, {fast}" if row["size"] < 1 << 20 else f"{row['title']}, {fast}"]
+        cells = [f"{row['title']}, {fast}"]
         for run in (floor, peer, ours):
             name = f"{label(run)}: " if run and run is not ours else ""
             cells.append(f"{name}{number(speed(row, run))}; {number(cost(row, run['cpu']))} {cheap}" if run else "–")
@@ -123,7 +121,7 @@ def peers(said):
              "copier's name: how many objects it has in flight; for large objects, each in 4 parts.\n\n")
     used = {run["copier"] for row in said["rows"] for run in row["measured"]}
     text += "".join(f"- **{name}**: {note}\n" for name, note in NOTES.items() if name in used)
-    text += "- **stores**: CPU of both stores together. They, the copier and the load share all cores. "
+    text += "- **stores**: CPU of both stores together. They and the copier share all cores. "
     text += "The store in memory checks no signature" + (
         ".\n" if said["hash"] else ", and recognises the objects' bytes by comparison where a real store hashes them.\n")
     for row in said["rows"]:

@@ -56,6 +56,17 @@ def install():
     stamp.write_text(now)
 
 
+def command():
+    """The command line without paths."""
+    words, arguments = [f"tests/bench/{Path(sys.argv[0]).name}"], iter(sys.argv[1:])
+    for word in arguments:
+        if word in ("--oms", "--out"):
+            next(arguments, None)
+        elif not word.startswith(("--oms=", "--out=")):
+            words.append(word)
+    return " ".join(words)
+
+
 def machine():
     """The machine in words, without names."""
     model = "unknown processor"

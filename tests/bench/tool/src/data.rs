@@ -4,7 +4,7 @@
 //! by comparison what it receives: hashing costs many times more than a copier does, and would hide it.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use md5::{Digest as _, Md5};
@@ -16,6 +16,11 @@ const KEPT: usize = 1 << 16;
 
 /// An MD5 hash.
 pub type Hash = [u8; 16];
+
+/// A position in bytes that are in memory.
+pub fn index(at: u64) -> usize {
+    usize::try_from(at).unwrap_or(usize::MAX)
+}
 
 /// The key of an object. The keys form a tree as people make them: by date, by hash, by user, and a tenth in the root. No
 /// folder's name begins like a file's, so stores that sort by folder and stores that sort by byte list in one order.
@@ -55,7 +60,7 @@ pub enum Body {
 /// The block, and hashes of beginnings of its repetition.
 pub struct Block {
     bytes: Bytes,
-    hashes: Mutex<HashMap<u64, Hash>>,
+    hashes: Mutex<HashMap<u64, Arc<OnceLock<Hash>>>>,
 }
 
 /// A body that was received.
@@ -99,29 +104,20 @@ impl Block {
     pub fn pieces(&self, from: u64, length: u64) -> impl Iterator<Item = Bytes> + Send + 'static {
         let (bytes, end, mut at) = (self.bytes.clone(), from + length, from);
         std::iter::from_fn(move || {
-            let begin = (at % BLOCK as u64) as usize;
+            let begin = index(at % BLOCK as u64);
             let count = (end - at).min((BLOCK - begin) as u64);
             at += count;
-            (count > 0).then(|| bytes.slice(begin..begin + count as usize))
+            (count > 0).then(|| bytes.slice(begin..begin + index(count)))
         })
     }
 
     /// The hash of the first `size` bytes.
     pub fn hash(&self, size: u64) -> Hash {
-        let known = self
-            .hashes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&size)
-            .copied();
-        known.unwrap_or_else(|| {
-            let hash = self.hasher(size).finalize().into();
-            self.hashes
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(size, hash);
-            hash
-        })
+        let mut hashes = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
+        let hash = hashes.entry(size).or_default().clone();
+        drop(hashes);
+        // Computed once, although many may wait for it.
+        *hash.get_or_init(|| self.hasher(size).finalize().into())
     }
 
     fn hasher(&self, size: u64) -> Md5 {
@@ -149,7 +145,7 @@ impl Receiver<'_> {
             self.known = false;
             self.hash.get_or_insert_with(|| self.block.hasher(self.size));
             if self.size <= KEPT as u64 {
-                self.kept = self.block.bytes[..self.size as usize].to_vec();
+                self.kept = self.block.bytes[..index(self.size)].to_vec();
             }
         }
         if let Some(hash) = &mut self.hash {

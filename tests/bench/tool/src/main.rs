@@ -2,6 +2,7 @@
 
 mod data;
 mod floor;
+mod frames;
 mod load;
 mod serve;
 mod store;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
@@ -20,7 +20,8 @@ use md5::{Digest as _, Md5};
 use percent_encoding::percent_decode_str;
 use tokio::net::TcpListener;
 
-use super::data::{Body, Received, Receiver, joins};
+use super::data::{Body, Received, index, joins};
+use super::frames::Frames;
 use super::store::{Asked, Bucket, ETag, Object, Part, Store, escaped, http_date, list, now, read, write};
 
 type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
@@ -130,39 +131,6 @@ fn kept(headers: &HeaderMap) -> HeaderMap {
         }
     }
     kept
-}
-
-/// Takes the frames of a signed stream apart: a line with the length, the bytes, an empty line.
-#[derive(Default)]
-struct Frames {
-    line: Vec<u8>,
-    left: usize,
-    ended: bool,
-}
-
-impl Frames {
-    fn push(&mut self, mut bytes: Bytes, receiver: &mut Receiver<'_>) {
-        while !bytes.is_empty() && !self.ended {
-            if self.left > 0 {
-                let now = bytes.split_to(self.left.min(bytes.len()));
-                self.left -= now.len();
-                receiver.push(&now);
-                continue;
-            }
-            let byte = bytes.get_u8();
-            if byte != b'\n' {
-                self.line.push(byte);
-                continue;
-            }
-            let line = String::from_utf8_lossy(&self.line).trim().to_owned();
-            self.line.clear();
-            // The line that ends the frame before is empty.
-            if let Some(length) = line.split(';').next().filter(|length| !length.is_empty()) {
-                self.left = usize::from_str_radix(length, 16).unwrap_or(0);
-                self.ended = self.left == 0;
-            }
-        }
-    }
 }
 
 /// Receives the body of a write.
@@ -377,8 +345,8 @@ fn get(store: &Store, bucket: &Bucket, key: &str, request: &Request<Incoming>) -
             StreamBody::new(stream::iter(pieces)).boxed_unsync()
         }
         Body::Kept(bytes) => {
-            let end = (begin + length) as usize;
-            Full::from(bytes.slice(begin as usize..end)).boxed_unsync()
+            let end = index(begin + length);
+            Full::from(bytes.slice(index(begin)..end)).boxed_unsync()
         }
         Body::Dropped => return Err(refused(StatusCode::NOT_IMPLEMENTED, "BodyNotKept")),
     };
@@ -493,7 +461,7 @@ async fn complete(
     upload.parts.values().for_each(|part| hasher.update(part.hash));
     let etag = ETag {
         hash: hasher.finalize().into(),
-        parts: upload.parts.len() as u32,
+        parts: u32::try_from(upload.parts.len()).unwrap_or(u32::MAX),
     };
     let known =
         upload.parts.values().all(|part| part.known) && joins(upload.parts.values().map(|part| part.size));

@@ -164,6 +164,8 @@ def api_load(said):
         lines.append([run["title"], f"{without['speed']:,.0f}", f"{under['speed']:,.0f}",
                       f"{under['speed'] / without['speed']:.2f}", f"{without['cpu']:.2f}", f"{under['cpu']:.2f}"])
     text += table(["stores", "objects/s without load", "with load", "ratio", "CPU of `oms` without", "with"], lines)
-    return text + ("\nBoth calls come in turn, at fixed times; an answer's time counts from when its request was due. The migration "
+    due = said["measured"][0]["rate"]
+    return text + (f"\n{due:,} calls a second were due, of both kinds in turn; where fewer were answered, the service did not keep "
+                   "up. An answer's time counts from when its request was due. The migration "
                    "copies empty objects. CPU is in cores. Without load: before and after it, the mean. The load itself, both "
                    "stores and `oms` share all cores.\n")

@@ -34,7 +34,6 @@ class Service:
             self.__exit__()
             raise RuntimeError(f"oms does not listen: {first!r}")
         self.host = first.rsplit("//", 1)[1]
-        self.connection = http.client.HTTPConnection(self.host, timeout=30)
 
     def __enter__(self):
         return self
@@ -45,9 +44,12 @@ class Service:
 
     def call(self, method, path, body=None):
         headers = {"X-Auth-Token": TOKEN, "Content-Type": "application/json"}
-        self.connection.request(method, PATH + path, json.dumps(body) if body else None, headers)
-        answer = self.connection.getresponse()
+        # The service closes a connection that is idle, so each call has its own.
+        connection = http.client.HTTPConnection(self.host, timeout=30)
+        connection.request(method, PATH + path, json.dumps(body) if body else None, headers)
+        answer = connection.getresponse()
         text = answer.read().decode()
+        connection.close()
         if answer.status != 200:
             raise RuntimeError(f"{method} {path}: {answer.status} {text}")
         return json.loads(text) if text else None
@@ -77,7 +79,6 @@ class Service:
 
     def stop(self):
         """Stops the service and returns what it used."""
-        self.connection.close()
         self.watch.look()
         self.watch.child.send_signal(signal.SIGTERM)
         return self.watch.wait()

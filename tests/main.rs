@@ -20,4 +20,6 @@ mod fuzz;
 mod outside;
 // The program between two real S3 servers.
 mod real;
+// The cost of a copy beside that of a bare loop.
+mod speed;
 mod support;

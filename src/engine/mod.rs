@@ -52,7 +52,7 @@ pub mod name_kinds;
 pub mod object_slots;
 mod opaque_tags;
 pub mod order;
-mod outcome;
+pub mod outcome;
 pub mod pass;
 pub mod preflight;
 pub mod progress;

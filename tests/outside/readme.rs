@@ -160,6 +160,8 @@ async fn the_commands_of_the_readme_copy_a_bucket() {
 /// The README must stay short.
 #[test]
 fn the_readme_is_short() {
-    let words = README.split_whitespace().count();
+    // The bars and rules of tables are not words.
+    let is_word = |word: &&str| word.chars().any(char::is_alphanumeric);
+    let words = README.split_whitespace().filter(is_word).count();
     assert!(words <= 1200, "the README has {words} words");
 }

@@ -163,6 +163,11 @@ impl Serve {
         Caller::new(base.unwrap_or_else(|| panic!("no address in {text}")), token)
     }
 
+    /// Number of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it printed on standard output.
     pub fn stdout(&self) -> String {
         std::fs::read_to_string(&self.out).unwrap()

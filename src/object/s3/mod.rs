@@ -6,6 +6,8 @@
 //! either a success, or an error made from its status and its error document (`errors`, `documents`).
 
 mod adapt;
+#[doc(hidden)]
+pub mod bench;
 pub(super) mod body;
 mod connector;
 mod documents;

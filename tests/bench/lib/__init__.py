@@ -1,0 +1,1 @@
+"""What the scripts in tests/bench have in common."""

@@ -24,7 +24,9 @@ use crate::task::spec::Scope;
 /// Shards that run at the same time, as long as none has waited for its listing.
 const AT_FIRST: usize = 4;
 /// Requests that splits may take in any case. More are allowed with each page that is listed.
-const FREE_REQUESTS: u64 = 160;
+const FREE_REQUESTS: u64 = 256;
+/// Shards that are split at the same time.
+const SPLITS_AT_ONCE: usize = 4;
 /// Pages for which a split may take another request: splits add at most one per cent to the requests of a listing.
 const PAGES_PER_REQUEST: u64 = 100;
 /// A shard that could not be split is left alone for this many looks, and twice as many after each further time.
@@ -52,6 +54,14 @@ struct Shard {
     rest: u32,
     /// How often it could not be split.
     misses: u32,
+    splitting: Splitting,
+}
+
+/// Whether somebody looks for keys at which a shard can be cut.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Splitting {
+    Yes,
+    No,
 }
 
 /// Whether the ledger may have another open shard.
@@ -126,6 +136,7 @@ impl Running {
                 range,
                 rest: 0,
                 misses: 0,
+                splitting: Splitting::No,
             };
             self.shards.insert(number, shard);
         }
@@ -159,6 +170,9 @@ impl Running {
 
     fn note(&mut self, attempt: &Attempt) {
         self.requests += attempt.requests;
+        if let Some(shard) = self.shards.get_mut(&attempt.number) {
+            shard.splitting = Splitting::No;
+        }
         match attempt.end {
             AttemptEnd::Split(new) => {
                 self.more = More::Maybe;
@@ -193,23 +207,40 @@ impl Running {
             self.limit = (self.limit * 2).min(self.ctx.tuning.ranges.at_once);
             return;
         }
+        self.split(&hungry, room);
+    }
+
+    /// Splits some of the shards that have waited, into `room` more together.
+    fn split(&mut self, hungry: &[i64], room: usize) {
         let pages = self.pages + self.shards.values().map(|shard| shard.range.pages()).sum::<u64>();
-        if !self.splits.is_empty() || self.requests >= FREE_REQUESTS + pages / PAGES_PER_REQUEST {
+        let free = SPLITS_AT_ONCE.saturating_sub(self.splits.len());
+        if free == 0 || self.requests >= FREE_REQUESTS + pages / PAGES_PER_REQUEST {
             return;
         }
-        let ready = hungry.iter().filter_map(|number| self.shards.get(number));
-        let ready = ready.filter(|shard| shard.rest == 0 && self.can_be_split(&shard.lease.scope));
-        // A range without an end is the largest. Of the others, the one that has listed least since it began has most before it.
-        let Some(shard) = ready.min_by_key(|shard| (shard.range.has_end(), shard.range.pages())) else {
-            return;
-        };
-        let attempt = attempt(
-            Arc::clone(&self.ctx),
-            shard.lease.clone(),
-            Arc::clone(&shard.range),
-            room,
-        );
-        self.splits.spawn(attempt);
+        let mut ready: Vec<(bool, u64, i64)> = hungry
+            .iter()
+            .filter_map(|number| Some((*number, self.shards.get(number)?)))
+            .filter(|(_, shard)| shard.rest == 0 && shard.splitting == Splitting::No)
+            .filter(|(_, shard)| self.can_be_split(&shard.lease.scope))
+            // A range without an end is the largest. Of the others, the one that has listed least has most before it.
+            .map(|(number, shard)| (shard.range.has_end(), shard.range.pages(), number))
+            .collect();
+        ready.sort_unstable();
+        ready.truncate(free);
+        let each = room.div_ceil(ready.len().max(1));
+        for (_, _, number) in ready {
+            let Some(shard) = self.shards.get_mut(&number) else {
+                continue;
+            };
+            shard.splitting = Splitting::Yes;
+            let attempt = attempt(
+                Arc::clone(&self.ctx),
+                shard.lease.clone(),
+                Arc::clone(&shard.range),
+                each,
+            );
+            self.splits.spawn(attempt);
+        }
     }
 
     fn can_be_split(&self, scope: &ShardScope) -> bool {
@@ -281,6 +312,7 @@ async fn attempt(
         }
         ShardScope::Keys => return Ok(nothing(0)),
     };
+    tracing::debug!(task.id = %ctx.task.id, shard = number, ?cuts, requests, "cuts found");
     let new = cuts.len();
     let split = range
         .cut(cuts, async |cuts| {

@@ -1,11 +1,11 @@
 //! Where to cut a range, so that several shards can list it at the same time. Pure.
 //!
 //! Nobody knows how the keys of a bucket are distributed. The search asks the store for the first key after some names, in a few
-//! rounds of at most [`AT_ONCE`] requests. It cuts only at keys that the store has named: such a key lies in the listing of any
+//! rounds of at most [`MOST`] requests. It cuts only at keys that the store has named: such a key lies in the listing of any
 //! store, whatever its order, so the two sides of a cut share no key and leave none out.
 //!
-//! 1. If the range has no end, it looks for the longest beginning that all remaining keys share with the last listed one. This
-//!    takes few rounds also if all keys lie below one long prefix.
+//! 1. It looks for the longest beginning that all remaining keys share with the last listed one. This takes few rounds also if all
+//!    keys lie below one long prefix, or if the range ends in another folder.
 //! 2. It divides what lies between the last listed key and the end evenly, in the alphabet of the keys. If the keys end long before
 //!    the supposed end, it divides what is left in the same way.
 //! 3. It divides what lies between the keys that were found, as long as there are too few of them.
@@ -14,8 +14,10 @@ use crate::engine::listing::alphabet;
 use crate::engine::listing::range::Snapshot;
 use crate::task::Key;
 
-/// Requests of one round.
-const AT_ONCE: usize = 16;
+/// Most requests of one round.
+const MOST: usize = 16;
+/// As many requests as a round always may have.
+const FEWEST: usize = 6;
 /// Rounds that divide the range, and rounds that refine that.
 const ROUNDS: u32 = 3;
 
@@ -33,10 +35,11 @@ pub(in crate::engine) enum Answer {
 pub(in crate::engine) struct Search {
     from: Snapshot,
     wanted: usize,
+    at_once: usize,
     step: Step,
     /// Keys of the range, in the order of their bytes.
     found: Vec<Key>,
-    /// There is no key after this name.
+    /// The range has no key after this name.
     empty_after: Option<Vec<u8>>,
     asked: Vec<Asked>,
 }
@@ -72,19 +75,23 @@ struct Asked {
 impl Search {
     /// Looks for up to `wanted` cuts in a range below a prefix of `prefix` bytes.
     pub(in crate::engine) fn new(from: Snapshot, prefix: usize, wanted: usize) -> Self {
-        let step = match from.until {
-            Some(_) => Step::Divide {
-                common: 0,
-                rounds: ROUNDS,
-            },
-            None => Step::Common {
-                low: prefix.min(from.listed.as_bytes().len()),
-                high: from.listed.as_bytes().len(),
-            },
+        let listed = from.listed.as_bytes();
+        let shared = from.until.as_ref().map_or(0, |until| {
+            listed
+                .iter()
+                .zip(until.as_bytes())
+                .take_while(|(a, b)| a == b)
+                .count()
+        });
+        let step = Step::Common {
+            low: prefix.max(shared).min(listed.len()),
+            high: listed.len(),
         };
+        let wanted = wanted.min(MOST);
         Self {
             from,
-            wanted: wanted.min(AT_ONCE),
+            wanted,
+            at_once: (2 * wanted).clamp(FEWEST, MOST),
             step,
             found: Vec::new(),
             empty_after: None,
@@ -99,7 +106,7 @@ impl Search {
                 Step::Done => Vec::new(),
                 Step::Common { low, high } => self.beginnings(low, high),
                 Step::Divide { common, .. } => {
-                    named(self.divided(&self.from.listed, self.end(), common, AT_ONCE))
+                    named(self.divided(&self.from.listed, self.end(), common, self.at_once))
                 }
                 Step::Refine { common, .. } => self.refined(common),
             };
@@ -125,6 +132,7 @@ impl Search {
     /// Notes the answers to [`Self::ask`], in its order.
     pub(in crate::engine) fn answer(&mut self, answers: Vec<Answer>) {
         let asked = std::mem::take(&mut self.asked);
+        let answers: Vec<Answer> = answers.into_iter().map(|answer| self.inside(answer)).collect();
         let before = self.found.len();
         let nothing = answers
             .iter()
@@ -200,7 +208,7 @@ impl Search {
     fn beginnings(&self, low: usize, high: usize) -> Vec<Asked> {
         let listed = self.from.listed.as_bytes();
         let depths = high.saturating_sub(low);
-        let some = depths.min(AT_ONCE);
+        let some = depths.min(self.at_once);
         let spread = (0..some).map(|index| low + index * depths / some);
         let named = spread.filter_map(|depth| {
             let mut name = listed[..depth].to_vec();
@@ -221,8 +229,8 @@ impl Search {
 
     /// The end of the range, or a name after which there is no key.
     fn end(&self) -> Option<&[u8]> {
-        let end = self.from.until.as_ref().map(Key::as_bytes);
-        end.or(self.empty_after.as_deref())
+        let until = self.from.until.as_ref().map(Key::as_bytes);
+        self.empty_after.as_deref().or(until)
     }
 
     fn refined(&self, common: usize) -> Vec<Asked> {
@@ -232,8 +240,8 @@ impl Search {
             .iter()
             .map(|key| Some(key.as_bytes()))
             .chain([self.end()]);
-        let each = (AT_ONCE / (self.found.len() + 1)).max(1);
-        let intervals = starts.zip(ends).take(AT_ONCE);
+        let each = (self.at_once / (self.found.len() + 1)).max(1);
+        let intervals = starts.zip(ends).take(self.at_once);
         named(intervals.flat_map(|(start, end)| self.divided(start, end, common, each)))
     }
 
@@ -241,21 +249,23 @@ impl Search {
         self.from.alphabet.between(start.as_bytes(), end, common, pieces)
     }
 
+    /// A key behind the range says that the range has none.
+    fn inside(&self, answer: Answer) -> Answer {
+        match (&answer, &self.from.until) {
+            (Answer::Key(key), Some(until))
+                if !self.from.orders.surely_follows(key.as_bytes(), until.as_bytes()) =>
+            {
+                Answer::Nothing
+            }
+            _ => answer,
+        }
+    }
+
     /// Keeps a key at which the range can be cut.
     fn note(&mut self, key: Key) {
         self.from.alphabet.note(key.as_bytes());
-        let Snapshot {
-            listed,
-            until,
-            orders,
-            ..
-        } = &self.from;
-        let follows = orders.surely_follows(listed.as_bytes(), key.as_bytes());
-        let inside = until
-            .as_ref()
-            .is_none_or(|until| orders.surely_follows(key.as_bytes(), until.as_bytes()));
-        if follows
-            && inside
+        let Snapshot { listed, orders, .. } = &self.from;
+        if orders.surely_follows(listed.as_bytes(), key.as_bytes())
             && let Err(place) = self.found.binary_search(&key)
         {
             self.found.insert(place, key);

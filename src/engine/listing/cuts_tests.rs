@@ -61,15 +61,15 @@ impl Store {
         }
     }
 
+    /// How many keys there are up to this one.
+    fn place(&self, key: &Key) -> usize {
+        let here = |one: &String| one.as_bytes() == key.as_bytes();
+        self.keys.iter().position(here).unwrap() + 1
+    }
+
     /// How many keys the largest range has, in per cent of what is left.
     fn largest(&self, listed: usize, cuts: &[Key]) -> usize {
-        let place = |key: &Key| {
-            self.keys
-                .iter()
-                .position(|one| one.as_bytes() == key.as_bytes())
-                .unwrap()
-                + 1
-        };
+        let place = |key: &Key| self.place(key);
         let ends: Vec<usize> = cuts.iter().map(place).chain([self.keys.len()]).collect();
         let starts = [listed].into_iter().chain(cuts.iter().map(place));
         let most = starts
@@ -91,6 +91,20 @@ fn mixed(n: usize) -> u64 {
         .wrapping_mul(0x9e37_79b9_7f4a_7c15)
         .rotate_left(29)
         .wrapping_mul(0xbf58_476d_1ce4_e5b9)
+}
+
+/// Names as buckets have them: folders of different depth and different size.
+fn real(n: usize) -> String {
+    match n % 10 {
+        0..=3 => format!(
+            "logs/2026/m{:02}/d{:02}/f{n:08}.json",
+            n / 10 % 12 + 1,
+            n / 120 % 28 + 1
+        ),
+        4..=6 => format!("img/{:02x}/{:02x}/f{n:08}.jpg", mixed(n) & 15, mixed(n) >> 4 & 15),
+        7 | 8 => format!("users/u{:03}/f{n:08}.dat", mixed(n) % 500),
+        _ => format!("f{n:08}.bin"),
+    }
 }
 
 #[test]
@@ -165,6 +179,7 @@ fn keys_of_any_kind_are_cut_into_ranges_of_some_use() {
             1_000,
             30,
         ),
+        ("folders of a real bucket", numbered(20_000, real), "", 1_000, 60),
         (
             "control characters",
             numbered(5_000, |n| {
@@ -281,4 +296,28 @@ fn a_store_that_answers_anything_ends_the_search() {
         }
         assert!(search.cuts().is_sorted_by(|a, b| a < b));
     }
+}
+
+/// A range is split again and again, like its parts, until there are enough. Each split knows only its own range.
+#[test]
+fn repeated_splits_even_out_what_one_split_cannot() {
+    let mut store = Store::new(numbered(50_000, real), Order::Bytes);
+    let mut cuts = store.cuts("", 1_000, None, 15);
+    for _ in 0..2 {
+        let ends = cuts.clone();
+        for (index, start) in ends.iter().enumerate() {
+            let listed = store.place(start) + 100;
+            let until = ends.get(index + 1).map(|key| key.lossy().into_owned());
+            if until.as_ref().is_none_or(|until| store.keys[listed] < *until) {
+                cuts.extend(store.cuts("", listed, until.as_deref(), 4));
+            }
+        }
+        cuts.sort();
+    }
+    let largest = store.largest(1_000, &cuts);
+    let ranges = cuts.len();
+    assert!(
+        largest <= 15,
+        "the largest of {ranges} ranges has {largest} %: {cuts:?}"
+    );
 }

@@ -2,6 +2,7 @@
 
 pub mod bandwidth;
 mod cloud;
+mod concurrency;
 mod counters;
 mod cover;
 pub mod key;
@@ -19,6 +20,7 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use bandwidth::{BandwidthPolicy, BandwidthWindow};
+pub use concurrency::{Concurrency, ConcurrencyReason};
 pub use counters::Counters;
 pub use key::Key;
 pub use lists::{FailedReport, ReportKind, ReportProblem, ReportProblems};

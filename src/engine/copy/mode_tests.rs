@@ -149,7 +149,7 @@ async fn context(spec: TaskSpec) -> Context {
         route: Route::Stream,
         ledger: SharedLedger(Arc::new(SqliteLedger::in_memory().await.unwrap())),
         streams: Streams::new(1).of_task(),
-        objects: ObjectSlots::new(TaskId::new(1).unwrap(), 1, 1, Instant::now()),
+        objects: Arc::new(ObjectSlots::new(TaskId::new(1).unwrap(), 1, 1, Instant::now())),
         throttle: Arc::new(Throttle::new(None)),
         progress: Arc::default(),
         stop: CancellationToken::new(),

@@ -180,6 +180,8 @@ pub struct Task {
     pub survey: Estimate,
     /// Bytes per second over the last seconds; 0 unless running.
     pub speed: i64,
+    /// How many small objects are copied at the same time; only while it is running and copies.
+    pub concurrency: Option<Concurrency>,
     /// Version of the credentials; grows at each start.
     pub epoch: i64,
     /// Kind and state of the last pass; `None` before the first.

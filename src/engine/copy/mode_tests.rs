@@ -176,6 +176,7 @@ fn task(spec: TaskSpec) -> Task {
         counters: Counters::default(),
         survey: Default::default(),
         speed: 0,
+        concurrency: None,
         epoch: 1,
         pass: None,
         created_at: UnixMillis(1),

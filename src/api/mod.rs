@@ -19,6 +19,7 @@ pub mod idempotency;
 pub mod json;
 mod origins;
 pub mod query;
+mod readiness;
 mod routes;
 mod sentences;
 mod server;

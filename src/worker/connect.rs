@@ -124,9 +124,10 @@ pub(super) async fn connect(
             bucket: file.bucket.clone(),
             ..task.spec.target.clone()
         };
-        parts
+        let store = parts
             .connect
-            .connect(&place, &credentials.target, ListVersion::V2)
+            .connect(&place, &credentials.target, ListVersion::V2);
+        store.map(|store| watched(store, Side::Target, Arc::clone(objects)))
     });
     Ok(Connected {
         source,

@@ -15,11 +15,12 @@ pub async fn livez() -> HttpResponse {
         .body("ok\n")
 }
 
-/// `GET /readyz`.
+/// `GET /readyz`. An answer holds for a second.
 ///
 /// # Errors
 /// 503 or 500 when the ledger cannot be written.
 pub async fn readyz(state: web::Data<ApiState>) -> Result<HttpResponse, ApiError> {
-    state.service().ping().await?;
+    let (now, service) = (state.now(), state.service());
+    state.readiness().check(now, || service.ping()).await?;
     Ok(livez().await)
 }

@@ -18,6 +18,7 @@ pub mod idempotency;
 pub mod json;
 mod origins;
 pub mod query;
+mod readiness;
 pub mod rewrite;
 mod routes;
 mod sentences;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::origins::Origins;
+use super::readiness::Readiness;
 use crate::secret::Secret;
 use crate::service::TaskService;
 use crate::task::{ProjectId, UnixMillis};
@@ -19,6 +20,7 @@ pub struct ApiState {
     clock: Clock,
     projects: Arc<[ProjectId]>,
     origins: Origins,
+    readiness: Arc<Readiness>,
 }
 
 impl fmt::Debug for ApiState {
@@ -38,6 +40,7 @@ impl ApiState {
             clock,
             projects: Arc::new([]),
             origins: Origins::Own,
+            readiness: Arc::default(),
         }
     }
 
@@ -53,6 +56,10 @@ impl ApiState {
     pub fn with_origins(mut self, origins: Origins) -> Self {
         self.origins = origins;
         self
+    }
+
+    pub(super) fn readiness(&self) -> &Readiness {
+        &self.readiness
     }
 
     pub(super) fn origins(&self) -> &Origins {

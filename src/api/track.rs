@@ -1,12 +1,14 @@
 //! Gives every request an id, a tracing span, one line in the log, and the headers that every answer carries.
 //!
-//! The line has method, path template, status and duration: never a header, a query string or a body.
+//! The line has method, path template, status and duration: never a header, a query string or a body. What only reads and
+//! succeeds is logged at the level `debug`, because clients poll.
 
 use std::time::Instant;
 
 use actix_web::Error;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use tracing::Instrument;
@@ -53,7 +55,12 @@ pub async fn track(
             let text = cause.and_then(ApiError::cause).map(chain).unwrap_or_default();
             tracing::error!(error = text, "request failed");
         }
-        tracing::info!(%method, path, status = status.as_u16(), duration_ms, "request");
+        let status = status.as_u16();
+        if is_poll(&method, status) {
+            tracing::debug!(%method, path, status, duration_ms, "request");
+        } else {
+            tracing::info!(%method, path, status, duration_ms, "request");
+        }
     });
 
     let secured = answer.request().path().starts_with("/v1");
@@ -80,6 +87,11 @@ pub async fn track(
     Ok(answer)
 }
 
+/// Whether a request read something with success. Clients do so again and again.
+fn is_poll(method: &Method, status: u16) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) && status < 400
+}
+
 /// An error with all its causes, for the log.
 fn chain(error: &crate::error::Error) -> String {
     let mut text = error.to_string();
@@ -90,4 +102,26 @@ fn chain(error: &crate::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_reads_and_succeeds_is_a_poll() {
+        for (method, status, poll) in [
+            (Method::GET, 200, true),
+            (Method::HEAD, 200, true),
+            (Method::GET, 302, true),
+            (Method::OPTIONS, 204, true),
+            (Method::GET, 401, false),
+            (Method::GET, 503, false),
+            (Method::POST, 200, false),
+            (Method::PUT, 200, false),
+            (Method::DELETE, 200, false),
+        ] {
+            assert_eq!(is_poll(&method, status), poll, "{method} {status}");
+        }
+    }
 }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
+use crate::engine::endpoints::Endpoints;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Streams that a task gets in any case, also when others hold all places.
@@ -19,11 +20,12 @@ pub const ASSURED: usize = 4;
 /// a piece for each task that finds none left.
 const SEQUENTIAL: usize = 4;
 
-/// The places of the process.
+/// The places of the process, and what its tasks know about their endpoints.
 #[derive(Clone, Debug)]
 pub struct Streams {
     places: Arc<Pool>,
     pieces: Arc<Pool>,
+    endpoints: Endpoints,
 }
 
 /// One task's part in them; it ends when this and all its places are dropped.
@@ -41,6 +43,7 @@ impl Streams {
         Self {
             places: Pool::new(count, ASSURED.min(count)),
             pieces: Pool::new(SEQUENTIAL, 1),
+            endpoints: Endpoints::default(),
         }
     }
 
@@ -48,6 +51,12 @@ impl Streams {
     #[must_use]
     pub fn count(&self) -> usize {
         self.places.shares().places
+    }
+
+    /// The endpoints that the tasks of the process talk to.
+    #[must_use]
+    pub const fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
     }
 
     /// Lets a task take part.

@@ -18,12 +18,14 @@
 //! * **Throttled**: when a store asks for fewer requests (429, 503, `SlowDown`) the limit is multiplied by [`BACK_OFF`], at most once
 //!   in a round: additive increase and multiplicative decrease, AIMD (Chiu and Jain, 1989).
 //!
-//! The limit does not grow while objects take less than [`NEAR`]. There this process is the bottleneck, and more objects in flight
-//! only use more memory.
+//! The limit does not grow above `least`, the number that the user asked for, while objects take less than [`NEAR`]. There this
+//! process is the bottleneck, and more objects in flight only use more memory.
 //!
-//! A rising latency never lowers the limit below `least`, the number that the user asked for. Only a throttling store does.
+//! A rising latency never lowers the limit below `least`. Only a throttling store does.
 
 use std::time::{Duration, Instant};
+
+use crate::task::ConcurrencyReason as Why;
 
 /// What the limit is multiplied by when a store throttles.
 const BACK_OFF: f64 = 0.8;
@@ -39,7 +41,7 @@ const GROWTH: f64 = 1.0 / 16.0;
 const CAREFUL_GROWTH: f64 = 1.0 / 32.0;
 /// Factor by which a doubled limit must raise the throughput to be kept.
 const WORTH_IT: f64 = 1.2;
-/// Mean latency of an object below which the limit does not grow, in seconds.
+/// Mean latency of an object below which the limit does not grow above `least`, in seconds.
 const NEAR: f64 = 0.006;
 /// Shortest time of a measurement.
 const SHORTEST: Duration = Duration::from_millis(50);
@@ -49,35 +51,6 @@ const CALM: Duration = Duration::from_millis(200);
 const FEWEST: u32 = 16;
 /// Rounds at the lowest limit with a high latency after which the store counts as changed, and the search begins again.
 const CHANGED_AFTER: u32 = 16;
-
-/// Why the limit is what it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// The search has just begun.
-    Starting,
-    /// More objects at a time let more of them finish.
-    Growing,
-    /// More objects at a time would only wait for each other.
-    Steady,
-    /// The stores have become slower.
-    Slower,
-    /// A store asked for fewer requests.
-    Throttled,
-}
-
-impl Why {
-    /// The word for logs.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Starting => "starting",
-            Self::Growing => "growing",
-            Self::Steady => "steady",
-            Self::Slower => "slower",
-            Self::Throttled => "throttled",
-        }
-    }
-}
 
 /// The controller.
 #[derive(Debug)]
@@ -164,13 +137,13 @@ impl Level {
     /// Objects at a time, at least 1.
     #[must_use]
     pub fn limit(&self) -> usize {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "between 1 and a u32"
-        )]
-        let limit = self.limit as usize;
-        limit.max(1)
+        whole(self.limit)
+    }
+
+    /// The most objects at a time that it ever allows.
+    #[must_use]
+    pub fn most(&self) -> usize {
+        whole(self.most)
     }
 
     /// Why the limit is what it is.
@@ -231,7 +204,17 @@ impl Level {
         }
         let lowest = self.lowest.map_or(latency, |lowest| lowest.min(latency));
         self.lowest = Some(lowest);
-        let grows = limited && latency >= NEAR && self.limit < self.most;
+        let near = latency < NEAR && self.limit >= self.least;
+        let grows = limited && !near && self.limit < self.most;
+        let stays = if self.limit >= self.most {
+            Why::AtLimit
+        } else if !limited {
+            Why::LittleWork
+        } else if near {
+            Why::Near
+        } else {
+            Why::Steady
+        };
         let did_not_help = |before: &Measured| {
             per_second < before.per_second * WORTH_IT || latency > before.latency * SLOWER
         };
@@ -244,7 +227,11 @@ impl Level {
                 (Phase::Start(Some(measured)), self.limit * 2.0, Why::Growing)
             }
             Phase::Start(_) | Phase::Doubt(_) if self.limit >= self.most => {
-                (Phase::Steady, self.limit, Why::Steady)
+                (Phase::Steady, self.limit, stays)
+            }
+            // What throttling took of the user's number comes back also where the latency says little.
+            Phase::Steady if grows && self.limit < self.least => {
+                (Phase::Steady, self.limit + self.more(), Why::Growing)
             }
             Phase::Steady if latency > lowest * SLOWER => {
                 // Not below the user's number. Throttling may have gone below it; then the limit stays.
@@ -252,11 +239,9 @@ impl Level {
                 (Phase::Steady, eased, Why::Slower)
             }
             Phase::Steady if grows && latency <= lowest * AS_FAST => {
-                let more = (self.limit * self.growth).max(1.0);
-                (Phase::Steady, self.limit + more, Why::Growing)
+                (Phase::Steady, self.limit + self.more(), Why::Growing)
             }
-            Phase::Steady => (Phase::Steady, self.limit, Why::Steady),
-            same => (same, self.limit, self.why),
+            same => (same, self.limit, stays),
         };
         self.phase = phase;
         let stuck = why == Why::Slower && limit <= self.least;
@@ -269,17 +254,37 @@ impl Level {
         self.set(limit, why, latency, now)
     }
 
+    /// By how much the limit grows in a round.
+    fn more(&self) -> f64 {
+        (self.limit * self.growth).max(1.0)
+    }
+
     /// Begins the next round. `latency` is how long it measures, in seconds, and how long it waits first if the limit changes.
     fn set(&mut self, limit: f64, why: Why, latency: f64, now: Instant) -> bool {
         let before = self.limit();
         self.limit = limit.clamp(1.0, self.most);
-        self.why = why;
+        // What has just grown to its bound has grown for the last time.
+        self.why = match why {
+            Why::Growing if self.limit >= self.most => Why::AtLimit,
+            why => why,
+        };
         let changes = self.limit() != before;
         let latency = Duration::from_secs_f64(latency.clamp(0.0, 10.0));
         let from = if changes { now + latency } else { now };
         self.round = Round::new(now, from, latency);
         changes
     }
+}
+
+/// The objects that a limit allows.
+pub(super) fn whole(limit: f64) -> usize {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 1 and a u32"
+    )]
+    let objects = limit as usize;
+    objects.max(1)
 }
 
 #[cfg(test)]

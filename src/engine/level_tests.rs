@@ -174,7 +174,65 @@ fn nothing_grows_while_nobody_waits() {
         now += Duration::from_millis(1);
         assert!(!level.finished(begun, now));
     }
-    assert_eq!((level.limit(), level.why()), (8, Why::Starting));
+    assert_eq!((level.limit(), level.why()), (8, Why::LittleWork));
+}
+
+/// Runs `rounds` rounds in which objects take `latency`, with or without objects that wait.
+fn rounds(level: &mut Level, from: Instant, latency: Duration, waits: bool, rounds: u32) -> Instant {
+    let mut now = from;
+    for _ in 0..rounds {
+        for _ in 0..FEWEST {
+            now += Duration::from_millis(40);
+            if waits {
+                level.limited();
+            }
+            level.finished(now.checked_sub(latency).unwrap(), now);
+        }
+    }
+    now
+}
+
+#[test]
+fn the_reason_says_what_holds_the_limit() {
+    let (near, far) = (Duration::from_millis(1), Duration::from_millis(27));
+    for (name, most, latency, waits, why) in [
+        ("nothing waits", 512, far, false, Why::LittleWork),
+        ("the stores are near", 512, near, true, Why::Near),
+        ("at the bound", 8, far, true, Why::AtLimit),
+        ("at the bound, near", 8, near, true, Why::AtLimit),
+        ("grown to the bound", 9, far, true, Why::AtLimit),
+        ("somewhat slower than before", 512, far, true, Why::Steady),
+    ] {
+        let origin = Instant::now();
+        let mut level = Level::new(8, most, origin);
+        assert_eq!(level.why(), Why::Starting, "{name}");
+        let now = rounds(
+            &mut level,
+            origin,
+            latency.min(Duration::from_millis(20)),
+            waits,
+            10,
+        );
+        rounds(&mut level, now, latency, waits, 10);
+        assert_eq!(level.why(), why, "{name}");
+    }
+}
+
+#[test]
+fn the_users_number_comes_back_after_throttling_also_at_a_near_store() {
+    let origin = Instant::now();
+    let mut level = Level::new(8, 512, origin);
+    let mut now = rounds(&mut level, origin, Duration::from_millis(1), true, 4);
+    for _ in 0..20 {
+        now += Duration::from_secs(1);
+        level.throttled(now);
+    }
+    assert_eq!(level.limit(), 1);
+    // Latencies below a few milliseconds are noise.
+    for latency in [1, 3, 5, 2, 4] {
+        now = rounds(&mut level, now, Duration::from_millis(latency), true, 10);
+    }
+    assert_eq!((level.limit(), level.why()), (8, Why::Near));
 }
 
 #[test]

@@ -24,6 +24,7 @@
 //! | [`order`] | in which order a store lists |
 //! | [`retry`], [`errors`] | when to retry; why a shard or a pass ends early |
 //! | [`object_slots`], [`level`] | how many objects of a task are copied at a time, and the controller that finds the number |
+//! | [`endpoints`], [`watched_store`] | what throttling taught, shared by the tasks at an endpoint; who tells it |
 //! | [`concurrency`], [`rate_limit`], [`progress`] | streams shared between tasks, bandwidth, bytes shown as progress |
 //! | [`scope`], [`warnings`] | a scope that matches nothing; warnings on their way to the ledger |
 //! | [`source_object`], `outcome` | an object to copy, and what is known about it; how its copy ended |
@@ -42,6 +43,7 @@ pub mod concurrency;
 pub mod context;
 pub mod copy;
 pub mod decide;
+pub mod endpoints;
 pub mod errors;
 pub mod etag_trust;
 pub mod findings;
@@ -68,3 +70,4 @@ pub mod source_object;
 pub mod sync_points;
 pub mod target_names;
 pub mod warnings;
+pub mod watched_store;

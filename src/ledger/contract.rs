@@ -13,8 +13,8 @@ use crate::error::Result;
 use crate::object::ETag;
 use crate::secret::SealedCredentials;
 use crate::task::{
-    BandwidthPolicy, Counters, Estimate, FailedReport, KeptWarning, Key, PassInfo, PassKind, ProjectId,
-    Reason, Rejection, ReportKind, StartMode, State, Task, TaskId, TaskSpec, UnixMillis, Warning,
+    BandwidthPolicy, Concurrency, Counters, Estimate, FailedReport, KeptWarning, Key, PassInfo, PassKind,
+    ProjectId, Reason, Rejection, ReportKind, StartMode, State, Task, TaskId, TaskSpec, UnixMillis, Warning,
 };
 
 #[expect(unused_imports, reason = "named in the documentation")]
@@ -106,6 +106,8 @@ pub struct Commit {
     pub resolved: Vec<Key>,
     /// Bytes per second, shown to users.
     pub speed: i64,
+    /// How many small objects are copied at the same time, shown to users.
+    pub concurrency: Option<Concurrency>,
     /// Lines for the report of copied objects.
     pub success: Vec<u8>,
     /// Lines for the report of skipped objects.

@@ -1,8 +1,9 @@
 //! Responses that the HTTP server sends without the S3 service.
 
-use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 use s3s::{Body, HttpResponse};
 
 pub(super) fn set_request_id(response: &mut HttpResponse, id: &str) {
@@ -44,11 +45,8 @@ pub(super) fn refusal(status: StatusCode, code: &str, message: &str, id: &str) -
     response
 }
 
-/// A document under status 200.
-pub(super) fn document(content_type: &str, body: Bytes) -> HttpResponse {
-    let mut response = HttpResponse::new(Body::from(body));
-    if let Ok(value) = HeaderValue::from_str(content_type) {
-        response.headers_mut().insert(CONTENT_TYPE, value);
-    }
-    response
+/// Reads what the client sends. An earlier response would close the connection while the client is still sending, and
+/// the client would see a reset instead of the response.
+pub(super) async fn drain(body: &mut Incoming) {
+    while let Some(Ok(_)) = body.frame().await {}
 }

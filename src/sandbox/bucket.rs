@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use s3s::dto::ETagCondition;
 use s3s::{S3Result, s3_error};
 
@@ -214,7 +213,8 @@ impl Store {
 
     /// Simulates a write by another client: gives an object other bytes and a new ETag and keeps its headers, or
     /// creates it.
-    pub(super) fn change(&self, bucket: &str, key: &str, data: Bytes) {
+    #[cfg(feature = "faults")]
+    pub(super) fn change(&self, bucket: &str, key: &str, data: bytes::Bytes) {
         let sort_key = self.order.sort_key(key);
         let mut buckets = self.lock();
         let Some(bucket) = buckets.get_mut(bucket) else {

@@ -1,6 +1,6 @@
 //! The HTTP side: connections, the request log, and the faults around the S3 service.
 //!
-//! Faults are applied here and not in the S3 implementation, so that a client sees them as on a real network.
+//! Faults are applied around the S3 implementation and not in it, so that a client sees them as on a real network.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -9,9 +9,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, HOST, IF_MATCH};
-use http::{HeaderValue, Method, Request, StatusCode};
-use http_body_util::BodyExt as _;
+use http::header::{CONTENT_RANGE, HOST};
+use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -22,10 +21,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use super::answer::{document, error_answer, refusal, set_request_id};
-use super::body::{End, FaultBody, after_white_space};
-use super::bucket::{Conditions, Store};
-use super::faults::{CopyNothing, Fault, FaultPlan, IgnoreCondition, IgnoreEncryption, IgnoreRange, Twist};
+use super::answer::{drain, error_answer, set_request_id};
+use super::bucket::Store;
+use super::faults::FaultPlan;
+use super::faulty::{Before, after, before};
 use super::operation::{Call, Operation, classify};
 
 /// How many requests the log keeps.
@@ -191,108 +190,15 @@ impl HttpServer {
             entry.status = Some(403);
             return Ok(error_answer(StatusCode::FORBIDDEN, code, None, &id));
         }
-        match &fault {
-            Some(Fault::DemandHeader {
-                names,
-                status,
-                code,
-                message,
-            }) if !names.iter().any(|name| request.headers().contains_key(*name)) => {
-                let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST);
-                drain(request.body_mut()).await;
-                entry.status = Some(status.as_u16());
-                return Ok(refusal(status, code, message, &id));
-            }
-            Some(Fault::Delay(time)) => tokio::time::sleep(*time).await,
-            Some(Fault::ResetBefore) => return lose(&reset).await,
-            Some(Fault::Status {
-                status,
-                code,
-                retry_after,
-            }) => {
-                let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                drain(request.body_mut()).await;
-                entry.status = Some(status.as_u16());
-                return Ok(error_answer(status, code, retry_after.as_deref(), &id));
-            }
-            Some(Fault::OkWithError { code }) => {
-                drain(request.body_mut()).await;
-                entry.status = Some(200);
-                return Ok(error_answer(StatusCode::OK, code, None, &id));
-            }
-            Some(Fault::WhiteSpace {
-                pieces,
-                pause,
-                error: Some(code),
-            }) => {
-                drain(request.body_mut()).await;
-                entry.status = Some(200);
-                let (head, body) = error_answer(StatusCode::OK, code, None, &id).into_parts();
-                let body = after_white_space(body, *pieces, *pause);
-                return Ok(HttpResponse::from_parts(head, body));
-            }
-            Some(Fault::OkWithBody { content_type, body }) => {
-                drain(request.body_mut()).await;
-                entry.status = Some(200);
-                return Ok(document(content_type, body.clone()));
-            }
-            Some(Fault::IgnoreRange) => {
-                request.extensions_mut().insert(IgnoreRange);
-            }
-            Some(Fault::IgnoreCondition) => {
-                request.extensions_mut().insert(IgnoreCondition);
-            }
-            Some(Fault::RefuseCondition) if request.headers().contains_key(IF_MATCH) => {
-                drain(request.body_mut()).await;
-                let status = StatusCode::PRECONDITION_FAILED;
-                entry.status = Some(status.as_u16());
-                return Ok(error_answer(status, "PreconditionFailed", None, &id));
-            }
-            Some(Fault::CopyNothing | Fault::CopyNothingSilently) => {
-                request.extensions_mut().insert(CopyNothing);
-            }
-            Some(Fault::RemoveObject) => {
-                if let (Some(bucket), Some(key)) = (&entry.call.bucket, &entry.call.key) {
-                    let removed = self.store.delete(bucket, key, &Conditions::default());
-                    tracing::debug!(?removed, "another client deletes an object of the sandbox");
+        if let Some(fault) = &fault {
+            match before(fault, &mut request, &entry.call, &self.store, &id).await {
+                Before::Serve => {}
+                Before::Lose => return lose(&reset).await,
+                Before::Answer(response) => {
+                    entry.status = Some(response.status().as_u16());
+                    return Ok(response);
                 }
             }
-            Some(Fault::IgnoreEncryption) => {
-                request.extensions_mut().insert(IgnoreEncryption);
-            }
-            Some(Fault::RewindToken(entries)) => {
-                request.extensions_mut().insert(Twist::Rewind(*entries));
-            }
-            Some(Fault::EmptyPage) => {
-                request.extensions_mut().insert(Twist::Empty);
-            }
-            Some(Fault::ReversePage) => {
-                request.extensions_mut().insert(Twist::Reverse);
-            }
-            Some(Fault::LastPage) => {
-                request.extensions_mut().insert(Twist::Last);
-            }
-            Some(Fault::IgnoreStart) => {
-                request.extensions_mut().insert(Twist::FromStart);
-            }
-            Some(Fault::RefuseStart) => {
-                request.extensions_mut().insert(Twist::RefuseStart);
-            }
-            Some(Fault::NoSizes) => {
-                request.extensions_mut().insert(Twist::NoSizes);
-            }
-            Some(Fault::OnePage) => {
-                request.extensions_mut().insert(Twist::OnePage);
-            }
-            Some(Fault::EmptyIsMissing) => {
-                request.extensions_mut().insert(Twist::EmptyIsMissing);
-            }
-            Some(Fault::ChangeObject { data }) => {
-                if let (Some(bucket), Some(key)) = (&entry.call.bucket, &entry.call.key) {
-                    self.store.change(bucket, key, data.clone());
-                }
-            }
-            _ => {}
         }
         let head = request.method() == Method::HEAD;
         let mut response = self.s3.call(request.map(Body::from)).await?;
@@ -301,15 +207,16 @@ impl HttpServer {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
         }
         set_request_id(&mut response, &id);
-        if fault == Some(Fault::ResetAfterEffect) {
-            drop(response);
+        let status = response.status().as_u16();
+        let response = match &fault {
+            Some(fault) => after(fault, response, &reset),
+            None => Some(response),
+        };
+        let Some(response) = response else {
             return lose(&reset).await;
-        }
-        entry.status = Some(response.status().as_u16());
-        Ok(match fault {
-            Some(fault) => spoil(response, &fault, reset),
-            None => response,
-        })
+        };
+        entry.status = Some(status);
+        Ok(response)
     }
 }
 
@@ -317,86 +224,6 @@ impl HttpServer {
 async fn lose(reset: &CancellationToken) -> Result<HttpResponse, HttpError> {
     reset.cancel();
     std::future::pending().await
-}
-
-/// Reads what the client sends. An earlier response would close the connection while the client is still sending, and
-/// the client would see a reset instead of the response.
-async fn drain(body: &mut Incoming) {
-    while let Some(Ok(_)) = body.frame().await {}
-}
-
-/// Applies the faults that change the headers or the body of a response.
-fn spoil(response: HttpResponse, fault: &Fault, reset: CancellationToken) -> HttpResponse {
-    let (mut parts, body) = response.into_parts();
-    let announced = parts
-        .headers
-        .get(CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse().ok());
-    let length: u64 = announced
-        .or_else(|| http_body::Body::size_hint(&body).exact())
-        .unwrap_or(0);
-    let mut announce = Some(length);
-    if let Fault::Header { name, value } = fault {
-        parts.headers.remove(*name);
-        if let Some(Ok(value)) = value.as_deref().map(HeaderValue::from_str) {
-            parts.headers.insert(*name, value);
-        }
-        return HttpResponse::from_parts(parts, body);
-    }
-    let body = match *fault {
-        Fault::TruncateBody { after } => FaultBody::cut(body, after, End::Reset(reset)),
-        Fault::Stall { after } => FaultBody::cut(body, after, End::Stall),
-        Fault::EarlyClose { after } => {
-            announce = None;
-            FaultBody::cut(body, after, End::Finish)
-        }
-        Fault::ExtraBytes(count) => {
-            announce = Some(length + count);
-            FaultBody::new(body).fill(count)
-        }
-        Fault::WrongLength(wanted) => {
-            announce = Some(wanted);
-            FaultBody::cut(body, wanted, End::Finish).fill(wanted.saturating_sub(length))
-        }
-        Fault::WhiteSpace { pieces, pause, .. } => {
-            parts.headers.remove(CONTENT_LENGTH);
-            return HttpResponse::from_parts(parts, after_white_space(body, pieces, pause));
-        }
-        Fault::CopyNothingSilently => {
-            parts.headers.remove(CONTENT_LENGTH);
-            return HttpResponse::from_parts(parts, Body::empty());
-        }
-        Fault::CorruptBody { at } => FaultBody::new(body).flip(at.min(length.saturating_sub(1))),
-        Fault::Status { .. }
-        | Fault::Delay(_)
-        | Fault::ResetBefore
-        | Fault::ResetAfterEffect
-        | Fault::OkWithError { .. }
-        | Fault::OkWithBody { .. }
-        | Fault::DemandHeader { .. }
-        | Fault::Header { .. }
-        | Fault::IgnoreRange
-        | Fault::IgnoreCondition
-        | Fault::RefuseCondition
-        | Fault::RemoveObject
-        | Fault::CopyNothing
-        | Fault::IgnoreEncryption
-        | Fault::RewindToken(_)
-        | Fault::EmptyPage
-        | Fault::ReversePage
-        | Fault::LastPage
-        | Fault::IgnoreStart
-        | Fault::RefuseStart
-        | Fault::NoSizes
-        | Fault::OnePage
-        | Fault::EmptyIsMissing
-        | Fault::ChangeObject { .. } => return HttpResponse::from_parts(parts, body),
-    };
-    parts.headers.remove(CONTENT_LENGTH);
-    if let Some(length) = announce {
-        parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-    }
-    HttpResponse::from_parts(parts, body.boxed())
 }
 
 /// A TCP connection that ends with RST instead of FIN once `reset` is set.

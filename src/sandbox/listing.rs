@@ -11,7 +11,7 @@ use s3s::dto::{
 use s3s::{S3Result, s3_error};
 
 use super::KeyEncoding;
-use super::faults::Twist;
+use super::marks::Twist;
 use super::page::{Entry, Page, page};
 use super::service::Service;
 

@@ -1,16 +1,22 @@
-//! An S3 server in memory, on a loopback port, that stores keys exactly and can simulate failures.
+//! An S3 server in memory, on a loopback port, that stores keys exactly.
 //!
 //! `oms demo` copies from and to it. Tests use it where a real store would be too slow, too reliable or not available.
-//! It uses real HTTP and checks signatures. [`FaultPlan`] makes it fail in the ways of real networks and stores. It
-//! stores nothing on disk.
+//! It uses real HTTP, checks signatures and stores nothing on disk. With the feature `faults`, which only tests have, a
+//! `FaultPlan` makes it fail in the ways of real networks and stores.
 
 mod answer;
+#[cfg(feature = "faults")]
 mod body;
 mod bucket;
+#[cfg(feature = "faults")]
 mod faults;
+#[cfg(feature = "faults")]
+mod faulty;
 mod http_server;
-
 mod listing;
+mod marks;
+#[cfg(not(feature = "faults"))]
+mod no_faults;
 mod object;
 mod operation;
 mod page;
@@ -36,6 +42,7 @@ use tokio_util::task::TaskTracker;
 use crate::error::{Error, Result};
 
 pub use self::bucket::ListOrder;
+#[cfg(feature = "faults")]
 pub use self::faults::{Fault, FaultPlan, FaultRule, KeyMatch};
 pub use self::http_server::RequestRecord;
 pub use self::object::SandboxObject;
@@ -43,6 +50,8 @@ pub use self::operation::Operation;
 
 use self::bucket::Store;
 use self::http_server::{BeforeHost, HttpServer, RequestLog};
+#[cfg(not(feature = "faults"))]
+use self::no_faults::{self as faults, self as faulty};
 use self::service::{Credentials, Service};
 
 /// Whether a store does what an optional part of a request requires.
@@ -260,7 +269,7 @@ impl Sandbox {
             before_host,
             s3: builder.build(),
             store,
-            faults: FaultPlan::default(),
+            faults: Default::default(),
             log: Arc::new(RequestLog::default()),
             served: AtomicU64::new(0),
         });
@@ -300,6 +309,7 @@ impl Sandbox {
     }
 
     /// The active faults; none at the start.
+    #[cfg(feature = "faults")]
     #[must_use]
     pub fn faults(&self) -> &FaultPlan {
         &self.server.faults

@@ -3,7 +3,7 @@
 use std::ops::Bound;
 
 use super::bucket::{Bucket, ListOrder};
-use super::faults::Twist;
+use super::marks::Twist;
 use super::object::Object;
 
 /// One line of a listing.

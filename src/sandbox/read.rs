@@ -12,7 +12,7 @@ use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
 use super::Support;
 use super::bucket::etag_matches;
-use super::faults::{IgnoreCondition, IgnoreRange};
+use super::marks::{IgnoreCondition, IgnoreRange};
 use super::object::Object;
 use super::service::Service;
 

@@ -11,7 +11,7 @@ use s3s::dto::{
 use s3s::{S3Request, S3Result, s3_error};
 
 use super::bucket::{Upload, UploadedPart};
-use super::faults::CopyNothing;
+use super::marks::CopyNothing;
 use super::object::{KMS, Object, SandboxObject, Segments, multipart_etag, now, visible_md5};
 use super::service::{Service, source};
 use super::write::{describe, md5_of, receive};

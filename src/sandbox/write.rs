@@ -19,7 +19,7 @@ use s3s::{S3Error, S3ErrorCode, S3Request, S3Result, StdError, s3_error};
 
 use super::Support;
 use super::bucket::{Conditions, etag_matches};
-use super::faults::{CopyNothing, IgnoreEncryption};
+use super::marks::{CopyNothing, IgnoreEncryption};
 use super::object::{KMS, Object, SandboxObject, Segments, now, visible_md5};
 use super::service::{Service, source};
 

@@ -2,6 +2,7 @@
 
 pub mod bandwidth;
 mod cloud;
+mod concurrency;
 mod counters;
 mod cover;
 pub mod key;
@@ -19,6 +20,7 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use bandwidth::{BandwidthPolicy, BandwidthWindow};
+pub use concurrency::{Concurrency, ConcurrencyReason};
 pub use counters::Counters;
 pub use key::Key;
 pub use lists::{FailedReport, ReportKind, ReportProblem, ReportProblems};
@@ -170,6 +172,8 @@ pub struct Task {
     pub survey: Estimate,
     /// Bytes per second over the last seconds; 0 unless running.
     pub speed: i64,
+    /// How many small objects are copied at the same time; only while it is running and copies.
+    pub concurrency: Option<Concurrency>,
     /// Version of the credentials; grows at each start.
     pub epoch: i64,
     /// Kind and state of the last pass; `None` before the first.

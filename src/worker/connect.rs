@@ -6,10 +6,13 @@ use super::parts::Parts;
 use crate::engine::context::Route;
 use crate::engine::copy::overwrite_guard;
 use crate::engine::findings::{Listing, OverwriteGuard};
+use crate::engine::object_slots::ObjectSlots;
 use crate::engine::order::Order;
 use crate::engine::preflight;
 use crate::engine::retry::{At as _, SideResult};
+use crate::engine::watched_store::watched;
 use crate::object::cdn::CdnKeys;
+use crate::object::clouds::Side;
 use crate::object::recent::Addresses;
 use crate::object::{ListVersion, SharedStore};
 use crate::secret::TaskCredentials;
@@ -41,11 +44,12 @@ pub(super) struct Connected {
     pub warnings: Vec<Warning>,
 }
 
-/// Connects and checks both sides. A store that does not support version 2 of listings is asked with version 1.
+/// Connects and checks both sides, and lets `objects` know when a store asks for fewer requests. A store that does not support version 2 of listings is asked with version 1.
 pub(super) async fn connect(
     parts: &Parts,
     task: &Task,
     credentials: &TaskCredentials,
+    objects: &Arc<ObjectSlots>,
 ) -> SideResult<Connected> {
     let addresses = Arc::new(Addresses::default());
     let urls = matches!(task.spec.scope, Scope::Urls(_));
@@ -66,7 +70,9 @@ pub(super) async fn connect(
                 .connect(&task.spec.source, &credentials.source, list)
         };
         let target = parts.connect.connect(&target_place, &credentials.target, list);
-        Ok((source.at_source()?, target.at_target()?))
+        let source = watched(source.at_source()?, Side::Source, Arc::clone(objects));
+        let target = watched(target.at_target()?, Side::Target, Arc::clone(objects));
+        Ok((source, target))
     };
     let pace = parts.tuning.pace;
     let (source, target) = connect(ListVersion::V2)?;
@@ -111,15 +117,17 @@ pub(super) async fn connect(
             .connect
             .through_cdn(source, &task.spec.source, cdn, keys)
             .at_source()?;
+        source = watched(source, Side::Source, Arc::clone(objects));
     }
     let lists = task.spec.scope.list_file().map(|file| {
         let place = Place {
             bucket: file.bucket.clone(),
             ..task.spec.target.clone()
         };
-        parts
+        let store = parts
             .connect
-            .connect(&place, &credentials.target, ListVersion::V2)
+            .connect(&place, &credentials.target, ListVersion::V2);
+        store.map(|store| watched(store, Side::Target, Arc::clone(objects)))
     });
     Ok(Connected {
         source,

@@ -27,7 +27,8 @@ use crate::engine::sync_points::SyncPoint;
 use crate::engine::warnings::RecordedWarnings;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Committed, Ending, LeasedTask, Purged, ShardScope};
-use crate::task::{BandwidthPolicy, PassInfo, PassKind, Reason, ReasonKind, StartMode, State, TaskId};
+use crate::task::spec::Scope;
+use crate::task::{BandwidthPolicy, PassInfo, PassKind, Reason, ReasonKind, StartMode, State, Task, TaskId};
 
 /// How often a running task checks its bandwidth window.
 const CLOCK_EVERY: Duration = Duration::from_secs(1);
@@ -200,12 +201,13 @@ async fn work(
         )
         .await;
     };
+    let objects = Arc::new(slots(parts, &task));
     let given_up = async {
         stop.cancelled().await;
         tokio::time::sleep(PROBE_GRACE).await;
     };
     let connected = tokio::select! {
-        connected = connect::connect(parts, &task, &credentials) => connected,
+        connected = connect::connect(parts, &task, &credentials, &objects) => connected,
         () = given_up => return finish::drained(parts, id, fencing_token).await,
     };
     let connected = match connected {
@@ -247,7 +249,7 @@ async fn work(
         addresses: connected.addresses,
         ledger: SharedLedger(Arc::clone(&parts.ledger)),
         streams: parts.streams.of_task(),
-        objects: ObjectSlots::new(id, task.spec.threads, parts.streams.count(), Instant::now()),
+        objects,
         throttle,
         progress,
         stop,
@@ -292,6 +294,18 @@ async fn work(
             }
         },
     }
+}
+
+/// The slots of a task, which shares what its endpoints teach with the other tasks.
+fn slots(parts: &Parts, task: &Task) -> ObjectSlots {
+    let (spec, now) = (&task.spec, Instant::now());
+    // The URLs of a manifest may be on any server.
+    let source = match spec.scope {
+        Scope::Urls(_) => None,
+        Scope::Objects(_) | Scope::Prefixes(_) | Scope::List(_) => Some(spec.source.endpoint.url.as_str()),
+    };
+    let (endpoints, target) = (parts.streams.endpoints(), spec.target.endpoint.url.as_str());
+    ObjectSlots::new(task.id, spec.threads, parts.streams.count(), now).at(endpoints, source, target, now)
 }
 
 fn lost_lease(id: TaskId, fencing_token: i64) {

@@ -3,8 +3,8 @@
 use oms::ledger::{FoundEntry, FoundScope, ShardScope};
 use oms::task::spec::{Cdn, Manifest, Notification, Scope};
 use oms::task::{
-    Counters, Estimate, KeptWarning, Key, PassInfo, PassKind, Reason, ReasonKind, ReportProblem,
-    ReportProblems, State, Task, UnixMillis,
+    Concurrency, ConcurrencyReason, Counters, Estimate, KeptWarning, Key, PassInfo, PassKind, Reason,
+    ReasonKind, ReportProblem, ReportProblems, State, Task, UnixMillis,
 };
 use serde_json::{Value, json};
 
@@ -55,11 +55,35 @@ fn running() -> Task {
             complete: false,
         },
         speed: 200,
+        concurrency: Some(Concurrency {
+            allowed: 80,
+            in_flight: 79,
+            reason: ConcurrencyReason::AtLimit,
+        }),
         started_at: Some(UnixMillis(NOW.0 - 60_000)),
         running_since: Some(UnixMillis(NOW.0 - 3_000)),
         ran_for: 7_000,
         failed_list: oms::task::FailedReport::default(),
         ..ledger::task(ID, PROJECT)
+    }
+}
+
+#[tokio::test]
+async fn only_a_running_task_shows_its_concurrency() {
+    let shows = shown(running()).await;
+    let wanted = json!({
+        "small_objects_allowed": 80,
+        "small_objects_in_flight": 79,
+        "reason": "at_limit",
+    });
+    assert_eq!(shows["concurrency"], wanted);
+    for state in State::ALL
+        .iter()
+        .copied()
+        .filter(|state| *state != State::Running)
+    {
+        let other = Task { state, ..running() };
+        assert_eq!(shown(other).await.get("concurrency"), None, "{state:?}");
     }
 }
 

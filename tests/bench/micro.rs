@@ -8,7 +8,7 @@ use http::HeaderMap;
 use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use oms::engine::decide::{Existing, SkipReason, decide};
 use oms::engine::outcome::Outcome;
-use oms::engine::shard::counted::Counted;
+use oms::engine::shard::prior_count::PriorCount;
 use oms::engine::shard::window::Window;
 use oms::engine::source_object::SourceObject;
 use oms::object::s3::bench::Signing;
@@ -161,7 +161,7 @@ fn window(c: &mut Criterion) {
             |(mut window, keys)| {
                 let mut open = Vec::with_capacity(IN_FLIGHT);
                 for (index, key) in keys.into_iter().enumerate() {
-                    open.push(window.push_at(key, None, 4096, Counted::default()));
+                    open.push(window.push_at(key, None, 4096, PriorCount::default()));
                     if open.len() == IN_FLIGHT {
                         let number = open.swap_remove(index * 7919 % IN_FLIGHT);
                         window.settle(number, Outcome::Skipped(SkipReason::Identical));

@@ -181,6 +181,7 @@ fn our_own_fields_are_marked() {
         "CreateTask.refused_metadata",
         "SourceNode.endpoint",
         "TargetNode.endpoint",
+        "Task.concurrency",
         "Task.copy_rules",
         "Task.create_time",
         "Task.enable_requester_pays",

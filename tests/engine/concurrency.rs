@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use oms::engine::settings::Tuning;
 use oms::engine::sync_points::SyncPoints;
+use oms::object::clouds::Side;
 use oms::object::s3::Timeouts;
 use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
 use oms::service::CreateTask;
-use oms::task::{ReasonKind, StartMode, State, TaskId};
+use oms::task::spec::Scope;
+use oms::task::{Concurrency, ConcurrencyReason, Key, ReasonKind, StartMode, State, Task, TaskId};
 use tempfile::TempDir;
 
-use crate::support::checker::failures;
-use crate::support::rig::{Rig, SOURCE, Stores};
+use crate::support::checker::{History, check, failures};
+use crate::support::rig::{QUICK, Rig, SMALL_PART, SOURCE, Stores};
 use crate::support::wait::until;
 
 fn slow_down() -> Fault {
@@ -206,5 +208,183 @@ async fn expired_credentials_with_many_objects_in_flight_fail_no_object() {
     assert_eq!(ended.reason.unwrap().kind, ReasonKind::SourceCredentials);
     assert_eq!((ended.counters.failed, failures(&rig, id).await.len()), (0, 0));
     finishes(&stores, &rig, id).await;
+    rig.shut_down().await;
+}
+
+/// What is shown of a task's concurrency.
+fn shown(task: &Task) -> Option<Concurrency> {
+    task.concurrency
+}
+
+fn is_because_of(task: &Task, reason: ConcurrencyReason) -> bool {
+    shown(task).is_some_and(|concurrency| concurrency.reason == reason)
+}
+
+#[tokio::test]
+async fn a_running_task_shows_its_concurrency_and_why_it_is_so() {
+    let stores = with_objects(600).await;
+    let faults = stores.source.faults();
+    faults.add(FaultRule::new(Operation::GetObject, Fault::Delay(Duration::from_millis(100))).times(300));
+    faults.add(FaultRule::new(
+        Operation::GetObject,
+        Fault::Delay(Duration::from_secs(600)),
+    ));
+    let rig = rig().await;
+    let threads = 1;
+    let id = rig
+        .create(CreateTask {
+            threads,
+            ..stores.order()
+        })
+        .await;
+    let at_limit = rig
+        .wait(id, |task| is_because_of(task, ConcurrencyReason::AtLimit))
+        .await;
+    assert_eq!(shown(&at_limit).map(|concurrency| concurrency.allowed), Some(16));
+    // All that may be in flight hang.
+    rig.wait(id, |task| {
+        shown(task).is_some_and(|concurrency| concurrency.in_flight == 16)
+    })
+    .await;
+    let paused = rig.pause(id).await;
+    assert_eq!(shown(&paused), None);
+    // Half a thousand objects are left. The target refuses what comes too fast.
+    faults.clear();
+    let limit = FaultRule::new(Operation::PutObject, slow_down()).above(20);
+    stores.target.faults().add(limit.key_prefix("0"));
+    rig.start(id, StartMode::Full, stores.credentials()).await;
+    rig.wait(id, |task| is_because_of(task, ConcurrencyReason::Throttled))
+        .await;
+    stores.target.faults().clear();
+    let ended = rig.end(id).await;
+    assert_eq!((ended.state, shown(&ended)), (State::Succeeded, None));
+    stores.assert_same();
+    rig.shut_down().await;
+}
+
+#[tokio::test]
+async fn every_kind_of_request_that_is_throttled_lowers_the_level() {
+    let whole = || Scope::Prefixes(vec![Key::from("")]);
+    let keys = (0..4).map(|n| Key::from(format!("{n:05}").as_str()));
+    let named = Scope::Objects(keys.chain([Key::from("large")]).collect());
+    for (side, operation, scope) in [
+        (Side::Source, Operation::ListObjectsV2, whole()),
+        (Side::Target, Operation::ListObjectsV2, whole()),
+        (Side::Source, Operation::HeadObject, named),
+        (Side::Source, Operation::GetTagging, whole()),
+        (Side::Target, Operation::UploadPart, whole()),
+        (Side::Target, Operation::Complete, whole()),
+    ] {
+        let stores = Stores::small().await;
+        for n in 0..4 {
+            let object = SandboxObject {
+                tags: vec![("a".to_owned(), "b".to_owned())],
+                ..SandboxObject::new(vec![7; 10])
+            };
+            stores.source.put(SOURCE, &format!("{n:05}"), object);
+        }
+        let large = SandboxObject::new(vec![7; usize::try_from(9 * SMALL_PART).unwrap()]);
+        stores.source.put(SOURCE, "large", large);
+        let refusing = match side {
+            Side::Source => &stores.source,
+            Side::Target => &stores.target,
+        };
+        refusing
+            .faults()
+            .add(FaultRule::new(operation, slow_down()).times(2));
+        // The small objects take so long that their level is seen.
+        let late = FaultRule::new(Operation::GetObject, Fault::Delay(Duration::from_millis(1_500)));
+        stores.source.faults().add(late.key_prefix("0"));
+        let folder = Arc::new(TempDir::new().unwrap());
+        let rig = Rig::tuned(folder, SyncPoints::default(), QUICK, Timeouts::default()).await;
+        let order = CreateTask {
+            scope,
+            ..stores.order()
+        };
+        let id = rig.create(order).await;
+        let throttled = rig
+            .wait(id, |task| is_because_of(task, ConcurrencyReason::Throttled))
+            .await;
+        let concurrency = shown(&throttled).unwrap();
+        assert!(concurrency.allowed < 8, "{side:?} {operation:?}: {concurrency:?}");
+        stores.source.faults().clear();
+        let ended = rig.end(id).await;
+        assert_eq!(
+            (ended.state, ended.counters.failed),
+            (State::Succeeded, 0),
+            "{side:?} {operation:?}"
+        );
+        stores.assert_same();
+        rig.shut_down().await;
+    }
+}
+
+#[tokio::test]
+async fn a_task_knows_what_throttling_taught_another_at_its_endpoint() {
+    let stores = with_objects(40).await;
+    let rig = rig().await;
+    let late = Fault::Delay(Duration::from_millis(1_500));
+    let faults = stores.source.faults();
+    faults.add(FaultRule::new(Operation::GetObject, late));
+    let refused = FaultRule::new(Operation::PutObject, slow_down()).key_prefix("told/0");
+    stores.target.faults().add(refused.times(4));
+    let with_prefix = |prefix| CreateTask {
+        target_prefix: Key::from(prefix),
+        ..stores.order()
+    };
+    let told = rig.create(with_prefix("told/")).await;
+    rig.wait(told, |task| is_because_of(task, ConcurrencyReason::Throttled))
+        .await;
+    // It talks to the same endpoints, and no request of its own is refused.
+    let other = rig.create(with_prefix("other/")).await;
+    let knows = rig
+        .wait(other, |task| is_because_of(task, ConcurrencyReason::Throttled))
+        .await;
+    let concurrency = shown(&knows).unwrap();
+    assert!(concurrency.allowed < 8, "{concurrency:?}");
+    stores.source.faults().clear();
+    for id in [told, other] {
+        let ended = rig.end(id).await;
+        assert_eq!((ended.state, ended.counters.copied), (State::Succeeded, 40));
+    }
+    rig.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_kill_with_a_raised_level_at_a_far_store_loses_nothing_and_counts_nothing_twice() {
+    let stores = with_objects(600).await;
+    let history = History::of(&stores);
+    let late = Fault::Delay(Duration::from_millis(100));
+    for (sandbox, operation) in [
+        (&stores.source, Operation::GetObject),
+        (&stores.target, Operation::PutObject),
+    ] {
+        let far = FaultRule::new(operation, late.clone()).key_prefix("0");
+        sandbox.faults().add(far);
+    }
+    let rig = rig().await;
+    let threads = 4;
+    let order = CreateTask {
+        threads,
+        ..stores.order()
+    };
+    let id = rig.create(order).await;
+    let raised = |task: &Task| shown(task).is_some_and(|concurrency| concurrency.allowed > 8);
+    let killed = rig
+        .wait(id, |task| raised(task) && task.counters.copied > 0)
+        .await;
+    let folder = rig.kill().await;
+    assert!(killed.counters.copied < 600, "{:?}", killed.counters);
+    // It runs on by itself, and the level rises again.
+    let rig = Rig::tuned(
+        folder,
+        SyncPoints::default(),
+        Tuning::default(),
+        Timeouts::default(),
+    )
+    .await;
+    let ended = rig.end(id).await;
+    assert_eq!(ended.state, State::Succeeded, "{:?}", ended.reason);
+    check(&stores, &rig, id, &history).await;
     rig.shut_down().await;
 }

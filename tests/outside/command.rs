@@ -376,6 +376,22 @@ async fn supervisors_can_ask_without_a_token() {
 }
 
 #[tokio::test]
+async fn polls_are_not_in_the_log_unless_it_is_asked_for() {
+    for (level, polls) in [("info", false), ("debug", true)] {
+        let home = Home::new();
+        let mut command = home.command();
+        command.args(["--log-level", level]);
+        let mut serve = home.spawn(command).await;
+        assert_eq!(serve.caller("").get_bare("/livez").await.status, 200);
+        assert_eq!(may_list(&serve.caller("wrong-token-0000")).await, 401);
+        serve.terminate().await;
+        let log = serve.stderr();
+        assert_eq!(log.contains("path=\"/livez\""), polls, "{level}: {log}");
+        assert!(log.contains("status=401"), "{level}: {log}");
+    }
+}
+
+#[tokio::test]
 async fn stores_behind_certificates_of_a_private_authority_are_reached() {
     let stores = Stores::new().await;
     fill(&stores, 20);

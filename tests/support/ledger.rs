@@ -138,6 +138,7 @@ pub fn task(id: i64, project: &str) -> Task {
         counters: Counters::default(),
         survey: Estimate::default(),
         speed: 0,
+        concurrency: None,
         epoch: 1,
         pass: None,
         created_at: UnixMillis(1_795_000_000_000),

@@ -14,9 +14,9 @@ use crate::api::answers;
 use crate::service::{Failure, FoundEntry, FoundScope, ShardScope, TaskDetail};
 use crate::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Payer, Place, Scope};
 use crate::task::{
-    BandwidthPolicy, BandwidthWindow, CopyRules, Counters, Estimate, FailedReport, KeptWarning, Key,
-    PassInfo, PassKind, Reason, ReasonKind, ReportProblems, State, Task as Known, TaskId, TaskSpec,
-    UnixMillis, WarningCode,
+    BandwidthPolicy, BandwidthWindow, Concurrency, ConcurrencyReason, CopyRules, Counters, Estimate,
+    FailedReport, KeptWarning, Key, PassInfo, PassKind, Reason, ReasonKind, ReportProblems, State,
+    Task as Known, TaskId, TaskSpec, UnixMillis, WarningCode,
 };
 
 const CREATED: UnixMillis = UnixMillis(1_795_000_000_000);
@@ -115,6 +115,7 @@ fn new(number: u8) -> Known {
         counters: Counters::default(),
         survey: Estimate::default(),
         speed: 0,
+        concurrency: None,
         epoch: 1,
         pass: None,
         created_at: CREATED,
@@ -147,6 +148,11 @@ fn running(number: u8) -> Known {
             complete: true,
         },
         speed: 50_000_000,
+        concurrency: Some(Concurrency {
+            allowed: 160,
+            in_flight: 160,
+            reason: ConcurrencyReason::Growing,
+        }),
         pass: Some(pass(Finished::No)),
         started_at: Some(CREATED),
         running_since: Some(CREATED),
@@ -170,6 +176,7 @@ fn succeeded(number: u8) -> Known {
             ..Counters::default()
         },
         speed: 0,
+        concurrency: None,
         pass: Some(pass(Finished::Yes)),
         ended_at: Some(UnixMillis(CREATED.0 + 172_000)),
         running_since: None,

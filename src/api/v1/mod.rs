@@ -5,6 +5,7 @@
 
 mod bandwidth;
 mod cloud;
+mod concurrency;
 mod copy_options;
 mod create;
 mod delete;
@@ -48,7 +49,8 @@ use super::{auth, fallback, idempotency};
 use crate::service::Creation;
 
 /// Schemas that only fields and bodies have which the reference does not have in this version.
-pub const OWN_TYPES: [&str; 8] = [
+pub const OWN_TYPES: [&str; 9] = [
+    "ConcurrencyReason",
     "ConsistencyCheck",
     "DeleteTask",
     "MinimumProof",

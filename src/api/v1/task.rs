@@ -9,6 +9,7 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::bandwidth::BandwidthWindow;
 use super::cloud::CloudName;
+use super::concurrency::TaskConcurrency;
 use super::copy_options::{NotCarried, Proved, TaskRules};
 use super::create::TaskType;
 use super::entries::{Names, ScopeEntry, scope_entries, shown_name};
@@ -75,6 +76,10 @@ pub struct Task {
     /// Bytes per second over the last seconds; 0 unless the task runs.
     #[schema(minimum = 0)]
     migrate_speed: i64,
+    /// An extension: how many small objects are copied at the same time, and why; only while the task runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    concurrency: Option<TaskConcurrency>,
     /// Whether the target encrypts with its key management service.
     #[serde(rename = "enableKMS")]
     enable_kms: bool,
@@ -309,6 +314,7 @@ impl Task {
             counters,
             survey,
             speed,
+            concurrency,
             epoch: _,
             pass,
             created_at,
@@ -337,6 +343,7 @@ impl Task {
         } = spec;
         let totals = Totals::new(&counters, survey, pass);
         let speed = if state == State::Running { speed.max(0) } else { 0 };
+        let concurrency = concurrency.filter(|_| state == State::Running);
         let ended = matches!(state, State::Failed | State::Succeeded);
         let (task_type, object_key) = shown_scope(&scope);
         let list_file = scope.list_file().map(ListFile::from);
@@ -350,6 +357,7 @@ impl Task {
             status: number_of(state),
             progress: totals.progress(&counters, state),
             migrate_speed: speed,
+            concurrency: concurrency.map(TaskConcurrency::from),
             enable_kms: kms,
             description,
             error_reason: reason.map_or(ErrorReason::None(String::new()), |reason| {

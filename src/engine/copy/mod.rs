@@ -98,9 +98,6 @@ pub async fn transfer(ctx: &Context, mut item: SourceObject) -> Result<Outcome, 
         if kind == ErrorKind::Cancelled {
             return Err(side_error.into());
         }
-        if kind == ErrorKind::RateLimited {
-            ctx.objects.throttled(Instant::now());
-        }
         if mode == Mode::Single
             && item.known_bytes() > ctx.tuning.sizes.threshold
             && parts_may_help(&side_error)

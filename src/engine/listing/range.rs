@@ -65,6 +65,15 @@ pub(in crate::engine) enum Page {
     EndsUnclear,
 }
 
+/// Whether a shard waits for its feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Feed {
+    /// It could work, but has nothing to do.
+    Awaited,
+    /// It has work, or as many objects in flight as are allowed.
+    Enough,
+}
+
 /// What came of a split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Split {
@@ -181,16 +190,18 @@ impl Range {
             .is_some()
     }
 
-    /// The shard begins to wait for its feed, although it could work.
-    pub(in crate::engine) fn waits(&self, now: Instant) {
-        self.hunger().since.get_or_insert(now);
-    }
-
-    /// The shard waits no longer.
-    pub(in crate::engine) fn fed(&self, now: Instant) {
+    /// Records whether the shard waits for its feed from now on.
+    pub(in crate::engine) fn note(&self, now: Instant, feed: Feed) {
         let mut hunger = self.hunger();
-        if let Some(since) = hunger.since.take() {
-            hunger.waited += now.duration_since(since);
+        match feed {
+            Feed::Awaited => {
+                hunger.since.get_or_insert(now);
+            }
+            Feed::Enough => {
+                if let Some(since) = hunger.since.take() {
+                    hunger.waited += now.duration_since(since);
+                }
+            }
         }
     }
 

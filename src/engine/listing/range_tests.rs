@@ -255,12 +255,12 @@ fn a_shard_is_hungry_while_it_waits() {
     let range = Range::new(None, None);
     let at = |ms| Instant::now() + Duration::from_millis(ms);
     let start = at(0);
-    range.waits(start);
-    range.fed(start + Duration::from_millis(30));
-    range.waits(start + Duration::from_millis(40));
+    range.note(start, Feed::Awaited);
+    range.note(start + Duration::from_millis(30), Feed::Enough);
+    range.note(start + Duration::from_millis(40), Feed::Awaited);
     let waited = range.waited(start + Duration::from_millis(50));
     assert_eq!(waited, Duration::from_millis(40));
-    range.fed(start + Duration::from_millis(55));
+    range.note(start + Duration::from_millis(55), Feed::Enough);
     assert_eq!(
         range.waited(start + Duration::from_millis(100)),
         Duration::from_millis(5)

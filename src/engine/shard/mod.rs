@@ -23,7 +23,7 @@ use crate::engine::copy::transfer;
 use crate::engine::decide::Decision;
 use crate::engine::errors::PassError;
 use crate::engine::listing::candidate::{Batch, Candidate, Found, Resumable};
-use crate::engine::listing::range::Range;
+use crate::engine::listing::range::{Feed, Range};
 use crate::engine::listing::{feed, pass_kind};
 use crate::engine::lookup;
 use crate::engine::object_slots::Slot;
@@ -37,8 +37,8 @@ use crate::engine::source_object::SourceObject;
 use crate::engine::sync_points::SyncPoint;
 use crate::error::{Error, ErrorKind};
 use crate::ledger::{Commit, Committed, Failure, LeasedShard, Unordered};
-use crate::task::Key;
 use crate::task::spec::Scope;
+use crate::task::{Concurrency, Key};
 
 /// Batches waiting between the feed and the shard.
 const BATCHES_AHEAD: usize = 1;
@@ -66,6 +66,7 @@ pub(super) struct Run {
     waiting: VecDeque<Candidate>,
     flight: JoinSet<(u64, Mark, Result<Outcome, PassError>)>,
     speed: i64,
+    concurrency: Option<Concurrency>,
     resumable: Resumable,
     /// Bytes under way as the ledger has them, for the next commit to change.
     in_flight: i64,
@@ -105,6 +106,7 @@ pub(in crate::engine) async fn run(
         waiting: VecDeque::new(),
         flight: JoinSet::new(),
         speed: 0,
+        concurrency: None,
         resumable: Resumable::Yes,
         in_flight: claim_in_flight,
         carried: claim_in_flight,
@@ -176,12 +178,9 @@ impl Run {
                 });
             }
             let next_size = self.next_size();
-            let idle = self.waiting.is_empty() && !exhausted && self.flight.len() < self.ctx.objects.limit();
-            if idle {
-                self.range.waits(Instant::now());
-            } else {
-                self.range.fed(Instant::now());
-            }
+            let idle = self.waiting.is_empty() && !exhausted && !self.ctx.objects.is_full();
+            self.range
+                .note(Instant::now(), if idle { Feed::Awaited } else { Feed::Enough });
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(Walked::UntilStopped),
@@ -389,12 +388,15 @@ impl Run {
         Ok(())
     }
 
-    /// Commits what is settled, or at least the speed when it changed.
+    /// Commits what is settled, or at least the speed and the concurrency when they changed.
     async fn report(&mut self) -> Result<(), PassError> {
-        let speed = self.ctx.progress.speed(Instant::now());
-        if self.window.has_settled() || speed != self.speed || self.under(Under::Way) != self.in_flight {
-            self.speed = speed;
-            self.commit(Close::No, Under::Way).await?;
+        let now = Instant::now();
+        let speed = self.ctx.progress.speed(now);
+        let concurrency = Some(self.ctx.objects.concurrency(now));
+        let shown = (speed, concurrency) != (self.speed, self.concurrency);
+        if self.window.has_settled() || shown || self.under(Under::Way) != self.in_flight {
+            (self.speed, self.concurrency) = (speed, concurrency);
+            self.commit_all(Close::No, Under::Way).await?;
         }
         Ok(())
     }
@@ -414,6 +416,10 @@ impl Run {
         if close == Close::No && !self.window.has_settled() && self.speed == 0 && unchanged {
             return Ok(());
         }
+        self.commit_all(close, under).await
+    }
+
+    async fn commit_all(&mut self, close: Close, under: Under) -> Result<(), PassError> {
         loop {
             let mut commit = self.window.take();
             let last = !self.window.has_settled();
@@ -437,6 +443,7 @@ impl Run {
         let commit = Commit {
             close: close == Close::Yes,
             speed: self.speed,
+            concurrency: self.concurrency,
             ..commit
         };
         let commit = if self.ctx.task.spec.record_failures {

@@ -23,6 +23,7 @@ fn one_object() -> Commit {
         failures: vec![failure("late")],
         resolved: vec![Key::from("kept")],
         speed: 77,
+        concurrency: None,
         success: b"late\n".to_vec(),
         skip: b"late\n".to_vec(),
     }

@@ -66,6 +66,7 @@ async fn a_running_task_drains(store: &dyn Ledger) {
     assert_eq!(end, Some(State::Paused));
     let task = subject.task().await;
     assert_eq!((task.ran_for, task.running_since, task.speed), (2_000, None, 0));
+    assert_eq!(task.concurrency, None);
     assert_eq!(subject.finish(leased.fencing_token, Ending::Drained).await, None);
 }
 

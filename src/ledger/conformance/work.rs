@@ -3,7 +3,9 @@
 use super::subject::{Subject, at, counters, failure};
 use crate::error::ErrorKind;
 use crate::ledger::{Commit, Committed, Ending, Ledger, ShardScope, Unordered};
-use crate::task::{Counters, Estimate, Key, PassInfo, PassKind, ReasonKind, StartMode, State};
+use crate::task::{
+    Concurrency, ConcurrencyReason, Counters, Estimate, Key, PassInfo, PassKind, ReasonKind, StartMode, State,
+};
 
 pub(super) async fn all(store: &dyn Ledger) {
     a_pass_ends_with_success(store).await;
@@ -170,8 +172,14 @@ async fn a_commit_moves_checkpoint_counters_and_speed(store: &dyn Ledger) {
         assert_eq!(subject.commit(&shard, commit.clone()).await, Committed::Done);
     }
     // Without a new checkpoint the old one stays.
+    let concurrency = Some(Concurrency {
+        allowed: 80,
+        in_flight: 79,
+        reason: ConcurrencyReason::Growing,
+    });
     let commit = Commit {
         speed: 99,
+        concurrency,
         ..Commit::default()
     };
     assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
@@ -179,8 +187,9 @@ async fn a_commit_moves_checkpoint_counters_and_speed(store: &dyn Ledger) {
     let mut twice = delta;
     twice += delta;
     assert_eq!((task.counters, task.speed), (twice, 99));
+    assert_eq!(task.concurrency, concurrency);
     let again = subject.lease().await;
-    assert_eq!(again.task.speed, 0);
+    assert_eq!((again.task.speed, again.task.concurrency), (0, None));
     let shard = subject.shard(again.fencing_token).await.unwrap();
     assert_eq!(shard.checkpoint, Some(Key::from(&b"k\xfe"[..])));
 }

@@ -52,8 +52,9 @@ pub(super) async fn commit(
     });
     // A commit that settles something is progress, so it resets the crashes. This saves a statement.
     static TASK: LazyLock<String> = LazyLock::new(|| {
-        let rest = ", speed = ?2, seen_at = ?3, crashes = iif(?4, 0, crashes) WHERE id = ?1 RETURNING failed";
-        add_counters("tasks", 5, rest)
+        let rest = ", speed = ?2, seen_at = ?3, crashes = iif(?4, 0, crashes), concurrency_allowed = ?5, \
+                    concurrency_in_flight = ?6, concurrency_reason = ?7 WHERE id = ?1 RETURNING failed";
+        add_counters("tasks", 8, rest)
     });
     let progress = passes::is_progress(&commit);
     let Commit {
@@ -63,6 +64,7 @@ pub(super) async fn commit(
         failures,
         resolved,
         speed,
+        concurrency,
         success,
         skip,
     } = commit;
@@ -80,7 +82,10 @@ pub(super) async fn commit(
         .bind(id.get())
         .bind(speed)
         .bind(now.0)
-        .bind(progress);
+        .bind(progress)
+        .bind(concurrency.map(|concurrency| concurrency.allowed))
+        .bind(concurrency.map(|concurrency| concurrency.in_flight))
+        .bind(concurrency.map(|concurrency| concurrency.reason.name()));
     let statement = rows::bind_counters(statement, delta);
     let task = statement.fetch_one(&mut *tx).await.map_err(translate)?;
     if passes::too_many_failures(delta.failed, get(&task, "failed")?) {

@@ -96,8 +96,8 @@ pub(super) async fn leave(tx: &mut Tx, id: TaskId, leaving: &Leaving) -> Result<
         ended_at,
     } = leaving;
     let update = sqlx::query(
-        "UPDATE tasks SET state = ?3, reason_code = ?4, reason_message = ?5, speed = 0, running_since = NULL, \
-         held = 0, crashes = 0, ran_for = ran_for + ?6, ended_at = ?7 WHERE id = ?1 AND state = ?2",
+        "UPDATE tasks SET state = ?3, reason_code = ?4, reason_message = ?5, speed = 0, concurrency_reason = NULL, \
+         running_since = NULL, held = 0, crashes = 0, ran_for = ran_for + ?6, ended_at = ?7 WHERE id = ?1 AND state = ?2",
     )
     .bind(id.get())
     .bind(from.name())

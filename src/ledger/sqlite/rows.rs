@@ -10,8 +10,8 @@ use crate::ledger::json::{bandwidth_from_text, damaged, spec_from_text};
 use crate::ledger::{Failure, OpenUpload, ShardScope};
 use crate::object::ETag;
 use crate::task::{
-    Counters, Estimate, FailedReport, Key, PassInfo, PassKind, Reason, ReasonKind, ReportProblem,
-    ReportProblems, StartMode, State, Task, TaskId, UnixMillis,
+    Concurrency, ConcurrencyReason, Counters, Estimate, FailedReport, Key, PassInfo, PassKind, Reason,
+    ReasonKind, ReportProblem, ReportProblems, StartMode, State, Task, TaskId, UnixMillis,
 };
 
 /// A statement with what is bound to it.
@@ -85,6 +85,7 @@ pub(super) fn task(row: &SqliteRow) -> Result<Task> {
             complete: get(row, "survey_complete")?,
         },
         speed: get(row, "speed")?,
+        concurrency: concurrency(row)?,
         epoch: get(row, "epoch")?,
         pass: pass(row)?,
         created_at: UnixMillis(get(row, "created_at")?),
@@ -98,6 +99,18 @@ pub(super) fn task(row: &SqliteRow) -> Result<Task> {
         },
         report_problems: problems(row)?,
     })
+}
+
+/// The columns `concurrency_allowed`, `concurrency_in_flight` and `concurrency_reason`.
+fn concurrency(row: &SqliteRow) -> Result<Option<Concurrency>> {
+    let Some(reason) = get::<Option<&str>>(row, "concurrency_reason")? else {
+        return Ok(None);
+    };
+    Ok(Some(Concurrency {
+        allowed: get(row, "concurrency_allowed")?,
+        in_flight: get(row, "concurrency_in_flight")?,
+        reason: ConcurrencyReason::from_name(reason).ok_or_else(|| damaged("reason of the concurrency"))?,
+    }))
 }
 
 /// The column `id`.

@@ -60,6 +60,7 @@ pub(super) async fn insert(tx: &mut Tx, new: NewTask, now: UnixMillis) -> Result
         counters: Counters::default(),
         survey: Estimate::default(),
         speed: 0,
+        concurrency: None,
         epoch: FIRST_EPOCH,
         pass: None,
         created_at: now,

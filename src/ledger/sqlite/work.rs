@@ -24,7 +24,8 @@ pub(super) async fn lease_task(ledger: &Database, id: TaskId, now: UnixMillis) -
     // A task that is already running has lost its worker. Its run time counts up to its last commit.
     let update = sqlx::query(
         "UPDATE tasks SET state = ?3, attempt = attempt + 1, started_at = coalesce(started_at, ?4), \
-         ran_for = ran_for + ?5, running_since = ?4, seen_at = ?4, speed = 0, held = 1 \
+         ran_for = ran_for + ?5, running_since = ?4, seen_at = ?4, speed = 0, concurrency_reason = NULL, \
+         held = 1 \
          WHERE id = ?1 AND state = ?2",
     )
     .bind(id.get())

@@ -174,7 +174,7 @@ fn nothing_grows_while_nobody_waits() {
         now += Duration::from_millis(1);
         assert!(!level.finished(begun, now));
     }
-    assert_eq!((level.limit(), level.why()), (8, Why::Starting));
+    assert_eq!((level.limit(), level.why()), (8, LimitReason::Starting));
 }
 
 #[test]
@@ -196,5 +196,5 @@ fn throttling_counts_once_in_a_round_and_ends_at_one() {
     for n in 1..100 {
         level.throttled(at + Duration::from_secs(n));
     }
-    assert_eq!((level.limit(), level.why()), (1, Why::Throttled));
+    assert_eq!((level.limit(), level.why()), (1, LimitReason::Throttled));
 }

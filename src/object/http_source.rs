@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 use super::cdn::{Authentication, CdnKeys, Signing, sign};
 use super::http::HttpReader;
-use super::recent::Addresses;
+use super::recent::ObjectUrls;
 use super::{
     Body, ByteRange, CopySource, ETag, ListQuery, ListVersion, NewObject, Object, ObjectInfo, ObjectStore,
     PageFacts, PageSink, Part, SharedStore, Tags, UploadId, WriteIf, Written,
@@ -33,7 +33,7 @@ pub struct HttpSource {
 }
 
 enum Via {
-    Urls(Arc<Addresses>),
+    Urls(Arc<ObjectUrls>),
     Cdn(Box<Behind>),
 }
 
@@ -51,7 +51,7 @@ struct Behind {
 impl HttpSource {
     /// The URLs of a manifest. A key is the name that the manifest gives a URL.
     #[must_use]
-    pub const fn urls(reader: HttpReader, addresses: Arc<Addresses>) -> Self {
+    pub const fn urls(reader: HttpReader, addresses: Arc<ObjectUrls>) -> Self {
         Self {
             reader,
             via: Via::Urls(addresses),

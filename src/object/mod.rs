@@ -35,7 +35,7 @@ pub use self::written::{Encryption, Written};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Credentials;
-use crate::task::spec::{Cdn, Place};
+use crate::task::spec::{BucketLocation, Cdn};
 use crate::task::{Key, UnixMillis};
 
 /// A stream of bytes; dropping it ends the transfer.
@@ -300,10 +300,10 @@ pub trait Connect: Send + Sync {
     ///
     /// # Errors
     /// `InvalidArgument` for an address or key that cannot be put into a request.
-    fn connect(&self, place: &Place, keys: &Credentials, list: ListVersion) -> Result<SharedStore>;
+    fn connect(&self, place: &BucketLocation, keys: &Credentials, list: ListVersion) -> Result<SharedStore>;
 
     /// A source for the URLs of a manifest, by name.
-    fn urls(&self, addresses: Arc<recent::Addresses>) -> SharedStore;
+    fn urls(&self, addresses: Arc<recent::ObjectUrls>) -> SharedStore;
 
     /// `store`, with its objects read through a CDN.
     ///
@@ -312,7 +312,7 @@ pub trait Connect: Send + Sync {
     fn through_cdn(
         &self,
         store: SharedStore,
-        place: &Place,
+        place: &BucketLocation,
         cdn: &Cdn,
         keys: cdn::CdnKeys,
     ) -> Result<SharedStore>;

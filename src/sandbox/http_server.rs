@@ -25,7 +25,9 @@ use tokio_util::sync::CancellationToken;
 use super::answer::{document, error_answer, refusal, set_request_id};
 use super::body::{End, FaultBody, after_white_space};
 use super::bucket::{Conditions, Store};
-use super::faults::{CopyNothing, Fault, FaultPlan, IgnoreCondition, IgnoreEncryption, IgnoreRange, Twist};
+use super::faults::{
+    CopyNothing, Fault, FaultPlan, IgnoreCondition, IgnoreEncryption, IgnoreRange, ListingFault,
+};
 use super::operation::{Call, Operation, classify};
 
 /// How many requests the log keeps.
@@ -261,31 +263,31 @@ impl HttpServer {
                 request.extensions_mut().insert(IgnoreEncryption);
             }
             Some(Fault::RewindToken(entries)) => {
-                request.extensions_mut().insert(Twist::Rewind(*entries));
+                request.extensions_mut().insert(ListingFault::Rewind(*entries));
             }
             Some(Fault::EmptyPage) => {
-                request.extensions_mut().insert(Twist::Empty);
+                request.extensions_mut().insert(ListingFault::Empty);
             }
             Some(Fault::ReversePage) => {
-                request.extensions_mut().insert(Twist::Reverse);
+                request.extensions_mut().insert(ListingFault::Reverse);
             }
             Some(Fault::LastPage) => {
-                request.extensions_mut().insert(Twist::Last);
+                request.extensions_mut().insert(ListingFault::Last);
             }
             Some(Fault::IgnoreStart) => {
-                request.extensions_mut().insert(Twist::FromStart);
+                request.extensions_mut().insert(ListingFault::FromStart);
             }
             Some(Fault::RefuseStart) => {
-                request.extensions_mut().insert(Twist::RefuseStart);
+                request.extensions_mut().insert(ListingFault::RefuseStart);
             }
             Some(Fault::NoSizes) => {
-                request.extensions_mut().insert(Twist::NoSizes);
+                request.extensions_mut().insert(ListingFault::NoSizes);
             }
             Some(Fault::OnePage) => {
-                request.extensions_mut().insert(Twist::OnePage);
+                request.extensions_mut().insert(ListingFault::OnePage);
             }
             Some(Fault::EmptyIsMissing) => {
-                request.extensions_mut().insert(Twist::EmptyIsMissing);
+                request.extensions_mut().insert(ListingFault::EmptyIsMissing);
             }
             Some(Fault::ChangeObject { data }) => {
                 if let (Some(bucket), Some(key)) = (&entry.call.bucket, &entry.call.key) {

@@ -57,7 +57,7 @@ pub enum Support {
 
 /// The names under which a store keeps its objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Names {
+pub enum NameHandling {
     /// Exactly as they are written.
     #[default]
     Exact,
@@ -65,7 +65,7 @@ pub enum Names {
     Folded,
 }
 
-impl Names {
+impl NameHandling {
     pub(super) fn keep(self, key: String) -> String {
         if self == Self::Exact {
             return key;
@@ -175,7 +175,7 @@ pub struct SandboxOptions {
     /// ETags of objects that were uploaded in parts.
     pub joined_tags: JoinedTags,
     /// The names under which objects are kept.
-    pub names: Names,
+    pub names: NameHandling,
     /// Where requests name the bucket.
     pub bucket_in_requests: BucketInRequests,
 }
@@ -197,7 +197,7 @@ impl Default for SandboxOptions {
             min_part_size: 5 * 1024 * 1024,
             part_tags: PartTags::Md5,
             joined_tags: JoinedTags::S3,
-            names: Names::Exact,
+            names: NameHandling::Exact,
             bucket_in_requests: BucketInRequests::Path,
         }
     }

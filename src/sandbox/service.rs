@@ -113,16 +113,16 @@ impl S3 for Service {
         &self,
         req: S3Request<ListObjectsInput>,
     ) -> S3Result<S3Response<ListObjectsOutput>> {
-        let twist = req.extensions.get().copied();
-        answer(self.list_v1(req.input, twist)?)
+        let fault = req.extensions.get().copied();
+        answer(self.list_v1(req.input, fault)?)
     }
 
     async fn list_objects_v2(
         &self,
         req: S3Request<ListObjectsV2Input>,
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
-        let twist = req.extensions.get().copied();
-        answer(self.list_v2(req.input, twist)?)
+        let fault = req.extensions.get().copied();
+        answer(self.list_v2(req.input, fault)?)
     }
 
     async fn list_multipart_uploads(

@@ -29,9 +29,9 @@ use crate::engine::object_slots::Slot;
 use crate::engine::outcome::{Outcome, failed};
 use crate::engine::reports::line::Record;
 use crate::engine::retry::SideError;
-use crate::engine::shard::breaker::{Breaker, Mark};
+use crate::engine::shard::breaker::{Breaker, FailureMark};
 use crate::engine::shard::prior_count::PriorCount;
-use crate::engine::shard::window::{Under, Window};
+use crate::engine::shard::window::{InFlight, Window};
 use crate::engine::source_object::SourceObject;
 use crate::engine::sync_points::SyncPoint;
 use crate::error::{Error, ErrorKind};
@@ -63,7 +63,7 @@ pub(super) struct Run {
     pub(super) lease: LeasedShard,
     pub(super) window: Window,
     waiting: VecDeque<Candidate>,
-    flight: JoinSet<(u64, Mark, Result<Outcome, PassError>)>,
+    flight: JoinSet<(u64, FailureMark, Result<Outcome, PassError>)>,
     speed: i64,
     resumable: Resumable,
     /// Bytes under way as the ledger has them, for the next commit to change.
@@ -110,18 +110,18 @@ pub async fn run(ctx: Arc<Context>, lease: LeasedShard) -> Result<ShardEnd, Pass
                     "a shard ended with objects that are not settled",
                 )));
             }
-            run.commit(Close::Yes, Under::Way).await?;
+            run.commit(Close::Yes, InFlight::All).await?;
             Ok(ShardEnd::Done)
         }
         Ok(Walked::UntilStopped) => {
             run.drain().await?;
-            run.commit(Close::No, Under::Upload).await?;
+            run.commit(Close::No, InFlight::Resumable).await?;
             Ok(ShardEnd::Stopped)
         }
         Err(PassError::SideError(side_error)) => {
             // The error decides; a ledger that fails on top of it is reported by the next one to use it.
             run.flight.shutdown().await;
-            run.commit(Close::No, Under::Upload).await?;
+            run.commit(Close::No, InFlight::Resumable).await?;
             Err(PassError::SideError(side_error))
         }
         Err(other) => Err(other),
@@ -222,9 +222,9 @@ impl Run {
                 self.canary = Some(key.clone());
             }
             let number = self.window.push_at(key, position, size, prior_count);
-            self.settle(number, Mark::default(), outcome).await?;
+            self.settle(number, FailureMark::default(), outcome).await?;
             if self.window.is_heavy() {
-                self.commit(Close::No, Under::Way).await?;
+                self.commit(Close::No, InFlight::All).await?;
             }
         }
         Ok(())
@@ -337,8 +337,8 @@ impl Run {
 
     fn landed(
         &mut self,
-        joined: Result<(u64, Mark, Result<Outcome, PassError>), tokio::task::JoinError>,
-    ) -> Result<Option<(u64, Mark, Outcome)>, PassError> {
+        joined: Result<(u64, FailureMark, Result<Outcome, PassError>), tokio::task::JoinError>,
+    ) -> Result<Option<(u64, FailureMark, Outcome)>, PassError> {
         let (number, begun, outcome) =
             joined.map_err(|e| PassError::Internal(Error::internal("copying panicked").with_source(e)))?;
         match outcome {
@@ -375,15 +375,18 @@ impl Run {
     /// Commits what is settled, or at least the speed when it changed.
     async fn report(&mut self) -> Result<(), PassError> {
         let speed = self.ctx.progress.speed(Instant::now());
-        if self.window.has_settled() || speed != self.speed || self.under(Under::Way) != self.in_flight {
+        if self.window.has_settled()
+            || speed != self.speed
+            || self.in_flight_bytes(InFlight::All) != self.in_flight
+        {
             self.speed = speed;
-            self.commit(Close::No, Under::Way).await?;
+            self.commit(Close::No, InFlight::All).await?;
         }
         Ok(())
     }
 
     /// Bytes under way. What the attempt before has left of large objects counts until this one has come to them.
-    fn under(&mut self, which: Under) -> i64 {
+    fn in_flight_bytes(&mut self, which: InFlight) -> i64 {
         let bytes = self.window.bytes(which);
         if bytes > 0 || self.window.has_settled() {
             self.carried = 0;
@@ -392,8 +395,8 @@ impl Run {
     }
 
     /// Commits everything that is settled, in as many commits as that takes.
-    async fn commit(&mut self, close: Close, under: Under) -> Result<(), PassError> {
-        let unchanged = self.under(under) == self.in_flight;
+    async fn commit(&mut self, close: Close, in_flight: InFlight) -> Result<(), PassError> {
+        let unchanged = self.in_flight_bytes(in_flight) == self.in_flight;
         if close == Close::No && !self.window.has_settled() && self.speed == 0 && unchanged {
             return Ok(());
         }
@@ -404,7 +407,7 @@ impl Run {
             // What this commit counts is under way no more.
             let in_flight = match now {
                 Close::Yes => 0,
-                Close::No => self.under(under),
+                Close::No => self.in_flight_bytes(in_flight),
             };
             commit.delta.bytes_in_flight = in_flight - self.in_flight;
             self.in_flight = in_flight;

@@ -48,12 +48,12 @@ struct Slot {
 
 /// Which bytes of uncommitted objects to count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Under {
+pub enum InFlight {
     /// All that are at the target or on their way.
-    Way,
+    All,
     /// Those that survive a stop: finished parts of open uploads. A complete object that is not committed is checked again after the
     /// stop, and counted then.
-    Upload,
+    Resumable,
 }
 
 impl Window {
@@ -127,11 +127,11 @@ impl Window {
     }
 
     /// Bytes of objects that are not in the next commit.
-    pub fn bytes(&self, under: Under) -> i64 {
-        let bytes = |slot: &Slot| match (&slot.outcome, &slot.meter, under) {
-            (Some(Outcome::Copied(copied)), _, Under::Way) => copied.bytes,
-            (None, Some(meter), Under::Way) => meter.bytes(),
-            (None, Some(meter), Under::Upload) => meter.kept(),
+    pub fn bytes(&self, in_flight: InFlight) -> i64 {
+        let bytes = |slot: &Slot| match (&slot.outcome, &slot.meter, in_flight) {
+            (Some(Outcome::Copied(copied)), _, InFlight::All) => copied.bytes,
+            (None, Some(meter), InFlight::All) => meter.bytes(),
+            (None, Some(meter), InFlight::Resumable) => meter.kept(),
             (Some(_), _, _) | (None, None, _) => 0,
         };
         let sum = self.open.iter().map(bytes).sum::<u64>();

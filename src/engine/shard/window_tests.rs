@@ -84,24 +84,27 @@ fn a_gap_holds_the_checkpoint() {
     assert!(window.open.is_empty());
 }
 
+/// Bytes in flight: all, and those that survive a stop.
+fn in_flight(window: &Window) -> (i64, i64) {
+    (window.bytes(InFlight::All), window.bytes(InFlight::Resumable))
+}
+
 #[test]
 fn bytes_under_way_are_those_of_objects_that_no_commit_holds() {
     let mut window = Window::new(PassKind::Full, None);
     let progress = Arc::new(Progress::default());
     let keys = ["a", "b", "c"].map(Key::from);
-    let numbers = keys
-        .clone()
-        .map(|key| window.push_at(key, None, 100, PriorCount::default()));
+    let numbers = [0, 1, 2].map(|n| window.push_at(keys[n].clone(), None, 100, PriorCount::default()));
     window.measure(numbers[0], progress.watch(&keys[0]));
     progress.keep(&keys[0], 1, 30);
     progress.flow(&keys[0], 2).add(7);
-    assert_eq!((window.bytes(Under::Way), window.bytes(Under::Upload)), (37, 30));
+    assert_eq!(in_flight(&window), (37, 30));
     let copied = |bytes| copied(bytes, Proof::ETag, Attributes::default());
     window.settle(numbers[1], copied(100));
     window.settle(numbers[2], failure());
-    assert_eq!((window.bytes(Under::Way), window.bytes(Under::Upload)), (137, 30));
+    assert_eq!(in_flight(&window), (137, 30));
     window.settle(numbers[0], copied(100));
-    assert_eq!((window.bytes(Under::Way), window.bytes(Under::Upload)), (0, 0));
+    assert_eq!(in_flight(&window), (0, 0));
     assert_eq!(window.take().delta.bytes_copied, 200);
 }
 
@@ -435,8 +438,7 @@ fn bytes_of_each_state_are_counted_under_their_heading() {
         if let Some(outcome) = outcome {
             window.settle(number, outcome);
         }
-        let found = (window.bytes(Under::Way), window.bytes(Under::Upload));
-        assert_eq!(found, (way, upload), "{name}");
+        assert_eq!(in_flight(&window), (way, upload), "{name}");
         assert!(!window.has_settled(), "{name}");
     }
 }

@@ -37,7 +37,7 @@ pub(super) async fn open_pass(
     .bind(id.get())
     .bind(rows::pass_kind_name(kind));
     run(&mut tx, forget).await?;
-    let opened_at = lists::draw_stamp(&mut tx, id, now).await?;
+    let opened_at = lists::next_timestamp(&mut tx, id, now).await?;
     let insert = sqlx::query("INSERT INTO passes (task_id, number, kind, opened_at) VALUES (?1, ?2, ?3, ?4)")
         .bind(id.get())
         .bind(number)

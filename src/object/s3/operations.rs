@@ -334,7 +334,7 @@ impl ObjectStore for S3Store {
     }
 
     fn demands_md5(&self) -> bool {
-        self.learnt.demands_md5()
+        self.learned.demands_md5()
     }
 
     fn describe(&self) -> String {

@@ -66,7 +66,7 @@ pub async fn transfer(ctx: &Context, mut item: SourceObject) -> Result<Outcome, 
         let longest = if whole_fails {
             0
         } else {
-            longest_single(ctx, refusals.route(ctx))
+            longest_single(&ctx.task.spec, ctx.tuning.sizes.whole, refusals.route(ctx))
         };
         let mode = match &item {
             SourceObject::KnownSize(entry) => choose(ctx.tuning.sizes.threshold, entry, tag, longest),

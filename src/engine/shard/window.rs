@@ -83,13 +83,23 @@ impl Window {
         self.first + self.open.len() as u64 - 1
     }
 
-    /// Settles an object. What is settled without a gap moves into the next commit.
+    /// Settles an object. What is settled without a gap moves into the next commit. Does nothing for an object that is already in a
+    /// commit, and for a number that was never given.
     pub fn settle(&mut self, number: u64, outcome: Outcome) {
-        let index = usize::try_from(number - self.first).unwrap_or(usize::MAX);
-        if let Some(slot) = self.open.get_mut(index) {
+        if let Some(slot) = self.slot(number) {
             slot.outcome = Some(outcome);
+            self.advance();
         }
-        self.advance();
+    }
+
+    /// The object of this number, if it is not in a commit yet.
+    fn slot(&mut self, number: u64) -> Option<&mut Slot> {
+        let index = self.index(number)?;
+        self.open.get_mut(index)
+    }
+
+    fn index(&self, number: u64) -> Option<usize> {
+        usize::try_from(number.checked_sub(self.first)?).ok()
     }
 
     /// Moves what is settled without a gap into the next commit, until that commit is heavy; the rest goes into the commit
@@ -118,10 +128,7 @@ impl Window {
 
     /// Counts the bytes of an object while they are in flight.
     pub fn measure(&mut self, number: u64, meter: Arc<Meter>) {
-        let index = number
-            .checked_sub(self.first)
-            .and_then(|n| usize::try_from(n).ok());
-        if let Some(slot) = index.and_then(|index| self.open.get_mut(index)) {
+        if let Some(slot) = self.slot(number) {
             slot.meter = Some(meter);
         }
     }
@@ -140,8 +147,7 @@ impl Window {
 
     /// The key of an object that is not settled yet.
     pub fn key(&self, number: u64) -> Option<&Key> {
-        let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
-        self.open.get(index).map(|slot| &slot.key)
+        self.open.get(self.index(number)?).map(|slot| &slot.key)
     }
 
     /// Whether another object may be appended.

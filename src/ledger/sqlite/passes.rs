@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use super::commit::claim_holds;
+use super::commit::shard_lease_holds;
 use super::database::{Database, Tx, end, run};
 use super::error::{misuse, translate};
 use super::facts::facts;
@@ -124,21 +124,21 @@ pub(super) async fn lease_shard(
         checkpoint = None;
         settled = Counters::default();
     }
-    let draw = sqlx::query(
+    let row_of_token = sqlx::query(
         "UPDATE tasks SET shard_attempt = shard_attempt + 1 WHERE id = ?1 RETURNING shard_attempt",
     )
     .bind(id.get())
     .fetch_one(&mut *tx)
     .await
     .map_err(translate)?;
-    let right: i64 = get(&draw, "shard_attempt")?;
+    let shard_fencing_token: i64 = get(&row_of_token, "shard_attempt")?;
     let update = sqlx::query(
         "UPDATE shards SET attempt = ?4, task_attempt = ?5 WHERE task_id = ?1 AND pass = ?2 AND number = ?3",
     )
     .bind(id.get())
     .bind(pass.number)
     .bind(number)
-    .bind(right)
+    .bind(shard_fencing_token)
     .bind(fencing_token);
     run(&mut tx, update).await?;
     end(tx).await?;
@@ -147,7 +147,7 @@ pub(super) async fn lease_shard(
         scope: rows::scope(&row)?,
         checkpoint,
         bytes_in_flight: settled.bytes_in_flight,
-        fencing_token: right,
+        fencing_token: shard_fencing_token,
     }))
 }
 
@@ -179,7 +179,7 @@ pub(super) async fn set_unordered(ledger: &Database, id: TaskId, shard: &LeasedS
     }
     let statement = sqlx::query(concat!(
         "UPDATE shards SET unordered = 1",
-        claim_holds!("?1", "?2", "?3")
+        shard_lease_holds!("?1", "?2", "?3")
     ))
     .bind(id.get())
     .bind(shard.number)

@@ -14,7 +14,6 @@ use super::{
     PageFacts, PageSink, Part, SharedStore, Tags, UploadId, WriteIf, Written,
 };
 use crate::error::{Error, ErrorKind, Result, pluralize};
-use crate::secret::{Credentials, Secret};
 use crate::task::spec::Cdn;
 use crate::task::{Clock, Key, UnixMillis};
 
@@ -42,8 +41,7 @@ struct Behind {
     store: SharedStore,
     origin: String,
     kind: Authentication,
-    key: Option<Secret>,
-    keys: Credentials,
+    keys: CdnKeys,
     bucket: String,
     clock: Clock,
 }
@@ -76,8 +74,7 @@ impl HttpSource {
             store,
             origin: format!("{}://{}", cdn.protocol, cdn.domain),
             kind,
-            key: keys.key,
-            keys: keys.source,
+            keys,
             bucket: bucket.to_owned(),
             clock,
         };
@@ -93,8 +90,7 @@ impl Behind {
     fn address(&self, key: &Key) -> Result<String> {
         let signing = Signing {
             kind: self.kind,
-            key: self.key.as_ref(),
-            source: &self.keys,
+            keys: &self.keys,
             bucket: &self.bucket,
         };
         let path = format!("/{}", percent_encode(key.as_bytes(), PATH));

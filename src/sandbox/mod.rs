@@ -43,7 +43,7 @@ pub use self::operation::Operation;
 
 use self::bucket::Store;
 use self::http_server::{BeforeHost, HttpServer, RequestLog};
-use self::service::{Credentials, Service};
+use self::service::{SandboxCredentials, Service};
 
 /// Whether a store does what an optional part of a request requires.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -238,7 +238,7 @@ impl Sandbox {
             store: Arc::clone(&store),
             options: options.clone(),
         });
-        builder.set_auth(Credentials {
+        builder.set_auth(SandboxCredentials {
             access_key: options.access_key.clone(),
             secret_key: options.secret_key.clone(),
         });

@@ -181,7 +181,7 @@ impl S3Store {
             before_host,
             learned: LearnedRequirements::default(),
             payer: options.payer,
-            signer: Signer::new(&options.keys, options.region, options.clock),
+            signer: Signer::new(options.keys, options.region, options.clock),
             http: options.http,
             only_version_1: AtomicBool::new(options.list_version == ListVersion::V1),
             names: KeyReadings::default(),

@@ -49,6 +49,16 @@ pub struct Batch {
     pub order: Resumable,
 }
 
+impl Batch {
+    /// Work in an order in which it can be resumed.
+    pub(in crate::engine) const fn resumable(candidates: Vec<Candidate>) -> Self {
+        Self {
+            candidates,
+            order: Resumable::Yes,
+        }
+    }
+}
+
 /// Whether the keys of a listing ascend in a known order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resumable {

@@ -12,7 +12,7 @@ use http_body_util::BodyExt as _;
 
 use crate::engine::context::Context;
 use crate::engine::errors::PassError;
-use crate::engine::listing::candidate::{Batch, KEYS_PER_BATCH, Resumable, Sender, Wanted};
+use crate::engine::listing::candidate::{Batch, KEYS_PER_BATCH, Sender, Wanted};
 use crate::engine::listing::manifest_lines::{self, Lines, MAX_LINE};
 use crate::engine::listing::plan::look_up;
 use crate::engine::lookup;
@@ -347,10 +347,7 @@ async fn feed_lines(
         }
         if wanted.len() == KEYS_PER_BATCH || (ended && !wanted.is_empty()) {
             let candidates = look_up(ctx, std::mem::take(&mut wanted)).await?;
-            let batch = Batch {
-                candidates,
-                order: Resumable::Yes,
-            };
+            let batch = Batch::resumable(candidates);
             ctx.sync_points.reach(SyncPoint::PageJoined).await;
             if sender.send(Ok(batch)).await.is_err() {
                 return Ok(());

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::engine::context::Context;
 use crate::engine::errors::PassError;
-use crate::engine::listing::candidate::{Batch, KEYS_PER_BATCH, Resumable, Sender, Wanted};
+use crate::engine::listing::candidate::{Batch, KEYS_PER_BATCH, Sender, Wanted};
 use crate::engine::listing::manifest::{ManifestReadError, Reader, changed, list_store};
 use crate::engine::listing::manifest_lines;
 use crate::engine::listing::plan::look_up;
@@ -158,10 +158,7 @@ impl Feed<'_> {
             return Ok(Reading::On);
         }
         let candidates = look_up(self.ctx, std::mem::take(&mut self.wanted)).await?;
-        let batch = Batch {
-            candidates,
-            order: Resumable::Yes,
-        };
+        let batch = Batch::resumable(candidates);
         Ok(match self.sender.send(Ok(batch)).await {
             Ok(()) => Reading::On,
             Err(_) => Reading::Over,

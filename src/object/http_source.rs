@@ -108,12 +108,7 @@ impl Behind {
         if_match: Option<&ETag>,
     ) -> Result<Object> {
         let info = self.store.head(key, None).await?;
-        if let (Some(wanted), Some(found)) = (if_match, &info.etag)
-            && !wanted.same(found)
-        {
-            let text = "the object was changed: its ETag is not the listed one";
-            return Err(Error::new(ErrorKind::PreconditionFailed, text));
-        }
+        info.require_version(if_match)?;
         let mut object = reader
             .get(&self.address(key)?, portion, None)
             .await

@@ -106,6 +106,20 @@ impl ObjectInfo {
     pub fn require_size(&self) -> Result<u64> {
         self.size.ok_or_else(unknown_length)
     }
+
+    /// Checks that a read found the version with this ETag. An object whose ETag is not reported passes.
+    ///
+    /// # Errors
+    /// `PreconditionFailed` if it is another version.
+    pub fn require_version(&self, wanted: Option<&ETag>) -> Result<()> {
+        match (wanted, &self.etag) {
+            (Some(wanted), Some(found)) if !wanted.same(found) => {
+                let text = "the object was changed: its ETag is not the listed one";
+                Err(Error::new(ErrorKind::PreconditionFailed, text))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The error for an object whose length is needed but unknown.

@@ -180,6 +180,14 @@ pub struct Flow {
 }
 
 impl Flow {
+    /// Of a stream that counts nowhere.
+    pub fn uncounted() -> Self {
+        Self {
+            progress: Arc::default(),
+            cell: None,
+        }
+    }
+
     /// Adds bytes that were read from the source and handed to the target.
     pub fn add(&self, bytes: u64) {
         self.progress.add(bytes);

@@ -187,7 +187,7 @@ mod tests {
             body(frames),
             length,
             &throttle,
-            Arc::new(Progress::default()).read_again(),
+            super::Flow::uncounted(),
             Hashing::Md5,
         );
         (metered.collect().await.map(|c| c.to_bytes()), watch)

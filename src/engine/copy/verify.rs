@@ -3,8 +3,6 @@
 //! Others may write the same key. So an object that is read back is identified by its ETag, and nothing is deleted unless it is
 //! known to be what was written here.
 
-use std::sync::Arc;
-
 use http_body_util::BodyExt as _;
 use md5::{Digest as _, Md5};
 
@@ -12,7 +10,7 @@ use crate::engine::context::Context;
 use crate::engine::copy::metered_body::{Hashing, metered};
 use crate::engine::copy::proof::Proof;
 use crate::engine::lookup;
-use crate::engine::progress::Progress;
+use crate::engine::progress::Flow;
 use crate::engine::retry::{At as _, SideError, SideResult};
 use crate::error::{Error, ErrorKind};
 use crate::object::{ByteRange, ETag, Encryption, ObjectInfo, Written};
@@ -228,14 +226,7 @@ struct ReadBack {
 async fn hash_of(ctx: &Context, key: &Key, portion: ByteRange) -> SideResult<ReadBack> {
     let object = ctx.target.get(key, portion, None).await.at_target()?;
     let mark = ObjectIdentity::of(&object.info);
-    let uncounted = Arc::new(Progress::default());
-    let (mut body, _) = metered(
-        object.body,
-        None,
-        &ctx.throttle,
-        uncounted.read_again(),
-        Hashing::None,
-    );
+    let (mut body, _) = metered(object.body, None, &ctx.throttle, Flow::uncounted(), Hashing::None);
     let mut hash = Md5::new();
     let mut bytes = 0;
     while let Some(frame) = body.frame().await {

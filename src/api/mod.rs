@@ -1,6 +1,6 @@
 //! The HTTP API: routes, documents, authentication, and the translation of errors.
 //!
-//! Handlers take a request apart, make one call of [`TaskService`], and put the answer together; they decide nothing.
+//! Handlers take a request apart, make one call of [`crate::service::TaskService`], and put the answer together; they decide nothing.
 //! The types of the wire stay in here.
 
 pub mod answers;

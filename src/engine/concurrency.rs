@@ -72,7 +72,7 @@ impl TaskStreams {
     /// Waits for a permit together with the right to hold one piece of an object in memory.
     ///
     /// # Errors
-    /// Those of [`Self::enter`].
+    /// Those of [`Self::acquire`].
     pub async fn acquire_with_piece(&self) -> Result<(Permit, Permit)> {
         // In this order: who waits for a piece must not keep a place from those who need no piece.
         let piece = self.pieces.acquire().await?;

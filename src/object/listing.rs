@@ -16,7 +16,7 @@ pub struct Entry {
     pub size: u64,
     /// Entity tag; some stores leave it out of listings.
     pub etag: Option<ETag>,
-    /// When it was last written; `None` if the store does not report it or reports an impossible time ([`known_time`]).
+    /// When it was last written; `None` if the store does not report it or reports an impossible time ([`super::known_time`]).
     pub last_modified: Option<UnixMillis>,
 }
 

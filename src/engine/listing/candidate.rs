@@ -75,7 +75,7 @@ pub(in crate::engine) type Sender = mpsc::Sender<std::result::Result<Batch, Pass
 pub(in crate::engine) struct Wanted {
     /// Source key.
     pub key: Key,
-    /// As [`Candidate::counted`].
+    /// As [`Candidate::prior_count`].
     pub prior_count: PriorCount,
     /// As [`Candidate::position`].
     pub position: Option<Key>,

@@ -3,6 +3,9 @@
 //! A [`Secret`] is shown neither in `Debug` nor in any serialisation, and is wiped when it is dropped. A [`Sealer`]
 //! turns credentials into bytes that only this installation can open (XChaCha20-Poly1305, bound to the task they belong
 //! to).
+//!
+//! The crate `secrecy` has the same wrapper around `zeroize`, but without equality, which is needed to compare credentials. What is
+//! left of it are the few lines of [`Secret`].
 
 use std::fmt;
 

@@ -43,7 +43,7 @@ const STATUSES: &[(u16, &str)] = &[
 
 /// What an operation refuses a request for, beside its own rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Also {
+pub enum SharedRefusals {
     /// A wrong token, and a path that does not exist.
     Always,
     /// A ledger that does not work.
@@ -54,7 +54,7 @@ pub enum Also {
     Body,
 }
 
-impl Also {
+impl SharedRefusals {
     fn refusals(self) -> Vec<ApiError> {
         match self {
             Self::Always => vec![ApiError::unauthenticated(), ApiError::unknown_path()],
@@ -69,14 +69,17 @@ impl Also {
     }
 }
 
-/// The refusals of an operation: of each kind in `also`, and of each rule a code with the message that one request gets.
+/// The refusals of an operation: of each kind in `shared`, and of each rule a code with the message that one request gets.
 #[must_use]
-pub fn refusals(also: &[Also], rules: &[(&'static str, &'static str)]) -> BTreeMap<String, RefOr<Response>> {
+pub fn refusals(
+    shared: &[SharedRefusals],
+    rules: &[(&'static str, &'static str)],
+) -> BTreeMap<String, RefOr<Response>> {
     let mut by_status: BTreeMap<u16, Vec<ApiError>> = BTreeMap::new();
     let own = rules
         .iter()
         .map(|(code, message)| ApiError::refused(code, message));
-    for refusal in also.iter().flat_map(|kind| kind.refusals()).chain(own) {
+    for refusal in shared.iter().flat_map(|kind| kind.refusals()).chain(own) {
         by_status
             .entry(refusal.status().as_u16())
             .or_default()

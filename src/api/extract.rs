@@ -99,19 +99,16 @@ impl FromRequest for JsonBody {
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let json = is_json(request.headers());
-        let whole = whole(request, payload);
+        let body = OptionalJsonBody::from_request(request, payload);
         Box::pin(async move {
-            let body = whole.await?;
-            // Before the type: whoever sends nothing usually announces nothing.
-            if body.is_empty() {
-                let error = Error::invalid("the body is missing: send a JSON object");
-                return Err(error.with_code(codes::NOT_JSON).into());
+            match body.await? {
+                OptionalJsonBody(Some(body)) => Ok(Self(body)),
+                // Whoever sends nothing usually announces no type either.
+                OptionalJsonBody(None) => {
+                    let error = Error::invalid("the body is missing: send a JSON object");
+                    Err(error.with_code(codes::NOT_JSON).into())
+                }
             }
-            if !json {
-                return Err(ApiError::wrong_media_type());
-            }
-            Ok(Self(Node::parse(&body)?))
         })
     }
 }

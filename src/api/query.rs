@@ -1,6 +1,11 @@
 //! Reads query strings strictly: each parameter once, none that is not known.
 
+use std::ops::RangeInclusive;
+
 use percent_encoding::percent_decode_str;
+use utoipa::openapi::path::{Parameter, ParameterIn};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{IntoParams, Number};
 
 use super::codes;
 use crate::error::{Error, Result};
@@ -60,6 +65,96 @@ impl Query {
                 Err(Error::invalid(text).with_code(code))
             }
         }
+    }
+}
+
+/// The query parameters of an operation: a struct that the document describes, and that requests are read into.
+pub trait Parameters: IntoParams + Sized {
+    /// The OMS code of errors of a parameter.
+    fn code(name: &str) -> &'static str;
+
+    /// Reads the fields.
+    ///
+    /// # Errors
+    /// The code of the first parameter with a wrong value.
+    fn fields(query: &DeclaredQuery) -> Result<Self>;
+
+    /// Reads a query string.
+    ///
+    /// # Errors
+    /// Those of [`Query::parse`] and [`Self::fields`].
+    fn read(text: &str) -> Result<Self> {
+        let declared = Self::into_params(|| Some(ParameterIn::Query));
+        let known: Vec<(&str, &str)> = declared
+            .iter()
+            .map(|parameter| (parameter.name.as_str(), Self::code(&parameter.name)))
+            .collect();
+        Self::fields(&DeclaredQuery {
+            query: Query::parse(text, &known)?,
+            code: Self::code,
+            declared,
+        })
+    }
+}
+
+/// A query string with the declaration of its parameters.
+pub struct DeclaredQuery {
+    query: Query,
+    declared: Vec<Parameter>,
+    code: fn(&str) -> &'static str,
+}
+
+impl DeclaredQuery {
+    /// The value of a parameter.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        debug_assert!(self.declared.iter().any(|parameter| parameter.name == name));
+        self.query.get(name)
+    }
+
+    /// The value of a parameter as a whole number between its declared `minimum` and `maximum`.
+    ///
+    /// # Errors
+    /// The code of the parameter when it is anything else.
+    pub fn integer(&self, name: &str) -> Result<Option<i64>> {
+        let schema = self.declared.iter().find(|parameter| parameter.name == name);
+        let Some(Some(RefOr::T(Schema::Object(schema)))) = schema.map(|parameter| &parameter.schema) else {
+            return Err(Error::internal("the parameter is not declared as a number"));
+        };
+        let (least, most) = (whole(schema.minimum.as_ref()), whole(schema.maximum.as_ref()));
+        self.integer_in(name, least.unwrap_or(i64::MIN)..=most.unwrap_or(i64::MAX))
+    }
+
+    /// The value of a parameter as a whole number in `range`, for a parameter whose schema only names another one.
+    ///
+    /// # Errors
+    /// The code of the parameter when it is anything else.
+    pub fn integer_in(&self, name: &str, range: RangeInclusive<i64>) -> Result<Option<i64>> {
+        let (least, most) = range.into_inner();
+        self.query.integer(name, least, most, (self.code)(name))
+    }
+
+    /// The value of a parameter as `true` or `false`.
+    ///
+    /// # Errors
+    /// The code of the parameter when it is anything else.
+    pub fn boolean(&self, name: &str) -> Result<Option<bool>> {
+        match self.get(name) {
+            None => Ok(None),
+            Some("false") => Ok(Some(false)),
+            Some("true") => Ok(Some(true)),
+            Some(_) => {
+                Err(Error::invalid(format!("{name} must be true or false")).with_code((self.code)(name)))
+            }
+        }
+    }
+}
+
+fn whole(bound: Option<&Number>) -> Option<i64> {
+    match bound? {
+        Number::Int(bound) => i64::try_from(*bound).ok(),
+        Number::UInt(bound) => i64::try_from(*bound).ok(),
+        Number::Float(_) => None,
     }
 }
 

@@ -19,7 +19,7 @@ pub struct Stops(Mutex<HashMap<TaskId, Entry>>);
 #[derive(Debug, Default)]
 struct Entry {
     token: CancellationToken,
-    asked: Option<Instant>,
+    requested_at: Option<Instant>,
     runs: bool,
 }
 
@@ -30,10 +30,10 @@ impl Stops {
 
     /// Requests that a running task stops, or that a task does not start. Only for a task that the ledger shows as
     /// running; this limits the number of entries.
-    pub fn ask(&self, task: TaskId, now: Instant) {
+    pub fn request(&self, task: TaskId, now: Instant) {
         let mut entries = self.entries();
         let entry = entries.entry(task).or_default();
-        entry.asked.get_or_insert(now);
+        entry.requested_at.get_or_insert(now);
         entry.token.cancel();
     }
 
@@ -60,15 +60,15 @@ impl Stops {
     }
 
     /// When the stop of a task was requested.
-    pub fn asked(&self, task: TaskId) -> Option<Instant> {
-        self.entries().get(&task).and_then(|entry| entry.asked)
+    pub fn requested_at(&self, task: TaskId) -> Option<Instant> {
+        self.entries().get(&task).and_then(|entry| entry.requested_at)
     }
 
     /// All tasks with a requested stop.
-    pub fn all_asked(&self) -> Vec<TaskId> {
+    pub fn all_requested(&self) -> Vec<TaskId> {
         let entries = self.entries();
-        let asked = entries.iter().filter(|(_, entry)| entry.asked.is_some());
-        asked.map(|(task, _)| *task).collect()
+        let requested_at = entries.iter().filter(|(_, entry)| entry.requested_at.is_some());
+        requested_at.map(|(task, _)| *task).collect()
     }
 
     /// Forgets the stop of a task, because the ledger has it now. The token of a run that was already cancelled stays
@@ -87,17 +87,17 @@ mod tests {
         let (stops, now) = (Stops::default(), Instant::now());
         let [one, other] = [1, 2].map(|n| TaskId::new(n).unwrap());
         let run = stops.token(one);
-        assert!(stops.asked(one).is_none() && stops.all_asked().is_empty());
-        stops.ask(one, now);
-        stops.ask(other, now);
+        assert!(stops.requested_at(one).is_none() && stops.all_requested().is_empty());
+        stops.request(one, now);
+        stops.request(other, now);
         assert!(run.is_cancelled() && stops.token(other).is_cancelled());
-        assert_eq!(stops.all_asked().len(), 2);
+        assert_eq!(stops.all_requested().len(), 2);
         // The time of the first request counts.
-        stops.ask(one, now + std::time::Duration::from_secs(1));
-        assert_eq!(stops.asked(one), Some(now));
+        stops.request(one, now + std::time::Duration::from_secs(1));
+        assert_eq!(stops.requested_at(one), Some(now));
         assert!(stops.runs(one));
         stops.ended(one);
-        assert!(!stops.runs(one) && stops.asked(one).is_some());
+        assert!(!stops.runs(one) && stops.requested_at(one).is_some());
         stops.forget(one);
         assert!(run.is_cancelled(), "that run is over in any case");
         assert!(!stops.token(one).is_cancelled(), "the next one is not");

@@ -70,27 +70,27 @@ impl Streams {
 }
 
 impl TaskStreams {
-    /// Waits for a place.
+    /// Waits for a permit.
     ///
     /// # Errors
     /// `Cancelled` when the process is shutting down.
-    pub async fn enter(&self) -> Result<Place> {
-        self.places.enter().await
+    pub async fn acquire(&self) -> Result<Permit> {
+        self.places.acquire().await
     }
 
-    /// Waits for a place together with the right to hold one piece of an object in memory.
+    /// Waits for a permit together with the right to hold one piece of an object in memory.
     ///
     /// # Errors
-    /// Those of [`Self::enter`].
-    pub async fn enter_with_piece(&self) -> Result<(Place, Place)> {
+    /// Those of [`Self::acquire`].
+    pub async fn acquire_with_piece(&self) -> Result<(Permit, Permit)> {
         // In this order: who waits for a piece must not keep a place from those who need no piece.
-        let piece = self.pieces.enter().await?;
-        Ok((piece, self.places.enter().await?))
+        let piece = self.pieces.acquire().await?;
+        Ok((piece, self.places.acquire().await?))
     }
 }
 
 #[derive(Debug)]
-struct Pool(Mutex<Shares<oneshot::Sender<Place>>>);
+struct Pool(Mutex<Shares<oneshot::Sender<Permit>>>);
 
 /// A task of a pool.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ struct Member {
 
 /// A place that is taken until it is dropped.
 #[derive(Debug)]
-pub struct Place {
+pub struct Permit {
     pool: Arc<Pool>,
     number: u64,
 }
@@ -111,7 +111,7 @@ impl Pool {
         Arc::new(Self(Mutex::new(Shares::new(places, assured))))
     }
 
-    fn shares(&self) -> MutexGuard<'_, Shares<oneshot::Sender<Place>>> {
+    fn shares(&self) -> MutexGuard<'_, Shares<oneshot::Sender<Permit>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -124,8 +124,8 @@ impl Pool {
 }
 
 impl Member {
-    async fn enter(&self) -> Result<Place> {
-        let place = || Place {
+    async fn acquire(&self) -> Result<Permit> {
+        let place = || Permit {
             pool: Arc::clone(&self.pool),
             number: self.number,
         };
@@ -151,7 +151,7 @@ impl Drop for Member {
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         let given = self.pool.shares().give_back(self.number);
         // Outside of the lock: a place that nobody waits for any more is dropped here, and so given to the next.
@@ -380,13 +380,13 @@ mod tests {
         let streams = Streams::new(100).of_task();
         let mut held = Vec::new();
         for _ in 0..SEQUENTIAL {
-            held.push(streams.enter_with_piece().await.unwrap());
+            held.push(streams.acquire_with_piece().await.unwrap());
         }
-        let waiting = streams.enter_with_piece();
+        let waiting = streams.acquire_with_piece();
         tokio::pin!(waiting);
         assert!(futures_util::poll!(&mut waiting).is_pending());
         // Who needs no piece does not wait.
-        drop(streams.enter().await.unwrap());
+        drop(streams.acquire().await.unwrap());
         held.pop();
         assert!(futures_util::poll!(&mut waiting).is_ready());
     }
@@ -395,14 +395,14 @@ mod tests {
     async fn a_wait_that_was_given_up_keeps_no_place() {
         let streams = Streams::new(1);
         let (one, other) = (streams.of_task(), streams.of_task());
-        let place = one.enter().await.unwrap();
-        let assured = other.enter().await.unwrap();
+        let place = one.acquire().await.unwrap();
+        let assured = other.acquire().await.unwrap();
         {
-            let given_up = other.enter();
+            let given_up = other.acquire();
             tokio::pin!(given_up);
             assert!(futures_util::poll!(&mut given_up).is_pending());
         }
-        let waiting = one.enter();
+        let waiting = one.acquire();
         tokio::pin!(waiting);
         assert!(futures_util::poll!(&mut waiting).is_pending());
         drop(assured);

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::errors::PassError;
 use crate::engine::etag_trust::EtagTrust;
 use crate::engine::findings::{Listing, OverwriteGuard};
-use crate::engine::name_kinds::Names;
+use crate::engine::name_kinds::TargetNames;
 use crate::engine::object_slots::ObjectSlots;
 use crate::engine::order::Order;
 use crate::engine::progress::Progress;
@@ -19,7 +19,7 @@ use crate::engine::sync_points::SyncPoints;
 use crate::engine::warnings::RecordedWarnings;
 use crate::ledger::{Committed, Ledger};
 use crate::object::SharedStore;
-use crate::object::recent::Addresses;
+use crate::object::recent::ObjectUrls;
 use crate::task::spec::Scope;
 use crate::task::{Clock, Key, Task, Warning};
 
@@ -46,13 +46,13 @@ pub struct Context {
     /// Bucket of the manifest, if the scope is a manifest.
     pub lists: Option<SharedStore>,
     /// URLs of the objects that are being copied, if the scope is a list of URLs.
-    pub addresses: Arc<Addresses>,
+    pub addresses: Arc<ObjectUrls>,
     /// The order in which the target lists; `None` if it has no known order.
     pub target_order: Option<Order>,
     /// How soon the target lists a new object.
     pub target_listing: Listing,
     /// Which kinds of names the target keeps.
-    pub names: Names,
+    pub names: TargetNames,
     /// What prevents the task's writes from overwriting objects.
     pub guard: OverwriteGuard,
     /// How bytes get from source to target.

@@ -167,7 +167,7 @@ mod tests {
         ];
         let all = EtagTrust::default();
         for (name, learn, ask) in rows {
-            assert!(!ask(&all), "{name} is known before it was learnt");
+            assert!(!ask(&all), "{name} is known before it was learned");
             let one = EtagTrust::default();
             learn(&one);
             let known: Vec<&str> = rows

@@ -18,14 +18,14 @@
 //! * **Throttled**: when a store asks for fewer requests (429, 503, `SlowDown`) the limit is multiplied by [`BACK_OFF`], at most once
 //!   in a round: additive increase and multiplicative decrease, AIMD (Chiu and Jain, 1989).
 //!
-//! The limit does not grow above `least`, the number that the user asked for, while objects take less than [`NEAR`]. There this
+//! The limit does not grow above `least`, the number that the user asked for, while objects take less than [`LOW_LATENCY`]. There this
 //! process is the bottleneck, and more objects in flight only use more memory.
 //!
 //! A rising latency never lowers the limit below `least`. Only a throttling store does.
 
 use std::time::{Duration, Instant};
 
-use crate::task::ConcurrencyReason as Why;
+use crate::task::ConcurrencyReason;
 
 /// What the limit is multiplied by when a store throttles.
 const BACK_OFF: f64 = 0.8;
@@ -40,15 +40,15 @@ const GROWTH: f64 = 1.0 / 16.0;
 /// The same at stores that have throttled before.
 const CAREFUL_GROWTH: f64 = 1.0 / 32.0;
 /// Factor by which a doubled limit must raise the throughput to be kept.
-const WORTH_IT: f64 = 1.2;
+const MIN_GAIN: f64 = 1.2;
 /// Mean latency of an object below which the limit does not grow above `least`, in seconds.
-const NEAR: f64 = 0.006;
+const LOW_LATENCY: f64 = 0.006;
 /// Shortest time of a measurement.
-const SHORTEST: Duration = Duration::from_millis(50);
+const MIN_MEASUREMENT: Duration = Duration::from_millis(50);
 /// Shortest time after a lower limit before the limit changes again.
-const CALM: Duration = Duration::from_millis(200);
+const COOLDOWN: Duration = Duration::from_millis(200);
 /// Fewest objects of a measurement.
-const FEWEST: u32 = 16;
+const MIN_SAMPLES: u32 = 16;
 /// Rounds at the lowest limit with a high latency after which the store counts as changed, and the search begins again.
 const CHANGED_AFTER: u32 = 16;
 
@@ -58,7 +58,7 @@ pub struct Level {
     least: f64,
     most: f64,
     limit: f64,
-    why: Why,
+    why: ConcurrencyReason,
     phase: Phase,
     growth: f64,
     /// The lowest mean latency of a round, in seconds.
@@ -107,7 +107,7 @@ impl Round {
         Self {
             changed,
             from,
-            until: from + latency.max(SHORTEST),
+            until: from + latency.max(MIN_MEASUREMENT),
             finished: 0,
             samples: 0,
             latencies: Duration::ZERO,
@@ -125,7 +125,7 @@ impl Level {
             least,
             most: f64::from(most).max(least),
             limit: least,
-            why: Why::Starting,
+            why: ConcurrencyReason::Starting,
             phase: Phase::WarmUp,
             growth: GROWTH,
             lowest: None,
@@ -148,7 +148,7 @@ impl Level {
 
     /// Why the limit is what it is.
     #[must_use]
-    pub const fn why(&self) -> Why {
+    pub const fn why(&self) -> ConcurrencyReason {
         self.why
     }
 
@@ -168,7 +168,7 @@ impl Level {
             round.samples += 1;
             round.latencies += now.saturating_duration_since(begun);
         }
-        if now < round.until || round.samples < FEWEST {
+        if now < round.until || round.samples < MIN_SAMPLES {
             return false;
         }
         let seconds = now.saturating_duration_since(round.from).as_secs_f64();
@@ -186,12 +186,12 @@ impl Level {
         self.phase = Phase::Steady;
         self.growth = CAREFUL_GROWTH;
         // What is answered now was sent under the old limit.
-        if self.why == Why::Throttled && now < self.round.from {
+        if self.why == ConcurrencyReason::Throttled && now < self.round.from {
             return false;
         }
         // The store has to see the lower rate before it is judged again; stores count over a while.
-        let wait = (self.lowest.unwrap_or_default() * 2.0).max(CALM.as_secs_f64());
-        self.set(self.limit * BACK_OFF, Why::Throttled, wait, now)
+        let wait = (self.lowest.unwrap_or_default() * 2.0).max(COOLDOWN.as_secs_f64());
+        self.set(self.limit * BACK_OFF, ConcurrencyReason::Throttled, wait, now)
     }
 
     fn decide(&mut self, measured: Measured, limited: bool, now: Instant) -> bool {
@@ -204,47 +204,55 @@ impl Level {
         }
         let lowest = self.lowest.map_or(latency, |lowest| lowest.min(latency));
         self.lowest = Some(lowest);
-        let near = latency < NEAR && self.limit >= self.least;
+        let near = latency < LOW_LATENCY && self.limit >= self.least;
         let grows = limited && !near && self.limit < self.most;
         let stays = if self.limit >= self.most {
-            Why::AtLimit
+            ConcurrencyReason::AtLimit
         } else if !limited {
-            Why::LittleWork
+            ConcurrencyReason::LittleWork
         } else if near {
-            Why::Near
+            ConcurrencyReason::Near
         } else {
-            Why::Steady
+            ConcurrencyReason::Steady
         };
         let did_not_help = |before: &Measured| {
-            per_second < before.per_second * WORTH_IT || latency > before.latency * SLOWER
+            per_second < before.per_second * MIN_GAIN || latency > before.latency * SLOWER
         };
         let (phase, limit, why) = match self.phase {
             Phase::Start(Some(before)) if did_not_help(&before) => {
-                (Phase::Doubt(before), self.limit, Why::Growing)
+                (Phase::Doubt(before), self.limit, ConcurrencyReason::Growing)
             }
-            Phase::Doubt(before) if did_not_help(&before) => (Phase::Steady, before.limit, Why::Steady),
-            Phase::Start(_) | Phase::Doubt(_) if grows => {
-                (Phase::Start(Some(measured)), self.limit * 2.0, Why::Growing)
+            Phase::Doubt(before) if did_not_help(&before) => {
+                (Phase::Steady, before.limit, ConcurrencyReason::Steady)
             }
+            Phase::Start(_) | Phase::Doubt(_) if grows => (
+                Phase::Start(Some(measured)),
+                self.limit * 2.0,
+                ConcurrencyReason::Growing,
+            ),
             Phase::Start(_) | Phase::Doubt(_) if self.limit >= self.most => {
                 (Phase::Steady, self.limit, stays)
             }
             // What throttling took of the user's number comes back also where the latency says little.
-            Phase::Steady if grows && self.limit < self.least => {
-                (Phase::Steady, self.limit + self.more(), Why::Growing)
-            }
+            Phase::Steady if grows && self.limit < self.least => (
+                Phase::Steady,
+                self.limit + self.more(),
+                ConcurrencyReason::Growing,
+            ),
             Phase::Steady if latency > lowest * SLOWER => {
                 // Not below the user's number. Throttling may have gone below it; then the limit stays.
                 let eased = (self.limit * EASE).max(self.least.min(self.limit));
-                (Phase::Steady, eased, Why::Slower)
+                (Phase::Steady, eased, ConcurrencyReason::Slower)
             }
-            Phase::Steady if grows && latency <= lowest * AS_FAST => {
-                (Phase::Steady, self.limit + self.more(), Why::Growing)
-            }
+            Phase::Steady if grows && latency <= lowest * AS_FAST => (
+                Phase::Steady,
+                self.limit + self.more(),
+                ConcurrencyReason::Growing,
+            ),
             same => (same, self.limit, stays),
         };
         self.phase = phase;
-        let stuck = why == Why::Slower && limit <= self.least;
+        let stuck = why == ConcurrencyReason::Slower && limit <= self.least;
         self.slow_rounds = if stuck { self.slow_rounds + 1 } else { 0 };
         if self.slow_rounds >= CHANGED_AFTER {
             self.slow_rounds = 0;
@@ -260,12 +268,12 @@ impl Level {
     }
 
     /// Begins the next round. `latency` is how long it measures, in seconds, and how long it waits first if the limit changes.
-    fn set(&mut self, limit: f64, why: Why, latency: f64, now: Instant) -> bool {
+    fn set(&mut self, limit: f64, why: ConcurrencyReason, latency: f64, now: Instant) -> bool {
         let before = self.limit();
         self.limit = limit.clamp(1.0, self.most);
         // What has just grown to its bound has grown for the last time.
         self.why = match why {
-            Why::Growing if self.limit >= self.most => Why::AtLimit,
+            ConcurrencyReason::Growing if self.limit >= self.most => ConcurrencyReason::AtLimit,
             why => why,
         };
         let changes = self.limit() != before;

@@ -174,14 +174,14 @@ fn nothing_grows_while_nobody_waits() {
         now += Duration::from_millis(1);
         assert!(!level.finished(begun, now));
     }
-    assert_eq!((level.limit(), level.why()), (8, Why::LittleWork));
+    assert_eq!((level.limit(), level.why()), (8, ConcurrencyReason::LittleWork));
 }
 
 /// Runs `rounds` rounds in which objects take `latency`, with or without objects that wait.
 fn rounds(level: &mut Level, from: Instant, latency: Duration, waits: bool, rounds: u32) -> Instant {
     let mut now = from;
     for _ in 0..rounds {
-        for _ in 0..FEWEST {
+        for _ in 0..MIN_SAMPLES {
             now += Duration::from_millis(40);
             if waits {
                 level.limited();
@@ -196,16 +196,22 @@ fn rounds(level: &mut Level, from: Instant, latency: Duration, waits: bool, roun
 fn the_reason_says_what_holds_the_limit() {
     let (near, far) = (Duration::from_millis(1), Duration::from_millis(27));
     for (name, most, latency, waits, why) in [
-        ("nothing waits", 512, far, false, Why::LittleWork),
-        ("the stores are near", 512, near, true, Why::Near),
-        ("at the bound", 8, far, true, Why::AtLimit),
-        ("at the bound, near", 8, near, true, Why::AtLimit),
-        ("grown to the bound", 9, far, true, Why::AtLimit),
-        ("somewhat slower than before", 512, far, true, Why::Steady),
+        ("nothing waits", 512, far, false, ConcurrencyReason::LittleWork),
+        ("the stores are near", 512, near, true, ConcurrencyReason::Near),
+        ("at the bound", 8, far, true, ConcurrencyReason::AtLimit),
+        ("at the bound, near", 8, near, true, ConcurrencyReason::AtLimit),
+        ("grown to the bound", 9, far, true, ConcurrencyReason::AtLimit),
+        (
+            "somewhat slower than before",
+            512,
+            far,
+            true,
+            ConcurrencyReason::Steady,
+        ),
     ] {
         let origin = Instant::now();
         let mut level = Level::new(8, most, origin);
-        assert_eq!(level.why(), Why::Starting, "{name}");
+        assert_eq!(level.why(), ConcurrencyReason::Starting, "{name}");
         let now = rounds(
             &mut level,
             origin,
@@ -232,7 +238,7 @@ fn the_users_number_comes_back_after_throttling_also_at_a_near_store() {
     for latency in [1, 3, 5, 2, 4] {
         now = rounds(&mut level, now, Duration::from_millis(latency), true, 10);
     }
-    assert_eq!((level.limit(), level.why()), (8, Why::Near));
+    assert_eq!((level.limit(), level.why()), (8, ConcurrencyReason::Near));
 }
 
 #[test]
@@ -254,5 +260,5 @@ fn throttling_counts_once_in_a_round_and_ends_at_one() {
     for n in 1..100 {
         level.throttled(at + Duration::from_secs(n));
     }
-    assert_eq!((level.limit(), level.why()), (1, Why::Throttled));
+    assert_eq!((level.limit(), level.why()), (1, ConcurrencyReason::Throttled));
 }

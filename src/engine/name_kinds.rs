@@ -125,7 +125,7 @@ fn may_be_odd(part: &[u8]) -> bool {
 
 /// What is known about the names at the target.
 #[derive(Debug, Default)]
-pub struct Names(pub(super) [OnceCell<Kept>; 4]);
+pub struct TargetNames(pub(super) [OnceCell<Kept>; 4]);
 
 /// Whether a target keeps a kind of name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

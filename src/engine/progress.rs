@@ -113,13 +113,13 @@ impl Progress {
 /// Counts the bytes of one object that are at the target or on their way.
 #[derive(Debug, Default)]
 pub struct Meter {
-    parts: Mutex<BTreeMap<u32, Sent>>,
+    parts: Mutex<BTreeMap<u32, PartBytes>>,
     /// The highest value so far: when a part is sent again, progress does not go back.
     most: AtomicU64,
 }
 
 #[derive(Debug, Default)]
-struct Sent {
+struct PartBytes {
     bytes: Arc<AtomicU64>,
     /// Whether the target has acknowledged the part.
     kept: bool,
@@ -128,7 +128,7 @@ struct Sent {
 impl Meter {
     /// Bytes at the target or on their way; never less than before.
     pub fn bytes(&self) -> u64 {
-        let now = self.parts().values().map(Sent::bytes).sum();
+        let now = self.parts().values().map(PartBytes::bytes).sum();
         self.most.fetch_max(now, Ordering::Relaxed).max(now)
     }
 
@@ -137,7 +137,7 @@ impl Meter {
         self.parts()
             .values()
             .filter(|sent| sent.kept)
-            .map(Sent::bytes)
+            .map(PartBytes::bytes)
             .sum()
     }
 
@@ -149,7 +149,7 @@ impl Meter {
     }
 
     fn keep(&self, part: u32, bytes: u64) {
-        let sent = Sent {
+        let sent = PartBytes {
             bytes: Arc::new(AtomicU64::new(bytes)),
             kept: true,
         };
@@ -160,12 +160,12 @@ impl Meter {
         self.parts().clear();
     }
 
-    fn parts(&self) -> MutexGuard<'_, BTreeMap<u32, Sent>> {
+    fn parts(&self) -> MutexGuard<'_, BTreeMap<u32, PartBytes>> {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Sent {
+impl PartBytes {
     fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
@@ -180,6 +180,14 @@ pub struct Flow {
 }
 
 impl Flow {
+    /// Of a stream that counts nowhere.
+    pub fn uncounted() -> Self {
+        Self {
+            progress: Arc::default(),
+            cell: None,
+        }
+    }
+
     /// Adds bytes that were read from the source and handed to the target.
     pub fn add(&self, bytes: u64) {
         self.progress.add(bytes);

@@ -56,7 +56,7 @@ impl Throttle {
     }
 
     /// How long the bytes spent so far still take; zero after the rate was changed.
-    pub fn owed(&self, now: Instant) -> Duration {
+    pub fn remaining_wait(&self, now: Instant) -> Duration {
         let bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         bucket
             .spent_until
@@ -98,9 +98,9 @@ mod tests {
         let throttle = Throttle::new(Some(1));
         let now = Instant::now();
         assert!(throttle.spend(100, now) > Duration::from_secs(90));
-        assert!(throttle.owed(now) > Duration::from_secs(90));
+        assert!(throttle.remaining_wait(now) > Duration::from_secs(90));
         throttle.set(None);
-        assert_eq!(throttle.owed(now), Duration::ZERO);
+        assert_eq!(throttle.remaining_wait(now), Duration::ZERO);
         assert_eq!(throttle.spend(1 << 30, now), Duration::ZERO);
         throttle.set(Some(1000));
         assert!(throttle.spend(1000, now) <= Duration::from_secs(1));

@@ -18,7 +18,7 @@ pub struct Tuning {
     /// When shards are split.
     pub ranges: Ranges,
     /// From when on a crash of the process counts fully against a task that it was working on.
-    pub settled_in: SettledIn,
+    pub crash_grace: CrashGrace,
 }
 
 /// How many shards of a task are listed at the same time, and when they are split.
@@ -42,9 +42,9 @@ impl Default for Ranges {
 /// How long a worker is at a task until a crash of the process counts fully against it. Whoever ends processes by hand in
 /// quick succession does so before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SettledIn(pub Duration);
+pub struct CrashGrace(pub Duration);
 
-impl Default for SettledIn {
+impl Default for CrashGrace {
     fn default() -> Self {
         Self(Duration::from_secs(1))
     }

@@ -1,7 +1,7 @@
 //! Orphans: multipart uploads that deleted tasks left open at their targets.
 
 use crate::secret::SealedCredentials;
-use crate::task::spec::Place;
+use crate::task::spec::BucketLocation;
 use crate::task::{Key, TaskId, UnixMillis};
 
 /// An open multipart upload of a deleted task.
@@ -12,7 +12,7 @@ pub struct Orphan {
     /// The task that began it.
     pub task: TaskId,
     /// The bucket of the upload.
-    pub place: Place,
+    pub place: BucketLocation,
     /// Key at the target, with the task's prefix.
     pub key: Key,
     /// Id that the target returned. `None` if the task was deleted before the id was recorded: then the upload must be found
@@ -30,7 +30,7 @@ pub enum Orphans<'a> {
     /// The orphans of a deleted task.
     Of(TaskId),
     /// All orphans at the same endpoint and in the same bucket, of any task.
-    At(&'a Place),
+    At(&'a BucketLocation),
 }
 
 /// The result of [`super::Ledger::delete`].

@@ -84,10 +84,8 @@ impl Authentication {
 pub struct Signing<'a> {
     /// The scheme.
     pub kind: Authentication,
-    /// Key of the CDN; only for the types that need one.
-    pub key: Option<&'a Secret>,
-    /// Credentials of the source.
-    pub source: &'a Credentials,
+    /// The keys.
+    pub keys: &'a CdnKeys,
     /// Bucket of the source.
     pub bucket: &'a str,
 }
@@ -104,20 +102,17 @@ pub fn sign(
     now: UnixMillis,
     random: u128,
 ) -> Result<String> {
-    let Signing {
-        kind,
-        key,
-        source,
-        bucket,
-    } = *signing;
+    let Signing { kind, keys, bucket } = *signing;
     let seconds = now.0.div_euclid(1000);
     let until = seconds + GOOD_FOR;
     let key = || {
-        key.map(Secret::expose)
+        keys.key
+            .as_ref()
+            .map(Secret::expose)
             .filter(|key| !key.is_empty())
             .ok_or_else(|| Error::from(Violation::CdnKeyMissing))
     };
-    let (access, secret) = (source.access_key.expose(), source.secret_key.expose());
+    let (access, secret) = (keys.source.access_key.expose(), keys.source.secret_key.expose());
     Ok(match kind {
         Authentication::None => format!("{origin}{path}"),
         Authentication::Qiniu => {
@@ -191,7 +186,7 @@ fn minute_in_china(now: UnixMillis) -> Result<String> {
 /// Credentials that sign the URLs of a CDN.
 #[derive(Clone, Debug)]
 pub struct CdnKeys {
-    /// The key of the CDN.
+    /// The key of the CDN; only for the types that need one.
     pub key: Option<Secret>,
     /// The credentials of the source.
     pub source: Credentials,
@@ -216,11 +211,13 @@ mod tests {
         seconds: i64,
         random: u128,
     ) -> String {
-        let (key, source) = (Secret::new(key), pair("MY_ACCESS_KEY", "MY_SECRET_KEY"));
+        let keys = CdnKeys {
+            key: Some(Secret::new(key)),
+            source: pair("MY_ACCESS_KEY", "MY_SECRET_KEY"),
+        };
         let signing = Signing {
             kind,
-            key: Some(&key),
-            source: &source,
+            keys: &keys,
             bucket: "b",
         };
         sign(&signing, origin, path, UnixMillis(seconds * 1000 + 7), random).unwrap()
@@ -345,13 +342,15 @@ mod tests {
 
     #[test]
     fn a_key_that_is_wanted_must_be_there() {
-        let source = pair("a", "s");
+        let keys = CdnKeys {
+            key: None,
+            source: pair("a", "s"),
+        };
         for &kind in Authentication::ALL {
             assert_eq!(Authentication::from_name(kind.name()), Some(kind));
             let signing = Signing {
                 kind,
-                key: None,
-                source: &source,
+                keys: &keys,
                 bucket: "b",
             };
             let found = sign(&signing, "http://h", "/k", UnixMillis(0), 0);

@@ -8,13 +8,12 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 use super::cdn::{Authentication, CdnKeys, Signing, sign};
 use super::http::HttpReader;
-use super::recent::Addresses;
+use super::recent::ObjectUrls;
 use super::{
     Body, ByteRange, CopySource, ETag, ListQuery, ListVersion, NewObject, Object, ObjectInfo, ObjectStore,
     PageFacts, PageSink, Part, SharedStore, Tags, UploadId, WriteIf, Written,
 };
 use crate::error::{Error, ErrorKind, Result, pluralize};
-use crate::secret::{Credentials, Secret};
 use crate::task::spec::Cdn;
 use crate::task::{Clock, Key, UnixMillis};
 
@@ -33,7 +32,7 @@ pub struct HttpSource {
 }
 
 enum Via {
-    Urls(Arc<Addresses>),
+    Urls(Arc<ObjectUrls>),
     Cdn(Box<Behind>),
 }
 
@@ -42,8 +41,7 @@ struct Behind {
     store: SharedStore,
     origin: String,
     kind: Authentication,
-    key: Option<Secret>,
-    keys: Credentials,
+    keys: CdnKeys,
     bucket: String,
     clock: Clock,
 }
@@ -51,7 +49,7 @@ struct Behind {
 impl HttpSource {
     /// The URLs of a manifest. A key is the name that the manifest gives a URL.
     #[must_use]
-    pub const fn urls(reader: HttpReader, addresses: Arc<Addresses>) -> Self {
+    pub const fn urls(reader: HttpReader, addresses: Arc<ObjectUrls>) -> Self {
         Self {
             reader,
             via: Via::Urls(addresses),
@@ -76,8 +74,7 @@ impl HttpSource {
             store,
             origin: format!("{}://{}", cdn.protocol, cdn.domain),
             kind,
-            key: keys.key,
-            keys: keys.source,
+            keys,
             bucket: bucket.to_owned(),
             clock,
         };
@@ -93,8 +90,7 @@ impl Behind {
     fn address(&self, key: &Key) -> Result<String> {
         let signing = Signing {
             kind: self.kind,
-            key: self.key.as_ref(),
-            source: &self.keys,
+            keys: &self.keys,
             bucket: &self.bucket,
         };
         let path = format!("/{}", percent_encode(key.as_bytes(), PATH));
@@ -112,12 +108,7 @@ impl Behind {
         if_match: Option<&ETag>,
     ) -> Result<Object> {
         let info = self.store.head(key, None).await?;
-        if let (Some(wanted), Some(found)) = (if_match, &info.etag)
-            && !wanted.same(found)
-        {
-            let text = "the object was changed: its ETag is not the listed one";
-            return Err(Error::new(ErrorKind::PreconditionFailed, text));
-        }
+        info.require_version(if_match)?;
         let mut object = reader
             .get(&self.address(key)?, portion, None)
             .await

@@ -93,7 +93,7 @@ pub fn unsendable(headers: &HeaderMap) -> Vec<HeaderName> {
 /// Names of the user metadata that a store may sign differently: those with unusual names, white space, characters
 /// outside ASCII, no value, or several values.
 #[must_use]
-pub fn odd(headers: &HeaderMap) -> Vec<HeaderName> {
+pub fn signed_differently(headers: &HeaderMap) -> Vec<HeaderName> {
     named(headers, |name, value| {
         !is_plain_name(name) || !is_plain_value(value) || headers.get_all(name).iter().nth(1).is_some()
     })
@@ -167,7 +167,7 @@ mod tests {
         }
         headers.append("x-amz-meta-twice", HeaderValue::from_static("a"));
         headers.append("x-amz-meta-twice", HeaderValue::from_static("b"));
-        let (odd, unsendable) = (odd(&headers), unsendable(&headers));
+        let (odd, unsendable) = (signed_differently(&headers), unsendable(&headers));
         for (name, _, is_odd, is_unsendable) in rows {
             assert_eq!(odd.iter().any(|found| found == name), is_odd, "{name}");
             assert_eq!(

@@ -35,7 +35,7 @@ pub use self::written::{Encryption, Written};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Credentials;
-use crate::task::spec::{Cdn, Place};
+use crate::task::spec::{BucketLocation, Cdn};
 use crate::task::{Key, UnixMillis};
 
 /// A stream of bytes; dropping it ends the transfer.
@@ -105,6 +105,20 @@ impl ObjectInfo {
     /// `Unsupported` with the code `NoContentLength` if the length is unknown.
     pub fn require_size(&self) -> Result<u64> {
         self.size.ok_or_else(unknown_length)
+    }
+
+    /// Checks that a read found the version with this ETag. An object whose ETag is not reported passes.
+    ///
+    /// # Errors
+    /// `PreconditionFailed` if it is another version.
+    pub fn require_version(&self, wanted: Option<&ETag>) -> Result<()> {
+        match (wanted, &self.etag) {
+            (Some(wanted), Some(found)) if !wanted.same(found) => {
+                let text = "the object was changed: its ETag is not the listed one";
+                Err(Error::new(ErrorKind::PreconditionFailed, text))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -300,10 +314,10 @@ pub trait Connect: Send + Sync {
     ///
     /// # Errors
     /// `InvalidArgument` for an address or key that cannot be put into a request.
-    fn connect(&self, place: &Place, keys: &Credentials, list: ListVersion) -> Result<SharedStore>;
+    fn connect(&self, place: &BucketLocation, keys: &Credentials, list: ListVersion) -> Result<SharedStore>;
 
     /// A source for the URLs of a manifest, by name.
-    fn urls(&self, addresses: Arc<recent::Addresses>) -> SharedStore;
+    fn urls(&self, addresses: Arc<recent::ObjectUrls>) -> SharedStore;
 
     /// `store`, with its objects read through a CDN.
     ///
@@ -312,7 +326,7 @@ pub trait Connect: Send + Sync {
     fn through_cdn(
         &self,
         store: SharedStore,
-        place: &Place,
+        place: &BucketLocation,
         cdn: &Cdn,
         keys: cdn::CdnKeys,
     ) -> Result<SharedStore>;

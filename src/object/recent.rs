@@ -49,15 +49,15 @@ impl<V> Recent<V> {
 /// The URLs of the objects of a URL manifest that are being copied, by name. A URL may contain a signature, so it is
 /// kept only here: not in the ledger, not in a message, not in a log.
 #[derive(Default)]
-pub struct Addresses(Mutex<Recent<Arc<str>>>);
+pub struct ObjectUrls(Mutex<Recent<Arc<str>>>);
 
-impl std::fmt::Debug for Addresses {
+impl std::fmt::Debug for ObjectUrls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Addresses(…)")
+        f.write_str("ObjectUrls(…)")
     }
 }
 
-impl Addresses {
+impl ObjectUrls {
     /// The URL of a name.
     #[must_use]
     pub fn get(&self, name: &Key) -> Option<Arc<str>> {
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn the_oldest_is_forgotten() {
-        let addresses = Addresses::default();
+        let addresses = ObjectUrls::default();
         let key = |n: usize| Key::from(n.to_string().as_str());
         for n in 0..=REMEMBERED {
             addresses.add(key(n), "https://h/secret");

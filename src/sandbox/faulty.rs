@@ -11,7 +11,7 @@ use super::answer::{drain, error_answer, refusal};
 use super::body::{End, FaultBody, after_white_space};
 use super::bucket::{Conditions, Store};
 use super::faults::Fault;
-use super::marks::{CopyNothing, IgnoreCondition, IgnoreEncryption, IgnoreRange, Twist};
+use super::marks::{CopyNothing, IgnoreCondition, IgnoreEncryption, IgnoreRange, ListingFault};
 use super::operation::Call;
 
 /// What becomes of a request with a fault.
@@ -96,31 +96,31 @@ pub(super) async fn before(
             request.extensions_mut().insert(IgnoreEncryption);
         }
         Fault::RewindToken(entries) => {
-            request.extensions_mut().insert(Twist::Rewind(*entries));
+            request.extensions_mut().insert(ListingFault::Rewind(*entries));
         }
         Fault::EmptyPage => {
-            request.extensions_mut().insert(Twist::Empty);
+            request.extensions_mut().insert(ListingFault::Empty);
         }
         Fault::ReversePage => {
-            request.extensions_mut().insert(Twist::Reverse);
+            request.extensions_mut().insert(ListingFault::Reverse);
         }
         Fault::LastPage => {
-            request.extensions_mut().insert(Twist::Last);
+            request.extensions_mut().insert(ListingFault::Last);
         }
         Fault::IgnoreStart => {
-            request.extensions_mut().insert(Twist::FromStart);
+            request.extensions_mut().insert(ListingFault::FromStart);
         }
         Fault::RefuseStart => {
-            request.extensions_mut().insert(Twist::RefuseStart);
+            request.extensions_mut().insert(ListingFault::RefuseStart);
         }
         Fault::NoSizes => {
-            request.extensions_mut().insert(Twist::NoSizes);
+            request.extensions_mut().insert(ListingFault::NoSizes);
         }
         Fault::OnePage => {
-            request.extensions_mut().insert(Twist::OnePage);
+            request.extensions_mut().insert(ListingFault::OnePage);
         }
         Fault::EmptyIsMissing => {
-            request.extensions_mut().insert(Twist::EmptyIsMissing);
+            request.extensions_mut().insert(ListingFault::EmptyIsMissing);
         }
         Fault::ChangeObject { data } => {
             if let (Some(bucket), Some(key)) = (&call.bucket, &call.key) {

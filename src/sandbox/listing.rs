@@ -11,7 +11,7 @@ use s3s::dto::{
 use s3s::{S3Result, s3_error};
 
 use super::KeyEncoding;
-use super::marks::Twist;
+use super::marks::ListingFault;
 use super::page::{Entry, Page, page};
 use super::service::Service;
 
@@ -60,7 +60,7 @@ fn declared(service: &Service, asked: Option<EncodingType>) -> Option<EncodingTy
 }
 
 impl Page {
-    fn split(self, text: &Text, twist: Option<Twist>) -> (Vec<dto::Object>, Vec<CommonPrefix>) {
+    fn split(self, text: &Text, fault: Option<ListingFault>) -> (Vec<dto::Object>, Vec<CommonPrefix>) {
         let mut objects = Vec::new();
         let mut prefixes = Vec::new();
         for entry in self.entries {
@@ -71,7 +71,7 @@ impl Page {
                     last_modified: Some(object.head.last_modified.into()),
                     size: i64::try_from(object.body.len())
                         .ok()
-                        .filter(|_| twist != Some(Twist::NoSizes)),
+                        .filter(|_| fault != Some(ListingFault::NoSizes)),
                     storage_class: Some(ObjectStorageClass::from(
                         object
                             .head
@@ -104,32 +104,32 @@ impl Service {
     pub(super) fn list_v1(
         &self,
         input: ListObjectsInput,
-        twist: Option<Twist>,
+        fault: Option<ListingFault>,
     ) -> S3Result<ListObjectsOutput> {
         let text = Text::new(self, input.encoding_type.as_ref())?;
-        let max = match twist {
-            Some(Twist::OnePage) => usize::MAX,
+        let max = match fault {
+            Some(ListingFault::OnePage) => usize::MAX,
             _ => self.page_limit(input.max_keys, "max-keys")?,
         };
         let prefix = input.prefix.unwrap_or_default();
         let marker = input
             .marker
-            .filter(|_| !matches!(twist, Some(Twist::FromStart | Twist::OnePage)))
+            .filter(|_| !matches!(fault, Some(ListingFault::FromStart | ListingFault::OnePage)))
             .unwrap_or_default();
         let delimiter = input.delimiter.filter(|delimiter| !delimiter.is_empty());
         let order = self.store.order;
         let page = self.store.with(&input.bucket, |bucket| {
             Ok(page(bucket, order, &prefix, delimiter.as_deref(), &marker, max))
         })?;
-        if twist == Some(Twist::EmptyIsMissing) && page.is_empty() {
+        if fault == Some(ListingFault::EmptyIsMissing) && page.is_empty() {
             return Err(s3_error!(NoSuchKey));
         }
-        let truncated = page.truncated && twist != Some(Twist::Last);
+        let truncated = page.truncated && fault != Some(ListingFault::Last);
         let next_marker = page
             .last()
             .filter(|_| truncated && delimiter.is_some())
             .map(|key| text.write(key));
-        let (contents, common_prefixes) = page.split(&text, twist);
+        let (contents, common_prefixes) = page.split(&text, fault);
         Ok(ListObjectsOutput {
             name: Some(input.bucket),
             prefix: Some(text.write(&prefix)),
@@ -149,11 +149,11 @@ impl Service {
     pub(super) fn list_v2(
         &self,
         input: ListObjectsV2Input,
-        twist: Option<Twist>,
+        fault: Option<ListingFault>,
     ) -> S3Result<ListObjectsV2Output> {
         let text = Text::new(self, input.encoding_type.as_ref())?;
-        let max = match twist {
-            Some(Twist::OnePage) => usize::MAX,
+        let max = match fault {
+            Some(ListingFault::OnePage) => usize::MAX,
             _ => self.page_limit(input.max_keys, "max-keys")?,
         };
         let prefix = input.prefix.unwrap_or_default();
@@ -165,7 +165,7 @@ impl Service {
                 .and_then(|bytes| String::from_utf8(bytes).ok())
                 .filter(|after| !after.is_empty())
                 .ok_or_else(|| s3_error!(InvalidArgument, "The continuation token provided is incorrect"))?,
-            None if twist == Some(Twist::RefuseStart) && input.start_after.is_some() => {
+            None if fault == Some(ListingFault::RefuseStart) && input.start_after.is_some() => {
                 return Err(s3_error!(
                     InternalError,
                     "The continuation token provided is incorrect"
@@ -174,20 +174,20 @@ impl Service {
             None => input
                 .start_after
                 .clone()
-                .filter(|_| !matches!(twist, Some(Twist::FromStart | Twist::OnePage)))
+                .filter(|_| !matches!(fault, Some(ListingFault::FromStart | ListingFault::OnePage)))
                 .unwrap_or_default(),
         };
         let order = self.store.order;
         let mut page = self.store.with(&input.bucket, |bucket| {
             Ok(page(bucket, order, &prefix, delimiter.as_deref(), &after, max))
         })?;
-        if twist == Some(Twist::EmptyIsMissing) && page.is_empty() {
+        if fault == Some(ListingFault::EmptyIsMissing) && page.is_empty() {
             return Err(s3_error!(NoSuchKey));
         }
-        let next = page.next(&after, twist);
+        let next = page.next(&after, fault);
         let truncated = page.truncated;
         let next = next.map(|key| URL_SAFE_NO_PAD.encode(key));
-        let (contents, common_prefixes) = page.split(&text, twist);
+        let (contents, common_prefixes) = page.split(&text, fault);
         Ok(ListObjectsV2Output {
             name: Some(input.bucket),
             prefix: Some(text.write(&prefix)),

@@ -20,7 +20,7 @@ pub(super) struct CopyNothing;
 
 /// Request extension that passes the faults of listings to the S3 implementation, because only that knows its tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Twist {
+pub(super) enum ListingFault {
     Rewind(usize),
     Empty,
     Reverse,

@@ -52,7 +52,7 @@ use self::bucket::Store;
 use self::http_server::{BeforeHost, HttpServer, RequestLog};
 #[cfg(not(feature = "faults"))]
 use self::no_faults::{self as faults, self as faulty};
-use self::service::{Credentials, Service};
+use self::service::{SandboxCredentials, Service};
 
 /// Whether a store does what an optional part of a request requires.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub enum Support {
 
 /// The names under which a store keeps its objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Names {
+pub enum NameHandling {
     /// Exactly as they are written.
     #[default]
     Exact,
@@ -74,7 +74,7 @@ pub enum Names {
     Folded,
 }
 
-impl Names {
+impl NameHandling {
     pub(super) fn keep(self, key: String) -> String {
         if self == Self::Exact {
             return key;
@@ -184,7 +184,7 @@ pub struct SandboxOptions {
     /// ETags of objects that were uploaded in parts.
     pub joined_tags: JoinedTags,
     /// The names under which objects are kept.
-    pub names: Names,
+    pub names: NameHandling,
     /// Where requests name the bucket.
     pub bucket_in_requests: BucketInRequests,
 }
@@ -206,7 +206,7 @@ impl Default for SandboxOptions {
             min_part_size: 5 * 1024 * 1024,
             part_tags: PartTags::Md5,
             joined_tags: JoinedTags::S3,
-            names: Names::Exact,
+            names: NameHandling::Exact,
             bucket_in_requests: BucketInRequests::Path,
         }
     }
@@ -247,7 +247,7 @@ impl Sandbox {
             store: Arc::clone(&store),
             options: options.clone(),
         });
-        builder.set_auth(Credentials {
+        builder.set_auth(SandboxCredentials {
             access_key: options.access_key.clone(),
             secret_key: options.secret_key.clone(),
         });

@@ -3,7 +3,7 @@
 use std::ops::Bound;
 
 use super::bucket::{Bucket, ListOrder};
-use super::marks::Twist;
+use super::marks::ListingFault;
 use super::object::Object;
 
 /// One line of a listing.
@@ -40,21 +40,21 @@ impl Page {
     }
 
     /// Where the next page begins. It also applies the fault to the page.
-    pub(super) fn next(&mut self, after: &str, twist: Option<Twist>) -> Option<String> {
-        match twist {
+    pub(super) fn next(&mut self, after: &str, fault: Option<ListingFault>) -> Option<String> {
+        match fault {
             None
             | Some(
-                Twist::FromStart
-                | Twist::RefuseStart
-                | Twist::NoSizes
-                | Twist::EmptyIsMissing
-                | Twist::OnePage,
+                ListingFault::FromStart
+                | ListingFault::RefuseStart
+                | ListingFault::NoSizes
+                | ListingFault::EmptyIsMissing
+                | ListingFault::OnePage,
             ) => {}
-            Some(Twist::Last) => {
+            Some(ListingFault::Last) => {
                 self.truncated = false;
                 return None;
             }
-            Some(Twist::Rewind(count)) => {
+            Some(ListingFault::Rewind(count)) => {
                 let kept = self.entries.len().checked_sub(count + 1);
                 let at = kept.map(|index| self.entries[index].key().to_owned());
                 // An empty token would mean that there is none.
@@ -64,13 +64,13 @@ impl Page {
                 });
                 return self.truncated.then_some(at);
             }
-            Some(Twist::Empty) => {
+            Some(ListingFault::Empty) => {
                 self.entries.clear();
                 self.truncated = true;
                 // Another token for the same position.
                 return Some(format!("{after}\0"));
             }
-            Some(Twist::Reverse) => {
+            Some(ListingFault::Reverse) => {
                 let next = self.last().filter(|_| self.truncated).map(ToOwned::to_owned);
                 self.entries.reverse();
                 return next;

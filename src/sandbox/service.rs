@@ -20,13 +20,13 @@ pub(super) struct Service {
 /// The one pair of access and secret keys. Unlike [`s3s::auth::SimpleAuth`], it refuses an unknown access key with the
 /// error code of S3.
 #[derive(Debug)]
-pub(super) struct Credentials {
+pub(super) struct SandboxCredentials {
     pub(super) access_key: String,
     pub(super) secret_key: String,
 }
 
 #[async_trait]
-impl S3Auth for Credentials {
+impl S3Auth for SandboxCredentials {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
         if access_key == self.access_key {
             Ok(SecretKey::from(self.secret_key.as_str()))
@@ -113,16 +113,16 @@ impl S3 for Service {
         &self,
         req: S3Request<ListObjectsInput>,
     ) -> S3Result<S3Response<ListObjectsOutput>> {
-        let twist = req.extensions.get().copied();
-        answer(self.list_v1(req.input, twist)?)
+        let fault = req.extensions.get().copied();
+        answer(self.list_v1(req.input, fault)?)
     }
 
     async fn list_objects_v2(
         &self,
         req: S3Request<ListObjectsV2Input>,
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
-        let twist = req.extensions.get().copied();
-        answer(self.list_v2(req.input, twist)?)
+        let fault = req.extensions.get().copied();
+        answer(self.list_v2(req.input, fault)?)
     }
 
     async fn list_multipart_uploads(

@@ -3,11 +3,11 @@
 //! Each method is one decision and at most one change in the ledger; the dispatcher is notified afterwards. Errors name
 //! the rule that was broken, a [`Violation`](crate::violation::Violation).
 
-mod place;
+mod bucket_location;
 mod refusal;
 mod requests;
 mod tasks;
 
-pub use self::requests::{CreateTask, Creation, PlaceRequest};
+pub use self::requests::{BucketRequest, CreateTask, Creation};
 pub use self::tasks::{TaskDetail, TaskService};
 pub use crate::ledger::{Failure, FoundEntry, FoundScope, ShardScope};

@@ -6,7 +6,7 @@ use crate::task::{BandwidthPolicy, CopyRules, Key, TaskId, UnixMillis};
 
 /// A bucket as a request names it: the endpoint may be left to the region catalogue.
 #[derive(Clone, Debug)]
-pub struct PlaceRequest {
+pub struct BucketRequest {
     /// Whose cloud.
     pub cloud: Cloud,
     /// Region name.
@@ -25,9 +25,9 @@ pub struct PlaceRequest {
 #[derive(Clone, Debug)]
 pub struct CreateTask {
     /// Source bucket.
-    pub source: PlaceRequest,
+    pub source: BucketRequest,
     /// Target bucket.
-    pub target: PlaceRequest,
+    pub target: BucketRequest,
     /// Written before each key at the target.
     pub target_prefix: Key,
     /// Which objects.

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use super::place::{check_cdn_key, place};
+use super::bucket_location::{bucket_location, check_cdn_key};
 use super::refusal::refused;
 use super::requests::{CreateTask, Creation};
 use crate::dispatch::{Dispatch, Message};
@@ -188,7 +188,7 @@ impl TaskService {
             .is_some_and(|task| task.state == State::Running);
         if runs {
             // In memory at once: the ledger may be slow, or full.
-            self.dispatch.stops().ask(id, Instant::now());
+            self.dispatch.stops().request(id, Instant::now());
         }
         let state = match self.ledger.stop(project, id, now).await {
             Ok(Ok(state)) => state,
@@ -386,8 +386,8 @@ impl TaskService {
             let most = self.most_waiting;
             return Err(Violation::TooManyWaiting { most }.into());
         }
-        let source = place(&self.catalogue, order.source, Side::Source)?;
-        let target = place(&self.catalogue, order.target, Side::Target)?;
+        let source = bucket_location(&self.catalogue, order.source, Side::Source)?;
+        let target = bucket_location(&self.catalogue, order.target, Side::Target)?;
         let from = if source.bucket.is_empty() {
             source.cloud.name()
         } else {

@@ -29,8 +29,9 @@ macro_rules! counters {
         }
 
         impl std::ops::AddAssign for Counters {
+            /// Saturates: a store may claim sizes whose sum no number can hold.
             fn add_assign(&mut self, other: Self) {
-                $(self.$name += other.$name;)+
+                $(self.$name = self.$name.saturating_add(other.$name);)+
             }
         }
 
@@ -39,7 +40,7 @@ macro_rules! counters {
 
             /// What takes these counts back.
             fn neg(self) -> Self {
-                Self { $($name: -self.$name),+ }
+                Self { $($name: self.$name.saturating_neg()),+ }
             }
         }
     };
@@ -137,5 +138,24 @@ mod tests {
         assert_eq!(sum, counters);
         sum += -counters;
         assert_eq!(sum, Counters::default());
+    }
+
+    #[test]
+    fn sums_that_no_number_can_hold_saturate() {
+        let claimed = Counters {
+            listed: 1,
+            bytes_listed: 50 << 40,
+            ..Counters::default()
+        };
+        let mut sum = Counters::default();
+        for _ in 0..171_000 {
+            sum += claimed;
+        }
+        assert_eq!((sum.listed, sum.bytes_listed), (171_000, i64::MAX));
+        sum += -Counters {
+            bytes_listed: i64::MIN,
+            ..Counters::default()
+        };
+        assert_eq!(sum.bytes_listed, i64::MAX);
     }
 }

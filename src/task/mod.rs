@@ -226,12 +226,12 @@ pub struct PassInfo {
 pub(crate) mod testing {
     //! Values for unit tests.
 
-    use super::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Payer, Place, Scope};
+    use super::spec::{Addressing, BucketLocation, Cloud, Endpoint, EndpointOrigin, Payer, Scope};
     use super::{Key, TaskSpec};
 
     /// The order of a whole bucket.
     pub fn spec() -> TaskSpec {
-        let place = |bucket: &str| Place {
+        let place = |bucket: &str| BucketLocation {
             cloud: Cloud::Aws,
             region: "us-east-1".to_owned(),
             bucket: bucket.to_owned(),

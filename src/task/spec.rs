@@ -15,9 +15,9 @@ use crate::violation::Violation;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskSpec {
     /// Where the objects are.
-    pub source: Place,
+    pub source: BucketLocation,
     /// Where they go.
-    pub target: Place,
+    pub target: BucketLocation,
     /// Written before each key at the target; empty for none.
     pub target_prefix: Key,
     /// Which objects.
@@ -120,7 +120,7 @@ impl TaskSpec {
 
 /// A bucket somewhere.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct BucketLocation {
     /// Whose cloud; decides the region catalogue.
     pub cloud: Cloud,
     /// Region name, as the cloud spells it.

@@ -13,10 +13,10 @@ use crate::engine::retry::{At as _, SideResult};
 use crate::engine::watched_store::watched;
 use crate::object::cdn::CdnKeys;
 use crate::object::clouds::Side;
-use crate::object::recent::Addresses;
+use crate::object::recent::ObjectUrls;
 use crate::object::{ListVersion, SharedStore};
 use crate::secret::TaskCredentials;
-use crate::task::spec::{Place, Scope};
+use crate::task::spec::{BucketLocation, Scope};
 use crate::task::{Task, Warning};
 
 /// How the bytes of a task get from source to target.
@@ -36,7 +36,7 @@ pub(super) struct Connected {
     pub source: SharedStore,
     pub target: SharedStore,
     pub lists: Option<SharedStore>,
-    pub addresses: Arc<Addresses>,
+    pub addresses: Arc<ObjectUrls>,
     pub order: Option<Order>,
     pub listing: Listing,
     pub guard: OverwriteGuard,
@@ -51,10 +51,10 @@ pub(super) async fn connect(
     credentials: &TaskCredentials,
     objects: &Arc<ObjectSlots>,
 ) -> SideResult<Connected> {
-    let addresses = Arc::new(Addresses::default());
+    let addresses = Arc::new(ObjectUrls::default());
     let urls = matches!(task.spec.scope, Scope::Urls(_));
     // A copy inside the store reads the source too.
-    let target_place = Place {
+    let target_place = BucketLocation {
         payer: match route(task, credentials) {
             Route::ServerSide => task.spec.source.payer,
             Route::Stream => task.spec.target.payer,
@@ -120,7 +120,7 @@ pub(super) async fn connect(
         source = watched(source, Side::Source, Arc::clone(objects));
     }
     let lists = task.spec.scope.list_file().map(|file| {
-        let place = Place {
+        let place = BucketLocation {
             bucket: file.bucket.clone(),
             ..task.spec.target.clone()
         };

@@ -38,36 +38,27 @@ pub(super) async fn pass(parts: &Parts, ctx: &Context, pass: PassInfo, fencing_t
             }
             match judge_scope(ctx).await {
                 Ok(ending) => end(parts, id, fencing_token, ending).await,
-                Err(PassError::Ledger(error)) => Err(error),
-                Err(PassError::Internal(error)) => {
-                    end(
-                        parts,
-                        id,
-                        fencing_token,
-                        Ending::Broken(engine::errors::internal_error(&error)),
-                    )
-                    .await
-                }
-                Err(PassError::Fenced | PassError::SideError(_)) => Ok(()),
+                Err(pass_error) => broken(parts, id, fencing_token, pass_error).await,
             }
         }
         // The task keeps its uploads, so that the next start can abort them. After a success there would be no next start.
         Err(PassError::SideError(side_error)) => {
-            let reason = side_error.during("abort an upload").reason();
-            end(parts, id, fencing_token, Ending::Broken(reason)).await
+            let side_error = side_error.during("abort an upload");
+            broken(parts, id, fencing_token, side_error.into()).await
         }
-        Err(PassError::Ledger(error)) => Err(error),
-        Err(PassError::Internal(error)) => {
-            end(
-                parts,
-                id,
-                fencing_token,
-                Ending::Broken(engine::errors::internal_error(&error)),
-            )
-            .await
-        }
-        Err(PassError::Fenced) => Ok(()),
+        Err(pass_error) => broken(parts, id, fencing_token, pass_error).await,
     }
+}
+
+/// Ends a task that an error stopped at its end, unless the ledger failed or another worker has the task.
+async fn broken(parts: &Parts, id: TaskId, fencing_token: i64, pass_error: PassError) -> Result<()> {
+    let reason = match pass_error {
+        PassError::SideError(side_error) => side_error.reason(),
+        PassError::Internal(error) => engine::errors::internal_error(&error),
+        PassError::Ledger(error) => return Err(error),
+        PassError::Fenced => return Ok(()),
+    };
+    end(parts, id, fencing_token, Ending::Broken(reason)).await
 }
 
 /// How a complete pass ends: entries of the scope that match nothing become warnings; if nothing matches, the task fails.

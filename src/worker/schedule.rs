@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::parts::Parts;
 use super::slots::{self, Running};
-use super::work::{Left, Seen, run_task};
+use super::work::{TaskSignals, WorkEnd, run_task};
 use super::{cleanup, housekeeping};
 use crate::dispatch::Message;
 use crate::task::{ProjectId, State, TaskId};
@@ -37,7 +37,7 @@ pub async fn run(parts: Arc<Parts>, shutdown: CancellationToken) {
         shutdown.clone(),
     ));
     beside.spawn(housekeeping::run(Arc::clone(&parts), shutdown.clone()));
-    let mut desk = Desk {
+    let mut scheduler = Scheduler {
         parts: Arc::clone(&parts),
         shutdown: shutdown.clone(),
         left_open,
@@ -53,44 +53,44 @@ pub async fn run(parts: Arc<Parts>, shutdown: CancellationToken) {
     loop {
         let more = tokio::select! {
             () = shutdown.cancelled() => break,
-            Some(ended) = desk.running.join_next_with_id(), if !desk.running.is_empty() => desk.ended(ended).await,
+            Some(ended) = scheduler.running.join_next_with_id(), if !scheduler.running.is_empty() => scheduler.ended(ended).await,
             message = parts.dispatch.next() => match message {
                 None => break,
-                Some(message) => desk.handle(message).await,
+                Some(message) => scheduler.handle(message).await,
             },
-            _ = stops.tick() => desk.look_after_stops().await,
+            _ = stops.tick() => scheduler.look_after_stops().await,
             _ = poll.tick() => true,
         };
         if more {
-            desk.take_more().await;
+            scheduler.take_more().await;
         }
     }
-    desk.leave().await;
+    scheduler.leave().await;
     while beside.join_next().await.is_some() {}
 }
 
-struct Desk {
+struct Scheduler {
     parts: Arc<Parts>,
     shutdown: CancellationToken,
     left_open: Arc<Notify>,
-    running: JoinSet<Left>,
+    running: JoinSet<WorkEnd>,
     ids: HashMap<Id, TaskId>,
-    tasks: HashMap<TaskId, (ProjectId, Seen)>,
+    tasks: HashMap<TaskId, (ProjectId, TaskSignals)>,
     /// The project that was served last.
     last: Option<ProjectId>,
 }
 
-impl Desk {
+impl Scheduler {
     /// Handles a task that ended; returns whether to lease others.
-    async fn ended(&mut self, ended: Result<(Id, Left), JoinError>) -> bool {
+    async fn ended(&mut self, ended: Result<(Id, WorkEnd), JoinError>) -> bool {
         let (id, left) = ended.unwrap_or_else(|panic| {
             tracing::error!(error = %panic, "a task panicked; it will be leased again");
-            (panic.id(), Left::Panicked)
+            (panic.id(), WorkEnd::Panicked)
         });
         if let Some(task) = self.ids.remove(&id) {
             self.tasks.remove(&task);
             self.parts.dispatch.stops().ended(task);
-            if left == Left::Panicked
+            if left == WorkEnd::Panicked
                 && let Err(error) = self.parts.ledger.record_crash(task).await
             {
                 tracing::error!(task.id = %task, %error, "the panic cannot be counted");
@@ -100,7 +100,7 @@ impl Desk {
             self.look_after_stop(task).await;
         }
         // If the end could not be recorded, another attempt now would fail again. The next poll leases the task later.
-        left == Left::Recorded
+        left == WorkEnd::Recorded
     }
 
     /// Handles a message and all others that have arrived; returns whether to lease tasks.
@@ -113,7 +113,7 @@ impl Desk {
                 // The order is decided among all waiting tasks.
                 Message::Work(_) => more = true,
                 Message::Look(task) => match self.tasks.get(&task) {
-                    Some((_, seen)) => seen.look.notify_one(),
+                    Some((_, signals)) => signals.look.notify_one(),
                     // The task is running in the ledger, but no worker has leased it since this process began.
                     None => {
                         self.release(task).await;
@@ -142,7 +142,7 @@ impl Desk {
     /// Applies all stops of tasks that nobody works on; returns whether to lease tasks.
     async fn look_after_stops(&self) -> bool {
         let mut more = false;
-        for task in self.parts.dispatch.stops().all_asked() {
+        for task in self.parts.dispatch.stops().all_requested() {
             if !self.tasks.contains_key(&task) {
                 more |= self.look_after_stop(task).await;
             }
@@ -154,7 +154,7 @@ impl Desk {
     /// dropped.
     async fn look_after_stop(&self, task: TaskId) -> bool {
         let stops = self.parts.dispatch.stops();
-        let Some(asked) = stops.asked(task) else {
+        let Some(asked) = stops.requested_at(task) else {
             stops.forget(task);
             return false;
         };
@@ -193,7 +193,7 @@ impl Desk {
             }
         };
         let stops = self.parts.dispatch.stops();
-        pending.retain(|task| !self.tasks.contains_key(&task.id) && stops.asked(task.id).is_none());
+        pending.retain(|task| !self.tasks.contains_key(&task.id) && stops.requested_at(task.id).is_none());
         let projects: HashMap<TaskId, ProjectId> = pending
             .iter()
             .map(|task| (task.id, task.project.clone()))
@@ -201,19 +201,24 @@ impl Desk {
         let running: Vec<Running> = self
             .tasks
             .values()
-            .map(|(project, seen)| Running {
+            .map(|(project, signals)| Running {
                 project: project.clone(),
-                stalled: seen.stalled.load(Ordering::Relaxed),
+                stalled: signals.stalled.load(Ordering::Relaxed),
             })
             .collect();
         for task in slots::choose(slots, &running, pending, self.last.as_ref()) {
             let Some(project) = projects.get(&task) else {
                 continue;
             };
-            let seen = Seen::default();
+            let signals = TaskSignals::default();
             self.last = Some(project.clone());
-            self.tasks.insert(task, (project.clone(), seen.clone()));
-            let one = run_task(Arc::clone(&self.parts), task, seen, self.shutdown.child_token());
+            self.tasks.insert(task, (project.clone(), signals.clone()));
+            let one = run_task(
+                Arc::clone(&self.parts),
+                task,
+                signals,
+                self.shutdown.child_token(),
+            );
             self.ids.insert(self.running.spawn(one).id(), task);
         }
     }
@@ -224,7 +229,7 @@ impl Desk {
             self.ended(ended).await;
         }
         let store = &self.parts.ledger;
-        for task in self.parts.dispatch.stops().all_asked() {
+        for task in self.parts.dispatch.stops().all_requested() {
             if let Err(error) = store.pause(task).await {
                 tracing::error!(task.id = %task, %error, "the task has stopped, but this cannot be recorded; the next start resumes it");
             }

@@ -17,7 +17,7 @@ use crate::engine;
 use crate::engine::context::{Context, SharedLedger};
 use crate::engine::errors::PassError;
 use crate::engine::etag_trust::EtagTrust;
-use crate::engine::name_kinds::Names;
+use crate::engine::name_kinds::TargetNames;
 use crate::engine::object_slots::ObjectSlots;
 use crate::engine::pass::PassEnd;
 use crate::engine::progress::Progress;
@@ -37,7 +37,7 @@ const LOOK_EVERY: u32 = 5;
 
 /// Whether the end of the work on a task is recorded in the ledger.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Left {
+pub(super) enum WorkEnd {
     Recorded,
     Unrecorded,
     /// It panicked.
@@ -46,24 +46,29 @@ pub(super) enum Left {
 
 /// A running task, as the scheduler sees it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct TaskSignals {
     /// Wakes the task to read the ledger.
     pub(super) look: Arc<Notify>,
     /// Set while the task makes no progress.
     pub(super) stalled: Arc<AtomicBool>,
 }
 
-pub(super) async fn run_task(parts: Arc<Parts>, id: TaskId, seen: Seen, stop: CancellationToken) -> Left {
+pub(super) async fn run_task(
+    parts: Arc<Parts>,
+    id: TaskId,
+    signals: TaskSignals,
+    stop: CancellationToken,
+) -> WorkEnd {
     let asked = parts.dispatch.stops().token(id);
     if asked.is_cancelled() {
-        return Left::Recorded;
+        return WorkEnd::Recorded;
     }
     let leased = match parts.ledger.lease_task(id, parts.clock.now()).await {
         Ok(Some(leased)) => leased,
-        Ok(None) => return Left::Recorded,
+        Ok(None) => return WorkEnd::Recorded,
         Err(error) => {
             tracing::error!(task.id = %id, %error, "the task cannot be leased");
-            return Left::Unrecorded;
+            return WorkEnd::Unrecorded;
         }
     };
     parts.sync_points.reach(SyncPoint::TaskLeased).await;
@@ -78,7 +83,7 @@ pub(super) async fn run_task(parts: Arc<Parts>, id: TaskId, seen: Seen, stop: Ca
         policy: leased.task.bandwidth.clone(),
         throttle: Arc::clone(&throttle),
         progress: Arc::clone(&progress),
-        seen,
+        signals,
         asked,
         stop: stop.clone(),
         abort: abort.clone(),
@@ -93,10 +98,10 @@ pub(super) async fn run_task(parts: Arc<Parts>, id: TaskId, seen: Seen, stop: Ca
         () = watch(&parts, watched) => Ok(()),
     };
     match written {
-        Ok(()) => Left::Recorded,
+        Ok(()) => WorkEnd::Recorded,
         Err(error) => {
             tracing::error!(task.id = %id, fencing_token, %error, "the work cannot go on; the task will be leased again");
-            Left::Unrecorded
+            WorkEnd::Unrecorded
         }
     }
 }
@@ -108,7 +113,7 @@ struct Watched {
     policy: BandwidthPolicy,
     throttle: Arc<Throttle>,
     progress: Arc<Progress>,
-    seen: Seen,
+    signals: TaskSignals,
     asked: CancellationToken,
     stop: CancellationToken,
     abort: CancellationToken,
@@ -124,7 +129,7 @@ async fn watch(parts: &Parts, mut watched: Watched) {
     let mut stalls = StallDetector::new(began);
     loop {
         let notified = tokio::select! {
-            () = watched.seen.look.notified() => true,
+            () = watched.signals.look.notified() => true,
             // The stop may not be in the ledger yet, for example on a full disk.
             () = watched.asked.cancelled(), if !watched.stop.is_cancelled() => {
                 watched.stop.cancel();
@@ -143,7 +148,7 @@ async fn watch(parts: &Parts, mut watched: Watched) {
                     watched.policy = control.bandwidth;
                     stalls.look(now, control.settled, watched.progress.bytes());
                     watched
-                        .seen
+                        .signals
                         .stalled
                         .store(stalls.is_stalled(now), Ordering::Relaxed);
                 }
@@ -156,7 +161,7 @@ async fn watch(parts: &Parts, mut watched: Watched) {
                 }
             }
         }
-        if new && now.duration_since(began) >= parts.tuning.settled_in.0 {
+        if new && now.duration_since(began) >= parts.tuning.crash_grace.0 {
             new = false;
             if let Err(error) = parts.ledger.confirm_running(id, watched.fencing_token).await {
                 tracing::warn!(task.id = %id, %error, "the ledger cannot record that the task is running");
@@ -243,7 +248,7 @@ async fn work(
         target: connected.target,
         target_order: connected.order,
         target_listing: connected.listing,
-        names: Names::default(),
+        names: TargetNames::default(),
         guard: connected.guard,
         lists: connected.lists,
         addresses: connected.addresses,

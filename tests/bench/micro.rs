@@ -15,7 +15,7 @@ use oms::object::s3::bench::Signing;
 use oms::object::s3::fuzz::read_listing;
 use oms::object::{ETag, Entry};
 use oms::secret::{Credentials, Secret};
-use oms::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Payer, Place, Scope};
+use oms::task::spec::{Addressing, BucketLocation, Cloud, Endpoint, EndpointOrigin, Payer, Scope};
 use oms::task::{Clock, CopyRules, Key, PassKind, TaskSpec, UnixMillis};
 
 /// Entries of a page.
@@ -88,8 +88,8 @@ fn listing(c: &mut Criterion) {
     group.finish();
 }
 
-fn place(bucket: &str) -> Place {
-    Place {
+fn place(bucket: &str) -> BucketLocation {
+    BucketLocation {
         cloud: Cloud::Aws,
         region: "us-east-1".to_owned(),
         bucket: bucket.to_owned(),

@@ -30,6 +30,11 @@ const RETIRED: &[(&str, &str)] = &[
     ("take_told", "take_facts"),
     ("unsaid", "not recorded"),
     ("::defect", "internal"),
+    ("learnt", "learned"),
+    ("unspell", "url_decode"),
+    ("settled_in", "crash_grace"),
+    ("draw_stamp", "next_timestamp"),
+    ("metadata_signing::odd", "signed_differently"),
 ];
 
 /// Files that people read: the code, its tests, the documents and the README.

@@ -194,7 +194,7 @@ async fn copies_within_one_store_are_made_by_the_store() {
     );
     let rig = Rig::new().await;
     let mut order = stores.order();
-    order.target = oms::service::PlaceRequest {
+    order.target = oms::service::BucketRequest {
         bucket: TARGET.to_owned(),
         ..order.source.clone()
     };

@@ -1,7 +1,7 @@
 //! Sources whose reads differ from S3: `If-Match` never matches, or no length is sent.
 
 use oms::sandbox::{Fault, FaultRule, Operation as O, SandboxObject};
-use oms::service::PlaceRequest;
+use oms::service::BucketRequest;
 use oms::task::spec::Scope;
 use oms::task::{Key, State};
 
@@ -106,7 +106,7 @@ async fn copies_inside_a_store_without_conditions_are_read_and_written() {
     }
     let rig = Rig::quick().await;
     let mut order = stores.order();
-    order.target = PlaceRequest {
+    order.target = BucketRequest {
         bucket: TARGET.to_owned(),
         ..order.source.clone()
     };

@@ -1,7 +1,9 @@
 //! Stores that differ from S3, and what the worker learns about them before the first object or from the first refusal.
 
 use bytes::Bytes;
-use oms::sandbox::{BucketInRequests, Fault, FaultRule, Names, Operation, SandboxObject, SandboxOptions};
+use oms::sandbox::{
+    BucketInRequests, Fault, FaultRule, NameHandling, Operation, SandboxObject, SandboxOptions,
+};
 use oms::service::CreateTask;
 use oms::task::rules::{OverwriteMode, RefusedMetadata};
 use oms::task::spec::{Payer, Scope};
@@ -81,7 +83,7 @@ const ODD: [&str; 5] = ["/lead", "a//b", "c/./d", "up/x/../k", "z//"];
 #[tokio::test]
 async fn names_that_a_target_folds_fail_before_they_overwrite_anything() {
     let stores = with_target(SandboxOptions {
-        names: Names::Folded,
+        names: NameHandling::Folded,
         ..small()
     })
     .await;
@@ -118,7 +120,7 @@ async fn names_that_a_target_folds_fail_before_they_overwrite_anything() {
 async fn folded_names_are_not_mistaken_for_existing_objects() {
     for mode in [OverwriteMode::Never, OverwriteMode::SizeLastModifiedComparison] {
         let stores = with_target(SandboxOptions {
-            names: Names::Folded,
+            names: NameHandling::Folded,
             ..small()
         })
         .await;
@@ -151,7 +153,7 @@ async fn the_prefix_of_the_target_is_part_of_a_name() {
         ("in", "/lead", false),
     ] {
         let stores = with_target(SandboxOptions {
-            names: Names::Folded,
+            names: NameHandling::Folded,
             ..small()
         })
         .await;
@@ -525,7 +527,7 @@ async fn a_copy_inside_a_store_has_the_requester_pays_header() {
         .add(FaultRule::new(Operation::CopyObject, demand));
     let rig = Rig::quick().await;
     let mut order = stores.order();
-    order.target = oms::service::PlaceRequest {
+    order.target = oms::service::BucketRequest {
         bucket: TARGET.to_owned(),
         ..order.source.clone()
     };

@@ -225,8 +225,8 @@ async fn a_truncated_body_leaves_nothing_and_is_read_again() {
         [
             code("chunked", "Integrity"),
             code("chunked-small", "Integrity"),
-            code("stalled", "Timeout"),
             code("reported", "Integrity"),
+            code("stalled", "Timeout"),
         ]
     );
     assert!(found.iter().all(|failure| failure.attempts == 6), "{found:#?}");

@@ -1,7 +1,7 @@
 //! Manifests of URLs: which server responses are accepted, and which are not.
 
 use oms::sandbox::{FaultRule, Operation};
-use oms::service::{CreateTask, PlaceRequest};
+use oms::service::{BucketRequest, CreateTask};
 use oms::task::spec::{Cloud, Payer, Scope};
 use oms::task::{Key, ReasonKind, StartMode, State};
 
@@ -12,7 +12,7 @@ use crate::support::web::{Page, Web};
 /// The request that creates a task for a manifest of URLs.
 pub fn order(stores: &Stores) -> CreateTask {
     let mut order = stores.order();
-    order.source = PlaceRequest {
+    order.source = BucketRequest {
         cloud: Cloud::UrlSource,
         region: String::new(),
         bucket: String::new(),

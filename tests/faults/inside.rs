@@ -1,7 +1,7 @@
 //! Copies inside one store that the store refuses or does not really make.
 
 use oms::sandbox::{Fault, FaultRule, Operation as O, SandboxObject};
-use oms::service::{CreateTask, PlaceRequest};
+use oms::service::{BucketRequest, CreateTask};
 use oms::task::State;
 
 use super::matrix::{answer, bytes};
@@ -30,7 +30,7 @@ async fn stores() -> Stores {
 /// The request that creates a task to copy within the source's store.
 fn order(stores: &Stores) -> CreateTask {
     let mut order = stores.order();
-    order.target = PlaceRequest {
+    order.target = BucketRequest {
         bucket: TARGET.to_owned(),
         ..order.source.clone()
     };

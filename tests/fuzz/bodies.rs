@@ -8,8 +8,8 @@ use oms::config::Config;
 use oms::engine::listing::manifest_lines::{Lines, MAX_LINE, MAX_URL, TooLong, name, url_and_name};
 use oms::error::Error;
 use oms::object::EntryFacts;
-use oms::object::s3::Spelling;
-use oms::object::s3::fuzz::{Page, address, read_listing, unspell};
+use oms::object::s3::UrlEncoding;
+use oms::object::s3::fuzz::{Page, address, read_listing, url_decode};
 use oms::task::spec::{Addressing, Endpoint, EndpointOrigin};
 use oms::task::{Key, TaskSpec};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
@@ -158,12 +158,12 @@ pub fn key(data: &[u8]) {
     let encoded = percent_encode(data, NON_ALPHANUMERIC).to_string();
     // The encoding of HTML forms.
     let form = encoded.replace("%20", "+");
-    for (text, spelling) in [
-        (&encoded, Spelling::Form),
-        (&encoded, Spelling::Path),
-        (&form, Spelling::Form),
+    for (text, encoding) in [
+        (&encoded, UrlEncoding::Form),
+        (&encoded, UrlEncoding::Path),
+        (&form, UrlEncoding::Form),
     ] {
-        assert_eq!(unspell(text, spelling).as_deref(), Some(data), "{text}");
+        assert_eq!(url_decode(text, encoding).as_deref(), Some(data), "{text}");
     }
     assert_eq!(name(encoded.as_bytes()), key);
 }

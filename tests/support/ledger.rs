@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use oms::error::{Error, ErrorKind, Result};
 use oms::ledger::*;
 use oms::secret::SealedCredentials;
-use oms::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Payer, Place, Scope};
+use oms::task::spec::{Addressing, BucketLocation, Cloud, Endpoint, EndpointOrigin, Payer, Scope};
 use oms::task::*;
 
 /// What a request with an `Idempotency-Key` has created: the request, the task and its name.
@@ -99,7 +99,7 @@ impl TestLedger {
 
 /// A task of the project `project`, waiting.
 pub fn task(id: i64, project: &str) -> Task {
-    let place = |bucket: &str| Place {
+    let place = |bucket: &str| BucketLocation {
         cloud: Cloud::Aws,
         region: "eu-west-1".to_owned(),
         bucket: bucket.to_owned(),

@@ -10,7 +10,7 @@ use oms::engine::copy::layout::Sizes;
 use oms::engine::rate_limit::Streams;
 use oms::engine::retry::Pace;
 use oms::engine::settings::ReportLimits;
-use oms::engine::settings::{Ranges, SettledIn, Tuning};
+use oms::engine::settings::{CrashGrace, Ranges, Tuning};
 use oms::engine::sync_points::SyncPoints;
 use oms::error::ErrorKind;
 use oms::ledger::Ledger;
@@ -21,7 +21,7 @@ use oms::object::pace::MinimumRate;
 use oms::object::s3::{S3Connector, Timeouts};
 use oms::sandbox::{Sandbox, SandboxOptions};
 use oms::secret::{Credentials, KEY_LEN, Sealer, Secret, TaskCredentials};
-use oms::service::{CreateTask, PlaceRequest, TaskService};
+use oms::service::{BucketRequest, CreateTask, TaskService};
 use oms::task::spec::{Cloud, Payer, Scope};
 use oms::task::{BandwidthPolicy, Clock, CopyRules, Key, ProjectId, StartMode, State, Task, TaskId};
 use oms::worker;
@@ -66,7 +66,7 @@ pub const QUICK: Tuning = Tuning {
         look_every: Duration::from_millis(2),
     },
     // Longer than any test, so that every crash counts as one soon after the start, even on a slow machine.
-    settled_in: SettledIn(Duration::from_secs(600)),
+    crash_grace: CrashGrace(Duration::from_secs(600)),
 };
 
 /// Time limits that go with [`QUICK`].
@@ -136,7 +136,7 @@ impl Stores {
 
     /// The request that creates a task for the whole bucket.
     pub fn order(&self) -> CreateTask {
-        let place = |sandbox: &Sandbox, bucket: &str| PlaceRequest {
+        let place = |sandbox: &Sandbox, bucket: &str| BucketRequest {
             cloud: Cloud::Aws,
             region: "us-east-1".to_owned(),
             bucket: bucket.to_owned(),

@@ -204,7 +204,7 @@ impl From<&Counters> for NotCarried {
 
 /// The rules of a request as it gives them.
 #[derive(Clone, Copy, Debug)]
-pub struct Given {
+pub struct RequestedRules {
     /// `object_overwrite_mode`.
     pub overwrite: Option<ObjectOverwriteMode>,
     /// `consistency_check`.
@@ -218,8 +218,8 @@ pub struct Given {
 }
 
 /// The rules of a request; what it leaves out is as by default.
-pub fn read(given: Given) -> CopyRules {
-    let Given {
+pub fn read(given: RequestedRules) -> CopyRules {
+    let RequestedRules {
         overwrite,
         consistency,
         minimum_proof,

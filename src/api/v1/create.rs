@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::bandwidth::{self, BandwidthWindow};
 use super::copy_options::{
-    self, ConsistencyCheck, Given, MinimumProof, ObjectOverwriteMode, RefusedMetadata, StoragePolicy,
+    self, ConsistencyCheck, MinimumProof, ObjectOverwriteMode, RefusedMetadata, RequestedRules, StoragePolicy,
 };
 use super::list_file::{Naming, mismatch};
 use super::nodes::{SourceNode, TargetNode};
@@ -283,7 +283,7 @@ fn check(body: CreateTask) -> Result<service::CreateTask> {
         record_settled: enable_success_and_skip_recording.unwrap_or(true),
         cdn,
         notification,
-        rules: copy_options::read(Given {
+        rules: copy_options::read(RequestedRules {
             overwrite: object_overwrite_mode,
             consistency: consistency_check,
             minimum_proof,

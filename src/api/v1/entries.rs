@@ -29,7 +29,7 @@ pub struct ScopeEntry {
 }
 
 /// The entries of a scope whose single names stand in the task, or in a list file.
-pub fn scope_entries(found: FoundScope, names: Names) -> Vec<ScopeEntry> {
+pub fn scope_entries(found: FoundScope, names: NamedIn) -> Vec<ScopeEntry> {
     let FoundScope {
         entries,
         rest,
@@ -42,8 +42,8 @@ pub fn scope_entries(found: FoundScope, names: Names) -> Vec<ScopeEntry> {
         .map(|entry| {
             let (kind, name) = match (&entry.scope, names) {
                 (ShardScope::Prefix(prefix), _) => ("prefix", shown_name(prefix)),
-                (ShardScope::Keys | ShardScope::Failures, Names::InTask) => ("objects", String::new()),
-                (ShardScope::Keys | ShardScope::Failures, Names::InFile) => ("list", String::new()),
+                (ShardScope::Keys | ShardScope::Failures, NamedIn::InTask) => ("objects", String::new()),
+                (ShardScope::Keys | ShardScope::Failures, NamedIn::InFile) => ("list", String::new()),
             };
             ScopeEntry {
                 kind,
@@ -68,7 +68,7 @@ pub fn scope_entries(found: FoundScope, names: Names) -> Vec<ScopeEntry> {
 
 /// Where the names of single objects stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Names {
+pub enum NamedIn {
     /// In the task.
     InTask,
     /// In a list file.

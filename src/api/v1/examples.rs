@@ -12,7 +12,7 @@ use super::list::{TaskCount, TaskList};
 use super::task::Task;
 use crate::api::answers;
 use crate::service::{Failure, FoundEntry, FoundScope, ShardScope, TaskDetail};
-use crate::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Payer, Place, Scope};
+use crate::task::spec::{Addressing, BucketLocation, Cloud, Endpoint, EndpointOrigin, Payer, Scope};
 use crate::task::{
     BandwidthPolicy, BandwidthWindow, Concurrency, ConcurrencyReason, CopyRules, Counters, Estimate,
     FailedReport, KeptWarning, Key, PassInfo, PassKind, Reason, ReasonKind, ReportProblems, State,
@@ -290,8 +290,8 @@ fn spec() -> TaskSpec {
     }
 }
 
-fn place(cloud: Cloud, region: &str, bucket: &str, url: &str) -> Place {
-    Place {
+fn place(cloud: Cloud, region: &str, bucket: &str, url: &str) -> BucketLocation {
+    BucketLocation {
         cloud,
         region: region.to_owned(),
         bucket: bucket.to_owned(),

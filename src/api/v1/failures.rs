@@ -6,25 +6,39 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::api::codes;
-use crate::api::query::Query;
+use crate::api::query::{DeclaredQuery, Parameters};
 use crate::error::{Error, Result};
 use crate::service::Failure;
 use crate::task::{Counters, FailedReport, Key, PassInfo, ReportProblem};
 
 const DEFAULT_LIMIT: i64 = 100;
-const PARAMETERS: &[(&str, &str)] = &[("after", codes::INVALID_VALUE), ("limit", codes::RANGE)];
 
 /// Which failed objects.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "describes the query; `read` reads it")]
 pub struct FailuresParameters {
     /// Where the page before ended: its `next`.
-    #[param(min_length = 1, max_length = 1366, pattern = "^[A-Za-z0-9_-]+$")]
-    after: Option<String>,
+    #[param(value_type = Option<String>, min_length = 1, max_length = 1366, pattern = "^[A-Za-z0-9_-]+$")]
+    after: Option<Key>,
     /// Most objects to answer; 100 when it is not given.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<i64>,
+}
+
+impl Parameters for FailuresParameters {
+    fn code(name: &str) -> &'static str {
+        match name {
+            "after" => codes::INVALID_VALUE,
+            _ => codes::RANGE,
+        }
+    }
+
+    fn fields(query: &DeclaredQuery) -> Result<Self> {
+        Ok(Self {
+            limit: query.integer("limit")?,
+            after: query.get("after").map(read_position).transpose()?,
+        })
+    }
 }
 
 /// A page of failed objects.
@@ -66,18 +80,16 @@ pub struct FailedObject {
 /// # Errors
 /// OMS.0064 for `after`, OMS.0051 for `limit`, OMS.0074 for what is not known.
 pub fn read(text: &str) -> Result<(Option<Key>, i64)> {
-    let query = Query::parse(text, PARAMETERS)?;
-    let limit = query
-        .integer("limit", 1, 1000, codes::RANGE)?
-        .unwrap_or(DEFAULT_LIMIT);
-    let after = query.get("after").map(|text| {
-        let bytes = URL_SAFE_NO_PAD.decode(text).ok();
-        let fine = bytes.filter(|bytes| (1..=Key::MAX_LEN).contains(&bytes.len()));
-        fine.map(Key::from).ok_or_else(|| {
-            Error::invalid("after must be the next of an earlier page").with_code(codes::INVALID_VALUE)
-        })
-    });
-    Ok((after.transpose()?, limit))
+    let FailuresParameters { after, limit } = FailuresParameters::read(text)?;
+    Ok((after, limit.unwrap_or(DEFAULT_LIMIT)))
+}
+
+fn read_position(text: &str) -> Result<Key> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok();
+    let fine = bytes.filter(|bytes| (1..=Key::MAX_LEN).contains(&bytes.len()));
+    fine.map(Key::from).ok_or_else(|| {
+        Error::invalid("after must be the next of an earlier page").with_code(codes::INVALID_VALUE)
+    })
 }
 
 impl FailurePage {

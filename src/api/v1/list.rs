@@ -6,18 +6,9 @@ use utoipa::{IntoParams, ToSchema};
 use super::status::TaskStatus;
 use super::task::Task;
 use crate::api::codes;
-use crate::api::query::Query;
+use crate::api::query::{DeclaredQuery, Parameters};
 use crate::error::{Error, Result};
 use crate::task::{State, Task as Known, UnixMillis};
-
-const RANGE: &str = codes::RANGE;
-const STATE: &str = codes::STATE;
-const PARAMETERS: &[(&str, &str)] = &[
-    ("start", RANGE),
-    ("limit", RANGE),
-    ("state", STATE),
-    ("totalcount", codes::INVALID_VALUE),
-];
 
 /// The project.
 #[derive(IntoParams)]
@@ -37,16 +28,16 @@ pub struct ProjectPath {
 /// Which tasks, and whether to count them.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "describes the query; `read` reads it")]
 pub struct ListParameters {
     /// Number of the first task, from 0.
-    #[param(minimum = 0, maximum = 999_999_999_999_999_i64, example = 0)]
-    start: i64,
+    #[param(value_type = i64, required = true, minimum = 0, maximum = 999_999_999_999_999_i64, example = 0)]
+    start: Option<i64>,
     /// Most tasks to answer.
-    #[param(minimum = 1, maximum = 100, example = 10)]
-    limit: i64,
+    #[param(value_type = i64, required = true, minimum = 1, maximum = 100, example = 10)]
+    limit: Option<i64>,
     /// Only tasks of this status; no task has 0.
-    state: Option<TaskStatus>,
+    #[param(value_type = Option<TaskStatus>)]
+    state: Option<i64>,
     /// For clients of the original: with `true`, `start` and `limit` may be missing, and the answer is
     /// `{"taskcount": 35}` as that of `count_tasks`. An operation should have one kind of answer, so only `false` is
     /// described by the schema.
@@ -56,10 +47,45 @@ pub struct ListParameters {
 /// Which tasks to count.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "describes the query; `read_count` reads it")]
 pub struct CountParameters {
     /// Only tasks of this status; no task has 0.
-    state: Option<TaskStatus>,
+    #[param(value_type = Option<TaskStatus>)]
+    state: Option<i64>,
+}
+
+fn code(parameter: &str) -> &'static str {
+    match parameter {
+        "state" => codes::STATE,
+        "totalcount" => codes::INVALID_VALUE,
+        _ => codes::RANGE,
+    }
+}
+
+impl Parameters for ListParameters {
+    fn code(name: &str) -> &'static str {
+        code(name)
+    }
+
+    fn fields(query: &DeclaredQuery) -> Result<Self> {
+        Ok(Self {
+            start: query.integer("start")?,
+            limit: query.integer("limit")?,
+            state: query.integer_in("state", TaskStatus::NUMBERS)?,
+            totalcount: query.boolean("totalcount")?,
+        })
+    }
+}
+
+impl Parameters for CountParameters {
+    fn code(name: &str) -> &'static str {
+        code(name)
+    }
+
+    fn fields(query: &DeclaredQuery) -> Result<Self> {
+        Ok(Self {
+            state: query.integer_in("state", TaskStatus::NUMBERS)?,
+        })
+    }
 }
 
 /// What a query asks for.
@@ -91,18 +117,14 @@ pub enum Selection {
 /// OMS.0051 for `start` and `limit`, OMS.0052 for `state`, OMS.0064 for `totalcount`, OMS.0074 for what is missing or
 /// not known.
 pub fn read(text: &str) -> Result<Selection> {
-    let query = Query::parse(text, PARAMETERS)?;
-    let start = query.integer("start", 0, 999_999_999_999_999, RANGE)?;
-    let limit = query.integer("limit", 1, 100, RANGE)?;
-    let states = states_in(&query)?;
-    let count = match query.get("totalcount") {
-        None | Some("false") => false,
-        Some("true") => true,
-        Some(_) => {
-            return Err(Error::invalid("totalcount must be true or false").with_code(codes::INVALID_VALUE));
-        }
-    };
-    if count {
+    let ListParameters {
+        start,
+        limit,
+        state,
+        totalcount,
+    } = ListParameters::read(text)?;
+    let states = states_of(state);
+    if totalcount == Some(true) {
         return Ok(states.map_or(Selection::CountOfNone, |states| Selection::Count { states }));
     }
     let (Some(start), Some(limit)) = (start, limit) else {
@@ -114,7 +136,7 @@ pub fn read(text: &str) -> Result<Selection> {
         let text = format!(
             "{missing} required, for example ?start=0&limit=100; ?totalcount=true counts the tasks instead"
         );
-        return Err(Error::invalid(text).with_code(RANGE));
+        return Err(Error::invalid(text).with_code(codes::RANGE));
     };
     Ok(states.map_or(Selection::NoTasks, |states| Selection::Tasks {
         states,
@@ -128,16 +150,14 @@ pub fn read(text: &str) -> Result<Selection> {
 /// # Errors
 /// OMS.0052 for `state`, OMS.0074 for what is not known.
 pub fn read_count(text: &str) -> Result<Option<Vec<State>>> {
-    states_in(&Query::parse(text, &[("state", STATE)])?)
+    Ok(states_of(CountParameters::read(text)?.state))
 }
 
-fn states_in(query: &Query) -> Result<Option<Vec<State>>> {
-    let number = query.integer("state", 0, 5, STATE)?;
-    Ok(number.map_or(Some(Vec::new()), states_of))
-}
-
-/// The states that v1 shows under a number; `None` when no task has it.
-fn states_of(number: i64) -> Option<Vec<State>> {
+/// The states that v1 shows under a number (without one: empty, for all); `None` when no task has it.
+fn states_of(number: Option<i64>) -> Option<Vec<State>> {
+    let Some(number) = number else {
+        return Some(Vec::new());
+    };
     let states: Vec<State> = State::ALL
         .iter()
         .copied()
@@ -192,9 +212,9 @@ mod tests {
 
     #[test]
     fn every_state_is_found_under_its_number() {
-        assert_eq!(states_of(2), Some(vec![State::Running, State::Pausing]));
-        assert_eq!(states_of(5), Some(vec![State::Succeeded]));
-        assert_eq!(states_of(0), None);
+        assert_eq!(states_of(Some(2)), Some(vec![State::Running, State::Pausing]));
+        assert_eq!(states_of(Some(5)), Some(vec![State::Succeeded]));
+        assert_eq!(states_of(Some(0)), None);
     }
 
     #[test]
@@ -222,7 +242,7 @@ mod tests {
         ] {
             let error = read(query).unwrap_err();
             assert_eq!(error.message(), format!("{missing} {example}"));
-            assert_eq!(error.code(), Some(RANGE));
+            assert_eq!(error.code(), Some(codes::RANGE));
         }
         assert_eq!(
             read("totalcount=true").unwrap(),

@@ -8,7 +8,7 @@ use super::texts::{check_bucket, named};
 use crate::api::codes;
 use crate::error::{Error, Result};
 use crate::secret::{Credentials, Secret};
-use crate::service::PlaceRequest;
+use crate::service::BucketRequest;
 use crate::task::Key;
 use crate::task::spec::{self, Cloud, Payer};
 
@@ -98,8 +98,8 @@ pub fn mismatch<T>(field: &str, given: Option<&T>, naming: Naming) -> Result<()>
 
 /// The source of a list of URLs.
 #[must_use]
-pub const fn nowhere() -> PlaceRequest {
-    PlaceRequest {
+pub const fn nowhere() -> BucketRequest {
+    BucketRequest {
         cloud: Cloud::UrlSource,
         region: String::new(),
         bucket: String::new(),

@@ -15,7 +15,7 @@ use super::texts::{check_bucket, named, optional_secret, secret};
 use crate::api::codes;
 use crate::error::{Error, Result};
 use crate::secret::{Credentials, Secret};
-use crate::service::PlaceRequest;
+use crate::service::BucketRequest;
 use crate::task::Key;
 use crate::task::spec::{Cloud, Payer, Scope};
 
@@ -158,7 +158,7 @@ impl SourceNode {
     /// # Errors
     /// OMS.0074 for what is missing, OMS.0064 for lengths, OMS.0061 for fields that do not go with the task type, OMS.0057
     /// for other rules.
-    pub fn check(self, naming: Naming) -> Result<(PlaceRequest, Credentials, Scope)> {
+    pub fn check(self, naming: Naming) -> Result<(BucketRequest, Credentials, Scope)> {
         let Self {
             region,
             ak,
@@ -209,7 +209,7 @@ impl SourceNode {
                 Scope::Objects(names)
             }
         };
-        let place = PlaceRequest {
+        let place = BucketRequest {
             cloud,
             region,
             bucket,
@@ -226,7 +226,7 @@ impl TargetNode {
     ///
     /// # Errors
     /// OMS.0064 for lengths, OMS.0058 for other rules.
-    pub fn check(self) -> Result<(PlaceRequest, Credentials, Key)> {
+    pub fn check(self) -> Result<(BucketRequest, Credentials, Key)> {
         let Self {
             region,
             ak,
@@ -242,7 +242,7 @@ impl TargetNode {
         rules::length("dst_node.object_key", &prefix, 0..=Key::MAX_LEN)?;
         let prefix = Key::from(if prefix == "/" { "" } else { prefix.as_str() });
         let cloud = cloud_type.unwrap_or(TargetCloud::HuaweiCloud).into();
-        let place = PlaceRequest {
+        let place = BucketRequest {
             cloud,
             region,
             bucket,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use utoipa::IntoResponses;
 use utoipa::openapi::{RefOr, Response};
 
-use crate::api::answers::{self, Also};
+use crate::api::answers::{self, SharedRefusals};
 use crate::api::codes;
 
 /// A code, and the message that one request gets with it.
@@ -63,7 +63,7 @@ macro_rules! operations {
 
         impl IntoResponses for $name {
             fn responses() -> BTreeMap<String, RefOr<Response>> {
-                answers::refusals(&[$(Also::$also),*], &[$($rule),*])
+                answers::refusals(&[$(SharedRefusals::$also),*], &[$($rule),*])
             }
         }
     )*};

@@ -1,6 +1,7 @@
 //! The status of a task: a number on the wire, which generated clients know by a name.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
@@ -19,6 +20,11 @@ const NAMES: [(u8, &str); 6] = [
 
 /// Describes the numbers that [`super::progress::number_of`] answers.
 pub struct TaskStatus;
+
+impl TaskStatus {
+    /// From the lowest number to the highest.
+    pub const NUMBERS: RangeInclusive<i64> = NAMES[0].0 as i64..=NAMES[NAMES.len() - 1].0 as i64;
+}
 
 impl PartialSchema for TaskStatus {
     fn schema() -> RefOr<Schema> {

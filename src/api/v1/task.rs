@@ -12,7 +12,7 @@ use super::cloud::CloudName;
 use super::concurrency::TaskConcurrency;
 use super::copy_options::{NotCarried, Proved, TaskRules};
 use super::create::TaskType;
-use super::entries::{Names, ScopeEntry, scope_entries, shown_name};
+use super::entries::{NamedIn, ScopeEntry, scope_entries, shown_name};
 use super::failures::{failed_object_record, report_problem_code};
 use super::list_file::ListFile;
 use super::notification::SmnResult;
@@ -21,7 +21,7 @@ use super::status::TaskStatus;
 use super::warnings::TaskWarning;
 use crate::api::codes;
 use crate::service::TaskDetail;
-use crate::task::spec::{Cdn, EndpointOrigin, Payer, Place, Scope};
+use crate::task::spec::{BucketLocation, Cdn, EndpointOrigin, Payer, Scope};
 use crate::task::{BandwidthPolicy, Key, Reason, ReasonKind, State, Task as Known, TaskSpec, UnixMillis};
 
 /// Project and task.
@@ -289,8 +289,8 @@ impl Task {
             found,
         } = detail;
         let names = match task.spec.scope.list_file() {
-            Some(_) => Names::InFile,
-            None => Names::InTask,
+            Some(_) => NamedIn::InFile,
+            None => NamedIn::InTask,
         };
         Self {
             scope_entries: Some(scope_entries(found, names)),
@@ -412,7 +412,7 @@ fn windows(policy: &BandwidthPolicy) -> Vec<BandwidthWindow> {
 }
 
 impl TaskSource {
-    fn new(place: Place, object_key: Vec<String>, list_file: Option<ListFile>) -> Self {
+    fn new(place: BucketLocation, object_key: Vec<String>, list_file: Option<ListFile>) -> Self {
         let endpoint = given_endpoint(&place);
         Self {
             region: place.region,
@@ -426,7 +426,7 @@ impl TaskSource {
 }
 
 impl TaskTarget {
-    fn new(place: Place, prefix: &Key) -> Self {
+    fn new(place: BucketLocation, prefix: &Key) -> Self {
         let endpoint = given_endpoint(&place);
         Self {
             region: place.region,
@@ -438,7 +438,7 @@ impl TaskTarget {
     }
 }
 
-fn given_endpoint(place: &Place) -> Option<String> {
+fn given_endpoint(place: &BucketLocation) -> Option<String> {
     match place.endpoint.origin {
         EndpointOrigin::Request => Some(place.endpoint.url.clone()),
         EndpointOrigin::Catalogue => None,

@@ -4,14 +4,12 @@
 //! bytes are read twice: once to hash them, and once to send them. This needs no more memory than one read. If the source
 //! changes in between, the target refuses the write, because its hash differs.
 
-use std::sync::Arc;
-
 use http_body_util::BodyExt as _;
 
 use crate::engine::context::Context;
 use crate::engine::copy::metered_body::{Hashing, metered};
 use crate::engine::copy::pinned_read;
-use crate::engine::progress::Progress;
+use crate::engine::progress::Flow;
 use crate::engine::retry::{At as _, SideResult};
 use crate::error::{Error, ErrorKind};
 use crate::object::{ByteRange, Entry};
@@ -31,12 +29,11 @@ pub(in crate::engine) async fn hash_first(
     }
     let object = pinned_read::open(ctx, &entry.key, portion, entry.etag.as_ref()).await?;
     // These bytes are not sent, so they do not count as moved. The bandwidth limit applies to them, too.
-    let uncounted = Arc::new(Progress::default());
     let (mut body, watch) = metered(
         object.body,
         length,
         &ctx.throttle,
-        uncounted.read_again(),
+        Flow::uncounted(),
         Hashing::Md5,
     );
     let mut bytes = 0;

@@ -88,7 +88,7 @@ pub(in crate::engine) async fn describe(
     }
     let odd = match refusals.metadata() {
         Metadata::All => Vec::new(),
-        Metadata::Plain => metadata_signing::odd(&new.carried.0),
+        Metadata::Plain => metadata_signing::signed_differently(&new.carried.0),
     };
     lost.user_metadata |= !odd.is_empty();
     for name in unsendable.into_iter().chain(odd) {

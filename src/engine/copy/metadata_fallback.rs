@@ -78,10 +78,10 @@ pub(in crate::engine) enum Verdict {
 
 /// What the target's refusals of one object have shown, over all its attempts.
 #[derive(Debug, Default)]
-pub(in crate::engine) struct Refusals(Mutex<Learnt>);
+pub(in crate::engine) struct Refusals(Mutex<RefusalState>);
 
 #[derive(Debug, Default)]
-struct Learnt {
+struct RefusalState {
     /// Attributes in the last request that was refused.
     sent: Attributes,
     /// Whether a refused request was already repeated unchanged.
@@ -98,7 +98,7 @@ pub(in crate::engine) enum Metadata {
     /// All of it.
     #[default]
     All,
-    /// Only what every implementation of request signing treats alike ([`metadata_signing::odd`]).
+    /// Only what every implementation of request signing treats alike ([`metadata_signing::signed_differently`]).
     Plain,
 }
 
@@ -124,24 +124,24 @@ enum Cause {
 }
 
 impl Refusals {
-    fn learnt(&self) -> MutexGuard<'_, Learnt> {
+    fn state(&self) -> MutexGuard<'_, RefusalState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Attributes that the next attempt leaves out.
     pub(in crate::engine) fn left_out(&self) -> Attributes {
-        self.learnt().left_out
+        self.state().left_out
     }
 
     /// Which user metadata the next attempt sends.
     pub(in crate::engine) fn metadata(&self) -> Metadata {
-        self.learnt().metadata
+        self.state().metadata
     }
 
     /// Records the answer to the request that sends `new` to the target, and returns it. Refusals of other requests, for
     /// example for parts, are never about the object's attributes.
     pub(in crate::engine) fn observe<T>(&self, new: &NewObject, answer: Result<T>) -> Result<T> {
-        self.learnt().sent = match &answer {
+        self.state().sent = match &answer {
             Ok(_) => Attributes::default(),
             Err(_) => Attributes::of(new),
         };
@@ -157,22 +157,22 @@ impl Refusals {
             ctx.quirks.note_unusable_copies();
             Cause::Store
         };
-        self.learnt().inside = Inside::Refused(cause);
+        self.state().inside = Inside::Refused(cause);
     }
 
     /// Whether a copy inside the store was refused since the last call.
     pub(in crate::engine) fn take_copy_refusal(&self) -> bool {
-        let mut learnt = self.learnt();
-        let Inside::Refused(cause) = learnt.inside else {
+        let mut state = self.state();
+        let Inside::Refused(cause) = state.inside else {
             return false;
         };
-        learnt.inside = Inside::Streamed(cause);
+        state.inside = Inside::Streamed(cause);
         true
     }
 
     /// How the bytes of this object get to the target.
     pub(in crate::engine) fn route(&self, ctx: &Context) -> Route {
-        match self.learnt().inside {
+        match self.state().inside {
             Inside::Usable => ctx.current_route(),
             Inside::Refused(_) | Inside::Streamed(_) => Route::Stream,
         }
@@ -181,35 +181,35 @@ impl Refusals {
     /// Records that the object was copied. If the store accepts as a write what it refused to copy internally, the refusal was
     /// about internal copies.
     pub(in crate::engine) fn was_streamed(&self, ctx: &Context) {
-        if self.learnt().inside == Inside::Streamed(Cause::Unclear) {
+        if self.state().inside == Inside::Streamed(Cause::Unclear) {
             ctx.quirks.note_unusable_copies();
         }
     }
 
     /// Decides what an error means for the next attempt.
     pub(in crate::engine) fn judge(&self, side_error: SideError, rule: RefusedMetadata) -> Verdict {
-        let mut learnt = self.learnt();
-        let sent = std::mem::take(&mut learnt.sent);
+        let mut state = self.state();
+        let sent = std::mem::take(&mut state.sent);
         // The store found that this object's metadata is the cause, so no request is repeated unchanged.
         let unsignable =
             side_error.side == Side::Target && side_error.error.code() == Some(metadata_signing::UNSIGNABLE);
         if unsignable && rule == RefusedMetadata::Fail {
             return Verdict::Fail(side_error);
         }
-        if unsignable && sent.user_metadata && learnt.metadata == Metadata::All {
-            learnt.metadata = Metadata::Plain;
+        if unsignable && sent.user_metadata && state.metadata == Metadata::All {
+            state.metadata = Metadata::Plain;
             return Verdict::Again(side_error);
         }
         let suspects = blame(&side_error.error, sent);
         if side_error.side != Side::Target || suspects.is_empty() {
             return Verdict::Unrelated(side_error);
         }
-        if !std::mem::replace(&mut learnt.repeated, true) {
+        if !std::mem::replace(&mut state.repeated, true) {
             return Verdict::Again(side_error);
         }
         match rule {
             RefusedMetadata::LeaveOut => {
-                learnt.left_out = learnt.left_out.or(suspects.first());
+                state.left_out = state.left_out.or(suspects.first());
                 Verdict::Again(side_error)
             }
             RefusedMetadata::Fail => {
@@ -298,7 +298,7 @@ mod tests {
     }
 
     /// What is left out after each of these refusals, for an object that has all attributes.
-    fn learnt(rule: RefusedMetadata, codes: &[&str]) -> Vec<Option<Attributes>> {
+    fn state(rule: RefusedMetadata, codes: &[&str]) -> Vec<Option<Attributes>> {
         let refusals = Refusals::default();
         let after = |code: &&str| {
             let left_out = refusals.left_out();
@@ -319,11 +319,11 @@ mod tests {
         let both = Attributes::new(true, true, false);
         let leave = RefusedMetadata::LeaveOut;
         assert_eq!(
-            learnt(leave, &["Odd", "Odd", "Odd", "Odd"]),
+            state(leave, &["Odd", "Odd", "Odd", "Odd"]),
             [Some(none), Some(Attributes::TAGS), Some(both), None]
         );
         assert_eq!(
-            learnt(
+            state(
                 leave,
                 &[
                     "InvalidStorageClass",
@@ -334,8 +334,8 @@ mod tests {
             ),
             [Some(none), Some(Attributes::STORAGE_CLASS), Some(both), Some(ALL)]
         );
-        assert_eq!(learnt(leave, &["KeyTooLong"]), [None]);
-        assert_eq!(learnt(RefusedMetadata::Fail, &["Odd", "Odd"]), [Some(none), None]);
+        assert_eq!(state(leave, &["KeyTooLong"]), [None]);
+        assert_eq!(state(RefusedMetadata::Fail, &["Odd", "Odd"]), [Some(none), None]);
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub enum Hashing {
 
 /// What is known about a stream after it was sent.
 #[derive(Clone, Debug, Default)]
-pub struct Watch(Arc<Mutex<Seen>>);
+pub struct StreamOutcome(Arc<Mutex<Seen>>);
 
 #[derive(Debug, Default)]
 struct Seen {
@@ -36,7 +36,7 @@ struct Seen {
     hash: Option<Md5>,
 }
 
-impl Watch {
+impl StreamOutcome {
     /// The error of the source, if the source ended the stream.
     pub fn take_error(&self) -> Option<Error> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).error.take()
@@ -56,7 +56,7 @@ struct Metered {
     flow: Flow,
     wait: Option<Pin<Box<Sleep>>>,
     hash: Option<Md5>,
-    watch: Watch,
+    watch: StreamOutcome,
 }
 
 /// Wraps the body of a read of exactly `length` bytes, if that is known. Fewer or more bytes become an `Integrity` error.
@@ -66,8 +66,8 @@ pub fn metered(
     throttle: &Arc<Throttle>,
     flow: Flow,
     hashing: Hashing,
-) -> (Body, Watch) {
-    let watch = Watch::default();
+) -> (Body, StreamOutcome) {
+    let watch = StreamOutcome::default();
     let metered = Metered {
         inner,
         left: length.into(),
@@ -75,7 +75,7 @@ pub fn metered(
         flow,
         // A body of one frame is never asked for a second, so it must wait before its frame. Otherwise small objects would have
         // no limit.
-        wait: nap(throttle.owed(now())),
+        wait: nap(throttle.remaining_wait(now())),
         hash: (hashing == Hashing::Md5).then(Md5::new),
         watch: watch.clone(),
     };
@@ -118,7 +118,7 @@ impl http_body::Body for Metered {
         let this = &mut *self;
         while let Some(wait) = &mut this.wait {
             ready!(wait.as_mut().poll(cx));
-            this.wait = nap(this.throttle.owed(now()));
+            this.wait = nap(this.throttle.remaining_wait(now()));
         }
         let frame = match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
             None => {
@@ -181,13 +181,13 @@ mod tests {
         StreamBody::new(stream::iter(frames)).boxed_unsync()
     }
 
-    async fn read(frames: &[&'static str], length: Option<u64>) -> (Result<Bytes, Error>, Watch) {
+    async fn read(frames: &[&'static str], length: Option<u64>) -> (Result<Bytes, Error>, StreamOutcome) {
         let throttle = Arc::new(Throttle::new(None));
         let (metered, watch) = metered(
             body(frames),
             length,
             &throttle,
-            Arc::new(Progress::default()).read_again(),
+            super::Flow::uncounted(),
             Hashing::Md5,
         );
         (metered.collect().await.map(|c| c.to_bytes()), watch)

@@ -29,11 +29,11 @@ use crate::engine::copy::metadata::describe;
 use crate::engine::copy::metadata_fallback::{Refusals, Verdict};
 use crate::engine::copy::metered_body::{Hashing, metered};
 use crate::engine::copy::mode::{Mode, SourceTag, choose, longest_single, parts_may_help};
-use crate::engine::copy::overwrite_guard::Sent;
+use crate::engine::copy::overwrite_guard::OwnWrites;
 use crate::engine::copy::pinned_read::check_length;
 pub use crate::engine::copy::proof::Proof;
 use crate::engine::copy::proof::{gate, wants_hashes};
-use crate::engine::copy::verify::{Mark, acknowledged, discard, encrypted, holds_bytes, read_back};
+use crate::engine::copy::verify::{ObjectIdentity, acknowledged, discard, encrypted, holds_bytes, read_back};
 use crate::engine::errors::PassError;
 use crate::engine::findings::OverwriteGuard;
 use crate::engine::lookup;
@@ -54,7 +54,7 @@ pub async fn transfer(ctx: &Context, mut item: SourceObject) -> Result<Outcome, 
     let mut attempts = 0;
     let mut refreshed = None;
     let refusals = Refusals::default();
-    let mut sent = Sent::default();
+    let mut sent = OwnWrites::default();
     let mut tag = if ctx.etags.source_is_opaque() {
         SourceTag::Opaque
     } else {
@@ -66,7 +66,7 @@ pub async fn transfer(ctx: &Context, mut item: SourceObject) -> Result<Outcome, 
         let longest = if whole_fails {
             0
         } else {
-            longest_single(ctx, refusals.route(ctx))
+            longest_single(&ctx.task.spec, ctx.tuning.sizes.whole, refusals.route(ctx))
         };
         let mode = match &item {
             SourceObject::KnownSize(entry) => choose(ctx.tuning.sizes.threshold, entry, tag, longest),
@@ -137,7 +137,7 @@ pub async fn transfer(ctx: &Context, mut item: SourceObject) -> Result<Outcome, 
                     Ok(Some(now)) => {
                         item = now;
                         refreshed = Some(());
-                        sent = Sent::default();
+                        sent = OwnWrites::default();
                         continue;
                     }
                     Err(side_error) => {
@@ -193,7 +193,7 @@ async fn copy_once(
     tag: SourceTag,
     mode: Mode,
     refusals: &Refusals,
-    sent: &Sent,
+    sent: &OwnWrites,
 ) -> Result<Copied, PassError> {
     let copied = match item {
         SourceObject::KnownSize(entry) => match copy_measured(ctx, entry, tag, mode, refusals, sent).await {
@@ -216,7 +216,7 @@ async fn copy_measured(
     tag: SourceTag,
     mode: Mode,
     refusals: &Refusals,
-    sent: &Sent,
+    sent: &OwnWrites,
 ) -> Result<Copied, PassError> {
     Ok(match (mode, refusals.route(ctx)) {
         (Mode::Multipart, _) => multipart::copy(ctx, entry, refusals, sent).await?,
@@ -246,9 +246,9 @@ async fn stream_once(
     entry: &Entry,
     tag: SourceTag,
     refusals: &Refusals,
-    sent: &Sent,
+    sent: &OwnWrites,
 ) -> SideResult<Copied> {
-    let _permit = ctx.streams.enter().await.at_source()?;
+    let _permit = ctx.streams.acquire().await.at_source()?;
     let open = async || {
         let object = pinned_read::open(ctx, &entry.key, ByteRange::Whole, entry.etag.as_ref()).await?;
         check_length(ctx, entry.size, entry.etag.as_ref(), object.length).at_source()?;
@@ -341,7 +341,7 @@ async fn stream_once(
         && computed != claimed
     {
         if ctx.etags.source_is_proved() {
-            let mine = Mark::tag(written.as_ref());
+            let mine = ObjectIdentity::tag(written.as_ref());
             let SideError { error, .. } = discard(
                 ctx,
                 &key,

@@ -1,14 +1,15 @@
-//! Decides whether an object is sent in one piece or in parts. Pure, except that it reads the task's rules.
+//! Decides whether an object is sent in one piece or in parts. Pure.
 //!
 //! Parts are sent in parallel and survive a stop. An object sent in one piece can be proved by the target with the source's
 //! hash.
 
-use crate::engine::context::{Context, Route};
+use crate::engine::context::Route;
 use crate::engine::copy::layout::MAX_PUT;
 use crate::engine::retry::SideError;
 use crate::error::ErrorKind;
 use crate::object::Entry;
 use crate::object::clouds::Side;
+use crate::task::TaskSpec;
 use crate::task::rules::MinimumProof;
 
 /// Whether an ETag of the source that looks like a hash is one: S3 would compute it from the content. A store that encrypts
@@ -41,13 +42,14 @@ pub(in crate::engine) fn choose(threshold: u64, entry: &Entry, tag: SourceTag, l
     }
 }
 
-/// The largest object that is sent in one piece to get a stronger proof.
-pub(in crate::engine) fn longest_single(ctx: &Context, route: Route) -> u64 {
-    let only_so = ctx.task.spec.rules.minimum_proof == MinimumProof::ETag;
+/// The largest object of a task that is sent in one piece to get a stronger proof. `whole` is the largest one that is streamed in
+/// one piece if the task does not ask for the ETag.
+pub(in crate::engine) fn longest_single(spec: &TaskSpec, whole: u64, route: Route) -> u64 {
+    let only_so = spec.rules.minimum_proof == MinimumProof::ETag;
     match route {
         // If the target encrypts with other keys than the store's own, its ETag differs in any case.
-        _ if ctx.task.spec.kms => 0,
-        Route::Stream if !only_so => ctx.tuning.sizes.whole,
+        _ if spec.kms => 0,
+        Route::Stream if !only_so => whole,
         Route::Stream | Route::ServerSide => MAX_PUT,
     }
 }

@@ -1,22 +1,10 @@
 //! When an object goes in one piece, and when in parts.
 
-use std::sync::Arc;
-use std::time::Instant;
-
-use tokio_util::sync::CancellationToken;
-
 use super::*;
-use crate::engine::context::SharedLedger;
-use crate::engine::findings::{Listing, OverwriteGuard};
-use crate::engine::object_slots::ObjectSlots;
-use crate::engine::rate_limit::{Streams, Throttle};
+use crate::engine::copy::layout::Sizes;
 use crate::error::Error;
-use crate::ledger::sqlite::SqliteLedger;
-use crate::net::{HttpClient, NetworkPolicy};
-use crate::object::s3::S3Connector;
-use crate::object::{Connect as _, ETag};
-use crate::task::spec::TaskSpec;
-use crate::task::{BandwidthPolicy, Clock, Counters, Key, State, Task, TaskId, UnixMillis, testing};
+use crate::object::ETag;
+use crate::task::{Key, testing};
 
 const MD5: &str = "0cc175b9c0f1b6a831c399e269772661";
 const OF_PARTS: &str = "0cc175b9c0f1b6a831c399e269772661-2";
@@ -49,8 +37,8 @@ fn only_a_tag_that_proves_the_whole_keeps_a_large_object_in_one_piece() {
     }
 }
 
-#[tokio::test]
-async fn the_largest_single_piece_depends_on_the_route_and_the_proof() {
+#[test]
+fn the_largest_single_piece_depends_on_the_route_and_the_proof() {
     use MinimumProof::{Checksum, ETag, Size};
     use Route::{ServerSide, Stream};
     const WHOLE: u64 = 536_870_912;
@@ -87,7 +75,11 @@ async fn the_largest_single_piece_depends_on_the_route_and_the_proof() {
         let mut spec = testing::spec();
         spec.kms = kms;
         spec.rules.minimum_proof = minimum_proof;
-        assert_eq!(longest_single(&context(spec).await, route), wanted, "{name}");
+        assert_eq!(
+            longest_single(&spec, Sizes::default().whole, route),
+            wanted,
+            "{name}"
+        );
     }
 }
 
@@ -122,64 +114,5 @@ fn bytes_that_were_found_wrong_are_not_sent_by_a_weaker_way() {
             (at_source, at_target),
             "{kind:?}"
         );
-    }
-}
-
-/// A context with this spec, whose stores are never asked.
-async fn context(spec: TaskSpec) -> Context {
-    let clock = Clock::new(|| UnixMillis(1));
-    let connector = S3Connector::new(HttpClient::new(NetworkPolicy::default()), clock.clone());
-    let store = connector.urls(Arc::default());
-    Context {
-        task: task(spec),
-        fencing_token: 1,
-        source: Arc::clone(&store),
-        target: store,
-        lists: None,
-        addresses: Arc::default(),
-        target_order: None,
-        target_listing: Listing::Soon,
-        names: Default::default(),
-        guard: OverwriteGuard::None,
-        route: Route::Stream,
-        ledger: SharedLedger(Arc::new(SqliteLedger::in_memory().await.unwrap())),
-        streams: Streams::new(1).of_task(),
-        objects: Arc::new(ObjectSlots::new(TaskId::new(1).unwrap(), 1, 1, Instant::now())),
-        throttle: Arc::new(Throttle::new(None)),
-        progress: Arc::default(),
-        stop: CancellationToken::new(),
-        abort: CancellationToken::new(),
-        clock,
-        tuning: Default::default(),
-        sync_points: Default::default(),
-        etags: Default::default(),
-        quirks: Default::default(),
-        recorded_warnings: Default::default(),
-        open: Default::default(),
-    }
-}
-
-fn task(spec: TaskSpec) -> Task {
-    Task {
-        id: TaskId::at(UnixMillis(1), 0),
-        project: "p".parse().unwrap(),
-        name: String::new(),
-        spec,
-        bandwidth: BandwidthPolicy::default(),
-        state: State::Running,
-        reason: None,
-        counters: Counters::default(),
-        survey: Default::default(),
-        speed: 0,
-        concurrency: None,
-        epoch: 1,
-        pass: None,
-        created_at: UnixMillis(1),
-        started_at: None,
-        ended_at: None,
-        running_since: Some(UnixMillis(1)),
-        ran_for: 0,
-        failed_list: Default::default(),
-        report_problems: Default::default(),
     }
 }

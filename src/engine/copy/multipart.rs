@@ -13,12 +13,14 @@ use crate::engine::copy::metadata::describe;
 use crate::engine::copy::metadata_fallback::Refusals;
 use crate::engine::copy::metered_body::Hashing;
 use crate::engine::copy::mode::SourceTag;
-use crate::engine::copy::part::{self, PartJob, Sent, Unproved};
+use crate::engine::copy::part::{self, PartJob, SentPart, Unproved};
 use crate::engine::copy::pinned_read::pinned;
 use crate::engine::copy::proof::{Proof, wants_hashes};
 use crate::engine::copy::upload::{abort, abort_unknown, begin, forget, forget_if_gone};
 use crate::engine::copy::upload_complete::{complete, joined_tag};
-use crate::engine::copy::verify::{Mark, Removal, changed, encrypted, read_back_parts, remove_written};
+use crate::engine::copy::verify::{
+    ObjectIdentity, Removal, changed, encrypted, read_back_parts, remove_written,
+};
 use crate::engine::copy::{one_read, overwrite_guard, server_side};
 use crate::engine::errors::PassError;
 use crate::engine::outcome::Copied;
@@ -38,7 +40,7 @@ pub(in crate::engine) async fn copy(
     ctx: &Context,
     entry: &Entry,
     refusals: &Refusals,
-    wrote: &overwrite_guard::Sent,
+    wrote: &overwrite_guard::OwnWrites,
 ) -> Result<Copied, PassError> {
     let (info, source_part) = look_at_source(ctx, entry).await?;
     let mut entry = entry.clone();
@@ -133,7 +135,7 @@ async fn wrong_copy(ctx: &Context, job: &Upload<'_>, etag: Option<ETag>) -> Resu
 
 /// Removes the completed object, if it is still there.
 async fn remove_joined(ctx: &Context, key: &Key, etag: Option<&ETag>) -> SideResult<()> {
-    match remove_written(ctx, key, &Mark::tag(etag)).await? {
+    match remove_written(ctx, key, &ObjectIdentity::tag(etag)).await? {
         Removal::Gone => Ok(()),
         Removal::Left => Err(changed()).at_target(),
     }
@@ -144,7 +146,7 @@ struct Joined {
     /// The ETag in the answer to its completion.
     reported: Option<ETag>,
     tag: Tag,
-    parts: Vec<Sent>,
+    parts: Vec<SentPart>,
 }
 
 /// The ETag of the completed object.
@@ -184,7 +186,11 @@ async fn second_read(ctx: &Context, job: &Upload<'_>, first: &ETag) -> Result<Pr
 }
 
 /// Hashes parts that were sent without hashing, by reading the source once more, if the hashes can be compared with anything.
-async fn read_again(ctx: &Context, job: &Upload<'_>, parts: Vec<Sent>) -> Result<Vec<Sent>, PassError> {
+async fn read_again(
+    ctx: &Context,
+    job: &Upload<'_>,
+    parts: Vec<SentPart>,
+) -> Result<Vec<SentPart>, PassError> {
     let hashing = part::hashing(ctx, job.layout, SourceTag::Opaque, job.route).at_target()?;
     if hashing == Hashing::None || job.hashing == Hashing::Md5 {
         return Ok(parts);
@@ -192,7 +198,7 @@ async fn read_again(ctx: &Context, job: &Upload<'_>, parts: Vec<Sent>) -> Result
     let key = ctx.target_key(&job.entry.key);
     // The upload is completed, and nothing is sent any more.
     let upload = UploadId(String::new());
-    let hash = |sent: Sent| {
+    let hash = |sent: SentPart| {
         let job = PartJob {
             entry: job.entry,
             key: &key,
@@ -214,10 +220,10 @@ async fn read_again(ctx: &Context, job: &Upload<'_>, parts: Vec<Sent>) -> Result
 async fn proof_of_parts(
     ctx: &Context,
     job: &Upload<'_>,
-    parts: &[Sent],
+    parts: &[SentPart],
     reported: Option<&ETag>,
 ) -> Result<Proof, PassError> {
-    if parts.iter().all(Sent::is_proved) {
+    if parts.iter().all(SentPart::is_proved) {
         return Ok(Proof::Checksum);
     }
     let Some(hashes) = parts.iter().map(|sent| sent.hash).collect::<Option<Vec<_>>>() else {
@@ -280,12 +286,12 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, PassError
         };
         part::send(ctx, job, had)
     };
-    let fresh: Vec<Sent> = stream::iter(to_send.into_iter().map(send))
+    let fresh: Vec<SentPart> = stream::iter(to_send.into_iter().map(send))
         .buffer_unordered(PARTS_AT_ONCE)
         .try_collect()
         .await
         .map_err(|pass_error| forget_if_gone(pass_error, &upload))?;
-    let mut sent: Vec<Sent> = kept.into_iter().chain(fresh).collect();
+    let mut sent: Vec<SentPart> = kept.into_iter().chain(fresh).collect();
     sent.sort_by_key(|sent| sent.part.number);
     let parts: Vec<Part> = sent.iter().map(|sent| sent.part.clone()).collect();
 

@@ -13,7 +13,7 @@ use crate::engine::context::Context;
 use crate::engine::copy::metadata::describe;
 use crate::engine::copy::metadata_fallback::Refusals;
 use crate::engine::copy::metered_body::{Hashing, metered};
-use crate::engine::copy::overwrite_guard::{self, Sent};
+use crate::engine::copy::overwrite_guard::{self, OwnWrites};
 use crate::engine::copy::pinned_read;
 use crate::engine::copy::pinned_read::check_length;
 use crate::engine::copy::proof::{Proof, gate, wants_hashes};
@@ -37,13 +37,13 @@ pub(in crate::engine) async fn copy(
     ctx: &Context,
     item: &SourceObject,
     refusals: &Refusals,
-    sent: &Sent,
+    sent: &OwnWrites,
 ) -> Result<Copied, PassError> {
     give_up(ctx, item.key()).await?;
     if item.size().is_some_and(|size| size > largest(ctx)) {
         return Err(SideError::source(too_large(ctx)).into());
     }
-    let _permits = ctx.streams.enter_with_piece().await.at_source()?;
+    let _permits = ctx.streams.acquire_with_piece().await.at_source()?;
     let (key, etag) = (item.key(), item.etag());
     let object = pinned_read::open(ctx, key, ByteRange::Whole, etag).await?;
     if let (Some(size), Some(length)) = (item.size(), object.length) {

@@ -89,9 +89,9 @@ pub(in crate::engine) async fn look(ctx: &Context, key: &Key) -> SideResult<()> 
 
 /// What the attempts of one object have sent. It is used to recognize our own write.
 #[derive(Debug, Default)]
-pub(in crate::engine) struct Sent(Mutex<Option<(Option<[u8; 16]>, Attributes)>>);
+pub(in crate::engine) struct OwnWrites(Mutex<Option<(Option<[u8; 16]>, Attributes)>>);
 
-impl Sent {
+impl OwnWrites {
     /// Records a write that may have had an effect, with the hash of its bytes if one was computed.
     pub(in crate::engine) fn note(&self, md5: Option<[u8; 16]>, left_out: Attributes) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((md5, left_out));
@@ -118,7 +118,7 @@ impl Sent {
 pub(in crate::engine) async fn appeared(
     ctx: &Context,
     item: &SourceObject,
-    sent: &Sent,
+    sent: &OwnWrites,
 ) -> SideResult<Outcome> {
     let key = ctx.target_key(item.key());
     let Some(found) = lookup::head(ctx.tuning.pace, &ctx.target, &key)
@@ -186,7 +186,7 @@ mod tests {
             (Some(md5), A, of(2, B), None),
             (Some(None), parts.as_str(), of(1, "opaque"), None),
         ] {
-            let mine = Sent::default();
+            let mine = OwnWrites::default();
             if let Some(md5) = sent {
                 mine.note(md5, left_out);
             }

@@ -44,14 +44,14 @@ pub(in crate::engine) struct PartJob<'a> {
 
 /// A part that the target has.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::engine) struct Sent {
+pub(in crate::engine) struct SentPart {
     /// The part as the target describes it.
     pub part: Part,
     /// MD5 of the bytes that were read for it, if they were hashed.
     pub hash: Option<[u8; 16]>,
 }
 
-impl Sent {
+impl SentPart {
     /// Whether the target's ETag is the hash of the bytes that were read.
     pub(in crate::engine) fn is_proved(&self) -> bool {
         self.hash.is_some() && self.hash == self.part.etag.md5()
@@ -101,7 +101,7 @@ pub(in crate::engine) fn divide(
     mut recorded: BTreeMap<u32, [u8; 16]>,
     count: u32,
     unproved: Unproved,
-) -> (Vec<Sent>, Vec<(u32, Option<Part>)>) {
+) -> (Vec<SentPart>, Vec<(u32, Option<Part>)>) {
     let (mut kept, mut to_send) = (Vec::new(), Vec::new());
     for number in 1..=count {
         let hash = recorded.remove(&number);
@@ -110,7 +110,7 @@ pub(in crate::engine) fn divide(
             Some(part) if hash.is_none() && unproved == Unproved::ReadAgain => {
                 to_send.push((number, Some(part)));
             }
-            Some(part) => kept.push(Sent { part, hash }),
+            Some(part) => kept.push(SentPart { part, hash }),
         }
     }
     (kept, to_send)
@@ -130,7 +130,7 @@ pub(in crate::engine) async fn send(
     ctx: &Context,
     job: PartJob<'_>,
     mut had: Option<Part>,
-) -> std::result::Result<Sent, PassError> {
+) -> std::result::Result<SentPart, PassError> {
     let mut attempts = 0;
     let mut before = None;
     loop {
@@ -163,13 +163,17 @@ pub(in crate::engine) async fn send(
 }
 
 /// Reads the source of a part once more, to hash what was sent to the target.
-pub(in crate::engine) async fn read_again(ctx: &Context, job: PartJob<'_>, part: Part) -> SideResult<Sent> {
+pub(in crate::engine) async fn read_again(
+    ctx: &Context,
+    job: PartJob<'_>,
+    part: Part,
+) -> SideResult<SentPart> {
     retry::run(ctx.tuning.pace, || once(ctx, job, Some(part.clone()))).await
 }
 
 /// Whether a part needs no other attempt. A part whose ETag is another hash is sent once more. If the same bytes get another
 /// ETag again, the target's ETags may not be hashes. The completed object will show that.
-fn is_settled(ctx: &Context, sent: &Sent, before: Option<[u8; 16]>) -> bool {
+fn is_settled(ctx: &Context, sent: &SentPart, before: Option<[u8; 16]>) -> bool {
     sent.is_proved()
         || sent.hash.is_none()
         || sent.part.etag.md5().is_none()
@@ -177,7 +181,7 @@ fn is_settled(ctx: &Context, sent: &Sent, before: Option<[u8; 16]>) -> bool {
         || !can_compare(ctx)
 }
 
-async fn once(ctx: &Context, job: PartJob<'_>, had: Option<Part>) -> SideResult<Sent> {
+async fn once(ctx: &Context, job: PartJob<'_>, had: Option<Part>) -> SideResult<SentPart> {
     let PartJob {
         entry,
         key,
@@ -205,9 +209,9 @@ async fn once(ctx: &Context, job: PartJob<'_>, had: Option<Part>) -> SideResult<
         })?;
         ctx.progress.add(length);
         let part = Part { size: length, ..part };
-        return Ok(Sent { part, hash: None });
+        return Ok(SentPart { part, hash: None });
     }
-    let _permit = ctx.streams.enter().await.at_source()?;
+    let _permit = ctx.streams.acquire().await.at_source()?;
     let md5 = match had {
         None => hash_first(ctx, entry, range, length).await?,
         Some(_) => None,
@@ -231,11 +235,11 @@ async fn once(ctx: &Context, job: PartJob<'_>, had: Option<Part>) -> SideResult<
             frame.at_source()?;
         }
         let hash = watch.take_md5();
-        return Ok(Sent { part, hash });
+        return Ok(SentPart { part, hash });
     }
     let sent = ctx.target.upload_part(key, upload, number, length, md5, body);
     match sent.await {
-        Ok(part) => Ok(Sent {
+        Ok(part) => Ok(SentPart {
             part: Part { size: length, ..part },
             hash: watch.take_md5(),
         }),
@@ -259,9 +263,9 @@ mod tests {
         }
     }
 
-    fn sent(number: u32, hash: Option<[u8; 16]>) -> Sent {
+    fn sent(number: u32, hash: Option<[u8; 16]>) -> SentPart {
         let part = part(number);
-        Sent { part, hash }
+        SentPart { part, hash }
     }
 
     #[test]
@@ -290,7 +294,7 @@ mod tests {
                 etag: ETag::new(tag),
                 ..part(1)
             };
-            assert_eq!(Sent { part, hash }.is_proved(), proved, "{hash:?} {tag}");
+            assert_eq!(SentPart { part, hash }.is_proved(), proved, "{hash:?} {tag}");
         }
     }
 }

@@ -7,10 +7,10 @@
 use crate::engine::context::Context;
 use crate::engine::copy::metadata::describe;
 use crate::engine::copy::metadata_fallback::Refusals;
-use crate::engine::copy::overwrite_guard::{self, Sent};
+use crate::engine::copy::overwrite_guard::{self, OwnWrites};
 use crate::engine::copy::pinned_read::pinned;
 use crate::engine::copy::proof::Proof;
-use crate::engine::copy::verify::{Mark, encrypted, remove_written};
+use crate::engine::copy::verify::{ObjectIdentity, encrypted, remove_written};
 use crate::engine::lookup;
 use crate::engine::outcome::Copied;
 use crate::engine::retry::{At as _, SideError, SideResult};
@@ -25,7 +25,7 @@ pub(in crate::engine) async fn copy(
     ctx: &Context,
     entry: &Entry,
     refusals: &Refusals,
-    sent: &Sent,
+    sent: &OwnWrites,
 ) -> SideResult<Copied> {
     let info = ctx.source.head(&entry.key, None).await.at_source()?;
     pinned(entry.etag.as_ref(), info.etag.as_ref()).at_source()?;
@@ -119,7 +119,7 @@ pub(in crate::engine) async fn wrong(
     let text = "the store acknowledged an internal copy, but stored something else";
     let error = Error::new(ErrorKind::Integrity, text).with_code("WrongCopy");
     refusals.refuse_copy(ctx, &error);
-    let mark = Mark {
+    let mark = ObjectIdentity {
         etag: written.etag.clone(),
         last_modified: None,
         size: None,

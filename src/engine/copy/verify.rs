@@ -3,8 +3,6 @@
 //! Others may write the same key. So an object that is read back is identified by its ETag, and nothing is deleted unless it is
 //! known to be what was written here.
 
-use std::sync::Arc;
-
 use http_body_util::BodyExt as _;
 use md5::{Digest as _, Md5};
 
@@ -12,7 +10,7 @@ use crate::engine::context::Context;
 use crate::engine::copy::metered_body::{Hashing, metered};
 use crate::engine::copy::proof::Proof;
 use crate::engine::lookup;
-use crate::engine::progress::Progress;
+use crate::engine::progress::Flow;
 use crate::engine::retry::{At as _, SideError, SideResult};
 use crate::error::{Error, ErrorKind};
 use crate::object::{ByteRange, ETag, Encryption, ObjectInfo, Written};
@@ -48,7 +46,7 @@ pub(in crate::engine) async fn holds_bytes(ctx: &Context, key: &Key, size: u64) 
 
 /// Identifies an object at the target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::engine) struct Mark {
+pub(in crate::engine) struct ObjectIdentity {
     /// Its ETag.
     pub etag: Option<ETag>,
     /// When it was written, if there is no ETag.
@@ -57,7 +55,7 @@ pub(in crate::engine) struct Mark {
     pub size: Option<u64>,
 }
 
-impl Mark {
+impl ObjectIdentity {
     /// The mark of a write with this ETag.
     pub(in crate::engine) fn tag(etag: Option<&ETag>) -> Self {
         Self {
@@ -101,14 +99,18 @@ pub(in crate::engine) enum Removal {
 /// Removes what was written, if it is still there. The object is checked directly before, and the deletion is conditional on
 /// its ETag. Only at a store without conditional deletes there is a short time in which a newer object of another client could
 /// be deleted.
-pub(in crate::engine) async fn remove_written(ctx: &Context, key: &Key, mine: &Mark) -> SideResult<Removal> {
+pub(in crate::engine) async fn remove_written(
+    ctx: &Context,
+    key: &Key,
+    mine: &ObjectIdentity,
+) -> SideResult<Removal> {
     let found = lookup::head(ctx.tuning.pace, &ctx.target, key)
         .await
         .at_target()?;
     let Some(found) = found else {
         return Ok(Removal::Gone);
     };
-    let found = Mark::of(&found);
+    let found = ObjectIdentity::of(&found);
     if !mine.is(&found) {
         return Ok(Removal::Left);
     }
@@ -128,7 +130,7 @@ pub(in crate::engine) async fn remove_written(ctx: &Context, key: &Key, mine: &M
                 .at_target()?;
             match now {
                 None => return Ok(Removal::Gone),
-                Some(now) if !mine.is(&Mark::of(&now)) => return Ok(Removal::Left),
+                Some(now) if !mine.is(&ObjectIdentity::of(&now)) => return Ok(Removal::Left),
                 Some(_) => {}
             }
         }
@@ -140,7 +142,12 @@ pub(in crate::engine) async fn remove_written(ctx: &Context, key: &Key, mine: &M
 }
 
 /// Removes an object whose bytes are wrong, and returns the error.
-pub(in crate::engine) async fn discard(ctx: &Context, key: &Key, mine: &Mark, what: &str) -> SideError {
+pub(in crate::engine) async fn discard(
+    ctx: &Context,
+    key: &Key,
+    mine: &ObjectIdentity,
+    what: &str,
+) -> SideError {
     match remove_written(ctx, key, mine).await {
         Ok(Removal::Gone) => {
             let text = format!("{what}; it was removed");
@@ -184,7 +191,7 @@ pub(in crate::engine) async fn read_back_parts(
     parts: impl Iterator<Item = ((u64, u64), [u8; 16])>,
     written: Option<&ETag>,
 ) -> SideResult<Proof> {
-    let mut first: Option<Mark> = None;
+    let mut first: Option<ObjectIdentity> = None;
     for ((offset, length), wanted) in parts {
         let found = hash_of(ctx, key, ByteRange::Range { offset, length }).await?;
         let first = first.get_or_insert_with(|| found.mark.clone());
@@ -200,7 +207,7 @@ pub(in crate::engine) async fn read_back_parts(
 }
 
 /// Handles bytes that differ from those sent: they are either from our write, which is removed, or from another client's.
-async fn wrong_bytes(ctx: &Context, key: &Key, written: Option<&ETag>, found: &Mark) -> SideError {
+async fn wrong_bytes(ctx: &Context, key: &Key, written: Option<&ETag>, found: &ObjectIdentity) -> SideError {
     let others = matches!((written, &found.etag), (Some(mine), Some(found)) if !mine.same(found));
     if others {
         return SideError::target(changed());
@@ -212,21 +219,14 @@ async fn wrong_bytes(ctx: &Context, key: &Key, written: Option<&ETag>, found: &M
 struct ReadBack {
     bytes: u64,
     md5: [u8; 16],
-    mark: Mark,
+    mark: ObjectIdentity,
 }
 
 /// Reads what the target has, within the bandwidth limit of the task. The bytes do not count as moved.
 async fn hash_of(ctx: &Context, key: &Key, portion: ByteRange) -> SideResult<ReadBack> {
     let object = ctx.target.get(key, portion, None).await.at_target()?;
-    let mark = Mark::of(&object.info);
-    let uncounted = Arc::new(Progress::default());
-    let (mut body, _) = metered(
-        object.body,
-        None,
-        &ctx.throttle,
-        uncounted.read_again(),
-        Hashing::None,
-    );
+    let mark = ObjectIdentity::of(&object.info);
+    let (mut body, _) = metered(object.body, None, &ctx.throttle, Flow::uncounted(), Hashing::None);
     let mut hash = Md5::new();
     let mut bytes = 0;
     while let Some(frame) = body.frame().await {
@@ -251,7 +251,7 @@ pub(in crate::engine) async fn encrypted(ctx: &Context, key: &Key, written: &Wri
         return Ok(());
     }
     let (found, mine) = match written.encryption {
-        Some(reported) => (Some(reported), Mark::tag(written.etag.as_ref())),
+        Some(reported) => (Some(reported), ObjectIdentity::tag(written.etag.as_ref())),
         None => {
             let stored = lookup::head(ctx.tuning.pace, &ctx.target, key)
                 .await
@@ -261,7 +261,7 @@ pub(in crate::engine) async fn encrypted(ctx: &Context, key: &Key, written: &Wri
             if others {
                 return Err(changed()).at_target();
             }
-            (stored.encryption, Mark::of(&stored))
+            (stored.encryption, ObjectIdentity::of(&stored))
         }
     };
     if found == Some(Encryption::Kms) {
@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     fn only_what_is_known_to_be_ours_is_ours() {
-        let mark = |etag: Option<&str>, time: Option<i64>, size: Option<u64>| Mark {
+        let mark = |etag: Option<&str>, time: Option<i64>, size: Option<u64>| ObjectIdentity {
             etag: etag.map(ETag::new),
             last_modified: time.map(UnixMillis),
             size,

@@ -49,6 +49,16 @@ pub struct Batch {
     pub order: Resumable,
 }
 
+impl Batch {
+    /// Work in an order in which it can be resumed.
+    pub(in crate::engine) const fn resumable(candidates: Vec<Candidate>) -> Self {
+        Self {
+            candidates,
+            order: Resumable::Yes,
+        }
+    }
+}
+
 /// Whether the keys of a listing ascend in a known order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resumable {
@@ -65,7 +75,7 @@ pub(in crate::engine) type Sender = mpsc::Sender<std::result::Result<Batch, Pass
 pub(in crate::engine) struct Wanted {
     /// Source key.
     pub key: Key,
-    /// As [`Candidate::counted`].
+    /// As [`Candidate::prior_count`].
     pub prior_count: PriorCount,
     /// As [`Candidate::position`].
     pub position: Option<Key>,

@@ -12,7 +12,7 @@ use http_body_util::BodyExt as _;
 
 use crate::engine::context::Context;
 use crate::engine::errors::PassError;
-use crate::engine::listing::candidate::{Batch, KEYS_PER_BATCH, Resumable, Sender, Wanted};
+use crate::engine::listing::candidate::{Batch, KEYS_PER_BATCH, Sender, Wanted};
 use crate::engine::listing::manifest_lines::{self, Lines, MAX_LINE};
 use crate::engine::listing::plan::look_up;
 use crate::engine::lookup;
@@ -43,20 +43,20 @@ pub(in crate::engine) struct Reader<'a> {
 }
 
 /// Why reading of a list stopped.
-pub(in crate::engine) enum Stuck {
+pub(in crate::engine) enum ManifestReadError {
     /// The file is not the one that was opened any more.
     Changed,
     /// The pass cannot continue.
     PassError(PassError),
 }
 
-impl From<PassError> for Stuck {
+impl From<PassError> for ManifestReadError {
     fn from(pass_error: PassError) -> Self {
         Self::PassError(pass_error)
     }
 }
 
-impl From<SideError> for Stuck {
+impl From<SideError> for ManifestReadError {
     fn from(side_error: SideError) -> Self {
         Self::PassError(side_error.into())
     }
@@ -103,7 +103,7 @@ impl<'a> Reader<'a> {
         pace: Pace,
         file: &'a Manifest,
         checkpoint: Option<&Key>,
-    ) -> std::result::Result<(Self, Option<u64>), Stuck> {
+    ) -> std::result::Result<(Self, Option<u64>), ManifestReadError> {
         let begun = checkpoint.map(position).transpose()?;
         let name = file.key.as_bytes();
         let is_text = name
@@ -116,7 +116,7 @@ impl<'a> Reader<'a> {
         }
         let info = match lookup::head(pace, store, &file.key).await {
             Ok(Some(info)) => info,
-            Ok(None) if begun.is_some() => return Err(Stuck::Changed),
+            Ok(None) if begun.is_some() => return Err(ManifestReadError::Changed),
             Ok(None) => {
                 let text = format!("{} does not exist", shown(file));
                 return Err(refused(ReasonKind::ManifestUnreadable, text).into());
@@ -131,7 +131,7 @@ impl<'a> Reader<'a> {
         if let Some((_, pinned)) = &begun
             && !pinned.same(&tag)
         {
-            return Err(Stuck::Changed);
+            return Err(ManifestReadError::Changed);
         }
         if size > MAX_FILE {
             let text = format!("{} is larger than 1024 MiB", shown(file));
@@ -169,7 +169,7 @@ impl<'a> Reader<'a> {
     /// The next line; `None` at the end of the file.
     pub(in crate::engine) async fn next(
         &mut self,
-    ) -> std::result::Result<Option<manifest_lines::Line>, Stuck> {
+    ) -> std::result::Result<Option<manifest_lines::Line>, ManifestReadError> {
         loop {
             let found = match self.lines.next_line() {
                 Ok(None) if self.at >= self.size => {
@@ -186,7 +186,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn too_long(&self, line: manifest_lines::TooLong) -> Stuck {
+    fn too_long(&self, line: manifest_lines::TooLong) -> ManifestReadError {
         let text = format!(
             "{}: the line at byte {} is longer than {MAX_LINE} bytes",
             shown(self.file),
@@ -195,11 +195,11 @@ impl<'a> Reader<'a> {
         refused(ReasonKind::ManifestLineTooLong, text).into()
     }
 
-    async fn piece(&self) -> std::result::Result<Vec<u8>, Stuck> {
+    async fn piece(&self) -> std::result::Result<Vec<u8>, ManifestReadError> {
         retry::run(self.pace, || self.piece_once())
             .await
             .map_err(|error| match error.kind() {
-                ErrorKind::PreconditionFailed | ErrorKind::NotFound => Stuck::Changed,
+                ErrorKind::PreconditionFailed | ErrorKind::NotFound => ManifestReadError::Changed,
                 _ => unreadable(self.file, error).into(),
             })
     }
@@ -295,8 +295,8 @@ pub(in crate::engine) async fn feed_list(
 ) -> std::result::Result<(), PassError> {
     match feed_lines(ctx, file, shard.checkpoint.as_ref(), sender).await {
         Ok(()) => Ok(()),
-        Err(Stuck::PassError(pass_error)) => Err(pass_error),
-        Err(Stuck::Changed) => {
+        Err(ManifestReadError::PassError(pass_error)) => Err(pass_error),
+        Err(ManifestReadError::Changed) => {
             // What the old file settled does not count any more. The next lease resets the shard and reads the new file
             // from the beginning.
             match ctx.ledger.set_unordered(ctx.task.id, shard).await {
@@ -313,7 +313,7 @@ async fn feed_lines(
     file: &Manifest,
     checkpoint: Option<&Key>,
     sender: &Sender,
-) -> std::result::Result<(), Stuck> {
+) -> std::result::Result<(), ManifestReadError> {
     let store = list_store(ctx)?;
     let (mut reader, settled) = Reader::open(store, ctx.tuning.pace, file, checkpoint).await?;
     let mut seen = Recent::default();
@@ -337,10 +337,7 @@ async fn feed_lines(
         }
         if wanted.len() == KEYS_PER_BATCH || (ended && !wanted.is_empty()) {
             let candidates = look_up(ctx, std::mem::take(&mut wanted)).await?;
-            let batch = Batch {
-                candidates,
-                order: Resumable::Yes,
-            };
+            let batch = Batch::resumable(candidates);
             ctx.sync_points.reach(SyncPoint::PageJoined).await;
             if sender.send(Ok(batch)).await.is_err() {
                 return Ok(());

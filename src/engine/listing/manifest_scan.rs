@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::engine::context::Context;
 use crate::engine::errors::PassError;
-use crate::engine::listing::candidate::{Batch, KEYS_PER_BATCH, Resumable, Sender, Wanted};
-use crate::engine::listing::manifest::{Reader, Stuck, changed, list_store};
+use crate::engine::listing::candidate::{Batch, KEYS_PER_BATCH, Sender, Wanted};
+use crate::engine::listing::manifest::{ManifestReadError, Reader, changed, list_store};
 use crate::engine::listing::manifest_lines;
 use crate::engine::listing::plan::look_up;
 use crate::engine::shard::prior_count::PriorCount;
@@ -69,7 +69,7 @@ async fn open<'a>(
     // An earlier version stored names as checkpoints here.
     let position = checkpoint.filter(|checkpoint| Reader::is_position(checkpoint));
     let opened = match Reader::open(store, pace, file, position).await {
-        Err(Stuck::Changed) if position.is_some() => Reader::open(store, pace, file, None).await,
+        Err(ManifestReadError::Changed) if position.is_some() => Reader::open(store, pace, file, None).await,
         opened => opened,
     };
     opened
@@ -158,10 +158,7 @@ impl Feed<'_> {
             return Ok(Reading::On);
         }
         let candidates = look_up(self.ctx, std::mem::take(&mut self.wanted)).await?;
-        let batch = Batch {
-            candidates,
-            order: Resumable::Yes,
-        };
+        let batch = Batch::resumable(candidates);
         Ok(match self.sender.send(Ok(batch)).await {
             Ok(()) => Reading::On,
             Err(_) => Reading::Over,
@@ -197,9 +194,9 @@ pub(in crate::engine) async fn count(ctx: &Context, file: &Manifest) -> std::res
     written.map_err(PassError::Ledger)
 }
 
-fn pass_error(stuck: Stuck, file: &Manifest) -> PassError {
+fn pass_error(stuck: ManifestReadError, file: &Manifest) -> PassError {
     match stuck {
-        Stuck::PassError(pass_error) => pass_error,
-        Stuck::Changed => changed(file).into(),
+        ManifestReadError::PassError(pass_error) => pass_error,
+        ManifestReadError::Changed => changed(file).into(),
     }
 }

@@ -29,7 +29,7 @@ pub(in crate::engine) enum Matcher {
         order: Order,
         held: Option<(ListingEntry, usize)>,
         watch: OrderWatch,
-        begun: Begun,
+        begun: CursorState,
     },
     /// Each key is asked for.
     Heads,
@@ -37,13 +37,13 @@ pub(in crate::engine) enum Matcher {
 
 /// How much of the target's listing a cursor has read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::engine) enum Begun {
+pub(in crate::engine) enum CursorState {
     /// Nothing yet; it will begin at the first key.
     AtStart,
     /// Nothing yet; it will begin after a checkpoint.
-    Behind,
+    AfterCheckpoint,
     /// The first read is done.
-    Yes,
+    Started,
 }
 
 impl Matcher {
@@ -71,9 +71,9 @@ impl Matcher {
             range,
         ));
         let begun = if after.is_some() {
-            Begun::Behind
+            CursorState::AfterCheckpoint
         } else {
-            Begun::AtStart
+            CursorState::AtStart
         };
         Self::Merge {
             cursor,
@@ -98,15 +98,15 @@ impl Matcher {
             begun,
             ..
         } = self
-            && *begun != Begun::Yes
+            && *begun != CursorState::Started
         {
             *held = cursor.next().await.at_target()?;
             match held {
-                None if *begun == Begun::AtStart => *self = Self::Empty,
-                None => *begun = Begun::Yes,
+                None if *begun == CursorState::AtStart => *self = Self::Empty,
+                None => *begun = CursorState::Started,
                 Some((entry, cut)) => {
                     watch.next(&entry.key.as_bytes()[*cut..]);
-                    *begun = Begun::Yes;
+                    *begun = CursorState::Started;
                 }
             }
         }

@@ -203,14 +203,7 @@ async fn feed_keys(
         candidates.retain(|candidate| {
             matches!(candidate.step, Found::Missing) || covered.binary_search(&candidate.key).is_err()
         });
-        if sender
-            .send(Ok(Batch {
-                candidates,
-                order: Resumable::Yes,
-            }))
-            .await
-            .is_err()
-        {
+        if sender.send(Ok(Batch::resumable(candidates))).await.is_err() {
             return Ok(());
         }
     }
@@ -242,14 +235,7 @@ async fn feed_failures(
             .map(|failure| Wanted::new(failure.key.clone(), PriorCount::failed(&failure)))
             .collect();
         let candidates = look_up(ctx, wanted).await?;
-        if sender
-            .send(Ok(Batch {
-                candidates,
-                order: Resumable::Yes,
-            }))
-            .await
-            .is_err()
-        {
+        if sender.send(Ok(Batch::resumable(candidates))).await.is_err() {
             return Ok(());
         }
         if page != Page::GoesOn {

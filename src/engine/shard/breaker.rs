@@ -40,7 +40,7 @@ pub struct Deferred<T> {
 /// A point in time, counted in failures. An object that was begun at a mark can clear only the failures before it, because a
 /// read that began before the store failed may end after it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Mark(u64);
+pub struct FailureMark(u64);
 
 /// What to do after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,17 +114,17 @@ impl<T> Breaker<T> {
 
     /// The present moment.
     #[must_use]
-    pub const fn mark(&self) -> Mark {
-        Mark(self.seen)
+    pub const fn mark(&self) -> FailureMark {
+        FailureMark(self.seen)
     }
 
     /// An object that was begun at `begun` was copied: earlier failures count for their objects alone.
-    pub fn copied(&mut self, begun: Mark) -> Vec<Deferred<T>> {
+    pub fn copied(&mut self, begun: FailureMark) -> Vec<Deferred<T>> {
         self.release(|held| held.number < begun.0)
     }
 
     /// The source answered a request that was begun at `begun`: its earlier failures count for their objects alone.
-    pub fn source_answered(&mut self, begun: Mark) -> Vec<Deferred<T>> {
+    pub fn source_answered(&mut self, begun: FailureMark) -> Vec<Deferred<T>> {
         self.release(|held| held.suspect.side == Side::Source && held.number < begun.0)
     }
 
@@ -231,12 +231,17 @@ mod tests {
         type Event = fn(&mut Breaker<SystemicFailure>) -> Vec<Deferred<SystemicFailure>>;
         let rows: [(&str, Event, usize, usize); 8] = [
             ("copied", |b| b.copied(b.mark()), 7, 0),
-            ("copied, begun before all", |b| b.copied(Mark::default()), 0, 7),
-            ("copied, begun after two", |b| b.copied(Mark(2)), 2, 5),
+            (
+                "copied, begun before all",
+                |b| b.copied(FailureMark::default()),
+                0,
+                7,
+            ),
+            ("copied, begun after two", |b| b.copied(FailureMark(2)), 2, 5),
             ("gone", |b| b.source_answered(b.mark()), 5, 2),
             (
                 "gone, begun before all",
-                |b| b.source_answered(Mark::default()),
+                |b| b.source_answered(FailureMark::default()),
                 0,
                 7,
             ),

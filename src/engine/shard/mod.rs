@@ -30,9 +30,9 @@ use crate::engine::object_slots::Slot;
 use crate::engine::outcome::{Outcome, failed};
 use crate::engine::reports::line::Record;
 use crate::engine::retry::SideError;
-use crate::engine::shard::breaker::{Breaker, Mark};
+use crate::engine::shard::breaker::{Breaker, FailureMark};
 use crate::engine::shard::prior_count::PriorCount;
-use crate::engine::shard::window::{Under, Window};
+use crate::engine::shard::window::{InFlight, Window};
 use crate::engine::source_object::SourceObject;
 use crate::engine::sync_points::SyncPoint;
 use crate::error::{Error, ErrorKind};
@@ -64,7 +64,7 @@ pub(super) struct Run {
     range: Arc<Range>,
     pub(super) window: Window,
     waiting: VecDeque<Candidate>,
-    flight: JoinSet<(u64, Mark, Result<Outcome, PassError>)>,
+    flight: JoinSet<(u64, FailureMark, Result<Outcome, PassError>)>,
     speed: i64,
     concurrency: Option<Concurrency>,
     resumable: Resumable,
@@ -123,18 +123,18 @@ pub(in crate::engine) async fn run(
                     "a shard ended with objects that are not settled",
                 )));
             }
-            run.commit(Close::Yes, Under::Way).await?;
+            run.commit(Close::Yes, InFlight::All).await?;
             Ok(ShardEnd::Done)
         }
         Ok(Walked::UntilStopped) => {
             run.drain().await?;
-            run.commit(Close::No, Under::Upload).await?;
+            run.commit(Close::No, InFlight::Resumable).await?;
             Ok(ShardEnd::Stopped)
         }
         Err(PassError::SideError(side_error)) => {
             // The error decides; a ledger that fails on top of it is reported by the next one to use it.
             run.flight.shutdown().await;
-            run.commit(Close::No, Under::Upload).await?;
+            run.commit(Close::No, InFlight::Resumable).await?;
             Err(PassError::SideError(side_error))
         }
         Err(other) => Err(other),
@@ -238,9 +238,9 @@ impl Run {
                 self.canary = Some(key.clone());
             }
             let number = self.window.push_at(key, position, size, prior_count);
-            self.settle(number, Mark::default(), outcome).await?;
+            self.settle(number, FailureMark::default(), outcome).await?;
             if self.window.is_heavy() {
-                self.commit(Close::No, Under::Way).await?;
+                self.commit(Close::No, InFlight::All).await?;
             }
         }
         Ok(())
@@ -353,8 +353,8 @@ impl Run {
 
     fn landed(
         &mut self,
-        joined: Result<(u64, Mark, Result<Outcome, PassError>), tokio::task::JoinError>,
-    ) -> Result<Option<(u64, Mark, Outcome)>, PassError> {
+        joined: Result<(u64, FailureMark, Result<Outcome, PassError>), tokio::task::JoinError>,
+    ) -> Result<Option<(u64, FailureMark, Outcome)>, PassError> {
         let (number, begun, outcome) =
             joined.map_err(|e| PassError::Internal(Error::internal("copying panicked").with_source(e)))?;
         match outcome {
@@ -394,15 +394,15 @@ impl Run {
         let speed = self.ctx.progress.speed(now);
         let concurrency = Some(self.ctx.objects.concurrency(now));
         let shown = (speed, concurrency) != (self.speed, self.concurrency);
-        if self.window.has_settled() || shown || self.under(Under::Way) != self.in_flight {
+        if self.window.has_settled() || shown || self.in_flight_bytes(InFlight::All) != self.in_flight {
             (self.speed, self.concurrency) = (speed, concurrency);
-            self.commit_all(Close::No, Under::Way).await?;
+            self.commit_all(Close::No, InFlight::All).await?;
         }
         Ok(())
     }
 
     /// Bytes under way. What the attempt before has left of large objects counts until this one has come to them.
-    fn under(&mut self, which: Under) -> i64 {
+    fn in_flight_bytes(&mut self, which: InFlight) -> i64 {
         let bytes = self.window.bytes(which);
         if bytes > 0 || self.window.has_settled() {
             self.carried = 0;
@@ -411,15 +411,15 @@ impl Run {
     }
 
     /// Commits everything that is settled, in as many commits as that takes.
-    async fn commit(&mut self, close: Close, under: Under) -> Result<(), PassError> {
-        let unchanged = self.under(under) == self.in_flight;
+    async fn commit(&mut self, close: Close, in_flight: InFlight) -> Result<(), PassError> {
+        let unchanged = self.in_flight_bytes(in_flight) == self.in_flight;
         if close == Close::No && !self.window.has_settled() && self.speed == 0 && unchanged {
             return Ok(());
         }
-        self.commit_all(close, under).await
+        self.commit_all(close, in_flight).await
     }
 
-    async fn commit_all(&mut self, close: Close, under: Under) -> Result<(), PassError> {
+    async fn commit_all(&mut self, close: Close, in_flight: InFlight) -> Result<(), PassError> {
         loop {
             let mut commit = self.window.take();
             let last = !self.window.has_settled();
@@ -427,7 +427,7 @@ impl Run {
             // What this commit counts is under way no more.
             let in_flight = match now {
                 Close::Yes => 0,
-                Close::No => self.under(under),
+                Close::No => self.in_flight_bytes(in_flight),
             };
             commit.delta.bytes_in_flight = in_flight - self.in_flight;
             self.in_flight = in_flight;

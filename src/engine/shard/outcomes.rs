@@ -2,7 +2,7 @@
 use crate::engine::errors::PassError;
 use crate::engine::outcome::Outcome;
 use crate::engine::shard::Run;
-use crate::engine::shard::breaker::{Deferred, Mark, Next};
+use crate::engine::shard::breaker::{Deferred, FailureMark, Next};
 use crate::engine::shard::canary::{self, Question, Verdict};
 use crate::engine::shard::systemic::SystemicFailure;
 
@@ -11,7 +11,7 @@ impl Run {
     pub(in crate::engine) async fn settle(
         &mut self,
         number: u64,
-        begun: Mark,
+        begun: FailureMark,
         outcome: Outcome,
     ) -> Result<(), PassError> {
         let suspect = match &outcome {

@@ -48,12 +48,12 @@ struct Slot {
 
 /// Which bytes of uncommitted objects to count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Under {
+pub enum InFlight {
     /// All that are at the target or on their way.
-    Way,
+    All,
     /// Those that survive a stop: finished parts of open uploads. A complete object that is not committed is checked again after the
     /// stop, and counted then.
-    Upload,
+    Resumable,
 }
 
 impl Window {
@@ -83,13 +83,23 @@ impl Window {
         self.first + self.open.len() as u64 - 1
     }
 
-    /// Settles an object. What is settled without a gap moves into the next commit.
+    /// Settles an object. What is settled without a gap moves into the next commit. Does nothing for an object that is already in a
+    /// commit, and for a number that was never given.
     pub fn settle(&mut self, number: u64, outcome: Outcome) {
-        let index = usize::try_from(number - self.first).unwrap_or(usize::MAX);
-        if let Some(slot) = self.open.get_mut(index) {
+        if let Some(slot) = self.slot(number) {
             slot.outcome = Some(outcome);
+            self.advance();
         }
-        self.advance();
+    }
+
+    /// The object of this number, if it is not in a commit yet.
+    fn slot(&mut self, number: u64) -> Option<&mut Slot> {
+        let index = self.index(number)?;
+        self.open.get_mut(index)
+    }
+
+    fn index(&self, number: u64) -> Option<usize> {
+        usize::try_from(number.checked_sub(self.first)?).ok()
     }
 
     /// Moves what is settled without a gap into the next commit, until that commit is heavy; the rest goes into the commit
@@ -118,20 +128,17 @@ impl Window {
 
     /// Counts the bytes of an object while they are in flight.
     pub fn measure(&mut self, number: u64, meter: Arc<Meter>) {
-        let index = number
-            .checked_sub(self.first)
-            .and_then(|n| usize::try_from(n).ok());
-        if let Some(slot) = index.and_then(|index| self.open.get_mut(index)) {
+        if let Some(slot) = self.slot(number) {
             slot.meter = Some(meter);
         }
     }
 
     /// Bytes of objects that are not in the next commit.
-    pub fn bytes(&self, under: Under) -> i64 {
-        let bytes = |slot: &Slot| match (&slot.outcome, &slot.meter, under) {
-            (Some(Outcome::Copied(copied)), _, Under::Way) => copied.bytes,
-            (None, Some(meter), Under::Way) => meter.bytes(),
-            (None, Some(meter), Under::Upload) => meter.kept(),
+    pub fn bytes(&self, in_flight: InFlight) -> i64 {
+        let bytes = |slot: &Slot| match (&slot.outcome, &slot.meter, in_flight) {
+            (Some(Outcome::Copied(copied)), _, InFlight::All) => copied.bytes,
+            (None, Some(meter), InFlight::All) => meter.bytes(),
+            (None, Some(meter), InFlight::Resumable) => meter.kept(),
             (Some(_), _, _) | (None, None, _) => 0,
         };
         let sum = self.open.iter().map(bytes).sum::<u64>();
@@ -140,8 +147,7 @@ impl Window {
 
     /// The key of an object that is not settled yet.
     pub fn key(&self, number: u64) -> Option<&Key> {
-        let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
-        self.open.get(index).map(|slot| &slot.key)
+        self.open.get(self.index(number)?).map(|slot| &slot.key)
     }
 
     /// Whether another object may be appended.

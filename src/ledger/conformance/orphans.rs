@@ -5,7 +5,7 @@ use crate::ledger::{
     Cleanup, Deleted, Ending, Ledger, NewTask, OpenUpload, Orphan, OrphanKeys, Orphans, Owner,
 };
 use crate::object::ETag;
-use crate::task::spec::Place;
+use crate::task::spec::BucketLocation;
 use crate::task::{Key, PassKind, ProjectId, TaskId};
 
 pub(super) async fn all(store: &dyn Ledger) {
@@ -123,7 +123,7 @@ async fn a_waiting_task_leaves_its_own_credentials(store: &dyn Ledger) {
 }
 
 async fn orphans_are_found_by_their_place(store: &dyn Ledger) {
-    let elsewhere = |change: &dyn Fn(&mut Place)| {
+    let elsewhere = |change: &dyn Fn(&mut BucketLocation)| {
         let mut spec = spec();
         spec.target.bucket = format!("bucket-{}", fresh());
         change(&mut spec.target);

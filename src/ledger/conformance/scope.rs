@@ -8,6 +8,7 @@ use crate::task::{Counters, Key, PassKind, Reason, ReasonKind, StartMode, State}
 
 pub(super) async fn all(store: &dyn Ledger) {
     every_entry_of_a_scope_is_counted(store).await;
+    sums_that_no_number_can_hold_saturate(store).await;
     entries_are_kept_in_a_failed_only_pass(store).await;
     a_finished_pass_may_fail_with_its_own_reason(store).await;
     bytes_in_flight_are_known_to_the_next_lease(store).await;
@@ -105,6 +106,24 @@ async fn every_entry_of_a_scope_is_counted(store: &dyn Ledger) {
         "c is not listed to its end"
     );
     assert_eq!(empty(1).await, [Key::from("a")]);
+}
+
+async fn sums_that_no_number_can_hold_saturate(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    let (_, shards) = leased(&subject, &[prefix("a"), prefix("a"), prefix("b")]).await;
+    let claimed = Counters {
+        bytes_listed: i64::MAX - 1,
+        ..counters(0, 1)
+    };
+    for shard in &shards {
+        for _ in 0..2 {
+            settle(&subject, shard, claimed, false).await;
+        }
+    }
+    let sums = subject.task().await.counters;
+    assert_eq!((sums.listed, sums.bytes_listed), (6, i64::MAX));
+    let found = store.found_scope(subject.id, 1).await.unwrap();
+    assert_eq!((found.entries[0].bytes, found.rest_bytes), (i64::MAX, i64::MAX));
 }
 
 async fn entries_are_kept_in_a_failed_only_pass(store: &dyn Ledger) {

@@ -6,7 +6,7 @@ use crate::ledger::{
     Change, Commit, Committed, Deleted, Ending, Failure, LeasedShard, LeasedTask, Ledger, NewTask, ShardScope,
 };
 use crate::secret::SealedCredentials;
-use crate::task::spec::{Addressing, Cloud, Endpoint, EndpointOrigin, Payer, Place, Scope};
+use crate::task::spec::{Addressing, BucketLocation, Cloud, Endpoint, EndpointOrigin, Payer, Scope};
 use crate::task::{
     BandwidthPolicy, CopyRules, Counters, Key, PassKind, ProjectId, StartMode, State, Task, TaskId, TaskSpec,
     UnixMillis,
@@ -24,7 +24,7 @@ pub fn sealed(text: &str) -> SealedCredentials {
 
 /// A spec that copies a whole bucket.
 pub fn spec() -> TaskSpec {
-    let place = |bucket: &str| Place {
+    let place = |bucket: &str| BucketLocation {
         cloud: Cloud::Aws,
         region: "eu-west-1".into(),
         bucket: bucket.into(),

@@ -1,6 +1,6 @@
 //! What users may change: start, stop, bandwidth, deletion.
 
-use super::facts::{Leaving, TaskFacts};
+use super::facts::{TaskEnd, TaskFacts};
 use crate::ledger::contract::{Change, Refusal};
 use crate::task::{Event, PassInfo, PassKind, Rejection, StartMode, State, UnixMillis};
 
@@ -19,7 +19,7 @@ pub(in crate::ledger) enum Stop {
     /// The worker is asked to stop; this is the new state.
     Asked(State),
     /// Nobody works on the task: it is left at once.
-    Left(Leaving),
+    Left(TaskEnd),
 }
 
 fn apply(task: &TaskFacts, event: Event) -> Change<State> {
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_stop_asks_the_worker_if_there_is_one() {
-        let left = Leaving {
+        let left = TaskEnd {
             from: State::Waiting,
             to: State::Paused,
             reason: None,

@@ -1,6 +1,6 @@
 //! What becomes of a task whose worker crashed.
 
-use super::facts::{Held, Leaving, TaskFacts};
+use super::facts::{LeaseState, TaskEnd, TaskFacts};
 use super::work;
 use crate::task::{Event, Reason, ReasonKind, State};
 
@@ -18,7 +18,7 @@ pub(in crate::ledger) enum AfterCrash {
     /// It is resumed; this is the new sum of its crashes.
     Resumed(i64),
     /// It is left.
-    Left(Leaving),
+    Left(TaskEnd),
 }
 
 /// The process ended while it held a task; `None` if the task stays as it is.
@@ -39,10 +39,10 @@ fn count_crash(task: &TaskFacts, early: i64) -> Option<AfterCrash> {
     if task.state != State::Running {
         return None;
     }
-    let crash = match task.held {
-        Held::Nobody => 0,
-        Held::Leased => early,
-        Held::Confirmed => CRASH,
+    let crash = match task.lease {
+        LeaseState::Nobody => 0,
+        LeaseState::Leased => early,
+        LeaseState::Confirmed => CRASH,
     };
     let crashes = task.crashes + crash;
     if crashes < MOST_CRASHES {
@@ -70,9 +70,9 @@ mod tests {
     use super::*;
     use crate::task::UnixMillis;
 
-    fn running(held: Held, crashes: i64) -> TaskFacts {
+    fn running(lease: LeaseState, crashes: i64) -> TaskFacts {
         TaskFacts {
-            held,
+            lease,
             crashes,
             ..TaskFacts::of(State::Running)
         }
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn crashes_add_up_until_the_task_is_not_resumed() {
         let ended = || {
-            AfterCrash::Left(Leaving {
+            AfterCrash::Left(TaskEnd {
                 from: State::Running,
                 to: State::Failed,
                 reason: Some(too_many()),
@@ -93,42 +93,52 @@ mod tests {
         for (name, task, process, worker) in [
             (
                 "nobody held it",
-                running(Held::Nobody, 60),
+                running(LeaseState::Nobody, 60),
                 resumed(60),
                 resumed(60),
             ),
             (
                 "an early crash",
-                running(Held::Leased, 0),
+                running(LeaseState::Leased, 0),
                 resumed(1),
                 resumed(30),
             ),
             (
                 "the second last early crash",
-                running(Held::Leased, 88),
+                running(LeaseState::Leased, 88),
                 resumed(89),
                 ended(),
             ),
             (
                 "the last early crash",
-                running(Held::Leased, 89),
+                running(LeaseState::Leased, 89),
                 ended(),
                 ended(),
             ),
             (
                 "the first crash",
-                running(Held::Confirmed, 0),
+                running(LeaseState::Confirmed, 0),
                 resumed(30),
                 resumed(30),
             ),
             (
                 "the second crash",
-                running(Held::Confirmed, 30),
+                running(LeaseState::Confirmed, 30),
                 resumed(60),
                 resumed(60),
             ),
-            ("the third crash", running(Held::Confirmed, 60), ended(), ended()),
-            ("too many before", running(Held::Nobody, 90), ended(), ended()),
+            (
+                "the third crash",
+                running(LeaseState::Confirmed, 60),
+                ended(),
+                ended(),
+            ),
+            (
+                "too many before",
+                running(LeaseState::Nobody, 90),
+                ended(),
+                ended(),
+            ),
         ] {
             assert_eq!(of_process(&task), Some(process), "{name}");
             assert_eq!(of_worker(&task), Some(worker), "{name}");
@@ -137,7 +147,7 @@ mod tests {
 
     #[test]
     fn only_running_tasks_crash() {
-        let paused = Leaving {
+        let paused = TaskEnd {
             from: State::Pausing,
             to: State::Paused,
             reason: None,

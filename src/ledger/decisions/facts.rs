@@ -18,7 +18,7 @@ pub(in crate::ledger) struct TaskFacts {
     /// Its current run.
     pub(in crate::ledger) run: Run,
     /// Who works on it.
-    pub(in crate::ledger) held: Held,
+    pub(in crate::ledger) lease: LeaseState,
     /// Sum of its crashes since it last made progress.
     pub(in crate::ledger) crashes: i64,
 }
@@ -34,7 +34,7 @@ pub(in crate::ledger) struct Run {
 
 /// Who works on a running task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::ledger) enum Held {
+pub(in crate::ledger) enum LeaseState {
     /// Nobody, or the process ended in an orderly way.
     Nobody,
     /// A worker that has only just leased it.
@@ -45,7 +45,7 @@ pub(in crate::ledger) enum Held {
 
 /// How a task is left. Its credentials are wiped, its crashes are forgotten, and nobody holds it any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::ledger) struct Leaving {
+pub(in crate::ledger) struct TaskEnd {
     /// The state that was read.
     pub(in crate::ledger) from: State,
     /// The new state.
@@ -65,8 +65,8 @@ impl TaskFacts {
     }
 
     /// How the task is left for another state. Its run ended at `until`.
-    pub(super) fn left(&self, to: State, until: Option<UnixMillis>, reason: Option<Reason>) -> Leaving {
-        Leaving {
+    pub(super) fn left(&self, to: State, until: Option<UnixMillis>, reason: Option<Reason>) -> TaskEnd {
+        TaskEnd {
             from: self.state,
             to,
             reason,
@@ -104,7 +104,7 @@ impl TaskFacts {
                 since: runs.then_some(UnixMillis(1_000)),
                 seen: runs.then_some(UnixMillis(3_000)),
             },
-            held: Held::Nobody,
+            lease: LeaseState::Nobody,
             crashes: 0,
         }
     }

@@ -1,6 +1,6 @@
 //! How a worker leases a task, and how it leaves it.
 
-use super::facts::{Leaving, TaskFacts};
+use super::facts::{TaskEnd, TaskFacts};
 use super::reports::Lines;
 use crate::error::{Error, Result, pluralize};
 use crate::ledger::contract::Ending;
@@ -28,7 +28,7 @@ pub(in crate::ledger) enum Shards {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::ledger) struct Finish {
     /// How the task is left.
-    pub(in crate::ledger) leaving: Leaving,
+    pub(in crate::ledger) leaving: TaskEnd,
     /// Number of the pass that is finished now.
     pub(in crate::ledger) pass: Option<i64>,
     /// The lines of the reports of copied and skipped objects.
@@ -126,13 +126,13 @@ fn finished_pass(last: Option<PassInfo>, shards: Shards) -> Result<i64> {
 }
 
 /// Nobody works on a task any more; `None` if it stays as it is.
-pub(in crate::ledger) fn release(task: &TaskFacts) -> Option<Leaving> {
+pub(in crate::ledger) fn release(task: &TaskFacts) -> Option<TaskEnd> {
     let state = task.state.apply(Event::Drain).ok()?;
     Some(task.left(state, task.run.seen, None))
 }
 
 /// A stop was requested that could not be written, and nobody works on the task; `None` if it stays as it is.
-pub(in crate::ledger) fn pause(task: &TaskFacts) -> Option<Leaving> {
+pub(in crate::ledger) fn pause(task: &TaskFacts) -> Option<TaskEnd> {
     let asked = match task.state {
         State::Running => task.state.apply(Event::Stop),
         state => Ok(state),
@@ -272,7 +272,7 @@ mod tests {
         ] {
             let now = UnixMillis(4_000);
             let end = finish(&task, 7, ending, Shards::Closed, now).unwrap().unwrap();
-            let Leaving {
+            let TaskEnd {
                 from,
                 to: new,
                 reason,
@@ -361,7 +361,7 @@ mod tests {
             ("succeeded", State::Succeeded, false, false),
         ] {
             let task = TaskFacts::of(state);
-            let left = Leaving {
+            let left = TaskEnd {
                 from: state,
                 to: State::Paused,
                 reason: None,

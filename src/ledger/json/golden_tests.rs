@@ -16,7 +16,7 @@ const EARLIER: &str = include_str!("earlier.jsonl");
 
 /// A spec whose every optional field is absent.
 fn plain() -> TaskSpec {
-    let place = |cloud, bucket: &str, addressing, origin| Place {
+    let place = |cloud, bucket: &str, addressing, origin| BucketLocation {
         cloud,
         region: "eu-west-1".to_owned(),
         bucket: bucket.to_owned(),
@@ -54,7 +54,7 @@ fn plain() -> TaskSpec {
 /// A spec whose every optional field is present, and every choice another one.
 fn full() -> TaskSpec {
     let base = plain();
-    let place = |place: Place, addressing, origin| Place {
+    let place = |place: BucketLocation, addressing, origin| BucketLocation {
         endpoint: Endpoint {
             addressing,
             origin,

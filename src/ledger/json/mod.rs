@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 use crate::task::BandwidthPolicy;
-use crate::task::spec::{Place, TaskSpec};
+use crate::task::spec::{BucketLocation, TaskSpec};
 
 /// The error of a row that cannot be read.
 pub(super) fn damaged(what: &str) -> Error {
@@ -26,12 +26,12 @@ pub(super) fn spec_from_text(text: &str) -> Result<TaskSpec> {
 }
 
 /// A place as text.
-pub(super) fn place_to_text(place: &Place) -> Result<String> {
+pub(super) fn location_to_text(place: &BucketLocation) -> Result<String> {
     to_text(place)
 }
 
-/// The place that [`place_to_text`] wrote.
-pub(super) fn place_from_text(text: &str) -> Result<Place> {
+/// The place that [`location_to_text`] wrote.
+pub(super) fn location_from_text(text: &str) -> Result<BucketLocation> {
     from_text("place", text)
 }
 

@@ -18,7 +18,7 @@ fn key() -> impl Strategy<Value = Key> {
     ]
 }
 
-fn place() -> impl Strategy<Value = Place> {
+fn place() -> impl Strategy<Value = BucketLocation> {
     let addressing = prop_oneof![Just(Addressing::Path), Just(Addressing::VirtualHost)];
     let origin = prop_oneof![Just(EndpointOrigin::Request), Just(EndpointOrigin::Catalogue)];
     let endpoint = (any::<String>(), addressing, origin).prop_map(|(url, addressing, origin)| Endpoint {
@@ -30,7 +30,7 @@ fn place() -> impl Strategy<Value = Place> {
     let app_id = prop::option::of(any::<String>());
     let payer = prop_oneof![Just(Payer::Owner), Just(Payer::Requester)];
     (cloud, any::<String>(), any::<String>(), endpoint, app_id, payer).prop_map(
-        |(cloud, region, bucket, endpoint, app_id, payer)| Place {
+        |(cloud, region, bucket, endpoint, app_id, payer)| BucketLocation {
             cloud,
             region,
             bucket,

@@ -14,7 +14,7 @@ use crate::task::{Key, ReportKind, TaskId, UnixMillis};
 
 /// The condition that a lease on a shard is its last one, that it was made under the task's last fencing token, and that
 /// the task has a worker. A worker that has left a task can no longer write to it.
-macro_rules! claim_holds {
+macro_rules! shard_lease_holds {
     ($id:literal, $number:literal, $fencing_token:literal) => {
         concat!(
             " WHERE task_id = ",
@@ -31,7 +31,7 @@ macro_rules! claim_holds {
         )
     };
 }
-pub(super) use claim_holds;
+pub(super) use shard_lease_holds;
 
 /// How many rows one statement writes. A page of failures needs a few statements instead of a thousand.
 const BULK: usize = 64;
@@ -46,7 +46,7 @@ pub(super) async fn commit(
     static SHARD: LazyLock<String> = LazyLock::new(|| {
         let rest = concat!(
             ", checkpoint = coalesce(?4, checkpoint), closed = ?5",
-            claim_holds!("?1", "?2", "?3")
+            shard_lease_holds!("?1", "?2", "?3")
         );
         add_counters("shards", 6, rest)
     });

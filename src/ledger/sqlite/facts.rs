@@ -6,7 +6,7 @@ use super::database::{Tx, run};
 use super::error::translate;
 use super::rows::{self, get};
 use crate::error::{Error, Result};
-use crate::ledger::decisions::facts::{Held, Leaving, Run, TaskFacts};
+use crate::ledger::decisions::facts::{LeaseState, Run, TaskEnd, TaskFacts};
 use crate::ledger::json::damaged;
 use crate::task::{ProjectId, TaskId, UnixMillis};
 
@@ -67,10 +67,10 @@ pub(super) fn read(row: &SqliteRow) -> Result<TaskFacts> {
             since: moment("running_since")?,
             seen: moment("seen_at")?,
         },
-        held: match get::<i64>(row, "held")? {
-            0 => Held::Nobody,
-            1 => Held::Leased,
-            2 => Held::Confirmed,
+        lease: match get::<i64>(row, "held")? {
+            0 => LeaseState::Nobody,
+            1 => LeaseState::Leased,
+            2 => LeaseState::Confirmed,
             _ => return Err(damaged("holder of a task")),
         },
         crashes: get(row, "crashes")?,
@@ -87,8 +87,8 @@ pub(super) fn one_row(touched: u64) -> Result<()> {
 }
 
 /// Writes how a task is left, and wipes its credentials. The caller truncates the log after the commit.
-pub(super) async fn leave(tx: &mut Tx, id: TaskId, leaving: &Leaving) -> Result<()> {
-    let Leaving {
+pub(super) async fn leave(tx: &mut Tx, id: TaskId, leaving: &TaskEnd) -> Result<()> {
+    let TaskEnd {
         from,
         to,
         reason,

@@ -10,7 +10,7 @@ use crate::ledger::{Committed, ReportChunk};
 use crate::task::{ReportKind, ReportProblem, TaskId, UnixMillis};
 
 /// A timestamp that no pass and no lines of the task have had: `now`, or the next unused one.
-pub(super) async fn draw_stamp(tx: &mut Tx, id: TaskId, now: UnixMillis) -> Result<UnixMillis> {
+pub(super) async fn next_timestamp(tx: &mut Tx, id: TaskId, now: UnixMillis) -> Result<UnixMillis> {
     let row = sqlx::query(
         "UPDATE tasks SET list_stamp = max(?2, list_stamp + 1) WHERE id = ?1 RETURNING list_stamp",
     )
@@ -33,7 +33,7 @@ pub(super) async fn keep(
     if lines.iter().all(|(_, lines)| lines.is_empty()) {
         return Ok(());
     }
-    let stamp = draw_stamp(tx, id, now).await?;
+    let stamp = next_timestamp(tx, id, now).await?;
     for (kind, lines) in lines {
         if lines.is_empty() {
             continue;

@@ -6,7 +6,7 @@ use super::database::{Database, Tx, end, run};
 use super::error::translate;
 use super::rows::{foreign_uploads, get};
 use crate::error::{Error, Result};
-use crate::ledger::json::{damaged, place_from_text, place_to_text, spec_from_text};
+use crate::ledger::json::{damaged, location_from_text, location_to_text, spec_from_text};
 use crate::ledger::orphan::FoundUpload;
 use crate::ledger::{Cleanup, Deleted, Orphan, OrphanKeys, Orphans, Owner};
 use crate::secret::SealedCredentials;
@@ -35,7 +35,7 @@ pub(super) async fn leave(
     .bind(id.get())
     .bind(spec.target.endpoint.url.clone())
     .bind(spec.target.bucket.clone())
-    .bind(place_to_text(&spec.target)?)
+    .bind(location_to_text(&spec.target)?)
     .bind(spec.target_prefix.as_bytes().to_vec())
     .bind(now.0);
     let orphans = run(tx, insert).await?;
@@ -95,7 +95,7 @@ fn orphan(row: &SqliteRow) -> Result<Orphan> {
     Ok(Orphan {
         number: get(row, "number")?,
         task: task_id(row)?,
-        place: place_from_text(get(row, "place")?)?,
+        place: location_from_text(get(row, "place")?)?,
         key: Key::from(get::<&[u8]>(row, "key")?),
         upload_id: get(row, "upload_id")?,
         orphaned_at: UnixMillis(get(row, "orphaned_at")?),

@@ -42,7 +42,7 @@ pub(super) async fn open_pass(
     .bind(id.get())
     .bind(rows::pass_kind_name(kind));
     run(&mut tx, forget).await?;
-    let opened_at = lists::draw_stamp(&mut tx, id, now).await?;
+    let opened_at = lists::next_timestamp(&mut tx, id, now).await?;
     let insert = sqlx::query("INSERT INTO passes (task_id, number, kind, opened_at) VALUES (?1, ?2, ?3, ?4)")
         .bind(id.get())
         .bind(number)
@@ -126,21 +126,21 @@ pub(super) async fn lease_shard(
         checkpoint = get::<Option<&[u8]>>(&row, "start_after")?.map(Key::from);
         settled = Counters::default();
     }
-    let draw = sqlx::query(
+    let row_of_token = sqlx::query(
         "UPDATE tasks SET shard_attempt = shard_attempt + 1 WHERE id = ?1 RETURNING shard_attempt",
     )
     .bind(id.get())
     .fetch_one(&mut *tx)
     .await
     .map_err(translate)?;
-    let right: i64 = get(&draw, "shard_attempt")?;
+    let shard_fencing_token: i64 = get(&row_of_token, "shard_attempt")?;
     let update = sqlx::query(
         "UPDATE shards SET attempt = ?4, task_attempt = ?5 WHERE task_id = ?1 AND pass = ?2 AND number = ?3",
     )
     .bind(id.get())
     .bind(pass.number)
     .bind(number)
-    .bind(right)
+    .bind(shard_fencing_token)
     .bind(fencing_token);
     run(&mut tx, update).await?;
     end(tx).await?;
@@ -150,6 +150,6 @@ pub(super) async fn lease_shard(
         checkpoint,
         until: get::<Option<&[u8]>>(&row, "until")?.map(Key::from),
         bytes_in_flight: settled.bytes_in_flight,
-        fencing_token: right,
+        fencing_token: shard_fencing_token,
     }))
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::commit::claim_holds;
+use super::commit::shard_lease_holds;
 use super::database::{Database, Tx, end, run};
 use super::error::{misuse, translate};
 use super::lists;
@@ -80,7 +80,7 @@ pub(super) async fn split(
     let row = sqlx::query(concat!(
         "SELECT pass, until, (SELECT max(number) + 1 FROM shards s WHERE s.task_id = shards.task_id AND s.pass = shards.pass) \
          AS free FROM shards",
-        claim_holds!("?1", "?2", "?3")
+        shard_lease_holds!("?1", "?2", "?3")
     ))
     .bind(id.get())
     .bind(shard.number)
@@ -123,7 +123,7 @@ pub(super) async fn set_unordered(ledger: &Database, id: TaskId, shard: &LeasedS
     let mut tx = ledger.begin().await?;
     let row = sqlx::query(concat!(
         "UPDATE shards SET unordered = 1",
-        claim_holds!("?1", "?2", "?3"),
+        shard_lease_holds!("?1", "?2", "?3"),
         " RETURNING pass"
     ))
     .bind(id.get())

@@ -34,11 +34,11 @@ macro_rules! select_tasks {
 pub(super) use select_tasks;
 
 /// A statement that adds counters to those of a row of `table`. `rest` follows the sums; its parameters are bound first, and
-/// `first` is the number of the parameter after them.
+/// `first` is the number of the parameter after them. A sum that no column can hold saturates, because a store may claim any sizes.
 pub(super) fn add_counters(table: &str, first: usize, rest: &str) -> String {
     let sums = (first..).zip(Counters::NAMES);
     let sums: Vec<String> = sums
-        .map(|(number, name)| format!("{name} = {name} + ?{number}"))
+        .map(|(number, name)| format!("{name} = min({name} + ?{number}, {})", i64::MAX))
         .collect();
     format!("UPDATE {table} SET {} {rest}", sums.join(", "))
 }

@@ -9,13 +9,14 @@ use crate::error::Result;
 use crate::ledger::{FoundEntry, FoundScope, ShardScope};
 use crate::task::{Key, TaskId};
 
-/// The entries of the scope, single names before prefixes. Several shards may list the same prefix.
+/// The entries of the scope, single names before prefixes. Several shards may list the same prefix. The cast saturates a sum of
+/// bytes that no integer can hold, where `sum` would fail; sums are exact up to 2^53 bytes.
 macro_rules! entries {
     ($columns:literal, $rest:literal) => {
         concat!(
             "SELECT ",
             $columns,
-            " FROM (SELECT scope, prefix, sum(listed) AS objects, sum(bytes_listed) AS bytes, \
+            " FROM (SELECT scope, prefix, sum(listed) AS objects, cast(total(bytes_listed) AS INTEGER) AS bytes, \
              sum(not_found) AS not_found, min(closed) AS closed, min(number) AS first FROM shards \
              WHERE task_id = ?1 AND pass = (SELECT max(number) FROM passes WHERE task_id = ?1 AND kind = 'full') \
              GROUP BY scope, prefix ORDER BY scope = 'prefix', min(number)",
@@ -36,7 +37,7 @@ pub(super) async fn found(ledger: &Database, id: TaskId, limit: i64) -> Result<F
          FROM entries, totals WHERE place <= ?2 \
          UNION ALL \
          SELECT 0, NULL, NULL, coalesce(sum(iif(place > ?2, objects, 0)), 0), \
-         coalesce(sum(iif(place > ?2, bytes, 0)), 0), 0, 0, coalesce(sum(place > ?2), 0), \
+         cast(total(iif(place > ?2, bytes, 0)) AS INTEGER), 0, 0, coalesce(sum(place > ?2), 0), \
          coalesce(sum(scope = 'prefix' AND closed = 1 AND objects = 0), 0), 0 FROM entries \
          ORDER BY place"
     ))

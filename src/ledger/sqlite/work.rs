@@ -6,7 +6,7 @@ use super::facts::{facts, leave, one_row};
 use super::lists;
 use super::rows::{self, get, select_tasks};
 use crate::error::Result;
-use crate::ledger::decisions::facts::{Leaving, TaskFacts};
+use crate::ledger::decisions::facts::{TaskEnd, TaskFacts};
 use crate::ledger::decisions::reports::Lines;
 use crate::ledger::decisions::work::{self, Finish, Lease, Shards};
 use crate::ledger::{Ending, LeasedTask};
@@ -119,7 +119,7 @@ pub(super) async fn pause(ledger: &Database, id: TaskId) -> Result<()> {
 async fn without_worker(
     ledger: &Database,
     id: TaskId,
-    decide: fn(&TaskFacts) -> Option<Leaving>,
+    decide: fn(&TaskFacts) -> Option<TaskEnd>,
 ) -> Result<()> {
     let mut tx = ledger.begin().await?;
     let leaving = facts(&mut tx, id).await?.as_ref().and_then(decide);

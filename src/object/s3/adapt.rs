@@ -1,8 +1,8 @@
-//! Adapts requests to one store, learnt from its refusals: virtual-host addressing, a hash with every write, another
+//! Adapts requests to one store, learned from its refusals: virtual-host addressing, a hash with every write, another
 //! rule for white space in signatures.
 //!
 //! Such a refusal costs one request. The caller gets an error that can be retried at once, and the next request is made
-//! as the store requires. What was learnt is kept for the lifetime of the [`S3Store`], which is one start of a task.
+//! as the store requires. What was learned is kept for the lifetime of the [`S3Store`], which is one start of a task.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ use crate::task::spec::Addressing;
 
 /// What is known about one store.
 #[derive(Debug, Default)]
-pub(super) struct Learnt {
+pub(super) struct LearnedRequirements {
     /// The message with which it refused path addressing.
     path_refused: OnceLock<String>,
     /// Whether it has responded to virtual-host addressing.
@@ -31,7 +31,7 @@ pub(super) struct Learnt {
     white_space: AtomicUsize,
 }
 
-impl Learnt {
+impl LearnedRequirements {
     /// Whether writes need a hash.
     pub(super) fn demands_md5(&self) -> bool {
         self.demands_md5.load(Ordering::Relaxed)
@@ -70,7 +70,7 @@ enum Next {
 
 /// How a request was made, as far as a refusal may depend on it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Made {
+pub(super) struct RequestForm {
     /// Where the name of the bucket was.
     pub addressing: Addressing,
     /// Whether it writes.
@@ -93,24 +93,24 @@ pub(super) enum Writes {
 impl S3Store {
     /// Where the next request is sent.
     pub(super) fn place(&self) -> &Location {
-        match (&self.before_host, self.learnt.path_refused.get()) {
+        match (&self.before_host, self.learned.path_refused.get()) {
             (Some(other), Some(_)) => other,
             _ => &self.place,
         }
     }
 
     /// Records that the store responded to a request.
-    pub(super) fn answered(&self, made: Made) {
+    pub(super) fn answered(&self, made: RequestForm) {
         if made.addressing == Addressing::VirtualHost {
-            self.learnt.host_answered.store(true, Ordering::Relaxed);
+            self.learned.host_answered.store(true, Ordering::Relaxed);
         }
     }
 
     /// The error of a request without a response. If virtual-host addressing was only an attempt, the earlier message
     /// of the store explains more.
     pub(super) fn unanswered(&self, error: Error) -> Error {
-        match self.learnt.path_refused.get() {
-            Some(words) if !self.learnt.host_answered.load(Ordering::Relaxed) => {
+        match self.learned.path_refused.get() {
+            Some(words) if !self.learned.host_answered.load(Ordering::Relaxed) => {
                 let text = format!("{words}; with the bucket before the host: {}", error.message());
                 Error::new(error.kind(), text).with_source(error)
             }
@@ -119,15 +119,15 @@ impl S3Store {
     }
 
     /// Learns from a refusal. The returned error says whether a retry would be made differently.
-    pub(super) async fn learn(&self, made: Made, error: Error) -> Error {
+    pub(super) async fn learn(&self, made: RequestForm, error: Error) -> Error {
         if made.addressing == Addressing::Path && self.before_host.is_some() && refuses_path(&error) {
-            self.learnt
+            self.learned
                 .path_refused
                 .get_or_init(|| error.message().to_owned());
             return again(error);
         }
         if made.writes == Writes::Unhashed && wants_hash(&error) {
-            self.learnt.demands_md5.store(true, Ordering::Relaxed);
+            self.learned.demands_md5.store(true, Ordering::Relaxed);
             return again(error);
         }
         if made.readings.odd && error.code() == Some("SignatureDoesNotMatch") {
@@ -139,7 +139,7 @@ impl S3Store {
     /// A signature over unusual metadata was refused: another rule for white space may help. If none does, and the
     /// store accepts other requests, the metadata of this object cannot be signed.
     async fn unsigned(&self, readings: Readings, error: Error) -> Error {
-        if readings.ambiguous && self.learnt.next_rule(readings.rule) == Next::TryAgain {
+        if readings.ambiguous && self.learned.next_rule(readings.rule) == Next::TryAgain {
             return again(error);
         }
         if !self.accepts_signatures().await {
@@ -322,16 +322,16 @@ mod tests {
 
     #[test]
     fn rules_are_tried_one_after_the_other_and_once_for_all() {
-        let learnt = Learnt::default();
-        assert_eq!(learnt.rule(), WhiteSpace::Ascii);
-        assert_eq!(learnt.next_rule(WhiteSpace::Ascii), Next::TryAgain);
-        assert_eq!(learnt.rule(), WhiteSpace::Unicode);
+        let learned = LearnedRequirements::default();
+        assert_eq!(learned.rule(), WhiteSpace::Ascii);
+        assert_eq!(learned.next_rule(WhiteSpace::Ascii), Next::TryAgain);
+        assert_eq!(learned.rule(), WhiteSpace::Unicode);
         // This request was signed before the rule changed.
-        assert_eq!(learnt.next_rule(WhiteSpace::Ascii), Next::TryAgain);
-        assert_eq!(learnt.rule(), WhiteSpace::Unicode);
-        assert_eq!(learnt.next_rule(WhiteSpace::Unicode), Next::TryAgain);
-        assert_eq!(learnt.next_rule(WhiteSpace::Spaces), Next::NoneFits);
-        assert_eq!(learnt.rule(), WhiteSpace::Ascii);
-        assert_eq!(learnt.next_rule(WhiteSpace::Ascii), Next::NoneFits);
+        assert_eq!(learned.next_rule(WhiteSpace::Ascii), Next::TryAgain);
+        assert_eq!(learned.rule(), WhiteSpace::Unicode);
+        assert_eq!(learned.next_rule(WhiteSpace::Unicode), Next::TryAgain);
+        assert_eq!(learned.next_rule(WhiteSpace::Spaces), Next::NoneFits);
+        assert_eq!(learned.rule(), WhiteSpace::Ascii);
+        assert_eq!(learned.next_rule(WhiteSpace::Ascii), Next::NoneFits);
     }
 }

@@ -16,7 +16,7 @@ impl Signing {
     /// A signer with these credentials.
     #[must_use]
     pub fn new(keys: &Credentials, region: &str, clock: Clock) -> Self {
-        Self(Signer::new(keys, region.to_owned(), clock))
+        Self(Signer::new(keys.clone(), region.to_owned(), clock))
     }
 
     /// Adds the headers of a signature.

@@ -8,11 +8,11 @@ use crate::net::HttpClient;
 use crate::object::cdn::CdnKeys;
 use crate::object::http::HttpReader;
 use crate::object::http_source::HttpSource;
-use crate::object::recent::Addresses;
+use crate::object::recent::ObjectUrls;
 use crate::object::{Connect, ListVersion, SharedStore};
 use crate::secret::Credentials;
 use crate::task::Clock;
-use crate::task::spec::{Cdn, Place};
+use crate::task::spec::{BucketLocation, Cdn};
 
 /// Makes S3 stores that share one client.
 #[derive(Clone, Debug)]
@@ -41,7 +41,7 @@ impl S3Connector {
 }
 
 impl Connect for S3Connector {
-    fn connect(&self, place: &Place, keys: &Credentials, list: ListVersion) -> Result<SharedStore> {
+    fn connect(&self, place: &BucketLocation, keys: &Credentials, list: ListVersion) -> Result<SharedStore> {
         let mut options = S3Options::new(
             place.endpoint.clone(),
             place.region.clone(),
@@ -56,7 +56,7 @@ impl Connect for S3Connector {
         Ok(Arc::new(S3Store::new(options)?))
     }
 
-    fn urls(&self, addresses: Arc<Addresses>) -> SharedStore {
+    fn urls(&self, addresses: Arc<ObjectUrls>) -> SharedStore {
         Arc::new(HttpSource::urls(
             HttpReader::new(self.http.clone(), self.timeouts),
             addresses,
@@ -66,7 +66,7 @@ impl Connect for S3Connector {
     fn through_cdn(
         &self,
         store: SharedStore,
-        place: &Place,
+        place: &BucketLocation,
         cdn: &Cdn,
         keys: CdnKeys,
     ) -> Result<SharedStore> {

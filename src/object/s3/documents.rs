@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 
-use super::names::{Spelling, unspell};
+use super::names::{UrlEncoding, url_decode};
 use super::xml::{Cursor, Element, malformed};
 use crate::error::Result;
 use crate::object::{ETag, Part, Tags, UploadId};
@@ -156,9 +156,9 @@ pub(super) fn uploads(body: &[u8], key: &[u8]) -> Result<Vec<UploadId>> {
         let mut is_key = text.as_bytes() == key;
         if encoded {
             // All keys begin with the requested prefix, so only one reading of a `+` can give the key.
-            for spelling in [Spelling::Form, Spelling::Path] {
+            for encoding in [UrlEncoding::Form, UrlEncoding::Path] {
                 let mut decoded = Vec::new();
-                if !unspell(text.as_bytes(), spelling, &mut decoded) {
+                if !url_decode(text.as_bytes(), encoding, &mut decoded) {
                     return Err(malformed("a key is not url-encoded"));
                 }
                 is_key |= decoded == key;

@@ -1,7 +1,7 @@
 //! Access for the fuzz targets of `tests/fuzz`: parsers and encoders that nothing else calls from outside.
 
 use super::listing::{self, Lines};
-use super::names::{self, DeclaredEncoding, Spelling};
+use super::names::{self, DeclaredEncoding, UrlEncoding};
 use super::url::{Location, Query};
 use crate::error::Result;
 use crate::object::{EntryFacts, PageFacts};
@@ -48,9 +48,9 @@ pub fn read_listing(document: &[u8], piece: usize) -> Result<Page> {
 
 /// Decodes a url-encoded key; `None` for a text that no encoding produces.
 #[must_use]
-pub fn unspell(text: &str, spelling: Spelling) -> Option<Vec<u8>> {
+pub fn url_decode(text: &str, encoding: UrlEncoding) -> Option<Vec<u8>> {
     let mut key = Vec::new();
-    names::unspell(text.as_bytes(), spelling, &mut key).then_some(key)
+    names::url_decode(text.as_bytes(), encoding, &mut key).then_some(key)
 }
 
 /// The URL of an object.

@@ -5,13 +5,13 @@ use http::header::{
     CONTENT_TYPE, ETAG, EXPIRES, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED,
 };
 
-use super::known_headers::{self, Fate};
+use super::known_headers::{self, HeaderUse};
 use crate::object::{ETag, Encryption, NotCarried, ObjectHeaders, ObjectInfo, Written, known_time};
 use crate::task::UnixMillis;
 
 /// Whether a header is copied along with an object.
 pub(super) fn is_carried(name: &HeaderName) -> bool {
-    (name.as_str().starts_with("x-amz-") && known_headers::fate(name) == Fate::ObjectHeaders)
+    (name.as_str().starts_with("x-amz-") && known_headers::header_use(name) == HeaderUse::Copied)
         || [
             CONTENT_TYPE,
             CONTENT_ENCODING,
@@ -112,10 +112,10 @@ fn uncarried(headers: &HeaderMap) -> NotCarried {
         if !name.as_str().starts_with("x-amz-") {
             continue;
         }
-        match known_headers::fate(name) {
-            Fate::ObjectHeaders | Fate::Used | Fate::Meaningless => {}
-            Fate::Lock => found.lock |= !value.as_bytes().eq_ignore_ascii_case(b"OFF"),
-            Fate::Unknown => found.unknown.push(name.clone()),
+        match known_headers::header_use(name) {
+            HeaderUse::Copied | HeaderUse::Used | HeaderUse::Meaningless => {}
+            HeaderUse::Lock => found.lock |= !value.as_bytes().eq_ignore_ascii_case(b"OFF"),
+            HeaderUse::Unknown => found.unknown.push(name.clone()),
         }
     }
     found

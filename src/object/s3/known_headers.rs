@@ -6,9 +6,9 @@ use http::header::HeaderName;
 
 /// What is done with a header at the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum HeaderUse {
     /// It is written with the object.
-    ObjectHeaders,
+    Copied,
     /// It is read here, and decides how the object is copied.
     Used,
     /// It describes a lock, which is counted as not copied: a target accepts one only with special permissions and a
@@ -21,21 +21,21 @@ pub(super) enum Fate {
 }
 
 /// What is done with a header whose name begins with `x-amz-`. All others that S3 documents are headers of HTTP.
-pub(super) fn fate(name: &HeaderName) -> Fate {
+pub(super) fn header_use(name: &HeaderName) -> HeaderUse {
     let name = name.as_str();
     if name.starts_with("x-amz-meta-") {
-        return Fate::ObjectHeaders;
+        return HeaderUse::Copied;
     }
     match name {
-        "x-amz-website-redirect-location" => Fate::ObjectHeaders,
+        "x-amz-website-redirect-location" => HeaderUse::Copied,
         "x-amz-tagging-count"
         | "x-amz-storage-class"
         | "x-amz-missing-meta"
         | "x-amz-mp-parts-count"
         | "x-amz-server-side-encryption"
-        | "x-amz-delete-marker" => Fate::Used,
+        | "x-amz-delete-marker" => HeaderUse::Used,
         "x-amz-object-lock-mode" | "x-amz-object-lock-retain-until-date" | "x-amz-object-lock-legal-hold" => {
-            Fate::Lock
+            HeaderUse::Lock
         }
         // About the request and its connection.
         "x-amz-request-id"
@@ -48,7 +48,7 @@ pub(super) fn fate(name: &HeaderName) -> Fate {
         | "x-amz-error-message"
         | "x-amz-request-charged"
         | "x-amz-date"
-        | "x-amz-content-sha256" => Fate::Meaningless,
+        | "x-amz-content-sha256" => HeaderUse::Meaningless,
         // About the bucket and its rules.
         "x-amz-bucket-region"
         | "x-amz-bucket-arn"
@@ -57,7 +57,7 @@ pub(super) fn fate(name: &HeaderName) -> Fate {
         | "x-amz-replication-status"
         | "x-amz-version-id"
         | "x-amz-abort-date"
-        | "x-amz-abort-rule-id" => Fate::Meaningless,
+        | "x-amz-abort-rule-id" => HeaderUse::Meaningless,
         // How the source stores the bytes. The target encrypts as the task and its bucket say, and the state of an
         // archive does not apply to a copy.
         "x-amz-restore"
@@ -66,11 +66,11 @@ pub(super) fn fate(name: &HeaderName) -> Fate {
         | "x-amz-server-side-encryption-bucket-key-enabled"
         | "x-amz-server-side-encryption-context"
         | "x-amz-server-side-encryption-customer-algorithm"
-        | "x-amz-server-side-encryption-customer-key-md5" => Fate::Meaningless,
+        | "x-amz-server-side-encryption-customer-key-md5" => HeaderUse::Meaningless,
         // Every copy is verified separately, and the target computes its own checksums.
-        "x-amz-checksum-type" => Fate::Meaningless,
-        _ if name.starts_with("x-amz-checksum-") => Fate::Meaningless,
-        _ => Fate::Unknown,
+        "x-amz-checksum-type" => HeaderUse::Meaningless,
+        _ if name.starts_with("x-amz-checksum-") => HeaderUse::Meaningless,
+        _ => HeaderUse::Unknown,
     }
 }
 
@@ -81,55 +81,61 @@ mod tests {
     use http::HeaderMap;
 
     /// Every response header that S3 documents for GetObject and HeadObject, and what is done with it.
-    const DOCUMENTED: &[(&str, Fate)] = &[
-        ("cache-control", Fate::ObjectHeaders),
-        ("content-disposition", Fate::ObjectHeaders),
-        ("content-encoding", Fate::ObjectHeaders),
-        ("content-language", Fate::ObjectHeaders),
-        ("content-type", Fate::ObjectHeaders),
-        ("expires", Fate::ObjectHeaders),
-        ("x-amz-meta-any", Fate::ObjectHeaders),
-        ("x-amz-website-redirect-location", Fate::ObjectHeaders),
-        ("content-length", Fate::Used),
-        ("content-range", Fate::Used),
-        ("etag", Fate::Used),
-        ("last-modified", Fate::Used),
-        ("x-amz-delete-marker", Fate::Used),
-        ("x-amz-missing-meta", Fate::Used),
-        ("x-amz-mp-parts-count", Fate::Used),
-        ("x-amz-server-side-encryption", Fate::Used),
-        ("x-amz-storage-class", Fate::Used),
-        ("x-amz-tagging-count", Fate::Used),
-        ("x-amz-object-lock-legal-hold", Fate::Lock),
-        ("x-amz-object-lock-mode", Fate::Lock),
-        ("x-amz-object-lock-retain-until-date", Fate::Lock),
-        ("accept-ranges", Fate::Meaningless),
-        ("x-amz-archive-status", Fate::Meaningless),
-        ("x-amz-checksum-crc32", Fate::Meaningless),
-        ("x-amz-checksum-crc32c", Fate::Meaningless),
-        ("x-amz-checksum-crc64nvme", Fate::Meaningless),
-        ("x-amz-checksum-sha1", Fate::Meaningless),
-        ("x-amz-checksum-sha256", Fate::Meaningless),
-        ("x-amz-checksum-type", Fate::Meaningless),
-        ("x-amz-expiration", Fate::Meaningless),
-        ("x-amz-replication-status", Fate::Meaningless),
-        ("x-amz-request-charged", Fate::Meaningless),
-        ("x-amz-restore", Fate::Meaningless),
-        ("x-amz-server-side-encryption-aws-kms-key-id", Fate::Meaningless),
+    const DOCUMENTED: &[(&str, HeaderUse)] = &[
+        ("cache-control", HeaderUse::Copied),
+        ("content-disposition", HeaderUse::Copied),
+        ("content-encoding", HeaderUse::Copied),
+        ("content-language", HeaderUse::Copied),
+        ("content-type", HeaderUse::Copied),
+        ("expires", HeaderUse::Copied),
+        ("x-amz-meta-any", HeaderUse::Copied),
+        ("x-amz-website-redirect-location", HeaderUse::Copied),
+        ("content-length", HeaderUse::Used),
+        ("content-range", HeaderUse::Used),
+        ("etag", HeaderUse::Used),
+        ("last-modified", HeaderUse::Used),
+        ("x-amz-delete-marker", HeaderUse::Used),
+        ("x-amz-missing-meta", HeaderUse::Used),
+        ("x-amz-mp-parts-count", HeaderUse::Used),
+        ("x-amz-server-side-encryption", HeaderUse::Used),
+        ("x-amz-storage-class", HeaderUse::Used),
+        ("x-amz-tagging-count", HeaderUse::Used),
+        ("x-amz-object-lock-legal-hold", HeaderUse::Lock),
+        ("x-amz-object-lock-mode", HeaderUse::Lock),
+        ("x-amz-object-lock-retain-until-date", HeaderUse::Lock),
+        ("accept-ranges", HeaderUse::Meaningless),
+        ("x-amz-archive-status", HeaderUse::Meaningless),
+        ("x-amz-checksum-crc32", HeaderUse::Meaningless),
+        ("x-amz-checksum-crc32c", HeaderUse::Meaningless),
+        ("x-amz-checksum-crc64nvme", HeaderUse::Meaningless),
+        ("x-amz-checksum-sha1", HeaderUse::Meaningless),
+        ("x-amz-checksum-sha256", HeaderUse::Meaningless),
+        ("x-amz-checksum-type", HeaderUse::Meaningless),
+        ("x-amz-expiration", HeaderUse::Meaningless),
+        ("x-amz-replication-status", HeaderUse::Meaningless),
+        ("x-amz-request-charged", HeaderUse::Meaningless),
+        ("x-amz-restore", HeaderUse::Meaningless),
+        (
+            "x-amz-server-side-encryption-aws-kms-key-id",
+            HeaderUse::Meaningless,
+        ),
         (
             "x-amz-server-side-encryption-bucket-key-enabled",
-            Fate::Meaningless,
+            HeaderUse::Meaningless,
         ),
         (
             "x-amz-server-side-encryption-customer-algorithm",
-            Fate::Meaningless,
+            HeaderUse::Meaningless,
         ),
-        ("x-amz-server-side-encryption-customer-key-md5", Fate::Meaningless),
-        ("x-amz-version-id", Fate::Meaningless),
+        (
+            "x-amz-server-side-encryption-customer-key-md5",
+            HeaderUse::Meaningless,
+        ),
+        ("x-amz-version-id", HeaderUse::Meaningless),
         // Common to all responses.
-        ("x-amz-request-id", Fate::Meaningless),
-        ("x-amz-id-2", Fate::Meaningless),
-        ("x-amz-something-new", Fate::Unknown),
+        ("x-amz-request-id", HeaderUse::Meaningless),
+        ("x-amz-id-2", HeaderUse::Meaningless),
+        ("x-amz-something-new", HeaderUse::Unknown),
     ];
 
     #[test]
@@ -139,17 +145,17 @@ mod tests {
             let mut answer = HeaderMap::new();
             answer.insert(header.clone(), "1".parse().unwrap());
             let info = object_info(&answer, None);
-            assert_eq!(is_carried(&header), *wanted == Fate::ObjectHeaders, "{name}");
+            assert_eq!(is_carried(&header), *wanted == HeaderUse::Copied, "{name}");
             assert_eq!(
                 info.carried.0.contains_key(*name),
-                *wanted == Fate::ObjectHeaders,
+                *wanted == HeaderUse::Copied,
                 "{name}"
             );
-            assert_eq!(info.uncarried.lock, *wanted == Fate::Lock, "{name}");
+            assert_eq!(info.uncarried.lock, *wanted == HeaderUse::Lock, "{name}");
             let unknown = info.uncarried.unknown.contains(&header);
-            assert_eq!(unknown, *wanted == Fate::Unknown, "{name}");
+            assert_eq!(unknown, *wanted == HeaderUse::Unknown, "{name}");
             if name.starts_with("x-amz-") {
-                assert_eq!(fate(&header), *wanted, "{name}");
+                assert_eq!(header_use(&header), *wanted, "{name}");
             }
         }
     }

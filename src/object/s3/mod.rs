@@ -43,12 +43,12 @@ use hyper::body::{Body as _, Incoming};
 use md5::{Digest as _, Md5};
 use tokio::time::Instant;
 
-use self::adapt::{Learnt, Made, Writes};
+use self::adapt::{LearnedRequirements, RequestForm, Writes};
 use self::body::{Progress, Upload};
 pub use self::connector::S3Connector;
 use self::errors::Subject;
-use self::names::Names;
-pub use self::names::Spelling;
+use self::names::KeyReadings;
+pub use self::names::UrlEncoding;
 use self::request::{CONTENT_MD5, md5_header};
 use self::sign::{Signed, Signer};
 pub use self::timeouts::Timeouts;
@@ -118,13 +118,13 @@ pub struct S3Store {
     place: Location,
     /// The same bucket with virtual-host addressing, if that may be tried.
     before_host: Option<Location>,
-    learnt: Learnt,
+    learned: LearnedRequirements,
     payer: Payer,
     signer: Signer,
     http: HttpClient,
     /// Whether the store supports only version 1 of listings.
     only_version_1: AtomicBool,
-    names: Names,
+    names: KeyReadings,
     /// Set once the bucket is known to exist.
     seen_bucket: OnceLock<()>,
     timeouts: Timeouts,
@@ -181,12 +181,12 @@ impl S3Store {
         Ok(Self {
             place: Location::new(&options.endpoint, &options.bucket)?,
             before_host,
-            learnt: Learnt::default(),
+            learned: LearnedRequirements::default(),
             payer: options.payer,
-            signer: Signer::new(&options.keys, options.region, options.clock),
+            signer: Signer::new(options.keys, options.region, options.clock),
             http: options.http,
             only_version_1: AtomicBool::new(options.list_version == ListVersion::V1),
-            names: Names::default(),
+            names: KeyReadings::default(),
             seen_bucket: OnceLock::new(),
             timeouts: options.timeouts,
         })
@@ -260,7 +260,7 @@ impl S3Store {
     }
 
     /// Sends a request and returns any response, and how the request was made.
-    async fn exchange(&self, call: Call<'_>) -> Result<(Response<Incoming>, Made)> {
+    async fn exchange(&self, call: Call<'_>) -> Result<(Response<Incoming>, RequestForm)> {
         let Call {
             method,
             key,
@@ -291,11 +291,11 @@ impl S3Store {
             Payload::Bytes(bytes) => Signed::Bytes(bytes),
             Payload::Stream { .. } => Signed::Unsigned,
         };
-        let rule = self.learnt.rule();
+        let rule = self.learned.rule();
         let readings = self
             .signer
             .sign(method.as_str(), &address, &mut headers, signed, rule)?;
-        let made = Made {
+        let made = RequestForm {
             addressing: place.addressing,
             writes,
             readings,
@@ -344,7 +344,7 @@ impl S3Store {
         if headers.contains_key(CONTENT_MD5) || headers.contains_key("x-amz-copy-source") {
             return Ok(Writes::Hashed);
         }
-        if !self.learnt.demands_md5() {
+        if !self.learned.demands_md5() {
             return Ok(Writes::Unhashed);
         }
         let bytes: &[u8] = match payload {

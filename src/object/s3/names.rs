@@ -12,7 +12,7 @@ use percent_encoding::percent_decode;
 
 /// What was done to a key before it was written into a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spelling {
+pub enum UrlEncoding {
     /// Nothing.
     Plain,
     /// Url-encoded as in HTML forms: a `+` is a space.
@@ -23,10 +23,10 @@ pub enum Spelling {
     Twice,
 }
 
-impl Spelling {
+impl UrlEncoding {
     const ALL: [Self; 4] = [Self::Plain, Self::Form, Self::Path, Self::Twice];
 
-    /// The bit of this spelling with this number of XML escapes.
+    /// The bit of this encoding with this number of XML escapes.
     const fn bit(self, escapes: Escapes) -> u8 {
         let place = self as u8
             + match escapes {
@@ -36,7 +36,7 @@ impl Spelling {
         1 << place
     }
 
-    /// All readings with this spelling.
+    /// All readings with this encoding.
     const fn bits(self) -> u8 {
         self.bit(Escapes::Once) | self.bit(Escapes::Twice)
     }
@@ -104,13 +104,13 @@ impl Readings {
         let set = self.0;
         let both = |some: u8| set & some != 0 && set & !some != 0;
         let mut open = 0;
-        if both(Spelling::Plain.bits()) {
+        if both(UrlEncoding::Plain.bits()) {
             open |= PERCENT;
         }
-        if both(Spelling::Plain.bits() | Spelling::Path.bits()) {
+        if both(UrlEncoding::Plain.bits() | UrlEncoding::Path.bits()) {
             open |= PLUS;
         }
-        if both(Spelling::Twice.bits()) {
+        if both(UrlEncoding::Twice.bits()) {
             open |= PERCENT_TWICE;
         }
         if both(0x0f) {
@@ -120,14 +120,19 @@ impl Readings {
     }
 
     /// Single readings, the most likely first.
-    fn each(self, declared: DeclaredEncoding) -> impl Iterator<Item = (Spelling, Escapes, u8)> {
-        let spellings = match declared {
-            DeclaredEncoding::Url => [Spelling::Form, Spelling::Path, Spelling::Plain, Spelling::Twice],
-            DeclaredEncoding::Other => Spelling::ALL,
+    fn each(self, declared: DeclaredEncoding) -> impl Iterator<Item = (UrlEncoding, Escapes, u8)> {
+        let encodings = match declared {
+            DeclaredEncoding::Url => [
+                UrlEncoding::Form,
+                UrlEncoding::Path,
+                UrlEncoding::Plain,
+                UrlEncoding::Twice,
+            ],
+            DeclaredEncoding::Other => UrlEncoding::ALL,
         };
         [Escapes::Once, Escapes::Twice]
             .into_iter()
-            .flat_map(move |escapes| spellings.map(|spelling| (spelling, escapes, spelling.bit(escapes))))
+            .flat_map(move |escapes| encodings.map(|encoding| (encoding, escapes, encoding.bit(escapes))))
             .filter(move |(_, _, bit)| self.0 & bit != 0)
     }
 
@@ -141,7 +146,7 @@ impl Readings {
             return Read::Unclear;
         }
         match self.each(declared).next() {
-            Some((spelling, escapes, _)) if decode(text, spelling, escapes, out) => Read::Decoded,
+            Some((encoding, escapes, _)) if decode(text, encoding, escapes, out) => Read::Decoded,
             _ => Read::Unclear,
         }
     }
@@ -149,9 +154,9 @@ impl Readings {
     /// The different keys that a text may stand for, the most likely first, each with its readings.
     pub(super) fn candidates(self, text: &str, declared: DeclaredEncoding) -> Vec<(Vec<u8>, Self)> {
         let mut found: Vec<(Vec<u8>, Self)> = Vec::new();
-        for (spelling, escapes, bit) in self.each(declared) {
+        for (encoding, escapes, bit) in self.each(declared) {
             let mut key = Vec::new();
-            if !decode(text, spelling, escapes, &mut key) || key.is_empty() {
+            if !decode(text, encoding, escapes, &mut key) || key.is_empty() {
                 continue;
             }
             match found.iter_mut().find(|(known, _)| *known == key) {
@@ -176,12 +181,12 @@ pub(super) enum Read {
 
 /// What is known about one store. Documents that say that they are encoded, and those that do not, are kept apart.
 #[derive(Debug)]
-pub(super) struct Names {
+pub(super) struct KeyReadings {
     url: AtomicU8,
     other: AtomicU8,
 }
 
-impl Default for Names {
+impl Default for KeyReadings {
     fn default() -> Self {
         Self {
             url: AtomicU8::new(Readings::ALL.0),
@@ -190,7 +195,7 @@ impl Default for Names {
     }
 }
 
-impl Names {
+impl KeyReadings {
     const fn set(&self, declared: DeclaredEncoding) -> &AtomicU8 {
         match declared {
             DeclaredEncoding::Url => &self.url,
@@ -219,11 +224,11 @@ impl Names {
 }
 
 /// Decodes a key; returns whether the text is a possible encoding.
-fn decode(text: &str, spelling: Spelling, escapes: Escapes, out: &mut Vec<u8>) -> bool {
+fn decode(text: &str, encoding: UrlEncoding, escapes: Escapes, out: &mut Vec<u8>) -> bool {
     match escapes {
-        Escapes::Once => unspell(text.as_bytes(), spelling, out),
+        Escapes::Once => url_decode(text.as_bytes(), encoding, out),
         Escapes::Twice => match quick_xml::escape::unescape(text) {
-            Ok(text) => unspell(text.as_bytes(), spelling, out),
+            Ok(text) => url_decode(text.as_bytes(), encoding, out),
             Err(_) => false,
         },
     }
@@ -231,8 +236,8 @@ fn decode(text: &str, spelling: Spelling, escapes: Escapes, out: &mut Vec<u8>) -
 
 /// Url-decodes `text` and appends the bytes to `out`. `false` for a text that no encoding produces. Otherwise a lone
 /// `%` would stay as it is, and the object would be looked up under a wrong key.
-pub(super) fn unspell(text: &[u8], spelling: Spelling, out: &mut Vec<u8>) -> bool {
-    if spelling == Spelling::Plain {
+pub(super) fn url_decode(text: &[u8], encoding: UrlEncoding, out: &mut Vec<u8>) -> bool {
+    if encoding == UrlEncoding::Plain {
         out.extend_from_slice(text);
         return true;
     }
@@ -247,9 +252,9 @@ pub(super) fn unspell(text: &[u8], spelling: Spelling, out: &mut Vec<u8>) -> boo
     if !sound {
         return false;
     }
-    match spelling {
-        Spelling::Plain | Spelling::Path => out.extend(percent_decode(text)),
-        Spelling::Form => {
+    match encoding {
+        UrlEncoding::Plain | UrlEncoding::Path => out.extend(percent_decode(text)),
+        UrlEncoding::Form => {
             for (i, piece) in text.split(|b| *b == b'+').enumerate() {
                 if i > 0 {
                     out.push(b' ');
@@ -257,9 +262,10 @@ pub(super) fn unspell(text: &[u8], spelling: Spelling, out: &mut Vec<u8>) -> boo
                 out.extend(percent_decode(piece));
             }
         }
-        Spelling::Twice => {
+        UrlEncoding::Twice => {
             let mut once = Vec::new();
-            return unspell(text, Spelling::Form, &mut once) && unspell(&once, Spelling::Form, out);
+            return url_decode(text, UrlEncoding::Form, &mut once)
+                && url_decode(&once, UrlEncoding::Form, out);
         }
     }
     true
@@ -269,15 +275,15 @@ pub(super) fn unspell(text: &[u8], spelling: Spelling, out: &mut Vec<u8>) -> boo
 mod tests {
     use super::*;
 
-    fn plain(text: &str, spelling: Spelling) -> Option<Vec<u8>> {
+    fn plain(text: &str, encoding: UrlEncoding) -> Option<Vec<u8>> {
         let mut out = Vec::new();
-        unspell(text.as_bytes(), spelling, &mut out).then_some(out)
+        url_decode(text.as_bytes(), encoding, &mut out).then_some(out)
     }
 
     #[test]
-    fn every_spelling_is_undone() {
-        use Spelling::{Form, Path, Plain, Twice};
-        for (text, spelling, key) in [
+    fn every_encoding_is_undone() {
+        use UrlEncoding::{Form, Path, Plain, Twice};
+        for (text, encoding, key) in [
             ("a%20b", Plain, Some("a%20b")),
             ("a%20b", Form, Some("a b")),
             ("a%20b", Path, Some("a b")),
@@ -297,7 +303,7 @@ mod tests {
             ("%25zz", Twice, None),
         ] {
             let wanted = key.map(|key| key.as_bytes().to_vec());
-            assert_eq!(plain(text, spelling), wanted, "{text} {spelling:?}");
+            assert_eq!(plain(text, encoding), wanted, "{text} {encoding:?}");
         }
         assert_eq!(plain("%FF", Form), Some(vec![0xff]));
     }
@@ -323,7 +329,7 @@ mod tests {
 
     #[test]
     fn an_answer_settles_its_kind_and_no_other() {
-        let names = Names::default();
+        let names = KeyReadings::default();
         let mut out = Vec::new();
         let candidates = names
             .readings(DeclaredEncoding::Url)

@@ -136,14 +136,11 @@ impl ObjectStore for S3Store {
                 "the answer does not say which version of the object it is",
             ));
         }
-        if let (Some(wanted), Some(found)) = (if_match, &info.etag)
-            && !wanted.same(found)
-        {
-            let text = "the object was changed: its ETag is not the listed one";
-            return Err(Error::new(ErrorKind::PreconditionFailed, text)
+        info.require_version(if_match).map_err(|error| {
+            error
                 .with_code("PreconditionFailed")
-                .with_request_id(headers::request_id(&head.headers)));
-        }
+                .with_request_id(headers::request_id(&head.headers))
+        })?;
         Ok(Object {
             info,
             length,
@@ -334,7 +331,7 @@ impl ObjectStore for S3Store {
     }
 
     fn demands_md5(&self) -> bool {
-        self.learnt.demands_md5()
+        self.learned.demands_md5()
     }
 
     fn describe(&self) -> String {

@@ -72,9 +72,9 @@ impl fmt::Debug for Signer {
 }
 
 impl Signer {
-    pub fn new(keys: &Credentials, region: String, clock: Clock) -> Self {
+    pub const fn new(keys: Credentials, region: String, clock: Clock) -> Self {
         Self {
-            keys: keys.clone(),
+            keys,
             region,
             clock,
             last: Mutex::new(None),

@@ -22,7 +22,7 @@ fn signer() -> Signer {
         secret_key: Secret::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
     };
     let clock = Clock::new(|| UnixMillis(1_369_353_600_000));
-    Signer::new(&keys, "us-east-1".into(), clock)
+    Signer::new(keys, "us-east-1".into(), clock)
 }
 
 fn authorization(method: &str, url: &str, extra: &[(&'static str, &'static str)]) -> String {
@@ -130,7 +130,7 @@ fn impossible_values_are_errors_and_show_no_secret() {
         access_key: Secret::new("with\nnewline"),
         secret_key: Secret::new("s"),
     };
-    let broken = Signer::new(&keys, "r".into(), Clock::system());
+    let broken = Signer::new(keys, "r".into(), Clock::system());
     let error = broken
         .sign("GET", url, &mut HeaderMap::new(), Signed::Unsigned, rule)
         .unwrap_err();
@@ -228,7 +228,7 @@ proptest! {
             access_key: Secret::new("AKIAIOSFODNN7EXAMPLE"),
             secret_key: Secret::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
         };
-        let signer = Signer::new(&keys, "eu-west-7".into(), Clock::new(move || UnixMillis(millis)));
+        let signer = Signer::new(keys, "eu-west-7".into(), Clock::new(move || UnixMillis(millis)));
         let wanted = reference(&signer, method, &url, &headers, body);
         for _ in 0..2 {
             signer.sign(method, &url, &mut headers, body, WhiteSpace::Ascii).unwrap();

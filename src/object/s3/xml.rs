@@ -110,7 +110,7 @@ pub(super) struct Cursor<'a> {
 
 /// Where the next piece begins in a document that arrives in pieces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Position {
     /// Before the root element.
     #[default]
     Before,
@@ -142,7 +142,7 @@ impl<'a> Cursor<'a> {
     /// Opens a document and enters its root element.
     pub fn open(body: &'a [u8]) -> Result<(Self, Element)> {
         let text = std::str::from_utf8(body).map_err(|_| malformed("not UTF-8"))?;
-        let mut cursor = Self::resume(text, &Place::Before);
+        let mut cursor = Self::resume(text, &Position::Before);
         loop {
             match cursor.next()? {
                 Event::Start(start) => {
@@ -167,11 +167,11 @@ impl<'a> Cursor<'a> {
     }
 
     /// Starts to read a piece of a document at `place`.
-    pub fn resume(text: &'a str, place: &Place) -> Self {
+    pub fn resume(text: &'a str, place: &Position) -> Self {
         let rest = match place {
             // Stores send white space before the document to keep a slow response alive.
-            Place::Before => text.trim_start_matches('\u{feff}').trim_ascii_start(),
-            Place::Inside(_) | Place::After => text,
+            Position::Before => text.trim_start_matches('\u{feff}').trim_ascii_start(),
+            Position::Inside(_) | Position::After => text,
         };
         let mut reader = Reader::from_str(rest);
         let config = reader.config_mut();
@@ -200,28 +200,28 @@ impl<'a> Cursor<'a> {
     }
 
     /// Moves to the next child of the root element, which must be `wanted`.
-    pub fn step(&mut self, place: &mut Place, wanted: Element) -> Result<Step> {
+    pub fn step(&mut self, place: &mut Position, wanted: Element) -> Result<Step> {
         let event = self.next()?;
         if matches!(event, Event::Eof) {
             return Ok(Step::End);
         }
         match (&*place, event) {
-            (_, Event::Comment(_) | Event::PI(_)) | (Place::Before, Event::Decl(_)) => {}
-            (Place::Before, Event::DocType(text)) if declares_nothing(&text) => {}
-            (Place::Before | Place::After, Event::Text(text)) if is_blank(&text) => {}
-            (Place::Before, Event::Start(start)) if Element::of(&start) == wanted => {
-                *place = Place::Inside(start.name().as_ref().to_owned());
+            (_, Event::Comment(_) | Event::PI(_)) | (Position::Before, Event::Decl(_)) => {}
+            (Position::Before, Event::DocType(text)) if declares_nothing(&text) => {}
+            (Position::Before | Position::After, Event::Text(text)) if is_blank(&text) => {}
+            (Position::Before, Event::Start(start)) if Element::of(&start) == wanted => {
+                *place = Position::Inside(start.name().as_ref().to_owned());
             }
-            (Place::Before, Event::Start(_)) => return Err(malformed("another document than expected")),
-            (Place::Before, _) => return Err(malformed("no root element")),
-            (Place::Inside(_), Event::Start(start)) => return Ok(Step::Child(Element::of(&start))),
-            (Place::Inside(name), Event::End(end)) if end.name().as_ref() == name.as_str() => {
-                *place = Place::After;
+            (Position::Before, Event::Start(_)) => return Err(malformed("another document than expected")),
+            (Position::Before, _) => return Err(malformed("no root element")),
+            (Position::Inside(_), Event::Start(start)) => return Ok(Step::Child(Element::of(&start))),
+            (Position::Inside(name), Event::End(end)) if end.name().as_ref() == name.as_str() => {
+                *place = Position::After;
             }
-            (Place::Inside(_), Event::Text(_) | Event::GeneralRef(_)) => {}
-            (Place::Inside(_), Event::End(_)) => return Err(malformed("not well-formed")),
-            (Place::Inside(_), _) => return Err(malformed("unexpected content")),
-            (Place::After, _) => return Err(malformed("something follows the document")),
+            (Position::Inside(_), Event::Text(_) | Event::GeneralRef(_)) => {}
+            (Position::Inside(_), Event::End(_)) => return Err(malformed("not well-formed")),
+            (Position::Inside(_), _) => return Err(malformed("unexpected content")),
+            (Position::After, _) => return Err(malformed("something follows the document")),
         }
         Ok(Step::Between)
     }

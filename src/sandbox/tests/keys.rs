@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode_str;
 
 use super::*;
-use crate::sandbox::{ListOrder, Names, Operation, SandboxObject};
+use crate::sandbox::{ListOrder, NameHandling, Operation, SandboxObject};
 
 fn awkward_keys() -> Vec<String> {
     let mut keys: Vec<String> = [
@@ -281,7 +281,7 @@ fn folded_names_are_what_paths_of_files_are() {
         ("a/", "a/"),
         ("a//", "a/"),
     ] {
-        assert_eq!(Names::Folded.keep(name.to_owned()), kept, "{name}");
-        assert_eq!(Names::Exact.keep(name.to_owned()), name);
+        assert_eq!(NameHandling::Folded.keep(name.to_owned()), kept, "{name}");
+        assert_eq!(NameHandling::Exact.keep(name.to_owned()), name);
     }
 }

@@ -133,7 +133,7 @@ async fn a_copy_within_one_store_has_its_class_and_is_encrypted() {
     stores.source.create_bucket(TARGET);
     let rig = Rig::quick().await;
     let mut order = stores.order();
-    order.target = oms::service::PlaceRequest {
+    order.target = oms::service::BucketRequest {
         bucket: TARGET.to_owned(),
         ..order.source.clone()
     };

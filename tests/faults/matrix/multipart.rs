@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use oms::object::clouds::Side::Target;
 use oms::sandbox::{Fault, FaultRule, Operation as O, SandboxObject};
-use oms::service::PlaceRequest;
+use oms::service::BucketRequest;
 use oms::task::{ReasonKind, StartMode, State};
 
 use super::row::{OWN, PARTS, Row, Times, answer, bytes, fill, run};
@@ -192,7 +192,7 @@ async fn white_space_before_the_answer_to_a_copy() {
         stores.source.faults().add(slow);
         let rig = Rig::quick().await;
         let mut order = stores.order();
-        order.target = PlaceRequest {
+        order.target = BucketRequest {
             bucket: TARGET.to_owned(),
             ..order.source.clone()
         };

@@ -23,9 +23,9 @@ use std::collections::HashSet;
 use self::errors::{stuck, wrong};
 use self::line_order::LineOrder;
 pub(super) use self::page::Next;
-use self::page::{Check, MAX_EMPTY_PAGES, MAX_LONG_KEYS, Need, Page, Tokens, WAYS};
+use self::page::{Check, MAX_EMPTY_PAGES, MAX_LONG_KEYS, Page, Tokens, Unanswered, WAYS};
 use self::positions::Positions;
-use self::skip::Skip;
+use self::skip::ReplaySkip;
 use crate::engine::listing::range::Range;
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::{
@@ -61,7 +61,7 @@ pub(super) struct Walk {
     long_keys: u32,
     /// Set while the walk checks whether anything follows a page that says that it is the last one.
     check: Option<Check>,
-    skip: Option<Skip>,
+    skip: Option<ReplaySkip>,
     /// Number of ways tried since the last key was passed on.
     ways: u32,
     page: Page,
@@ -244,15 +244,15 @@ impl Walk {
             if lines == 0 {
                 return self.done();
             }
-            let need = match (facts.truncated, lines >= self.limit(&facts)) {
-                (None, _) | (_, true) => Need::Proof,
+            let unanswered = match (facts.truncated, lines >= self.limit(&facts)) {
+                (None, _) | (_, true) => Unanswered::Incomplete,
                 // It gives a position, as if something followed.
-                (Some(_), false) if position => Need::Look,
+                (Some(_), false) if position => Unanswered::Believed,
                 (Some(_), false) => return self.done(),
             };
             self.check = Some(Check {
                 lines,
-                need,
+                unanswered,
                 truncated: facts.truncated,
             });
             if checked.is_some() && self.page.fresh == 0 {
@@ -462,8 +462,7 @@ impl Walk {
 
     fn no_way(&mut self, why: Error) -> Result<Next> {
         match self.check.take() {
-            // A store that returns more entries than requested does not split its listing into pages.
-            Some(check) if check.need == Need::Look || check.lines > u64::from(PAGE_SIZE) => self.done(),
+            Some(check) if check.is_believed_unanswered() => self.done(),
             Some(check) => Err(wrong(format!(
                 "a page of {} keys may not be the last one, and the store does not list what follows it: {}",
                 check.lines,
@@ -476,7 +475,7 @@ impl Walk {
     fn begin_anew(&mut self) {
         let given = self.last.take().or_else(|| self.begin.take());
         if let Some(until) = self.skip.take().map(|skip| skip.until).or(given) {
-            self.skip = Some(Skip {
+            self.skip = Some(ReplaySkip {
                 until,
                 held: Vec::new(),
             });

@@ -1,5 +1,6 @@
 //! What is known about a page of a listing while it is read, and what is still to be asked about it.
 
+use crate::object::PAGE_SIZE;
 use crate::task::Key;
 
 /// How many empty pages in a row a store may send while it says that there is more.
@@ -39,17 +40,26 @@ pub(super) enum Tokens {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Check {
     pub(super) lines: u64,
-    pub(super) need: Need,
+    pub(super) unanswered: Unanswered,
     /// Its `IsTruncated`.
     pub(super) truncated: Option<bool>,
 }
 
+impl Check {
+    /// Whether the page counts as the last one if the store does not list what follows it. A store that returns more entries than
+    /// requested does not split its listing into pages.
+    pub(super) fn is_believed_unanswered(&self) -> bool {
+        self.unanswered == Unanswered::Believed || self.lines > u64::from(PAGE_SIZE)
+    }
+}
+
+/// What a page counts as if the store does not list what follows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Need {
+pub(super) enum Unanswered {
     /// Without an answer, the listing may be incomplete.
-    Proof,
+    Incomplete,
     /// Without an answer, the page is believed.
-    Look,
+    Believed,
 }
 
 /// What follows a page.

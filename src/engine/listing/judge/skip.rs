@@ -6,14 +6,14 @@ use crate::task::Key;
 
 /// What a listing from the first key on leaves out: everything up to a key that was listed before.
 #[derive(Debug)]
-pub(super) struct Skip {
+pub(super) struct ReplaySkip {
     pub(super) until: Key,
     /// Entries that are after the key in one order and before it in the other. Later keys may show which order the
     /// store has.
     pub(super) held: Vec<ListingEntry>,
 }
 
-impl Skip {
+impl ReplaySkip {
     /// Leaves out what was passed on before. Returns whether everything from here on is new.
     pub(super) fn leave_out(&mut self, piece: &mut Vec<ListingEntry>, order: &LineOrder) -> bool {
         let mut new = Vec::new();

@@ -331,7 +331,7 @@ async fn a_ledger_without_the_column_strangers_opens() {
         ..Migrator::DEFAULT
     };
     migrator.run(&pool).await.unwrap();
-    let place = crate::ledger::json::place_to_text(&crate::task::testing::spec().target).unwrap();
+    let place = crate::ledger::json::location_to_text(&crate::task::testing::spec().target).unwrap();
     let insert = sqlx::query(
         "INSERT INTO orphans (task_id, endpoint, bucket, place, key, upload_id, orphaned_at) \
          VALUES (100000000000001, 'http://127.0.0.1:1', 'target', ?1, CAST('k' AS BLOB), NULL, 1)",

@@ -1,4 +1,4 @@
-//! What is learnt from refusals, against a server that computes signatures itself, in the ways of real servers.
+//! What is learned from refusals, against a server that computes signatures itself, in the ways of real servers.
 
 use http::{HeaderName, HeaderValue};
 
@@ -112,7 +112,7 @@ async fn white_space_is_signed_as_the_server_reads_it_or_the_object_is_reported(
 }
 
 #[tokio::test]
-async fn what_was_learnt_of_white_space_is_kept() {
+async fn what_was_learned_of_white_space_is_kept() {
     let server = Server::start(Box::new(|seen| {
         (!seen.is_signed(as_the_sdks_do)).then_some((403, "SignatureDoesNotMatch", "no"))
     }))
@@ -199,7 +199,7 @@ async fn a_store_that_refuses_paths_is_addressed_by_host() {
         assert_eq!(error.retry_after(), Some(Duration::ZERO));
         list(&store, "", ListFrom::Start).await.unwrap();
         written(&store, &NewObject::default()).await.unwrap();
-        assert_eq!(server.take().len(), 3, "it is learnt once");
+        assert_eq!(server.take().len(), 3, "it is learned once");
 
         // The first request may be a PUT.
         let store = S3Store::new(server.options()).unwrap();

@@ -1,14 +1,18 @@
 //! Where a request wants to go, and whether it brings what that needs.
 
-use super::requests::PlaceRequest;
+use super::requests::BucketRequest;
 use crate::object::cdn::Authentication;
 use crate::object::clouds::{Catalogue, Side};
 use crate::secret::TaskCredentials;
-use crate::task::spec::{Addressing, Cdn, Cloud, Endpoint, EndpointOrigin, Place};
+use crate::task::spec::{Addressing, BucketLocation, Cdn, Cloud, Endpoint, EndpointOrigin};
 use crate::violation::Violation;
 
 /// The bucket of a request, with its endpoint from the catalogue where the request gives none.
-pub(super) fn place(catalogue: &Catalogue, request: PlaceRequest, side: Side) -> Result<Place, Violation> {
+pub(super) fn bucket_location(
+    catalogue: &Catalogue,
+    request: BucketRequest,
+    side: Side,
+) -> Result<BucketLocation, Violation> {
     let endpoint = match request.cloud {
         // Every address of a list says for itself where it is.
         Cloud::UrlSource => Endpoint {
@@ -21,7 +25,7 @@ pub(super) fn place(catalogue: &Catalogue, request: PlaceRequest, side: Side) ->
             catalogue.resolve(side, cloud, &request.region, endpoint)?
         }
     };
-    let PlaceRequest {
+    let BucketRequest {
         cloud,
         region,
         bucket,
@@ -29,7 +33,7 @@ pub(super) fn place(catalogue: &Catalogue, request: PlaceRequest, side: Side) ->
         app_id,
         payer,
     } = request;
-    Ok(Place {
+    Ok(BucketLocation {
         cloud,
         region,
         bucket,

@@ -32,6 +32,7 @@
 //! * A task changes its state only through [`task::State::apply`] and a compare-and-set in the ledger.
 //! * A worker that has lost its lease cannot write: each commit carries the fencing token of its lease.
 //! * A checkpoint is the last key in listing order before which all keys are settled.
+//! * The ranges of the shards of a pass cover its scope once, whatever is split, stopped or killed in between.
 //! * "Could not be read" never means "does not exist".
 //! * Every exchange with a store has limits ([`object::s3::Timeouts`]). Slots are shared between projects ([`worker`]), streams between
 //!   tasks ([`engine::concurrency`]). A slow store costs only its own task.
@@ -46,7 +47,7 @@
 //! 3. [`dispatch`] wakes [`worker::run`]. [`ledger::Ledger::lease_task`] makes the task running and returns a new fencing token.
 //! 4. The worker opens the credentials and tests both sides ([`engine::preflight`]). It continues the unfinished pass or opens a new
 //!    one, and calls [`engine::pass::run_pass`].
-//! 5. The pass leases its shards. For each, [`engine::listing`] lists the source one page ahead and compares it with the target's
+//! 5. The pass leases its shards: ranges of a listing, which are split while they wait for it. For each, [`engine::listing`] lists the source one page ahead and compares it with the target's
 //!    listing, or reads a manifest and asks both sides for each key. [`engine::decide`] says copy, skip or refuse.
 //! 6. [`engine::copy::transfer`] streams a read of the listed version into a write with `Content-MD5`. [`engine::copy::multipart`]
 //!    copies large objects and resumes their uploads. [`engine::copy::one_read`] copies what has no length or no ETag.

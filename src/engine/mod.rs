@@ -2,7 +2,8 @@
 //!
 //! # How a pass runs
 //!
-//! 1. [`pass`] leases the shards of the pass, runs several at a time, and decides how the pass ends.
+//! 1. [`pass`] decides how the pass ends. `running` leases its shards, runs several at a time, and splits those that wait for
+//!    their listings.
 //! 2. [`listing`] produces the objects of a shard in listing order: from the listings of both sides, from a manifest, from single
 //!    keys, or from recorded failures. [`lookup`] asks for single keys.
 //! 3. [`decide`] says for each object: copy, skip or refuse.

@@ -312,7 +312,6 @@ async fn attempt(
         }
         ShardScope::Keys => return Ok(nothing(0)),
     };
-    tracing::debug!(task.id = %ctx.task.id, shard = number, ?cuts, requests, "cuts found");
     let new = cuts.len();
     let split = range
         .cut(cuts, async |cuts| {

@@ -132,8 +132,13 @@ fn put(stores: &Stores, random: &mut StdRng, n: u32) {
         .put(SOURCE, &format!("folder-{}/{n:03}", n % 4), object);
 }
 
-/// Adds a few rules. Each hits a few requests, so that about one request in forty fails.
+/// Adds a few rules. Each hits a few requests, so that about one request in forty fails. Listings often take long, so that shards
+/// are split.
 fn add_faults(stores: &Stores, random: &mut StdRng) {
+    if random.random_bool(0.5) {
+        let late = Fault::Delay(Duration::from_millis(random.random_range(2..6)));
+        stores.source.faults().add(FaultRule::new(O::ListObjects, late));
+    }
     for side in [&stores.source, &stores.target] {
         for _ in 0..random.random_range(0..8) {
             let fault = fault(random);

@@ -1,3 +1,5 @@
+//! Cuts in buckets whose keys are distributed in every way.
+
 use super::*;
 use crate::engine::listing::alphabet::Alphabet;
 use crate::engine::order::{Order, Orders};

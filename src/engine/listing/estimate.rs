@@ -1,7 +1,8 @@
 //! The size of the scope: counts the source in the background, only for progress and time left.
 //!
-//! The count begins shortly after the pass, so that short passes need no count. It lists ahead of the work, which costs
-//! one request per thousand objects. A complete count is not repeated.
+//! The count begins some seconds after the pass. A pass that is over by then needs no count, and one that mostly lists is
+//! over soon, because its shards are split. It lists ahead of the work, which costs one request per thousand objects. A
+//! complete count is not repeated.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use crate::error::Result;
 use crate::object::{ListFrom, ListingEntry};
 use crate::task::{Estimate, PassKind};
 
-const BEGIN_AFTER: Duration = Duration::from_millis(500);
+const BEGIN_AFTER: Duration = Duration::from_secs(2);
 const STORE_EVERY: Duration = Duration::from_secs(1);
 
 /// Counts the scope of a full pass. It ends by itself, or when it is dropped. A pass over the failures needs no count:

@@ -4,6 +4,9 @@
 //! A prefix is listed at the source and at the target side by side, as long as both listings are in the target's order.
 //! As soon as one is not, the target is asked for each key of a page instead. "Could not be read" never means "is not
 //! there": it fails the object or ends the pass.
+//!
+//! A shard covers a range of a listing (`range`). Where it can be cut into several is found out with a few requests (`cuts`,
+//! `alphabet`, `probe`).
 
 mod alphabet;
 pub mod candidate;

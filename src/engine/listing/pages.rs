@@ -15,8 +15,8 @@ use crate::object::{ListFrom, ListVersion, ListingEntry, PAGE_SIZE, PageSink, Sh
 use crate::task::Key;
 
 /// Pieces of pages that may wait for the reader. Together with the two pieces that are being read, this limits a
-/// listing to four pieces of at most [`PAGE_SIZE`] entries in memory.
-const AHEAD: usize = 2;
+/// listing to three pieces of at most [`PAGE_SIZE`] entries in memory.
+const AHEAD: usize = 1;
 
 /// The entries of one listing. Dropping it stops the requests.
 #[derive(Debug)]

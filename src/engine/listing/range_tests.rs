@@ -1,3 +1,5 @@
+//! Ranges that are walked, split, stopped and shortened by deletions.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::FutureExt as _;

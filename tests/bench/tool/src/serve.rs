@@ -262,7 +262,7 @@ async fn operate(
         Method::POST => complete(store, name, &bucket, key, query, request).await,
         Method::DELETE => {
             match query.get("uploadId") {
-                Some(id) => drop(store.take_upload(id)),
+                Some(id) => drop(store.remove_upload(id)),
                 None => drop(write(&bucket).remove(key.as_str())),
             }
             Ok(empty(StatusCode::NO_CONTENT))
@@ -455,7 +455,7 @@ async fn complete(
     if text(&headers, "if-none-match").is_some() && read(bucket).contains_key(key.as_str()) {
         return Err(refused(StatusCode::PRECONDITION_FAILED, "PreconditionFailed"));
     }
-    let upload = store.take_upload(id);
+    let upload = store.remove_upload(id);
     let upload = upload.ok_or_else(|| refused(StatusCode::NOT_FOUND, "NoSuchUpload"))?;
     let mut hasher = Md5::new();
     upload.parts.values().for_each(|part| hasher.update(part.hash));

@@ -249,7 +249,7 @@ impl Store {
     }
 
     /// Ends an upload.
-    pub fn take_upload(&self, id: &str) -> Option<Upload> {
+    pub fn remove_upload(&self, id: &str) -> Option<Upload> {
         lock(&self.uploads).remove(id)
     }
 }

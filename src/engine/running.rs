@@ -24,7 +24,9 @@ use crate::task::spec::Scope;
 /// Shards that run at the same time, as long as none has waited for its listing.
 const AT_FIRST: usize = 4;
 /// Requests that splits may take in any case. More are allowed with each page that is listed.
-const FREE_REQUESTS: u64 = 256;
+const FREE_REQUESTS: u64 = 320;
+/// A shard that probably has fewer pages before it is not split. It would be over before cuts are found.
+const FEWEST_PAGES: f64 = 8.0;
 /// Shards that are split at the same time.
 const SPLITS_AT_ONCE: usize = 4;
 /// Pages for which a split may take another request: splits add at most one per cent to the requests of a listing.
@@ -154,7 +156,9 @@ impl Running {
             Some(ended) = self.tasks.join_next() => Some(match ended {
                 Ok((number, end)) => {
                     if let Some(shard) = self.shards.remove(&number) {
-                        self.pages += shard.range.pages();
+                        let pages = shard.range.pages();
+                        tracing::debug!(task.id = %self.ctx.task.id, shard = number, pages, ?end, "shard ended");
+                        self.pages += pages;
                     }
                     end.map(|_| ())
                 }
@@ -217,18 +221,18 @@ impl Running {
         if free == 0 || self.requests >= FREE_REQUESTS + pages / PAGES_PER_REQUEST {
             return;
         }
-        let mut ready: Vec<(bool, u64, i64)> = hungry
+        let mut ready: Vec<(f64, i64)> = hungry
             .iter()
             .filter_map(|number| Some((*number, self.shards.get(number)?)))
             .filter(|(_, shard)| shard.rest == 0 && shard.splitting == Splitting::No)
             .filter(|(_, shard)| self.can_be_split(&shard.lease.scope))
-            // A range without an end is the largest. Of the others, the one that has listed least has most before it.
-            .map(|(number, shard)| (shard.range.has_end(), shard.range.pages(), number))
+            .filter_map(|(number, shard)| Some((shard.range.pages_left()?, number)))
+            .filter(|(left, _)| *left >= FEWEST_PAGES)
             .collect();
-        ready.sort_unstable();
+        ready.sort_by(|a, b| b.0.total_cmp(&a.0));
         ready.truncate(free);
         let each = room.div_ceil(ready.len().max(1));
-        for (_, _, number) in ready {
+        for (_, number) in ready {
             let Some(shard) = self.shards.get_mut(&number) else {
                 continue;
             };

@@ -29,6 +29,10 @@ impl Alphabet {
         }
     }
 
+    fn digits(&self) -> Vec<u8> {
+        (0..=u8::MAX).filter(|byte| self.0[usize::from(*byte)]).collect()
+    }
+
     /// Adds some bytes between two others, if few are known there: keys that were not seen yet may begin with any of them.
     fn widen(&mut self, low: u8, high: u8) {
         let between = usize::from(low) + 1..usize::from(high);
@@ -64,7 +68,7 @@ impl Alphabet {
             after.get(shared).copied().unwrap_or(0),
             until.map_or(u8::MAX, |until| until.get(shared).copied().unwrap_or(0)),
         );
-        let digits: Vec<u8> = (0..=u8::MAX).filter(|byte| known.0[usize::from(*byte)]).collect();
+        let digits = known.digits();
         let base = digits.len() as u128 + 1;
         let low = number(&after[shared..], &digits, base);
         let high = match until {
@@ -91,6 +95,24 @@ impl Alphabet {
         }
         names
     }
+}
+
+/// How far `at` is on the way from `start` to `end`, from 0 to 1, if the keys between them are spread evenly over the alphabet.
+pub(in crate::engine) fn progress(known: &Alphabet, start: &[u8], at: &[u8], end: &[u8]) -> f64 {
+    let shared = start.iter().zip(end).take_while(|(a, b)| a == b).count();
+    let mut known = known.clone();
+    let rests = [start, at, end].map(|key| key.get(shared..).unwrap_or_default());
+    for rest in rests {
+        known.note(rest);
+    }
+    let digits = known.digits();
+    let base = digits.len() as u128 + 1;
+    let [start, at, end] = rests.map(|rest| number(rest, &digits, base));
+    let (way, whole) = (at.saturating_sub(start), end.saturating_sub(start));
+    if whole == 0 {
+        return 1.0;
+    }
+    (way as f64 / whole as f64).min(1.0)
 }
 
 /// The first digits of a name as a number. 0 is the end of the name.
@@ -184,6 +206,21 @@ mod tests {
         let keys = alphabet("äöüß日本語".as_bytes());
         for name in keys.between("ä".as_bytes(), Some("語".as_bytes()), 0, 15) {
             assert!(std::str::from_utf8(&name).is_ok(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn progress_is_measured_between_two_keys() {
+        let digits = alphabet(b"0123456789");
+        for (start, at, end, wanted) in [
+            ("k/000", "k/500", "k/999", 0.5),
+            ("k/000", "k/000", "k/999", 0.0),
+            ("k/000", "k/999", "k/999", 1.0),
+            ("k/100", "k/175", "k/200", 0.75),
+            ("k", "k", "k", 1.0),
+        ] {
+            let found = progress(&digits, start.as_bytes(), at.as_bytes(), end.as_bytes());
+            assert!((found - wanted).abs() < 0.1, "{start} {at} {end}: {found}");
         }
     }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 use crate::engine::errors::PassError;
-use crate::engine::listing::alphabet::Alphabet;
+use crate::engine::listing::alphabet::{self, Alphabet};
 use crate::engine::order::Orders;
 use crate::error::Result;
 use crate::ledger::Committed;
@@ -33,6 +33,8 @@ pub(in crate::engine) struct Range {
 #[derive(Debug)]
 struct State {
     end: End,
+    /// The key after which the range was leased, or the first one that was passed on.
+    start: Option<Key>,
     /// The last key that was passed on.
     listed: Option<Key>,
     orders: Orders,
@@ -94,6 +96,7 @@ impl Range {
             until: SyncMutex::new(until),
             state: Mutex::new(State {
                 end,
+                start: checkpoint.cloned(),
                 listed: None,
                 orders: Orders::ANY,
                 alphabet: Alphabet::default(),
@@ -115,6 +118,9 @@ impl Range {
             for key in keys {
                 state.alphabet.note(key.as_bytes());
             }
+        }
+        if let Some(first) = keys.first() {
+            state.start.get_or_insert_with(|| (*first).clone());
         }
         if let Some(last) = keys.last() {
             state.listed = Some((*last).clone());
@@ -182,12 +188,24 @@ impl Range {
         self.pages.load(Ordering::Relaxed)
     }
 
-    /// Whether the range has a last key; without one, it goes to the end of the listing.
-    pub(in crate::engine) fn has_end(&self) -> bool {
-        self.until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_some()
+    /// How many pages are probably left; `None` if nothing was listed yet, everything was, or somebody changes the range just now.
+    /// A range without a last key has endlessly many.
+    pub(in crate::engine) fn pages_left(&self) -> Option<f64> {
+        let state = self.state.try_lock().ok()?;
+        let (start, listed) = (
+            state.start.as_ref()?,
+            state.listed.as_ref().filter(|_| !state.over)?,
+        );
+        let Some(until) = &state.end.until else {
+            return Some(f64::INFINITY);
+        };
+        let done = alphabet::progress(
+            &state.alphabet,
+            start.as_bytes(),
+            listed.as_bytes(),
+            until.as_bytes(),
+        );
+        Some(self.pages() as f64 * (1.0 - done) / done.max(1e-6))
     }
 
     /// Records whether the shard waits for its feed from now on.

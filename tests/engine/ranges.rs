@@ -38,7 +38,7 @@ fn late(operation: Operation, ms: u64) -> FaultRule {
 fn names(count: usize) -> Vec<String> {
     let name = |n: usize| match n % 4 {
         0 => format!("numbers/{n:05}"),
-        1 => format!("{:08x}", (n as u32).wrapping_mul(2_654_435_761)),
+        1 => format!("{:08x}", u32::try_from(n).unwrap().wrapping_mul(2_654_435_761)),
         2 => format!("dates/20{:02}-{:02}/{n}", n % 20, n % 12 + 1),
         _ => format!("d/{}/ä{n}!", n % 7),
     };

@@ -185,7 +185,10 @@ fn keys_of_any_kind_are_cut_into_ranges_of_some_use() {
         (
             "control characters",
             numbered(5_000, |n| {
-                format!("\u{1}\u{2}{}\u{7f}{n:04}", char::from((n % 30 + 1) as u8))
+                format!(
+                    "\u{1}\u{2}{}\u{7f}{n:04}",
+                    char::from(u8::try_from(n % 30 + 1).unwrap())
+                )
             }),
             "",
             300,
@@ -290,7 +293,12 @@ fn a_store_that_answers_anything_ends_the_search() {
             let answer = |index: usize| match mixed(seed * 1_000 + rounds * 20 + index) % 3 {
                 0 => Answer::Nothing,
                 one => Answer::Key(Key::from(
-                    format!("{}{:x}", ["", "list/"][one as usize - 1], mixed(index)).as_str(),
+                    format!(
+                        "{}{:x}",
+                        ["", "list/"][usize::try_from(one).unwrap() - 1],
+                        mixed(index)
+                    )
+                    .as_str(),
                 )),
             };
             let answers = (0..names.len()).map(answer).collect();

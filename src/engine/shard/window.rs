@@ -20,7 +20,7 @@ pub const MAX_OPEN: usize = 10_000;
 /// Failures and resolutions that cause an early commit.
 const RECORDS_PER_COMMIT: usize = 1000;
 /// Bytes of report lines that cause an early commit.
-const LINES_PER_COMMIT: usize = 2 << 20;
+const LINES_PER_COMMIT: usize = 256 << 10;
 
 /// Objects of a shard that are not committed yet.
 #[derive(Debug)]

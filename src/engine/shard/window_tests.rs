@@ -386,7 +386,7 @@ fn a_commit_is_heavy_from_a_number_of_failures_and_resolutions_on() {
 fn a_commit_is_heavy_from_a_number_of_bytes_in_both_reports_on() {
     const LINE: usize = 1 << 10;
     let lines = LINES_PER_COMMIT / LINE;
-    assert_eq!(LINES_PER_COMMIT, 2_097_152);
+    assert_eq!(LINES_PER_COMMIT, 262_144);
     for (name, copies, missing_bytes, heavy) in [
         ("one byte short of copies", lines, 1, false),
         ("copies", lines, 0, true),

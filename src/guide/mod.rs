@@ -4,6 +4,7 @@
 //! * [`proofs`]: how each copy is proved, and how objects are sent.
 //! * [`options`]: the options of a create request that need more than a sentence.
 //! * [`limits`]: timeouts, sizes, fairness, and what `oms` does not do.
+//! * [`scale`]: how time, memory and the ledger grow with the number of objects.
 //! * [`http_api`]: how the HTTP API behaves beyond its document.
 
 pub mod guarantees;
@@ -11,3 +12,4 @@ pub mod http_api;
 pub mod limits;
 pub mod options;
 pub mod proofs;
+pub mod scale;

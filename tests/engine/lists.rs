@@ -206,7 +206,7 @@ async fn lines_of_maximum_length_are_read_and_fail_alone() {
 #[tokio::test]
 async fn a_paused_manifest_resumes_where_it_was() {
     let stores = Stores::new().await;
-    let total = 1200;
+    let total = 2400;
     let mut list = String::new();
     for n in 0..total {
         let key = format!("{n:05}");
@@ -231,8 +231,10 @@ async fn a_paused_manifest_resumes_where_it_was() {
         seen = paused.counters.copied;
         rig.start(id, StartMode::Full, stores.credentials()).await;
     }
-    stores.target.faults().clear();
     stores.source.clear_requests();
+    // The count begins some seconds after a start. The rest of the objects takes longer.
+    rig.wait(id, |task| task.survey.complete).await;
+    stores.target.faults().clear();
     let task = rig.end(id).await;
     assert_eq!(
         (task.state, task.counters.listed),

@@ -77,7 +77,7 @@ async fn trusting(authority: &Authority) -> Rig {
         authorities: authority.trusted(),
         ..World::default()
     };
-    Rig::quick_with(Arc::new(TempDir::new().unwrap()), world).await
+    Rig::quick_with_one_reader(Arc::new(TempDir::new().unwrap()), world).await
 }
 
 #[tokio::test]

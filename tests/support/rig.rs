@@ -271,6 +271,16 @@ impl Rig {
         Self::within(folder, SyncPoints::default(), QUICK, QUICK_TIMEOUTS, world).await
     }
 
+    /// Like [`Rig::quick_with`], but one reader lists, so that the number of requests in flight is known.
+    pub async fn quick_with_one_reader(folder: Arc<TempDir>, world: World) -> Self {
+        let ranges = Ranges {
+            at_once: 1,
+            ..QUICK.ranges
+        };
+        let tuning = Tuning { ranges, ..QUICK };
+        Self::within(folder, SyncPoints::default(), tuning, QUICK_TIMEOUTS, world).await
+    }
+
     /// A rig with the ledger in `folder` whose worker has ended, so that tasks stay waiting.
     pub async fn idle(folder: Arc<TempDir>) -> Self {
         let mut rig = Self::quick_in(folder).await;

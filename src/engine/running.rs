@@ -196,32 +196,32 @@ impl Running {
     pub(super) fn look(&mut self, now: Instant) {
         let elapsed = now.duration_since(self.looked);
         self.looked = now;
-        let mut hungry = Vec::new();
+        let mut waiting = Vec::new();
         for (number, shard) in &mut self.shards {
             shard.rest = shard.rest.saturating_sub(1);
             if shard.range.waited(now) * 2 >= elapsed {
-                hungry.push(*number);
+                waiting.push(*number);
             }
         }
         let room = self.ctx.tuning.ranges.at_once.saturating_sub(self.shards.len());
-        if hungry.is_empty() || room == 0 {
+        if waiting.is_empty() || room == 0 {
             return;
         }
         if self.more == More::Maybe {
             self.limit = (self.limit * 2).min(self.ctx.tuning.ranges.at_once);
             return;
         }
-        self.split(&hungry, room);
+        self.split(&waiting, room);
     }
 
     /// Splits some of the shards that have waited, into `room` more together.
-    fn split(&mut self, hungry: &[i64], room: usize) {
+    fn split(&mut self, waiting: &[i64], room: usize) {
         let pages = self.pages + self.shards.values().map(|shard| shard.range.pages()).sum::<u64>();
         let free = SPLITS_AT_ONCE.saturating_sub(self.splits.len());
         if free == 0 || self.requests >= FREE_REQUESTS + pages / PAGES_PER_REQUEST {
             return;
         }
-        let mut ready: Vec<(f64, i64)> = hungry
+        let mut ready: Vec<(f64, i64)> = waiting
             .iter()
             .filter_map(|number| Some((*number, self.shards.get(number)?)))
             .filter(|(_, shard)| shard.rest == 0 && shard.splitting == Splitting::No)

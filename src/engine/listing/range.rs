@@ -26,7 +26,7 @@ pub(in crate::engine) struct Range {
     state: Mutex<State>,
     /// The same end as in `state`, for readers that list ahead and must not wait.
     until: SyncMutex<Option<Key>>,
-    hunger: SyncMutex<Hunger>,
+    feed_wait: SyncMutex<FeedWait>,
     pages: AtomicU64,
 }
 
@@ -102,7 +102,7 @@ impl Range {
                 alphabet: Alphabet::default(),
                 over: false,
             }),
-            hunger: SyncMutex::new(Hunger::default()),
+            feed_wait: SyncMutex::new(FeedWait::default()),
             pages: AtomicU64::new(0),
         }
     }
@@ -210,14 +210,14 @@ impl Range {
 
     /// Records whether the shard waits for its feed from now on.
     pub(in crate::engine) fn note(&self, now: Instant, feed: Feed) {
-        let mut hunger = self.hunger();
+        let mut feed_wait = self.feed_wait();
         match feed {
             Feed::Awaited => {
-                hunger.since.get_or_insert(now);
+                feed_wait.since.get_or_insert(now);
             }
             Feed::Enough => {
-                if let Some(since) = hunger.since.take() {
-                    hunger.waited += now.duration_since(since);
+                if let Some(since) = feed_wait.since.take() {
+                    feed_wait.waited += now.duration_since(since);
                 }
             }
         }
@@ -225,22 +225,25 @@ impl Range {
 
     /// How long the shard has waited since the last call.
     pub(in crate::engine) fn waited(&self, now: Instant) -> Duration {
-        let mut hunger = self.hunger();
-        let open = hunger.since.replace(now).map(|since| now.duration_since(since));
+        let mut feed_wait = self.feed_wait();
+        let open = feed_wait
+            .since
+            .replace(now)
+            .map(|since| now.duration_since(since));
         if open.is_none() {
-            hunger.since = None;
+            feed_wait.since = None;
         }
-        std::mem::take(&mut hunger.waited) + open.unwrap_or_default()
+        std::mem::take(&mut feed_wait.waited) + open.unwrap_or_default()
     }
 
-    fn hunger(&self) -> std::sync::MutexGuard<'_, Hunger> {
-        self.hunger.lock().unwrap_or_else(PoisonError::into_inner)
+    fn feed_wait(&self) -> std::sync::MutexGuard<'_, FeedWait> {
+        self.feed_wait.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// How long a shard has waited for its feed.
 #[derive(Debug, Default)]
-struct Hunger {
+struct FeedWait {
     waited: Duration,
     since: Option<Instant>,
 }

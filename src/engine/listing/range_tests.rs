@@ -253,7 +253,7 @@ fn a_cut_that_was_passed_meanwhile_is_left_out() {
 }
 
 #[test]
-fn a_shard_is_hungry_while_it_waits() {
+fn time_spent_waiting_for_the_feed_is_measured() {
     let range = Range::new(None, None);
     let at = |ms| Instant::now() + Duration::from_millis(ms);
     let start = at(0);

@@ -59,7 +59,7 @@ async fn one_prefix_is_listed_by_several_shards_where_listings_take_long() {
         check(&stores, &rig, first, &history).await;
         // Nothing is left to copy, so the second task only lists.
         stores.source.clear_requests();
-        stores.source.faults().add(late(Operation::ListObjects, 20));
+        stores.source.faults().add(late(Operation::ListObjects, 50));
         let second = rig.create(stores.order()).await;
         let task = rig.end(second).await;
         assert_eq!(
@@ -102,7 +102,7 @@ async fn recorded_failures_are_divided_where_lookups_take_long() {
     assert_eq!(failed.counters.failed, 1_500, "{failed:#?}");
     stores.source.faults().clear();
     stores.source.clear_requests();
-    stores.source.faults().add(late(Operation::HeadObject, 20));
+    stores.source.faults().add(late(Operation::HeadObject, 50));
     rig.start(id, StartMode::FailedOnly, stores.credentials()).await;
     let task = rig.end(id).await;
     assert_eq!(

@@ -234,7 +234,7 @@ mod tests {
         endpoints.join(url, 100, Arc::default(), at(0))
     }
 
-    /// Takes up to `count`, and returns how many it could take.
+    /// Begins up to `count` objects, and returns how many could begin.
     fn take(member: &Member, count: usize) -> usize {
         let takes = (0..count).take_while(|_| {
             let may = member.has_room();
@@ -272,7 +272,7 @@ mod tests {
         // Both hold 20 now.
         assert_eq!((take(&one, 1), take(&two, 1)), (0, 0));
         assert_eq!(take(&elsewhere, 100), 100);
-        // A task that comes later is told too.
+        // The limit also holds for a task that comes later.
         drop(two);
         let late = join(&endpoints, "a");
         assert_eq!(late.allowed(), Some(20));

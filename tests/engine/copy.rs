@@ -1,8 +1,13 @@
 //! Complete passes: what arrives at the target, and what the counters show.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use oms::engine::sync_points::{SyncPoint, SyncPoints};
 use oms::sandbox::{Fault, FaultRule, ListOrder, Operation, SandboxObject, SandboxOptions};
 use oms::task::spec::Scope;
 use oms::task::{Key, ReasonKind, State};
+use tempfile::TempDir;
 
 use crate::support::rig::{Rig, SOURCE, Stores, TARGET};
 
@@ -364,5 +369,50 @@ async fn tags_that_the_target_refuses_are_left_out_and_counted_and_other_refusal
             .map(|f| (f.key.lossy().into_owned(), f.code.as_str()))
             .collect();
         assert_eq!(found, [("tagged and refused".to_owned(), "MetadataTooLarge")]);
+    }
+}
+
+/// Copies `first` while `second` replaces it at the source, after its read has begun. Returns what arrives.
+async fn replaced_while_read(first: SandboxObject, second: SandboxObject) -> SandboxObject {
+    let stores = Arc::new(Stores::small().await);
+    stores.source.put(SOURCE, "k", first);
+    let (replaced, world) = (Arc::new(AtomicBool::new(false)), Arc::clone(&stores));
+    let sync_points = SyncPoints::new(move |point| {
+        if point == SyncPoint::ObjectOpened && !replaced.swap(true, Ordering::Relaxed) {
+            world.source.put(SOURCE, "k", second.clone());
+        }
+        Box::pin(std::future::ready(()))
+    });
+    let rig = Rig::open(Arc::new(TempDir::new().unwrap()), sync_points).await;
+    let id = rig.create(stores.order()).await;
+    let task = rig.end(id).await;
+    assert_eq!(task.state, State::Succeeded, "{task:#?}");
+    assert_eq!(task.counters.lost_tags, 0);
+    stores.target.get(TARGET, "k").unwrap()
+}
+
+#[tokio::test]
+async fn an_object_never_gets_the_tags_of_another_version() {
+    let with = |data: &str, tag: Option<&str>| {
+        let mut object = SandboxObject::new(data.to_owned());
+        object.tags = tag
+            .map(|tag| ("of".to_owned(), tag.to_owned()))
+            .into_iter()
+            .collect();
+        object
+    };
+    for (first, second) in [
+        (with("first", Some("first")), with("second", None)),
+        (with("first", Some("first")), with("second", Some("second"))),
+        (with("first", None), with("second", Some("second"))),
+        (with("same", Some("first")), with("same", None)),
+    ] {
+        let copy = replaced_while_read(first.clone(), second.clone()).await;
+        let is = |version: &SandboxObject| copy.data == version.data && copy.tags == version.tags;
+        assert!(
+            is(&first) || is(&second),
+            "{:?} of {first:?} and {second:?}",
+            copy.tags
+        );
     }
 }

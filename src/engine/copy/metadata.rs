@@ -12,9 +12,10 @@ use crate::engine::context::Context;
 use crate::engine::copy::metadata_fallback::{
     Attributes, Metadata, Refusals, WEBSITE_REDIRECT, user_metadata,
 };
+use crate::engine::copy::pinned_read::pinned;
 use crate::engine::retry::{At as _, SideResult};
-use crate::error::{Error, ErrorKind, pluralize};
-use crate::object::{NewObject, ObjectInfo, metadata_signing};
+use crate::error::{Error, ErrorKind, Result, pluralize};
+use crate::object::{ETag, NewObject, ObjectInfo, metadata_signing};
 use crate::task::Key;
 use crate::task::rules::RefusedMetadata;
 use crate::task::storage::storage_class;
@@ -51,7 +52,7 @@ pub(in crate::engine) async fn describe(
     if info.tag_count > 0 && refused.tags {
         lost.tags = true;
     } else if info.tag_count > 0 {
-        match ctx.source.tags(key).await {
+        match tags(ctx, key, info.etag.as_ref(), info.tag_count).await {
             Ok(found) => new.tagging = Some(tag_query(&found)).filter(|query| !query.is_empty()),
             Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
                 ungiven(error.during("read its tags"), &mut lost.tags)?;
@@ -108,6 +109,23 @@ pub(in crate::engine) async fn describe(
         }
     }
     Ok((new, lost))
+}
+
+/// Reads the tags of the version with this ETag and this number of tags. A store reports the tags of the current version, and does
+/// not say which version that is. A HEAD after them shows whether it is still this one.
+///
+/// # Errors
+/// The source's; `PreconditionFailed` if the object has another ETag now; `Unavailable` if it has the same ETag and another
+/// number of tags, so that only a new read shows what belongs together.
+async fn tags(ctx: &Context, key: &Key, etag: Option<&ETag>, count: u32) -> Result<Vec<(String, String)>> {
+    let found = ctx.source.tags(key).await?;
+    let now = ctx.source.head(key, None).await?;
+    pinned(etag, now.etag.as_ref())?;
+    if now.tag_count != count {
+        let text = "the tags of the object changed while it was read";
+        return Err(Error::new(ErrorKind::Unavailable, text).with_code("TagsChanged"));
+    }
+    Ok(found)
 }
 
 fn tag_query(tags: &[(String, String)]) -> String {

@@ -14,7 +14,7 @@ use crate::engine::copy::metadata_fallback::{
 };
 use crate::engine::copy::pinned_read::pinned;
 use crate::engine::retry::{At as _, SideResult};
-use crate::error::{Error, ErrorKind, Result, pluralize};
+use crate::error::{Error, ErrorKind, pluralize};
 use crate::object::{ETag, NewObject, ObjectInfo, metadata_signing};
 use crate::task::Key;
 use crate::task::rules::RefusedMetadata;
@@ -52,8 +52,11 @@ pub(in crate::engine) async fn describe(
     if info.tag_count > 0 && refused.tags {
         lost.tags = true;
     } else if info.tag_count > 0 {
-        match tags(ctx, key, info.etag.as_ref(), info.tag_count).await {
-            Ok(found) => new.tagging = Some(tag_query(&found)).filter(|query| !query.is_empty()),
+        match ctx.source.tags(key).await {
+            Ok(found) => {
+                still_current(ctx, key, info.etag.as_ref(), info.tag_count).await?;
+                new.tagging = Some(tag_query(&found)).filter(|query| !query.is_empty());
+            }
             Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
                 ungiven(error.during("read its tags"), &mut lost.tags)?;
             }
@@ -111,21 +114,20 @@ pub(in crate::engine) async fn describe(
     Ok((new, lost))
 }
 
-/// Reads the tags of the version with this ETag and this number of tags. A store reports the tags of the current version, and does
-/// not say which version that is. A HEAD after them shows whether it is still this one.
+/// Checks that the source still has the version with this ETag and this number of tags. A store reports the tags of the current
+/// version, and does not say which version that is.
 ///
 /// # Errors
 /// The source's; `PreconditionFailed` if the object has another ETag now; `Unavailable` if it has the same ETag and another
 /// number of tags, so that only a new read shows what belongs together.
-async fn tags(ctx: &Context, key: &Key, etag: Option<&ETag>, count: u32) -> Result<Vec<(String, String)>> {
-    let found = ctx.source.tags(key).await?;
-    let now = ctx.source.head(key, None).await?;
-    pinned(etag, now.etag.as_ref())?;
+async fn still_current(ctx: &Context, key: &Key, etag: Option<&ETag>, count: u32) -> SideResult<()> {
+    let now = ctx.source.head(key, None).await.at_source()?;
+    pinned(etag, now.etag.as_ref()).at_source()?;
     if now.tag_count != count {
         let text = "the tags of the object changed while it was read";
-        return Err(Error::new(ErrorKind::Unavailable, text).with_code("TagsChanged"));
+        return Err(Error::new(ErrorKind::Unavailable, text).with_code("TagsChanged")).at_source();
     }
-    Ok(found)
+    Ok(())
 }
 
 fn tag_query(tags: &[(String, String)]) -> String {

@@ -15,6 +15,7 @@ use crate::engine::progress::Progress;
 use crate::engine::quirks::Quirks;
 use crate::engine::rate_limit::{TaskStreams, Throttle};
 use crate::engine::settings::Tuning;
+use crate::engine::stream_speed::StreamSpeed;
 use crate::engine::sync_points::SyncPoints;
 use crate::engine::warnings::RecordedWarnings;
 use crate::ledger::{Committed, Ledger};
@@ -67,6 +68,8 @@ pub struct Context {
     pub throttle: Arc<Throttle>,
     /// Bytes moved.
     pub progress: Arc<Progress>,
+    /// How fast one stream is.
+    pub stream_speed: StreamSpeed,
     /// When cancelled: begin nothing new, settle what is quick, commit, and end.
     pub stop: CancellationToken,
     /// When cancelled: abort everything in flight at once.

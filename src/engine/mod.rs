@@ -27,6 +27,7 @@
 //! | [`object_slots`], [`level`] | how many objects of a task are copied at a time, and the controller that finds the number |
 //! | [`endpoints`], [`watched_store`] | what throttling taught, shared by the tasks at an endpoint; who tells it |
 //! | [`concurrency`], [`rate_limit`], [`progress`] | streams shared between tasks, bandwidth, bytes shown as progress |
+//! | [`stream_speed`] | how fast one stream is, and how long an object may be in one piece |
 //! | [`scope`], [`warnings`] | a scope that matches nothing; warnings on their way to the ledger |
 //! | [`source_object`], `outcome` | an object to copy, and what is known about it; how its copy ended |
 //! | `opaque_tags` | objects at a target whose ETags look like hashes and are none |
@@ -68,6 +69,7 @@ pub mod scope;
 pub mod settings;
 pub mod shard;
 pub mod source_object;
+pub mod stream_speed;
 pub mod sync_points;
 pub mod target_names;
 pub mod warnings;

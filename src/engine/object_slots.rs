@@ -128,6 +128,12 @@ impl ObjectSlots {
         state.small >= state.level.limit()
     }
 
+    /// How many of the task's threads one large object may use: all, if it is the only one.
+    #[must_use]
+    pub fn share(&self) -> usize {
+        self.threads / self.state().heavy.max(1)
+    }
+
     /// Waits until an object of `size` bytes may begin; `None` is an unknown size. Dropping the future loses nothing.
     pub async fn enter(self: Arc<Self>, size: Option<u64>) -> Slot {
         let weight = Weight::of(size);

@@ -23,6 +23,7 @@ use crate::engine::pass::PassEnd;
 use crate::engine::progress::Progress;
 use crate::engine::quirks::Quirks;
 use crate::engine::rate_limit::Throttle;
+use crate::engine::stream_speed::StreamSpeed;
 use crate::engine::sync_points::SyncPoint;
 use crate::engine::warnings::RecordedWarnings;
 use crate::error::{Error, ErrorKind, Result};
@@ -262,6 +263,7 @@ async fn work(
         clock: parts.clock.clone(),
         tuning: parts.tuning,
         sync_points: parts.sync_points.clone(),
+        stream_speed: StreamSpeed::default(),
         etags: EtagTrust::default(),
         quirks: Quirks::default(),
         recorded_warnings: RecordedWarnings::default(),

@@ -87,6 +87,27 @@ async fn more_objects_are_in_flight_where_answers_take_long() {
 }
 
 #[tokio::test]
+async fn a_large_object_that_is_alone_uses_all_threads() {
+    let stores = Stores::small().await;
+    let data = vec![7; usize::try_from(60 * 2 * SMALL_PART).unwrap()];
+    stores.source.put(SOURCE, "large", SandboxObject::new(data));
+    let late = Fault::Delay(Duration::from_millis(200));
+    stores
+        .target
+        .faults()
+        .add(FaultRule::new(Operation::UploadPart, late));
+    let rig = Rig::quick().await;
+    let order = CreateTask {
+        threads: 12,
+        ..stores.order()
+    };
+    copies_all(&rig, order, 1).await;
+    let most = stores.target.requests_at_once();
+    assert!((6..=13).contains(&most), "{most} at once");
+    rig.shut_down().await;
+}
+
+#[tokio::test]
 async fn a_limit_of_requests_fails_no_object() {
     let stores = with_objects(2_000).await;
     let limit = FaultRule::new(Operation::PutObject, slow_down())

@@ -2,7 +2,10 @@
 //! hashes of the parts, otherwise a second read.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use oms::engine::copy::layout::Sizes;
+use oms::engine::settings::Tuning;
 use oms::engine::sync_points::{SyncPoint, SyncPoints};
 use oms::object::s3::Timeouts;
 use oms::sandbox::{
@@ -112,6 +115,31 @@ async fn an_object_that_fails_in_one_piece_is_sent_in_parts() {
             PARTS,
             "{name}"
         );
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_takes_too_long_in_one_piece_is_sent_in_parts() {
+    for (minimum_proof, wanted, parts) in [
+        (MinimumProof::Size, (0, 2, 0), 2 * PARTS),
+        // Parts would prove less.
+        (MinimumProof::ETag, (2, 0, 0), 0),
+    ] {
+        let stores = Stores::small().await;
+        put_large(&stores, "a", 1);
+        put_large(&stores, "b", 2);
+        let sizes = Sizes {
+            whole: 1 << 30,
+            patience: Duration::ZERO,
+            ..QUICK.sizes
+        };
+        let tuning = Tuning { sizes, ..QUICK };
+        let folder = Arc::new(TempDir::new().unwrap());
+        let rig = Rig::tuned(folder, SyncPoints::default(), tuning, Timeouts::default()).await;
+        let task = run(&stores, &rig, minimum_proof).await;
+        assert_proved(&task, wanted);
+        assert_eq!(stores.target.requests_count(Operation::UploadPart), parts);
+        stores.assert_same();
     }
 }
 

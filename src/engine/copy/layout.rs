@@ -1,5 +1,7 @@
 //! How a large object is divided into parts, within the limits of S3. Pure.
 
+use std::time::Duration;
+
 /// Maximum number of parts of an upload (S3).
 pub const MAX_PARTS: u64 = 10_000;
 /// Largest part (S3).
@@ -17,6 +19,8 @@ pub struct Sizes {
     /// Objects above the threshold, up to this many bytes, are still sent in one piece if their ETag is the MD5 of all their
     /// bytes. Only then can the target prove them with the source's hash.
     pub whole: u64,
+    /// How long such an object may take in one piece. If it takes longer, it is sent in parts.
+    pub patience: Duration,
     /// Bytes that a sequential copy keeps in memory and sends as one part. Not less than `smallest`.
     pub piece: usize,
     /// Maximum number of pieces of such a copy.
@@ -30,8 +34,9 @@ impl Default for Sizes {
             // The limit of S3.
             smallest: 5 << 20,
             usual: 16 << 20,
-            // After a stop such an object is read again from its beginning. For larger objects that would cost too much.
             whole: 512 << 20,
+            // After a stop such an object is read again from its beginning.
+            patience: Duration::from_secs(4),
             piece: 8 << 20,
             pieces: MAX_PARTS,
         }
@@ -147,6 +152,7 @@ mod tests {
             smallest: 5_242_880,
             usual: 16_777_216,
             whole: 536_870_912,
+            patience: Duration::from_secs(4),
             piece: 8_388_608,
             pieces: 10_000,
         };

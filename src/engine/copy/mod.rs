@@ -5,6 +5,7 @@
 
 pub mod attributes;
 pub mod hash;
+mod hurried_body;
 pub mod layout;
 pub mod metadata;
 pub mod metadata_fallback;
@@ -14,6 +15,7 @@ pub mod multipart;
 pub mod one_read;
 pub mod overwrite_guard;
 pub mod part;
+mod parts_at_once;
 pub mod pinned_read;
 pub mod proof;
 pub mod server_side;
@@ -25,10 +27,11 @@ use std::time::Instant;
 
 use crate::engine::context::{Context, Route};
 use crate::engine::copy::hash::hash_first;
+use crate::engine::copy::hurried_body::{TOO_SLOW, hurried};
 use crate::engine::copy::metadata::describe;
 use crate::engine::copy::metadata_fallback::{Refusals, Verdict};
 use crate::engine::copy::metered_body::{Hashing, metered};
-use crate::engine::copy::mode::{Mode, SourceTag, choose, longest_single, parts_may_help};
+use crate::engine::copy::mode::{Mode, SourceTag, choose, longest_single, may_become_parts, parts_may_help};
 use crate::engine::copy::overwrite_guard::OwnWrites;
 use crate::engine::copy::pinned_read::check_length;
 pub use crate::engine::copy::proof::Proof;
@@ -63,13 +66,15 @@ pub async fn transfer(ctx: &Context, mut item: SourceObject) -> Result<Outcome, 
     let mut whole_fails = false;
     loop {
         attempts += 1;
+        let sizes = ctx.tuning.sizes;
         let longest = if whole_fails {
             0
         } else {
-            longest_single(&ctx.task.spec, ctx.tuning.sizes.whole, refusals.route(ctx))
+            let whole = ctx.stream_speed.longest(sizes.whole, sizes.patience);
+            longest_single(&ctx.task.spec, whole, refusals.route(ctx))
         };
         let mode = match &item {
-            SourceObject::KnownSize(entry) => choose(ctx.tuning.sizes.threshold, entry, tag, longest),
+            SourceObject::KnownSize(entry) => choose(sizes.threshold, entry, tag, longest),
             SourceObject::UnknownSize { .. } => Mode::Single,
         };
         let begun = Instant::now();
@@ -97,6 +102,11 @@ pub async fn transfer(ctx: &Context, mut item: SourceObject) -> Result<Outcome, 
         let kind = side_error.error.kind();
         if kind == ErrorKind::Cancelled {
             return Err(side_error.into());
+        }
+        if side_error.error.code() == Some(TOO_SLOW) {
+            tracing::info!(task.id = %ctx.task.id, key = ?item.key(), "one stream is too slow for the whole object; sent in parts");
+            whole_fails = true;
+            continue;
         }
         if mode == Mode::Single
             && item.known_bytes() > ctx.tuning.sizes.threshold
@@ -275,8 +285,13 @@ async fn stream_once(
     } else {
         Hashing::Md5
     };
+    let body = if may_become_parts(&ctx.task.spec, ctx.tuning.sizes.threshold, entry) {
+        hurried(object.body, entry.size, ctx.tuning.sizes.patience)
+    } else {
+        object.body
+    };
     let (body, watch) = metered(
-        object.body,
+        body,
         entry.size,
         &ctx.throttle,
         ctx.progress.flow(&entry.key, WHOLE),
@@ -287,10 +302,14 @@ async fn stream_once(
         overwrite_guard::look(ctx, &key).await?;
     }
     let condition = ctx.guard.condition();
+    let begun = Instant::now();
     let answer = ctx
         .target
         .put(&key, &new, entry.size, announced, &condition, body)
         .await;
+    if answer.is_ok() {
+        ctx.stream_speed.measured(entry.size, begun.elapsed());
+    }
     let written = match refusals.observe(&new, answer) {
         Ok(written) => written,
         // If the body failed, the error of the write is a consequence. The cause is the source's error.

@@ -54,6 +54,12 @@ pub(in crate::engine) fn longest_single(spec: &TaskSpec, whole: u64, route: Rout
     }
 }
 
+/// Whether an object that is sent in one piece may be sent in parts instead if one stream is too slow for it. Parts prove less than
+/// the ETag, so a task that asks for the ETag is patient.
+pub(in crate::engine) fn may_become_parts(spec: &TaskSpec, threshold: u64, entry: &Entry) -> bool {
+    entry.size > threshold && spec.rules.minimum_proof != MinimumProof::ETag
+}
+
 /// Whether an object that failed in one piece may succeed in parts: the connection broke off too early, or the store has a
 /// limit. If wrong bytes were found, the object is not sent in a way that proves less.
 pub(in crate::engine) fn parts_may_help(side_error: &SideError) -> bool {

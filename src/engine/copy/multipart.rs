@@ -4,7 +4,9 @@
 //! equal to the source's and proves every byte.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
+use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::engine::context::{Context, Route};
@@ -14,6 +16,7 @@ use crate::engine::copy::metadata_fallback::Refusals;
 use crate::engine::copy::metered_body::Hashing;
 use crate::engine::copy::mode::SourceTag;
 use crate::engine::copy::part::{self, PartJob, SentPart, Unproved};
+use crate::engine::copy::parts_at_once::PartsAtOnce;
 use crate::engine::copy::pinned_read::pinned;
 use crate::engine::copy::proof::{Proof, wants_hashes};
 use crate::engine::copy::upload::{abort, abort_unknown, begin, forget, forget_if_gone};
@@ -32,8 +35,8 @@ use crate::ledger::OpenUpload;
 use crate::object::{ETag, Entry, NewObject, ObjectInfo, Part, UploadId, Written};
 use crate::task::Key;
 
-/// Parts of one object at the same time.
-const PARTS_AT_ONCE: usize = 4;
+/// Parts of one object that are read again at the same time.
+const READ_AT_ONCE: usize = 4;
 
 /// Copies an object in parts, and resumes an upload that the ledger has recorded.
 pub(in crate::engine) async fn copy(
@@ -211,7 +214,7 @@ async fn read_again(
         };
         part::read_again(ctx, job, sent.part)
     };
-    let hashed = stream::iter(parts).map(hash).buffered(PARTS_AT_ONCE);
+    let hashed = stream::iter(parts).map(hash).buffered(READ_AT_ONCE);
     Ok(hashed.try_collect().await?)
 }
 
@@ -286,9 +289,7 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, PassError
         };
         part::send(ctx, job, had)
     };
-    let fresh: Vec<SentPart> = stream::iter(to_send.into_iter().map(send))
-        .buffer_unordered(PARTS_AT_ONCE)
-        .try_collect()
+    let fresh = send_all(ctx, to_send, route, send)
         .await
         .map_err(|pass_error| forget_if_gone(pass_error, &upload))?;
     let mut sent: Vec<SentPart> = kept.into_iter().chain(fresh).collect();
@@ -319,6 +320,39 @@ async fn upload_all(ctx: &Context, job: &Upload<'_>) -> Result<Joined, PassError
         tag,
         parts: sent,
     })
+}
+
+/// Sends parts, as many at a time as help.
+async fn send_all<P, F>(
+    ctx: &Context,
+    parts: Vec<P>,
+    route: Route,
+    send: impl Fn(P) -> F,
+) -> Result<Vec<SentPart>, PassError>
+where
+    F: Future<Output = Result<SentPart, PassError>>,
+{
+    let timed = |part| {
+        let (sent, begun) = (send(part), Instant::now());
+        async move { Ok::<_, PassError>((sent.await?, begun.elapsed())) }
+    };
+    let mut all = Vec::with_capacity(parts.len());
+    let mut waiting = parts.into_iter();
+    let mut in_flight = FuturesUnordered::new();
+    let mut at_once = PartsAtOnce::new();
+    loop {
+        let share = ctx.objects.share();
+        let room = at_once.limit(share).saturating_sub(in_flight.len());
+        in_flight.extend(waiting.by_ref().take(room).map(timed));
+        let Some((sent, took)) = in_flight.try_next().await? else {
+            return Ok(all);
+        };
+        at_once.finished(took, share);
+        if route == Route::Stream {
+            ctx.stream_speed.measured(sent.part.size, took);
+        }
+        all.push(sent);
+    }
 }
 
 /// Headers of the source, and the size of its first part and the number of its parts, if it has parts.

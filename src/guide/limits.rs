@@ -27,7 +27,8 @@
 //! # What `oms` does not do
 //!
 //! * Old versions, ACLs, object locks and deletions are not copied. Archived objects are not restored (`OMS.0061`).
-//! * One process works on one SQLite ledger. One reader lists each prefix; objects are copied in parallel.
+//! * One process works on one SQLite ledger. Up to 16 readers list a prefix. A listing in no known order, or
+//!   one that always begins at the first key, has one reader.
 //! * Notifications (`smnInfo`) are stored and shown, but not sent. The ended task reports that with `OMS.0156`.
 //! * Skipped objects are compared by content only. They keep the tags, metadata, storage class and encryption that they have at the
 //!   target.
@@ -43,7 +44,8 @@
 //!   key that fails needs a full start: sort the manifest. In a manifest `+` is a plus sign; a space is `%20`.
 //! * A URL whose server sends no length fails with `NoContentLength`, unless the task has `consistency_check: no_check`. Whatever a
 //!   server returns with status 200 is stored, an error page too. URLs above 64 MiB need a server that supports ranges.
-//! * An object of up to 512 MiB that is sent as one piece begins again after a stop. Larger ones continue at the next part.
+//! * An object that is sent in one piece begins again after a stop: at most what one stream moves in eight seconds, and at most
+//!   512 MiB. Larger ones continue at the next part.
 //! * OMS keeps a newer object at the target by default; `oms` overwrites it if size or hash differ.
 //! * With `NO_OVERWRITE` at a target without conditional writes, and for copies inside one store, the target is asked right before the
 //!   write. An object that appears in the moment between is overwritten.

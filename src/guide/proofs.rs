@@ -12,7 +12,7 @@
 //!
 //! | source object | how it is sent | proof |
 //! |---|---|---|
-//! | up to 64 MiB, or up to 512 MiB (5 GiB if `minimum_proof` is `etag`) with an ETag that is its MD5 | one `PutObject` with `Content-MD5` | `etag` |
+//! | up to 64 MiB; with an ETag that is its MD5 up to 512 MiB, if one stream needs only some seconds for it; up to 5 GiB if `minimum_proof` is `etag` | one `PutObject` with `Content-MD5` | `etag` |
 //! | uploaded in equal parts whose size the store reports, or that is usual for their number | multipart with the same part boundaries | `etag` at targets with the ETags of S3, otherwise `checksum` |
 //! | larger, or with an ETag that is not a hash | multipart with parts of 16 MiB or more | `checksum` of each part |
 //! | any of these, at a target whose ETags are not content hashes | the same | the first object is read back: `checksum`; the others `size`, or `checksum` if `minimum_proof` asks for it |

@@ -28,7 +28,7 @@ pub(super) async fn start(
     };
     // The fencing token grows here too, so that nobody who held the task before can still report on it.
     let update = sqlx::query(
-        "UPDATE tasks SET state = ?3, mode = ?4, epoch = epoch + 1, attempt = attempt + 1, crashes = 0, \
+        "UPDATE tasks SET state = ?3, mode = ?4, epoch = epoch + 1, fencing_token = fencing_token + 1, crashes = 0, \
          reason_code = NULL, reason_message = NULL, ended_at = NULL WHERE id = ?1 AND state = ?2",
     )
     .bind(id.get())

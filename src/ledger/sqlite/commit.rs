@@ -23,9 +23,9 @@ macro_rules! shard_lease_holds {
             $id,
             ") AND number = ",
             $number,
-            " AND attempt = ",
+            " AND fencing_token = ",
             $fencing_token,
-            " AND closed = 0 AND task_attempt = (SELECT attempt FROM tasks WHERE id = ",
+            " AND closed = 0 AND task_fencing_token = (SELECT fencing_token FROM tasks WHERE id = ",
             $id,
             " AND state IN ('running', 'pausing'))"
         )

@@ -10,7 +10,7 @@ use crate::task::{State, TaskId};
 
 pub(super) async fn confirm_running(ledger: &Database, id: TaskId, fencing_token: i64) -> Result<()> {
     let statement = sqlx::query(
-        "UPDATE tasks SET held = 2 WHERE id = ?1 AND attempt = ?2 AND state = 'running' AND held = 1",
+        "UPDATE tasks SET held = 2 WHERE id = ?1 AND fencing_token = ?2 AND state = 'running' AND held = 1",
     )
     .bind(id.get())
     .bind(fencing_token);

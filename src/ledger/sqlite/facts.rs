@@ -59,7 +59,7 @@ pub(super) fn read(row: &SqliteRow) -> Result<TaskFacts> {
     let moment = |column| Ok::<_, Error>(get::<Option<i64>>(row, column)?.map(UnixMillis));
     Ok(TaskFacts {
         state: rows::state(row)?,
-        fencing_token: get(row, "attempt")?,
+        fencing_token: get(row, "fencing_token")?,
         pass: rows::pass(row)?,
         forgetting: get(row, "forgetting")?,
         counters: rows::counters(row)?,

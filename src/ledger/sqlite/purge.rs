@@ -26,8 +26,8 @@ const FAILURES: &str = "DELETE FROM failures WHERE task_id = ?1 AND key IN \
 /// Makes a task invisible. [`purge`] deletes its rows.
 pub(super) async fn hide_deleted(tx: &mut Tx, id: TaskId, state: State) -> Result<()> {
     let update = sqlx::query(
-        "UPDATE tasks SET project = '', name = '', state = 'paused', attempt = attempt + 1, reason_code = NULL, \
-         reason_message = NULL, failed_list_key = NULL WHERE id = ?1 AND state = ?2",
+        "UPDATE tasks SET project = '', name = '', state = 'paused', fencing_token = fencing_token + 1, \
+         reason_code = NULL, reason_message = NULL, failed_list_key = NULL WHERE id = ?1 AND state = ?2",
     )
     .bind(id.get())
     .bind(state.name());

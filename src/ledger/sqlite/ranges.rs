@@ -164,8 +164,8 @@ pub(super) async fn set_unordered(ledger: &Database, id: TaskId, shard: &LeasedS
             .bind(kept);
             run(&mut tx, forget).await?;
             let whole = sqlx::query(
-                "UPDATE shards SET unordered = 1, closed = 0, start_after = NULL, checkpoint = NULL, until = NULL, attempt = 0, \
-                 task_attempt = 0 WHERE task_id = ?1 AND pass = ?2 AND number = ?3",
+                "UPDATE shards SET unordered = 1, closed = 0, start_after = NULL, checkpoint = NULL, until = NULL, \
+                 fencing_token = 0, task_fencing_token = 0 WHERE task_id = ?1 AND pass = ?2 AND number = ?3",
             )
             .bind(id.get())
             .bind(pass)

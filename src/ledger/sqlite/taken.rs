@@ -29,8 +29,8 @@ pub(super) async fn take(
     static TAKE: LazyLock<String> = LazyLock::new(|| {
         let names = names(3, BULK);
         format!(
-            "UPDATE failures SET taken_attempt = ?2, taken_pass = (SELECT pass FROM tasks WHERE id = ?1) \
-             WHERE task_id = ?1 AND taken_attempt < ?2 AND key IN ({names}) RETURNING *"
+            "UPDATE failures SET taken_fencing_token = ?2, taken_pass = (SELECT pass FROM tasks WHERE id = ?1) \
+             WHERE task_id = ?1 AND taken_fencing_token < ?2 AND key IN ({names}) RETURNING *"
         )
     });
     let mut tx = ledger.begin().await?;

@@ -195,7 +195,7 @@ pub(super) async fn set_failed_report(
     list: &FailedReport,
 ) -> Result<()> {
     let statement = sqlx::query(
-        "UPDATE tasks SET failed_list_key = ?3, failed_list_error = ?4 WHERE id = ?1 AND attempt = ?2",
+        "UPDATE tasks SET failed_list_key = ?3, failed_list_error = ?4 WHERE id = ?1 AND fencing_token = ?2",
     )
     .bind(id.get())
     .bind(fencing_token)

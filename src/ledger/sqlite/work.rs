@@ -23,7 +23,7 @@ pub(super) async fn lease_task(ledger: &Database, id: TaskId, now: UnixMillis) -
     };
     // A task that is already running has lost its worker. Its run time counts up to its last commit.
     let update = sqlx::query(
-        "UPDATE tasks SET state = ?3, attempt = attempt + 1, started_at = coalesce(started_at, ?4), \
+        "UPDATE tasks SET state = ?3, fencing_token = fencing_token + 1, started_at = coalesce(started_at, ?4), \
          ran_for = ran_for + ?5, running_since = ?4, seen_at = ?4, speed = 0, concurrency_reason = NULL, \
          held = 1 \
          WHERE id = ?1 AND state = ?2",
@@ -49,7 +49,7 @@ pub(super) async fn lease_task(ledger: &Database, id: TaskId, now: UnixMillis) -
         credentials: sealed
             .map(|row| get(&row, "sealed").map(SealedCredentials))
             .transpose()?,
-        fencing_token: get(&row, "attempt")?,
+        fencing_token: get(&row, "fencing_token")?,
         mode: rows::mode(&row)?,
     };
     end(tx).await?;

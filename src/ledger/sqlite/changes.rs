@@ -3,7 +3,7 @@
 use super::database::{Database, Tx, end, run};
 use super::error::translate;
 use super::facts::{facts_in, leave, one_row};
-use super::{orphans, purge, rows};
+use super::{orphans, purge};
 use crate::error::Result;
 use crate::ledger::decisions::changes::{self, Recorded, Stop};
 use crate::ledger::json::bandwidth_to_text;
@@ -34,7 +34,7 @@ pub(super) async fn start(
     .bind(id.get())
     .bind(task.state.name())
     .bind(state.name())
-    .bind(rows::mode_name(mode));
+    .bind(mode.name());
     one_row(run(&mut tx, update).await?)?;
     let insert = sqlx::query(
         "INSERT INTO credentials (task_id, sealed) VALUES (?1, ?2) \

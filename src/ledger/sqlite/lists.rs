@@ -3,7 +3,7 @@
 use super::database::{Database, Tx, end, run};
 use super::error::translate;
 use super::facts::lease_holds;
-use super::rows::{get, problem, problem_name};
+use super::rows::{get, problem};
 use crate::error::Result;
 use crate::ledger::decisions::reports::{self, Lines};
 use crate::ledger::{Committed, ReportChunk};
@@ -139,7 +139,7 @@ pub(super) async fn written(
     let over = sqlx::query("DELETE FROM list_troubles WHERE task_id = ?1 AND kind = ?2 AND trouble = ?3")
         .bind(id.get())
         .bind(kind.name())
-        .bind(problem_name(ReportProblem::NotStored));
+        .bind(ReportProblem::NotStored.name());
     run(&mut tx, over).await?;
     end(tx).await?;
     Ok(Committed::Done)
@@ -179,7 +179,7 @@ pub(super) async fn refused(
     )
     .bind(id.get())
     .bind(kind.name())
-    .bind(problem_name(now));
+    .bind(now.name());
     run(&mut tx, insert).await?;
     end(tx).await?;
     Ok(Committed::Done)

@@ -40,13 +40,13 @@ pub(super) async fn open_pass(
          (SELECT max(number) FROM passes WHERE task_id = ?1 AND kind = 'full'))",
     )
     .bind(id.get())
-    .bind(rows::pass_kind_name(kind));
+    .bind(kind.name());
     run(&mut tx, forget).await?;
     let opened_at = lists::next_timestamp(&mut tx, id, now).await?;
     let insert = sqlx::query("INSERT INTO passes (task_id, number, kind, opened_at) VALUES (?1, ?2, ?3, ?4)")
         .bind(id.get())
         .bind(number)
-        .bind(rows::pass_kind_name(kind))
+        .bind(kind.name())
         .bind(opened_at.0);
     run(&mut tx, insert).await?;
     let update = sqlx::query("UPDATE tasks SET pass = ?2, seen_at = ?3 WHERE id = ?1")

@@ -141,7 +141,7 @@ pub(super) fn pass(row: &SqliteRow) -> Result<Option<PassInfo>> {
     };
     Ok(Some(PassInfo {
         number,
-        kind: pass_kind_from_name(get(row, "pass_kind")?).ok_or_else(|| damaged("kind of pass"))?,
+        kind: PassKind::from_name(get(row, "pass_kind")?).ok_or_else(|| damaged("kind of pass"))?,
         finished: get(row, "pass_finished")?,
         opened_at: UnixMillis(get(row, "pass_opened_at")?),
     }))
@@ -201,54 +201,18 @@ pub(super) fn scope(row: &SqliteRow) -> Result<ShardScope> {
     }
 }
 
-/// The kind's name in the ledger.
-pub(super) const fn pass_kind_name(kind: PassKind) -> &'static str {
-    match kind {
-        PassKind::Full => "full",
-        PassKind::Failed => "failed",
-    }
-}
-
-fn pass_kind_from_name(name: &str) -> Option<PassKind> {
-    [PassKind::Full, PassKind::Failed]
-        .into_iter()
-        .find(|kind| pass_kind_name(*kind) == name)
-}
-
-/// The mode's name in the ledger.
-pub(super) const fn mode_name(mode: StartMode) -> &'static str {
-    match mode {
-        StartMode::Full => "full",
-        StartMode::FailedOnly => "failed_only",
-    }
-}
-
 /// The column `mode`.
 pub(super) fn mode(row: &SqliteRow) -> Result<StartMode> {
-    let name = get::<&str>(row, "mode")?;
-    [StartMode::Full, StartMode::FailedOnly]
-        .into_iter()
-        .find(|mode| mode_name(*mode) == name)
-        .ok_or_else(|| damaged("mode"))
+    StartMode::from_name(get(row, "mode")?).ok_or_else(|| damaged("mode"))
 }
 
-pub(super) const fn problem_name(problem: ReportProblem) -> &'static str {
-    match problem {
-        ReportProblem::NotStored => "not_stored",
-        ReportProblem::TooLarge => "too_large",
-    }
-}
-
-/// The trouble of a list in `column`.
+/// The problem of a report in `column`.
 pub(super) fn problem(row: &SqliteRow, column: &str) -> Result<Option<ReportProblem>> {
     let Some(name) = get::<Option<&str>>(row, column)? else {
         return Ok(None);
     };
-    [ReportProblem::NotStored, ReportProblem::TooLarge]
-        .into_iter()
-        .find(|problem| problem_name(*problem) == name)
-        .map(Some)
-        .ok_or_else(|| damaged("trouble of a list"))
+    let problem = ReportProblem::from_name(name);
+    problem.map(Some).ok_or_else(|| damaged("problem of a report"))
 }
 
 /// The columns `success_list_trouble` and `skip_list_trouble`.

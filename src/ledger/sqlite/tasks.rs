@@ -7,8 +7,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::json::{bandwidth_from_text, bandwidth_to_text, spec_to_text};
 use crate::ledger::{Control, Failure, NewTask, TaskFilter};
 use crate::task::{
-    Counters, Estimate, FailedReport, Key, ProjectId, ReportProblems, StartMode, State, Task, TaskId,
-    UnixMillis,
+    Counters, Estimate, FailedReport, Key, ProjectId, ReportProblem, ReportProblems, StartMode, State, Task,
+    TaskId, UnixMillis,
 };
 
 pub(super) async fn create(ledger: &Database, new: NewTask, now: UnixMillis) -> Result<Task> {
@@ -33,7 +33,7 @@ pub(super) async fn insert(tx: &mut Tx, new: NewTask, now: UnixMillis) -> Result
         .bind(bandwidth)
         .bind(state.name())
         .bind(FIRST_EPOCH)
-        .bind(rows::mode_name(StartMode::Full))
+        .bind(StartMode::Full.name())
         .bind(now.0);
     run(tx, insert).await.map_err(|error| match error.kind() {
         ErrorKind::Conflict => {
@@ -200,6 +200,6 @@ pub(super) async fn set_failed_report(
     .bind(id.get())
     .bind(fencing_token)
     .bind(list.key.as_deref())
-    .bind(list.problem.map(super::rows::problem_name));
+    .bind(list.problem.map(ReportProblem::name));
     ledger.change(statement).await.map(drop)
 }

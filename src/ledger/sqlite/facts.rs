@@ -3,8 +3,7 @@
 use sqlx::sqlite::SqliteRow;
 
 use super::database::{Tx, run};
-use super::error::translate;
-use super::rows::{self, get};
+use super::rows::{self, get, read_first};
 use crate::error::{Error, Result};
 use crate::ledger::decisions::facts::{LeaseState, Run, TaskEnd, TaskFacts};
 use crate::ledger::json::damaged;
@@ -25,27 +24,16 @@ pub(super) use select_facts;
 
 /// A task, read inside a change.
 pub(super) async fn facts(tx: &mut Tx, id: TaskId) -> Result<Option<TaskFacts>> {
-    sqlx::query(select_facts!("t.id = ?1"))
-        .bind(id.get())
-        .fetch_optional(&mut **tx)
-        .await
-        .map_err(translate)?
-        .as_ref()
-        .map(read)
-        .transpose()
+    let select = sqlx::query(select_facts!("t.id = ?1")).bind(id.get());
+    read_first(&mut **tx, select, read).await
 }
 
 /// A task of a project, read inside a change.
 pub(super) async fn facts_in(tx: &mut Tx, project: &ProjectId, id: TaskId) -> Result<Option<TaskFacts>> {
-    sqlx::query(select_facts!("t.id = ?1 AND t.project = ?2"))
+    let select = sqlx::query(select_facts!("t.id = ?1 AND t.project = ?2"))
         .bind(id.get())
-        .bind(project.as_str())
-        .fetch_optional(&mut **tx)
-        .await
-        .map_err(translate)?
-        .as_ref()
-        .map(read)
-        .transpose()
+        .bind(project.as_str());
+    read_first(&mut **tx, select, read).await
 }
 
 /// Whether the worker with this fencing token may write.

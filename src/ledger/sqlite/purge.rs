@@ -44,13 +44,9 @@ pub(super) async fn hide_deleted(tx: &mut Tx, id: TaskId, state: State) -> Resul
 pub(super) async fn purge(ledger: &Database) -> Result<Purged> {
     ledger.keep_room();
     let clean = ledger.retry_truncate_wal().await;
-    let deleted_task = sqlx::query("SELECT id FROM tasks WHERE project = '' ORDER BY id LIMIT 1")
-        .fetch_optional(ledger.readers())
-        .await
-        .map_err(translate)?;
-    match deleted_task {
-        Some(row) => {
-            let id = rows::task_id(&row)?;
+    let select = sqlx::query("SELECT id FROM tasks WHERE project = '' ORDER BY id LIMIT 1");
+    match rows::read_first(ledger.readers(), select, rows::task_id).await? {
+        Some(id) => {
             let mut deleted = remove(ledger, id, ROWS).await;
             if deleted.is_err() {
                 ledger.make_room();

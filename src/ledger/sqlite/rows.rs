@@ -2,7 +2,7 @@
 
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Row, Sqlite};
+use sqlx::{Row, Sqlite, SqliteExecutor};
 
 use super::error::translate;
 use crate::error::Result;
@@ -41,6 +41,26 @@ pub(super) fn add_counters(table: &str, first: usize, rest: &str) -> String {
         .map(|(number, name)| format!("{name} = min({name} + ?{number}, {})", i64::MAX))
         .collect();
     format!("UPDATE {table} SET {} {rest}", sums.join(", "))
+}
+
+/// Reads all rows of a statement, each with `read`.
+pub(super) async fn read_all<T>(
+    on: impl SqliteExecutor<'_>,
+    statement: Statement,
+    read: fn(&SqliteRow) -> Result<T>,
+) -> Result<Vec<T>> {
+    let rows = statement.fetch_all(on).await.map_err(translate)?;
+    rows.iter().map(read).collect()
+}
+
+/// Reads the first row of a statement with `read`; `None` if there is no row.
+pub(super) async fn read_first<T>(
+    on: impl SqliteExecutor<'_>,
+    statement: Statement,
+    read: fn(&SqliteRow) -> Result<T>,
+) -> Result<Option<T>> {
+    let row = statement.fetch_optional(on).await.map_err(translate)?;
+    row.as_ref().map(read).transpose()
 }
 
 /// A column's value.

@@ -76,16 +76,14 @@ fn entry(row: &SqliteRow) -> Result<FoundEntry> {
 }
 
 pub(super) async fn empty_prefixes(ledger: &Database, id: TaskId, limit: i64) -> Result<Vec<Key>> {
-    sqlx::query(entries!(
+    let select = sqlx::query(entries!(
         "prefix",
         ") WHERE scope = 'prefix' AND closed = 1 AND objects = 0 ORDER BY prefix LIMIT max(?2, 0)"
     ))
     .bind(id.get())
-    .bind(limit)
-    .fetch_all(ledger.readers())
+    .bind(limit);
+    rows::read_all(ledger.readers(), select, |row| {
+        get::<&[u8]>(row, "prefix").map(Key::from)
+    })
     .await
-    .map_err(translate)?
-    .iter()
-    .map(|row| get::<&[u8]>(row, "prefix").map(Key::from))
-    .collect()
 }

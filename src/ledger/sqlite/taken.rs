@@ -3,7 +3,6 @@
 use std::sync::LazyLock;
 
 use super::database::{Database, end};
-use super::error::translate;
 use super::facts::lease_holds;
 use super::rows::{self, Statement};
 use crate::error::Result;
@@ -39,13 +38,8 @@ pub(super) async fn take(
     }
     let mut taken = Vec::new();
     for chunk in keys.chunks(BULK) {
-        let rows = bind(sqlx::query(TAKE.as_str()), id, fencing_token, chunk)
-            .fetch_all(&mut *tx)
-            .await
-            .map_err(translate)?;
-        for row in &rows {
-            taken.push(rows::failure(row)?);
-        }
+        let take = bind(sqlx::query(TAKE.as_str()), id, fencing_token, chunk);
+        taken.extend(rows::read_all(&mut *tx, take, rows::failure).await?);
     }
     end(tx).await?;
     Ok(Some(taken))
@@ -67,18 +61,13 @@ pub(super) async fn untaken(
     after: Option<&Key>,
     limit: i64,
 ) -> Result<Vec<Failure>> {
-    sqlx::query(
+    let select = sqlx::query(
         "SELECT * FROM failures WHERE task_id = ?1 AND key > ?2 \
          AND taken_pass < (SELECT pass FROM tasks WHERE id = ?1) ORDER BY key LIMIT max(?3, 0)",
     )
     .bind(id.get())
     // The empty key sorts before all keys, and no object has it.
     .bind(after.map_or(&[][..], Key::as_bytes))
-    .bind(limit)
-    .fetch_all(ledger.readers())
-    .await
-    .map_err(translate)?
-    .iter()
-    .map(rows::failure)
-    .collect()
+    .bind(limit);
+    rows::read_all(ledger.readers(), select, rows::failure).await
 }

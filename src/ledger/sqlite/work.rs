@@ -39,16 +39,11 @@ pub(super) async fn lease_task(ledger: &Database, id: TaskId, now: UnixMillis) -
         .fetch_one(&mut *tx)
         .await
         .map_err(translate)?;
-    let sealed = sqlx::query("SELECT sealed FROM credentials WHERE task_id = ?1")
-        .bind(id.get())
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(translate)?;
+    let sealed = sqlx::query("SELECT sealed FROM credentials WHERE task_id = ?1").bind(id.get());
     let leased = LeasedTask {
         task: rows::task(&row)?,
-        credentials: sealed
-            .map(|row| get(&row, "sealed").map(SealedCredentials))
-            .transpose()?,
+        credentials: rows::read_first(&mut *tx, sealed, |row| get(row, "sealed").map(SealedCredentials))
+            .await?,
         fencing_token: get(&row, "fencing_token")?,
         mode: rows::mode(&row)?,
     };

@@ -37,7 +37,7 @@ pub(super) async fn record_crash(ledger: &Database, id: TaskId) -> Result<()> {
 
 pub(super) async fn recover(ledger: &Database) -> Result<()> {
     let mut tx = ledger.begin().await?;
-    // Nothing has happened to any other task.
+    // Other tasks had no worker and have not crashed.
     let select = sqlx::query(select_facts!(
         "(t.state = 'pausing' OR t.state = 'running' AND (t.held > 0 OR t.crashes > 0))"
     ));

@@ -1,4 +1,4 @@
-//! What a decision knows of a task, as a change reads it first, and how a task is left.
+//! Reads what a decision needs to know of a task, and writes how the work on a task ends.
 
 use sqlx::sqlite::SqliteRow;
 
@@ -65,7 +65,8 @@ pub(super) fn read(row: &SqliteRow) -> Result<TaskFacts> {
     })
 }
 
-/// A change of a task's row under the state that was read must hit it; the transaction excludes anything else.
+/// Checks that an update has changed the row of its task. The update requires the state that was read before; inside the
+/// transaction nobody else can have changed it.
 pub(super) fn one_row(touched: u64) -> Result<()> {
     if touched == 1 {
         Ok(())
@@ -74,7 +75,7 @@ pub(super) fn one_row(touched: u64) -> Result<()> {
     }
 }
 
-/// Writes how a task is left, and wipes its credentials. The caller truncates the log after the commit.
+/// Writes how the work on a task ends, and wipes the task's credentials. The caller truncates the log after the commit.
 pub(super) async fn leave(tx: &mut Tx, id: TaskId, leaving: &TaskEnd) -> Result<()> {
     let TaskEnd {
         from,

@@ -17,7 +17,7 @@ use crate::task::{
 /// A statement with what is bound to it.
 pub(super) type Statement = Query<'static, Sqlite, SqliteArguments>;
 
-/// Reads tasks with their order and their last pass; the condition follows.
+/// Selects tasks with their specs and their last passes. The condition follows.
 macro_rules! select_tasks {
     ($rest:literal) => {
         concat!(
@@ -33,8 +33,9 @@ macro_rules! select_tasks {
 }
 pub(super) use select_tasks;
 
-/// A statement that adds counters to those of a row of `table`. `rest` follows the sums; its parameters are bound first, and
-/// `first` is the number of the parameter after them. A sum that no column can hold saturates, because a store may claim any sizes.
+/// A statement that adds counters to those of a row of `table`. `rest` is the SQL that follows the sums. Its parameters have
+/// the first numbers; `first` is the number of the first counter. A sum that is too large for a column becomes the largest
+/// integer, because an object store may report any sizes.
 pub(super) fn add_counters(table: &str, first: usize, rest: &str) -> String {
     let sums = (first..).zip(Counters::NAMES);
     let sums: Vec<String> = sums
@@ -186,7 +187,8 @@ pub(super) fn upload(row: &SqliteRow) -> Result<OpenUpload> {
         key: Key::from(get::<&[u8]>(row, "key")?),
         upload_id: get(row, "upload_id")?,
         part_size: get(row, "part_size")?,
-        // In quotes, so that a tag that itself looks like a weak or quoted one comes back unchanged. No tag is empty.
+        // `ETag::new` removes only the added quotes, so a tag that itself begins with `W/` stays unchanged. An empty text
+        // stands for no tag.
         source_etag: Some(get::<&str>(row, "source_etag")?)
             .filter(|tag| !tag.is_empty())
             .map(|tag| ETag::new(&format!("\"{tag}\""))),
@@ -195,7 +197,8 @@ pub(super) fn upload(row: &SqliteRow) -> Result<OpenUpload> {
     })
 }
 
-/// The uploads of other writers that an upload or an orphan was begun beside; `None` where nobody knows.
+/// The uploads that others had open for the same key before an upload or an orphan was created; `None` if the target did not
+/// list them.
 pub(super) fn foreign_uploads(row: &SqliteRow) -> Result<Option<Vec<String>>> {
     let ids: Option<&str> = get(row, "strangers")?;
     let read = |text| serde_json::from_str(text).map_err(|e| damaged("uploads of others").with_source(e));

@@ -9,8 +9,9 @@ use crate::error::Result;
 use crate::ledger::{FoundEntry, FoundScope, ShardScope};
 use crate::task::{Key, TaskId};
 
-/// The entries of the scope, single names before prefixes. Several shards may list the same prefix. The cast saturates a sum of
-/// bytes that no integer can hold, where `sum` would fail; sums are exact up to 2^53 bytes.
+/// The entries of the scope, single names before prefixes. Several shards may list the same prefix. Bytes are added with
+/// `total`, because `sum` fails if the result is too large for an integer, and the cast then gives the largest integer. These
+/// sums are exact up to 2^53 bytes.
 macro_rules! entries {
     ($columns:literal, $rest:literal) => {
         concat!(

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::ledger::Failure;
 use crate::task::{Key, TaskId};
 
-/// How many names one statement selects.
+/// How many keys one statement selects.
 const BULK: usize = 64;
 
 fn names(from: usize, count: usize) -> String {
@@ -45,7 +45,8 @@ pub(super) async fn take(
     Ok(Some(taken))
 }
 
-/// Always as many names, so that there is one statement; a missing one repeats the first.
+/// Binds the same number of keys each time, so that all chunks use one prepared statement. If there are fewer keys, the first
+/// is repeated.
 fn bind(statement: Statement, id: TaskId, fencing_token: i64, keys: &[Key]) -> Statement {
     let mut statement = statement.bind(id.get()).bind(fencing_token);
     for number in 0..BULK {

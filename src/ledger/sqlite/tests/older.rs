@@ -20,7 +20,7 @@ use crate::task::{
 /// The last migration of the oldest version that users have.
 const RELEASED: i64 = 6;
 
-/// The last migration whose fencing tokens have the names of attempts.
+/// The last migration in which the columns of fencing tokens are called attempts.
 const ATTEMPTS: i64 = 13;
 
 /// Creates a ledger with the schema after migration `version`.

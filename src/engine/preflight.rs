@@ -127,8 +127,8 @@ async fn written(
     if seen == Seen::Yes
         || (probed.findings.listing == Listing::Late && sees(source, pace, folder, first).await == Seen::Yes)
     {
-        let text = "the source has what was just written to the target: both are one bucket, and the target lies within \
-                    what is to be copied; choose another bucket, or an object_key outside the source's";
+        let text = "the source has what was just written to the target: both are one bucket, and the copies would lie \
+                    within what is to be copied; choose another target bucket, or a target prefix outside the scope";
         let error = Error::new(ErrorKind::InvalidArgument, text);
         return Err(SideError::target(error).because(ReasonKind::TargetUnavailable));
     }
@@ -233,7 +233,8 @@ async fn encrypts(
     if found == Some(Encryption::Kms) {
         return Ok(());
     }
-    let text = "enableKMS is set, but the target does not encrypt with its key management service";
+    let text = "the task asks for encryption by the target's key management service, but the target does not encrypt \
+                with it";
     let error = Error::new(ErrorKind::Unsupported, text);
     Err(SideError::target(error).because(ReasonKind::TargetEncryption))
 }

@@ -50,8 +50,8 @@ pub enum Refusal {
     Unknown,
     /// The state does not allow it.
     State(Rejection),
-    /// A failed-only start of a task whose last listing did not finish, so that its list of failures is incomplete. An
-    /// unfinished pass over the failures themselves is resumed.
+    /// A failed-only start of a task whose last full pass did not finish, so its list of failures is incomplete. (After an
+    /// unfinished failed pass the list is complete, and that pass is resumed.)
     ListIncomplete,
     /// A failed-only start of a task without recorded failures.
     NothingFailed,
@@ -65,7 +65,7 @@ pub type Change<T> = std::result::Result<T, Refusal>;
 pub struct LeasedTask {
     /// The task, now running.
     pub task: Task,
-    /// Its sealed credentials. `None` is a bug, or the database was copied without them.
+    /// Its sealed credentials. `None` only after a bug, or if the database was copied without them.
     pub credentials: Option<SealedCredentials>,
     /// Its fencing token; grows at each lease and at each start.
     pub fencing_token: i64,
@@ -80,14 +80,14 @@ pub struct LeasedShard {
     pub number: i64,
     /// Which keys it covers.
     pub scope: ShardScope,
-    /// The last key, in listing order, up to which everything is settled: at first the key after which the shard begins. `None` at
-    /// the beginning of the listing.
+    /// Everything up to this key, in listing order, is settled. Before the first commit it is the key after which the shard
+    /// begins. `None` if the shard begins with the listing and has settled nothing.
     pub checkpoint: Option<Key>,
     /// The last key of the shard, inclusive; `None` if it goes to the end of the listing. [`Ledger::split`] moves it.
     pub until: Option<Key>,
     /// Bytes in flight that its last commit counted ([`Counters::bytes_in_flight`]). The next commit changes that number.
     pub bytes_in_flight: i64,
-    /// Fencing token; grows at each lease of any shard of the task, so that no two leases ever have the same.
+    /// Fencing token. It grows at each lease of any shard of the task, so no two leases have the same token.
     pub fencing_token: i64,
 }
 
@@ -128,10 +128,10 @@ pub enum Committed {
 /// The outcome of [`Ledger::set_unordered`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unordered {
-    /// The shard is marked. Its holder may go on.
+    /// The shard is marked. Its holder may continue.
     Marked,
-    /// The shard was one range of several of its prefix. They are one shard again, which begins anew, and all leases on them have
-    /// ended.
+    /// The shard was one of several ranges of a prefix. The ranges are now one shard again, which starts from the beginning.
+    /// All leases on the ranges have ended.
     Rejoined,
     /// As [`Committed::Fenced`].
     Fenced,
@@ -151,8 +151,9 @@ pub struct ReportChunk {
 pub enum Ending {
     /// Stopped on request; everything is committed.
     Drained,
-    /// Every shard is closed: the task succeeds without failures, and fails with [`ReasonKind::ObjectsFailed`] with some. An error
-    /// (`Internal`) while a shard is open. If the counters do not balance, the task fails with [`ReasonKind::SystemError`].
+    /// Every shard is closed. The task succeeds if no object failed; otherwise it fails with [`ReasonKind::ObjectsFailed`].
+    /// If the counters do not balance, it fails with [`ReasonKind::SystemError`]. It is an error (`Internal`) if a shard is
+    /// still open.
     PassFinished,
     /// As `PassFinished`, but the task fails for this reason.
     PassFailed(Reason),
@@ -165,18 +166,18 @@ pub enum Ending {
 pub struct OpenUpload {
     /// Source key.
     pub key: Key,
-    /// Id that the target returned. `None` from before the request until its response, so that after a crash the upload is looked
-    /// for.
+    /// Id that the target returned. `None` while the target is asked to create the upload. If the process crashes then, the
+    /// target is searched for the upload.
     pub upload_id: Option<String>,
     /// Length of each part but the last.
     pub part_size: i64,
-    /// ETag of the source object that the parts come from. `None` if the source has none: then nothing proves that another read
-    /// returns the same version, and the upload can only be aborted.
+    /// ETag of the source object that the parts come from. `None` if the source has none. Then nothing proves that a later
+    /// read returns the same version, so the upload cannot be resumed, only aborted.
     pub source_etag: Option<ETag>,
     /// Length of the source object in bytes; 0 if there is no ETag.
     pub size: i64,
-    /// Ids of uploads of the same key that others had open at the target before this one was created. They tell an upload whose
-    /// id was lost from those of others. `None` if the target did not list them.
+    /// Ids of the uploads that others had open for the same key at the target before this one was created. A search for this
+    /// upload, if its id was lost, leaves them out. `None` if the target did not list them.
     pub foreign_uploads: Option<Vec<String>>,
 }
 
@@ -223,16 +224,16 @@ pub trait Ledger: Send + Sync {
     ) -> Result<Change<()>>;
     /// Stops a task; returns its new state.
     async fn stop(&self, project: &ProjectId, id: TaskId, now: UnixMillis) -> Result<Change<State>>;
-    /// Replaces the bandwidth windows of a task that has not succeeded ([`Rejection::Complete`]).
+    /// Replaces the bandwidth windows of a task. Refused with [`Rejection::Complete`] if the task has succeeded.
     async fn set_bandwidth(
         &self,
         project: &ProjectId,
         id: TaskId,
         policy: BandwidthPolicy,
     ) -> Result<Change<()>>;
-    /// Deletes a task. From now on nobody sees it; [`Ledger::purge`] deletes its rows in small steps, so that other changes do not
-    /// wait. Its open uploads at the target become orphans. If there are some, the credentials `keys`, sealed for this task, or
-    /// those that the task still has, are kept to abort them.
+    /// Deletes a task. From now on nobody sees it. [`Ledger::purge`] deletes its rows in small steps, so that other changes
+    /// do not wait. Its open uploads at the target become orphans. To abort them, credentials are kept: `keys` (sealed for
+    /// this task) if given, otherwise those that the task still has. Without orphans none are kept.
     async fn delete(
         &self,
         project: &ProjectId,
@@ -242,8 +243,8 @@ pub trait Ledger: Send + Sync {
     ) -> Result<Change<Deleted>>;
     /// Recorded failures of a task after a key, in key order.
     async fn failures(&self, id: TaskId, after: Option<&Key>, limit: i64) -> Result<Vec<Failure>>;
-    /// What the last full pass has found so far for each entry of the task's scope: the first `limit` entries one by one, single
-    /// keys before prefixes, and the sum of the others. Empty before the first full pass.
+    /// What the last full pass has found so far for each entry of the task's scope. The first `limit` entries are returned
+    /// one by one, single keys before prefixes; the others only as a sum. Empty before the first full pass.
     async fn found_scope(&self, id: TaskId, limit: i64) -> Result<FoundScope>;
     /// The first `limit` prefixes of the scope that were listed completely and contain no object, in byte order.
     async fn empty_prefixes(&self, id: TaskId, limit: i64) -> Result<Vec<Key>>;
@@ -252,18 +253,18 @@ pub trait Ledger: Send + Sync {
 
     // --- for workers ---
 
-    /// Tasks that need a worker, a bounded number: first the oldest running ones ([`RUNNING_AT_ONCE`]), then the oldest waiting
-    /// ones of each project ([`PROJECTS_AT_ONCE`] projects in the order of their names, starting after `after` and wrapping
-    /// around; [`TASKS_AT_ONCE`] of each). The cost does not depend on the number of waiting tasks. Pausing tasks are not among
-    /// them: `recover` and `release` pause those whose worker is gone.
+    /// A limited number of tasks that need a worker. The oldest running ones come first ([`RUNNING_AT_ONCE`]). Then come the
+    /// oldest waiting ones of each project ([`TASKS_AT_ONCE`]), of [`PROJECTS_AT_ONCE`] projects in the order of their names,
+    /// starting after `after` and wrapping around. The cost does not depend on the number of waiting tasks. Pausing tasks are
+    /// not returned: `recover` and `release` pause those whose worker is gone.
     async fn pending(&self, after: Option<&ProjectId>) -> Result<Vec<Pending>>;
     /// Number of waiting tasks of a project.
     async fn waiting(&self, project: &ProjectId) -> Result<i64>;
-    /// Called when the only process starts. Pausing tasks become paused and lose their credentials. Run time that a crash
-    /// interrupted counts up to the last commit, not up to `now`. A running task that had a worker has crashed: after three
-    /// crashes without progress (ninety if the worker had only just leased it) it fails with [`ReasonKind::SystemError`] and
-    /// loses its credentials. Progress is a commit that settles something, a part of a large object, a start, or
-    /// [`Ledger::record_shutdown`].
+    /// Called when the process starts, while no other process uses the ledger. Pausing tasks become paused and lose their
+    /// credentials. A run that a crash interrupted counts up to its last commit, not up to `now`. A running task that had a
+    /// worker has crashed. After three crashes without progress it fails with [`ReasonKind::SystemError`] and loses its
+    /// credentials. If the worker had only just leased the task each time, that takes ninety crashes. Progress is a commit
+    /// that settles something, a part of a large object, a start, or [`Ledger::record_shutdown`].
     async fn recover(&self, now: UnixMillis) -> Result<()>;
     /// Records that nobody works on a task. A pausing task becomes paused; any other stays as it is.
     async fn release(&self, id: TaskId) -> Result<()>;
@@ -291,22 +292,23 @@ pub trait Ledger: Send + Sync {
         shards: &[ShardScope],
         now: UnixMillis,
     ) -> Result<PassInfo>;
-    /// Deletes a bounded number of failures before a new full pass is opened, so that other changes do not wait for all of them.
-    /// From the first call until the full pass is opened a failed-only start is refused ([`Refusal::ListIncomplete`]).
-    /// [`Purged::All`] if few failures are left, an unfinished pass will be resumed, or the worker has lost its lease.
+    /// Deletes a limited number of failures before a new full pass is opened. It is called several times, so that no other
+    /// change waits until all failures are deleted. From the first call until the full pass is opened a failed-only start is
+    /// refused ([`Refusal::ListIncomplete`]). [`Purged::All`] if few failures are left, an unfinished pass will be resumed,
+    /// or the worker has lost its lease.
     async fn forget_failures(&self, id: TaskId, fencing_token: i64) -> Result<Purged>;
     /// Leases the next open shard of the last pass that was not leased under this fencing token; `None` if there is none. A shard
     /// that cannot be resumed (see [`Ledger::set_unordered`]) starts again: its checkpoint, counters and waiting lines are reset.
     async fn lease_shard(&self, id: TaskId, fencing_token: i64) -> Result<Option<LeasedShard>>;
-    /// Cuts a shard at some keys, which ascend in listing order and lie beyond what its holder has listed: the shard ends with the
-    /// first key, and new open shards begin after each of them. The sum of all shards covers the same keys as before. The cuts are
-    /// remembered: the next full pass begins with even ranges.
+    /// Cuts a shard at the keys `cuts`. They ascend in listing order, and its holder has not listed as far as the first of
+    /// them. The shard now ends with the first cut, and a new open shard begins after each cut. Together they cover the same
+    /// keys as before. The next full pass uses the cuts to begin with ranges of about the same size.
     async fn split(&self, id: TaskId, shard: &LeasedShard, cuts: &[Key]) -> Result<Committed>;
     /// Marks a shard whose listing order is unknown. The next lease ignores its checkpoint and deletes its failures. `Internal` for
     /// [`ShardScope::Failures`], which has an order.
     async fn set_unordered(&self, id: TaskId, shard: &LeasedShard) -> Result<Unordered>;
-    /// The keys that cut the recorded failures after `after`, up to and including `until`, into `pieces` of about the same size, in
-    /// key order. None if there are too few failures.
+    /// Keys that cut the recorded failures into `pieces` of about the same size, in key order. Only failures after `after`,
+    /// up to and including `until`, count. Empty if there are too few.
     async fn failure_cuts(
         &self,
         id: TaskId,
@@ -322,9 +324,9 @@ pub trait Ledger: Send + Sync {
         commit: Commit,
         now: UnixMillis,
     ) -> Result<Committed>;
-    /// Stores warnings of the last pass until the next one is opened. A warning with the code and subject of a stored one is added
-    /// to it. After [`Warning::MOST`] different ones, the others count as [`WarningCode::MoreWarnings`]. `Fenced` if the fencing token is
-    /// not the task's last, or nobody holds the task.
+    /// Stores warnings of the last pass until the next one is opened. A warning with the code and subject of a stored one
+    /// adds to its count. After [`Warning::MOST`] different warnings, further ones are only counted, as
+    /// [`WarningCode::MoreWarnings`]. `Fenced` if the fencing token is not the task's last, or nobody holds the task.
     async fn warn(
         &self,
         id: TaskId,
@@ -332,8 +334,8 @@ pub trait Ledger: Send + Sync {
         warnings: &[Warning],
         now: UnixMillis,
     ) -> Result<Committed>;
-    /// Returns the recorded failures of these keys that were not yet returned under this fencing token, in any order. Used by a pass
-    /// that does not visit them in key order: each is returned once. `None` if the worker has lost its lease.
+    /// Returns the recorded failures of these keys, in any order, except those that it has already returned under this
+    /// fencing token. Used by a pass that does not visit the failures in key order. `None` if the worker has lost its lease.
     async fn take_failures(
         &self,
         id: TaskId,
@@ -350,7 +352,8 @@ pub trait Ledger: Send + Sync {
     async fn report_chunks(&self, id: TaskId, kind: ReportKind, limit: i64) -> Result<Vec<ReportChunk>>;
     /// The lines of a chunk; `None` if it no longer waits.
     async fn report_lines(&self, id: TaskId, kind: ReportKind, stamp: UnixMillis) -> Result<Option<Vec<u8>>>;
-    /// Deletes the chunks up to `last`, which are now at the target, and the problem that the report could not be stored.
+    /// Records that the chunks up to `last` are at the target. They are deleted, and so is the problem
+    /// [`ReportProblem::NotStored`] of the report.
     async fn report_written(
         &self,
         id: TaskId,
@@ -358,8 +361,8 @@ pub trait Ledger: Send + Sync {
         kind: ReportKind,
         last: UnixMillis,
     ) -> Result<Committed>;
-    /// Records that the target refused a report ([`ReportProblem::NotStored`]). If more than `most` bytes wait, they are dropped
-    /// ([`ReportProblem::TooLarge`], which stays until a full pass is opened).
+    /// Records that the target refused a report ([`ReportProblem::NotStored`]). If more than `most` bytes wait, they are
+    /// dropped, and the problem is [`ReportProblem::TooLarge`] until a new full pass is opened.
     async fn report_refused(
         &self,
         id: TaskId,
@@ -392,8 +395,9 @@ pub trait Ledger: Send + Sync {
 
     /// Orphans with a number above `after`, in the order of their numbers.
     async fn orphans(&self, which: Orphans<'_>, after: i64, limit: i64) -> Result<Vec<Orphan>>;
-    /// Takes the credentials of a deleted task that no cleanup has taken since `before`, longest waiting first. After `recover`
-    /// none count as taken.
+    /// Takes the credentials of a deleted task for a cleanup. Those that no cleanup has taken come first, then those that
+    /// were taken longest ago. Those that were taken after `before` are left out. [`Ledger::recover`] makes all available
+    /// again.
     async fn take_cleanup(&self, now: UnixMillis, before: UnixMillis) -> Result<Option<Cleanup>>;
     /// Deletes an orphan whose upload is gone. The credentials are wiped with the last orphan of a task.
     async fn remove_orphan(&self, number: i64) -> Result<()>;

@@ -1,5 +1,9 @@
 //! How many small objects of a running task are copied at the same time, and why so many.
 
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
+use super::names::stored_by_name;
+
 /// The concurrency of a running task, as it was a moment ago.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Concurrency {
@@ -11,8 +15,9 @@ pub struct Concurrency {
     pub reason: ConcurrencyReason,
 }
 
-/// Why a task may have so many small objects in flight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Why a task may have so many small objects in flight. The names stand in the ledger and in logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum ConcurrencyReason {
     /// The first objects are measured.
     Starting,
@@ -32,50 +37,29 @@ pub enum ConcurrencyReason {
     Throttled,
 }
 
-impl ConcurrencyReason {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::Starting,
-        Self::Growing,
-        Self::Steady,
-        Self::Near,
-        Self::AtLimit,
-        Self::LittleWork,
-        Self::Slower,
-        Self::Throttled,
-    ];
-
-    /// The name, for logs and for the ledger.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Starting => "starting",
-            Self::Growing => "growing",
-            Self::Steady => "steady",
-            Self::Near => "near",
-            Self::AtLimit => "at_limit",
-            Self::LittleWork => "little_work",
-            Self::Slower => "slower",
-            Self::Throttled => "throttled",
-        }
-    }
-
-    /// The reason with this name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| reason.name() == name)
-    }
-}
+stored_by_name!(ConcurrencyReason);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn every_reason_has_a_name_of_its_own() {
-        for reason in ConcurrencyReason::ALL {
-            assert_eq!(ConcurrencyReason::from_name(reason.name()), Some(reason));
-        }
+    fn reasons_have_the_names_that_ledgers_have() {
+        let names: Vec<&str> = ConcurrencyReason::ALL
+            .iter()
+            .map(|reason| reason.name())
+            .collect();
+        let known = [
+            "starting",
+            "growing",
+            "steady",
+            "near",
+            "at_limit",
+            "little_work",
+            "slower",
+            "throttled",
+        ];
+        assert_eq!(names, known);
         assert_eq!(ConcurrencyReason::from_name("fast"), None);
     }
 }

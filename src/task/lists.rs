@@ -25,14 +25,17 @@ pub enum ReportKind {
 
 stored_by_name!(ReportKind);
 
-/// Why a list is not complete at the target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a list is not complete at the target. The names stand in the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum ReportProblem {
     /// The target did not take it. Lines of settled objects wait for the next try, unless the task has succeeded.
     NotStored,
     /// It is larger than an object may be, or so much of it waited for the target that lines were dropped.
     TooLarge,
 }
+
+stored_by_name!(ReportProblem);
 
 /// What is wrong with the lists since the last full pass was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,5 +54,11 @@ mod tests {
     fn kinds_have_the_names_that_ledgers_and_targets_have() {
         let names: Vec<&str> = ReportKind::ALL.iter().map(|kind| kind.name()).collect();
         assert_eq!(names, ["success", "skip"]);
+    }
+
+    #[test]
+    fn problems_have_the_names_that_ledgers_have() {
+        let names: Vec<&str> = ReportProblem::ALL.iter().map(|problem| problem.name()).collect();
+        assert_eq!(names, ["not_stored", "too_large"]);
     }
 }

@@ -19,6 +19,8 @@ pub mod warning;
 use std::fmt;
 use std::str::FromStr;
 
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
 pub use bandwidth::{BandwidthPolicy, BandwidthWindow};
 pub use concurrency::{Concurrency, ConcurrencyReason};
 pub use counters::Counters;
@@ -31,6 +33,7 @@ pub use state::{Event, Rejection, State};
 pub use time::{Clock, UnixMillis};
 pub use warning::{KeptWarning, Warning, WarningCode};
 
+use self::names::stored_by_name;
 use crate::violation::Violation;
 
 /// Number of a task: at most 15 digits, growing with time.
@@ -108,8 +111,9 @@ impl ProjectId {
     }
 }
 
-/// What a pass does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// What a pass does. The names stand in the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum PassKind {
     /// Lists the whole scope.
     Full,
@@ -117,14 +121,19 @@ pub enum PassKind {
     Failed,
 }
 
-/// What start shall do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+stored_by_name!(PassKind);
+
+/// What start shall do. The names stand in the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum StartMode {
     /// Resumes the pass that did not finish, or begins a new full pass.
     Full,
     /// Repeats the recorded failures of the finished pass.
     FailedOnly,
 }
+
+stored_by_name!(StartMode);
 
 /// The size of the scope as a background count of the source found it; for progress and time left only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -281,6 +290,14 @@ mod tests {
             assert!(bad.parse::<TaskId>().is_err(), "{bad}");
         }
         assert_eq!("999999999999999".parse::<TaskId>().unwrap().get(), TaskId::MAX);
+    }
+
+    #[test]
+    fn passes_and_starts_have_the_names_that_ledgers_have() {
+        let kinds: Vec<&str> = PassKind::ALL.iter().map(|kind| kind.name()).collect();
+        assert_eq!(kinds, ["full", "failed"]);
+        let modes: Vec<&str> = StartMode::ALL.iter().map(|mode| mode.name()).collect();
+        assert_eq!(modes, ["full", "failed_only"]);
     }
 
     #[test]

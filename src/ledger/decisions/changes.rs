@@ -18,7 +18,7 @@ pub(in crate::ledger) enum Recorded {
 pub(in crate::ledger) enum Stop {
     /// The worker is asked to stop; this is the new state.
     Asked(State),
-    /// Nobody works on the task: it is left at once.
+    /// Nobody works on the task, so it is paused at once.
     Left(TaskEnd),
 }
 
@@ -26,8 +26,9 @@ fn apply(task: &TaskFacts, event: Event) -> Change<State> {
     task.state.apply(event).map_err(Refusal::State)
 }
 
-/// A user starts a task; returns its new state. A failed-only start needs a list of failures that is complete and not empty. Only a
-/// pass that lists can leave keys unseen, so an unfinished pass over the failures leaves their list complete.
+/// A user starts a task; returns its new state. A failed-only start needs a list of failures that is complete and not empty.
+/// An unfinished full pass leaves the list incomplete, because it has not seen every key. An unfinished failed pass leaves it
+/// complete, because it visits only keys of the list.
 pub(in crate::ledger) fn start(task: &TaskFacts, mode: StartMode, recorded: Recorded) -> Change<State> {
     let state = apply(task, Event::Start)?;
     let saw_all = |pass: PassInfo| pass.finished || pass.kind == PassKind::Failed;

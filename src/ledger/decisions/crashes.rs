@@ -4,12 +4,12 @@ use super::facts::{LeaseState, TaskEnd, TaskFacts};
 use super::work;
 use crate::task::{Event, Reason, ReasonKind, State};
 
-/// What a crash of the process counts if the worker had only just leased the task.
+/// How much a crash of the process counts if the worker had only just leased the task.
 const EARLY_CRASH: i64 = 1;
-/// What a crash counts if the worker had worked for a while, or panicked.
+/// How much a crash counts if the worker had worked for a while, or panicked.
 const CRASH: i64 = 30;
-/// A task is not resumed from this sum on: three crashes, or ninety early ones. So an operator who kills the process several times
-/// in quick succession does not end a task.
+/// A task is no longer resumed when its crashes reach this sum: after three crashes, or ninety early ones. Early crashes
+/// count so little because an operator may kill the process several times in quick succession, which must not end a task.
 const MOST_CRASHES: i64 = 90;
 
 /// What becomes of a task, to write. Nobody holds it any more.
@@ -17,7 +17,7 @@ const MOST_CRASHES: i64 = 90;
 pub(in crate::ledger) enum AfterCrash {
     /// It is resumed; this is the new sum of its crashes.
     Resumed(i64),
-    /// It is left.
+    /// The task is paused or has failed, and the work on it ends.
     Left(TaskEnd),
 }
 
@@ -34,7 +34,7 @@ pub(in crate::ledger) fn of_worker(task: &TaskFacts) -> Option<AfterCrash> {
     count_crash(task, CRASH)
 }
 
-/// Counts a crash of a running task. `early` is what it counts if the worker had only just leased the task.
+/// Counts a crash of a running task. `early` is how much it counts if the worker had only just leased the task.
 fn count_crash(task: &TaskFacts, early: i64) -> Option<AfterCrash> {
     if task.state != State::Running {
         return None;

@@ -1,4 +1,4 @@
-//! What a decision knows of a task, and how a task is left.
+//! What a decision knows of a task, and how the work on a task ends.
 
 use crate::task::{Counters, PassInfo, Reason, State, UnixMillis};
 
@@ -43,7 +43,8 @@ pub(in crate::ledger) enum LeaseState {
     Confirmed,
 }
 
-/// How a task is left. Its credentials are wiped, its crashes are forgotten, and nobody holds it any more.
+/// How the work on a task ends, to write. The task's credentials are wiped, its count of crashes is reset, and nobody holds
+/// it any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::ledger) struct TaskEnd {
     /// The state that was read.
@@ -64,7 +65,7 @@ impl TaskFacts {
         self.fencing_token == fencing_token && matches!(self.state, State::Running | State::Pausing)
     }
 
-    /// How the task is left for another state. Its run ended at `until`.
+    /// Ends the work on the task. `to` is its new state, and its run ended at `until`.
     pub(super) fn left(&self, to: State, until: Option<UnixMillis>, reason: Option<Reason>) -> TaskEnd {
         TaskEnd {
             from: self.state,
@@ -80,7 +81,7 @@ impl TaskFacts {
 }
 
 impl Run {
-    /// How long it took until a moment, in milliseconds. A clock that was set back takes nothing away.
+    /// How long the run took until a moment, in milliseconds. It is never negative, even if the clock was set back.
     pub(super) fn length(self, until: Option<UnixMillis>) -> i64 {
         match (self.since, until) {
             (Some(since), Some(until)) => until.0.saturating_sub(since.0).max(0),

@@ -1,7 +1,8 @@
 //! What the ledger decides, as pure functions: no IO, no SQL, and time is an argument.
 //!
-//! Every ledger reads what a decision needs ([`facts`]), asks for the decision, and writes its result, all in one transaction. Its
-//! SQL still compares what makes a write atomic: the state that was read, and the fencing token of a lease.
+//! Every ledger reads what a decision needs ([`facts`]), asks for the decision, and writes its result, all in one
+//! transaction. The SQL itself only checks that nothing has changed in between: the state that was read, and the fencing
+//! token of a lease.
 //!
 //! | file | decides |
 //! |---|---|

@@ -17,7 +17,7 @@ pub(in crate::ledger) enum Opening {
     Continued(i64),
 }
 
-/// A worker opens a pass of a kind, unless one is unfinished.
+/// Which pass a worker works on when it opens one of this kind. An unfinished pass is resumed, whatever its kind.
 ///
 /// # Errors
 /// `Conflict` if it has lost its lease, or the task is deleted.
@@ -37,8 +37,8 @@ pub(in crate::ledger) fn open(
     })
 }
 
-/// Whether `step` of the `recorded` failures are deleted now, before a full pass is opened. Fewer are deleted with the opening. An
-/// unfinished pass will be resumed, and needs them.
+/// Whether `step` of the `recorded` failures are deleted now, before a full pass is opened. If fewer are recorded, opening
+/// the pass deletes them. If a pass is unfinished, none are deleted, because it will be resumed and needs them.
 pub(in crate::ledger) fn forgets_failures(
     task: &TaskFacts,
     fencing_token: i64,
@@ -51,13 +51,13 @@ pub(in crate::ledger) fn forgets_failures(
         && recorded >= step
 }
 
-/// Whether a commit is progress, so that earlier crashes are forgotten. A new speed alone is none.
+/// Whether a commit is progress, which resets the count of crashes. A new speed alone is no progress.
 pub(in crate::ledger) const fn is_progress(commit: &Commit) -> bool {
     commit.checkpoint.is_some() || commit.close
 }
 
-/// Whether a commit is refused that changes the number of failures by `change`, to `failed`. A commit that adds none is written
-/// also above the limit.
+/// Whether a commit is refused because the task would have too many failures. The commit changes their number by `change`, to
+/// `failed`. A commit that adds no failure is never refused.
 pub(in crate::ledger) const fn too_many_failures(change: i64, failed: i64) -> bool {
     change > 0 && failed > MOST_FAILURES
 }

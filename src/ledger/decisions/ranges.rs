@@ -4,7 +4,7 @@ use crate::task::Key;
 
 /// Most ranges of one prefix at the beginning of a pass.
 pub(in crate::ledger) const AT_MOST: i64 = 16;
-/// Fewest objects of a range at the beginning of a pass. Less does not pay for the requests that a range costs.
+/// Fewest objects of a range at the beginning of a pass. A smaller range is not worth the extra requests that it costs.
 pub(in crate::ledger) const FEWEST: i64 = 5_000;
 
 /// A range of the pass before.
@@ -18,9 +18,9 @@ pub(in crate::ledger) struct EarlierRange {
     pub listed: i64,
 }
 
-/// The keys at which the ranges of the pass before are cut again, so that the ranges between them have about as many objects
-/// each. The order of the listing need not be known: each range begins where another one ended. Ranges that do not form such a
-/// chain give no cuts.
+/// The keys at which a new pass cuts a prefix. They are ends of ranges of the pass before, chosen so that each new range has
+/// about the same number of objects. The order of the listing need not be known, because each earlier range begins where
+/// another one ended. If the earlier ranges do not form such a chain, there are no cuts.
 pub(in crate::ledger) fn cuts(mut earlier: Vec<EarlierRange>) -> Vec<Key> {
     let total: i64 = earlier.iter().map(|range| range.listed).sum();
     let size = (total / AT_MOST).max(FEWEST);

@@ -11,8 +11,9 @@ pub(in crate::ledger) enum Lines {
     Drop,
 }
 
-/// The target refused a report of which `waiting` bytes wait. `known` is its problem so far. Returns its problem now, and what
-/// happens to its lines: more than `most` bytes are dropped. Dropped lines are missing, whatever is written later.
+/// Decides what happens to a report that the target refused. `waiting` is the length of its waiting lines, and `known` is its
+/// problem so far. Returns its problem now, and what happens to the lines: more than `most` bytes are dropped. After lines
+/// were dropped, the problem stays `TooLarge`, because the report stays incomplete.
 pub(in crate::ledger) fn refused(
     waiting: i64,
     most: i64,

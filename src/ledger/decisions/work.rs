@@ -27,7 +27,7 @@ pub(in crate::ledger) enum Shards {
 /// The end of a worker's work on a task, to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::ledger) struct Finish {
-    /// How the task is left.
+    /// How the work on the task ends.
     pub(in crate::ledger) leaving: TaskEnd,
     /// Number of the pass that is finished now.
     pub(in crate::ledger) pass: Option<i64>,
@@ -35,7 +35,8 @@ pub(in crate::ledger) struct Finish {
     pub(in crate::ledger) lines: Lines,
 }
 
-/// A worker leases a task; `None` if the task needs none. The run of a worker that was cut off counts up to its last write.
+/// A worker leases a task; `None` if the task needs no worker. If an earlier worker was cut off, its run counts up to its
+/// last write.
 pub(in crate::ledger) fn lease(task: &TaskFacts) -> Option<Lease> {
     let state = task.state.apply(Event::Lease).ok()?;
     Some(Lease {
@@ -47,7 +48,7 @@ pub(in crate::ledger) fn lease(task: &TaskFacts) -> Option<Lease> {
 /// A worker leaves a task; `None` if it has lost its lease.
 ///
 /// # Errors
-/// `Internal` if it reports a pass as finished although none is open, or a shard is open.
+/// `Internal` if it reports a pass as finished although no pass is open, or although a shard is still open.
 pub(in crate::ledger) fn finish(
     task: &TaskFacts,
     fencing_token: i64,
@@ -84,7 +85,7 @@ pub(in crate::ledger) fn finish(
     }))
 }
 
-/// How a pass ends whose shards are all closed.
+/// How a task ends when all shards of its pass are closed.
 fn verdict(counters: Counters) -> (Event, Option<Reason>) {
     let Counters {
         listed,
@@ -109,8 +110,8 @@ fn verdict(counters: Counters) -> (Event, Option<Reason>) {
     (Event::Fail, Some(Reason { kind, message }))
 }
 
-/// Number of the pass that a worker reports as finished. It is finished also if the counters do not balance: to resume it would end
-/// the same way for ever, while a new full pass counts anew.
+/// Number of the pass that a worker reports as finished. It is finished even if the counters do not balance. If it were
+/// resumed, it would end the same way each time. A new full pass counts from zero.
 fn finished_pass(last: Option<PassInfo>, shards: Shards) -> Result<i64> {
     let Some(pass) = last.filter(|pass| !pass.finished) else {
         return Err(Error::internal(
@@ -125,13 +126,14 @@ fn finished_pass(last: Option<PassInfo>, shards: Shards) -> Result<i64> {
     }
 }
 
-/// Nobody works on a task any more; `None` if it stays as it is.
+/// Pauses a pausing task that no worker holds; `None` if the task stays as it is.
 pub(in crate::ledger) fn release(task: &TaskFacts) -> Option<TaskEnd> {
     let state = task.state.apply(Event::Drain).ok()?;
     Some(task.left(state, task.run.seen, None))
 }
 
-/// A stop was requested that could not be written, and nobody works on the task; `None` if it stays as it is.
+/// Pauses a running or pausing task that no worker holds, after a stop that could not be written; `None` if the task stays as
+/// it is.
 pub(in crate::ledger) fn pause(task: &TaskFacts) -> Option<TaskEnd> {
     let asked = match task.state {
         State::Running => task.state.apply(Event::Stop),
@@ -313,7 +315,7 @@ mod tests {
             ("succeeded", State::Succeeded, 7, Ending::PassFinished),
             ("started again", State::Waiting, 7, Ending::PassFinished),
         ] {
-            // An open shard is no error of somebody who has no say.
+            // A worker that has lost its lease gets no error because of an open shard.
             let end = finish(
                 &working(state, 5, 0),
                 fencing_token,

@@ -3,7 +3,7 @@
 use super::database::{Database, Tx, end, run};
 use super::error::translate;
 use super::facts::{facts_in, leave, one_row};
-use super::{orphans, purge, rows};
+use super::{orphans, purge};
 use crate::error::Result;
 use crate::ledger::decisions::changes::{self, Recorded, Stop};
 use crate::ledger::json::bandwidth_to_text;
@@ -28,13 +28,13 @@ pub(super) async fn start(
     };
     // The fencing token grows here too, so that nobody who held the task before can still report on it.
     let update = sqlx::query(
-        "UPDATE tasks SET state = ?3, mode = ?4, epoch = epoch + 1, attempt = attempt + 1, crashes = 0, \
+        "UPDATE tasks SET state = ?3, mode = ?4, epoch = epoch + 1, fencing_token = fencing_token + 1, crashes = 0, \
          reason_code = NULL, reason_message = NULL, ended_at = NULL WHERE id = ?1 AND state = ?2",
     )
     .bind(id.get())
     .bind(task.state.name())
     .bind(state.name())
-    .bind(rows::mode_name(mode));
+    .bind(mode.name());
     one_row(run(&mut tx, update).await?)?;
     let insert = sqlx::query(
         "INSERT INTO credentials (task_id, sealed) VALUES (?1, ?2) \

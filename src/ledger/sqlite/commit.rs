@@ -12,8 +12,8 @@ use crate::ledger::decisions::passes;
 use crate::ledger::{Commit, Committed, Failure, LeasedShard};
 use crate::task::{Key, ReportKind, TaskId, UnixMillis};
 
-/// The condition that a lease on a shard is its last one, that it was made under the task's last fencing token, and that
-/// the task has a worker. A worker that has left a task can no longer write to it.
+/// The condition that a lease on a shard holds: the shard is open, the lease is its last one and was made under the task's
+/// last fencing token, and the task has a worker. So a worker that has left a task can no longer write to it.
 macro_rules! shard_lease_holds {
     ($id:literal, $number:literal, $fencing_token:literal) => {
         concat!(
@@ -23,9 +23,9 @@ macro_rules! shard_lease_holds {
             $id,
             ") AND number = ",
             $number,
-            " AND attempt = ",
+            " AND fencing_token = ",
             $fencing_token,
-            " AND closed = 0 AND task_attempt = (SELECT attempt FROM tasks WHERE id = ",
+            " AND closed = 0 AND task_fencing_token = (SELECT fencing_token FROM tasks WHERE id = ",
             $id,
             " AND state IN ('running', 'pausing'))"
         )

@@ -1,7 +1,6 @@
 //! Counts crashes of the process or of a worker while a task runs, and ends a task that keeps crashing.
 
 use super::database::{Database, Tx, end, run};
-use super::error::translate;
 use super::facts::{facts, leave, read, select_facts};
 use super::{orphans, rows};
 use crate::error::Result;
@@ -10,7 +9,7 @@ use crate::task::{State, TaskId};
 
 pub(super) async fn confirm_running(ledger: &Database, id: TaskId, fencing_token: i64) -> Result<()> {
     let statement = sqlx::query(
-        "UPDATE tasks SET held = 2 WHERE id = ?1 AND attempt = ?2 AND state = 'running' AND held = 1",
+        "UPDATE tasks SET held = 2 WHERE id = ?1 AND fencing_token = ?2 AND state = 'running' AND held = 1",
     )
     .bind(id.get())
     .bind(fencing_token);
@@ -38,17 +37,15 @@ pub(super) async fn record_crash(ledger: &Database, id: TaskId) -> Result<()> {
 
 pub(super) async fn recover(ledger: &Database) -> Result<()> {
     let mut tx = ledger.begin().await?;
-    // Nothing has happened to any other task.
-    let tasks = sqlx::query(select_facts!(
+    // Other tasks had no worker and have not crashed.
+    let select = sqlx::query(select_facts!(
         "(t.state = 'pausing' OR t.state = 'running' AND (t.held > 0 OR t.crashes > 0))"
-    ))
-    .fetch_all(&mut *tx)
-    .await
-    .map_err(translate)?;
+    ));
+    let tasks = rows::read_all(&mut *tx, select, |row| Ok((rows::task_id(row)?, read(row)?))).await?;
     let mut wiped = Wiped::No;
-    for row in &tasks {
-        if let Some(after) = of_process(&read(row)?)
-            && write(&mut tx, rows::task_id(row)?, &after).await? == Wiped::Yes
+    for (id, task) in &tasks {
+        if let Some(after) = of_process(task)
+            && write(&mut tx, *id, &after).await? == Wiped::Yes
         {
             wiped = Wiped::Yes;
         }

@@ -1,10 +1,9 @@
-//! What a decision knows of a task, as a change reads it first, and how a task is left.
+//! Reads what a decision needs to know of a task, and writes how the work on a task ends.
 
 use sqlx::sqlite::SqliteRow;
 
 use super::database::{Tx, run};
-use super::error::translate;
-use super::rows::{self, get};
+use super::rows::{self, get, read_first};
 use crate::error::{Error, Result};
 use crate::ledger::decisions::facts::{LeaseState, Run, TaskEnd, TaskFacts};
 use crate::ledger::json::damaged;
@@ -25,27 +24,16 @@ pub(super) use select_facts;
 
 /// A task, read inside a change.
 pub(super) async fn facts(tx: &mut Tx, id: TaskId) -> Result<Option<TaskFacts>> {
-    sqlx::query(select_facts!("t.id = ?1"))
-        .bind(id.get())
-        .fetch_optional(&mut **tx)
-        .await
-        .map_err(translate)?
-        .as_ref()
-        .map(read)
-        .transpose()
+    let select = sqlx::query(select_facts!("t.id = ?1")).bind(id.get());
+    read_first(&mut **tx, select, read).await
 }
 
 /// A task of a project, read inside a change.
 pub(super) async fn facts_in(tx: &mut Tx, project: &ProjectId, id: TaskId) -> Result<Option<TaskFacts>> {
-    sqlx::query(select_facts!("t.id = ?1 AND t.project = ?2"))
+    let select = sqlx::query(select_facts!("t.id = ?1 AND t.project = ?2"))
         .bind(id.get())
-        .bind(project.as_str())
-        .fetch_optional(&mut **tx)
-        .await
-        .map_err(translate)?
-        .as_ref()
-        .map(read)
-        .transpose()
+        .bind(project.as_str());
+    read_first(&mut **tx, select, read).await
 }
 
 /// Whether the worker with this fencing token may write.
@@ -59,7 +47,7 @@ pub(super) fn read(row: &SqliteRow) -> Result<TaskFacts> {
     let moment = |column| Ok::<_, Error>(get::<Option<i64>>(row, column)?.map(UnixMillis));
     Ok(TaskFacts {
         state: rows::state(row)?,
-        fencing_token: get(row, "attempt")?,
+        fencing_token: get(row, "fencing_token")?,
         pass: rows::pass(row)?,
         forgetting: get(row, "forgetting")?,
         counters: rows::counters(row)?,
@@ -77,7 +65,8 @@ pub(super) fn read(row: &SqliteRow) -> Result<TaskFacts> {
     })
 }
 
-/// A change of a task's row under the state that was read must hit it; the transaction excludes anything else.
+/// Checks that an update has changed the row of its task. The update requires the state that was read before; inside the
+/// transaction nobody else can have changed it.
 pub(super) fn one_row(touched: u64) -> Result<()> {
     if touched == 1 {
         Ok(())
@@ -86,7 +75,7 @@ pub(super) fn one_row(touched: u64) -> Result<()> {
     }
 }
 
-/// Writes how a task is left, and wipes its credentials. The caller truncates the log after the commit.
+/// Writes how the work on a task ends, and wipes the task's credentials. The caller truncates the log after the commit.
 pub(super) async fn leave(tx: &mut Tx, id: TaskId, leaving: &TaskEnd) -> Result<()> {
     let TaskEnd {
         from,

@@ -3,7 +3,7 @@
 use super::database::{Database, Tx, end, run};
 use super::error::translate;
 use super::facts::lease_holds;
-use super::rows::{get, problem, problem_name};
+use super::rows::{get, problem, read_all, read_first};
 use crate::error::Result;
 use crate::ledger::decisions::reports::{self, Lines};
 use crate::ledger::{Committed, ReportChunk};
@@ -79,25 +79,21 @@ pub(super) async fn chunks(
     kind: ReportKind,
     limit: i64,
 ) -> Result<Vec<ReportChunk>> {
-    sqlx::query(
+    let select = sqlx::query(
         "SELECT stamp, bytes FROM list_chunks \
          WHERE task_id = (SELECT id FROM tasks WHERE id = ?1 AND project <> '') AND kind = ?2 \
          ORDER BY stamp LIMIT max(?3, 0)",
     )
     .bind(id.get())
     .bind(kind.name())
-    .bind(limit)
-    .fetch_all(ledger.readers())
-    .await
-    .map_err(translate)?
-    .iter()
-    .map(|row| {
+    .bind(limit);
+    read_all(ledger.readers(), select, |row| {
         Ok(ReportChunk {
             stamp: UnixMillis(get(row, "stamp")?),
             bytes: get(row, "bytes")?,
         })
     })
-    .collect()
+    .await
 }
 
 pub(super) async fn lines(
@@ -106,18 +102,14 @@ pub(super) async fn lines(
     kind: ReportKind,
     stamp: UnixMillis,
 ) -> Result<Option<Vec<u8>>> {
-    sqlx::query(
+    let select = sqlx::query(
         "SELECT lines FROM list_chunks \
          WHERE task_id = (SELECT id FROM tasks WHERE id = ?1 AND project <> '') AND kind = ?2 AND stamp = ?3",
     )
     .bind(id.get())
     .bind(kind.name())
-    .bind(stamp.0)
-    .fetch_optional(ledger.readers())
-    .await
-    .map_err(translate)?
-    .map(|row| get(&row, "lines"))
-    .transpose()
+    .bind(stamp.0);
+    read_first(ledger.readers(), select, |row| get(row, "lines")).await
 }
 
 pub(super) async fn written(
@@ -139,7 +131,7 @@ pub(super) async fn written(
     let over = sqlx::query("DELETE FROM list_troubles WHERE task_id = ?1 AND kind = ?2 AND trouble = ?3")
         .bind(id.get())
         .bind(kind.name())
-        .bind(problem_name(ReportProblem::NotStored));
+        .bind(ReportProblem::NotStored.name());
     run(&mut tx, over).await?;
     end(tx).await?;
     Ok(Committed::Done)
@@ -179,7 +171,7 @@ pub(super) async fn refused(
     )
     .bind(id.get())
     .bind(kind.name())
-    .bind(problem_name(now));
+    .bind(now.name());
     run(&mut tx, insert).await?;
     end(tx).await?;
     Ok(Committed::Done)

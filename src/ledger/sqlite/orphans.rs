@@ -4,8 +4,8 @@ use sqlx::sqlite::SqliteRow;
 
 use super::database::{Database, Tx, end, run};
 use super::error::translate;
-use super::rows::{foreign_uploads, get};
-use crate::error::{Error, Result};
+use super::rows::{foreign_uploads, get, read_all, read_first};
+use crate::error::Result;
 use crate::ledger::json::{damaged, location_from_text, location_to_text, spec_from_text};
 use crate::ledger::orphan::FoundUpload;
 use crate::ledger::{Cleanup, Deleted, Orphan, OrphanKeys, Orphans, Owner};
@@ -82,13 +82,7 @@ pub(super) async fn read(
             .bind(limit)
             .bind(place.bucket.as_str()),
     };
-    statement
-        .fetch_all(ledger.readers())
-        .await
-        .map_err(translate)?
-        .iter()
-        .map(orphan)
-        .collect()
+    read_all(ledger.readers(), statement, orphan).await
 }
 
 fn orphan(row: &SqliteRow) -> Result<Orphan> {
@@ -117,15 +111,13 @@ pub(super) async fn take(ledger: &Database, now: UnixMillis, before: UnixMillis)
     .bind(now.0)
     .bind(before.0);
     let mut tx = ledger.begin().await?;
-    let row = take.fetch_optional(&mut *tx).await.map_err(translate)?;
-    let taken = row
-        .map(|row| {
-            Ok::<_, Error>(Cleanup {
-                task: task_id(&row)?,
-                sealed: SealedCredentials(get(&row, "sealed")?),
-            })
+    let taken = read_first(&mut *tx, take, |row| {
+        Ok(Cleanup {
+            task: task_id(row)?,
+            sealed: SealedCredentials(get(row, "sealed")?),
         })
-        .transpose()?;
+    })
+    .await?;
     end(tx).await?;
     Ok(taken)
 }

@@ -40,13 +40,13 @@ pub(super) async fn open_pass(
          (SELECT max(number) FROM passes WHERE task_id = ?1 AND kind = 'full'))",
     )
     .bind(id.get())
-    .bind(rows::pass_kind_name(kind));
+    .bind(kind.name());
     run(&mut tx, forget).await?;
     let opened_at = lists::next_timestamp(&mut tx, id, now).await?;
     let insert = sqlx::query("INSERT INTO passes (task_id, number, kind, opened_at) VALUES (?1, ?2, ?3, ?4)")
         .bind(id.get())
         .bind(number)
-        .bind(rows::pass_kind_name(kind))
+        .bind(kind.name())
         .bind(opened_at.0);
     run(&mut tx, insert).await?;
     let update = sqlx::query("UPDATE tasks SET pass = ?2, seen_at = ?3 WHERE id = ?1")
@@ -106,7 +106,7 @@ pub(super) async fn lease_shard(
         return Ok(None);
     };
     let row = sqlx::query(
-        "SELECT * FROM shards WHERE task_id = ?1 AND pass = ?2 AND closed = 0 AND task_attempt <> ?3 \
+        "SELECT * FROM shards WHERE task_id = ?1 AND pass = ?2 AND closed = 0 AND task_fencing_token <> ?3 \
          ORDER BY number LIMIT 1",
     )
     .bind(id.get())
@@ -127,15 +127,15 @@ pub(super) async fn lease_shard(
         settled = Counters::default();
     }
     let row_of_token = sqlx::query(
-        "UPDATE tasks SET shard_attempt = shard_attempt + 1 WHERE id = ?1 RETURNING shard_attempt",
+        "UPDATE tasks SET shard_fencing_token = shard_fencing_token + 1 WHERE id = ?1 RETURNING shard_fencing_token",
     )
     .bind(id.get())
     .fetch_one(&mut *tx)
     .await
     .map_err(translate)?;
-    let shard_fencing_token: i64 = get(&row_of_token, "shard_attempt")?;
+    let shard_fencing_token: i64 = get(&row_of_token, "shard_fencing_token")?;
     let update = sqlx::query(
-        "UPDATE shards SET attempt = ?4, task_attempt = ?5 WHERE task_id = ?1 AND pass = ?2 AND number = ?3",
+        "UPDATE shards SET fencing_token = ?4, task_fencing_token = ?5 WHERE task_id = ?1 AND pass = ?2 AND number = ?3",
     )
     .bind(id.get())
     .bind(pass.number)

@@ -26,8 +26,8 @@ const FAILURES: &str = "DELETE FROM failures WHERE task_id = ?1 AND key IN \
 /// Makes a task invisible. [`purge`] deletes its rows.
 pub(super) async fn hide_deleted(tx: &mut Tx, id: TaskId, state: State) -> Result<()> {
     let update = sqlx::query(
-        "UPDATE tasks SET project = '', name = '', state = 'paused', attempt = attempt + 1, reason_code = NULL, \
-         reason_message = NULL, failed_list_key = NULL WHERE id = ?1 AND state = ?2",
+        "UPDATE tasks SET project = '', name = '', state = 'paused', fencing_token = fencing_token + 1, \
+         reason_code = NULL, reason_message = NULL, failed_list_key = NULL WHERE id = ?1 AND state = ?2",
     )
     .bind(id.get())
     .bind(state.name());
@@ -44,13 +44,9 @@ pub(super) async fn hide_deleted(tx: &mut Tx, id: TaskId, state: State) -> Resul
 pub(super) async fn purge(ledger: &Database) -> Result<Purged> {
     ledger.keep_room();
     let clean = ledger.retry_truncate_wal().await;
-    let deleted_task = sqlx::query("SELECT id FROM tasks WHERE project = '' ORDER BY id LIMIT 1")
-        .fetch_optional(ledger.readers())
-        .await
-        .map_err(translate)?;
-    match deleted_task {
-        Some(row) => {
-            let id = rows::task_id(&row)?;
+    let select = sqlx::query("SELECT id FROM tasks WHERE project = '' ORDER BY id LIMIT 1");
+    match rows::read_first(ledger.readers(), select, rows::task_id).await? {
+        Some(id) => {
             let mut deleted = remove(ledger, id, ROWS).await;
             if deleted.is_err() {
                 ledger.make_room();

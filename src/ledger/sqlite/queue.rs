@@ -13,12 +13,8 @@ use crate::task::ProjectId;
 pub(super) async fn pending(ledger: &Database, after: Option<&ProjectId>) -> Result<Vec<Pending>> {
     // The conditions must be written as in the partial indexes, or SQLite does not use the indexes.
     const RUNNING: &str = "SELECT id, project FROM tasks WHERE state = 'running' ORDER BY id LIMIT ?1";
-    let running = sqlx::query(RUNNING)
-        .bind(RUNNING_AT_ONCE)
-        .fetch_all(ledger.readers())
-        .await
-        .map_err(translate)?;
-    let mut found = running.iter().map(one).collect::<Result<Vec<_>>>()?;
+    let running = sqlx::query(RUNNING).bind(RUNNING_AT_ONCE);
+    let mut found = rows::read_all(ledger.readers(), running, one).await?;
     let after = after.map_or("", ProjectId::as_str);
     let behind = waiting_behind(ledger, after, PROJECTS_AT_ONCE).await?;
     let mut projects: Vec<&ProjectId> = behind.iter().map(|task| &task.project).collect();
@@ -46,16 +42,11 @@ async fn waiting_behind(ledger: &Database, after: &str, projects: i64) -> Result
          SELECT t.id, t.project FROM queue CROSS JOIN tasks t ON t.id IN (\
          SELECT w.id FROM tasks w WHERE w.state = 'waiting' AND w.project = queue.project ORDER BY w.id LIMIT ?3) \
          WHERE queue.project IS NOT NULL ORDER BY queue.place, t.id";
-    sqlx::query(WAITING)
+    let waiting = sqlx::query(WAITING)
         .bind(after.to_owned())
         .bind(projects)
-        .bind(TASKS_AT_ONCE)
-        .fetch_all(ledger.readers())
-        .await
-        .map_err(translate)?
-        .iter()
-        .map(one)
-        .collect()
+        .bind(TASKS_AT_ONCE);
+    rows::read_all(ledger.readers(), waiting, one).await
 }
 
 fn one(row: &SqliteRow) -> Result<Pending> {

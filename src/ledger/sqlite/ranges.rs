@@ -164,8 +164,8 @@ pub(super) async fn set_unordered(ledger: &Database, id: TaskId, shard: &LeasedS
             .bind(kept);
             run(&mut tx, forget).await?;
             let whole = sqlx::query(
-                "UPDATE shards SET unordered = 1, closed = 0, start_after = NULL, checkpoint = NULL, until = NULL, attempt = 0, \
-                 task_attempt = 0 WHERE task_id = ?1 AND pass = ?2 AND number = ?3",
+                "UPDATE shards SET unordered = 1, closed = 0, start_after = NULL, checkpoint = NULL, until = NULL, \
+                 fencing_token = 0, task_fencing_token = 0 WHERE task_id = ?1 AND pass = ?2 AND number = ?3",
             )
             .bind(id.get())
             .bind(pass)
@@ -186,7 +186,7 @@ pub(super) async fn failure_cuts(
     pieces: i64,
 ) -> Result<Vec<Key>> {
     // The rows are numbered in key order. The last key of each piece but the last is a cut.
-    sqlx::query(
+    let select = sqlx::query(
         "WITH numbered AS (SELECT key, row_number() OVER (ORDER BY key) AS place, count(*) OVER () AS total \
          FROM failures WHERE task_id = ?1 AND key > ?2 AND (?3 IS NULL OR key <= ?3)) \
          SELECT key FROM numbered WHERE total >= 2 * max(?4, 2) AND place < total AND place % (total / max(?4, 2)) = 0 \
@@ -196,13 +196,11 @@ pub(super) async fn failure_cuts(
     // The empty key sorts before all keys, and no object has it.
     .bind(after.map_or(&[][..], Key::as_bytes).to_vec())
     .bind(until.map(|key| key.as_bytes().to_vec()))
-    .bind(pieces)
-    .fetch_all(ledger.readers())
+    .bind(pieces);
+    rows::read_all(ledger.readers(), select, |row| {
+        get::<&[u8]>(row, "key").map(Key::from)
+    })
     .await
-    .map_err(translate)?
-    .iter()
-    .map(|row| get::<&[u8]>(row, "key").map(Key::from))
-    .collect()
 }
 
 /// Undoes everything that a shard has settled.

@@ -2,7 +2,7 @@
 
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Row, Sqlite};
+use sqlx::{Row, Sqlite, SqliteExecutor};
 
 use super::error::translate;
 use crate::error::Result;
@@ -17,7 +17,7 @@ use crate::task::{
 /// A statement with what is bound to it.
 pub(super) type Statement = Query<'static, Sqlite, SqliteArguments>;
 
-/// Reads tasks with their order and their last pass; the condition follows.
+/// Selects tasks with their specs and their last passes. The condition follows.
 macro_rules! select_tasks {
     ($rest:literal) => {
         concat!(
@@ -33,14 +33,35 @@ macro_rules! select_tasks {
 }
 pub(super) use select_tasks;
 
-/// A statement that adds counters to those of a row of `table`. `rest` follows the sums; its parameters are bound first, and
-/// `first` is the number of the parameter after them. A sum that no column can hold saturates, because a store may claim any sizes.
+/// A statement that adds counters to those of a row of `table`. `rest` is the SQL that follows the sums. Its parameters have
+/// the first numbers; `first` is the number of the first counter. A sum that is too large for a column becomes the largest
+/// integer, because an object store may report any sizes.
 pub(super) fn add_counters(table: &str, first: usize, rest: &str) -> String {
     let sums = (first..).zip(Counters::NAMES);
     let sums: Vec<String> = sums
         .map(|(number, name)| format!("{name} = min({name} + ?{number}, {})", i64::MAX))
         .collect();
     format!("UPDATE {table} SET {} {rest}", sums.join(", "))
+}
+
+/// Reads all rows of a statement, each with `read`.
+pub(super) async fn read_all<T>(
+    on: impl SqliteExecutor<'_>,
+    statement: Statement,
+    read: fn(&SqliteRow) -> Result<T>,
+) -> Result<Vec<T>> {
+    let rows = statement.fetch_all(on).await.map_err(translate)?;
+    rows.iter().map(read).collect()
+}
+
+/// Reads the first row of a statement with `read`; `None` if there is no row.
+pub(super) async fn read_first<T>(
+    on: impl SqliteExecutor<'_>,
+    statement: Statement,
+    read: fn(&SqliteRow) -> Result<T>,
+) -> Result<Option<T>> {
+    let row = statement.fetch_optional(on).await.map_err(translate)?;
+    row.as_ref().map(read).transpose()
 }
 
 /// A column's value.
@@ -141,7 +162,7 @@ pub(super) fn pass(row: &SqliteRow) -> Result<Option<PassInfo>> {
     };
     Ok(Some(PassInfo {
         number,
-        kind: pass_kind_from_name(get(row, "pass_kind")?).ok_or_else(|| damaged("kind of pass"))?,
+        kind: PassKind::from_name(get(row, "pass_kind")?).ok_or_else(|| damaged("kind of pass"))?,
         finished: get(row, "pass_finished")?,
         opened_at: UnixMillis(get(row, "pass_opened_at")?),
     }))
@@ -166,7 +187,8 @@ pub(super) fn upload(row: &SqliteRow) -> Result<OpenUpload> {
         key: Key::from(get::<&[u8]>(row, "key")?),
         upload_id: get(row, "upload_id")?,
         part_size: get(row, "part_size")?,
-        // In quotes, so that a tag that itself looks like a weak or quoted one comes back unchanged. No tag is empty.
+        // `ETag::new` removes only the added quotes, so a tag that itself begins with `W/` stays unchanged. An empty text
+        // stands for no tag.
         source_etag: Some(get::<&str>(row, "source_etag")?)
             .filter(|tag| !tag.is_empty())
             .map(|tag| ETag::new(&format!("\"{tag}\""))),
@@ -175,7 +197,8 @@ pub(super) fn upload(row: &SqliteRow) -> Result<OpenUpload> {
     })
 }
 
-/// The uploads of other writers that an upload or an orphan was begun beside; `None` where nobody knows.
+/// The uploads that others had open for the same key before an upload or an orphan was created; `None` if the target did not
+/// list them.
 pub(super) fn foreign_uploads(row: &SqliteRow) -> Result<Option<Vec<String>>> {
     let ids: Option<&str> = get(row, "strangers")?;
     let read = |text| serde_json::from_str(text).map_err(|e| damaged("uploads of others").with_source(e));
@@ -201,54 +224,18 @@ pub(super) fn scope(row: &SqliteRow) -> Result<ShardScope> {
     }
 }
 
-/// The kind's name in the ledger.
-pub(super) const fn pass_kind_name(kind: PassKind) -> &'static str {
-    match kind {
-        PassKind::Full => "full",
-        PassKind::Failed => "failed",
-    }
-}
-
-fn pass_kind_from_name(name: &str) -> Option<PassKind> {
-    [PassKind::Full, PassKind::Failed]
-        .into_iter()
-        .find(|kind| pass_kind_name(*kind) == name)
-}
-
-/// The mode's name in the ledger.
-pub(super) const fn mode_name(mode: StartMode) -> &'static str {
-    match mode {
-        StartMode::Full => "full",
-        StartMode::FailedOnly => "failed_only",
-    }
-}
-
 /// The column `mode`.
 pub(super) fn mode(row: &SqliteRow) -> Result<StartMode> {
-    let name = get::<&str>(row, "mode")?;
-    [StartMode::Full, StartMode::FailedOnly]
-        .into_iter()
-        .find(|mode| mode_name(*mode) == name)
-        .ok_or_else(|| damaged("mode"))
+    StartMode::from_name(get(row, "mode")?).ok_or_else(|| damaged("mode"))
 }
 
-pub(super) const fn problem_name(problem: ReportProblem) -> &'static str {
-    match problem {
-        ReportProblem::NotStored => "not_stored",
-        ReportProblem::TooLarge => "too_large",
-    }
-}
-
-/// The trouble of a list in `column`.
+/// The problem of a report in `column`.
 pub(super) fn problem(row: &SqliteRow, column: &str) -> Result<Option<ReportProblem>> {
     let Some(name) = get::<Option<&str>>(row, column)? else {
         return Ok(None);
     };
-    [ReportProblem::NotStored, ReportProblem::TooLarge]
-        .into_iter()
-        .find(|problem| problem_name(*problem) == name)
-        .map(Some)
-        .ok_or_else(|| damaged("trouble of a list"))
+    let problem = ReportProblem::from_name(name);
+    problem.map(Some).ok_or_else(|| damaged("problem of a report"))
 }
 
 /// The columns `success_list_trouble` and `skip_list_trouble`.

@@ -9,8 +9,9 @@ use crate::error::Result;
 use crate::ledger::{FoundEntry, FoundScope, ShardScope};
 use crate::task::{Key, TaskId};
 
-/// The entries of the scope, single names before prefixes. Several shards may list the same prefix. The cast saturates a sum of
-/// bytes that no integer can hold, where `sum` would fail; sums are exact up to 2^53 bytes.
+/// The entries of the scope, single names before prefixes. Several shards may list the same prefix. Bytes are added with
+/// `total`, because `sum` fails if the result is too large for an integer, and the cast then gives the largest integer. These
+/// sums are exact up to 2^53 bytes.
 macro_rules! entries {
     ($columns:literal, $rest:literal) => {
         concat!(
@@ -76,16 +77,14 @@ fn entry(row: &SqliteRow) -> Result<FoundEntry> {
 }
 
 pub(super) async fn empty_prefixes(ledger: &Database, id: TaskId, limit: i64) -> Result<Vec<Key>> {
-    sqlx::query(entries!(
+    let select = sqlx::query(entries!(
         "prefix",
         ") WHERE scope = 'prefix' AND closed = 1 AND objects = 0 ORDER BY prefix LIMIT max(?2, 0)"
     ))
     .bind(id.get())
-    .bind(limit)
-    .fetch_all(ledger.readers())
+    .bind(limit);
+    rows::read_all(ledger.readers(), select, |row| {
+        get::<&[u8]>(row, "prefix").map(Key::from)
+    })
     .await
-    .map_err(translate)?
-    .iter()
-    .map(|row| get::<&[u8]>(row, "prefix").map(Key::from))
-    .collect()
 }

@@ -3,14 +3,13 @@
 use std::sync::LazyLock;
 
 use super::database::{Database, end};
-use super::error::translate;
 use super::facts::lease_holds;
 use super::rows::{self, Statement};
 use crate::error::Result;
 use crate::ledger::Failure;
 use crate::task::{Key, TaskId};
 
-/// How many names one statement selects.
+/// How many keys one statement selects.
 const BULK: usize = 64;
 
 fn names(from: usize, count: usize) -> String {
@@ -29,8 +28,8 @@ pub(super) async fn take(
     static TAKE: LazyLock<String> = LazyLock::new(|| {
         let names = names(3, BULK);
         format!(
-            "UPDATE failures SET taken_attempt = ?2, taken_pass = (SELECT pass FROM tasks WHERE id = ?1) \
-             WHERE task_id = ?1 AND taken_attempt < ?2 AND key IN ({names}) RETURNING *"
+            "UPDATE failures SET taken_fencing_token = ?2, taken_pass = (SELECT pass FROM tasks WHERE id = ?1) \
+             WHERE task_id = ?1 AND taken_fencing_token < ?2 AND key IN ({names}) RETURNING *"
         )
     });
     let mut tx = ledger.begin().await?;
@@ -39,19 +38,15 @@ pub(super) async fn take(
     }
     let mut taken = Vec::new();
     for chunk in keys.chunks(BULK) {
-        let rows = bind(sqlx::query(TAKE.as_str()), id, fencing_token, chunk)
-            .fetch_all(&mut *tx)
-            .await
-            .map_err(translate)?;
-        for row in &rows {
-            taken.push(rows::failure(row)?);
-        }
+        let take = bind(sqlx::query(TAKE.as_str()), id, fencing_token, chunk);
+        taken.extend(rows::read_all(&mut *tx, take, rows::failure).await?);
     }
     end(tx).await?;
     Ok(Some(taken))
 }
 
-/// Always as many names, so that there is one statement; a missing one repeats the first.
+/// Binds the same number of keys each time, so that all chunks use one prepared statement. If there are fewer keys, the first
+/// is repeated.
 fn bind(statement: Statement, id: TaskId, fencing_token: i64, keys: &[Key]) -> Statement {
     let mut statement = statement.bind(id.get()).bind(fencing_token);
     for number in 0..BULK {
@@ -67,18 +62,13 @@ pub(super) async fn untaken(
     after: Option<&Key>,
     limit: i64,
 ) -> Result<Vec<Failure>> {
-    sqlx::query(
+    let select = sqlx::query(
         "SELECT * FROM failures WHERE task_id = ?1 AND key > ?2 \
          AND taken_pass < (SELECT pass FROM tasks WHERE id = ?1) ORDER BY key LIMIT max(?3, 0)",
     )
     .bind(id.get())
     // The empty key sorts before all keys, and no object has it.
     .bind(after.map_or(&[][..], Key::as_bytes))
-    .bind(limit)
-    .fetch_all(ledger.readers())
-    .await
-    .map_err(translate)?
-    .iter()
-    .map(rows::failure)
-    .collect()
+    .bind(limit);
+    rows::read_all(ledger.readers(), select, rows::failure).await
 }

@@ -2,13 +2,13 @@
 
 use super::database::{Database, Tx, end, run};
 use super::error::translate;
-use super::rows::{self, get, select_tasks};
+use super::rows::{self, get, read_all, read_first, select_tasks};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::json::{bandwidth_from_text, bandwidth_to_text, spec_to_text};
 use crate::ledger::{Control, Failure, NewTask, TaskFilter};
 use crate::task::{
-    Counters, Estimate, FailedReport, Key, ProjectId, ReportProblems, StartMode, State, Task, TaskId,
-    UnixMillis,
+    Counters, Estimate, FailedReport, Key, ProjectId, ReportProblem, ReportProblems, StartMode, State, Task,
+    TaskId, UnixMillis,
 };
 
 pub(super) async fn create(ledger: &Database, new: NewTask, now: UnixMillis) -> Result<Task> {
@@ -33,7 +33,7 @@ pub(super) async fn insert(tx: &mut Tx, new: NewTask, now: UnixMillis) -> Result
         .bind(bandwidth)
         .bind(state.name())
         .bind(FIRST_EPOCH)
-        .bind(rows::mode_name(StartMode::Full))
+        .bind(StartMode::Full.name())
         .bind(now.0);
     run(tx, insert).await.map_err(|error| match error.kind() {
         ErrorKind::Conflict => {
@@ -74,15 +74,10 @@ pub(super) async fn insert(tx: &mut Tx, new: NewTask, now: UnixMillis) -> Result
 }
 
 pub(super) async fn task(ledger: &Database, project: &ProjectId, id: TaskId) -> Result<Option<Task>> {
-    sqlx::query(select_tasks!("WHERE t.id = ?1 AND t.project = ?2"))
+    let select = sqlx::query(select_tasks!("WHERE t.id = ?1 AND t.project = ?2"))
         .bind(id.get())
-        .bind(project.as_str())
-        .fetch_optional(ledger.readers())
-        .await
-        .map_err(translate)?
-        .as_ref()
-        .map(rows::task)
-        .transpose()
+        .bind(project.as_str());
+    read_first(ledger.readers(), select, rows::task).await
 }
 
 /// A filter's states as a JSON array, so that one statement serves every filter.
@@ -102,20 +97,15 @@ pub(super) async fn tasks(
     limit: i64,
 ) -> Result<Vec<Task>> {
     // SQLite treats a negative limit as "no limit".
-    sqlx::query(select_tasks!(
+    let select = sqlx::query(select_tasks!(
         "WHERE t.project = ?1 AND (?2 = '[]' OR t.state IN (SELECT value FROM json_each(?2))) \
          ORDER BY t.id DESC LIMIT max(?3, 0) OFFSET max(?4, 0)"
     ))
     .bind(filter.project.as_str())
     .bind(states(filter))
     .bind(limit)
-    .bind(offset)
-    .fetch_all(ledger.readers())
-    .await
-    .map_err(translate)?
-    .iter()
-    .map(rows::task)
-    .collect()
+    .bind(offset);
+    read_all(ledger.readers(), select, rows::task).await
 }
 
 pub(super) async fn count(ledger: &Database, filter: &TaskFilter) -> Result<i64> {
@@ -149,32 +139,23 @@ pub(super) async fn failures(
             .bind(limit)
             .bind(key.as_bytes()),
     };
-    statement
-        .fetch_all(ledger.readers())
-        .await
-        .map_err(translate)?
-        .iter()
-        .map(rows::failure)
-        .collect()
+    read_all(ledger.readers(), statement, rows::failure).await
 }
 
 pub(super) async fn control(ledger: &Database, id: TaskId) -> Result<Option<Control>> {
-    let row = sqlx::query(
+    let select = sqlx::query(
         "SELECT state, bandwidth, copied + skipped + gone + failed AS settled FROM tasks \
          WHERE id = ?1 AND project <> ''",
     )
-    .bind(id.get())
-    .fetch_optional(ledger.readers())
-    .await
-    .map_err(translate)?;
-    row.map(|row| {
+    .bind(id.get());
+    read_first(ledger.readers(), select, |row| {
         Ok(Control {
-            state: rows::state(&row)?,
-            bandwidth: bandwidth_from_text(get(&row, "bandwidth")?)?,
-            settled: get(&row, "settled")?,
+            state: rows::state(row)?,
+            bandwidth: bandwidth_from_text(get(row, "bandwidth")?)?,
+            settled: get(row, "settled")?,
         })
     })
-    .transpose()
+    .await
 }
 
 pub(super) async fn set_estimate(ledger: &Database, id: TaskId, survey: Estimate) -> Result<()> {
@@ -195,11 +176,11 @@ pub(super) async fn set_failed_report(
     list: &FailedReport,
 ) -> Result<()> {
     let statement = sqlx::query(
-        "UPDATE tasks SET failed_list_key = ?3, failed_list_error = ?4 WHERE id = ?1 AND attempt = ?2",
+        "UPDATE tasks SET failed_list_key = ?3, failed_list_error = ?4 WHERE id = ?1 AND fencing_token = ?2",
     )
     .bind(id.get())
     .bind(fencing_token)
     .bind(list.key.as_deref())
-    .bind(list.problem.map(super::rows::problem_name));
+    .bind(list.problem.map(ReportProblem::name));
     ledger.change(statement).await.map(drop)
 }

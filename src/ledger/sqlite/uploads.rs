@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::database::{Database, end, run};
-use super::error::translate;
 use super::rows::{self, get};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::OpenUpload;
@@ -50,26 +49,13 @@ pub(super) async fn put(ledger: &Database, id: TaskId, upload: &OpenUpload) -> R
 }
 
 pub(super) async fn one(ledger: &Database, id: TaskId, key: &Key) -> Result<Option<OpenUpload>> {
-    sqlx::query(LIVE_ONE)
-        .bind(id.get())
-        .bind(key.as_bytes())
-        .fetch_optional(ledger.readers())
-        .await
-        .map_err(translate)?
-        .as_ref()
-        .map(rows::upload)
-        .transpose()
+    let select = sqlx::query(LIVE_ONE).bind(id.get()).bind(key.as_bytes());
+    rows::read_first(ledger.readers(), select, rows::upload).await
 }
 
 pub(super) async fn all(ledger: &Database, id: TaskId) -> Result<Vec<OpenUpload>> {
-    sqlx::query(LIVE_ALL)
-        .bind(id.get())
-        .fetch_all(ledger.readers())
-        .await
-        .map_err(translate)?
-        .iter()
-        .map(rows::upload)
-        .collect()
+    let select = sqlx::query(LIVE_ALL).bind(id.get());
+    rows::read_all(ledger.readers(), select, rows::upload).await
 }
 
 pub(super) async fn remove(ledger: &Database, id: TaskId, key: &Key) -> Result<()> {
@@ -103,19 +89,13 @@ pub(super) async fn put_hash(
 }
 
 pub(super) async fn hashes(ledger: &Database, id: TaskId, key: &Key) -> Result<BTreeMap<u32, [u8; 16]>> {
-    sqlx::query("SELECT number, md5 FROM part_hashes WHERE task_id = ?1 AND key = ?2")
+    let select = sqlx::query("SELECT number, md5 FROM part_hashes WHERE task_id = ?1 AND key = ?2")
         .bind(id.get())
-        .bind(key.as_bytes())
-        .fetch_all(ledger.readers())
-        .await
-        .map_err(translate)?
-        .iter()
-        .map(|row| {
-            let md5: &[u8] = get(row, "md5")?;
-            let md5 = md5
-                .try_into()
-                .map_err(|_| Error::internal("a hash has another length"))?;
-            Ok((get(row, "number")?, md5))
-        })
-        .collect()
+        .bind(key.as_bytes());
+    let hashes = rows::read_all(ledger.readers(), select, |row| {
+        let md5 = get::<&[u8]>(row, "md5")?.try_into();
+        let md5 = md5.map_err(|_| Error::internal("a hash has another length"))?;
+        Ok((get(row, "number")?, md5))
+    });
+    Ok(hashes.await?.into_iter().collect())
 }

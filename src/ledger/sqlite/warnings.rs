@@ -1,9 +1,8 @@
 //! Warnings of the last pass of each task.
 
 use super::database::{Database, Tx, end, run};
-use super::error::translate;
 use super::facts::lease_holds;
-use super::rows::get;
+use super::rows::{get, read_all};
 use crate::error::Result;
 use crate::ledger::Committed;
 use crate::task::{KeptWarning, TaskId, UnixMillis, Warning, WarningCode};
@@ -73,17 +72,13 @@ pub(super) async fn forget(tx: &mut Tx, id: TaskId) -> Result<()> {
 }
 
 pub(super) async fn all(ledger: &Database, id: TaskId) -> Result<Vec<KeptWarning>> {
-    sqlx::query(
+    let select = sqlx::query(
         "SELECT code, subject, message, count, first_at, last_at FROM warnings \
          WHERE task_id = (SELECT id FROM tasks WHERE id = ?1 AND project <> '') \
          ORDER BY first_at, code, subject",
     )
-    .bind(id.get())
-    .fetch_all(ledger.readers())
-    .await
-    .map_err(translate)?
-    .iter()
-    .map(|row| {
+    .bind(id.get());
+    read_all(ledger.readers(), select, |row| {
         Ok(KeptWarning {
             code: get(row, "code")?,
             subject: get(row, "subject")?,
@@ -93,5 +88,5 @@ pub(super) async fn all(ledger: &Database, id: TaskId) -> Result<Vec<KeptWarning
             last_at: UnixMillis(get(row, "last_at")?),
         })
     })
-    .collect()
+    .await
 }

@@ -23,7 +23,7 @@ pub(super) async fn lease_task(ledger: &Database, id: TaskId, now: UnixMillis) -
     };
     // A task that is already running has lost its worker. Its run time counts up to its last commit.
     let update = sqlx::query(
-        "UPDATE tasks SET state = ?3, attempt = attempt + 1, started_at = coalesce(started_at, ?4), \
+        "UPDATE tasks SET state = ?3, fencing_token = fencing_token + 1, started_at = coalesce(started_at, ?4), \
          ran_for = ran_for + ?5, running_since = ?4, seen_at = ?4, speed = 0, concurrency_reason = NULL, \
          held = 1 \
          WHERE id = ?1 AND state = ?2",
@@ -39,17 +39,12 @@ pub(super) async fn lease_task(ledger: &Database, id: TaskId, now: UnixMillis) -
         .fetch_one(&mut *tx)
         .await
         .map_err(translate)?;
-    let sealed = sqlx::query("SELECT sealed FROM credentials WHERE task_id = ?1")
-        .bind(id.get())
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(translate)?;
+    let sealed = sqlx::query("SELECT sealed FROM credentials WHERE task_id = ?1").bind(id.get());
     let leased = LeasedTask {
         task: rows::task(&row)?,
-        credentials: sealed
-            .map(|row| get(&row, "sealed").map(SealedCredentials))
-            .transpose()?,
-        fencing_token: get(&row, "attempt")?,
+        credentials: rows::read_first(&mut *tx, sealed, |row| get(row, "sealed").map(SealedCredentials))
+            .await?,
+        fencing_token: get(&row, "fencing_token")?,
         mode: rows::mode(&row)?,
     };
     end(tx).await?;

@@ -390,7 +390,7 @@ fn plain_time(text: &[u8]) -> Option<i64> {
         [b'.', _, _, _, b'Z'] => number(20, 23)?,
         _ => return None,
     };
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 59 {
+    if !(1..=days_of(year, month)?).contains(&day) || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
     // Days from the civil calendar, counted in years that begin in March (Howard Hinnant).
@@ -398,6 +398,18 @@ fn plain_time(text: &[u8]) -> Option<i64> {
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     let days = 365 * years + years / 4 - years / 100 + years / 400 + day_of_year - 719_468;
     Some((((days * 24 + hour) * 60 + minute) * 60 + second) * 1000 + millis)
+}
+
+/// How many days a month has; `None` if there is no such month.
+const fn days_of(year: i64, month: i64) -> Option<i64> {
+    let days = match month {
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => return None,
+    };
+    Some(days)
 }
 
 #[cfg(test)]

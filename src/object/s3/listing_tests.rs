@@ -371,6 +371,45 @@ fn times_agree_with_the_library() {
 }
 
 #[test]
+fn a_month_has_its_own_days() {
+    for (name, text, known) in [
+        ("leap year", "2024-02-29T00:00:00.000Z", true),
+        ("no leap year", "2023-02-29T00:00:00.000Z", false),
+        ("a century", "2100-02-29T00:00:00.000Z", false),
+        ("a fourth century", "2000-02-29T00:00:00.000Z", true),
+        ("a leap year ends early too", "2024-02-30T00:00:00.000Z", false),
+        ("31 February", "2024-02-31T00:00:00.000Z", false),
+        ("31 April", "2024-04-31T00:00:00.000Z", false),
+        ("31 June", "2024-06-31T00:00:00.000Z", false),
+        ("31 September", "2024-09-31T00:00:00.000Z", false),
+        ("31 November", "2024-11-31T00:00:00.000Z", false),
+        ("31 December", "2024-12-31T00:00:00.000Z", true),
+        ("day 0", "2024-01-00T00:00:00.000Z", false),
+        ("31 February with an offset", "2024-02-31T00:00:00+01:00", false),
+        ("a day as RFC 1123", "Sat, 02 Mar 2024 00:00:00 GMT", true),
+        ("31 February as RFC 1123", "Sat, 31 Feb 2024 00:00:00 GMT", false),
+        (
+            "31 February as RFC 850",
+            "Saturday, 31-Feb-24 00:00:00 GMT",
+            false,
+        ),
+        ("31 February as asctime", "Sat Feb 31 00:00:00 2024", false),
+    ] {
+        assert_eq!(time(text).is_some(), known, "{name}: {text}");
+    }
+    for year in [1970, 1999, 2000, 2023, 2024, 2099, 2100, 2400, 9996] {
+        for (month, day) in (1..=12).flat_map(|month| (1..=32).map(move |day| (month, day))) {
+            let text = format!("{year:04}-{month:02}-{day:02}T12:34:56.789Z");
+            let wanted = text
+                .parse::<jiff::Timestamp>()
+                .ok()
+                .map(jiff::Timestamp::as_millisecond);
+            assert_eq!(plain_time(text.as_bytes()), wanted, "{text}");
+        }
+    }
+}
+
+#[test]
 fn a_time_is_known_or_unknown_and_never_an_error() {
     let known = Some(UnixMillis(1_704_067_200_000));
     for (name, text, wanted) in [

@@ -20,6 +20,9 @@ use crate::task::{
 /// The last migration of the oldest version that users have.
 const RELEASED: i64 = 6;
 
+/// The last migration in which the columns of fencing tokens are called attempts.
+const ATTEMPTS: i64 = 13;
+
 /// Creates a ledger with the schema after migration `version`.
 async fn schema(path: &Path, version: i64) -> SqliteConnection {
     let mut connection = SqliteConnectOptions::new()
@@ -53,6 +56,11 @@ async fn written(path: &Path, version: i64) {
                 UPDATE shards SET failed = 1 WHERE task_id = 7; \
                 INSERT INTO failures (task_id, key, shard, size, code, message, attempts, at) \
                 VALUES (7, x'61', 0, 0, 'NoSuchKey', 'm', 1, 1)";
+    let rows = if version > ATTEMPTS {
+        rows.replace("attempt,", "fencing_token,")
+    } else {
+        rows.to_owned()
+    };
     let (bandwidth, spec) = (
         bandwidth_to_text(&BandwidthPolicy::default()).unwrap(),
         spec_to_text(&conformance::subject::spec()).unwrap(),
@@ -96,6 +104,7 @@ async fn a_task_of_every_earlier_ledger_can_be_finished() {
         let leased = subject.lease().await;
         let shard = subject.shard(leased.fencing_token).await.unwrap();
         assert_eq!(shard.checkpoint, Some(Key::from("b")));
+        assert_eq!((leased.fencing_token, shard.fencing_token), (2, 2), "{version}");
         let warning = Warning::new(WarningCode::ScopeEntryEmpty, "m");
         let warned = store
             .warn(subject.id, leased.fencing_token, &[warning], at(5))
@@ -285,6 +294,40 @@ async fn ended_tasks_get_the_last_known_time() {
             .unwrap();
         assert_eq!((task.state, task.ended_at), (state, ended), "{id}");
     }
+}
+
+#[tokio::test]
+async fn every_fencing_token_of_an_earlier_ledger_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("oms.db");
+    written(&path, ATTEMPTS).await;
+    let mut connection = schema(&path, ATTEMPTS).await;
+    for update in [
+        "UPDATE tasks SET attempt = 11, shard_attempt = 21",
+        "UPDATE shards SET attempt = 21, task_attempt = 12",
+        "UPDATE failures SET taken_attempt = 12",
+    ] {
+        sqlx::query(update).execute(&mut connection).await.unwrap();
+    }
+    connection.close().await.unwrap();
+
+    let store = file(folder.path()).await;
+    let subject = Subject {
+        store: &store,
+        project: "p".parse().unwrap(),
+        id: TaskId::new(7).unwrap(),
+    };
+    let take = async |token| {
+        let taken = store.take_failures(subject.id, token, &[Key::from("a")]).await;
+        taken.unwrap().unwrap().len()
+    };
+    // Token 12 has leased the shard and taken the failure already.
+    assert_eq!(subject.lease().await.fencing_token, 12);
+    assert!(subject.shard(12).await.is_none());
+    assert_eq!(take(12).await, 0);
+    assert_eq!(subject.lease().await.fencing_token, 13);
+    assert_eq!(subject.shard(13).await.unwrap().fencing_token, 22);
+    assert_eq!(take(13).await, 1);
 }
 
 /// The last migration with codes of the OMS reference in the ledger.

@@ -23,14 +23,8 @@ use crate::task::spec::Scope;
 
 /// Shards that run at the same time, as long as none has waited for its listing.
 const AT_FIRST: usize = 4;
-/// Requests that splits may take in any case. More are allowed with each page that is listed.
-const FREE_REQUESTS: u64 = 320;
-/// A shard that probably has fewer pages before it is not split. It would be over before cuts are found.
-const FEWEST_PAGES: f64 = 8.0;
 /// Shards that are split at the same time.
 const SPLITS_AT_ONCE: usize = 4;
-/// Pages for which a split may take another request: splits add at most one per cent to the requests of a listing.
-const PAGES_PER_REQUEST: u64 = 100;
 /// A shard that could not be split is left alone for this many looks, and twice as many after each further time.
 const REST: u32 = 4;
 
@@ -218,7 +212,7 @@ impl Running {
     fn split(&mut self, waiting: &[i64], room: usize) {
         let pages = self.pages + self.shards.values().map(|shard| shard.range.pages()).sum::<u64>();
         let free = SPLITS_AT_ONCE.saturating_sub(self.splits.len());
-        if free == 0 || self.requests >= FREE_REQUESTS + pages / PAGES_PER_REQUEST {
+        if free == 0 || !probe::may_ask(self.requests, pages) {
             return;
         }
         let mut ready: Vec<(f64, i64)> = waiting
@@ -227,7 +221,7 @@ impl Running {
             .filter(|(_, shard)| shard.rest == 0 && shard.splitting == Splitting::No)
             .filter(|(_, shard)| self.can_be_split(&shard.lease.scope))
             .filter_map(|(number, shard)| Some((shard.range.pages_left()?, number)))
-            .filter(|(left, _)| *left >= FEWEST_PAGES)
+            .filter(|(left, _)| *left >= probe::FEWEST_PAGES)
             .collect();
         ready.sort_by(|a, b| b.0.total_cmp(&a.0));
         ready.truncate(free);

@@ -47,13 +47,13 @@ impl StreamSpeed {
     }
 }
 
-/// Whether a stream that has moved `moved` bytes in `took`, and has `left` more to move, will take more than `patience` from now
+/// Whether a stream that has moved `moved` bytes in `took`, and has `left` more to move, will take more than `allowed` from now
 /// on. Before that much time has passed, nothing can be said.
 #[must_use]
-pub fn is_too_slow(moved: u64, left: u64, took: Duration, patience: Duration) -> bool {
-    took >= patience
+pub fn is_too_slow(moved: u64, left: u64, took: Duration, allowed: Duration) -> bool {
+    took >= allowed
         && u128::from(left).saturating_mul(took.as_nanos())
-            > u128::from(moved).saturating_mul(patience.as_nanos())
+            > u128::from(moved).saturating_mul(allowed.as_nanos())
 }
 
 #[cfg(test)]
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_too_slow_if_the_rest_takes_longer_than_the_patience() {
+    fn a_stream_is_too_slow_if_the_rest_takes_longer_than_allowed() {
         for (name, moved, left, seconds, too_slow) in [
             ("too early to say", 0, 100, 3, false),
             ("nothing came", 0, 100, 4, true),

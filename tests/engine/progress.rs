@@ -6,6 +6,7 @@ use std::time::Duration;
 use oms::engine::sync_points::{SyncPoint, SyncPoints};
 use oms::object::s3::Timeouts;
 use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
+use oms::service::CreateTask;
 use oms::task::{PassKind, StartMode, State};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, watch};
@@ -125,7 +126,11 @@ async fn finished_parts_count_once_over_stops_and_crashes() {
     // Four parts are sent at a time, and each is held once it is written. Three may pass, so seven are written.
     let turns = Arc::new(Semaphore::new(3));
     let rig = open(Arc::new(TempDir::new().unwrap()), &turns).await;
-    let id = rig.create(stores.order()).await;
+    let order = CreateTask {
+        threads: 4,
+        ..stores.order()
+    };
+    let id = rig.create(order).await;
     let held = |parts: i64| move |task: &oms::task::Task| task.counters.bytes_in_flight == parts * part + 5;
     rig.wait(id, held(7)).await;
 

@@ -130,7 +130,7 @@ async fn an_object_that_takes_too_long_in_one_piece_is_sent_in_parts() {
         put_large(&stores, "b", 2);
         let sizes = Sizes {
             whole: 1 << 30,
-            patience: Duration::ZERO,
+            whole_time: Duration::ZERO,
             ..QUICK.sizes
         };
         let tuning = Tuning { sizes, ..QUICK };

@@ -1,8 +1,11 @@
 //! Prefixes that several shards list at the same time: where listings take long, whatever happens to the task meanwhile.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use oms::engine::sync_points::{SyncPoint, SyncPoints};
+use oms::object::s3::Timeouts;
 use oms::sandbox::{Fault, FaultRule, ListOrder, Operation, SandboxObject, SandboxOptions};
 use oms::task::spec::Scope;
 use oms::task::{Key, StartMode, State};
@@ -11,7 +14,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use tempfile::TempDir;
 
 use crate::support::checker::{History, Remedy, check, converges};
-use crate::support::rig::{Rig, SMALL_PART, SOURCE, Stores};
+use crate::support::rig::{QUICK, Rig, SMALL_PART, SOURCE, Stores};
 
 /// Requests of one listing and of the count of the scope.
 const ONE_READER: usize = 2;
@@ -74,6 +77,50 @@ async fn one_prefix_is_listed_by_several_shards_where_listings_take_long() {
         );
         stores.assert_same();
         check(&stores, &rig, second, &history).await;
+    }
+}
+
+#[tokio::test]
+async fn the_scope_is_counted_by_several_readers_where_listings_take_long() {
+    for order in [ListOrder::Bytes, ListOrder::Path] {
+        let stores = Arc::new(stores(order).await);
+        for name in names(600) {
+            put(&stores, &name);
+        }
+        let history = History::of(&stores);
+        // The pass itself waits for the target's listing.
+        let (held, world) = (AtomicBool::new(false), Arc::clone(&stores));
+        let sync_points = SyncPoints::new(move |point| {
+            if point == SyncPoint::PassOpened && !held.swap(true, Ordering::Relaxed) {
+                world.source.clear_requests();
+                world.target.faults().add(late(Operation::ListObjects, 3_600_000));
+                world.source.faults().add(late(Operation::ListObjects, 50));
+            }
+            Box::pin(std::future::ready(()))
+        });
+        let folder = Arc::new(TempDir::new().unwrap());
+        let timeouts = Timeouts {
+            answer: Duration::from_secs(3_600),
+            ..Timeouts::default()
+        };
+        let rig = Rig::tuned(folder, sync_points, QUICK, timeouts).await;
+        let id = rig.create(stores.order()).await;
+        let task = rig.wait(id, |task| task.survey.complete).await;
+        let bytes = names(600).iter().map(String::len).sum::<usize>();
+        assert_eq!(
+            (task.survey.objects, task.survey.bytes),
+            (600, i64::try_from(bytes).unwrap()),
+            "{order:?}"
+        );
+        let most = stores.source.requests_at_once();
+        assert!(
+            most > 2 * ONE_READER,
+            "{order:?}: at most {most} requests at once"
+        );
+        rig.pause(id).await;
+        stores.target.faults().clear();
+        stores.source.faults().clear();
+        converges(&stores, &rig, id, &history, Remedy::Full).await;
     }
 }
 

@@ -52,7 +52,7 @@ pub const QUICK: Tuning = Tuning {
         usual: 2 * SMALL_PART,
         // Every object above the threshold is sent in parts, so that small test objects can have parts.
         whole: 0,
-        patience: Duration::from_secs(600),
+        whole_time: Duration::from_secs(600),
         piece: SMALL_PIECE,
         pieces: 100,
     },

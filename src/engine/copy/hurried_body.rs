@@ -21,18 +21,18 @@ struct Hurried {
     moved: u64,
     left: u64,
     began: Instant,
-    patience: Duration,
+    allowed: Duration,
 }
 
 /// Wraps a body of `length` bytes. It ends with a `Timeout` error as soon as it is clear that the rest takes longer than
-/// `patience`.
-pub(in crate::engine) fn hurried(inner: Body, length: u64, patience: Duration) -> Body {
+/// `allowed`.
+pub(in crate::engine) fn hurried(inner: Body, length: u64, allowed: Duration) -> Body {
     let hurried = Hurried {
         inner,
         moved: 0,
         left: length,
         began: Instant::now(),
-        patience,
+        allowed,
     };
     hurried.boxed_unsync()
 }
@@ -51,7 +51,7 @@ impl http_body::Body for Hurried {
             let length = frame.data_ref().map_or(0, |data| data.len() as u64);
             this.moved = this.moved.saturating_add(length);
             this.left = this.left.saturating_sub(length);
-            if is_too_slow(this.moved, this.left, this.began.elapsed(), this.patience) {
+            if is_too_slow(this.moved, this.left, this.began.elapsed(), this.allowed) {
                 let text = "one stream is too slow for the whole object";
                 let error = Error::new(ErrorKind::Timeout, text).with_code(TOO_SLOW);
                 return Poll::Ready(Some(Err(error)));
@@ -77,14 +77,14 @@ mod tests {
     use super::*;
 
     /// Reads a body of ten frames, one of ten bytes each second. Returns after how many seconds it ended, and with which code.
-    async fn read(patience: u64) -> (u64, Option<String>) {
+    async fn read(allowed: u64) -> (u64, Option<String>) {
         let frames = stream::unfold(0, |sent| async move {
             tokio::time::sleep(Duration::from_secs(1)).await;
             (sent < 10).then(|| (Ok(Frame::data(Bytes::from_static(&[0; 10]))), sent + 1))
         });
         let body = StreamBody::new(frames).boxed_unsync();
         let began = Instant::now();
-        let read = hurried(body, 100, Duration::from_secs(patience)).collect().await;
+        let read = hurried(body, 100, Duration::from_secs(allowed)).collect().await;
         let code = read.err().and_then(|error| error.code().map(str::to_owned));
         (began.elapsed().as_secs(), code)
     }

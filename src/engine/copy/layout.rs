@@ -20,7 +20,7 @@ pub struct Sizes {
     /// bytes. Only then can the target prove them with the source's hash.
     pub whole: u64,
     /// How long such an object may take in one piece. If it takes longer, it is sent in parts.
-    pub patience: Duration,
+    pub whole_time: Duration,
     /// Bytes that a sequential copy keeps in memory and sends as one part. Not less than `smallest`.
     pub piece: usize,
     /// Maximum number of pieces of such a copy.
@@ -36,7 +36,7 @@ impl Default for Sizes {
             usual: 16 << 20,
             whole: 512 << 20,
             // After a stop such an object is read again from its beginning.
-            patience: Duration::from_secs(4),
+            whole_time: Duration::from_secs(4),
             piece: 8 << 20,
             pieces: MAX_PARTS,
         }
@@ -152,7 +152,7 @@ mod tests {
             smallest: 5_242_880,
             usual: 16_777_216,
             whole: 536_870_912,
-            patience: Duration::from_secs(4),
+            whole_time: Duration::from_secs(4),
             piece: 8_388_608,
             pieces: 10_000,
         };

@@ -70,7 +70,7 @@ pub async fn transfer(ctx: &Context, mut item: SourceObject) -> Result<Outcome, 
         let longest = if whole_fails {
             0
         } else {
-            let whole = ctx.stream_speed.longest(sizes.whole, sizes.patience);
+            let whole = ctx.stream_speed.longest(sizes.whole, sizes.whole_time);
             longest_single(&ctx.task.spec, whole, refusals.route(ctx))
         };
         let mode = match &item {
@@ -286,7 +286,7 @@ async fn stream_once(
         Hashing::Md5
     };
     let body = if may_become_parts(&ctx.task.spec, ctx.tuning.sizes.threshold, entry) {
-        hurried(object.body, entry.size, ctx.tuning.sizes.patience)
+        hurried(object.body, entry.size, ctx.tuning.sizes.whole_time)
     } else {
         object.body
     };

@@ -55,7 +55,7 @@ pub(in crate::engine) fn longest_single(spec: &TaskSpec, whole: u64, route: Rout
 }
 
 /// Whether an object that is sent in one piece may be sent in parts instead if one stream is too slow for it. Parts prove less than
-/// the ETag, so a task that asks for the ETag is patient.
+/// the ETag, so this does not happen if the task asks for the ETag.
 pub(in crate::engine) fn may_become_parts(spec: &TaskSpec, threshold: u64, entry: &Entry) -> bool {
     entry.size > threshold && spec.rules.minimum_proof != MinimumProof::ETag
 }

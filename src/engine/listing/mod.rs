@@ -21,6 +21,7 @@ pub mod pages;
 pub mod plan;
 pub(in crate::engine) mod probe;
 pub(in crate::engine) mod range;
+mod range_pages;
 
 use std::sync::Arc;
 
@@ -29,19 +30,19 @@ use tokio::sync::mpsc;
 use crate::engine::context::Context;
 use crate::engine::decide::RefuseReason;
 use crate::engine::errors::PassError;
-use crate::engine::listing::candidate::{Batch, Candidate, Found, KEYS_PER_BATCH, Resumable, Sender, Wanted};
+use crate::engine::listing::candidate::{Batch, Candidate, Found, KEYS_PER_BATCH, Sender, Wanted};
 use crate::engine::listing::matcher::Matcher;
-use crate::engine::listing::pages::Pages;
 use crate::engine::listing::plan::{look_up, only_tags_differ, plan};
 use crate::engine::listing::range::{Page, Range};
-use crate::engine::order::{OrderWatch, Orders, Step};
+use crate::engine::listing::range_pages::RangePages;
+use crate::engine::order::Orders;
 use crate::engine::retry::At as _;
 use crate::engine::shard::prior_count::PriorCount;
 use crate::engine::source_object::SourceObject;
 use crate::engine::sync_points::SyncPoint;
 use crate::engine::{opaque_tags, target_names};
 use crate::ledger::{LeasedShard, ShardScope, Unordered};
-use crate::object::{EntryFacts, ListFrom, ListingEntry};
+use crate::object::{EntryFacts, ListingEntry};
 use crate::task::spec::Scope;
 use crate::task::{Key, PassKind};
 
@@ -81,41 +82,17 @@ async fn feed_prefix(
     sender: &Sender,
 ) -> std::result::Result<(), PassError> {
     let after = shard.checkpoint.as_ref();
-    let from = after.cloned().map_or(ListFrom::Start, ListFrom::After);
-    let bounded = (Some(Arc::clone(range)), 0);
-    let mut pages = Pages::new(
+    let mut pages = RangePages::new(
         Arc::clone(&ctx.source),
         ctx.tuning.pace,
         prefix.clone(),
-        from,
-        bounded,
+        after,
+        Arc::clone(range),
     );
     let mut target = Matcher::new(ctx, prefix, after, range);
-    let mut watch = OrderWatch::default();
-    // The listing goes on after this key, so the key shows the order too.
-    if let Some(after) = after {
-        watch.next(after.as_bytes());
-    }
-    let mut order = Resumable::Yes;
-    let mut page = Page::GoesOn;
-    while page == Page::GoesOn {
-        let Some(mut entries) = pages.next().await.at_source()? else {
-            page = range.finish().await;
-            break;
-        };
-        entries.retain(|entry| match watch.next(entry.key.as_bytes()) {
-            Step::Ascends => true,
-            Step::Repeats => false,
-            Step::Unordered => {
-                order = Resumable::No;
-                true
-            }
-        });
-        let inside;
-        (inside, page) = range.admit(&keys(&entries), watch.orders()).await;
-        entries.truncate(inside);
+    while let Some(entries) = pages.next().await.at_source()? {
         let refused = target_names::not_kept(ctx, entries.iter().map(|entry| &entry.key)).await?;
-        let existing = target.find(ctx, &entries, &watch).await?;
+        let existing = target.find(ctx, &entries, pages.watch()).await?;
         let mut unclear = look_up_unclear(ctx, &entries).await?.into_iter();
         let mut doubtful = Vec::new();
         let planned = entries.into_iter().zip(existing).enumerate();
@@ -146,13 +123,16 @@ async fn feed_prefix(
         if !doubtful.is_empty() {
             opaque_tags::leave(ctx, &mut candidates, &doubtful).await;
         }
-        let batch = Batch { candidates, order };
+        let batch = Batch {
+            candidates,
+            order: pages.order(),
+        };
         ctx.sync_points.reach(SyncPoint::PageJoined).await;
         if sender.send(Ok(batch)).await.is_err() {
             return Ok(());
         }
     }
-    if page == Page::EndsUnclear {
+    if pages.end() == Page::EndsUnclear {
         return lose_order(ctx, shard).await;
     }
     Ok(())
@@ -245,10 +225,6 @@ async fn feed_failures(
             return Ok(());
         }
     }
-}
-
-fn keys(entries: &[ListingEntry]) -> Vec<&Key> {
-    entries.iter().map(|entry| &entry.key).collect()
 }
 
 /// Kind of the pass that a shard belongs to.

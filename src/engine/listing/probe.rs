@@ -11,6 +11,18 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::object::{EntryFacts, ListFrom, ListQuery, ListingEntry, PageSink, SharedStore};
 use crate::task::Key;
 
+/// A range that probably has fewer pages before it is not split. It would be over before cuts are found.
+pub(in crate::engine) const FEWEST_PAGES: f64 = 8.0;
+/// Requests that splits of a listing may take in any case.
+const FREE_REQUESTS: u64 = 320;
+/// Pages for which a split may take another request: splits add at most one per cent to the requests of a listing.
+const PAGES_PER_REQUEST: u64 = 100;
+
+/// Whether splits may take another request, after this many, in a listing of this many pages so far.
+pub(in crate::engine) const fn may_ask(requests: u64, pages: u64) -> bool {
+    requests < FREE_REQUESTS + pages / PAGES_PER_REQUEST
+}
+
 /// What a search has found.
 #[derive(Debug)]
 pub(in crate::engine) struct Found {

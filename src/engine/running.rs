@@ -13,8 +13,9 @@ use tokio::task::JoinSet;
 use crate::engine::context::Context;
 use crate::engine::errors::PassError;
 use crate::engine::findings::Listing;
-use crate::engine::listing::probe;
+use crate::engine::listing::manifest::{ManifestReadError, Reader};
 use crate::engine::listing::range::{Range, Split};
+use crate::engine::listing::{manifest_cuts, probe};
 use crate::engine::shard::{self, ShardEnd};
 use crate::engine::sync_points::SyncPoint;
 use crate::error::{Error, ErrorKind};
@@ -219,7 +220,7 @@ impl Running {
             .iter()
             .filter_map(|number| Some((*number, self.shards.get(number)?)))
             .filter(|(_, shard)| shard.rest == 0 && shard.splitting == Splitting::No)
-            .filter(|(_, shard)| self.can_be_split(&shard.lease.scope))
+            .filter(|(_, shard)| self.can_be_split(&shard.lease))
             .filter_map(|(number, shard)| Some((shard.range.pages_left()?, number)))
             .filter(|(left, _)| *left >= probe::FEWEST_PAGES)
             .collect();
@@ -241,15 +242,18 @@ impl Running {
         }
     }
 
-    fn can_be_split(&self, scope: &ShardScope) -> bool {
-        match scope {
+    fn can_be_split(&self, shard: &LeasedShard) -> bool {
+        match shard.scope {
             // Where the target lists in no known order, only a listing from its beginning shows that there is nothing.
             ShardScope::Prefix(_) => {
                 self.divisible == Divisible::Yes
                     && (self.ctx.target_order.is_some() || self.ctx.target_listing == Listing::Late)
             }
             ShardScope::Failures => !matches!(self.ctx.task.spec.scope, Scope::Urls(_)),
-            ShardScope::Keys => false,
+            ShardScope::Keys => {
+                self.ctx.task.spec.scope.list_file().is_some()
+                    && shard.checkpoint.as_ref().is_none_or(Reader::ascends)
+            }
         }
     }
 }
@@ -308,7 +312,20 @@ async fn attempt(
                 .map_err(PassError::Ledger)?;
             (cuts, 0)
         }
-        ShardScope::Keys => return Ok(nothing(0)),
+        ShardScope::Keys => {
+            let Some(file) = ctx.task.spec.scope.list_file() else {
+                return Ok(nothing(0));
+            };
+            match manifest_cuts::cuts(&ctx, file, &snapshot, room).await {
+                Ok(cuts) => (cuts, 0),
+                Err(ManifestReadError::Changed) => return Ok(nothing(0)),
+                Err(ManifestReadError::PassError(pass_error)) => {
+                    // The shard itself meets the same error, and reports it.
+                    tracing::debug!(task.id = %ctx.task.id, ?pass_error, "a list could not be cut");
+                    return Ok(nothing(0));
+                }
+            }
+        }
     };
     let new = cuts.len();
     let split = range

@@ -40,8 +40,9 @@
 //! * Folded names are detected for `//`, `/./`, `/../` and a leading `/`, not for capital letters, and not for dots or spaces at the
 //!   end of a part.
 //! * A target that accepts a website redirect and drops it is not noticed.
-//! * A manifest line that repeats one of the 16,384 lines before it is counted once. A later repetition is counted again, and a repeated
-//!   key that fails needs a full start: sort the manifest. In a manifest `+` is a plus sign; a space is `%20`.
+//! * A manifest line that repeats one of the 16,384 lines before it is counted once. A later repetition is counted again, also one
+//!   behind the place where the manifest was divided between shards, and a repeated key that fails needs a full start: sort the
+//!   manifest. In a manifest `+` is a plus sign; a space is `%20`.
 //! * A URL whose server sends no length fails with `NoContentLength`, unless the task has `consistency_check: no_check`. Whatever a
 //!   server returns with status 200 is stored, an error page too. URLs above 64 MiB need a server that supports ranges.
 //! * An object that is sent in one piece begins again after a stop: at most what one stream moves in eight seconds, and at most

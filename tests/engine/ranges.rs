@@ -7,15 +7,20 @@ use std::time::Duration;
 use oms::engine::sync_points::{SyncPoint, SyncPoints};
 use oms::object::s3::Timeouts;
 use oms::sandbox::{Fault, FaultRule, ListOrder, Operation, SandboxObject, SandboxOptions};
+use oms::service::CreateTask;
 use oms::task::spec::Scope;
-use oms::task::{Key, StartMode, State};
+use oms::task::{Key, ReasonKind, StartMode, State};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tempfile::TempDir;
 
+use crate::engine::lists;
 use crate::support::checker::{History, Remedy, check, converges};
 use crate::support::rig::{QUICK, Rig, SMALL_PART, SOURCE, Stores};
+use crate::support::wait::until;
 
+/// Names that one shard looks up at the same time.
+const LOOKUPS: usize = 32;
 /// Requests of one listing and of the count of the scope.
 const ONE_READER: usize = 2;
 
@@ -226,4 +231,101 @@ async fn splits_survive_stops_kills_and_deletions() {
         converges(&stores, &rig, id, &history, Remedy::Full).await;
         rig.shut_down().await;
     }
+}
+
+/// A manifest of these names. Every tenth name stands on two lines.
+fn manifest(names: &[String]) -> String {
+    let line = |(n, name): (usize, &String)| format!("{name}\n").repeat(1 + usize::from(n % 10 == 0));
+    names.iter().enumerate().map(line).collect()
+}
+
+#[tokio::test]
+async fn a_manifest_is_divided_where_lookups_take_long() {
+    for seed in 0..3 {
+        let mut random = StdRng::seed_from_u64(seed);
+        let stores = stores(ListOrder::Bytes).await;
+        let long = "x".repeat(60);
+        let mut names: Vec<String> = (0..2_000).map(|n| format!("{long}/{n:05}")).collect();
+        names.sort();
+        for name in &names {
+            put(&stores, name);
+        }
+        let history = History::of(&stores);
+        lists::put_list(&stores, manifest(&names));
+        let order = CreateTask {
+            scope: Scope::List(lists::file()),
+            threads: 50,
+            ..stores.order()
+        };
+        let folder = Arc::new(TempDir::new().unwrap());
+        stores.source.faults().add(late(Operation::HeadObject, 50));
+        let mut rig = Rig::quick_in(Arc::clone(&folder)).await;
+        let id = rig.create(order).await;
+        // The first seed is not interrupted.
+        for _ in 0..seed {
+            tokio::time::sleep(Duration::from_millis(random.random_range(20..400))).await;
+            if random.random_bool(0.5) {
+                rig.kill().await;
+                rig = Rig::quick_in(Arc::clone(&folder)).await;
+            } else {
+                rig.try_stop(id).await;
+                rig.wait(id, |task| {
+                    !matches!(task.state, State::Running | State::Pausing | State::Waiting)
+                })
+                .await;
+                if rig.task(id).await.state == State::Paused {
+                    rig.start(id, StartMode::Full, stores.credentials()).await;
+                }
+            }
+        }
+        let task = rig.end(id).await;
+        assert_eq!(
+            (task.state, task.counters.listed),
+            (State::Succeeded, 2_000),
+            "seed {seed}: {task:#?}"
+        );
+        if seed == 0 {
+            let most = stores.source.requests_at_once();
+            assert!(most > 2 * LOOKUPS, "at most {most} requests at once");
+        }
+        stores.assert_same();
+        check(&stores, &rig, id, &history).await;
+    }
+}
+
+#[tokio::test]
+async fn a_manifest_that_changes_while_several_shards_read_it_is_read_again() {
+    let stores = stores(ListOrder::Bytes).await;
+    let names: Vec<String> = (0..2_000).map(|n| format!("{n:05}/{}", "x".repeat(60))).collect();
+    for name in &names {
+        put(&stores, name);
+    }
+    lists::put_list(&stores, manifest(&names));
+    let order = CreateTask {
+        scope: Scope::List(lists::file()),
+        ..stores.order()
+    };
+    stores.source.faults().add(late(Operation::HeadObject, 50));
+    let rig = Rig::quick().await;
+    let id = rig.create(order).await;
+    until("several shards look names up", async || {
+        stores.source.requests_at_once() > 2 * LOOKUPS
+    })
+    .await;
+    rig.pause(id).await;
+    lists::put_list(&stores, manifest(&names[1_000..]));
+    rig.start(id, StartMode::Full, stores.credentials()).await;
+    let task = rig.end(id).await;
+    assert_eq!(
+        task.reason.as_ref().map(|reason| reason.kind),
+        Some(ReasonKind::ManifestUnreadable),
+        "{task:#?}"
+    );
+    rig.start(id, StartMode::Full, stores.credentials()).await;
+    let task = rig.end(id).await;
+    assert_eq!(
+        (task.state, task.counters.listed),
+        (State::Succeeded, 1_000),
+        "{task:#?}"
+    );
 }

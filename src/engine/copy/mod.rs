@@ -54,6 +54,10 @@ use crate::object::{ByteRange, ETag, Entry, unknown_length};
 /// # Errors
 /// `Cancelled`, or an error of the ledger. Every other error is the outcome of this object.
 pub async fn transfer(ctx: &Context, mut item: SourceObject) -> Result<Outcome, PassError> {
+    let _turn = match ctx.task.spec.scope.list_file() {
+        Some(_) => Some(ctx.turns.take(item.key()).await),
+        None => None,
+    };
     let mut attempts = 0;
     let mut refreshed = None;
     let refusals = Refusals::default();

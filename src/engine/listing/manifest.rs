@@ -5,8 +5,12 @@
 //! is the position of the last settled line together with the file's ETag. If the file changes, the pass ends, and the
 //! next start reads the list from the beginning.
 //!
+//! Positions have a fixed number of digits, so that checkpoints ascend like the keys of a listing, and a shard can be cut at any
+//! line.
+//!
 //! A line that repeats one of the last 16,384 lines is not counted again, so in a sorted list every object counts once.
-//! Repetitions further apart are counted again; the second one finds the object at the target and skips it.
+//! Repetitions further apart are counted again, and so are those on both sides of a cut, except for neighbours. The second one
+//! usually finds the object at the target and skips it.
 
 use http_body_util::BodyExt as _;
 
@@ -15,7 +19,9 @@ use crate::engine::errors::PassError;
 use crate::engine::listing::candidate::{Batch, KEYS_PER_BATCH, Sender, Wanted};
 use crate::engine::listing::manifest_lines::{self, Lines, MAX_LINE};
 use crate::engine::listing::plan::look_up;
+use crate::engine::listing::range::{Page, Range};
 use crate::engine::lookup;
+use crate::engine::order::Orders;
 use crate::engine::retry::{self, Pace, SideError, SideResult};
 use crate::engine::shard::prior_count::PriorCount;
 use crate::engine::sync_points::SyncPoint;
@@ -26,10 +32,13 @@ use crate::object::{ByteRange, ETag, SharedStore};
 use crate::task::spec::{Manifest, Scope};
 use crate::task::{Key, ReasonKind};
 
-/// Bytes of the file in one request.
+/// Usual number of bytes of the file in one request.
 const RANGE: u64 = 1 << 20;
 /// Largest manifest, according to the OMS reference.
 const MAX_FILE: u64 = 1024 << 20;
+/// Digits of a position in a checkpoint, so that checkpoints of one file ascend like their bytes.
+const DIGITS: usize = 10;
+
 /// A manifest, pinned to the version that was opened.
 pub(in crate::engine) struct Reader<'a> {
     store: &'a SharedStore,
@@ -39,6 +48,8 @@ pub(in crate::engine) struct Reader<'a> {
     size: u64,
     /// First byte that was not read yet.
     at: u64,
+    /// Bytes of the file in one request.
+    portion: u64,
     lines: Lines,
 }
 
@@ -156,9 +167,51 @@ impl<'a> Reader<'a> {
             tag,
             size,
             at,
+            portion: RANGE,
             lines: Lines::at(at),
         };
         Ok((reader, start))
+    }
+
+    /// Length of the file in bytes.
+    pub(in crate::engine) const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The position in a checkpoint.
+    ///
+    /// # Errors
+    /// An internal error if the checkpoint is no position.
+    pub(in crate::engine) fn line_start(checkpoint: &Key) -> SideResult<u64> {
+        position(checkpoint).map(|(start, _)| start)
+    }
+
+    /// The checkpoint of the first line that begins behind `offset`; `None` if there is none. It is looked for with requests of
+    /// `portion` bytes.
+    pub(in crate::engine) async fn line_after(
+        &self,
+        offset: u64,
+        portion: u64,
+    ) -> std::result::Result<Option<Key>, ManifestReadError> {
+        let mut reader = Self {
+            tag: self.tag.clone(),
+            at: offset,
+            portion,
+            lines: Lines::at(offset),
+            ..*self
+        };
+        while let Some(line) = reader.next().await? {
+            // What is read first may be the rest of a line that begins before.
+            if line.start > offset {
+                return Ok(Some(reader.checkpoint(&line)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether checkpoints after this one ascend like their bytes. Earlier versions wrote positions of any length.
+    pub(in crate::engine) fn ascends(checkpoint: &Key) -> bool {
+        checkpoint.as_bytes().iter().position(|byte| *byte == b' ') == Some(DIGITS)
     }
 
     /// Whether a checkpoint is a position in a list.
@@ -205,7 +258,7 @@ impl<'a> Reader<'a> {
     }
 
     async fn piece_once(&self) -> Result<Vec<u8>> {
-        let length = RANGE.min(self.size - self.at);
+        let length = self.portion.min(self.size - self.at);
         let portion = ByteRange::Range {
             offset: self.at,
             length,
@@ -236,7 +289,7 @@ impl<'a> Reader<'a> {
     }
 
     fn checkpoint_at(&self, position: u64) -> Key {
-        Key::from(format!("{position} {}", self.tag.as_str()).as_str())
+        Key::from(format!("{position:0DIGITS$} {}", self.tag.as_str()).as_str())
     }
 }
 
@@ -291,9 +344,10 @@ pub(in crate::engine) async fn feed_list(
     ctx: &Context,
     file: &Manifest,
     shard: &LeasedShard,
+    range: &Range,
     sender: &Sender,
 ) -> std::result::Result<(), PassError> {
-    match feed_lines(ctx, file, shard.checkpoint.as_ref(), sender).await {
+    match feed_lines(ctx, file, shard, range, sender).await {
         Ok(()) => Ok(()),
         Err(ManifestReadError::PassError(pass_error)) => Err(pass_error),
         Err(ManifestReadError::Changed) => {
@@ -311,11 +365,17 @@ pub(in crate::engine) async fn feed_list(
 async fn feed_lines(
     ctx: &Context,
     file: &Manifest,
-    checkpoint: Option<&Key>,
+    shard: &LeasedShard,
+    range: &Range,
     sender: &Sender,
 ) -> std::result::Result<(), ManifestReadError> {
     let store = list_store(ctx)?;
-    let (mut reader, settled) = Reader::open(store, ctx.tuning.pace, file, checkpoint).await?;
+    let pace = ctx.tuning.pace;
+    // The end of a shard without a checkpoint shows for which version of the file it was cut.
+    if let (None, Some(until)) = (&shard.checkpoint, &shard.until) {
+        Reader::open(store, pace, file, Some(until)).await?;
+    }
+    let (mut reader, settled) = Reader::open(store, pace, file, shard.checkpoint.as_ref()).await?;
     let mut seen = Recent::default();
     let mut empty = true;
     let mut wanted = Vec::with_capacity(KEYS_PER_BATCH);
@@ -324,7 +384,8 @@ async fn feed_lines(
         let ended = line.is_none();
         if let Some(line) = line {
             empty = false;
-            // The line of the checkpoint is read again only for its name, because the next line may repeat it.
+            // The line of the checkpoint is read again only for its name, because the next line may repeat it. The same holds for
+            // the line after which a shard begins.
             if let Some(key) = take(ctx, file, &line, &mut seen)?
                 && settled != Some(line.start)
             {
@@ -335,7 +396,15 @@ async fn feed_lines(
                 });
             }
         }
+        let mut page = Page::GoesOn;
         if wanted.len() == KEYS_PER_BATCH || (ended && !wanted.is_empty()) {
+            let positions: Vec<&Key> = wanted
+                .iter()
+                .filter_map(|wanted| wanted.position.as_ref())
+                .collect();
+            let inside;
+            (inside, page) = range.admit(&positions, Orders::BYTES).await;
+            wanted.truncate(inside);
             let candidates = look_up(ctx, std::mem::take(&mut wanted)).await?;
             let batch = Batch::resumable(candidates);
             ctx.sync_points.reach(SyncPoint::PageJoined).await;
@@ -346,7 +415,11 @@ async fn feed_lines(
         if ended && empty {
             return Err(refused(ReasonKind::ManifestEmpty, format!("{} is empty", shown(file))).into());
         }
+        if page != Page::GoesOn {
+            return Ok(());
+        }
         if ended {
+            range.finish().await;
             return Ok(());
         }
     }

@@ -14,6 +14,7 @@ pub(in crate::engine) mod cuts;
 pub mod estimate;
 pub mod judge;
 pub mod manifest;
+pub(in crate::engine) mod manifest_cuts;
 pub mod manifest_lines;
 pub mod manifest_scan;
 pub mod matcher;
@@ -56,7 +57,7 @@ pub(super) async fn feed(
     let end = match &shard.scope {
         ShardScope::Prefix(prefix) => feed_prefix(&ctx, prefix, &shard, &range, &sender).await,
         ShardScope::Keys => match ctx.task.spec.scope.list_file() {
-            Some(file) => manifest::feed_list(&ctx, file, &shard, &sender).await,
+            Some(file) => manifest::feed_list(&ctx, file, &shard, &range, &sender).await,
             None => feed_keys(&ctx, shard.checkpoint.as_ref(), &sender).await,
         },
         ShardScope::Failures => match &ctx.task.spec.scope {

@@ -1,0 +1,77 @@
+//! One copy of a key at a time. A manifest may name a key twice, and two shards may read the two lines at the same time. Two copies
+//! of one key would share its open upload.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::task::Key;
+
+/// The keys that are being copied.
+#[derive(Debug, Default)]
+pub struct KeyTurns {
+    taken: Mutex<HashSet<Key>>,
+    freed: Notify,
+}
+
+/// The right to copy a key, until it is dropped.
+#[derive(Debug)]
+pub struct KeyTurn<'a> {
+    turns: &'a KeyTurns,
+    key: Key,
+}
+
+impl KeyTurns {
+    /// Waits until nobody else copies this key.
+    pub async fn take(&self, key: &Key) -> KeyTurn<'_> {
+        loop {
+            let freed = self.freed.notified();
+            tokio::pin!(freed);
+            // From here on no wake-up is missed.
+            freed.as_mut().enable();
+            if self.taken().insert(key.clone()) {
+                return KeyTurn {
+                    turns: self,
+                    key: key.clone(),
+                };
+            }
+            freed.await;
+        }
+    }
+
+    fn taken(&self) -> MutexGuard<'_, HashSet<Key>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for KeyTurn<'_> {
+    fn drop(&mut self) {
+        self.turns.taken().remove(&self.key);
+        self.turns.freed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_key_is_copied_by_one_at_a_time() {
+        let turns = KeyTurns::default();
+        let (a, b) = (Key::from("a"), Key::from("b"));
+        let first = turns.take(&a).await;
+        let other = turns.take(&b).await;
+        let second = turns.take(&a);
+        tokio::pin!(second);
+        assert!(futures_util::poll!(&mut second).is_pending());
+        drop(other);
+        assert!(futures_util::poll!(&mut second).is_pending());
+        drop(first);
+        assert!(futures_util::poll!(&mut second).is_ready());
+        assert!(
+            turns.taken().is_empty(),
+            "the turn of a finished future is given back"
+        );
+    }
+}

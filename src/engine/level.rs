@@ -298,3 +298,7 @@ pub(super) fn whole(limit: f64) -> usize {
 #[cfg(test)]
 #[path = "level_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "level_round_tests.rs"]
+mod round_tests;

@@ -225,6 +225,95 @@ mod tests {
     }
 
     #[test]
+    fn few_known_bytes_become_more() {
+        let all = "bcdefghijklmnopq";
+        // Known bytes, the two between which there should be more, and what is known then.
+        for (name, known, low, high, wanted) in [
+            ("nothing known", "", b'a', b'r', all.as_bytes().to_vec()),
+            ("seven between", "bcdefgh", b'a', b'r', all.as_bytes().to_vec()),
+            ("eight between", "bcdefghi", b'a', b'r', b"bcdefghi".to_vec()),
+            (
+                "eight, but two outside",
+                "abcdefgr",
+                b'a',
+                b'r',
+                b"abcdefghijklmnopqr".to_vec(),
+            ),
+            ("nothing is between", "", b'a', b'b', Vec::new()),
+            ("the same byte", "", b'a', b'a', Vec::new()),
+            ("the other way round", "", b'b', b'a', Vec::new()),
+            ("one of two", "", b'A', b'b', (b'B'..b'b').step_by(2).collect()),
+            ("any byte", "", 0, u8::MAX, (1..u8::MAX).step_by(15).collect()),
+        ] {
+            let mut alphabet = alphabet(known.as_bytes());
+            alphabet.widen(low, high);
+            assert_eq!(alphabet.digits(), wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_between_are_exact() {
+        // Known bytes, the two names, how many names are wanted between them, and those that there are.
+        for (name, known, after, until, most, wanted) in [
+            ("letters", "", "a", "c", 1, &["b"][..]),
+            (
+                "a long common beginning",
+                "",
+                "folder/folder/a",
+                "folder/folder/c",
+                1,
+                &["folder/folder/b"],
+            ),
+            (
+                "every digit",
+                "0123456789",
+                "0",
+                "9",
+                8,
+                &["1", "2", "3", "4", "5", "6", "7", "8"],
+            ),
+            ("behind a longer name", "0123456789", "09", "1", 1, &["09444444"]),
+            (
+                "a division with a rest",
+                "0123456789",
+                "0",
+                "1",
+                3,
+                &["01717171", "04444444", "07171717"],
+            ),
+            ("none", "0123456789", "0", "9", 0, &[]),
+            ("nothing is between", "0123456789", "0", "0", 3, &[]),
+        ] {
+            let found =
+                named(alphabet(known.as_bytes()).between(after.as_bytes(), Some(until.as_bytes()), 0, most));
+            assert_eq!(found, wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_becomes_the_end_as_text_is_left_out() {
+        // What lies before the last letter, without its last byte, would become this letter.
+        let names = named(Alphabet::default().between("日".as_bytes(), Some("最".as_bytes()), 0, 37));
+        assert_eq!(names.last().map(String::as_str), Some("\u{66e5}"), "{names:?}");
+    }
+
+    #[test]
+    fn progress_is_exact_where_bytes_are_known() {
+        for (name, known, start, at, end, wanted) in [
+            ("one of two letters", "", "a", "b", "c", 0.5),
+            ("a part of a letter", "", "0", "05", "9", 0.25),
+            ("from nothing", "", "", "0", "9", 0.5),
+            ("known letters between", "abcde", "a", "b", "e", 0.25),
+            ("behind the end", "", "a", "d", "c", 1.0),
+            ("before the beginning", "", "b", "a", "c", 0.0),
+        ] {
+            let known = alphabet(known.as_bytes());
+            let found = progress(&known, start.as_bytes(), at.as_bytes(), end.as_bytes());
+            assert!((found - wanted).abs() < 1e-9, "{name}: {found}");
+        }
+    }
+
+    #[test]
     fn a_name_becomes_text_near_by() {
         for (name, wanted) in [
             (&b"abc"[..], &b"abc"[..]),
@@ -235,6 +324,15 @@ mod tests {
             (b"\xe0", b"\xe0\xa0\x80"),
             (b"\xf0\x9f", b"\xf0\x9f\x80\x80"),
             (b"a\xff", b"a"),
+            (b"a\xc1", b"a"),
+            (b"a\xc2", b"a\xc2\x80"),
+            (b"a\xdfx", b"a\xdf\x80"),
+            (b"\xe1", b"\xe1\x80\x80"),
+            (b"\xe0\x80", b""),
+            (b"\xf0", b"\xf0\x90\x80\x80"),
+            (b"\xf1", b"\xf1\x80\x80\x80"),
+            (b"\xf4\x8f\xbf", b"\xf4\x8f\xbf\x80"),
+            (b"\xf4\x90", b""),
         ] {
             assert_eq!(text(name.to_vec()), wanted, "{name:?}");
         }

@@ -289,3 +289,7 @@ fn named(names: impl IntoIterator<Item = Vec<u8>>) -> Vec<Asked> {
 #[cfg(test)]
 #[path = "cuts_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "cuts_answer_tests.rs"]
+mod answer_tests;

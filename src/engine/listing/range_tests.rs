@@ -268,3 +268,198 @@ fn time_spent_waiting_for_the_feed_is_measured() {
     );
     assert_eq!(range.waited(start + Duration::from_millis(200)), Duration::ZERO);
 }
+
+/// A range after pages of these keys.
+fn listed(checkpoint: Option<&str>, until: Option<&str>, pages: &[&[&str]]) -> Range {
+    let range = Range::new(checkpoint.map(Key::from).as_ref(), until.map(Key::from));
+    for page in pages {
+        let keys: Vec<Key> = page.iter().map(|name| Key::from(*name)).collect();
+        now(range.admit(&keys.iter().collect::<Vec<_>>(), Orders::ANY));
+    }
+    range
+}
+
+#[test]
+fn what_is_left_is_estimated_from_the_pages_until_now() {
+    type Row = (
+        &'static str,
+        Option<&'static str>,
+        Option<&'static str>,
+        &'static [&'static [&'static str]],
+        Option<f64>,
+    );
+    let rows: [Row; 7] = [
+        ("nothing listed", Some("a"), Some("e"), &[], None),
+        ("everything listed", Some("a"), Some("b"), &[&["b"]], None),
+        ("no end", Some("a"), None, &[&["b"]], Some(f64::INFINITY)),
+        ("half", Some("a"), Some("c"), &[&["b"]], Some(1.0)),
+        // The first page shows that there are also c and d.
+        ("a quarter", Some("a"), Some("e"), &[&["acd"], &["b"]], Some(6.0)),
+        (
+            "three quarters",
+            Some("a"),
+            Some("e"),
+            &[&["abc"], &["b"], &["d"]],
+            Some(1.0),
+        ),
+        // It began with a.
+        ("next to nothing", None, Some("c"), &[&["a"]], Some(1e6)),
+    ];
+    for (name, checkpoint, until, pages, wanted) in rows {
+        let range = listed(checkpoint, until, pages);
+        assert_eq!(range.pages(), pages.len() as u64, "{name}");
+        let left = range.pages_left();
+        let close = match (left, wanted) {
+            (Some(left), Some(wanted)) => left == wanted || (left - wanted).abs() < 1e-6,
+            (left, wanted) => left == wanted,
+        };
+        assert!(close, "{name}: {left:?}");
+    }
+}
+
+#[test]
+fn the_first_pages_of_a_range_are_studied() {
+    for (name, pages, letters) in [
+        ("none", &[][..], ""),
+        ("one of two keys", &[&["a", "b"][..]], "ab"),
+        ("four", &[&["a"], &["b"], &["c"], &["d"]], "abcd"),
+        ("five", &[&["a"], &["b"], &["c"], &["d"], &["e"]], "abcd"),
+    ] {
+        let range = listed(None, Some("y"), pages);
+        let mut wanted = Alphabet::default();
+        wanted.note(letters.as_bytes());
+        let found = now(range.state.lock()).alphabet.clone();
+        assert_eq!(format!("{found:?}"), format!("{wanted:?}"), "{name}");
+    }
+}
+
+#[test]
+fn a_key_is_behind_a_range_if_it_is_in_each_possible_order() {
+    for (name, until, key, orders, wanted) in [
+        ("no end", None, "z", Orders::ANY, false),
+        ("before the end", Some("b"), "a", Orders::ANY, false),
+        ("the end", Some("b"), "b", Orders::ANY, false),
+        ("behind it", Some("b"), "c", Orders::ANY, true),
+        ("behind it by path only", Some("a/1"), "a!", Orders::ANY, false),
+        (
+            "behind it by the path of a listing",
+            Some("a/1"),
+            "a!",
+            Orders::PATH,
+            true,
+        ),
+        ("before it by bytes", Some("a/1"), "a!", Orders::BYTES, false),
+    ] {
+        let range = Range::new(None, until.map(Key::from));
+        assert_eq!(range.is_behind(key.as_bytes(), orders), wanted, "{name}");
+    }
+}
+
+#[test]
+fn an_end_is_clear_unless_a_key_may_have_been_behind_it() {
+    // The end a/1 is deleted. By bytes a! comes before it, and by path behind it; with a0 it is neither.
+    for (name, checkpoint, until, page, orders, wanted) in [
+        ("surely before", None, "a/1", &["a"][..], Orders::ANY, Page::Ends),
+        (
+            "behind by path, any order",
+            None,
+            "a/1",
+            &["a!"],
+            Orders::ANY,
+            Page::EndsUnclear,
+        ),
+        (
+            "behind by path, by bytes",
+            None,
+            "a/1",
+            &["a!"],
+            Orders::BYTES,
+            Page::Ends,
+        ),
+        (
+            "behind by bytes, any order",
+            None,
+            "a!",
+            &["a/1"],
+            Orders::ANY,
+            Page::EndsUnclear,
+        ),
+        (
+            "behind by bytes, by path",
+            None,
+            "a!",
+            &["a/1"],
+            Orders::PATH,
+            Page::Ends,
+        ),
+        (
+            "shown by the checkpoint",
+            Some("a!"),
+            "a/1",
+            &["a!1"],
+            Orders::ANY,
+            Page::EndsUnclear,
+        ),
+        (
+            "before and behind",
+            None,
+            "a/1",
+            &["a!", "a"],
+            Orders::ANY,
+            Page::EndsUnclear,
+        ),
+        (
+            "two that are not clear",
+            None,
+            "a/1",
+            &["a!", "a!1"],
+            Orders::ANY,
+            Page::EndsUnclear,
+        ),
+        ("nothing", None, "a/1", &[], Orders::ANY, Page::Ends),
+    ] {
+        let range = Range::new(checkpoint.map(Key::from).as_ref(), Some(Key::from(until)));
+        let keys: Vec<Key> = page.iter().map(|name| Key::from(*name)).collect();
+        let keys: Vec<&Key> = keys.iter().collect();
+        assert_eq!(
+            now(range.admit(&keys, orders)),
+            (keys.len(), Page::GoesOn),
+            "{name}"
+        );
+        let behind = Key::from("b");
+        assert_eq!(now(range.admit(&[&behind], orders)), (0, wanted), "{name}");
+        assert_eq!(now(range.finish()), wanted, "{name}");
+        assert!(now(range.snapshot()).is_none(), "{name}");
+    }
+}
+
+#[test]
+fn a_split_knows_what_was_listed_and_what_is_left() {
+    for (name, checkpoint, until, pages, wanted) in [
+        ("nothing listed", Some("a"), Some("d"), &[][..], None),
+        ("an empty page", Some("a"), Some("d"), &[&[][..]], None),
+        (
+            "one page",
+            Some("a"),
+            Some("d"),
+            &[&["b", "c"]],
+            Some(("c", "bc")),
+        ),
+        ("two pages", None, Some("d"), &[&["a"], &["b"]], Some(("b", "ab"))),
+        ("no end", None, None, &[&["a"]], Some(("a", "a"))),
+        ("the last key", None, Some("d"), &[&["c", "d"]], None),
+    ] {
+        let range = listed(checkpoint, until, pages);
+        let found = now(range.snapshot()).map(|snapshot| {
+            assert_eq!(snapshot.until, until.map(Key::from), "{name}");
+            assert_eq!(snapshot.orders, Orders::ANY, "{name}");
+            (snapshot.listed, format!("{:?}", snapshot.alphabet))
+        });
+        let wanted = wanted.map(|(last, letters)| {
+            let mut alphabet = Alphabet::default();
+            alphabet.note(letters.as_bytes());
+            (Key::from(last), format!("{alphabet:?}"))
+        });
+        assert_eq!(found, wanted, "{name}");
+    }
+}

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use oms::engine::sync_points::{SyncPoint, SyncPoints};
+use oms::ledger::sqlite::Disk;
 use oms::object::s3::Timeouts;
 use oms::sandbox::{Fault, FaultRule, ListOrder, Operation, SandboxObject, SandboxOptions};
 use oms::service::CreateTask;
@@ -169,9 +170,10 @@ async fn recorded_failures_are_divided_where_lookups_take_long() {
     check(&stores, &rig, id, &history).await;
 }
 
-/// Shards are split, stopped and killed in any order. Nothing is lost or counted twice.
+/// Shards are split, stopped and killed in any order, and the ledger cannot be written for a while. Nothing is lost or counted
+/// twice.
 #[tokio::test]
-async fn splits_survive_stops_kills_and_deletions() {
+async fn splits_survive_stops_kills_deletions_and_a_ledger_that_cannot_be_written() {
     for seed in 0..24 {
         let mut random = StdRng::seed_from_u64(seed);
         let order = if random.random_bool(0.5) {
@@ -200,12 +202,17 @@ async fn splits_survive_stops_kills_and_deletions() {
         for _ in 0..random.random_range(1..4) {
             // A random moment during the work. Nothing is waited for.
             tokio::time::sleep(Duration::from_millis(random.random_range(0..60))).await;
-            match random.random_range(0..3) {
+            match random.random_range(0..4) {
                 0 => {
                     rig.kill().await;
                     rig = Rig::quick_in(Arc::clone(&folder)).await;
                 }
                 1 => {
+                    rig.set_disk(Disk::ReadOnly).await;
+                    tokio::time::sleep(Duration::from_millis(random.random_range(1..40))).await;
+                    rig.set_disk(Disk::Fine).await;
+                }
+                2 => {
                     rig.try_stop(id).await;
                     rig.wait(id, |task| {
                         !matches!(task.state, State::Running | State::Pausing | State::Waiting)

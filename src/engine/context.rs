@@ -1,7 +1,7 @@
 //! What a pass works with.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio_util::sync::CancellationToken;
 
@@ -23,7 +23,7 @@ use crate::ledger::{Committed, Ledger};
 use crate::object::SharedStore;
 use crate::object::recent::ObjectUrls;
 use crate::task::spec::Scope;
-use crate::task::{Clock, Key, Task, Warning};
+use crate::task::{Clock, Key, Reason, Task, Warning};
 
 /// How bytes get from source to target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +87,8 @@ pub struct Context {
     pub etags: EtagTrust,
     /// What was found out about the stores.
     pub quirks: Quirks,
+    /// Why the pass ends, once that is known. Other shards may notice first that their leases have ended.
+    pub end_reason: OnceLock<Reason>,
     /// Warnings that were already written.
     pub recorded_warnings: RecordedWarnings,
     /// Keys of uploads that an earlier lease left open. Whatever the target has under them is not proved yet.

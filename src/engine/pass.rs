@@ -87,6 +87,9 @@ pub async fn run_pass(ctx: Arc<Context>) -> PassEnd {
         ctx.abort.cancel();
     }
     over.cancel();
+    if let (PassEnd::Fenced, Some(reason)) = (&end, ctx.end_reason.get()) {
+        end = PassEnd::Broken(reason.clone());
+    }
     let end = match (end, lists.await) {
         (PassEnd::Finished, Err(panic)) => {
             let error = Error::internal("writing the lists of objects panicked");

@@ -1,8 +1,8 @@
 //! One task from its lease to its end.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
@@ -265,6 +265,7 @@ async fn work(
         tuning: parts.tuning,
         sync_points: parts.sync_points.clone(),
         turns: KeyTurns::default(),
+        end_reason: OnceLock::new(),
         stream_speed: StreamSpeed::default(),
         etags: EtagTrust::default(),
         quirks: Quirks::default(),

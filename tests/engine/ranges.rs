@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use crate::engine::lists;
 use crate::support::checker::{History, Remedy, check, converges};
-use crate::support::rig::{QUICK, Rig, SMALL_PART, SOURCE, Stores};
+use crate::support::rig::{QUICK, Rig, SMALL_PART, SOURCE, Stores, TARGET};
 use crate::support::wait::until;
 
 /// Names that one shard looks up at the same time.
@@ -38,6 +38,11 @@ async fn stores(order: ListOrder) -> Stores {
 fn put(stores: &Stores, name: &str) {
     let object = SandboxObject::new(name.as_bytes().to_vec());
     stores.source.put(SOURCE, name, object);
+}
+
+fn put_at_target(stores: &Stores, name: &str) {
+    let object = SandboxObject::new(name.as_bytes().to_vec());
+    stores.target.put(TARGET, name, object);
 }
 
 fn late(operation: Operation, ms: u64) -> FaultRule {
@@ -256,6 +261,10 @@ async fn a_manifest_is_divided_where_lookups_take_long() {
         names.sort();
         for name in &names {
             put(&stores, name);
+            // Without copies, all requests to the source look names up.
+            if seed == 0 {
+                put_at_target(&stores, name);
+            }
         }
         let history = History::of(&stores);
         lists::put_list(&stores, manifest(&names));
@@ -306,19 +315,23 @@ async fn a_manifest_that_changes_while_several_shards_read_it_is_read_again() {
     let names: Vec<String> = (0..2_000).map(|n| format!("{n:05}/{}", "x".repeat(60))).collect();
     for name in &names {
         put(&stores, name);
+        put_at_target(&stores, name);
     }
     lists::put_list(&stores, manifest(&names));
     let order = CreateTask {
         scope: Scope::List(lists::file()),
         ..stores.order()
     };
-    stores.source.faults().add(late(Operation::HeadObject, 50));
+    // All lookups together take six seconds, however many are sent at a time.
+    let slow = FaultRule::one_by_one(Operation::HeadObject, Duration::from_millis(3));
+    stores.source.faults().add(slow);
     let rig = Rig::quick().await;
     let id = rig.create(order).await;
     until("several shards look names up", async || {
         stores.source.requests_at_once() > 2 * LOOKUPS
     })
     .await;
+    rig.wait(id, |task| task.counters.listed > 0).await;
     rig.pause(id).await;
     lists::put_list(&stores, manifest(&names[1_000..]));
     rig.start(id, StartMode::Full, stores.credentials()).await;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use oms::error::ErrorKind;
 use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject};
 use oms::secret::Secret;
+use oms::service::CreateTask;
 use oms::task::{BandwidthPolicy, BandwidthWindow, PassKind, ReasonKind, StartMode, State};
 use oms::violation::Violation;
 
@@ -262,7 +263,11 @@ async fn a_stopped_upload_resumes_with_its_parts() {
         .faults()
         .add(FaultRule::new(Operation::UploadPart, slow));
     let rig = Rig::new().await;
-    let id = rig.create(stores.order()).await;
+    let order = CreateTask {
+        threads: 4,
+        ..stores.order()
+    };
+    let id = rig.create(order).await;
     // Four parts are sent at a time. When the sixth begins, two have arrived.
     while stores.target.requests_count(Operation::UploadPart) < 6 {
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -12,7 +12,6 @@ use crate::engine::context::Context;
 use crate::engine::copy::metadata_fallback::{
     Attributes, Metadata, Refusals, WEBSITE_REDIRECT, user_metadata,
 };
-use crate::engine::copy::pinned_read::pinned;
 use crate::engine::retry::{At as _, SideResult};
 use crate::error::{Error, ErrorKind, pluralize};
 use crate::object::{ETag, NewObject, ObjectInfo, metadata_signing};
@@ -122,7 +121,7 @@ pub(in crate::engine) async fn describe(
 /// number of tags, so that only a new read shows what belongs together.
 async fn still_current(ctx: &Context, key: &Key, etag: Option<&ETag>, count: u32) -> SideResult<()> {
     let now = ctx.source.head(key, None).await.at_source()?;
-    pinned(etag, now.etag.as_ref()).at_source()?;
+    now.require_version(etag).at_source()?;
     if now.tag_count != count {
         let text = "the tags of the object changed while it was read";
         return Err(Error::new(ErrorKind::Unavailable, text).with_code("TagsChanged")).at_source();

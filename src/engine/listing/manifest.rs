@@ -352,7 +352,8 @@ pub(in crate::engine) async fn feed_list(
         Err(ManifestReadError::PassError(pass_error)) => Err(pass_error),
         Err(ManifestReadError::Changed) => {
             // What the old file settled does not count any more. The next lease resets the shard and reads the new file
-            // from the beginning.
+            // from the beginning. The leases of other shards end with this.
+            ctx.end_reason.get_or_init(|| changed(file).reason());
             match ctx.ledger.set_unordered(ctx.task.id, shard).await {
                 Ok(Unordered::Marked | Unordered::Rejoined) => Err(changed(file).into()),
                 Ok(Unordered::Fenced) => Err(PassError::Fenced),

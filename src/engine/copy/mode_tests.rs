@@ -84,6 +84,28 @@ fn the_largest_single_piece_depends_on_the_route_and_the_proof() {
 }
 
 #[test]
+fn an_object_may_become_parts_unless_only_its_etag_proves_it() {
+    use MinimumProof::{Checksum, ETag, Size};
+    let rows = [
+        ("at the threshold", 10, Size, false),
+        ("above it", 11, Size, true),
+        ("a checksum is asked for", 11, Checksum, true),
+        ("the ETag is asked for", 11, ETag, false),
+    ];
+    for (name, size, minimum_proof, wanted) in rows {
+        let mut spec = testing::spec();
+        spec.rules.minimum_proof = minimum_proof;
+        let entry = Entry {
+            key: Key::from("k"),
+            size,
+            etag: None,
+            last_modified: None,
+        };
+        assert_eq!(may_become_parts(&spec, 10, &entry), wanted, "{name}");
+    }
+}
+
+#[test]
 fn bytes_that_were_found_wrong_are_not_sent_by_a_weaker_way() {
     use ErrorKind as Kind;
     // Whether parts may help after an error of the source, and of the target.

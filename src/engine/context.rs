@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::errors::PassError;
 use crate::engine::etag_trust::EtagTrust;
 use crate::engine::findings::{Listing, OverwriteGuard};
-use crate::engine::key_turns::KeyTurns;
+use crate::engine::key_locks::KeyLocks;
 use crate::engine::name_kinds::TargetNames;
 use crate::engine::object_slots::ObjectSlots;
 use crate::engine::order::Order;
@@ -65,8 +65,8 @@ pub struct Context {
     pub streams: TaskStreams,
     /// How many objects of this task are copied at the same time.
     pub objects: Arc<ObjectSlots>,
-    /// Keys of a manifest that are being copied.
-    pub turns: KeyTurns,
+    /// Locks of the keys of a manifest that are being copied.
+    pub key_locks: KeyLocks,
     /// Bandwidth of this task.
     pub throttle: Arc<Throttle>,
     /// Bytes moved.

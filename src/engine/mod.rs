@@ -31,7 +31,7 @@
 //! | [`scope`], [`warnings`] | a scope that matches nothing; warnings on their way to the ledger |
 //! | [`source_object`], `outcome` | an object to copy, and what is known about it; how its copy ended |
 //! | `opaque_tags` | objects at a target whose ETags look like hashes and are none |
-//! | [`key_turns`] | one copy of a key at a time, where a manifest names it twice |
+//! | [`key_locks`] | one copy of a key at a time, where a manifest names it twice |
 //! | [`sync_points`] | named points where a test may pause or end the work |
 //!
 //! # Invariants
@@ -50,7 +50,7 @@ pub mod endpoints;
 pub mod errors;
 pub mod etag_trust;
 pub mod findings;
-pub mod key_turns;
+pub mod key_locks;
 pub mod level;
 pub mod listing;
 pub mod lookup;

@@ -17,7 +17,7 @@ use crate::engine;
 use crate::engine::context::{Context, SharedLedger};
 use crate::engine::errors::PassError;
 use crate::engine::etag_trust::EtagTrust;
-use crate::engine::key_turns::KeyTurns;
+use crate::engine::key_locks::KeyLocks;
 use crate::engine::name_kinds::TargetNames;
 use crate::engine::object_slots::ObjectSlots;
 use crate::engine::pass::PassEnd;
@@ -264,7 +264,7 @@ async fn work(
         clock: parts.clock.clone(),
         tuning: parts.tuning,
         sync_points: parts.sync_points.clone(),
-        turns: KeyTurns::default(),
+        key_locks: KeyLocks::default(),
         end_reason: OnceLock::new(),
         stream_speed: StreamSpeed::default(),
         etags: EtagTrust::default(),

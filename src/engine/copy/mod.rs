@@ -5,7 +5,6 @@
 
 pub mod attributes;
 pub mod hash;
-mod hurried_body;
 pub mod layout;
 pub mod metadata;
 pub mod metadata_fallback;
@@ -19,6 +18,7 @@ mod parts_at_once;
 pub mod pinned_read;
 pub mod proof;
 pub mod server_side;
+mod time_limited;
 pub mod upload;
 pub mod upload_complete;
 pub mod verify;
@@ -27,7 +27,6 @@ use std::time::Instant;
 
 use crate::engine::context::{Context, Route};
 use crate::engine::copy::hash::hash_first;
-use crate::engine::copy::hurried_body::{TOO_SLOW, hurried};
 use crate::engine::copy::metadata::describe;
 use crate::engine::copy::metadata_fallback::{Refusals, Verdict};
 use crate::engine::copy::metered_body::{Hashing, metered};
@@ -36,6 +35,7 @@ use crate::engine::copy::overwrite_guard::OwnWrites;
 use crate::engine::copy::pinned_read::check_length;
 pub use crate::engine::copy::proof::Proof;
 use crate::engine::copy::proof::{gate, wants_hashes};
+use crate::engine::copy::time_limited::{TOO_SLOW, time_limited};
 use crate::engine::copy::verify::{ObjectIdentity, acknowledged, discard, encrypted, holds_bytes, read_back};
 use crate::engine::errors::PassError;
 use crate::engine::findings::OverwriteGuard;
@@ -54,8 +54,8 @@ use crate::object::{ByteRange, ETag, Entry, unknown_length};
 /// # Errors
 /// `Cancelled`, or an error of the ledger. Every other error is the outcome of this object.
 pub async fn transfer(ctx: &Context, mut item: SourceObject) -> Result<Outcome, PassError> {
-    let _turn = match ctx.task.spec.scope.list_file() {
-        Some(_) => Some(ctx.turns.take(item.key()).await),
+    let _lock = match ctx.task.spec.scope.list_file() {
+        Some(_) => Some(ctx.key_locks.lock(item.key()).await),
         None => None,
     };
     let mut attempts = 0;
@@ -74,8 +74,16 @@ pub async fn transfer(ctx: &Context, mut item: SourceObject) -> Result<Outcome, 
         let longest = if whole_fails {
             0
         } else {
-            let whole = ctx.stream_speed.longest(sizes.whole, sizes.whole_time);
-            longest_single(&ctx.task.spec, whole, refusals.route(ctx))
+            let spec = &ctx.task.spec;
+            let divisible = item
+                .measured()
+                .is_some_and(|entry| may_become_parts(spec, sizes.threshold, entry));
+            let whole = if divisible {
+                ctx.stream_speed.longest(sizes.whole, sizes.whole_time)
+            } else {
+                sizes.whole
+            };
+            longest_single(spec, whole, refusals.route(ctx))
         };
         let mode = match &item {
             SourceObject::KnownSize(entry) => choose(sizes.threshold, entry, tag, longest),
@@ -290,7 +298,7 @@ async fn stream_once(
         Hashing::Md5
     };
     let body = if may_become_parts(&ctx.task.spec, ctx.tuning.sizes.threshold, entry) {
-        hurried(object.body, entry.size, ctx.tuning.sizes.whole_time)
+        time_limited(object.body, entry.size, ctx.tuning.sizes.whole_time)
     } else {
         object.body
     };

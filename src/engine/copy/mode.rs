@@ -11,6 +11,7 @@ use crate::object::Entry;
 use crate::object::clouds::Side;
 use crate::task::TaskSpec;
 use crate::task::rules::MinimumProof;
+use crate::task::spec::Scope;
 
 /// Whether an ETag of the source that looks like a hash is one: S3 would compute it from the content. A store that encrypts
 /// with its own keys gives ETags that only look like hashes.
@@ -55,9 +56,11 @@ pub(in crate::engine) fn longest_single(spec: &TaskSpec, whole: u64, route: Rout
 }
 
 /// Whether an object that is sent in one piece may be sent in parts instead if one stream is too slow for it. Parts prove less than
-/// the ETag, so this does not happen if the task asks for the ETag.
+/// the ETag, so this does not happen if the task asks for the ETag. Nor does it for a list of URLs: a web server may not serve
+/// ranges.
 pub(in crate::engine) fn may_become_parts(spec: &TaskSpec, threshold: u64, entry: &Entry) -> bool {
-    entry.size > threshold && spec.rules.minimum_proof != MinimumProof::ETag
+    let parts = spec.rules.minimum_proof != MinimumProof::ETag && !matches!(spec.scope, Scope::Urls(_));
+    parts && entry.size > threshold
 }
 
 /// Whether an object that failed in one piece may succeed in parts: the connection broke off too early, or the store has a

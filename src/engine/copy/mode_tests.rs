@@ -4,6 +4,7 @@ use super::*;
 use crate::engine::copy::layout::Sizes;
 use crate::error::Error;
 use crate::object::ETag;
+use crate::task::spec::Manifest;
 use crate::task::{Key, testing};
 
 const MD5: &str = "0cc175b9c0f1b6a831c399e269772661";
@@ -84,7 +85,7 @@ fn the_largest_single_piece_depends_on_the_route_and_the_proof() {
 }
 
 #[test]
-fn an_object_may_become_parts_unless_only_its_etag_proves_it() {
+fn an_object_may_become_parts_unless_that_proves_too_little_or_ranges_may_be_missing() {
     use MinimumProof::{Checksum, ETag, Size};
     let rows = [
         ("at the threshold", 10, Size, false),
@@ -92,8 +93,15 @@ fn an_object_may_become_parts_unless_only_its_etag_proves_it() {
         ("a checksum is asked for", 11, Checksum, true),
         ("the ETag is asked for", 11, ETag, false),
     ];
-    for (name, size, minimum_proof, wanted) in rows {
+    let urls = Scope::Urls(Manifest {
+        bucket: "lists".to_owned(),
+        key: Key::from("list.txt"),
+    });
+    let buckets = rows.map(|(name, size, proof, wanted)| (name, size, proof, testing::spec().scope, wanted));
+    let of_urls = [("a list of URLs", 11, Size, urls, false)];
+    for (name, size, minimum_proof, scope, wanted) in buckets.into_iter().chain(of_urls) {
         let mut spec = testing::spec();
+        spec.scope = scope;
         spec.rules.minimum_proof = minimum_proof;
         let entry = Entry {
             key: Key::from("k"),

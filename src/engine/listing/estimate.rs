@@ -193,7 +193,11 @@ impl Readers {
         };
         let end = snapshot.until.clone();
         let pace = self.ctx.tuning.pace;
-        let found = match probe::cuts(&self.ctx.source, pace, &self.prefix, snapshot, room).await {
+        let found = tokio::select! {
+            found = probe::cuts(&self.ctx.source, pace, &self.prefix, snapshot, room) => found,
+            () = self.ctx.stop.cancelled() => return Ok(()),
+        };
+        let found = match found {
             Ok(found) => found,
             Err(error) if error.kind() == ErrorKind::Unsupported => {
                 self.misses = MOST_MISSES;

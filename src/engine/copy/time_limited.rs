@@ -1,4 +1,4 @@
-//! A body that gives up if its object takes too long in one piece ([`crate::engine::stream_speed`]).
+//! A body with a time limit: it fails if its object takes too long in one piece ([`crate::engine::stream_speed`]).
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -13,10 +13,10 @@ use crate::engine::stream_speed::is_too_slow;
 use crate::error::{Error, ErrorKind};
 use crate::object::Body;
 
-/// The code of the error with which it gives up.
+/// The code of that error.
 pub(in crate::engine) const TOO_SLOW: &str = "TooSlowInOnePiece";
 
-struct Hurried {
+struct TimeLimited {
     inner: Body,
     moved: u64,
     left: u64,
@@ -26,18 +26,18 @@ struct Hurried {
 
 /// Wraps a body of `length` bytes. It ends with a `Timeout` error as soon as it is clear that the rest takes longer than
 /// `allowed`.
-pub(in crate::engine) fn hurried(inner: Body, length: u64, allowed: Duration) -> Body {
-    let hurried = Hurried {
+pub(in crate::engine) fn time_limited(inner: Body, length: u64, allowed: Duration) -> Body {
+    let limited = TimeLimited {
         inner,
         moved: 0,
         left: length,
         began: Instant::now(),
         allowed,
     };
-    hurried.boxed_unsync()
+    limited.boxed_unsync()
 }
 
-impl http_body::Body for Hurried {
+impl http_body::Body for TimeLimited {
     type Data = Bytes;
     type Error = Error;
 
@@ -84,13 +84,15 @@ mod tests {
         });
         let body = StreamBody::new(frames).boxed_unsync();
         let began = Instant::now();
-        let read = hurried(body, 100, Duration::from_secs(allowed)).collect().await;
+        let read = time_limited(body, 100, Duration::from_secs(allowed))
+            .collect()
+            .await;
         let code = read.err().and_then(|error| error.code().map(str::to_owned));
         (began.elapsed().as_secs(), code)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_gives_up_as_soon_as_the_rest_takes_too_long() {
+    async fn a_body_fails_as_soon_as_the_rest_takes_too_long() {
         let too_slow = Some(TOO_SLOW.to_owned());
         assert_eq!(read(2).await, (2, too_slow.clone()), "8 seconds are left");
         assert_eq!(read(4).await, (4, too_slow), "6 seconds are left");

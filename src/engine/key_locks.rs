@@ -1,4 +1,4 @@
-//! One copy of a key at a time. A manifest may name a key twice, and two shards may read the two lines at the same time. Two copies
+//! Locks of keys: one copy of a key at a time. A manifest may name a key twice, and two shards may read the two lines at the same time. Two copies
 //! of one key would share its open upload.
 
 use std::collections::HashSet;
@@ -10,29 +10,29 @@ use crate::task::Key;
 
 /// The keys that are being copied.
 #[derive(Debug, Default)]
-pub struct KeyTurns {
+pub struct KeyLocks {
     taken: Mutex<HashSet<Key>>,
     freed: Notify,
 }
 
-/// The right to copy a key, until it is dropped.
+/// The lock of a key, until it is dropped.
 #[derive(Debug)]
-pub struct KeyTurn<'a> {
-    turns: &'a KeyTurns,
+pub struct KeyLock<'a> {
+    locks: &'a KeyLocks,
     key: Key,
 }
 
-impl KeyTurns {
+impl KeyLocks {
     /// Waits until nobody else copies this key.
-    pub async fn take(&self, key: &Key) -> KeyTurn<'_> {
+    pub async fn lock(&self, key: &Key) -> KeyLock<'_> {
         loop {
             let freed = self.freed.notified();
             tokio::pin!(freed);
             // From here on no wake-up is missed.
             freed.as_mut().enable();
             if self.taken().insert(key.clone()) {
-                return KeyTurn {
-                    turns: self,
+                return KeyLock {
+                    locks: self,
                     key: key.clone(),
                 };
             }
@@ -45,10 +45,10 @@ impl KeyTurns {
     }
 }
 
-impl Drop for KeyTurn<'_> {
+impl Drop for KeyLock<'_> {
     fn drop(&mut self) {
-        self.turns.taken().remove(&self.key);
-        self.turns.freed.notify_waiters();
+        self.locks.taken().remove(&self.key);
+        self.locks.freed.notify_waiters();
     }
 }
 
@@ -58,11 +58,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_key_is_copied_by_one_at_a_time() {
-        let turns = KeyTurns::default();
+        let locks = KeyLocks::default();
         let (a, b) = (Key::from("a"), Key::from("b"));
-        let first = turns.take(&a).await;
-        let other = turns.take(&b).await;
-        let second = turns.take(&a);
+        let first = locks.lock(&a).await;
+        let other = locks.lock(&b).await;
+        let second = locks.lock(&a);
         tokio::pin!(second);
         assert!(futures_util::poll!(&mut second).is_pending());
         drop(other);
@@ -70,8 +70,8 @@ mod tests {
         drop(first);
         assert!(futures_util::poll!(&mut second).is_ready());
         assert!(
-            turns.taken().is_empty(),
-            "the turn of a finished future is given back"
+            locks.taken().is_empty(),
+            "the lock of a finished future is released"
         );
     }
 }

@@ -19,7 +19,7 @@ use crate::engine::rate_limit::Streams;
 use crate::engine::settings::Tuning;
 use crate::engine::sync_points::SyncPoints;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ledger::sqlite::SqliteLedger;
+use crate::ledger::sql::SqlLedger;
 use crate::ledger::{Ledger, Purged};
 use crate::net::{HttpClient, NetworkPolicy};
 use crate::object::s3::S3Connector;
@@ -60,7 +60,7 @@ impl App {
         let authorities = config.authorities()?;
         make_folder(&config.data_dir)?;
         // This comes first, because it keeps other processes out of the folder.
-        let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::open(&config.data_dir.join("oms.db")).await?);
+        let ledger: Arc<dyn Ledger> = Arc::new(SqlLedger::open(&config.data_dir.join("oms.db")).await?);
         let (token, token_origin) = match config.token() {
             Some(token) => (token, TokenOrigin::Configured),
             None => read_or_make_token(&config.data_dir.join("token"))?,

@@ -20,7 +20,7 @@ pub mod once;
 mod orphan;
 mod pending;
 mod scope;
-pub mod sqlite;
+pub mod sql;
 
 pub use self::contract::{
     Change, Commit, Committed, Ending, LeasedShard, LeasedTask, Ledger, NewTask, OpenUpload, Refusal,

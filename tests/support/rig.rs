@@ -14,7 +14,7 @@ use oms::engine::settings::{CrashGrace, Ranges, Tuning};
 use oms::engine::sync_points::SyncPoints;
 use oms::error::ErrorKind;
 use oms::ledger::Ledger;
-use oms::ledger::sqlite::{Disk, SqliteLedger};
+use oms::ledger::sql::{Disk, SqlLedger};
 use oms::net::{Authorities, HttpClient, NetworkPolicy};
 use oms::object::clouds::{Catalogue, RequestEndpoints};
 use oms::object::pace::MinimumRate;
@@ -226,7 +226,7 @@ pub struct Rig {
     pub ledger: Arc<dyn Ledger>,
     /// The service that handles API calls.
     pub service: TaskService,
-    sqlite: Arc<SqliteLedger>,
+    sqlite: Arc<SqlLedger>,
     dispatch: Arc<dyn Dispatch>,
     clock: Clock,
     project: ProjectId,
@@ -525,10 +525,10 @@ impl Rig {
 }
 
 /// Opens the ledger in `folder`. Unlike a killed process, a worker that was just killed may keep it locked for a moment.
-async fn ledger(folder: &TempDir) -> SqliteLedger {
+async fn ledger(folder: &TempDir) -> SqlLedger {
     let until = Instant::now() + TIMEOUT;
     loop {
-        match SqliteLedger::open(&folder.path().join("oms.db")).await {
+        match SqlLedger::open(&folder.path().join("oms.db")).await {
             Err(error) if error.kind() == ErrorKind::Conflict && Instant::now() < until => {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }

@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::database::{Database, Tx, end, run};
-use super::error::translate;
+use super::database::{Database, Tx, flag, get, sql};
 use super::facts::facts;
-use super::rows::{self, get};
+use super::rows;
 use super::{lists, ranges, warnings};
 use crate::error::Result;
 use crate::ledger::decisions::passes::{self, Opening};
@@ -35,25 +34,25 @@ pub(super) async fn open_pass(
     };
     // The shards of the last full pass tell what was found of the scope. Those of other passes are of no use any more;
     // the rows of the passes stay as history.
-    let forget = sqlx::query(
-        "DELETE FROM shards WHERE task_id = ?1 AND (?2 = 'full' OR pass NOT IN \
-         (SELECT max(number) FROM passes WHERE task_id = ?1 AND kind = 'full'))",
+    let forget = sql(
+        "DELETE FROM shards WHERE task_id = $1 AND ($2 = 'full' OR pass NOT IN \
+         (SELECT max(number) FROM passes WHERE task_id = $1 AND kind = 'full'))",
     )
     .bind(id.get())
     .bind(kind.name());
-    run(&mut tx, forget).await?;
+    tx.run(forget).await?;
     let opened_at = lists::next_timestamp(&mut tx, id, now).await?;
-    let insert = sqlx::query("INSERT INTO passes (task_id, number, kind, opened_at) VALUES (?1, ?2, ?3, ?4)")
+    let insert = sql("INSERT INTO passes (task_id, number, kind, opened_at) VALUES ($1, $2, $3, $4)")
         .bind(id.get())
         .bind(number)
         .bind(kind.name())
         .bind(opened_at.0);
-    run(&mut tx, insert).await?;
-    let update = sqlx::query("UPDATE tasks SET pass = ?2, seen_at = ?3 WHERE id = ?1")
+    tx.run(insert).await?;
+    let update = sql("UPDATE tasks SET pass = $2, seen_at = $3 WHERE id = $1")
         .bind(id.get())
         .bind(number)
         .bind(now.0);
-    run(&mut tx, update).await?;
+    tx.run(update).await?;
     warnings::forget(&mut tx, id).await?;
     if let Opening::Anew(_) = opening {
         count_anew(&mut tx, id).await?;
@@ -68,7 +67,7 @@ pub(super) async fn open_pass(
         };
         free = ranges::insert(&mut tx, id, number, free, scope, (None, &cuts, None)).await?;
     }
-    end(tx).await?;
+    tx.end().await?;
     Ok(PassInfo {
         number,
         kind,
@@ -83,13 +82,13 @@ async fn count_anew(tx: &mut Tx, id: TaskId) -> Result<()> {
         let counters = Counters::NAMES.map(|name| format!("{name} = 0")).join(", ");
         format!(
             "UPDATE tasks SET {counters}, survey_objects = 0, survey_bytes = 0, survey_complete = 0, forgetting = 0 \
-             WHERE id = ?1"
+             WHERE id = $1"
         )
     });
-    let zero = sqlx::query(ZERO.as_str()).bind(id.get());
-    run(tx, zero).await?;
-    let forget = sqlx::query("DELETE FROM failures WHERE task_id = ?1").bind(id.get());
-    run(tx, forget).await.map(drop)
+    let zero = sql(ZERO.as_str()).bind(id.get());
+    tx.run(zero).await?;
+    let forget = sql("DELETE FROM failures WHERE task_id = $1").bind(id.get());
+    tx.run(forget).await.map(drop)
 }
 
 pub(super) async fn lease_shard(
@@ -105,45 +104,43 @@ pub(super) async fn lease_shard(
     else {
         return Ok(None);
     };
-    let row = sqlx::query(
-        "SELECT * FROM shards WHERE task_id = ?1 AND pass = ?2 AND closed = 0 AND task_fencing_token <> ?3 \
+    let row = sql(
+        "SELECT * FROM shards WHERE task_id = $1 AND pass = $2 AND closed = 0 AND task_fencing_token <> $3 \
          ORDER BY number LIMIT 1",
     )
     .bind(id.get())
     .bind(pass.number)
     .bind(fencing_token)
-    .fetch_optional(&mut *tx)
-    .await
-    .map_err(translate)?;
+    .maybe(&mut tx)
+    .await?;
     let Some(row) = row else {
         return Ok(None);
     };
     let number: i64 = get(&row, "number")?;
     let mut checkpoint = get::<Option<&[u8]>>(&row, "checkpoint")?.map(Key::from);
     let mut settled = rows::counters(&row)?;
-    if get(&row, "unordered")? {
+    if flag(&row, "unordered")? {
         ranges::begin_again(&mut tx, id, pass.number, number, settled).await?;
         checkpoint = get::<Option<&[u8]>>(&row, "start_after")?.map(Key::from);
         settled = Counters::default();
     }
-    let row_of_token = sqlx::query(
-        "UPDATE tasks SET shard_fencing_token = shard_fencing_token + 1 WHERE id = ?1 RETURNING shard_fencing_token",
+    let row_of_token = sql(
+        "UPDATE tasks SET shard_fencing_token = shard_fencing_token + 1 WHERE id = $1 RETURNING shard_fencing_token",
     )
     .bind(id.get())
-    .fetch_one(&mut *tx)
-    .await
-    .map_err(translate)?;
+    .one(&mut tx)
+    .await?;
     let shard_fencing_token: i64 = get(&row_of_token, "shard_fencing_token")?;
-    let update = sqlx::query(
-        "UPDATE shards SET fencing_token = ?4, task_fencing_token = ?5 WHERE task_id = ?1 AND pass = ?2 AND number = ?3",
+    let update = sql(
+        "UPDATE shards SET fencing_token = $4, task_fencing_token = $5 WHERE task_id = $1 AND pass = $2 AND number = $3",
     )
     .bind(id.get())
     .bind(pass.number)
     .bind(number)
     .bind(shard_fencing_token)
     .bind(fencing_token);
-    run(&mut tx, update).await?;
-    end(tx).await?;
+    tx.run(update).await?;
+    tx.end().await?;
     Ok(Some(LeasedShard {
         number,
         scope: rows::scope(&row)?,

@@ -11,13 +11,9 @@ use sqlx::{ConnectOptions, Connection as _, Row as _, Sqlite, SqlitePool, Transa
 
 use super::error::{io_kind, translate};
 use super::reserve::Reserve;
-use super::rows::Statement;
 use crate::error::{Error, ErrorKind, Result};
 
-/// A transaction on the writing connection. It is rolled back when dropped.
-pub(super) type Tx = Transaction<'static, Sqlite>;
-
-pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("src/ledger/migrations/sqlite");
+pub(in crate::ledger::sql) static MIGRATIONS: Migrator = sqlx::migrate!("src/ledger/migrations/sqlite");
 
 const READERS: u32 = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -49,7 +45,7 @@ enum Reconnect {
 
 /// The open database.
 #[derive(Debug)]
-pub(super) struct Database {
+pub(in crate::ledger::sql) struct SqliteDatabase {
     /// The only writing connection.
     writer: SqlitePool,
     /// Read-only connections. For a database in memory, the writer itself.
@@ -64,8 +60,8 @@ pub(super) struct Database {
     owner: Option<File>,
 }
 
-impl Database {
-    pub(super) async fn open(path: &Path) -> Result<Self> {
+impl SqliteDatabase {
+    pub(in crate::ledger::sql) async fn open(path: &Path) -> Result<Self> {
         // A path without a file name cannot have a lock file, and SQLite treats "" as a temporary database.
         if path.file_name().is_none() {
             return Err(Error::invalid(format!("{} is not a file name", path.display())));
@@ -113,7 +109,7 @@ impl Database {
         Ok(ledger)
     }
 
-    pub(super) async fn in_memory() -> Result<Self> {
+    pub(in crate::ledger::sql) async fn in_memory() -> Result<Self> {
         let options = common(SqliteConnectOptions::new().in_memory(true));
         let writer = pool(1).connect_with(writing(options)).await.map_err(translate)?;
         migrate(&writer).await?;
@@ -133,7 +129,7 @@ impl Database {
     }
 
     /// Begins a change.
-    pub(super) async fn begin(&self) -> Result<Tx> {
+    pub(super) async fn begin(&self) -> Result<Transaction<'static, Sqlite>> {
         const BEGIN: &str = "BEGIN IMMEDIATE";
         let mut begun = self.writer.begin_with(BEGIN).await;
         for _ in 0..RENEWALS {
@@ -155,14 +151,6 @@ impl Database {
             writer.close().await.map_err(translate)?;
         }
         Ok(())
-    }
-
-    /// A transaction of one statement. Returns how many rows it changed.
-    pub(super) async fn change(&self, statement: Statement) -> Result<u64> {
-        let mut tx = self.begin().await?;
-        let done = run(&mut tx, statement).await?;
-        end(tx).await?;
-        Ok(done)
     }
 
     /// Writes the log back into the database and truncates it, so that it does not keep wiped credentials. Call this after a
@@ -225,11 +213,6 @@ impl Database {
         self.reconnect(Reconnect::Any).await
     }
 
-    pub(super) async fn ping(&self) -> Result<()> {
-        let beat = sqlx::query("UPDATE pulse SET beats = beats + 1 WHERE one = 1");
-        self.change(beat).await.map(drop)
-    }
-
     pub(super) async fn close(&self) {
         // The readers are closed first. The last connection writes the log back and removes it, so it must be able to write.
         self.readers.close().await;
@@ -243,17 +226,6 @@ impl Database {
 /// How often one change may replace the writing connection. While the disk fails, another change may break the new
 /// connection before this change gets it.
 const RENEWALS: u32 = 3;
-
-/// Executes a statement of a transaction. Returns how many rows it changed.
-pub(super) async fn run(tx: &mut Tx, statement: Statement) -> Result<u64> {
-    let done = statement.execute(&mut **tx).await.map_err(translate)?;
-    Ok(done.rows_affected())
-}
-
-/// Commits a change.
-pub(super) async fn end(tx: Tx) -> Result<()> {
-    tx.commit().await.map_err(translate)
-}
 
 fn pool(connections: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new()

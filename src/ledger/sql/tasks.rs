@@ -1,8 +1,7 @@
 //! Tasks as rows: inserting them, reading them, storing their estimates.
 
-use super::database::{Database, Tx, end, run};
-use super::error::translate;
-use super::rows::{self, get, read_all, read_first, select_tasks};
+use super::database::{Database, Tx, get, sql};
+use super::rows::{self, select_tasks};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::json::{bandwidth_from_text, bandwidth_to_text, spec_to_text};
 use crate::ledger::{Control, Failure, NewTask, TaskFilter};
@@ -14,19 +13,19 @@ use crate::task::{
 pub(super) async fn create(ledger: &Database, new: NewTask, now: UnixMillis) -> Result<Task> {
     let mut tx = ledger.begin().await?;
     let task = insert(&mut tx, new, now).await?;
-    end(tx).await?;
+    tx.end().await?;
     Ok(task)
 }
 
 /// Inserts a task inside a transaction.
 pub(super) async fn insert(tx: &mut Tx, new: NewTask, now: UnixMillis) -> Result<Task> {
     const INSERT: &str = "INSERT INTO tasks (id, project, name, bandwidth, state, epoch, mode, created_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     const FIRST_EPOCH: i64 = 1;
     let bandwidth = bandwidth_to_text(&new.bandwidth)?;
     let spec = spec_to_text(&new.spec)?;
     let state = State::Waiting;
-    let insert = sqlx::query(INSERT)
+    let insert = sql(INSERT)
         .bind(new.id.get())
         .bind(new.project.as_str())
         .bind(new.name.as_str())
@@ -35,20 +34,20 @@ pub(super) async fn insert(tx: &mut Tx, new: NewTask, now: UnixMillis) -> Result
         .bind(FIRST_EPOCH)
         .bind(StartMode::Full.name())
         .bind(now.0);
-    run(tx, insert).await.map_err(|error| match error.kind() {
+    tx.run(insert).await.map_err(|error| match error.kind() {
         ErrorKind::Conflict => {
             Error::new(ErrorKind::Conflict, format!("task {} exists already", new.id)).with_source(error)
         }
         _ => error,
     })?;
-    let insert = sqlx::query("INSERT INTO specs (task_id, spec) VALUES (?1, ?2)")
+    let insert = sql("INSERT INTO specs (task_id, spec) VALUES ($1, $2)")
         .bind(new.id.get())
         .bind(spec);
-    run(tx, insert).await?;
-    let insert = sqlx::query("INSERT INTO credentials (task_id, sealed) VALUES (?1, ?2)")
+    tx.run(insert).await?;
+    let insert = sql("INSERT INTO credentials (task_id, sealed) VALUES ($1, $2)")
         .bind(new.id.get())
         .bind(new.credentials.0);
-    run(tx, insert).await?;
+    tx.run(insert).await?;
     Ok(Task {
         id: new.id,
         project: new.project,
@@ -74,20 +73,21 @@ pub(super) async fn insert(tx: &mut Tx, new: NewTask, now: UnixMillis) -> Result
 }
 
 pub(super) async fn task(ledger: &Database, project: &ProjectId, id: TaskId) -> Result<Option<Task>> {
-    let select = sqlx::query(select_tasks!("WHERE t.id = ?1 AND t.project = ?2"))
+    let select = sql(select_tasks!("WHERE t.id = $1 AND t.project = $2"))
         .bind(id.get())
         .bind(project.as_str());
-    read_first(ledger.readers(), select, rows::task).await
+    ledger.first(select, rows::task).await
 }
 
-/// A filter's states as a JSON array, so that one statement serves every filter.
+/// A filter's states as one text, such as `,paused,failed,`, so that one statement serves every filter.
 fn states(filter: &TaskFilter) -> String {
-    let names: Vec<String> = filter
-        .states
-        .iter()
-        .map(|state| format!("\"{}\"", state.name()))
-        .collect();
-    format!("[{}]", names.join(","))
+    let mut names = String::new();
+    for state in &filter.states {
+        names.push_str(if names.is_empty() { "," } else { "" });
+        names.push_str(state.name());
+        names.push(',');
+    }
+    names
 }
 
 pub(super) async fn tasks(
@@ -96,28 +96,24 @@ pub(super) async fn tasks(
     offset: i64,
     limit: i64,
 ) -> Result<Vec<Task>> {
-    // SQLite treats a negative limit as "no limit".
-    let select = sqlx::query(select_tasks!(
-        "WHERE t.project = ?1 AND (?2 = '[]' OR t.state IN (SELECT value FROM json_each(?2))) \
-         ORDER BY t.id DESC LIMIT max(?3, 0) OFFSET max(?4, 0)"
+    let select = sql(select_tasks!(
+        "WHERE t.project = $1 AND ($2 = '' OR $2 LIKE '%,' || t.state || ',%') \
+         ORDER BY t.id DESC LIMIT $3 OFFSET $4"
     ))
     .bind(filter.project.as_str())
     .bind(states(filter))
-    .bind(limit)
-    .bind(offset);
-    read_all(ledger.readers(), select, rows::task).await
+    .bind(limit.max(0))
+    .bind(offset.max(0));
+    ledger.all(select, rows::task).await
 }
 
 pub(super) async fn count(ledger: &Database, filter: &TaskFilter) -> Result<i64> {
-    let row = sqlx::query(
-        "SELECT count(*) AS number FROM tasks \
-         WHERE project = ?1 AND (?2 = '[]' OR state IN (SELECT value FROM json_each(?2)))",
-    )
+    let row = sql("SELECT count(*) AS number FROM tasks \
+         WHERE project = $1 AND ($2 = '' OR $2 LIKE '%,' || state || ',%')")
     .bind(filter.project.as_str())
     .bind(states(filter))
-    .fetch_one(ledger.readers())
-    .await
-    .map_err(translate)?;
+    .one(ledger)
+    .await?;
     get(&row, "number")
 }
 
@@ -128,44 +124,41 @@ pub(super) async fn failures(
     limit: i64,
 ) -> Result<Vec<Failure>> {
     // Two statements, because a condition like "all keys, if none is given" would prevent a seek to the key.
-    const FIRST: &str = "SELECT * FROM failures WHERE task_id = (SELECT id FROM tasks WHERE id = ?1 AND project <> '') \
-         ORDER BY key LIMIT max(?2, 0)";
-    const BEHIND: &str = "SELECT * FROM failures WHERE task_id = (SELECT id FROM tasks WHERE id = ?1 AND project <> '') \
-         AND key > ?3 ORDER BY key LIMIT max(?2, 0)";
+    const FIRST: &str = "SELECT * FROM failures WHERE task_id = (SELECT id FROM tasks WHERE id = $1 AND project <> '') \
+         ORDER BY key LIMIT $2";
+    const BEHIND: &str = "SELECT * FROM failures WHERE task_id = (SELECT id FROM tasks WHERE id = $1 AND project <> '') \
+         AND key > $3 ORDER BY key LIMIT $2";
     let statement = match after {
-        None => sqlx::query(FIRST).bind(id.get()).bind(limit),
-        Some(key) => sqlx::query(BEHIND)
-            .bind(id.get())
-            .bind(limit)
-            .bind(key.as_bytes()),
+        None => sql(FIRST).bind(id.get()).bind(limit.max(0)),
+        Some(key) => sql(BEHIND).bind(id.get()).bind(limit.max(0)).bind(key.as_bytes()),
     };
-    read_all(ledger.readers(), statement, rows::failure).await
+    ledger.all(statement, rows::failure).await
 }
 
 pub(super) async fn control(ledger: &Database, id: TaskId) -> Result<Option<Control>> {
-    let select = sqlx::query(
+    let select = sql(
         "SELECT state, bandwidth, copied + skipped + gone + failed AS settled FROM tasks \
-         WHERE id = ?1 AND project <> ''",
+         WHERE id = $1 AND project <> ''",
     )
     .bind(id.get());
-    read_first(ledger.readers(), select, |row| {
-        Ok(Control {
-            state: rows::state(row)?,
-            bandwidth: bandwidth_from_text(get(row, "bandwidth")?)?,
-            settled: get(row, "settled")?,
+    ledger
+        .first(select, |row| {
+            Ok(Control {
+                state: rows::state(row)?,
+                bandwidth: bandwidth_from_text(get(row, "bandwidth")?)?,
+                settled: get(row, "settled")?,
+            })
         })
-    })
-    .await
+        .await
 }
 
 pub(super) async fn set_estimate(ledger: &Database, id: TaskId, survey: Estimate) -> Result<()> {
-    let statement = sqlx::query(
-        "UPDATE tasks SET survey_objects = ?2, survey_bytes = ?3, survey_complete = ?4 WHERE id = ?1",
-    )
-    .bind(id.get())
-    .bind(survey.objects)
-    .bind(survey.bytes)
-    .bind(survey.complete);
+    let statement =
+        sql("UPDATE tasks SET survey_objects = $2, survey_bytes = $3, survey_complete = $4 WHERE id = $1")
+            .bind(id.get())
+            .bind(survey.objects)
+            .bind(survey.bytes)
+            .bind(survey.complete);
     ledger.change(statement).await.map(drop)
 }
 
@@ -175,8 +168,8 @@ pub(super) async fn set_failed_report(
     fencing_token: i64,
     list: &FailedReport,
 ) -> Result<()> {
-    let statement = sqlx::query(
-        "UPDATE tasks SET failed_list_key = ?3, failed_list_error = ?4 WHERE id = ?1 AND fencing_token = ?2",
+    let statement = sql(
+        "UPDATE tasks SET failed_list_key = $3, failed_list_error = $4 WHERE id = $1 AND fencing_token = $2",
     )
     .bind(id.get())
     .bind(fencing_token)

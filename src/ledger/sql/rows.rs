@@ -1,10 +1,6 @@
 //! Rows of the ledger as values of the domain, and the counters as columns.
 
-use sqlx::query::Query;
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Row, Sqlite, SqliteExecutor};
-
-use super::error::translate;
+use super::database::{Row, Statement, flag, get, small};
 use crate::error::Result;
 use crate::ledger::json::{bandwidth_from_text, damaged, spec_from_text};
 use crate::ledger::{Failure, OpenUpload, ShardScope};
@@ -13,9 +9,6 @@ use crate::task::{
     Concurrency, ConcurrencyReason, Counters, Estimate, FailedReport, Key, PassInfo, PassKind, Reason,
     ReasonKind, ReportProblem, ReportProblems, StartMode, State, Task, TaskId, UnixMillis,
 };
-
-/// A statement with what is bound to it.
-pub(super) type Statement = Query<'static, Sqlite, SqliteArguments>;
 
 /// Selects tasks with their specs and their last passes. The condition follows.
 macro_rules! select_tasks {
@@ -39,37 +32,16 @@ pub(super) use select_tasks;
 pub(super) fn add_counters(table: &str, first: usize, rest: &str) -> String {
     let sums = (first..).zip(Counters::NAMES);
     let sums: Vec<String> = sums
-        .map(|(number, name)| format!("{name} = min({name} + ?{number}, {})", i64::MAX))
+        .map(|(number, name)| {
+            let most = i64::MAX;
+            // The sum itself must not be computed where it is too large.
+            format!(
+                "{name} = CASE WHEN {name} > {most} - (CASE WHEN ${number} > 0 THEN ${number} ELSE 0 END) THEN {most} \
+                 ELSE {name} + ${number} END"
+            )
+        })
         .collect();
     format!("UPDATE {table} SET {} {rest}", sums.join(", "))
-}
-
-/// Reads all rows of a statement, each with `read`.
-pub(super) async fn read_all<T>(
-    on: impl SqliteExecutor<'_>,
-    statement: Statement,
-    read: fn(&SqliteRow) -> Result<T>,
-) -> Result<Vec<T>> {
-    let rows = statement.fetch_all(on).await.map_err(translate)?;
-    rows.iter().map(read).collect()
-}
-
-/// Reads the first row of a statement with `read`; `None` if there is no row.
-pub(super) async fn read_first<T>(
-    on: impl SqliteExecutor<'_>,
-    statement: Statement,
-    read: fn(&SqliteRow) -> Result<T>,
-) -> Result<Option<T>> {
-    let row = statement.fetch_optional(on).await.map_err(translate)?;
-    row.as_ref().map(read).transpose()
-}
-
-/// A column's value.
-pub(super) fn get<'r, T>(row: &'r SqliteRow, column: &str) -> Result<T>
-where
-    T: sqlx::Decode<'r, Sqlite> + sqlx::Type<Sqlite>,
-{
-    row.try_get(column).map_err(translate)
 }
 
 /// Binds the counters of [`add_counters`], after all other parameters.
@@ -79,7 +51,7 @@ pub(super) fn bind_counters(statement: Statement, counters: Counters) -> Stateme
 }
 
 /// The counters of a row of tasks or shards.
-pub(super) fn counters(row: &SqliteRow) -> Result<Counters> {
+pub(super) fn counters(row: &Row) -> Result<Counters> {
     let mut values = [0; Counters::NAMES.len()];
     for (value, name) in values.iter_mut().zip(Counters::NAMES) {
         *value = get(row, name)?;
@@ -88,7 +60,7 @@ pub(super) fn counters(row: &SqliteRow) -> Result<Counters> {
 }
 
 /// A row of [`select_tasks`].
-pub(super) fn task(row: &SqliteRow) -> Result<Task> {
+pub(super) fn task(row: &Row) -> Result<Task> {
     Ok(Task {
         id: task_id(row)?,
         project: get::<&str>(row, "project")?
@@ -103,7 +75,7 @@ pub(super) fn task(row: &SqliteRow) -> Result<Task> {
         survey: Estimate {
             objects: get(row, "survey_objects")?,
             bytes: get(row, "survey_bytes")?,
-            complete: get(row, "survey_complete")?,
+            complete: flag(row, "survey_complete")?,
         },
         speed: get(row, "speed")?,
         concurrency: concurrency(row)?,
@@ -123,24 +95,24 @@ pub(super) fn task(row: &SqliteRow) -> Result<Task> {
 }
 
 /// The columns `concurrency_allowed`, `concurrency_in_flight` and `concurrency_reason`.
-fn concurrency(row: &SqliteRow) -> Result<Option<Concurrency>> {
+fn concurrency(row: &Row) -> Result<Option<Concurrency>> {
     let Some(reason) = get::<Option<&str>>(row, "concurrency_reason")? else {
         return Ok(None);
     };
     Ok(Some(Concurrency {
-        allowed: get(row, "concurrency_allowed")?,
-        in_flight: get(row, "concurrency_in_flight")?,
+        allowed: small(row, "concurrency_allowed")?,
+        in_flight: small(row, "concurrency_in_flight")?,
         reason: ConcurrencyReason::from_name(reason).ok_or_else(|| damaged("reason of the concurrency"))?,
     }))
 }
 
 /// The column `id`.
-pub(super) fn task_id(row: &SqliteRow) -> Result<TaskId> {
+pub(super) fn task_id(row: &Row) -> Result<TaskId> {
     TaskId::new(get(row, "id")?).map_err(|e| damaged("task id").with_source(e))
 }
 
 /// The columns `reason_code` and `reason_message`.
-fn reason(row: &SqliteRow) -> Result<Option<Reason>> {
+fn reason(row: &Row) -> Result<Option<Reason>> {
     let Some(name) = get::<Option<&str>>(row, "reason_code")? else {
         return Ok(None);
     };
@@ -151,25 +123,25 @@ fn reason(row: &SqliteRow) -> Result<Option<Reason>> {
 }
 
 /// The column `state`.
-pub(super) fn state(row: &SqliteRow) -> Result<State> {
+pub(super) fn state(row: &Row) -> Result<State> {
     State::from_name(get(row, "state")?).ok_or_else(|| damaged("state"))
 }
 
 /// The columns `pass_number`, `pass_kind`, `pass_finished` and `pass_opened_at` of an outer join.
-pub(super) fn pass(row: &SqliteRow) -> Result<Option<PassInfo>> {
+pub(super) fn pass(row: &Row) -> Result<Option<PassInfo>> {
     let Some(number) = get::<Option<i64>>(row, "pass_number")? else {
         return Ok(None);
     };
     Ok(Some(PassInfo {
         number,
         kind: PassKind::from_name(get(row, "pass_kind")?).ok_or_else(|| damaged("kind of pass"))?,
-        finished: get(row, "pass_finished")?,
+        finished: flag(row, "pass_finished")?,
         opened_at: UnixMillis(get(row, "pass_opened_at")?),
     }))
 }
 
 /// A row of failures.
-pub(super) fn failure(row: &SqliteRow) -> Result<Failure> {
+pub(super) fn failure(row: &Row) -> Result<Failure> {
     Ok(Failure {
         key: Key::from(get::<&[u8]>(row, "key")?),
         size: get(row, "size")?,
@@ -182,7 +154,7 @@ pub(super) fn failure(row: &SqliteRow) -> Result<Failure> {
 }
 
 /// A row of uploads.
-pub(super) fn upload(row: &SqliteRow) -> Result<OpenUpload> {
+pub(super) fn upload(row: &Row) -> Result<OpenUpload> {
     Ok(OpenUpload {
         key: Key::from(get::<&[u8]>(row, "key")?),
         upload_id: get(row, "upload_id")?,
@@ -199,7 +171,7 @@ pub(super) fn upload(row: &SqliteRow) -> Result<OpenUpload> {
 
 /// The uploads that others had open for the same key before an upload or an orphan was created; `None` if the target did not
 /// list them.
-pub(super) fn foreign_uploads(row: &SqliteRow) -> Result<Option<Vec<String>>> {
+pub(super) fn foreign_uploads(row: &Row) -> Result<Option<Vec<String>>> {
     let ids: Option<&str> = get(row, "strangers")?;
     let read = |text| serde_json::from_str(text).map_err(|e| damaged("uploads of others").with_source(e));
     ids.map(read).transpose()
@@ -215,7 +187,7 @@ pub(super) fn scope_columns(scope: &ShardScope) -> (&'static str, Option<&[u8]>)
 }
 
 /// The columns `scope` and `prefix`.
-pub(super) fn scope(row: &SqliteRow) -> Result<ShardScope> {
+pub(super) fn scope(row: &Row) -> Result<ShardScope> {
     match (get::<&str>(row, "scope")?, get::<Option<&[u8]>>(row, "prefix")?) {
         ("prefix", Some(prefix)) => Ok(ShardScope::Prefix(Key::from(prefix))),
         ("keys", None) => Ok(ShardScope::Keys),
@@ -225,12 +197,12 @@ pub(super) fn scope(row: &SqliteRow) -> Result<ShardScope> {
 }
 
 /// The column `mode`.
-pub(super) fn mode(row: &SqliteRow) -> Result<StartMode> {
+pub(super) fn mode(row: &Row) -> Result<StartMode> {
     StartMode::from_name(get(row, "mode")?).ok_or_else(|| damaged("mode"))
 }
 
 /// The problem of a report in `column`.
-pub(super) fn problem(row: &SqliteRow, column: &str) -> Result<Option<ReportProblem>> {
+pub(super) fn problem(row: &Row, column: &str) -> Result<Option<ReportProblem>> {
     let Some(name) = get::<Option<&str>>(row, column)? else {
         return Ok(None);
     };
@@ -239,7 +211,7 @@ pub(super) fn problem(row: &SqliteRow, column: &str) -> Result<Option<ReportProb
 }
 
 /// The columns `success_list_trouble` and `skip_list_trouble`.
-pub(super) fn problems(row: &SqliteRow) -> Result<ReportProblems> {
+pub(super) fn problems(row: &Row) -> Result<ReportProblems> {
     Ok(ReportProblems {
         success: problem(row, "success_list_trouble")?,
         skip: problem(row, "skip_list_trouble")?,

@@ -4,10 +4,9 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::commit::shard_lease_holds;
-use super::database::{Database, Tx, end, run};
-use super::error::{misuse, translate};
+use super::database::{Database, Tx, get, misuse, sql};
 use super::lists;
-use super::rows::{self, add_counters, get};
+use super::rows::{self, add_counters};
 use crate::error::Result;
 use crate::ledger::decisions::ranges::EarlierRange;
 use crate::ledger::{Committed, LeasedShard, ShardScope, Unordered};
@@ -15,15 +14,14 @@ use crate::task::{Counters, Key, TaskId};
 
 /// The ranges of the last full pass, by prefix. Prefixes that were not cut are missing.
 pub(super) async fn earlier(tx: &mut Tx, id: TaskId) -> Result<HashMap<Key, Vec<EarlierRange>>> {
-    let rows = sqlx::query(
-        "SELECT prefix, start_after, until, listed FROM shards WHERE task_id = ?1 AND scope = 'prefix' AND pass = \
-         (SELECT max(number) FROM passes WHERE task_id = ?1 AND kind = 'full') \
+    let rows = sql(
+        "SELECT prefix, start_after, until, listed FROM shards WHERE task_id = $1 AND scope = 'prefix' AND pass = \
+         (SELECT max(number) FROM passes WHERE task_id = $1 AND kind = 'full') \
          AND (start_after IS NOT NULL OR until IS NOT NULL)",
     )
     .bind(id.get())
-    .fetch_all(&mut **tx)
-    .await
-    .map_err(translate)?;
+    .rows(&mut *tx)
+    .await?;
     let mut earlier: HashMap<Key, Vec<EarlierRange>> = HashMap::new();
     for row in &rows {
         let prefix = Key::from(get::<&[u8]>(row, "prefix")?);
@@ -50,9 +48,9 @@ pub(super) async fn insert(
     let ends = cuts.iter().map(Some).chain(std::iter::once(end));
     let mut number = first;
     for (start, end) in starts.zip(ends) {
-        let insert = sqlx::query(
+        let insert = sql(
             "INSERT INTO shards (task_id, pass, number, scope, prefix, start_after, checkpoint, until) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7)",
+             VALUES ($1, $2, $3, $4, $5, $6, $6, $7)",
         )
         .bind(id.get())
         .bind(pass)
@@ -61,7 +59,7 @@ pub(super) async fn insert(
         .bind(prefix.map(<[u8]>::to_vec))
         .bind(start.map(|key| key.as_bytes().to_vec()))
         .bind(end.map(|key| key.as_bytes().to_vec()));
-        run(tx, insert).await?;
+        tx.run(insert).await?;
         number += 1;
     }
     Ok(number)
@@ -77,29 +75,27 @@ pub(super) async fn split(
         return Err(misuse("a shard is cut at no key"));
     };
     let mut tx = ledger.begin().await?;
-    let row = sqlx::query(concat!(
+    let row = sql(concat!(
         "SELECT pass, until, (SELECT max(number) + 1 FROM shards s WHERE s.task_id = shards.task_id AND s.pass = shards.pass) \
          AS free FROM shards",
-        shard_lease_holds!("?1", "?2", "?3")
+        shard_lease_holds!("$1", "$2", "$3")
     ))
     .bind(id.get())
     .bind(shard.number)
     .bind(shard.fencing_token)
-    .fetch_optional(&mut *tx)
-    .await
-    .map_err(translate)?;
+    .maybe(&mut tx)
+    .await?;
     let Some(row) = row else {
         return Ok(Committed::Fenced);
     };
     let until = get::<Option<&[u8]>>(&row, "until")?.map(Key::from);
     let (pass, free) = (get(&row, "pass")?, get(&row, "free")?);
-    let shorten =
-        sqlx::query("UPDATE shards SET until = ?4 WHERE task_id = ?1 AND pass = ?2 AND number = ?3")
-            .bind(id.get())
-            .bind(pass)
-            .bind(shard.number)
-            .bind(first.as_bytes().to_vec());
-    run(&mut tx, shorten).await?;
+    let shorten = sql("UPDATE shards SET until = $4 WHERE task_id = $1 AND pass = $2 AND number = $3")
+        .bind(id.get())
+        .bind(pass)
+        .bind(shard.number)
+        .bind(first.as_bytes().to_vec());
+    tx.run(shorten).await?;
     insert(
         &mut tx,
         id,
@@ -109,7 +105,7 @@ pub(super) async fn split(
         (Some(first), rest, until.as_ref()),
     )
     .await?;
-    end(tx).await?;
+    tx.end().await?;
     Ok(Committed::Done)
 }
 
@@ -121,32 +117,30 @@ pub(super) async fn set_unordered(ledger: &Database, id: TaskId, shard: &LeasedS
         return Err(misuse("recorded failures always have an order"));
     }
     let mut tx = ledger.begin().await?;
-    let row = sqlx::query(concat!(
+    let row = sql(concat!(
         "UPDATE shards SET unordered = 1",
-        shard_lease_holds!("?1", "?2", "?3"),
+        shard_lease_holds!("$1", "$2", "$3"),
         " RETURNING pass"
     ))
     .bind(id.get())
     .bind(shard.number)
     .bind(shard.fencing_token)
-    .fetch_optional(&mut *tx)
-    .await
-    .map_err(translate)?;
+    .maybe(&mut tx)
+    .await?;
     let Some(row) = row else {
         return Ok(Unordered::Fenced);
     };
     let pass: i64 = get(&row, "pass")?;
     let (name, prefix) = rows::scope_columns(&shard.scope);
-    let ranges = sqlx::query(
-        "SELECT * FROM shards WHERE task_id = ?1 AND pass = ?2 AND scope = ?3 AND prefix IS ?4 ORDER BY number",
+    let ranges = sql(
+        "SELECT * FROM shards WHERE task_id = $1 AND pass = $2 AND scope = $3 AND prefix IS NOT DISTINCT FROM $4 ORDER BY number",
     )
     .bind(id.get())
     .bind(pass)
     .bind(name)
     .bind(prefix.map(<[u8]>::to_vec))
-    .fetch_all(&mut *tx)
-    .await
-    .map_err(translate)?;
+    .rows(&mut tx)
+    .await?;
     let marked = match ranges.as_slice() {
         [_] => Unordered::Marked,
         [first, ..] => {
@@ -154,28 +148,28 @@ pub(super) async fn set_unordered(ledger: &Database, id: TaskId, shard: &LeasedS
             for row in &ranges {
                 begin_again(&mut tx, id, pass, get(row, "number")?, rows::counters(row)?).await?;
             }
-            let forget = sqlx::query(
-                "DELETE FROM shards WHERE task_id = ?1 AND pass = ?2 AND scope = ?3 AND prefix IS ?4 AND number <> ?5",
+            let forget = sql(
+                "DELETE FROM shards WHERE task_id = $1 AND pass = $2 AND scope = $3 AND prefix IS NOT DISTINCT FROM $4 AND number <> $5",
             )
             .bind(id.get())
             .bind(pass)
             .bind(name)
             .bind(prefix.map(<[u8]>::to_vec))
             .bind(kept);
-            run(&mut tx, forget).await?;
-            let whole = sqlx::query(
+            tx.run(forget).await?;
+            let whole = sql(
                 "UPDATE shards SET unordered = 1, closed = 0, start_after = NULL, checkpoint = NULL, until = NULL, \
-                 fencing_token = 0, task_fencing_token = 0 WHERE task_id = ?1 AND pass = ?2 AND number = ?3",
+                 fencing_token = 0, task_fencing_token = 0 WHERE task_id = $1 AND pass = $2 AND number = $3",
             )
             .bind(id.get())
             .bind(pass)
             .bind(kept);
-            run(&mut tx, whole).await?;
+            tx.run(whole).await?;
             Unordered::Rejoined
         }
         [] => return Err(misuse("a leased shard has no row")),
     };
-    end(tx).await?;
+    tx.end().await?;
     Ok(marked)
 }
 
@@ -186,21 +180,20 @@ pub(super) async fn failure_cuts(
     pieces: i64,
 ) -> Result<Vec<Key>> {
     // The rows are numbered in key order. The last key of each piece but the last is a cut.
-    let select = sqlx::query(
+    let select = sql(
         "WITH numbered AS (SELECT key, row_number() OVER (ORDER BY key) AS place, count(*) OVER () AS total \
-         FROM failures WHERE task_id = ?1 AND key > ?2 AND (?3 IS NULL OR key <= ?3)) \
-         SELECT key FROM numbered WHERE total >= 2 * max(?4, 2) AND place < total AND place % (total / max(?4, 2)) = 0 \
-         ORDER BY key LIMIT max(?4, 2) - 1",
+         FROM failures WHERE task_id = $1 AND key > $2 AND ($3 IS NULL OR key <= $3)) \
+         SELECT key FROM numbered WHERE total >= 2 * $4 AND place < total AND place % (total / $4) = 0 \
+         ORDER BY key LIMIT $4 - 1",
     )
     .bind(id.get())
     // The empty key sorts before all keys, and no object has it.
     .bind(after.map_or(&[][..], Key::as_bytes).to_vec())
     .bind(until.map(|key| key.as_bytes().to_vec()))
-    .bind(pieces);
-    rows::read_all(ledger.readers(), select, |row| {
-        get::<&[u8]>(row, "key").map(Key::from)
-    })
-    .await
+    .bind(pieces.max(2));
+    ledger
+        .all(select, |row| get::<&[u8]>(row, "key").map(Key::from))
+        .await
 }
 
 /// Undoes everything that a shard has settled.
@@ -211,18 +204,18 @@ pub(super) async fn begin_again(
     shard: i64,
     settled: Counters,
 ) -> Result<()> {
-    static TASK: LazyLock<String> = LazyLock::new(|| add_counters("tasks", 2, "WHERE id = ?1"));
+    static TASK: LazyLock<String> = LazyLock::new(|| add_counters("tasks", 2, "WHERE id = $1"));
     static SHARD: LazyLock<String> = LazyLock::new(|| {
-        let rest = ", checkpoint = start_after WHERE task_id = ?1 AND pass = ?2 AND number = ?3";
+        let rest = ", checkpoint = start_after WHERE task_id = $1 AND pass = $2 AND number = $3";
         add_counters("shards", 4, rest)
     });
-    let task = sqlx::query(TASK.as_str()).bind(id.get());
-    run(tx, rows::bind_counters(task, -settled)).await?;
-    let row = sqlx::query(SHARD.as_str()).bind(id.get()).bind(pass).bind(shard);
-    run(tx, rows::bind_counters(row, -settled)).await?;
-    let forget = sqlx::query("DELETE FROM failures WHERE task_id = ?1 AND shard = ?2")
+    let task = sql(TASK.as_str()).bind(id.get());
+    tx.run(rows::bind_counters(task, -settled)).await?;
+    let row = sql(SHARD.as_str()).bind(id.get()).bind(pass).bind(shard);
+    tx.run(rows::bind_counters(row, -settled)).await?;
+    let forget = sql("DELETE FROM failures WHERE task_id = $1 AND shard = $2")
         .bind(id.get())
         .bind(shard);
-    run(tx, forget).await?;
+    tx.run(forget).await?;
     lists::forget_shard(tx, id, shard).await
 }

@@ -3,10 +3,9 @@
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-use super::database::{Database, Tx, end, run};
-use super::error::translate;
+use super::database::{Database, Tx, get, sql};
 use super::lists;
-use super::rows::{self, Statement, add_counters, get};
+use super::rows::{self, add_counters};
 use crate::error::Result;
 use crate::ledger::decisions::passes;
 use crate::ledger::{Commit, Committed, Failure, LeasedShard};
@@ -45,15 +44,15 @@ pub(super) async fn commit(
 ) -> Result<Committed> {
     static SHARD: LazyLock<String> = LazyLock::new(|| {
         let rest = concat!(
-            ", checkpoint = coalesce(?4, checkpoint), closed = ?5",
-            shard_lease_holds!("?1", "?2", "?3")
+            ", checkpoint = coalesce($4, checkpoint), closed = $5",
+            shard_lease_holds!("$1", "$2", "$3")
         );
         add_counters("shards", 6, rest)
     });
     // A commit that settles something is progress, so it resets the crashes. This saves a statement.
     static TASK: LazyLock<String> = LazyLock::new(|| {
-        let rest = ", speed = ?2, seen_at = ?3, crashes = iif(?4, 0, crashes), concurrency_allowed = ?5, \
-                    concurrency_in_flight = ?6, concurrency_reason = ?7 WHERE id = ?1 RETURNING failed";
+        let rest = ", speed = $2, seen_at = $3, crashes = CASE WHEN $4 = 1 THEN 0 ELSE crashes END, concurrency_allowed = $5, \
+                    concurrency_in_flight = $6, concurrency_reason = $7 WHERE id = $1 RETURNING failed";
         add_counters("tasks", 8, rest)
     });
     let progress = passes::is_progress(&commit);
@@ -69,16 +68,16 @@ pub(super) async fn commit(
         skip,
     } = commit;
     let mut tx = ledger.begin().await?;
-    let statement = sqlx::query(SHARD.as_str())
+    let statement = sql(SHARD.as_str())
         .bind(id.get())
         .bind(shard.number)
         .bind(shard.fencing_token)
         .bind(checkpoint.as_ref().map(Key::as_bytes))
         .bind(close);
-    if run(&mut tx, rows::bind_counters(statement, delta)).await? == 0 {
+    if tx.run(rows::bind_counters(statement, delta)).await? == 0 {
         return Ok(Committed::Fenced);
     }
-    let statement = sqlx::query(TASK.as_str())
+    let statement = sql(TASK.as_str())
         .bind(id.get())
         .bind(speed)
         .bind(now.0)
@@ -87,7 +86,7 @@ pub(super) async fn commit(
         .bind(concurrency.map(|concurrency| concurrency.in_flight))
         .bind(concurrency.map(|concurrency| concurrency.reason.name()));
     let statement = rows::bind_counters(statement, delta);
-    let task = statement.fetch_one(&mut *tx).await.map_err(translate)?;
+    let task = statement.one(&mut tx).await?;
     if passes::too_many_failures(delta.failed, get(&task, "failed")?) {
         // Without its end the transaction writes nothing.
         return Ok(Committed::TooManyFailures);
@@ -98,7 +97,7 @@ pub(super) async fn commit(
     record(&mut tx, id, shard.number, &failures).await?;
     let lines = [(ReportKind::Success, success), (ReportKind::Skip, skip)];
     lists::keep(&mut tx, id, shard.number, lines, now).await?;
-    end(tx).await?;
+    tx.end().await?;
     Ok(Committed::Done)
 }
 
@@ -117,8 +116,8 @@ async fn record(tx: &mut Tx, id: TaskId, shard: i64, failures: &[Failure]) -> Re
     Ok(())
 }
 
-async fn insert(tx: &mut Tx, sql: &'static str, id: TaskId, shard: i64, failures: &[Failure]) -> Result<()> {
-    let start: Statement = sqlx::query(sql).bind(id.get()).bind(shard);
+async fn insert(tx: &mut Tx, text: &'static str, id: TaskId, shard: i64, failures: &[Failure]) -> Result<()> {
+    let start = sql(text).bind(id.get()).bind(shard);
     let statement = failures.iter().fold(start, |statement, failure| {
         let Failure {
             key,
@@ -138,7 +137,7 @@ async fn insert(tx: &mut Tx, sql: &'static str, id: TaskId, shard: i64, failures
             .bind(*attempts)
             .bind(at.0)
     });
-    run(tx, statement).await.map(drop)
+    tx.run(statement).await.map(drop)
 }
 
 fn insert_failures(rows: usize) -> String {
@@ -147,7 +146,7 @@ fn insert_failures(rows: usize) -> String {
         "INSERT INTO failures (task_id, shard, key, size, code, message, request_id, attempts, at) VALUES ",
     );
     for row in 0..rows {
-        sql.push_str(if row == 0 { "(?1, ?2" } else { ", (?1, ?2" });
+        sql.push_str(if row == 0 { "($1, $2" } else { ", ($1, $2" });
         push_parameters(&mut sql, 3 + row * COLUMNS, COLUMNS);
         sql.push(')');
     }
@@ -173,25 +172,25 @@ async fn forget(tx: &mut Tx, id: TaskId, keys: &[Key]) -> Result<()> {
     Ok(())
 }
 
-async fn delete(tx: &mut Tx, sql: &'static str, id: TaskId, keys: &[Key]) -> Result<()> {
-    let start: Statement = sqlx::query(sql).bind(id.get());
+async fn delete(tx: &mut Tx, text: &'static str, id: TaskId, keys: &[Key]) -> Result<()> {
+    let start = sql(text).bind(id.get());
     let statement = keys
         .iter()
         .fold(start, |statement, key| statement.bind(key.as_bytes()));
-    run(tx, statement).await.map(drop)
+    tx.run(statement).await.map(drop)
 }
 
 fn delete_failures(keys: usize) -> String {
-    let mut sql = String::from("DELETE FROM failures WHERE task_id = ?1 AND key IN (NULL");
-    push_parameters(&mut sql, 2, keys);
+    let mut sql = String::from("DELETE FROM failures WHERE task_id = $1 AND key IN ($2");
+    push_parameters(&mut sql, 3, keys - 1);
     sql.push(')');
     sql
 }
 
-/// `, ?7, ?8, …`: `count` parameters from `first` on.
+/// `, $7, $8, …`: `count` parameters from `first` on.
 fn push_parameters(sql: &mut String, first: usize, count: usize) {
     for parameter in first..first + count {
         // Writing to a string cannot fail.
-        write!(sql, ", ?{parameter}").unwrap_or_default();
+        write!(sql, ", ${parameter}").unwrap_or_default();
     }
 }

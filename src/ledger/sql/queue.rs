@@ -1,10 +1,7 @@
 //! Reads which tasks need a worker. The cost does not grow with their number.
 
-use sqlx::sqlite::SqliteRow;
-
-use super::database::Database;
-use super::error::translate;
-use super::rows::{self, get};
+use super::database::{Database, Row, get, sql};
+use super::rows;
 use crate::error::Result;
 use crate::ledger::json::damaged;
 use crate::ledger::{PROJECTS_AT_ONCE, Pending, RUNNING_AT_ONCE, TASKS_AT_ONCE};
@@ -12,9 +9,9 @@ use crate::task::ProjectId;
 
 pub(super) async fn pending(ledger: &Database, after: Option<&ProjectId>) -> Result<Vec<Pending>> {
     // The conditions must be written as in the partial indexes, or SQLite does not use the indexes.
-    const RUNNING: &str = "SELECT id, project FROM tasks WHERE state = 'running' ORDER BY id LIMIT ?1";
-    let running = sqlx::query(RUNNING).bind(RUNNING_AT_ONCE);
-    let mut found = rows::read_all(ledger.readers(), running, one).await?;
+    const RUNNING: &str = "SELECT id, project FROM tasks WHERE state = 'running' ORDER BY id LIMIT $1";
+    let running = sql(RUNNING).bind(RUNNING_AT_ONCE);
+    let mut found = ledger.all(running, one).await?;
     let after = after.map_or("", ProjectId::as_str);
     let behind = waiting_behind(ledger, after, PROJECTS_AT_ONCE).await?;
     let mut projects: Vec<&ProjectId> = behind.iter().map(|task| &task.project).collect();
@@ -35,21 +32,21 @@ pub(super) async fn pending(ledger: &Database, after: Option<&ProjectId>) -> Res
 /// tasks of the previous project.
 async fn waiting_behind(ledger: &Database, after: &str, projects: i64) -> Result<Vec<Pending>> {
     const WAITING: &str = "WITH RECURSIVE queue (project, place) AS (\
-         SELECT (SELECT project FROM tasks WHERE state = 'waiting' AND project > ?1 ORDER BY project LIMIT 1), 1 \
+         SELECT (SELECT project FROM tasks WHERE state = 'waiting' AND project > $1 ORDER BY project LIMIT 1), 1 \
          UNION ALL \
          SELECT (SELECT project FROM tasks WHERE state = 'waiting' AND project > queue.project \
-         ORDER BY project LIMIT 1), place + 1 FROM queue WHERE queue.project IS NOT NULL AND place < ?2) \
-         SELECT t.id, t.project FROM queue CROSS JOIN tasks t ON t.id IN (\
-         SELECT w.id FROM tasks w WHERE w.state = 'waiting' AND w.project = queue.project ORDER BY w.id LIMIT ?3) \
+         ORDER BY project LIMIT 1), place + 1 FROM queue WHERE queue.project IS NOT NULL AND place < $2) \
+         SELECT t.id, t.project FROM queue JOIN tasks t ON t.id IN (\
+         SELECT w.id FROM tasks w WHERE w.state = 'waiting' AND w.project = queue.project ORDER BY w.id LIMIT $3) \
          WHERE queue.project IS NOT NULL ORDER BY queue.place, t.id";
-    let waiting = sqlx::query(WAITING)
+    let waiting = sql(WAITING)
         .bind(after.to_owned())
         .bind(projects)
         .bind(TASKS_AT_ONCE);
-    rows::read_all(ledger.readers(), waiting, one).await
+    ledger.all(waiting, one).await
 }
 
-fn one(row: &SqliteRow) -> Result<Pending> {
+fn one(row: &Row) -> Result<Pending> {
     let project = get::<&str>(row, "project")?.parse();
     Ok(Pending {
         id: rows::task_id(row)?,
@@ -58,10 +55,9 @@ fn one(row: &SqliteRow) -> Result<Pending> {
 }
 
 pub(super) async fn waiting(ledger: &Database, project: &ProjectId) -> Result<i64> {
-    let row = sqlx::query("SELECT count(*) AS number FROM tasks WHERE state = 'waiting' AND project = ?1")
+    let row = sql("SELECT count(*) AS number FROM tasks WHERE state = 'waiting' AND project = $1")
         .bind(project.as_str())
-        .fetch_one(ledger.readers())
-        .await
-        .map_err(translate)?;
+        .one(ledger)
+        .await?;
     get(&row, "number")
 }

@@ -8,9 +8,9 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use sqlx::Row;
 
-use super::SqliteLedger;
+use super::SqlLedger;
+use super::database::{get, sql};
 use crate::error::ErrorKind;
 use crate::ledger::conformance::model::{End, Lease, Step, Work, agrees};
 use crate::ledger::conformance::{self, subject::Subject, subject::at, subject::counters, subject::failure};
@@ -18,13 +18,13 @@ use crate::ledger::{Commit, Committed, Ending, Ledger, OpenUpload, Orphans};
 use crate::object::ETag;
 use crate::task::{Key, PassKind, StartMode, State};
 
-async fn file(folder: &Path) -> SqliteLedger {
-    SqliteLedger::open(&folder.join("oms.db")).await.unwrap()
+async fn file(folder: &Path) -> SqlLedger {
+    SqlLedger::open(&folder.join("oms.db")).await.unwrap()
 }
 
 #[tokio::test]
 async fn conforms_in_memory() {
-    let store = SqliteLedger::in_memory().await.unwrap();
+    let store = SqlLedger::in_memory().await.unwrap();
     Box::pin(conformance::all(&store)).await;
 }
 
@@ -66,7 +66,7 @@ fn random_walks_agree_with_a_naive_ledger() {
         .enable_all()
         .build()
         .unwrap();
-    let store = runtime.block_on(SqliteLedger::in_memory()).unwrap();
+    let store = runtime.block_on(SqlLedger::in_memory()).unwrap();
     let config = Config {
         cases: 96,
         failure_persistence: None,
@@ -85,7 +85,7 @@ async fn a_ledger_has_one_owner() {
     let folder = tempfile::tempdir().unwrap();
     let first = file(folder.path()).await;
     let path = folder.path().join("oms.db");
-    let second = SqliteLedger::open(&path).await.unwrap_err();
+    let second = SqlLedger::open(&path).await.unwrap_err();
     assert_eq!(second.kind(), ErrorKind::Conflict);
     let text = format!("the ledger {} is in use by another process", path.display());
     assert_eq!(second.message(), text);
@@ -247,12 +247,12 @@ async fn a_ledger_that_cannot_be_created_reports_an_error() {
         }
     }
     for path in bad {
-        let error = SqliteLedger::open(&path).await.unwrap_err();
+        let error = SqlLedger::open(&path).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Internal, "{error}");
         let text = format!("open the ledger {}", path.display());
         assert!(error.message().starts_with(&text), "{error}");
     }
-    let nameless = SqliteLedger::open(Path::new("")).await.unwrap_err();
+    let nameless = SqlLedger::open(Path::new("")).await.unwrap_err();
     assert_eq!(nameless.kind(), ErrorKind::InvalidArgument);
 }
 
@@ -277,18 +277,22 @@ async fn the_connections_are_set_up_as_promised() {
     let folder = tempfile::tempdir().unwrap();
     let store = file(folder.path()).await;
     let mut tx = store.0.begin().await.unwrap();
-    for (pragma, expected) in [("synchronous", 2), ("foreign_keys", 1), ("secure_delete", 1)] {
-        let sql = sqlx::AssertSqlSafe(format!("PRAGMA {pragma}"));
-        let row = sqlx::query(sql).fetch_one(&mut *tx).await.unwrap();
-        assert_eq!(row.get::<i64, _>(0), expected, "{pragma}");
+    for (pragma, expected) in [
+        ("SELECT synchronous AS value FROM pragma_synchronous", 2),
+        ("SELECT foreign_keys AS value FROM pragma_foreign_keys", 1),
+        ("SELECT secure_delete AS value FROM pragma_secure_delete", 1),
+    ] {
+        let row = sql(pragma).one(&mut tx).await.unwrap();
+        assert_eq!(get::<i64>(&row, "value").unwrap(), expected, "{pragma}");
     }
-    let row = sqlx::query("PRAGMA journal_mode")
-        .fetch_one(&mut *tx)
+    let row = sql("SELECT journal_mode FROM pragma_journal_mode")
+        .one(&mut tx)
         .await
         .unwrap();
-    assert_eq!(row.get::<String, _>(0), "wal");
-    let write = sqlx::query("UPDATE pulse SET beats = 7");
-    assert!(write.execute(store.0.readers()).await.is_err());
+    assert_eq!(get::<&str>(&row, "journal_mode").unwrap(), "wal");
+    // What is not a change is read on connections that cannot write.
+    let write = sql("UPDATE pulse SET beats = 7 RETURNING beats");
+    assert!(write.one(&store.0).await.is_err());
 }
 
 /// A worker that must end quickly drops its running commits at any point.

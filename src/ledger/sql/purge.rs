@@ -4,10 +4,9 @@
 //! can lease it. Its other rows are deleted a bounded number at a time. Its own row is deleted last, so that after a crash
 //! the deletion continues.
 
-use super::database::{Database, Tx, end, run};
-use super::error::translate;
+use super::database::{Database, Tx, get, sql};
 use super::facts::{facts, one_row};
-use super::rows::{self, get};
+use super::rows;
 use crate::error::Result;
 use crate::ledger::Purged;
 use crate::ledger::decisions::passes;
@@ -20,23 +19,23 @@ const FEW: i64 = 8;
 /// The same for chunks of report lines, because one row may have megabytes.
 const LINES: i64 = 2;
 
-const FAILURES: &str = "DELETE FROM failures WHERE task_id = ?1 AND key IN \
-     (SELECT key FROM failures WHERE task_id = ?1 ORDER BY key LIMIT ?2)";
+const FAILURES: &str = "DELETE FROM failures WHERE task_id = $1 AND key IN \
+     (SELECT key FROM failures WHERE task_id = $1 ORDER BY key LIMIT $2)";
 
 /// Makes a task invisible. [`purge`] deletes its rows.
 pub(super) async fn hide_deleted(tx: &mut Tx, id: TaskId, state: State) -> Result<()> {
-    let update = sqlx::query(
+    let update = sql(
         "UPDATE tasks SET project = '', name = '', state = 'paused', fencing_token = fencing_token + 1, \
-         reason_code = NULL, reason_message = NULL, failed_list_key = NULL WHERE id = ?1 AND state = ?2",
+         reason_code = NULL, reason_message = NULL, failed_list_key = NULL WHERE id = $1 AND state = $2",
     )
     .bind(id.get())
     .bind(state.name());
-    one_row(run(tx, update).await?)?;
+    one_row(tx.run(update).await?)?;
     for forget in [
-        "DELETE FROM credentials WHERE task_id = ?1",
-        "DELETE FROM specs WHERE task_id = ?1",
+        "DELETE FROM credentials WHERE task_id = $1",
+        "DELETE FROM specs WHERE task_id = $1",
     ] {
-        run(tx, sqlx::query(forget).bind(id.get())).await?;
+        tx.run(sql(forget).bind(id.get())).await?;
     }
     Ok(())
 }
@@ -44,8 +43,8 @@ pub(super) async fn hide_deleted(tx: &mut Tx, id: TaskId, state: State) -> Resul
 pub(super) async fn purge(ledger: &Database) -> Result<Purged> {
     ledger.keep_room();
     let clean = ledger.retry_truncate_wal().await;
-    let select = sqlx::query("SELECT id FROM tasks WHERE project = '' ORDER BY id LIMIT 1");
-    match rows::read_first(ledger.readers(), select, rows::task_id).await? {
+    let select = sql("SELECT id FROM tasks WHERE project = '' ORDER BY id LIMIT 1");
+    match ledger.first(select, rows::task_id).await? {
         Some(id) => {
             let mut deleted = remove(ledger, id, ROWS).await;
             if deleted.is_err() {
@@ -62,23 +61,23 @@ pub(super) async fn purge(ledger: &Database) -> Result<Purged> {
 
 /// Deletes some rows of a deleted task. With the last of them it also deletes the task.
 async fn remove(ledger: &Database, id: TaskId, rows: i64) -> Result<()> {
-    const CHUNKS: &str = "DELETE FROM list_chunks WHERE rowid IN \
-         (SELECT rowid FROM list_chunks WHERE task_id = ?1 LIMIT ?2)";
-    const HASHES: &str = "DELETE FROM part_hashes WHERE task_id = ?1 AND (key, number) IN \
-         (SELECT key, number FROM part_hashes WHERE task_id = ?1 LIMIT ?2)";
-    const UPLOADS: &str = "DELETE FROM uploads WHERE task_id = ?1 AND key IN \
-         (SELECT key FROM uploads WHERE task_id = ?1 LIMIT ?2)";
+    const CHUNKS: &str = "DELETE FROM list_chunks WHERE task_id = $1 AND (kind, stamp) IN \
+         (SELECT kind, stamp FROM list_chunks WHERE task_id = $1 LIMIT $2)";
+    const HASHES: &str = "DELETE FROM part_hashes WHERE task_id = $1 AND (key, number) IN \
+         (SELECT key, number FROM part_hashes WHERE task_id = $1 LIMIT $2)";
+    const UPLOADS: &str = "DELETE FROM uploads WHERE task_id = $1 AND key IN \
+         (SELECT key FROM uploads WHERE task_id = $1 LIMIT $2)";
     for (delete, most) in [(FAILURES, rows), (CHUNKS, LINES), (HASHES, rows), (UPLOADS, rows)] {
-        let delete = sqlx::query(delete).bind(id.get()).bind(most);
+        let delete = sql(delete).bind(id.get()).bind(most);
         if ledger.change(delete).await? > 0 {
             return Ok(());
         }
     }
     // There are only a few passes and shards. They are deleted with the task.
     let mut tx = ledger.begin().await?;
-    let delete = sqlx::query("DELETE FROM tasks WHERE id = ?1 AND project = ''").bind(id.get());
-    run(&mut tx, delete).await?;
-    end(tx).await
+    let delete = sql("DELETE FROM tasks WHERE id = $1 AND project = ''").bind(id.get());
+    tx.run(delete).await?;
+    tx.end().await
 }
 
 pub(super) async fn forget_failures(ledger: &Database, id: TaskId, fencing_token: i64) -> Result<Purged> {
@@ -87,19 +86,18 @@ pub(super) async fn forget_failures(ledger: &Database, id: TaskId, fencing_token
         return Ok(Purged::All);
     };
     let row =
-        sqlx::query("SELECT count(*) AS recorded FROM (SELECT 1 FROM failures WHERE task_id = ?1 LIMIT ?2)")
+        sql("SELECT count(*) AS recorded FROM (SELECT 1 FROM failures WHERE task_id = $1 LIMIT $2) AS found")
             .bind(id.get())
             .bind(ROWS)
-            .fetch_one(&mut *tx)
-            .await
-            .map_err(translate)?;
+            .one(&mut tx)
+            .await?;
     if !passes::forgets_failures(&task, fencing_token, get(&row, "recorded")?, ROWS) {
         return Ok(Purged::All);
     }
-    let mark = sqlx::query("UPDATE tasks SET forgetting = 1 WHERE id = ?1").bind(id.get());
-    one_row(run(&mut tx, mark).await?)?;
-    let delete = sqlx::query(FAILURES).bind(id.get()).bind(ROWS);
-    run(&mut tx, delete).await?;
-    end(tx).await?;
+    let mark = sql("UPDATE tasks SET forgetting = 1 WHERE id = $1").bind(id.get());
+    one_row(tx.run(mark).await?)?;
+    let delete = sql(FAILURES).bind(id.get()).bind(ROWS);
+    tx.run(delete).await?;
+    tx.end().await?;
     Ok(Purged::Some)
 }

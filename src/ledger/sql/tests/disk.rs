@@ -9,7 +9,7 @@ use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use super::file;
 use crate::error::ErrorKind;
 use crate::ledger::conformance::{self, subject::Subject, subject::at, subject::counters, subject::failure};
-use crate::ledger::sqlite::Disk;
+use crate::ledger::sql::Disk;
 use crate::ledger::{Commit, Committed, Ending, Ledger, TaskFilter};
 use crate::task::{BandwidthPolicy, Key, PassKind, State, TaskId};
 

@@ -1,10 +1,9 @@
 //! Workers lease tasks and leave them.
 
-use super::database::{Database, Tx, end, run};
-use super::error::translate;
+use super::database::{Database, Tx, get, sql};
 use super::facts::{facts, leave, one_row};
 use super::lists;
-use super::rows::{self, get, select_tasks};
+use super::rows::{self, select_tasks};
 use crate::error::Result;
 use crate::ledger::decisions::facts::{TaskEnd, TaskFacts};
 use crate::ledger::decisions::reports::Lines;
@@ -22,32 +21,32 @@ pub(super) async fn lease_task(ledger: &Database, id: TaskId, now: UnixMillis) -
         return Ok(None);
     };
     // A task that is already running has lost its worker. Its run time counts up to its last commit.
-    let update = sqlx::query(
-        "UPDATE tasks SET state = ?3, fencing_token = fencing_token + 1, started_at = coalesce(started_at, ?4), \
-         ran_for = ran_for + ?5, running_since = ?4, seen_at = ?4, speed = 0, concurrency_reason = NULL, \
+    let update = sql(
+        "UPDATE tasks SET state = $3, fencing_token = fencing_token + 1, started_at = coalesce(started_at, $4), \
+         ran_for = ran_for + $5, running_since = $4, seen_at = $4, speed = 0, concurrency_reason = NULL, \
          held = 1 \
-         WHERE id = ?1 AND state = ?2",
+         WHERE id = $1 AND state = $2",
     )
     .bind(id.get())
     .bind(task.state.name())
     .bind(state.name())
     .bind(now.0)
     .bind(ran_for);
-    one_row(run(&mut tx, update).await?)?;
-    let row = sqlx::query(select_tasks!("WHERE t.id = ?1"))
+    one_row(tx.run(update).await?)?;
+    let row = sql(select_tasks!("WHERE t.id = $1"))
         .bind(id.get())
-        .fetch_one(&mut *tx)
-        .await
-        .map_err(translate)?;
-    let sealed = sqlx::query("SELECT sealed FROM credentials WHERE task_id = ?1").bind(id.get());
+        .one(&mut tx)
+        .await?;
+    let sealed = sql("SELECT sealed FROM credentials WHERE task_id = $1").bind(id.get());
     let leased = LeasedTask {
         task: rows::task(&row)?,
-        credentials: rows::read_first(&mut *tx, sealed, |row| get(row, "sealed").map(SealedCredentials))
+        credentials: tx
+            .first(sealed, |row| get(row, "sealed").map(SealedCredentials))
             .await?,
         fencing_token: get(&row, "fencing_token")?,
         mode: rows::mode(&row)?,
     };
-    end(tx).await?;
+    tx.end().await?;
     Ok(Some(leased))
 }
 
@@ -68,34 +67,32 @@ pub(super) async fn finish(
         return Ok(None);
     };
     if let Some(number) = pass {
-        let update = sqlx::query(
-            "UPDATE passes SET finished = 1, finished_at = ?3 WHERE task_id = ?1 AND number = ?2",
-        )
-        .bind(id.get())
-        .bind(number)
-        .bind(now.0);
-        run(&mut tx, update).await?;
+        let update =
+            sql("UPDATE passes SET finished = 1, finished_at = $3 WHERE task_id = $1 AND number = $2")
+                .bind(id.get())
+                .bind(number)
+                .bind(now.0);
+        tx.run(update).await?;
     }
     match lines {
         Lines::Drop => lists::forget_lines(&mut tx, id).await?,
         Lines::Keep => {}
     }
     leave(&mut tx, id, &leaving).await?;
-    end(tx).await?;
+    tx.end().await?;
     ledger.truncate_wal().await;
     Ok(Some(leaving.to))
 }
 
 /// The shards of the last pass.
 async fn shards(tx: &mut Tx, id: TaskId) -> Result<Shards> {
-    let open = sqlx::query(
-        "SELECT 1 FROM shards WHERE task_id = ?1 AND pass = (SELECT pass FROM tasks WHERE id = ?1) \
+    let open = sql(
+        "SELECT 1 FROM shards WHERE task_id = $1 AND pass = (SELECT pass FROM tasks WHERE id = $1) \
          AND closed = 0 LIMIT 1",
     )
     .bind(id.get())
-    .fetch_optional(&mut **tx)
-    .await
-    .map_err(translate)?;
+    .maybe(&mut *tx)
+    .await?;
     Ok(match open {
         Some(_) => Shards::Open,
         None => Shards::Closed,
@@ -120,7 +117,7 @@ async fn without_worker(
     let leaving = facts(&mut tx, id).await?.as_ref().and_then(decide);
     let Some(leaving) = leaving else { return Ok(()) };
     leave(&mut tx, id, &leaving).await?;
-    end(tx).await?;
+    tx.end().await?;
     ledger.truncate_wal().await;
     Ok(())
 }

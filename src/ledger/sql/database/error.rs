@@ -1,4 +1,4 @@
-//! Translates SQLite's errors into our own.
+//! Translates errors of the databases into our own.
 
 use crate::error::{Error, ErrorKind};
 
@@ -10,7 +10,7 @@ const PRIMARY_IOERR: i64 = 10;
 const PRIMARY_FULL: i64 = 13;
 const PRIMARY_CANTOPEN: i64 = 14;
 
-/// Turns an error of sqlx into ours. The message is a fixed sentence, because messages of SQLite may quote values.
+/// Turns an error of SQLite into ours. The message is a fixed sentence, because messages of databases may quote values.
 pub(super) fn translate(error: sqlx::Error) -> Error {
     let (kind, message) = classify(&error);
     Error::new(kind, message).with_source(error)
@@ -42,6 +42,54 @@ fn classify(error: &sqlx::Error) -> (ErrorKind, &'static str) {
     }
 }
 
+/// Turns an error of PostgreSQL into ours, in the same way.
+pub(super) fn translate_postgres(error: sqlx::Error) -> Error {
+    let (kind, message) = classify_postgres(&error);
+    Error::new(kind, message).with_source(error)
+}
+
+/// The codes are those of PostgreSQL, appendix A.
+fn classify_postgres(error: &sqlx::Error) -> (ErrorKind, &'static str) {
+    match error {
+        sqlx::Error::PoolTimedOut => (ErrorKind::Unavailable, "the ledger's server does not answer"),
+        sqlx::Error::PoolClosed => (ErrorKind::Unavailable, "the ledger is closed"),
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => (
+            ErrorKind::Unavailable,
+            "the connection to the ledger's server failed",
+        ),
+        sqlx::Error::Tls(_) => (
+            ErrorKind::Forbidden,
+            "the connection to the ledger's server cannot be encrypted",
+        ),
+        sqlx::Error::Database(cause) => match cause.code().as_deref().unwrap_or_default() {
+            // A deadlock, a lock that took too long, a statement that took too long, a conflict between two transactions.
+            "40P01" | "55P03" | "57014" | "40001" => (ErrorKind::Unavailable, "the ledger is busy"),
+            "53300" => (
+                ErrorKind::Unavailable,
+                "the ledger's server has no free connection",
+            ),
+            "53100" => (ErrorKind::StorageFull, "the disk below the ledger is full"),
+            // The server has become a standby.
+            "25006" => (ErrorKind::Unavailable, "the ledger cannot be written"),
+            "28000" | "28P01" => (
+                ErrorKind::Unauthenticated,
+                "the ledger's server refuses the user or the password",
+            ),
+            "3D000" => (ErrorKind::NotFound, "the ledger's server has no such database"),
+            "42501" => (ErrorKind::PermissionDenied, "the ledger's user may not do this"),
+            // The server is about to end, has crashed, or is just starting.
+            code if code.starts_with("57P") || code.starts_with("08") => {
+                (ErrorKind::Unavailable, "the ledger's server is not available")
+            }
+            _ if cause.is_unique_violation() => (ErrorKind::Conflict, "it is there already"),
+            // A write for a task that was deleted meanwhile.
+            _ if cause.is_foreign_key_violation() => (ErrorKind::NotFound, "no such task"),
+            _ => (ErrorKind::Internal, "the ledger failed"),
+        },
+        _ => (ErrorKind::Internal, "the ledger failed"),
+    }
+}
+
 /// Kind and message for a file system error of the ledger.
 pub(super) fn io_kind(cause: &std::io::Error) -> (ErrorKind, &'static str) {
     match cause.kind() {
@@ -53,7 +101,7 @@ pub(super) fn io_kind(cause: &std::io::Error) -> (ErrorKind, &'static str) {
 }
 
 /// A bug of the caller: a call that the contract does not allow.
-pub(super) fn misuse(text: &str) -> Error {
+pub(in crate::ledger::sql) fn misuse(text: &str) -> Error {
     Error::internal(text)
 }
 

@@ -1,19 +1,18 @@
 //! Warnings of the last pass of each task.
 
-use super::database::{Database, Tx, end, run};
+use super::database::{Database, Tx, get, sql};
 use super::facts::lease_holds;
-use super::rows::{get, read_all};
 use crate::error::Result;
 use crate::ledger::Committed;
 use crate::task::{KeptWarning, TaskId, UnixMillis, Warning, WarningCode};
 
 /// Adds to a stored warning.
-const AGAIN: &str = "UPDATE warnings SET count = count + ?4, message = ?5, last_at = max(last_at, ?6) \
-     WHERE task_id = ?1 AND code = ?2 AND subject = ?3";
+const AGAIN: &str = "UPDATE warnings SET count = count + $4, message = $5, last_at = CASE WHEN last_at < $6 THEN $6 ELSE last_at END \
+     WHERE task_id = $1 AND code = $2 AND subject = $3";
 /// Stores a new warning, unless the limit is reached.
 const FIRST: &str = "INSERT INTO warnings (task_id, code, subject, count, message, first_at, last_at) \
-     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?6 \
-     WHERE (SELECT count(*) FROM warnings WHERE task_id = ?1 AND code <> ?8) < ?7";
+     SELECT $1, $2, $3, $4, $5, $6, $6 \
+     WHERE (SELECT count(*) FROM warnings WHERE task_id = $1 AND code <> $8) < $7";
 
 pub(super) async fn add(
     ledger: &Database,
@@ -37,7 +36,7 @@ pub(super) async fn add(
         let rest = Warning::new(WarningCode::MoreWarnings, text).times(dropped);
         keep(&mut tx, id, &rest, now).await?;
     }
-    end(tx).await?;
+    tx.end().await?;
     Ok(Committed::Done)
 }
 
@@ -47,18 +46,18 @@ async fn keep(tx: &mut Tx, id: TaskId, warning: &Warning, now: UnixMillis) -> Re
         WarningCode::MoreWarnings => i64::MAX,
         _ => i64::try_from(Warning::MOST).unwrap_or(i64::MAX),
     };
-    for sql in [AGAIN, FIRST] {
-        let mut statement = sqlx::query(sql)
+    for text in [AGAIN, FIRST] {
+        let mut statement = sql(text)
             .bind(id.get())
             .bind(warning.code().name())
             .bind(warning.subject().to_owned())
             .bind(i64::from(warning.count()))
             .bind(warning.message().to_owned())
             .bind(now.0);
-        if sql == FIRST {
+        if text == FIRST {
             statement = statement.bind(most).bind(WarningCode::MoreWarnings.name());
         }
-        if run(tx, statement).await? > 0 {
+        if tx.run(statement).await? > 0 {
             return Ok(true);
         }
     }
@@ -67,26 +66,27 @@ async fn keep(tx: &mut Tx, id: TaskId, warning: &Warning, now: UnixMillis) -> Re
 
 /// Deletes the warnings of the last pass.
 pub(super) async fn forget(tx: &mut Tx, id: TaskId) -> Result<()> {
-    let forget = sqlx::query("DELETE FROM warnings WHERE task_id = ?1").bind(id.get());
-    run(tx, forget).await.map(drop)
+    let forget = sql("DELETE FROM warnings WHERE task_id = $1").bind(id.get());
+    tx.run(forget).await.map(drop)
 }
 
 pub(super) async fn all(ledger: &Database, id: TaskId) -> Result<Vec<KeptWarning>> {
-    let select = sqlx::query(
+    let select = sql(
         "SELECT code, subject, message, count, first_at, last_at FROM warnings \
-         WHERE task_id = (SELECT id FROM tasks WHERE id = ?1 AND project <> '') \
+         WHERE task_id = (SELECT id FROM tasks WHERE id = $1 AND project <> '') \
          ORDER BY first_at, code, subject",
     )
     .bind(id.get());
-    read_all(ledger.readers(), select, |row| {
-        Ok(KeptWarning {
-            code: get(row, "code")?,
-            subject: get(row, "subject")?,
-            message: get(row, "message")?,
-            count: get(row, "count")?,
-            first_at: UnixMillis(get(row, "first_at")?),
-            last_at: UnixMillis(get(row, "last_at")?),
+    ledger
+        .all(select, |row| {
+            Ok(KeptWarning {
+                code: get(row, "code")?,
+                subject: get(row, "subject")?,
+                message: get(row, "message")?,
+                count: get(row, "count")?,
+                first_at: UnixMillis(get(row, "first_at")?),
+                last_at: UnixMillis(get(row, "last_at")?),
+            })
         })
-    })
-    .await
+        .await
 }

@@ -2,9 +2,9 @@
 
 use std::sync::LazyLock;
 
-use super::database::{Database, end};
+use super::database::{Database, Statement, sql};
 use super::facts::lease_holds;
-use super::rows::{self, Statement};
+use super::rows;
 use crate::error::Result;
 use crate::ledger::Failure;
 use crate::task::{Key, TaskId};
@@ -13,7 +13,7 @@ use crate::task::{Key, TaskId};
 const BULK: usize = 64;
 
 fn names(from: usize, count: usize) -> String {
-    let parameters: Vec<String> = (from..from + count).map(|number| format!("?{number}")).collect();
+    let parameters: Vec<String> = (from..from + count).map(|number| format!("${number}")).collect();
     parameters.join(", ")
 }
 
@@ -28,8 +28,8 @@ pub(super) async fn take(
     static TAKE: LazyLock<String> = LazyLock::new(|| {
         let names = names(3, BULK);
         format!(
-            "UPDATE failures SET taken_fencing_token = ?2, taken_pass = (SELECT pass FROM tasks WHERE id = ?1) \
-             WHERE task_id = ?1 AND taken_fencing_token < ?2 AND key IN ({names}) RETURNING *"
+            "UPDATE failures SET taken_fencing_token = $2, taken_pass = (SELECT pass FROM tasks WHERE id = $1) \
+             WHERE task_id = $1 AND taken_fencing_token < $2 AND key IN ({names}) RETURNING *"
         )
     });
     let mut tx = ledger.begin().await?;
@@ -38,10 +38,10 @@ pub(super) async fn take(
     }
     let mut taken = Vec::new();
     for chunk in keys.chunks(BULK) {
-        let take = bind(sqlx::query(TAKE.as_str()), id, fencing_token, chunk);
-        taken.extend(rows::read_all(&mut *tx, take, rows::failure).await?);
+        let take = bind(sql(TAKE.as_str()), id, fencing_token, chunk);
+        taken.extend(tx.all(take, rows::failure).await?);
     }
-    end(tx).await?;
+    tx.end().await?;
     Ok(Some(taken))
 }
 
@@ -62,13 +62,11 @@ pub(super) async fn untaken(
     after: Option<&Key>,
     limit: i64,
 ) -> Result<Vec<Failure>> {
-    let select = sqlx::query(
-        "SELECT * FROM failures WHERE task_id = ?1 AND key > ?2 \
-         AND taken_pass < (SELECT pass FROM tasks WHERE id = ?1) ORDER BY key LIMIT max(?3, 0)",
-    )
+    let select = sql("SELECT * FROM failures WHERE task_id = $1 AND key > $2 \
+         AND taken_pass < (SELECT pass FROM tasks WHERE id = $1) ORDER BY key LIMIT $3")
     .bind(id.get())
     // The empty key sorts before all keys, and no object has it.
     .bind(after.map_or(&[][..], Key::as_bytes))
-    .bind(limit);
-    rows::read_all(ledger.readers(), select, rows::failure).await
+    .bind(limit.max(0));
+    ledger.all(select, rows::failure).await
 }

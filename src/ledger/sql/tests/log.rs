@@ -8,7 +8,7 @@ use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
 
 use super::{file, holds};
 use crate::ledger::conformance::{self, subject::Subject, subject::at, subject::counters, subject::failure};
-use crate::ledger::sqlite::SqliteLedger;
+use crate::ledger::sql::SqlLedger;
 use crate::ledger::{Commit, Committed, Ledger, Purged};
 use crate::task::{Key, PassKind, StartMode, State};
 
@@ -144,7 +144,7 @@ async fn a_deletion_continues_after_a_crash() {
     subject.delete(None).await.unwrap();
     assert_eq!(store.purge().await.unwrap(), Purged::Some);
     drop(store);
-    let store = SqliteLedger::open(&folder.path().join("oms.db")).await.unwrap();
+    let store = SqlLedger::open(&folder.path().join("oms.db")).await.unwrap();
     store.recover(at(1)).await.unwrap();
     let mut steps = 0;
     while store.purge().await.unwrap() == Purged::Some {

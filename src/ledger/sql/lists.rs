@@ -1,9 +1,8 @@
 //! Lines of the reports of copied and skipped objects, from their commit until they are at the target.
 
-use super::database::{Database, Tx, end, run};
-use super::error::translate;
+use super::database::{Database, Tx, get, sql};
 use super::facts::lease_holds;
-use super::rows::{get, problem, read_all, read_first};
+use super::rows::problem;
 use crate::error::Result;
 use crate::ledger::decisions::reports::{self, Lines};
 use crate::ledger::{Committed, ReportChunk};
@@ -11,14 +10,13 @@ use crate::task::{ReportKind, ReportProblem, TaskId, UnixMillis};
 
 /// A timestamp that no pass and no lines of the task have had: `now`, or the next unused one.
 pub(super) async fn next_timestamp(tx: &mut Tx, id: TaskId, now: UnixMillis) -> Result<UnixMillis> {
-    let row = sqlx::query(
-        "UPDATE tasks SET list_stamp = max(?2, list_stamp + 1) WHERE id = ?1 RETURNING list_stamp",
+    let row = sql(
+        "UPDATE tasks SET list_stamp = CASE WHEN $2 > list_stamp THEN $2 ELSE list_stamp + 1 END WHERE id = $1 RETURNING list_stamp",
     )
     .bind(id.get())
     .bind(now.0)
-    .fetch_one(&mut **tx)
-    .await
-    .map_err(translate)?;
+    .one(&mut *tx)
+    .await?;
     get(&row, "list_stamp").map(UnixMillis)
 }
 
@@ -38,39 +36,39 @@ pub(super) async fn keep(
         if lines.is_empty() {
             continue;
         }
-        let insert = sqlx::query(
+        let insert = sql(
             "INSERT INTO list_chunks (task_id, kind, stamp, shard, bytes, lines) \
-             VALUES (?1, ?2, ?3, ?4, length(?5), ?5)",
+             VALUES ($1, $2, $3, $4, length($5), $5)",
         )
         .bind(id.get())
         .bind(kind.name())
         .bind(stamp.0)
         .bind(shard)
         .bind(lines);
-        run(tx, insert).await?;
+        tx.run(insert).await?;
     }
     Ok(())
 }
 
 /// Deletes the lines of a task that will not be written.
 pub(super) async fn forget_lines(tx: &mut Tx, id: TaskId) -> Result<()> {
-    let forget = sqlx::query("DELETE FROM list_chunks WHERE task_id = ?1").bind(id.get());
-    run(tx, forget).await.map(drop)
+    let forget = sql("DELETE FROM list_chunks WHERE task_id = $1").bind(id.get());
+    tx.run(forget).await.map(drop)
 }
 
 /// Begins new reports.
 pub(super) async fn begin_anew(tx: &mut Tx, id: TaskId) -> Result<()> {
     forget_lines(tx, id).await?;
-    let forget = sqlx::query("DELETE FROM list_troubles WHERE task_id = ?1").bind(id.get());
-    run(tx, forget).await.map(drop)
+    let forget = sql("DELETE FROM list_troubles WHERE task_id = $1").bind(id.get());
+    tx.run(forget).await.map(drop)
 }
 
 /// Deletes the lines of a shard that starts again.
 pub(super) async fn forget_shard(tx: &mut Tx, id: TaskId, shard: i64) -> Result<()> {
-    let forget = sqlx::query("DELETE FROM list_chunks WHERE task_id = ?1 AND shard = ?2")
+    let forget = sql("DELETE FROM list_chunks WHERE task_id = $1 AND shard = $2")
         .bind(id.get())
         .bind(shard);
-    run(tx, forget).await.map(drop)
+    tx.run(forget).await.map(drop)
 }
 
 pub(super) async fn chunks(
@@ -79,21 +77,20 @@ pub(super) async fn chunks(
     kind: ReportKind,
     limit: i64,
 ) -> Result<Vec<ReportChunk>> {
-    let select = sqlx::query(
-        "SELECT stamp, bytes FROM list_chunks \
-         WHERE task_id = (SELECT id FROM tasks WHERE id = ?1 AND project <> '') AND kind = ?2 \
-         ORDER BY stamp LIMIT max(?3, 0)",
-    )
+    let select = sql("SELECT stamp, bytes FROM list_chunks \
+         WHERE task_id = (SELECT id FROM tasks WHERE id = $1 AND project <> '') AND kind = $2 \
+         ORDER BY stamp LIMIT $3")
     .bind(id.get())
     .bind(kind.name())
-    .bind(limit);
-    read_all(ledger.readers(), select, |row| {
-        Ok(ReportChunk {
-            stamp: UnixMillis(get(row, "stamp")?),
-            bytes: get(row, "bytes")?,
+    .bind(limit.max(0));
+    ledger
+        .all(select, |row| {
+            Ok(ReportChunk {
+                stamp: UnixMillis(get(row, "stamp")?),
+                bytes: get(row, "bytes")?,
+            })
         })
-    })
-    .await
+        .await
 }
 
 pub(super) async fn lines(
@@ -102,14 +99,12 @@ pub(super) async fn lines(
     kind: ReportKind,
     stamp: UnixMillis,
 ) -> Result<Option<Vec<u8>>> {
-    let select = sqlx::query(
-        "SELECT lines FROM list_chunks \
-         WHERE task_id = (SELECT id FROM tasks WHERE id = ?1 AND project <> '') AND kind = ?2 AND stamp = ?3",
-    )
+    let select = sql("SELECT lines FROM list_chunks \
+         WHERE task_id = (SELECT id FROM tasks WHERE id = $1 AND project <> '') AND kind = $2 AND stamp = $3")
     .bind(id.get())
     .bind(kind.name())
     .bind(stamp.0);
-    read_first(ledger.readers(), select, |row| get(row, "lines")).await
+    ledger.first(select, |row| get(row, "lines")).await
 }
 
 pub(super) async fn written(
@@ -123,17 +118,17 @@ pub(super) async fn written(
     if !lease_holds(&mut tx, id, fencing_token).await? {
         return Ok(Committed::Fenced);
     }
-    let delete = sqlx::query("DELETE FROM list_chunks WHERE task_id = ?1 AND kind = ?2 AND stamp <= ?3")
+    let delete = sql("DELETE FROM list_chunks WHERE task_id = $1 AND kind = $2 AND stamp <= $3")
         .bind(id.get())
         .bind(kind.name())
         .bind(last.0);
-    run(&mut tx, delete).await?;
-    let over = sqlx::query("DELETE FROM list_troubles WHERE task_id = ?1 AND kind = ?2 AND trouble = ?3")
+    tx.run(delete).await?;
+    let over = sql("DELETE FROM list_troubles WHERE task_id = $1 AND kind = $2 AND trouble = $3")
         .bind(id.get())
         .bind(kind.name())
         .bind(ReportProblem::NotStored.name());
-    run(&mut tx, over).await?;
-    end(tx).await?;
+    tx.run(over).await?;
+    tx.end().await?;
     Ok(Committed::Done)
 }
 
@@ -148,31 +143,28 @@ pub(super) async fn refused(
     if !lease_holds(&mut tx, id, fencing_token).await? {
         return Ok(Committed::Fenced);
     }
-    let row = sqlx::query(
-        "SELECT coalesce(sum(bytes), 0) AS waiting, \
-         (SELECT trouble FROM list_troubles WHERE task_id = ?1 AND kind = ?2) AS trouble \
-         FROM list_chunks WHERE task_id = ?1 AND kind = ?2",
-    )
+    let row = sql("SELECT CAST(coalesce(sum(bytes), 0) AS BIGINT) AS waiting, \
+         (SELECT trouble FROM list_troubles WHERE task_id = $1 AND kind = $2) AS trouble \
+         FROM list_chunks WHERE task_id = $1 AND kind = $2")
     .bind(id.get())
     .bind(kind.name())
-    .fetch_one(&mut *tx)
-    .await
-    .map_err(translate)?;
+    .one(&mut tx)
+    .await?;
     let (now, lines) = reports::refused(get(&row, "waiting")?, most, problem(&row, "trouble")?);
     if lines == Lines::Drop {
-        let delete = sqlx::query("DELETE FROM list_chunks WHERE task_id = ?1 AND kind = ?2")
+        let delete = sql("DELETE FROM list_chunks WHERE task_id = $1 AND kind = $2")
             .bind(id.get())
             .bind(kind.name());
-        run(&mut tx, delete).await?;
+        tx.run(delete).await?;
     }
-    let insert = sqlx::query(
-        "INSERT INTO list_troubles (task_id, kind, trouble) VALUES (?1, ?2, ?3) \
+    let insert = sql(
+        "INSERT INTO list_troubles (task_id, kind, trouble) VALUES ($1, $2, $3) \
          ON CONFLICT (task_id, kind) DO UPDATE SET trouble = excluded.trouble",
     )
     .bind(id.get())
     .bind(kind.name())
     .bind(now.name());
-    run(&mut tx, insert).await?;
-    end(tx).await?;
+    tx.run(insert).await?;
+    tx.end().await?;
     Ok(Committed::Done)
 }

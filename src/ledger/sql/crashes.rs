@@ -1,6 +1,6 @@
 //! Counts crashes of the process or of a worker while a task runs, and ends a task that keeps crashing.
 
-use super::database::{Database, Tx, end, run};
+use super::database::{Database, Tx, sql};
 use super::facts::{facts, leave, read, select_facts};
 use super::{orphans, rows};
 use crate::error::Result;
@@ -8,8 +8,8 @@ use crate::ledger::decisions::crashes::{AfterCrash, of_process, of_worker};
 use crate::task::{State, TaskId};
 
 pub(super) async fn confirm_running(ledger: &Database, id: TaskId, fencing_token: i64) -> Result<()> {
-    let statement = sqlx::query(
-        "UPDATE tasks SET held = 2 WHERE id = ?1 AND fencing_token = ?2 AND state = 'running' AND held = 1",
+    let statement = sql(
+        "UPDATE tasks SET held = 2 WHERE id = $1 AND fencing_token = $2 AND state = 'running' AND held = 1",
     )
     .bind(id.get())
     .bind(fencing_token);
@@ -17,9 +17,8 @@ pub(super) async fn confirm_running(ledger: &Database, id: TaskId, fencing_token
 }
 
 pub(super) async fn record_shutdown(ledger: &Database) -> Result<()> {
-    let statement = sqlx::query(
-        "UPDATE tasks SET held = 0, crashes = 0 WHERE state = 'running' AND (held > 0 OR crashes > 0)",
-    );
+    let statement =
+        sql("UPDATE tasks SET held = 0, crashes = 0 WHERE state = 'running' AND (held > 0 OR crashes > 0)");
     ledger.change(statement).await.map(drop)
 }
 
@@ -28,7 +27,7 @@ pub(super) async fn record_crash(ledger: &Database, id: TaskId) -> Result<()> {
     let after = facts(&mut tx, id).await?.as_ref().and_then(of_worker);
     let Some(after) = after else { return Ok(()) };
     let wiped = write(&mut tx, id, &after).await?;
-    end(tx).await?;
+    tx.end().await?;
     if wiped == Wiped::Yes {
         ledger.truncate_wal().await;
     }
@@ -38,10 +37,12 @@ pub(super) async fn record_crash(ledger: &Database, id: TaskId) -> Result<()> {
 pub(super) async fn recover(ledger: &Database) -> Result<()> {
     let mut tx = ledger.begin().await?;
     // Other tasks had no worker and have not crashed.
-    let select = sqlx::query(select_facts!(
+    let select = sql(select_facts!(
         "(t.state = 'pausing' OR t.state = 'running' AND (t.held > 0 OR t.crashes > 0))"
     ));
-    let tasks = rows::read_all(&mut *tx, select, |row| Ok((rows::task_id(row)?, read(row)?))).await?;
+    let tasks = tx
+        .all(select, |row| Ok((rows::task_id(row)?, read(row)?)))
+        .await?;
     let mut wiped = Wiped::No;
     for (id, task) in &tasks {
         if let Some(after) = of_process(task)
@@ -51,7 +52,7 @@ pub(super) async fn recover(ledger: &Database) -> Result<()> {
         }
     }
     orphans::recover(&mut tx).await?;
-    end(tx).await?;
+    tx.end().await?;
     if wiped == Wiped::Yes {
         ledger.truncate_wal().await;
     }
@@ -68,10 +69,10 @@ enum Wiped {
 async fn write(tx: &mut Tx, id: TaskId, after: &AfterCrash) -> Result<Wiped> {
     match after {
         AfterCrash::Resumed(crashes) => {
-            let update = sqlx::query("UPDATE tasks SET crashes = ?2, held = 0 WHERE id = ?1")
+            let update = sql("UPDATE tasks SET crashes = $2, held = 0 WHERE id = $1")
                 .bind(id.get())
-                .bind(crashes);
-            run(tx, update).await?;
+                .bind(*crashes);
+            tx.run(update).await?;
             Ok(Wiped::No)
         }
         AfterCrash::Left(leaving) => {

@@ -1,7 +1,6 @@
 //! Changes by users: start, stop, bandwidth, delete.
 
-use super::database::{Database, Tx, end, run};
-use super::error::translate;
+use super::database::{Database, Tx, sql};
 use super::facts::{facts_in, leave, one_row};
 use super::{orphans, purge};
 use crate::error::Result;
@@ -27,33 +26,30 @@ pub(super) async fn start(
         Err(refusal) => return Ok(Err(refusal)),
     };
     // The fencing token grows here too, so that nobody who held the task before can still report on it.
-    let update = sqlx::query(
-        "UPDATE tasks SET state = ?3, mode = ?4, epoch = epoch + 1, fencing_token = fencing_token + 1, crashes = 0, \
-         reason_code = NULL, reason_message = NULL, ended_at = NULL WHERE id = ?1 AND state = ?2",
+    let update = sql(
+        "UPDATE tasks SET state = $3, mode = $4, epoch = epoch + 1, fencing_token = fencing_token + 1, crashes = 0, \
+         reason_code = NULL, reason_message = NULL, ended_at = NULL WHERE id = $1 AND state = $2",
     )
     .bind(id.get())
     .bind(task.state.name())
     .bind(state.name())
     .bind(mode.name());
-    one_row(run(&mut tx, update).await?)?;
-    let insert = sqlx::query(
-        "INSERT INTO credentials (task_id, sealed) VALUES (?1, ?2) \
-         ON CONFLICT (task_id) DO UPDATE SET sealed = excluded.sealed",
-    )
+    one_row(tx.run(update).await?)?;
+    let insert = sql("INSERT INTO credentials (task_id, sealed) VALUES ($1, $2) \
+         ON CONFLICT (task_id) DO UPDATE SET sealed = excluded.sealed")
     .bind(id.get())
     .bind(credentials.0);
-    run(&mut tx, insert).await?;
-    end(tx).await?;
+    tx.run(insert).await?;
+    tx.end().await?;
     Ok(Ok(()))
 }
 
 /// Whether a task has recorded failures.
 async fn recorded(tx: &mut Tx, id: TaskId) -> Result<Recorded> {
-    let one = sqlx::query("SELECT 1 FROM failures WHERE task_id = ?1 LIMIT 1")
+    let one = sql("SELECT 1 FROM failures WHERE task_id = $1 LIMIT 1")
         .bind(id.get())
-        .fetch_optional(&mut **tx)
-        .await
-        .map_err(translate)?;
+        .maybe(&mut *tx)
+        .await?;
     Ok(match one {
         Some(_) => Recorded::Failures,
         None => Recorded::Nothing,
@@ -73,17 +69,17 @@ pub(super) async fn stop(
     match changes::stop(&task, now) {
         Err(refusal) => Ok(Err(refusal)),
         Ok(Stop::Asked(state)) => {
-            let update = sqlx::query("UPDATE tasks SET state = ?3 WHERE id = ?1 AND state = ?2")
+            let update = sql("UPDATE tasks SET state = $3 WHERE id = $1 AND state = $2")
                 .bind(id.get())
                 .bind(task.state.name())
                 .bind(state.name());
-            one_row(run(&mut tx, update).await?)?;
-            end(tx).await?;
+            one_row(tx.run(update).await?)?;
+            tx.end().await?;
             Ok(Ok(state))
         }
         Ok(Stop::Left(leaving)) => {
             leave(&mut tx, id, &leaving).await?;
-            end(tx).await?;
+            tx.end().await?;
             ledger.truncate_wal().await;
             Ok(Ok(leaving.to))
         }
@@ -104,11 +100,11 @@ pub(super) async fn set_bandwidth(
     if let Err(refusal) = changes::set_bandwidth(&task) {
         return Ok(Err(refusal));
     }
-    let update = sqlx::query("UPDATE tasks SET bandwidth = ?2 WHERE id = ?1")
+    let update = sql("UPDATE tasks SET bandwidth = $2 WHERE id = $1")
         .bind(id.get())
         .bind(text);
-    one_row(run(&mut tx, update).await?)?;
-    end(tx).await?;
+    one_row(tx.run(update).await?)?;
+    tx.end().await?;
     Ok(Ok(()))
 }
 
@@ -128,7 +124,7 @@ pub(super) async fn delete(
     }
     let left = orphans::leave(&mut tx, id, keys, now).await?;
     purge::hide_deleted(&mut tx, id, task.state).await?;
-    end(tx).await?;
+    tx.end().await?;
     if task.state.keeps_credentials() {
         ledger.truncate_wal().await;
     }

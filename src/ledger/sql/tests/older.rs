@@ -11,7 +11,7 @@ use super::file;
 use crate::api::codes;
 use crate::ledger::conformance::{self, subject::Subject, subject::at, subject::counters};
 use crate::ledger::json::{bandwidth_to_text, spec_to_text};
-use crate::ledger::sqlite::database::MIGRATIONS;
+use crate::ledger::sql::database::MIGRATIONS;
 use crate::ledger::{Commit, Committed, Ending, Ledger};
 use crate::task::{
     BandwidthPolicy, Counters, Key, ReasonKind, ReportProblem, State, TaskId, Warning, WarningCode,

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use super::database::{Database, end, run};
-use super::rows::{self, get};
+use super::database::{Database, get, small, sql};
+use super::rows;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::OpenUpload;
 use crate::object::ETag;
 use crate::task::{Key, TaskId};
 
 // The rows of a deleted task are deleted later, so deleted tasks must be excluded.
-const LIVE_ONE: &str = "SELECT * FROM uploads WHERE task_id = (SELECT id FROM tasks WHERE id = ?1 AND project <> '') \
-     AND key = ?2";
-const LIVE_ALL: &str = "SELECT * FROM uploads WHERE task_id = (SELECT id FROM tasks WHERE id = ?1 AND project <> '') \
+const LIVE_ONE: &str = "SELECT * FROM uploads WHERE task_id = (SELECT id FROM tasks WHERE id = $1 AND project <> '') \
+     AND key = $2";
+const LIVE_ALL: &str = "SELECT * FROM uploads WHERE task_id = (SELECT id FROM tasks WHERE id = $1 AND project <> '') \
      ORDER BY key";
 
 pub(super) async fn put(ledger: &Database, id: TaskId, upload: &OpenUpload) -> Result<()> {
@@ -23,9 +23,9 @@ pub(super) async fn put(ledger: &Database, id: TaskId, upload: &OpenUpload) -> R
         .transpose();
     let foreign_uploads =
         foreign_uploads.map_err(|e| Error::internal("upload ids cannot be written").with_source(e))?;
-    let statement = sqlx::query(
+    let statement = sql(
         "INSERT INTO uploads (task_id, key, upload_id, part_size, source_etag, size, strangers) \
-         SELECT id, ?2, ?3, ?4, ?5, ?6, ?7 FROM tasks WHERE id = ?1 AND project <> '' \
+         SELECT id, $2, $3, $4, $5, $6, $7 FROM tasks WHERE id = $1 AND project <> '' \
          ON CONFLICT (task_id, key) DO UPDATE SET upload_id = excluded.upload_id, \
          part_size = excluded.part_size, source_etag = excluded.source_etag, size = excluded.size, \
          strangers = excluded.strangers",
@@ -37,29 +37,29 @@ pub(super) async fn put(ledger: &Database, id: TaskId, upload: &OpenUpload) -> R
     .bind(upload.source_etag.as_ref().map_or("", ETag::as_str))
     .bind(upload.size)
     .bind(foreign_uploads);
-    let forget = sqlx::query("DELETE FROM part_hashes WHERE task_id = ?1 AND key = ?2")
+    let forget = sql("DELETE FROM part_hashes WHERE task_id = $1 AND key = $2")
         .bind(id.get())
         .bind(upload.key.as_bytes());
     let mut tx = ledger.begin().await?;
-    if run(&mut tx, statement).await? == 0 {
+    if tx.run(statement).await? == 0 {
         return Err(Error::new(ErrorKind::NotFound, "no such task"));
     }
-    run(&mut tx, forget).await?;
-    end(tx).await
+    tx.run(forget).await?;
+    tx.end().await
 }
 
 pub(super) async fn one(ledger: &Database, id: TaskId, key: &Key) -> Result<Option<OpenUpload>> {
-    let select = sqlx::query(LIVE_ONE).bind(id.get()).bind(key.as_bytes());
-    rows::read_first(ledger.readers(), select, rows::upload).await
+    let select = sql(LIVE_ONE).bind(id.get()).bind(key.as_bytes());
+    ledger.first(select, rows::upload).await
 }
 
 pub(super) async fn all(ledger: &Database, id: TaskId) -> Result<Vec<OpenUpload>> {
-    let select = sqlx::query(LIVE_ALL).bind(id.get());
-    rows::read_all(ledger.readers(), select, rows::upload).await
+    let select = sql(LIVE_ALL).bind(id.get());
+    ledger.all(select, rows::upload).await
 }
 
 pub(super) async fn remove(ledger: &Database, id: TaskId, key: &Key) -> Result<()> {
-    let statement = sqlx::query("DELETE FROM uploads WHERE task_id = ?1 AND key = ?2")
+    let statement = sql("DELETE FROM uploads WHERE task_id = $1 AND key = $2")
         .bind(id.get())
         .bind(key.as_bytes());
     ledger.change(statement).await.map(drop)
@@ -72,8 +72,8 @@ pub(super) async fn put_hash(
     number: u32,
     md5: [u8; 16],
 ) -> Result<()> {
-    let statement = sqlx::query(
-        "INSERT INTO part_hashes (task_id, key, number, md5) VALUES (?1, ?2, ?3, ?4) \
+    let statement = sql(
+        "INSERT INTO part_hashes (task_id, key, number, md5) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (task_id, key, number) DO UPDATE SET md5 = excluded.md5",
     )
     .bind(id.get())
@@ -81,21 +81,21 @@ pub(super) async fn put_hash(
     .bind(number)
     .bind(md5.to_vec());
     // A part is progress. If no crash was counted, the statement matches no row and writes nothing.
-    let progress = sqlx::query("UPDATE tasks SET crashes = 0 WHERE id = ?1 AND crashes > 0").bind(id.get());
+    let progress = sql("UPDATE tasks SET crashes = 0 WHERE id = $1 AND crashes > 0").bind(id.get());
     let mut tx = ledger.begin().await?;
-    run(&mut tx, statement).await?;
-    run(&mut tx, progress).await?;
-    end(tx).await
+    tx.run(statement).await?;
+    tx.run(progress).await?;
+    tx.end().await
 }
 
 pub(super) async fn hashes(ledger: &Database, id: TaskId, key: &Key) -> Result<BTreeMap<u32, [u8; 16]>> {
-    let select = sqlx::query("SELECT number, md5 FROM part_hashes WHERE task_id = ?1 AND key = ?2")
+    let select = sql("SELECT number, md5 FROM part_hashes WHERE task_id = $1 AND key = $2")
         .bind(id.get())
         .bind(key.as_bytes());
-    let hashes = rows::read_all(ledger.readers(), select, |row| {
+    let hashes = ledger.all(select, |row| {
         let md5 = get::<&[u8]>(row, "md5")?.try_into();
         let md5 = md5.map_err(|_| Error::internal("a hash has another length"))?;
-        Ok((get(row, "number")?, md5))
+        Ok((small(row, "number")?, md5))
     });
     Ok(hashes.await?.into_iter().collect())
 }

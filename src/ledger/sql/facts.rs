@@ -1,9 +1,7 @@
 //! Reads what a decision needs to know of a task, and writes how the work on a task ends.
 
-use sqlx::sqlite::SqliteRow;
-
-use super::database::{Tx, run};
-use super::rows::{self, get, read_first};
+use super::database::{Row, Tx, flag, get, sql};
+use super::rows;
 use crate::error::{Error, Result};
 use crate::ledger::decisions::facts::{LeaseState, Run, TaskEnd, TaskFacts};
 use crate::ledger::json::damaged;
@@ -24,16 +22,18 @@ pub(super) use select_facts;
 
 /// A task, read inside a change.
 pub(super) async fn facts(tx: &mut Tx, id: TaskId) -> Result<Option<TaskFacts>> {
-    let select = sqlx::query(select_facts!("t.id = ?1")).bind(id.get());
-    read_first(&mut **tx, select, read).await
+    tx.lock_task(id).await?;
+    let select = sql(select_facts!("t.id = $1")).bind(id.get());
+    tx.first(select, read).await
 }
 
 /// A task of a project, read inside a change.
 pub(super) async fn facts_in(tx: &mut Tx, project: &ProjectId, id: TaskId) -> Result<Option<TaskFacts>> {
-    let select = sqlx::query(select_facts!("t.id = ?1 AND t.project = ?2"))
+    tx.lock_task(id).await?;
+    let select = sql(select_facts!("t.id = $1 AND t.project = $2"))
         .bind(id.get())
         .bind(project.as_str());
-    read_first(&mut **tx, select, read).await
+    tx.first(select, read).await
 }
 
 /// Whether the worker with this fencing token may write.
@@ -43,13 +43,13 @@ pub(super) async fn lease_holds(tx: &mut Tx, id: TaskId, fencing_token: i64) -> 
 }
 
 /// A row of [`select_facts`].
-pub(super) fn read(row: &SqliteRow) -> Result<TaskFacts> {
+pub(super) fn read(row: &Row) -> Result<TaskFacts> {
     let moment = |column| Ok::<_, Error>(get::<Option<i64>>(row, column)?.map(UnixMillis));
     Ok(TaskFacts {
         state: rows::state(row)?,
         fencing_token: get(row, "fencing_token")?,
         pass: rows::pass(row)?,
-        forgetting: get(row, "forgetting")?,
+        forgetting: flag(row, "forgetting")?,
         counters: rows::counters(row)?,
         run: Run {
             since: moment("running_since")?,
@@ -84,18 +84,18 @@ pub(super) async fn leave(tx: &mut Tx, id: TaskId, leaving: &TaskEnd) -> Result<
         ran_for,
         ended_at,
     } = leaving;
-    let update = sqlx::query(
-        "UPDATE tasks SET state = ?3, reason_code = ?4, reason_message = ?5, speed = 0, concurrency_reason = NULL, \
-         running_since = NULL, held = 0, crashes = 0, ran_for = ran_for + ?6, ended_at = ?7 WHERE id = ?1 AND state = ?2",
+    let update = sql(
+        "UPDATE tasks SET state = $3, reason_code = $4, reason_message = $5, speed = 0, concurrency_reason = NULL, \
+         running_since = NULL, held = 0, crashes = 0, ran_for = ran_for + $6, ended_at = $7 WHERE id = $1 AND state = $2",
     )
     .bind(id.get())
     .bind(from.name())
     .bind(to.name())
     .bind(reason.as_ref().map(|reason| reason.kind.name()))
     .bind(reason.as_ref().map(|reason| reason.message.as_str()))
-    .bind(ran_for)
+    .bind(*ran_for)
     .bind(ended_at.map(|moment| moment.0));
-    one_row(run(tx, update).await?)?;
-    let wipe = sqlx::query("DELETE FROM credentials WHERE task_id = ?1").bind(id.get());
-    run(tx, wipe).await.map(drop)
+    one_row(tx.run(update).await?)?;
+    let wipe = sql("DELETE FROM credentials WHERE task_id = $1").bind(id.get());
+    tx.run(wipe).await.map(drop)
 }

@@ -1,15 +1,18 @@
-//! The ledger in one SQLite file, owned by one process.
+//! The ledger in a SQL database: one SQLite file that one process owns, or PostgreSQL, which many processes share.
 //!
-//! Every change is one `BEGIN IMMEDIATE` transaction on the single writing connection. A transaction that begins as a
+//! Both databases execute the same statements; [`database`] holds what differs.
+//!
+//! SQLite: every change is one `BEGIN IMMEDIATE` transaction on the single writing connection. A transaction that begins as a
 //! reader and upgrades could fail half way with "busy". Reads use a few read-only connections, which never wait for the
 //! writer because of the write-ahead log. A commit is on disk when it returns (`synchronous=FULL`). Deleted data is
 //! overwritten (`secure_delete`), and the log is truncated after credentials were wiped.
+//!
+//! PostgreSQL: every change is one transaction in `READ COMMITTED`. Rows are locked in one order: the task, its shards, its pass.
 
 mod changes;
 mod commit;
 mod crashes;
 mod database;
-mod error;
 mod facts;
 mod lists;
 mod once;
@@ -18,7 +21,6 @@ mod passes;
 mod purge;
 mod queue;
 mod ranges;
-mod reserve;
 mod rows;
 mod scope;
 mod taken;
@@ -38,23 +40,25 @@ use async_trait::async_trait;
 use self::database::Database;
 #[doc(hidden)]
 pub use self::database::Disk;
+pub use self::database::Schema;
+use self::database::{PostgresDatabase, SqliteDatabase};
 use super::{
     Change, Cleanup, Commit, Committed, Control, CreatedOnce, Deleted, Ending, Failure, FoundScope,
     LeasedShard, LeasedTask, Ledger, NewTask, OpenUpload, Orphan, Orphans, Owner, Pending, Purged,
     ReportChunk, RequestKey, ShardScope, TaskFilter, Unordered,
 };
 use crate::error::{Error, ErrorKind, Result};
-use crate::secret::SealedCredentials;
+use crate::secret::{SealedCredentials, Secret};
 use crate::task::{
     BandwidthPolicy, Estimate, FailedReport, KeptWarning, Key, PassInfo, PassKind, ProjectId, ReportKind,
     StartMode, State, Task, TaskId, UnixMillis, Warning,
 };
 
-/// The ledger in SQLite.
+/// The ledger in a SQL database.
 #[derive(Debug)]
-pub struct SqliteLedger(Database);
+pub struct SqlLedger(Database);
 
-impl SqliteLedger {
+impl SqlLedger {
     /// Opens the ledger in a file and brings its schema up to date. Creates the file if it does not exist, readable only by
     /// its owner. The file is locked by this process until the ledger is dropped.
     ///
@@ -62,7 +66,19 @@ impl SqliteLedger {
     /// `Conflict` if another process has it open. `Internal` if the file cannot be created, opened or written, or was
     /// created by a newer version.
     pub async fn open(path: &Path) -> Result<Self> {
-        Database::open(path).await.map(Self)
+        let file = SqliteDatabase::open(path).await?;
+        Ok(Self(Database::Sqlite(file)))
+    }
+
+    /// Connects to a ledger on a PostgreSQL server, such as `postgres://user:password@host/database`.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a wrong URL; `Unavailable` if the server does not answer; `Unauthenticated`, `PermissionDenied` or
+    /// `NotFound` if it refuses the user or has no such database; `Conflict` if the schema must not be changed and is of another
+    /// version; `Internal` if a newer version has made it.
+    pub async fn connect(url: &Secret, schema: Schema) -> Result<Self> {
+        let server = PostgresDatabase::open(url, schema).await?;
+        Ok(Self(Database::Postgres(server)))
     }
 
     /// A ledger in memory, for tests and demonstrations. Its content is lost when it is dropped.
@@ -70,7 +86,8 @@ impl SqliteLedger {
     /// # Errors
     /// `Internal` if SQLite fails.
     pub async fn in_memory() -> Result<Self> {
-        Database::in_memory().await.map(Self)
+        let memory = SqliteDatabase::in_memory().await?;
+        Ok(Self(Database::Sqlite(memory)))
     }
 
     /// Releases the space that is reserved for a full disk, if the error may come from a full disk. Used for stops and
@@ -90,7 +107,7 @@ impl SqliteLedger {
 }
 
 #[async_trait]
-impl Ledger for SqliteLedger {
+impl Ledger for SqlLedger {
     async fn create(&self, new: NewTask, now: UnixMillis) -> Result<Task> {
         tasks::create(&self.0, new, now).await
     }

@@ -1,0 +1,4 @@
+//! Several machines: the servers that they share, and a network that fails.
+
+mod nats_client;
+mod tools;

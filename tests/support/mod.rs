@@ -9,6 +9,7 @@ pub mod nats;
 pub mod nginx;
 pub mod nkey;
 pub mod postgres;
+pub mod proxy;
 pub mod report_files;
 pub mod rig;
 pub mod server;

@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 /// A library that generated Go clients use, as Debian packages it.
 const GO_VALIDATOR: &str = "/usr/share/gocode/src/gopkg.in/validator.v2";
 
+/// Here Debian keeps one folder for each version of PostgreSQL.
+const POSTGRES: &str = "/usr/lib/postgresql";
+
 /// A tool that a test needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
@@ -25,6 +28,12 @@ pub enum Need {
     Go,
     /// nginx.
     Nginx,
+    /// The server of PostgreSQL.
+    Postgres,
+    /// The NATS server.
+    Nats,
+    /// faketime.
+    Faketime,
 }
 
 /// The tools that a test asked for.
@@ -88,6 +97,16 @@ fn missing(need: Need, folder: &Path) -> Option<String> {
             format!("go, or {GO_VALIDATOR}"),
         ),
         Need::Nginx => (on_path("nginx"), "nginx".to_owned()),
+        Need::Postgres => (
+            postgres_programs().is_some(),
+            "the server of PostgreSQL".to_owned(),
+        ),
+        Need::Nats => (
+            // An environment of an earlier list is complete, but does not have it.
+            stamped("python") && folder.join("python/bin/nats-server").is_file(),
+            format!("nats-server in {}", folder.display()),
+        ),
+        Need::Faketime => (on_path("faketime"), "faketime".to_owned()),
     };
     (!there).then_some(what)
 }
@@ -107,7 +126,29 @@ pub fn find(program: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
+/// The folder with the programs of the newest PostgreSQL.
+fn postgres_programs() -> Option<PathBuf> {
+    let versions = std::fs::read_dir(POSTGRES).into_iter().flatten();
+    let newest = versions
+        .filter_map(|entry| {
+            let folder = entry.ok()?.path();
+            let version: u32 = folder.file_name()?.to_str()?.parse().ok()?;
+            let programs = folder.join("bin");
+            programs.join("postgres").is_file().then_some((version, programs))
+        })
+        .max();
+    // Other systems have them where other programs are.
+    let on_path = || Some(find("postgres")?.parent()?.to_owned());
+    newest.map(|(_, programs)| programs).or_else(on_path)
+}
+
 impl Tools {
+    /// A program of PostgreSQL.
+    pub fn postgres_bin(&self, name: &str) -> PathBuf {
+        let programs = postgres_programs().expect("the caller has asked for it");
+        programs.join(name)
+    }
+
     /// A program of the Python environment.
     pub fn python_bin(&self, name: &str) -> PathBuf {
         self.0.join("python/bin").join(name)

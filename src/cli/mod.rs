@@ -5,6 +5,7 @@
 
 #[cfg(feature = "demo")]
 mod demo;
+mod fleet;
 mod listener;
 mod log;
 mod openapi;

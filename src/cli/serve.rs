@@ -7,12 +7,12 @@ use std::process::ExitCode;
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
+use super::fleet::Fleet;
 use super::listener::listen_on;
 use super::log::Log;
 use super::process;
-use crate::api;
 use crate::app::{App, TokenOrigin};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Flags, Role, Work};
 use crate::engine::sync_points::SyncPoints;
 use crate::error::{Error, Result};
 use crate::task::Clock;
@@ -50,6 +50,11 @@ pub(super) struct Serve {
     /// PEM file of authorities whose certificates are trusted in addition to the roots of this machine.
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
+    #[command(flatten)]
+    fleet: Fleet,
+    /// Only the API: other processes work on the tasks. Needs --ledger-url.
+    #[arg(long)]
+    no_worker: bool,
 }
 
 impl Serve {
@@ -63,20 +68,17 @@ impl Serve {
     }
 
     fn configure(self) -> Result<Config> {
-        let mut config = Config::load(self.config.as_deref())?;
-        if let Some(listen) = self.listen {
-            config.listen = listen;
-        }
-        if let Some(data_dir) = self.data_dir {
-            config.data_dir = data_dir;
-        }
-        config.allow_networks.extend(self.allow_network);
-        if !self.cors_origin.is_empty() {
-            api::Origins::parse("--cors-origin", &self.cors_origin)?;
-            config.cors_origins = self.cors_origin;
-        }
-        config.ca_file = self.ca_file.or(config.ca_file);
-        Ok(config)
+        let flags = Flags {
+            listen: self.listen,
+            data_dir: self.data_dir,
+            allow_networks: self.allow_network,
+            cors_origins: self.cors_origin,
+            ca_file: self.ca_file,
+            ledger_url: self.fleet.ledger_url,
+            nats_url: self.fleet.nats_url,
+            work: self.no_worker.then_some(Work::Elsewhere),
+        };
+        Config::load(Role::Serve, self.config.as_deref(), flags)
     }
 }
 

@@ -5,6 +5,7 @@
 
 #[cfg(feature = "demo")]
 mod demo;
+mod deploy;
 mod fleet;
 mod listener;
 mod log;
@@ -37,7 +38,8 @@ const EXAMPLES: &str = concat!(
     demo_example!(),
     "  oms serve                                 listen on 127.0.0.1:8080, reach stores on the public internet\n",
     "  oms serve --allow-network 10.0.0.7        reach a store at 10.0.0.7 too, also over plain HTTP\n",
-    "  oms openapi v1 > v1.json                  the API's document, for generators of clients"
+    "  oms openapi v1 > v1.json                  the API's document, for generators of clients\n",
+    "  oms deploy compose > compose.yaml         many processes, with PostgreSQL and NATS"
 );
 
 /// Object storage migration as a service. Copies buckets between S3-compatible stores, and resumes paused or failed
@@ -57,6 +59,7 @@ enum Command {
     #[cfg(feature = "demo")]
     Demo(demo::Demo),
     Openapi(openapi::Openapi),
+    Deploy(deploy::Deploy),
 }
 
 impl Args {
@@ -71,6 +74,7 @@ impl Args {
             #[cfg(feature = "demo")]
             Command::Demo(demo) => demo.run(&log),
             Command::Openapi(openapi) => Ok(openapi.run()),
+            Command::Deploy(deploy) => deploy.run(),
         }
     }
 }

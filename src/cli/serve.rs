@@ -21,7 +21,7 @@ use crate::task::Clock;
 const SETTINGS: &str = "\
 Each setting can also stand in the file of --config, by its name without dashes, or in a variable OMS_*:
   OMS_LISTEN=0.0.0.0:8080 OMS_ALLOW_NETWORKS=10.0.0.0/8,192.168.0.7 oms serve
-Later sources override earlier ones: defaults, file, variables, flags. The README lists all settings.
+Later sources override earlier ones: defaults, file, variables, flags. The README and the guide list all settings.
 
 On SIGTERM or Ctrl-C running tasks save their progress. They resume at the next start, without new credentials.";
 

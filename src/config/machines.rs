@@ -1,10 +1,8 @@
 //! Settings for several processes, perhaps on several machines, and the rules between them.
 
-use std::path::PathBuf;
-
 use serde::Deserialize;
 
-use super::urls;
+use super::nats::Nats;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 
@@ -35,62 +33,6 @@ pub enum Database {
     Sqlite,
     /// PostgreSQL at a URL, for many processes.
     Postgres(Secret),
-}
-
-/// How to reach the NATS server that hands out work.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Nats {
-    /// Address, perhaps with a user and a password.
-    pub url: Secret,
-    /// File of credentials (JWT and seed).
-    pub creds_file: Option<PathBuf>,
-    /// File of the seed of an nkey.
-    pub nkey_file: Option<PathBuf>,
-    /// PEM file of authorities that are trusted in addition.
-    pub ca_file: Option<PathBuf>,
-}
-
-impl Nats {
-    /// Checks the URL and the files. Without a URL the files must not be set.
-    ///
-    /// # Errors
-    /// `InvalidArgument` that names the setting.
-    pub(super) fn check(&self) -> Result<()> {
-        let Self {
-            url,
-            creds_file,
-            nkey_file,
-            ca_file,
-        } = self;
-        let files = [
-            ("nats_creds_file", creds_file),
-            ("nats_nkey_file", nkey_file),
-            ("nats_ca_file", ca_file),
-        ];
-        for (name, file) in files {
-            let Some(file) = file else { continue };
-            if self.is_absent() {
-                let text = format!("{name} has no effect without nats_url; set nats_url, or remove {name}");
-                return Err(Error::invalid(text));
-            }
-            if !file.is_file() {
-                return Err(Error::invalid(format!(
-                    "{name}: {} is not a file",
-                    file.display()
-                )));
-            }
-        }
-        if creds_file.is_some() && nkey_file.is_some() {
-            let text = "nats_creds_file and nats_nkey_file are both set; remove one of them";
-            return Err(Error::invalid(text));
-        }
-        urls::check_nats(url.expose()).map_err(|rule| Error::invalid(format!("nats_url {rule}")))
-    }
-
-    /// Whether no server is set.
-    pub(super) fn is_absent(&self) -> bool {
-        self.url.expose().is_empty()
-    }
 }
 
 /// What the rules between settings look at.
@@ -140,20 +82,16 @@ impl Together<'_> {
 mod tests {
     use super::*;
 
-    fn nats(url: &str) -> Nats {
-        Nats {
-            url: Secret::new(url),
-            creds_file: None,
-            nkey_file: None,
-            ca_file: None,
-        }
-    }
-
     #[test]
     fn what_a_process_needs_depends_on_what_it_does() {
         let secret = Secret::new("0123456789abcdef");
         let postgres = Database::Postgres(Secret::new("postgres://canary@db/oms"));
-        let server = nats("nats://nats");
+        let server = Nats {
+            url: Secret::new("nats://canary@nats"),
+            creds_file: None,
+            nkey_file: None,
+            ca_file: None,
+        };
         let (here, elsewhere) = (Work::Here, Work::Elsewhere);
         let (token, key) = (Some(&secret), Some(&secret));
         for (role, database, nats, work, token, seal_key, wanted) in [
@@ -233,97 +171,5 @@ mod tests {
                 "{role:?}: {said}"
             );
         }
-    }
-
-    #[test]
-    fn files_of_nats_belong_to_a_server_and_exist() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("seed");
-        std::fs::write(&file, "x").unwrap();
-        let there = || Some(file.clone());
-        let gone = || Some(folder.path().join("nothing"));
-        let server = || nats("nats://nats");
-        for (nats, wanted) in [
-            (nats(""), ""),
-            (server(), ""),
-            (
-                Nats {
-                    nkey_file: there(),
-                    ca_file: there(),
-                    ..server()
-                },
-                "",
-            ),
-            (
-                Nats {
-                    creds_file: there(),
-                    ..server()
-                },
-                "",
-            ),
-            (
-                Nats {
-                    creds_file: there(),
-                    ..nats("")
-                },
-                "nats_creds_file has no effect without nats_url",
-            ),
-            (
-                Nats {
-                    ca_file: there(),
-                    ..nats("")
-                },
-                "nats_ca_file has no effect without nats_url",
-            ),
-            (
-                Nats {
-                    creds_file: there(),
-                    nkey_file: there(),
-                    ..server()
-                },
-                "nats_creds_file and nats_nkey_file",
-            ),
-            (
-                Nats {
-                    creds_file: gone(),
-                    ..server()
-                },
-                "nats_creds_file: ",
-            ),
-            (
-                Nats {
-                    nkey_file: gone(),
-                    ..server()
-                },
-                "nats_nkey_file: ",
-            ),
-            (
-                Nats {
-                    ca_file: gone(),
-                    ..server()
-                },
-                "nats_ca_file: ",
-            ),
-            (nats("http://canary"), "nats_url has the scheme 'http'"),
-        ] {
-            let said = nats
-                .check()
-                .map_or_else(|error| error.to_string(), |()| String::new());
-            assert!(
-                said.starts_with(wanted) && said.is_empty() == wanted.is_empty(),
-                "{said}"
-            );
-            assert!(!said.contains("canary"), "{said}");
-        }
-    }
-
-    #[test]
-    fn urls_are_never_shown() {
-        let shown = format!(
-            "{:?} {:?}",
-            nats("nats://oms:canary@nats"),
-            Database::Postgres(Secret::new("postgres://oms:canary@db/oms"))
-        );
-        assert!(!shown.contains("canary"), "{shown}");
     }
 }

@@ -4,6 +4,7 @@
 mod explain;
 mod flags;
 mod machines;
+mod nats;
 mod secrets;
 mod urls;
 mod values;
@@ -24,7 +25,8 @@ use zeroize::Zeroizing;
 use self::explain::explain;
 pub use self::flags::Flags;
 use self::machines::Together;
-pub use self::machines::{Database, Nats, Role, Work};
+pub use self::machines::{Database, Role, Work};
+pub use self::nats::Nats;
 pub use self::values::{listen_address, network};
 use self::variables::Variables;
 use crate::api::Origins;

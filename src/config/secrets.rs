@@ -71,6 +71,19 @@ impl SecretSetting {
     }
 }
 
+/// Checks what the file of a setting holds.
+///
+/// # Errors
+/// `InvalidArgument` that names the setting.
+pub(super) fn check_file(
+    name: &'static str,
+    file: &Path,
+    rule: impl FnOnce(&str) -> std::result::Result<(), String>,
+) -> Result<()> {
+    let secret = read(file).map_err(|error| error.during(name))?;
+    rule(secret.expose()).map_err(|rule| Error::invalid(format!("{name} {rule}")))
+}
+
 /// The bytes of a sealing key that is written as hexadecimal digits.
 pub(super) fn decode_key(text: &str) -> Option<Zeroizing<[u8; KEY_LEN]>> {
     let mut key = Zeroizing::new([0; KEY_LEN]);

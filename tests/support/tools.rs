@@ -25,6 +25,8 @@ pub enum Need {
     Go,
     /// nginx.
     Nginx,
+    /// `systemd-analyze`.
+    Systemd,
 }
 
 /// The tools that a test asked for.
@@ -88,6 +90,7 @@ fn missing(need: Need, folder: &Path) -> Option<String> {
             format!("go, or {GO_VALIDATOR}"),
         ),
         Need::Nginx => (on_path("nginx"), "nginx".to_owned()),
+        Need::Systemd => (on_path("systemd-analyze"), "systemd-analyze".to_owned()),
     };
     (!there).then_some(what)
 }

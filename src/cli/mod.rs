@@ -1,7 +1,7 @@
 //! The command line: one file for each command.
 //!
-//! A command is a struct of its arguments with a method `run`. To add one, write its file, a variant of [`Command`], a line of
-//! [`Args::run`], and an example if people begin with it. [`process`] has what commands that run for long share.
+//! A command is a struct of its arguments with a method `run`. To add one, write its file, a variant of `Command`, a line of
+//! [`Args::run`], and an example if people begin with it. `process.rs` has what commands that run for long share.
 
 #[cfg(feature = "demo")]
 mod demo;

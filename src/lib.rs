@@ -19,6 +19,7 @@
 //! | [`api`] | HTTP, wire types, the OpenAPI document |
 //! | [`sandbox`] | an S3 server in memory, for the demo and for tests |
 //! | [`app`], [`config`], [`telemetry`], [`demo`] | put the others together |
+//! | [`cli`] | the command line: one file for each command |
 //! | [`guide`] | what operators need to know: guarantees, limits, options |
 //!
 //! # Invariants
@@ -57,6 +58,7 @@
 
 pub mod api;
 pub mod app;
+pub mod cli;
 pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;

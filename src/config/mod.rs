@@ -1,26 +1,39 @@
 //! Configuration, checked once at start. Later sources override earlier ones: defaults, TOML file, `OMS_*` variables,
 //! flags.
 
+mod explain;
+mod flags;
+mod machines;
+mod nats;
+mod secrets;
+mod urls;
 mod values;
 mod variables;
+mod worker_name;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use figment::Figment;
-use figment::error::Kind;
 use figment::providers::{Format as _, Toml};
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
+use zeroize::Zeroizing;
 
+use self::explain::explain;
+pub use self::flags::Flags;
+use self::machines::Together;
+pub use self::machines::{Database, Role, Work};
+pub use self::nats::Nats;
 pub use self::values::{listen_address, network};
 use self::variables::Variables;
 use crate::api::Origins;
 use crate::error::{Error, Result};
 use crate::net::Authorities;
 use crate::object::clouds::{Catalogue, RequestEndpoints};
-use crate::secret::Secret;
+use crate::secret::{KEY_LEN, Secret};
 use crate::task::ProjectId;
 use crate::task::spec::{Addressing, Cloud};
 
@@ -40,7 +53,24 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     /// A PEM file of authorities whose certificates are trusted in addition to the roots of this machine.
     pub ca_file: Option<PathBuf>,
-    token: Option<String>,
+    #[serde(deserialize_with = "values::read_secret")]
+    token: Option<Secret>,
+    token_file: Option<PathBuf>,
+    #[serde(deserialize_with = "values::read_secret")]
+    seal_key: Option<Secret>,
+    seal_key_file: Option<PathBuf>,
+    #[serde(deserialize_with = "values::read_secret")]
+    ledger_url: Option<Secret>,
+    ledger_url_file: Option<PathBuf>,
+    #[serde(deserialize_with = "values::read_secret")]
+    nats_url: Option<Secret>,
+    nats_creds_file: Option<PathBuf>,
+    nats_nkey_file: Option<PathBuf>,
+    nats_ca_file: Option<PathBuf>,
+    lease_seconds: u64,
+    /// Who works on the tasks of a `serve`.
+    pub work: Work,
+    worker_name: Option<String>,
     projects: Vec<String>,
     /// Tasks that run at the same time; more wait.
     pub parallel_tasks: u32,
@@ -85,6 +115,18 @@ impl Default for Config {
             cors_origins: Vec::new(),
             ca_file: None,
             token: None,
+            token_file: None,
+            seal_key: None,
+            seal_key_file: None,
+            ledger_url: None,
+            ledger_url_file: None,
+            nats_url: None,
+            nats_creds_file: None,
+            nats_nkey_file: None,
+            nats_ca_file: None,
+            lease_seconds: 20,
+            work: Work::Here,
+            worker_name: None,
             projects: Vec::new(),
             parallel_tasks: 5,
             max_requests: 512,
@@ -96,11 +138,11 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads the file, if one is given, and the environment.
+    /// Reads the file, if one is given, the environment and the flags, and checks all settings together.
     ///
     /// # Errors
     /// `InvalidArgument` that names the setting.
-    pub fn load(file: Option<&Path>) -> Result<Self> {
+    pub fn load(role: Role, file: Option<&Path>, flags: Flags) -> Result<Self> {
         Variables::check()?;
         let mut figment = Figment::new();
         if let Some(file) = file {
@@ -112,9 +154,56 @@ impl Config {
             }
             figment = figment.merge(Toml::file_exact(file));
         }
-        let config: Self = figment.merge(Variables).extract().map_err(|e| explain(&e))?;
+        let mut config: Self = figment.merge(Variables).extract().map_err(|e| explain(&e))?;
+        config.override_by(flags)?;
+        config.resolve_secrets()?;
         config.check()?;
+        let (database, nats) = (config.database(), config.nats());
+        let together = Together {
+            database: &database,
+            nats: nats.as_ref(),
+            work: config.work,
+            token: config.token.as_ref(),
+            seal_key: config.seal_key.as_ref(),
+        };
+        together.check(role)?;
         Ok(config)
+    }
+
+    fn override_by(&mut self, flags: Flags) -> Result<()> {
+        let Flags {
+            listen,
+            data_dir,
+            allow_networks,
+            cors_origins,
+            ca_file,
+            ledger_url,
+            nats_url,
+            work,
+        } = flags;
+        self.listen = listen.unwrap_or(self.listen);
+        if let Some(data_dir) = data_dir {
+            self.data_dir = data_dir;
+        }
+        self.allow_networks.extend(allow_networks);
+        if !cors_origins.is_empty() {
+            Origins::parse("--cors-origin", &cors_origins)?;
+            self.cors_origins = cors_origins;
+        }
+        self.ca_file = ca_file.or(self.ca_file.take());
+        self.ledger_url = ledger_url.or(self.ledger_url.take());
+        self.nats_url = nats_url.or(self.nats_url.take());
+        self.work = work.unwrap_or(self.work);
+        Ok(())
+    }
+
+    /// Reads secrets that stand in files.
+    fn resolve_secrets(&mut self) -> Result<()> {
+        self.token = secrets::TOKEN.resolve(self.token.take(), self.token_file.as_deref())?;
+        self.seal_key = secrets::SEAL_KEY.resolve(self.seal_key.take(), self.seal_key_file.as_deref())?;
+        self.ledger_url =
+            secrets::LEDGER_URL.resolve(self.ledger_url.take(), self.ledger_url_file.as_deref())?;
+        Ok(())
     }
 
     fn check(&self) -> Result<()> {
@@ -128,17 +217,70 @@ impl Config {
         if !(1..=4096).contains(&self.max_requests) {
             return Err(Error::invalid("max_requests must lie between 1 and 4096"));
         }
-        let fits = |token: &String| (16..=4096).contains(&token.len());
-        if !self.token.as_ref().is_none_or(fits) {
-            return Err(Error::invalid("token must have 16 to 4096 characters"));
+        if !(2..=3600).contains(&self.lease_seconds) {
+            return Err(Error::invalid("lease_seconds must lie between 2 and 3600"));
         }
-        Ok(())
+        if let Some(name) = &self.worker_name {
+            worker_name::check(name)?;
+        }
+        self.nats_or_absent().check()
+    }
+
+    /// The names of all environment variables that are settings.
+    pub fn variables() -> impl Iterator<Item = String> {
+        Variables::names()
     }
 
     /// The API token that callers must send, if one is set.
     #[must_use]
     pub fn token(&self) -> Option<Secret> {
-        self.token.as_deref().map(Secret::new)
+        self.token.clone()
+    }
+
+    /// The key that seals credentials in the ledger, if one is set.
+    #[must_use]
+    pub fn seal_key(&self) -> Option<Zeroizing<[u8; KEY_LEN]>> {
+        self.seal_key
+            .as_ref()
+            .and_then(|key| secrets::decode_key(key.expose()))
+    }
+
+    /// Where the ledger is.
+    #[must_use]
+    pub fn database(&self) -> Database {
+        match &self.ledger_url {
+            Some(url) if !url.expose().is_empty() => Database::Postgres(url.clone()),
+            _ => Database::Sqlite,
+        }
+    }
+
+    /// The NATS server that hands out work, if there is one.
+    #[must_use]
+    pub fn nats(&self) -> Option<Nats> {
+        Some(self.nats_or_absent()).filter(|nats| !nats.is_absent())
+    }
+
+    fn nats_or_absent(&self) -> Nats {
+        Nats {
+            url: self.nats_url.clone().unwrap_or_else(|| Secret::new("")),
+            creds_file: self.nats_creds_file.clone(),
+            nkey_file: self.nats_nkey_file.clone(),
+            ca_file: self.nats_ca_file.clone(),
+        }
+    }
+
+    /// How long a worker may be silent before another one takes over its work.
+    #[must_use]
+    pub const fn lease(&self) -> Duration {
+        Duration::from_secs(self.lease_seconds)
+    }
+
+    /// The name of this worker, for people: as configured, or the host and the number of this process.
+    #[must_use]
+    pub fn worker_name(&self) -> String {
+        self.worker_name
+            .clone()
+            .unwrap_or_else(worker_name::of_this_process)
     }
 
     /// The authorities of `ca_file`.
@@ -212,38 +354,6 @@ impl Config {
     }
 }
 
-/// One line that names the setting and its position. Values are left out. If the file cannot be parsed, its lines are
-/// left out too, because one of them may contain the token.
-fn explain(error: &figment::Error) -> Error {
-    let what = match &error.kind {
-        Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => format!("expected {expected}"),
-        Kind::UnknownVariant(_, known) => format!("expected one of {}", known.join(", ")),
-        Kind::Message(text) => {
-            let said = text.lines().map(str::trim).filter(|line| !line.contains('|'));
-            said.filter(|line| !line.is_empty())
-                .collect::<Vec<_>>()
-                .join(": ")
-        }
-        Kind::MissingField(_) | Kind::UnknownField(..) | Kind::DuplicateField(_) => error.kind.to_string(),
-        _ => "such a value has no meaning here".to_owned(),
-    };
-    let mut text = String::from("configuration: ");
-    let file = error.metadata.as_ref().and_then(|m| m.source.as_ref());
-    let setting = error.path.join(".");
-    if let Some(file) = file {
-        text += &format!("{file}: ");
-    }
-    if !setting.is_empty() {
-        text += &if file.is_some() {
-            setting
-        } else {
-            Variables::name(&setting)
-        };
-        text += ": ";
-    }
-    Error::invalid(text + &what)
-}
-
 impl std::fmt::Debug for Config {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Config")
@@ -254,89 +364,4 @@ impl std::fmt::Debug for Config {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn load(text: &str) -> Result<Config> {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("oms.toml");
-        std::fs::write(&file, text).unwrap();
-        Config::load(Some(&file))
-    }
-
-    #[test]
-    fn a_file_sets_what_it_names() {
-        let config = load(
-            "listen = 'localhost:9000'\nallow_networks = ['10.0.0.0/8', '10.0.0.7']\ncors_origins = ['https://a.example']\ntime_zone = 'Asia/Shanghai'\n\
-             [[regions]]\ncloud = 'Aliyun'\nregion = 'lab'\nendpoint = 'http://10.0.0.1:9000'\n",
-        )
-        .unwrap();
-        assert_eq!(config.listen.to_string(), "127.0.0.1:9000");
-        let networks: Vec<String> = config.allow_networks.iter().map(ToString::to_string).collect();
-        assert_eq!(networks, ["10.0.0.0/8", "10.0.0.7/32"]);
-        assert_ne!(config.origins().unwrap(), Origins::Own);
-        assert_eq!(config.parallel_tasks, 5);
-        let resolved = config.catalogue().unwrap().resolve(
-            crate::object::clouds::Side::Source,
-            Cloud::Aliyun,
-            "lab",
-            None,
-        );
-        assert_eq!(resolved.unwrap().url, "http://10.0.0.1:9000");
-    }
-
-    #[test]
-    fn values_are_not_repeated() {
-        for (text, place) in [
-            ("token = 12345678901234567", "token: expected"),
-            ("token = ['canary-0123456789']", "token: expected"),
-            (
-                "parallel_tasks = 5\ntoken = \"canary-0123456789",
-                "line 2, column",
-            ),
-            ("token = canary-0123456789", "line 1, column"),
-            (
-                "request_endpoints = 'canary-0123456789'",
-                "one of allowed, refused",
-            ),
-        ] {
-            let error = load(text).unwrap_err();
-            let message = error.message();
-            assert!(
-                message.contains(place) && message.contains("oms.toml"),
-                "{message}"
-            );
-            assert!(
-                !message.contains("0123456789") && !message.contains('\n'),
-                "{message}"
-            );
-        }
-    }
-
-    #[test]
-    fn mistakes_are_named() {
-        for (text, word) in [
-            ("lisen = 'x'", "lisen"),
-            ("listen = 'x'", "listen"),
-            ("parallel_tasks = 0", "parallel_tasks"),
-            ("time_zone = 'Mars/Olympus'", "time_zone"),
-            ("listen = '8080'", "such as 127.0.0.1:8080"),
-            ("allow_networks = ['10.0.0.0/99']", "allow_networks"),
-            ("allow_networks = ['here']", "an address such as 10.0.0.7"),
-            ("cors_origins = ['https://h/']", "cors_origins: entry 1"),
-            ("cors_origins = ['*', 'https://h']", "cors_origins"),
-            ("cors_origins = '*'", "cors_origins"),
-            ("token = 'short'", "token"),
-            (
-                "[[regions]]\ncloud = 'X'\nregion = 'r'\nendpoint = 'http://h'",
-                "cloud",
-            ),
-            ("projects = ['a b']", "projects: a project id has"),
-        ] {
-            let error = load(text).unwrap_err();
-            assert!(error.message().contains(word), "{text}: {error}");
-        }
-        let missing = Config::load(Some(Path::new("no/such/file"))).unwrap_err();
-        assert!(missing.message().contains("--config"));
-    }
-}
+mod tests;

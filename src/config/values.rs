@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use serde::de::{Deserialize, Deserializer, Unexpected, Visitor};
 
 use crate::error::{Error, Result};
+use crate::secret::Secret;
 
 /// The form of an address to listen on, for messages.
 const ADDRESS: &str = "an address and a port, such as 127.0.0.1:8080, localhost:8080 or [::1]:8080";
@@ -92,6 +93,14 @@ pub(super) fn read_networks<'de, D: Deserializer<'de>>(
     }
     let found = Vec::<Network>::deserialize(deserializer)?;
     Ok(found.into_iter().map(|Network(network)| network).collect())
+}
+
+/// Deserialises a secret.
+pub(super) fn read_secret<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<Secret>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    Ok(text.map(Secret::new))
 }
 
 #[cfg(test)]

@@ -25,6 +25,18 @@ const VARIABLES: &[(&str, Meaning)] = &[
     ("max_requests", Meaning::Number),
     ("time_zone", Meaning::Text),
     ("request_endpoints", Meaning::Text),
+    ("token_file", Meaning::Text),
+    ("seal_key", Meaning::Text),
+    ("seal_key_file", Meaning::Text),
+    ("ledger_url", Meaning::Text),
+    ("ledger_url_file", Meaning::Text),
+    ("nats_url", Meaning::Text),
+    ("nats_creds_file", Meaning::Text),
+    ("nats_nkey_file", Meaning::Text),
+    ("nats_ca_file", Meaning::Text),
+    ("lease_seconds", Meaning::Number),
+    ("work", Meaning::Text),
+    ("worker_name", Meaning::Text),
 ];
 
 /// How the text of a variable is parsed. The setting decides it, not the text: a token of digits is still a text.
@@ -61,6 +73,11 @@ impl Variables {
     /// The variable of a setting.
     pub(super) fn name(setting: &str) -> String {
         format!("{PREFIX}{}", setting.to_uppercase())
+    }
+
+    /// The names of all variables.
+    pub(super) fn names() -> impl Iterator<Item = String> {
+        VARIABLES.iter().map(|(setting, _)| Self::name(setting))
     }
 
     /// Refuses a variable that looks like a setting of ours but is not. Otherwise a misspelt variable would have no
@@ -111,9 +128,7 @@ impl Provider for Variables {
 
 fn is_unknown(name: &str, value: &str) -> bool {
     let ours = name.starts_with(PREFIX) && !name.starts_with(TEST_PREFIX);
-    let known = VARIABLES
-        .iter()
-        .any(|(setting, _)| name == Variables::name(setting));
+    let known = Variables::names().any(|known| name == known);
     ours && !known && !is_service_link(name, value)
 }
 
@@ -137,8 +152,7 @@ fn is_service_link(name: &str, value: &str) -> bool {
 
 /// The known variable with the smallest edit distance to `name`.
 fn nearest(name: &str) -> String {
-    let names = VARIABLES.iter().map(|(setting, _)| Variables::name(setting));
-    names
+    Variables::names()
         .min_by_key(|known| distance(known.as_bytes(), name.to_uppercase().as_bytes()))
         .unwrap_or_default()
 }

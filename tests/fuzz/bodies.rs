@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use oms::api::v1::fuzz::{read_create, read_update};
-use oms::config::Config;
+use oms::config::{Config, Database, Flags, Role};
 use oms::engine::listing::manifest_lines::{Lines, MAX_LINE, MAX_URL, TooLong, name, url_and_name};
 use oms::error::Error;
 use oms::object::EntryFacts;
@@ -316,7 +316,7 @@ pub fn lines(data: &[u8]) {
 }
 
 /// Settings whose values may be shown, because they are no secrets.
-const OPEN: [&str; 6] = ["data_dir", "ca_file", "time_zone", "cloud", "region", "endpoint"];
+const OPEN: [&str; 6] = ["data_dir", "_file", "time_zone", "cloud", "region", "endpoint"];
 
 /// A configuration is accepted, or refused with one line. The line shows no values except those of open settings.
 pub fn config(data: &[u8]) {
@@ -329,7 +329,7 @@ pub fn config(data: &[u8]) {
         .lines()
         .map(|line| line.split('=').next().unwrap_or_default());
     let open = OPEN.iter().any(|open| text.contains(open)) || names.any(|name| name.contains(CANARY));
-    match Config::load(Some(&file)) {
+    match Config::load(Role::Serve, Some(&file), Flags::default()) {
         Ok(config) => {
             assert!((1..=64).contains(&config.parallel_tasks));
             assert!((1..=4096).contains(&config.max_requests));
@@ -338,6 +338,9 @@ pub fn config(data: &[u8]) {
             config.projects().unwrap();
             let length = config.token().map_or(16, |token| token.expose().len());
             assert!((16..=4096).contains(&length));
+            assert!((2..=3600).contains(&config.lease().as_secs()));
+            assert!((1..=128).contains(&config.worker_name().len()));
+            assert!(matches!(config.database(), Database::Sqlite) || config.seal_key().is_some());
             assert!(open || !format!("{config:?}").contains(CANARY));
         }
         Err(error) => {

@@ -6,6 +6,8 @@ mod browser;
 mod clients;
 // The command line, its settings, and how it reports mistakes.
 mod command;
+// Files that run the service on several machines.
+mod deploy;
 // A full disk.
 mod full;
 // Requests of a fuzzer.

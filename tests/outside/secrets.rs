@@ -6,9 +6,10 @@ use oms::sandbox::{Fault, FaultRule, Operation, SandboxObject, SandboxOptions};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::binary::{Home, Serve};
+use crate::support::binary::{Home, Serve, oms};
 use crate::support::rig::{SOURCE, Stores, TARGET, TIMEOUT};
 use crate::support::service::{Caller, create_body, fill, slow_down, start_body};
+use crate::support::tools::run;
 
 /// Credentials in bodies that are refused.
 const BAD: &str = "CANARY-in-a-bad-body";
@@ -187,6 +188,59 @@ async fn no_canary_is_found_in_answers_logs_or_files() {
     for serve in [&serve, &again] {
         assert_log_is_json(&serve.stderr());
     }
+}
+
+/// Each setting that is a secret, in each place where it can stand, beside another setting that is refused.
+#[tokio::test]
+async fn no_canary_of_a_setting_is_shown_when_another_setting_is_refused() {
+    const CANARY: &str = "CANARY-of-a-setting";
+    let ledger = format!("postgres://oms:{CANARY}@127.0.0.1:1/oms");
+    let nats = format!("nats://oms:{CANARY}@127.0.0.1:1");
+    let home = Home::new();
+    let key = home.write("key", CANARY);
+    let urls = home.write(
+        "oms.toml",
+        &format!("ledger_url = '{ledger}'\nnats_url = '{nats}'\ntoken = '{CANARY}'"),
+    );
+    let alone = home.write("alone.toml", &format!("nats_url = '{nats}'"));
+    let flags: [&[&str]; 6] = [
+        &["--config", &urls],
+        &["--config", &alone],
+        &["--ledger-url", &ledger],
+        &["--nats-url", &nats],
+        &["--nats-url", CANARY],
+        &["--ledger-url", CANARY],
+    ];
+    for arguments in flags {
+        let mut command = home.command();
+        command.args(arguments).args(["--log-level", "trace"]);
+        let ran = run(command, TIMEOUT).await;
+        assert_eq!(ran.status.code(), Some(1), "{}", ran.shown());
+        assert!(!ran.shown().contains(CANARY), "{}", ran.shown());
+    }
+    for (name, value) in [
+        ("OMS_LEDGER_URL", ledger.as_str()),
+        ("OMS_LEDGER_URL", CANARY),
+        ("OMS_LEDGER_URL_FILE", &key),
+        ("OMS_NATS_URL", &nats),
+        ("OMS_SEAL_KEY", CANARY),
+        ("OMS_SEAL_KEY_FILE", &key),
+    ] {
+        let mut command = home.command();
+        command.env(name, value).args(["--log-level", "trace"]);
+        let ran = run(command, TIMEOUT).await;
+        assert_eq!(ran.status.code(), Some(1), "{name}\n{}", ran.shown());
+        assert!(!ran.shown().contains(CANARY), "{name}\n{}", ran.shown());
+        let mut help = oms();
+        help.args(["serve", "--help"]).env(name, value);
+        let ran = run(help, TIMEOUT).await;
+        assert!(
+            ran.status.success() && !ran.stdout.contains(CANARY),
+            "{}",
+            ran.shown()
+        );
+    }
+    assert!(!home.data().exists(), "a refused setting leaves nothing behind");
 }
 
 #[track_caller]

@@ -34,6 +34,8 @@ pub enum Need {
     Nats,
     /// faketime.
     Faketime,
+    /// `systemd-analyze`.
+    Systemd,
 }
 
 /// The tools that a test asked for.
@@ -107,6 +109,7 @@ fn missing(need: Need, folder: &Path) -> Option<String> {
             format!("nats-server in {}", folder.display()),
         ),
         Need::Faketime => (on_path("faketime"), "faketime".to_owned()),
+        Need::Systemd => (on_path("systemd-analyze"), "systemd-analyze".to_owned()),
     };
     (!there).then_some(what)
 }

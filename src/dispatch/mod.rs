@@ -5,10 +5,12 @@
 
 pub mod local;
 mod stops;
+mod work_item;
 
 use async_trait::async_trait;
 
 pub use self::stops::Stops;
+pub use self::work_item::{WorkItem, WorkKind};
 use crate::task::TaskId;
 
 /// A message to the workers.

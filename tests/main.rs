@@ -14,6 +14,8 @@ mod contract;
 mod engine;
 // Crashes and other faults, and what must still hold after them.
 mod faults;
+// Several machines: the servers that they share, and a network that fails.
+mod fleet;
 // Random input for every parser.
 mod fuzz;
 // The service used from outside: by a browser, by generated clients, by a fuzzer, and as a process that is killed.

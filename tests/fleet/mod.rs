@@ -1,0 +1,5 @@
+//! Several machines: the servers that they share, and a network that fails.
+
+mod jetstream;
+mod jetstream_login;
+mod local_nats;

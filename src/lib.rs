@@ -27,7 +27,7 @@
 //! Modules only use modules below them: `api → service → {ledger, dispatch}`, `worker → {engine, ledger, dispatch}`,
 //! `engine → {object, ledger}`. Everything may use `task` and `error`, which use nothing of ours. The same holds between files:
 //! no file imports another that imports it, directly or through others. Only `api` uses actix and utoipa, only `ledger` sqlx, only
-//! `object` and `net` an HTTP client. Tests check all of this.
+//! `dispatch::jetstream` async-nats, only `object` and `net` an HTTP client. Tests check all of this.
 //!
 //! * The ledger is the only truth. A message may be lost; a worker may die anywhere.
 //! * A task changes its state only through [`task::State::apply`] and a compare-and-set in the ledger.

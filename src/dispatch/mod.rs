@@ -3,12 +3,15 @@
 //! A message may be lost or arrive twice. That is safe because the ledger fences leases, and workers also poll the
 //! ledger for pending work. For the same reason a full queue drops the message.
 
+pub mod jetstream;
 pub mod local;
 mod stops;
+mod work_item;
 
 use async_trait::async_trait;
 
 pub use self::stops::Stops;
+pub use self::work_item::{WorkItem, WorkKind};
 use crate::task::TaskId;
 
 /// A message to the workers.

@@ -28,6 +28,7 @@ pub mod swagger;
 pub mod track;
 pub mod v1;
 
+pub use self::health::serve_health;
 pub use self::origins::Origins;
 pub use self::routes::app;
 pub use self::server::serve;

@@ -7,11 +7,14 @@
 mod demo;
 mod deploy;
 mod fleet;
+mod ledger;
 mod listener;
 mod log;
 mod openapi;
 mod process;
 mod serve;
+mod worker;
+mod workers;
 
 use std::process::ExitCode;
 
@@ -56,6 +59,9 @@ pub struct Args {
 #[derive(Subcommand)]
 enum Command {
     Serve(serve::Serve),
+    Worker(worker::Worker),
+    Workers(workers::Workers),
+    Ledger(ledger::Ledger),
     #[cfg(feature = "demo")]
     Demo(demo::Demo),
     Openapi(openapi::Openapi),
@@ -71,6 +77,9 @@ impl Args {
         let Self { command, log } = self;
         match command {
             Command::Serve(serve) => serve.run(&log),
+            Command::Worker(worker) => worker.run(&log),
+            Command::Workers(workers) => workers.run(&log),
+            Command::Ledger(ledger) => ledger.run(&log),
             #[cfg(feature = "demo")]
             Command::Demo(demo) => demo.run(&log),
             Command::Openapi(openapi) => Ok(openapi.run()),

@@ -3,6 +3,7 @@
 //! A message may be lost or arrive twice. That is safe because the ledger fences leases, and workers also poll the
 //! ledger for pending work. For the same reason a full queue drops the message.
 
+pub mod fleet;
 pub mod jetstream;
 pub mod local;
 mod stops;

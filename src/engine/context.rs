@@ -2,13 +2,17 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::engine::demand::Demand;
 use crate::engine::errors::PassError;
 use crate::engine::etag_trust::EtagTrust;
 use crate::engine::findings::{Listing, OverwriteGuard};
 use crate::engine::key_locks::KeyLocks;
+use crate::engine::lease_guard::LeaseGuard;
+use crate::engine::leased_store::leased;
 use crate::engine::name_kinds::TargetNames;
 use crate::engine::object_slots::ObjectSlots;
 use crate::engine::order::Order;
@@ -19,11 +23,12 @@ use crate::engine::settings::Tuning;
 use crate::engine::stream_speed::StreamSpeed;
 use crate::engine::sync_points::SyncPoints;
 use crate::engine::warnings::RecordedWarnings;
-use crate::ledger::{Committed, Ledger};
+use crate::error::Error;
+use crate::ledger::{Committed, LeasedShard, Ledger, Sharing, Writer};
 use crate::object::SharedStore;
 use crate::object::recent::ObjectUrls;
 use crate::task::spec::Scope;
-use crate::task::{Clock, Key, Reason, Task, Warning};
+use crate::task::{Clock, Key, Reason, Task, Warning, WorkerId};
 
 /// How bytes get from source to target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,13 +39,44 @@ pub enum Route {
     ServerSide,
 }
 
-/// Everything a pass works with.
-#[derive(Debug)]
+/// What a worker does for a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It holds the task with this fencing token: it opens the pass, counts the scope, writes the reports and ends the task.
+    Coordinator(i64),
+    /// It works on shards.
+    Member,
+}
+
+/// What a pass works with, and the shard that it works on.
+#[derive(Clone, Debug)]
 pub struct Context {
+    of_task: Arc<TaskContext>,
+    shard: Option<LeasedShard>,
+    /// Target bucket. If other workers may take over the shard, it is written to only while the lease is known to hold.
+    pub target: SharedStore,
+    /// How long the lease on the shard is known to hold; `None` if no other worker may take it over.
+    pub lease_guard: Option<LeaseGuard>,
+    /// Keys of uploads that an earlier lease left open. Whatever the target has under them is not proved yet.
+    pub open: Arc<HashSet<Key>>,
+}
+
+impl std::ops::Deref for Context {
+    type Target = TaskContext;
+    fn deref(&self) -> &TaskContext {
+        &self.of_task
+    }
+}
+
+/// Everything that the shards of a pass share.
+#[derive(Debug)]
+pub struct TaskContext {
     /// The task, as it was leased.
     pub task: Task,
-    /// The fencing token of the lease.
-    pub fencing_token: i64,
+    /// The worker that runs it.
+    pub worker: WorkerId,
+    /// What the worker does for it.
+    pub role: Role,
     /// Source bucket.
     pub source: SharedStore,
     /// Target bucket.
@@ -77,6 +113,8 @@ pub struct Context {
     pub stop: CancellationToken,
     /// When cancelled: abort everything in flight at once.
     pub abort: CancellationToken,
+    /// Shards that other workers wait for.
+    pub demand: Arc<Demand>,
     /// Time.
     pub clock: Clock,
     /// Sizes and delays.
@@ -91,8 +129,6 @@ pub struct Context {
     pub end_reason: OnceLock<Reason>,
     /// Warnings that were already written.
     pub recorded_warnings: RecordedWarnings,
-    /// Keys of uploads that an earlier lease left open. Whatever the target has under them is not proved yet.
-    pub open: HashSet<Key>,
 }
 
 /// A shared handle on the ledger.
@@ -113,6 +149,52 @@ impl std::ops::Deref for SharedLedger {
 }
 
 impl Context {
+    /// For the work on a task that belongs to no shard.
+    #[must_use]
+    pub fn new(of_task: TaskContext) -> Self {
+        Self {
+            target: Arc::clone(&of_task.target),
+            of_task: Arc::new(of_task),
+            shard: None,
+            lease_guard: None,
+            open: Arc::default(),
+        }
+    }
+
+    /// The same for the work on a shard that was leased at `asked`. `open` are the keys of all uploads that are open in the ledger.
+    pub(super) fn for_shard(&self, shard: LeasedShard, asked: Instant, open: HashSet<Key>) -> Self {
+        let guard = match self.ledger.sharing() {
+            Sharing::OneProcess => None,
+            Sharing::ManyProcesses => Some(LeaseGuard::new(asked, self.tuning.lease.give_up)),
+        };
+        Self {
+            of_task: Arc::clone(&self.of_task),
+            shard: Some(shard),
+            target: match &guard {
+                None => Arc::clone(&self.of_task.target),
+                Some(guard) => leased(Arc::clone(&self.of_task.target), guard.clone()),
+            },
+            lease_guard: guard,
+            open: Arc::new(open),
+        }
+    }
+
+    /// Who writes to the ledger.
+    #[must_use]
+    pub fn writer(&self) -> Writer<'_> {
+        match (&self.shard, self.role) {
+            (Some(shard), _) => Writer::Shard(shard),
+            (None, Role::Coordinator(fencing_token)) => Writer::Task(fencing_token),
+            (None, Role::Member) => Writer::Worker(self.worker),
+        }
+    }
+
+    /// The shard that is worked on.
+    pub(super) fn shard(&self) -> Result<&LeasedShard, PassError> {
+        let none = || PassError::Internal(Error::internal("there is no shard to work on"));
+        self.shard.as_ref().ok_or_else(none)
+    }
+
     /// The key that an object has at the target.
     pub(super) fn target_key(&self, key: &Key) -> Key {
         key.with_prefix(self.task.spec.target_prefix.as_bytes())
@@ -163,10 +245,7 @@ impl Context {
             tracing::warn!(task.id = %self.task.id, code, subject, "{message}");
         }
         let now = self.clock.now();
-        let written = self
-            .ledger
-            .warn(self.task.id, self.fencing_token, warnings, now)
-            .await;
+        let written = self.ledger.warn(self.task.id, self.writer(), warnings, now).await;
         match written.map_err(PassError::Ledger)? {
             Committed::Done => Ok(()),
             Committed::Fenced | Committed::TooManyFailures => Err(PassError::Fenced),

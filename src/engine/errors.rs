@@ -2,6 +2,7 @@
 
 use crate::engine::retry::SideError;
 use crate::error::Error;
+use crate::ledger::Committed;
 use crate::task::{Reason, ReasonKind};
 
 /// Why a shard ended early.
@@ -20,6 +21,15 @@ pub enum PassError {
 impl From<SideError> for PassError {
     fn from(side_error: SideError) -> Self {
         Self::SideError(side_error)
+    }
+}
+
+/// What follows from a write to the ledger.
+pub(in crate::engine) fn written(written: crate::error::Result<Committed>) -> Result<(), PassError> {
+    match written.map_err(PassError::Ledger)? {
+        Committed::Done => Ok(()),
+        Committed::Fenced => Err(PassError::Fenced),
+        Committed::TooManyFailures => Err(SideError::too_many_failures().into()),
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::engine::context::Context;
+use crate::engine::context::{Context, Role};
 use crate::engine::copy::upload;
 use crate::engine::errors::{PassError, internal_error};
 use crate::engine::listing::estimate;
@@ -49,11 +49,13 @@ pub fn shards(spec: &TaskSpec) -> Vec<ShardScope> {
 }
 
 /// Runs all open shards of the task's last pass. While they wait for their listings, more of them run, or they are split.
-pub async fn run_pass(ctx: Arc<Context>) -> PassEnd {
-    let _survey = AbortOnDropHandle::new(tokio::spawn(estimate::run(Arc::clone(&ctx))));
+/// The shard `first` is leased before the others, if it is free.
+pub async fn run_pass(ctx: Arc<Context>, first: Option<i64>) -> PassEnd {
+    let _survey = (ctx.role != Role::Member)
+        .then(|| AbortOnDropHandle::new(tokio::spawn(estimate::run(Arc::clone(&ctx)))));
     let over = CancellationToken::new();
     let lists = AbortOnDropHandle::new(tokio::spawn(settled::run(Arc::clone(&ctx), over.clone())));
-    let mut running = Running::new(Arc::clone(&ctx));
+    let mut running = Running::new(Arc::clone(&ctx), first);
     let mut tick = interval(ctx.tuning.ranges.look_every);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut end = PassEnd::Finished;
@@ -64,12 +66,22 @@ pub async fn run_pass(ctx: Arc<Context>) -> PassEnd {
             Ok(()) => tokio::select! {
                 biased;
                 ended = running.next() => match ended {
+                    // Shards of other workers may become free. A worker that takes part may come back.
+                    None if running.others_hold() && ctx.role != Role::Member && !ctx.stop.is_cancelled() => {
+                        tokio::select! {
+                            () = ctx.stop.cancelled() => {}
+                            () = tokio::time::sleep(ctx.tuning.lease.look_again) => {}
+                        }
+                        running.look_again(Instant::now());
+                        continue;
+                    }
                     None => break,
                     Some(Ok(())) => continue,
                     Some(Err(pass_error)) => pass_error,
                 },
                 _ = tick.tick(), if !ctx.stop.is_cancelled() => {
                     running.look(Instant::now());
+                    running.look_again(Instant::now());
                     continue;
                 }
             },

@@ -29,15 +29,23 @@ impl Throttle {
         }))
     }
 
-    /// Changes the rate. Bytes spent under the old rate are forgotten.
+    /// Changes the rate. Bytes that were spent ahead of the old rate are paid for under the new one: a worker's share of a limit
+    /// changes every second, and must not begin each time with a burst.
     pub fn set(&self, rate: Option<u64>) {
         let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if bucket.rate != rate {
-            *bucket = Bucket {
-                rate,
-                spent_until: None,
-            };
+        if bucket.rate == rate {
+            return;
         }
+        let now = Instant::now();
+        bucket.spent_until = match (bucket.rate, rate, bucket.spent_until) {
+            (Some(old), Some(new), Some(until)) if until > now => {
+                let bytes = until.duration_since(now).as_secs_f64() * as_rate(old);
+                Some(now + Duration::from_secs_f64(bytes / as_rate(new)))
+            }
+            (Some(_), Some(_), until) => until,
+            (None, _, _) | (_, None, _) => None,
+        };
+        bucket.rate = rate;
     }
 
     /// Spends `bytes` at `now` and returns how long to wait before the next bytes.
@@ -46,8 +54,8 @@ impl Throttle {
         let Some(rate) = bucket.rate else {
             return Duration::ZERO;
         };
-        #[expect(clippy::cast_precision_loss, reason = "a rate needs no 53rd bit")]
-        let cost = Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64);
+        #[expect(clippy::cast_precision_loss, reason = "no body has so many bytes")]
+        let cost = Duration::from_secs_f64(bytes as f64 / as_rate(rate));
         let earliest = now.checked_sub(BURST).unwrap_or(now);
         let from = bucket.spent_until.map_or(earliest, |spent| spent.max(earliest));
         let until = from + cost;
@@ -55,13 +63,19 @@ impl Throttle {
         until.saturating_duration_since(now)
     }
 
-    /// How long the bytes spent so far still take; zero after the rate was changed.
+    /// How long the bytes spent so far still take.
     pub fn remaining_wait(&self, now: Instant) -> Duration {
         let bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         bucket
             .spent_until
             .map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
+}
+
+/// Bytes per second, at least one.
+#[expect(clippy::cast_precision_loss, reason = "a rate needs no 53rd bit")]
+fn as_rate(rate: u64) -> f64 {
+    rate.max(1) as f64
 }
 
 #[cfg(test)]
@@ -91,6 +105,21 @@ mod tests {
         let later = start + Duration::from_secs(60);
         assert_eq!(throttle.spend(250, later), Duration::ZERO);
         assert_eq!(throttle.spend(100, later), Duration::from_millis(100));
+    }
+
+    #[test]
+    fn what_was_spent_is_paid_for_under_the_next_rate() {
+        let throttle = Throttle::new(Some(1_000));
+        let now = Instant::now();
+        // A burst of 250 bytes, and 10,000 that are owed.
+        throttle.spend(10_250, now);
+        for (rate, seconds) in [(2_000, 5), (500, 20), (1_000, 10)] {
+            throttle.set(Some(rate));
+            let owed = throttle.remaining_wait(Instant::now());
+            let wanted = Duration::from_secs(seconds);
+            // The clock runs between the calls.
+            assert!(owed <= wanted && owed > wanted * 9 / 10, "{rate}: {owed:?}");
+        }
     }
 
     #[test]

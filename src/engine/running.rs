@@ -6,11 +6,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use crate::engine::context::Context;
+use crate::engine::context::{Context, Role};
 use crate::engine::errors::PassError;
 use crate::engine::findings::Listing;
 use crate::engine::listing::manifest::{ManifestReadError, Reader};
@@ -19,7 +19,7 @@ use crate::engine::listing::{manifest_cuts, probe};
 use crate::engine::shard::{self, ShardEnd};
 use crate::engine::sync_points::SyncPoint;
 use crate::error::{Error, ErrorKind};
-use crate::ledger::{LeasedShard, ShardScope};
+use crate::ledger::{Holder, LeasedShard, ShardKinds, ShardLease, ShardScope};
 use crate::task::spec::Scope;
 
 /// Shards that run at the same time, as long as none has waited for its listing.
@@ -37,11 +37,15 @@ pub(super) struct Running {
     splits: JoinSet<Result<Attempt, PassError>>,
     limit: usize,
     more: More,
+    /// Until when shards are left to other workers.
+    held_until: Instant,
     looked: Instant,
     /// Requests that splits have taken, and pages that were listed by shards that have ended.
     requests: u64,
     pages: u64,
     divisible: Divisible,
+    /// The shard to lease first, if it is free.
+    first: Option<i64>,
 }
 
 struct Shard {
@@ -65,6 +69,8 @@ enum Splitting {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum More {
     Maybe,
+    /// It has some that other workers hold.
+    Held,
     None,
 }
 
@@ -78,8 +84,18 @@ enum Divisible {
 /// What came of an attempt to split a shard.
 struct Attempt {
     number: i64,
+    beneficiary: Beneficiary,
     requests: u64,
     end: AttemptEnd,
+}
+
+/// Who is to work on the new shards of a split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Beneficiary {
+    /// This worker.
+    Here,
+    /// Other workers that have nothing to do.
+    Others,
 }
 
 enum AttemptEnd {
@@ -91,7 +107,7 @@ enum AttemptEnd {
 }
 
 impl Running {
-    pub(super) fn new(ctx: Arc<Context>) -> Self {
+    pub(super) fn new(ctx: Arc<Context>, first: Option<i64>) -> Self {
         let limit = AT_FIRST.min(ctx.tuning.ranges.at_once);
         Self {
             ctx,
@@ -100,10 +116,12 @@ impl Running {
             splits: JoinSet::new(),
             limit,
             more: More::Maybe,
+            held_until: Instant::now(),
             looked: Instant::now(),
             requests: 0,
             pages: 0,
             divisible: Divisible::Yes,
+            first,
         }
     }
 
@@ -113,19 +131,37 @@ impl Running {
     /// Those of the ledger.
     pub(super) async fn lease(&mut self) -> Result<(), PassError> {
         while self.more == More::Maybe && self.shards.len() < self.limit && !self.ctx.stop.is_cancelled() {
-            let leased = self
-                .ctx
-                .ledger
-                .lease_shard(self.ctx.task.id, self.ctx.fencing_token)
-                .await
-                .map_err(PassError::Ledger)?;
-            let Some(lease) = leased else {
-                self.more = More::None;
-                break;
+            let kinds = match self.ctx.role {
+                Role::Coordinator(_) => ShardKinds::All,
+                Role::Member => ShardKinds::Shareable,
+            };
+            let holder = Holder::new(self.ctx.worker, rand::random());
+            let (now, asked) = (self.ctx.clock.now(), Instant::now());
+            let leased =
+                self.ctx
+                    .ledger
+                    .lease_shard(self.ctx.task.id, holder, (kinds, self.first.take()), now);
+            let lease = match leased.await.map_err(PassError::Ledger)? {
+                ShardLease::Leased(lease) => *lease,
+                ShardLease::Held => {
+                    self.leave_to_others(self.ctx.tuning.lease.look_again);
+                    break;
+                }
+                ShardLease::None => {
+                    self.more = More::None;
+                    break;
+                }
+                ShardLease::Poisoned(number) => {
+                    let text = format!(
+                        "several workers ended unexpectedly while they worked on shard {number} of the task, and it made no \
+                         progress in between; look at the logs of the workers, then start the task again"
+                    );
+                    return Err(PassError::Internal(Error::internal(text)));
+                }
             };
             self.ctx.sync_points.reach(SyncPoint::ShardLeased).await;
             let range = Arc::new(Range::new(lease.checkpoint.as_ref(), lease.until.clone()));
-            let run = shard::run(Arc::clone(&self.ctx), lease.clone(), Arc::clone(&range));
+            let run = shard::run(Arc::clone(&self.ctx), (lease.clone(), asked), Arc::clone(&range));
             let number = lease.number;
             self.tasks.spawn(async move { (number, run.await) });
             let shard = Shard {
@@ -138,6 +174,23 @@ impl Running {
             self.shards.insert(number, shard);
         }
         Ok(())
+    }
+
+    /// Whether other workers hold shards of the pass.
+    pub(super) fn others_hold(&self) -> bool {
+        self.more == More::Held
+    }
+
+    /// Lets shards be leased that other workers may have left since the last look.
+    pub(super) fn look_again(&mut self, now: Instant) {
+        if self.more == More::Held && now >= self.held_until {
+            self.more = More::Maybe;
+        }
+    }
+
+    fn leave_to_others(&mut self, wait: Duration) {
+        self.more = More::Held;
+        self.held_until = Instant::now() + wait;
     }
 
     /// Waits until a shard or a split has ended; `None` if nothing runs any more.
@@ -173,6 +226,11 @@ impl Running {
             shard.splitting = Splitting::No;
         }
         match attempt.end {
+            AttemptEnd::Split(_) if attempt.beneficiary == Beneficiary::Others => {
+                // They find the new shards with their next poll. A worker with many shards must not be there before them.
+                self.leave_to_others(self.ctx.tuning.lease.poll_every() * 3 / 2);
+                self.ctx.demand.met();
+            }
             AttemptEnd::Split(new) => {
                 self.more = More::Maybe;
                 self.limit = (self.shards.len() + new).clamp(self.limit, self.ctx.tuning.ranges.at_once);
@@ -199,6 +257,17 @@ impl Running {
             }
         }
         let room = self.ctx.tuning.ranges.at_once.saturating_sub(self.shards.len());
+        let wanted = self.ctx.demand.take();
+        if wanted > 0 {
+            let all: Vec<i64> = self
+                .shards
+                .iter()
+                .filter(|(_, shard)| shard.lease.scope != ShardScope::Keys)
+                .map(|(number, _)| *number)
+                .collect();
+            self.split(&all, wanted, Beneficiary::Others);
+            return;
+        }
         if waiting.is_empty() || room == 0 {
             return;
         }
@@ -206,11 +275,11 @@ impl Running {
             self.limit = (self.limit * 2).min(self.ctx.tuning.ranges.at_once);
             return;
         }
-        self.split(&waiting, room);
+        self.split(&waiting, room, Beneficiary::Here);
     }
 
-    /// Splits some of the shards that have waited, into `room` more together.
-    fn split(&mut self, waiting: &[i64], room: usize) {
+    /// Splits some of these shards, into `room` more together.
+    fn split(&mut self, waiting: &[i64], room: usize, beneficiary: Beneficiary) {
         let pages = self.pages + self.shards.values().map(|shard| shard.range.pages()).sum::<u64>();
         let free = SPLITS_AT_ONCE.saturating_sub(self.splits.len());
         if free == 0 || !probe::may_ask(self.requests, pages) {
@@ -237,6 +306,7 @@ impl Running {
                 shard.lease.clone(),
                 Arc::clone(&shard.range),
                 each,
+                beneficiary,
             );
             self.splits.spawn(attempt);
         }
@@ -264,10 +334,12 @@ async fn attempt(
     lease: LeasedShard,
     range: Arc<Range>,
     room: usize,
+    beneficiary: Beneficiary,
 ) -> Result<Attempt, PassError> {
     let number = lease.number;
     let nothing = |requests| Attempt {
         number,
+        beneficiary,
         requests,
         end: AttemptEnd::Nothing,
     };
@@ -287,6 +359,7 @@ async fn attempt(
                     let end = AttemptEnd::Ignored;
                     return Ok(Attempt {
                         number,
+                        beneficiary,
                         requests: 1,
                         end,
                     });
@@ -340,6 +413,7 @@ async fn attempt(
     tracing::debug!(task.id = %ctx.task.id, shard = number, new, requests, ?split, "split");
     Ok(Attempt {
         number,
+        beneficiary,
         requests,
         end,
     })

@@ -17,8 +17,49 @@ pub struct Tuning {
     pub lists: ReportLimits,
     /// When shards are split.
     pub ranges: Ranges,
+    /// How leases are kept.
+    pub lease: LeaseTimes,
     /// From when on a crash of the process counts fully against a task that it was working on.
     pub crash_grace: CrashGrace,
+}
+
+/// How a worker keeps its leases, and what it does when it cannot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseTimes {
+    /// How long a lease holds after its holder's last write.
+    pub length: Duration,
+    /// A holder writes at least this often.
+    pub keep_every: Duration,
+    /// After this time without a write a holder ends everything that it does under the lease. It is shorter than the lease, so
+    /// that the next holder finds nobody at work.
+    pub give_up: Duration,
+    /// How often a worker without work asks for shards that other workers may have left.
+    pub look_again: Duration,
+}
+
+impl LeaseTimes {
+    /// For leases of this length.
+    #[must_use]
+    pub fn of(length: Duration) -> Self {
+        Self {
+            length,
+            keep_every: length / 5,
+            give_up: length * 3 / 5,
+            look_again: (length / 40).min(Duration::from_millis(500)),
+        }
+    }
+
+    /// How often a worker asks for tasks and shards that it could work on.
+    #[must_use]
+    pub fn poll_every(&self) -> Duration {
+        self.keep_every.min(Duration::from_secs(1))
+    }
+}
+
+impl Default for LeaseTimes {
+    fn default() -> Self {
+        Self::of(Duration::from_secs(20))
+    }
 }
 
 /// How many shards of a task are listed at the same time, and when they are split.

@@ -5,16 +5,20 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 
 use super::failure::Failure;
+use super::lease::{Holder, LeasedShard, ShardKinds, ShardLease, Writer};
 use super::once::{CreatedOnce, RequestKey};
 use super::orphan::{Cleanup, Deleted, Orphan, Orphans, Owner};
-use super::pending::{Control, Pending, Purged};
+use super::pending::{Control, Pending, Purged, Wanted};
+use super::report_file::{FileSize, Fullness, ReportFile};
 use super::scope::{FoundScope, ShardScope};
+use super::workers::{Sharing, WorkerBeat, WorkerInfo};
 use crate::error::Result;
 use crate::object::ETag;
 use crate::secret::SealedCredentials;
 use crate::task::{
     BandwidthPolicy, Concurrency, Counters, Estimate, FailedReport, KeptWarning, Key, PassInfo, PassKind,
     ProjectId, Reason, Rejection, ReportKind, StartMode, State, Task, TaskId, TaskSpec, UnixMillis, Warning,
+    WorkerId,
 };
 
 #[expect(unused_imports, reason = "named in the documentation")]
@@ -67,28 +71,32 @@ pub struct LeasedTask {
     pub task: Task,
     /// Its sealed credentials. `None` only after a bug, or if the database was copied without them.
     pub credentials: Option<SealedCredentials>,
-    /// Its fencing token; grows at each lease and at each start.
+    /// Its fencing token.
     pub fencing_token: i64,
     /// What the last start asked for.
     pub mode: StartMode,
 }
 
-/// A shard that a worker leased.
+/// A task that a worker takes part in, without holding it.
 #[derive(Clone, Debug)]
-pub struct LeasedShard {
-    /// Number within the pass, from 0.
-    pub number: i64,
-    /// Which keys it covers.
-    pub scope: ShardScope,
-    /// Everything up to this key, in listing order, is settled. Before the first commit it is the key after which the shard
-    /// begins. `None` if the shard begins with the listing and has settled nothing.
-    pub checkpoint: Option<Key>,
-    /// The last key of the shard, inclusive; `None` if it goes to the end of the listing. [`Ledger::split`] moves it.
-    pub until: Option<Key>,
-    /// Bytes in flight that its last commit counted ([`Counters::bytes_in_flight`]). The next commit changes that number.
-    pub bytes_in_flight: i64,
-    /// Fencing token. It grows at each lease of any shard of the task, so no two leases have the same token.
-    pub fencing_token: i64,
+pub struct JoinedTask {
+    /// The task, running.
+    pub task: Task,
+    /// Its sealed credentials.
+    pub credentials: SealedCredentials,
+    /// What its holder found out about the stores.
+    pub findings: String,
+}
+
+/// The outcome of [`Ledger::finish`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finished {
+    /// The work ended, and this is the new state of the task.
+    State(State),
+    /// Other workers still hold shards of the task. It is asked again until they have left, or their leases have ended.
+    Held,
+    /// Another worker has the task.
+    Fenced,
 }
 
 /// What a shard has settled since its last commit.
@@ -137,13 +145,15 @@ pub enum Unordered {
     Fenced,
 }
 
-/// Lines of one commit that wait to be written to a report at the target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReportChunk {
-    /// A timestamp that no other chunk of the report has. Later commits have later timestamps.
-    pub stamp: UnixMillis,
-    /// Length of the lines.
-    pub bytes: i64,
+/// A pass to open.
+#[derive(Clone, Copy, Debug)]
+pub struct NewPass<'a> {
+    /// Its kind, if it is a new one.
+    pub kind: PassKind,
+    /// Its shards, if it is a new one.
+    pub shards: &'a [ShardScope],
+    /// What the worker has found out about the stores, for other workers.
+    pub findings: &'a str,
 }
 
 /// How a worker leaves a task.
@@ -253,43 +263,63 @@ pub trait Ledger: Send + Sync {
 
     // --- for workers ---
 
-    /// A limited number of tasks that need a worker. The oldest running ones come first ([`RUNNING_AT_ONCE`]). Then come the
-    /// oldest waiting ones of each project ([`TASKS_AT_ONCE`]), of [`PROJECTS_AT_ONCE`] projects in the order of their names,
-    /// starting after `after` and wrapping around. The cost does not depend on the number of waiting tasks. Pausing tasks are
-    /// not returned: `recover` and `release` pause those whose worker is gone.
-    async fn pending(&self, after: Option<&ProjectId>) -> Result<Vec<Pending>>;
+    /// A limited number of tasks that need a worker to hold them. The oldest running and pausing ones that nobody holds come first
+    /// ([`RUNNING_AT_ONCE`]). Then come the oldest waiting ones of each project ([`TASKS_AT_ONCE`]), of [`PROJECTS_AT_ONCE`]
+    /// projects in the order of their names, starting after `after` and wrapping around. The cost does not depend on the number of
+    /// waiting tasks.
+    async fn pending(
+        &self,
+        after: Option<&ProjectId>,
+        worker: WorkerId,
+        now: UnixMillis,
+    ) -> Result<Vec<Pending>>;
+    /// A limited number of running tasks that have an open shard which this worker may lease and nobody holds, and that this
+    /// worker can join ([`Ledger::join_task`]). The oldest come first.
+    async fn joinable(&self, worker: WorkerId, now: UnixMillis) -> Result<Vec<TaskId>>;
+    /// All work that may be offered to workers, of at most [`RUNNING_AT_ONCE`] tasks: tasks that nobody holds, and up to `shards`
+    /// open shards of each running task that other workers can join.
+    async fn wanted(&self, worker: WorkerId, now: UnixMillis, shards: i64) -> Result<Vec<Wanted>>;
     /// Number of waiting tasks of a project.
     async fn waiting(&self, project: &ProjectId) -> Result<i64>;
-    /// Called when the process starts, while no other process uses the ledger. Pausing tasks become paused and lose their
-    /// credentials. A run that a crash interrupted counts up to its last commit, not up to `now`. A running task that had a
+    /// Called when the process starts, while no other process uses the ledger. All leases end. Pausing tasks become paused and lose
+    /// their credentials. A run that a crash interrupted counts up to its last commit, not up to `now`. A running task that had a
     /// worker has crashed. After three crashes without progress it fails with [`ReasonKind::SystemError`] and loses its
     /// credentials. If the worker had only just leased the task each time, that takes ninety crashes. Progress is a commit
     /// that settles something, a part of a large object, a start, or [`Ledger::record_shutdown`].
     async fn recover(&self, now: UnixMillis) -> Result<()>;
-    /// Records that nobody works on a task. A pausing task becomes paused; any other stays as it is.
-    async fn release(&self, id: TaskId) -> Result<()>;
-    /// Pauses a running or pausing task that nobody works on; any other stays as it is. Used for a stop that could not be written
-    /// when it was requested.
-    async fn pause(&self, id: TaskId) -> Result<()>;
+    /// Records that this worker does not work on a task. A pausing task becomes paused, unless another worker works on it; any other
+    /// stays as it is.
+    async fn release(&self, id: TaskId, worker: WorkerId, now: UnixMillis) -> Result<()>;
+    /// Pauses a running or pausing task that no other worker works on; any other stays as it is. Used for a stop that could not be
+    /// written when it was requested.
+    async fn pause(&self, id: TaskId, worker: WorkerId, now: UnixMillis) -> Result<()>;
     /// Records that the worker with this lease has worked for a while. From now on a crash counts fully.
     async fn confirm_running(&self, id: TaskId, fencing_token: i64) -> Result<()>;
     /// Records that a worker panicked, which counts like a crash.
-    async fn record_crash(&self, id: TaskId) -> Result<()>;
-    /// Called when the process ends in an orderly way: running tasks have not crashed.
-    async fn record_shutdown(&self) -> Result<()>;
-    /// Leases a waiting or running task, which is then running. `None` if it needs no worker.
-    async fn lease_task(&self, id: TaskId, now: UnixMillis) -> Result<Option<LeasedTask>>;
-    /// State, bandwidth windows and progress of a task, for the worker that runs it.
-    async fn control(&self, id: TaskId) -> Result<Option<Control>>;
+    async fn record_crash(&self, id: TaskId, worker: WorkerId) -> Result<()>;
+    /// Called when the process ends in an orderly way: its leases end, and the tasks that it held have not crashed.
+    async fn record_shutdown(&self, worker: WorkerId) -> Result<()>;
+    /// Leases a waiting task, or a running or pausing one that no other worker holds. A waiting task is then running. Leases on
+    /// shards of other workers stay; those of this worker end, because it begins anew. If the lease of another worker has ended
+    /// without a word, that counts as a crash ([`Ledger::recover`]), unless that worker still has shards, where it is counted
+    /// ([`ShardLease::Poisoned`]). `None` if the task needs no worker.
+    async fn lease_task(&self, id: TaskId, holder: Holder, now: UnixMillis) -> Result<Option<LeasedTask>>;
+    /// Keeps the lease on a task. `Fenced` if the worker has lost it.
+    async fn keep_task(&self, id: TaskId, fencing_token: i64, now: UnixMillis) -> Result<Committed>;
+    /// What a worker needs to take part in a task that another one holds; `None` if the task is not running, or its holder has
+    /// not opened its pass yet.
+    async fn join_task(&self, id: TaskId) -> Result<Option<JoinedTask>>;
+    /// State, bandwidth windows and progress of a task, for a worker that takes part in it.
+    async fn control(&self, id: TaskId, worker: WorkerId, now: UnixMillis) -> Result<Option<Control>>;
     /// Resumes the unfinished pass, or opens a new one of `kind` with these shards. A new full pass resets the counters and deletes
     /// failures, waiting report lines and problems of reports. A new failed pass continues the counters and reports of the last.
-    /// Every new pass deletes the warnings. `Conflict` if the fencing token is not the task's last, or nobody holds the task.
+    /// Every new pass deletes the warnings. `findings` is what the worker has found out about the stores; from now on other
+    /// workers may join. `Conflict` if the fencing token is not the task's last, or nobody holds the task.
     async fn open_pass(
         &self,
         id: TaskId,
         fencing_token: i64,
-        kind: PassKind,
-        shards: &[ShardScope],
+        open: NewPass<'_>,
         now: UnixMillis,
     ) -> Result<PassInfo>;
     /// Deletes a limited number of failures before a new full pass is opened. It is called several times, so that no other
@@ -297,9 +327,20 @@ pub trait Ledger: Send + Sync {
     /// refused ([`Refusal::ListIncomplete`]). [`Purged::All`] if few failures are left, an unfinished pass will be resumed,
     /// or the worker has lost its lease.
     async fn forget_failures(&self, id: TaskId, fencing_token: i64) -> Result<Purged>;
-    /// Leases the next open shard of the last pass that was not leased under this fencing token; `None` if there is none. A shard
-    /// that cannot be resumed (see [`Ledger::set_unordered`]) starts again: its checkpoint, counters and waiting lines are reset.
-    async fn lease_shard(&self, id: TaskId, fencing_token: i64) -> Result<Option<LeasedShard>>;
+    /// Leases the next open shard of the last pass that nobody holds, or the one with the number in `which` if it is free. A shard that cannot be resumed (see
+    /// [`Ledger::set_unordered`]) starts again: its checkpoint, counters and waiting lines are reset.
+    async fn lease_shard(
+        &self,
+        id: TaskId,
+        holder: Holder,
+        which: (ShardKinds, Option<i64>),
+        now: UnixMillis,
+    ) -> Result<ShardLease>;
+    /// Ends all leases of a worker on shards of a task.
+    async fn leave_shards(&self, id: TaskId, worker: WorkerId) -> Result<()>;
+    /// Asks all workers to stop because a worker that takes part in the task cannot continue: a running task becomes pausing, and
+    /// fails for this reason when all workers have left. Any other stays as it is.
+    async fn report_trouble(&self, id: TaskId, worker: WorkerId, reason: &Reason) -> Result<()>;
     /// Cuts a shard at the keys `cuts`. They ascend in listing order, and its holder has not listed as far as the first of
     /// them. The shard now ends with the first cut, and a new open shard begins after each cut. Together they cover the same
     /// keys as before. The next full pass uses the cuts to begin with ranges of about the same size.
@@ -326,20 +367,20 @@ pub trait Ledger: Send + Sync {
     ) -> Result<Committed>;
     /// Stores warnings of the last pass until the next one is opened. A warning with the code and subject of a stored one
     /// adds to its count. After [`Warning::MOST`] different warnings, further ones are only counted, as
-    /// [`WarningCode::MoreWarnings`]. `Fenced` if the fencing token is not the task's last, or nobody holds the task.
+    /// [`WarningCode::MoreWarnings`]. `Fenced` if the writer has lost its lease, or the task was left.
     async fn warn(
         &self,
         id: TaskId,
-        fencing_token: i64,
+        writer: Writer<'_>,
         warnings: &[Warning],
         now: UnixMillis,
     ) -> Result<Committed>;
-    /// Returns the recorded failures of these keys, in any order, except those that it has already returned under this
-    /// fencing token. Used by a pass that does not visit the failures in key order. `None` if the worker has lost its lease.
+    /// Returns the recorded failures of these keys, in any order, except those that it has already returned under this lease.
+    /// Used by a pass that does not visit the failures in key order. `None` if the worker has lost its lease.
     async fn take_failures(
         &self,
         id: TaskId,
-        fencing_token: i64,
+        shard: &LeasedShard,
         keys: &[Key],
     ) -> Result<Option<Vec<Failure>>>;
     /// Recorded failures after a key that [`Ledger::take_failures`] has not returned in the last pass, in key order.
@@ -348,18 +389,31 @@ pub trait Ledger: Send + Sync {
     async fn set_estimate(&self, id: TaskId, survey: Estimate) -> Result<()>;
     /// Stores where the report of failed objects is. Does nothing if the worker has lost its lease.
     async fn set_failed_report(&self, id: TaskId, fencing_token: i64, list: &FailedReport) -> Result<()>;
-    /// The oldest `limit` chunks that wait to be written to a report, in order.
-    async fn report_chunks(&self, id: TaskId, kind: ReportKind, limit: i64) -> Result<Vec<ReportChunk>>;
+    /// The next file of a report to write: one that was begun before and is not written yet, or else the oldest waiting lines.
+    /// From now on the file has these lines, whatever is committed meanwhile. `None` if there is none, or the worker has lost its
+    /// lease.
+    async fn report_file(
+        &self,
+        id: TaskId,
+        fencing_token: i64,
+        kind: ReportKind,
+        size: FileSize,
+        fullness: Fullness,
+        now: UnixMillis,
+    ) -> Result<Option<ReportFile>>;
+    /// The chunks that wait to be written to a report, in order.
+    #[doc(hidden)]
+    async fn waiting_chunks(&self, id: TaskId, kind: ReportKind) -> Result<Vec<i64>>;
     /// The lines of a chunk; `None` if it no longer waits.
-    async fn report_lines(&self, id: TaskId, kind: ReportKind, stamp: UnixMillis) -> Result<Option<Vec<u8>>>;
-    /// Records that the chunks up to `last` are at the target. They are deleted, and so is the problem
-    /// [`ReportProblem::NotStored`] of the report.
+    async fn report_lines(&self, id: TaskId, chunk: i64) -> Result<Option<Vec<u8>>>;
+    /// Records that a file is at the target. Its lines are deleted, and so is the problem [`ReportProblem::NotStored`] of the
+    /// report.
     async fn report_written(
         &self,
         id: TaskId,
         fencing_token: i64,
         kind: ReportKind,
-        last: UnixMillis,
+        file: UnixMillis,
     ) -> Result<Committed>;
     /// Records that the target refused a report ([`ReportProblem::NotStored`]). If more than `most` bytes wait, they are
     /// dropped, and the problem is [`ReportProblem::TooLarge`] until a new full pass is opened.
@@ -370,26 +424,31 @@ pub trait Ledger: Send + Sync {
         kind: ReportKind,
         most: i64,
     ) -> Result<Committed>;
-    /// Ends the work on a task and returns its new state, or `None` if the worker has lost its lease. If the task succeeds, its
-    /// waiting report lines are deleted.
+    /// Ends the work on a task. If the task succeeds, its waiting report lines are deleted.
     async fn finish(
         &self,
         id: TaskId,
         fencing_token: i64,
         ending: Ending,
         now: UnixMillis,
-    ) -> Result<Option<State>>;
+    ) -> Result<Finished>;
 
     /// Stores an open multipart upload. Replaces an older one of the same key and deletes the hashes of its parts.
-    async fn put_upload(&self, id: TaskId, upload: &OpenUpload) -> Result<()>;
+    async fn put_upload(&self, id: TaskId, writer: Writer<'_>, upload: &OpenUpload) -> Result<Committed>;
     /// The open upload of a key.
     async fn upload(&self, id: TaskId, key: &Key) -> Result<Option<OpenUpload>>;
     /// All open uploads of a task, in key order.
     async fn uploads(&self, id: TaskId) -> Result<Vec<OpenUpload>>;
     /// Deletes an upload that was completed or aborted, with the hashes of its parts.
-    async fn remove_upload(&self, id: TaskId, key: &Key) -> Result<()>;
+    async fn remove_upload(&self, id: TaskId, writer: Writer<'_>, key: &Key) -> Result<Committed>;
     /// Stores the MD5 of what was sent as a part of an open upload. `NotFound` if there is no such upload.
-    async fn put_part_hash(&self, id: TaskId, key: &Key, number: u32, md5: [u8; 16]) -> Result<()>;
+    async fn put_part_hash(
+        &self,
+        id: TaskId,
+        writer: Writer<'_>,
+        key: &Key,
+        part: (u32, [u8; 16]),
+    ) -> Result<Committed>;
     /// The hashes of the parts of an open upload, by number.
     async fn part_hashes(&self, id: TaskId, key: &Key) -> Result<BTreeMap<u32, [u8; 16]>>;
 
@@ -407,6 +466,18 @@ pub trait Ledger: Send + Sync {
     /// ledger before it creates the upload, so every listed upload of a task is recorded.
     async fn upload_owner(&self, target_key: &Key, upload_id: &str) -> Result<Owner>;
 
+    /// Whether other processes may use the ledger at the same time.
+    fn sharing(&self) -> Sharing;
+    /// Records that a worker is there, and forgets those that were not heard of for a long time.
+    async fn beat(&self, beat: &WorkerBeat, now: UnixMillis) -> Result<()>;
+    /// The workers that share the ledger, by name.
+    async fn workers(&self) -> Result<Vec<WorkerInfo>>;
+    /// Compares a value that is made from the sealing key with that of the process that used the ledger first. `Conflict` if they
+    /// differ.
+    async fn check_seal(&self, check: &str) -> Result<()>;
+    /// The clock of the database, so that processes with different clocks agree about leases. `None` if one process owns the
+    /// ledger.
+    async fn server_time(&self) -> Result<Option<UnixMillis>>;
     /// Does a bounded part of the background cleanup: deletes rows of deleted tasks, and removes wiped credentials from the
     /// database's log. It continues where a crash has interrupted it.
     async fn purge(&self) -> Result<Purged>;

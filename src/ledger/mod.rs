@@ -16,21 +16,30 @@ mod contract;
 mod decisions;
 mod failure;
 mod json;
+mod lease;
 pub mod once;
 mod orphan;
 mod pending;
+mod report_file;
 mod scope;
 pub mod sql;
+mod workers;
 
 pub use self::contract::{
-    Change, Commit, Committed, Ending, LeasedShard, LeasedTask, Ledger, NewTask, OpenUpload, Refusal,
-    ReportChunk, TaskFilter, Unordered,
+    Change, Commit, Committed, Ending, Finished, JoinedTask, LeasedTask, Ledger, NewPass, NewTask,
+    OpenUpload, Refusal, TaskFilter, Unordered,
 };
 pub use self::failure::{Failure, MOST_FAILURES};
+pub use self::lease::{
+    CommitCount, Holder, LEASE_MILLIS, Lease, LeasedShard, ShardKinds, ShardLease, Writer,
+};
 pub use self::once::{CreatedOnce, RequestKey};
 pub use self::orphan::{Cleanup, Deleted, Orphan, OrphanKeys, Orphans, Owner};
-pub use self::pending::{Control, PROJECTS_AT_ONCE, Pending, Purged, RUNNING_AT_ONCE, TASKS_AT_ONCE};
+pub use self::pending::{Control, PROJECTS_AT_ONCE, Pending, Purged, RUNNING_AT_ONCE, TASKS_AT_ONCE, Wanted};
+pub use self::report_file::{FileSize, Fullness, ReportFile};
 pub use self::scope::{FoundEntry, FoundScope, ShardScope};
+
+pub use self::workers::{Sharing, WorkerBeat, WorkerInfo};
 
 #[expect(unused_imports, reason = "named in the documentation")]
 use crate::task::State;

@@ -9,5 +9,5 @@ mod requests;
 mod tasks;
 
 pub use self::requests::{BucketRequest, CreateTask, Creation};
-pub use self::tasks::{TaskDetail, TaskService};
+pub use self::tasks::{NamedWorker, TaskDetail, TaskService};
 pub use crate::ledger::{Failure, FoundEntry, FoundScope, ShardScope};

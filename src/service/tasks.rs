@@ -12,7 +12,8 @@ use super::requests::{CreateTask, Creation};
 use crate::dispatch::{Dispatch, Message};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{
-    CreatedOnce, Deleted, Failure, FoundScope, Ledger, NewTask, OrphanKeys, Refusal, RequestKey, TaskFilter,
+    CreatedOnce, Deleted, Failure, FoundScope, Ledger, NewTask, OrphanKeys, Refusal, RequestKey, Sharing,
+    TaskFilter,
 };
 use crate::object::clouds::{Catalogue, Side};
 use crate::secret::{Credentials, Sealer, TaskCredentials};
@@ -33,6 +34,19 @@ pub struct TaskDetail {
     pub warnings: Vec<KeptWarning>,
     /// What was found of its scope.
     pub found: FoundScope,
+    /// The workers that are at it, if several processes share the ledger.
+    pub workers: Vec<NamedWorker>,
+}
+
+/// A worker that is at a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedWorker {
+    /// Its name.
+    pub name: String,
+    /// How many shards it holds.
+    pub shards: i64,
+    /// Bytes per second over the last seconds.
+    pub speed: i64,
 }
 
 /// The tasks of all projects, as callers see them.
@@ -141,11 +155,32 @@ impl TaskService {
         let task = self.show(project, id).await?;
         let warnings = self.ledger.warnings(id).await?;
         let found = self.ledger.found_scope(id, ENTRIES_SHOWN).await?;
+        let workers = self.workers(&task).await?;
         Ok(TaskDetail {
             task,
             warnings,
             found,
+            workers,
         })
+    }
+
+    async fn workers(&self, task: &Task) -> Result<Vec<NamedWorker>> {
+        if task.workers.is_empty() || self.ledger.sharing() == Sharing::OneProcess {
+            return Ok(Vec::new());
+        }
+        let known = self.ledger.workers().await?;
+        let name = |id| {
+            known
+                .iter()
+                .find(|worker| worker.worker == id)
+                .map(|worker| worker.name.clone())
+        };
+        let named = task.workers.iter().map(|worker| NamedWorker {
+            name: name(worker.worker).unwrap_or_else(|| worker.worker.to_string()),
+            shards: worker.shards,
+            speed: worker.speed,
+        });
+        Ok(named.collect())
     }
 
     /// Starts a paused or failed task with fresh credentials; of many starts at once exactly one succeeds.
@@ -199,6 +234,10 @@ impl TaskService {
             Err(error) if runs => return Err(Error::from(Violation::StopNotRecorded).with_source(error)),
             Err(error) => return Err(error),
         };
+        // The ledger has it now. Only a worker of this process that runs the task still needs it here.
+        if !self.dispatch.stops().runs(id) {
+            self.dispatch.stops().forget(id);
+        }
         tracing::info!(task.id = %id, state = state.name(), "task asked to stop");
         self.dispatch.publish(Message::Look(id)).await;
         Ok(state)

@@ -91,6 +91,15 @@ counters! {
 }
 
 impl Counters {
+    /// Objects that need no more work in this pass, or could not be copied.
+    #[must_use]
+    pub const fn settled(&self) -> i64 {
+        self.copied
+            .saturating_add(self.skipped)
+            .saturating_add(self.gone)
+            .saturating_add(self.failed)
+    }
+
     /// Whether every listed object has exactly one end.
     #[must_use]
     pub const fn balanced(&self) -> bool {

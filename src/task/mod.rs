@@ -15,6 +15,7 @@ pub mod state;
 pub mod storage;
 mod time;
 pub mod warning;
+mod worker;
 
 use std::fmt;
 use std::str::FromStr;
@@ -32,6 +33,7 @@ pub use spec::TaskSpec;
 pub use state::{Event, Rejection, State};
 pub use time::{Clock, UnixMillis};
 pub use warning::{KeptWarning, Warning, WarningCode};
+pub use worker::{TaskWorker, WorkerId, positive};
 
 use self::names::stored_by_name;
 use crate::violation::Violation;
@@ -183,6 +185,8 @@ pub struct Task {
     pub speed: i64,
     /// How many small objects are copied at the same time; only while it is running and copies.
     pub concurrency: Option<Concurrency>,
+    /// The workers that hold shards of the task.
+    pub workers: Vec<TaskWorker>,
     /// Version of the credentials; grows at each start.
     pub epoch: i64,
     /// Kind and state of the last pass; `None` before the first.

@@ -6,7 +6,7 @@ use crate::engine::context::Context;
 use crate::engine::errors::PassError;
 use crate::engine::sync_points::SyncPoint;
 use crate::error::{Error, Result};
-use crate::ledger::Ending;
+use crate::ledger::{Ending, Finished};
 use crate::task::{PassInfo, Reason, State, TaskId, Warning};
 
 /// Ends a task whose shards are all closed: aborts the remaining uploads, writes the reports, and records the end. A report
@@ -88,7 +88,7 @@ async fn judge_scope(ctx: &Context) -> std::result::Result<Ending, PassError> {
 
 /// After a stop: the task is paused if a user asked for that. Otherwise the process is ending, and the task stays running.
 pub(super) async fn drained(parts: &Parts, id: TaskId, fencing_token: i64) -> Result<()> {
-    match parts.ledger.control(id).await? {
+    match parts.ledger.control(id, parts.worker, parts.clock.now()).await? {
         Some(control) if control.state == State::Pausing => {
             end(parts, id, fencing_token, Ending::Drained).await
         }
@@ -103,17 +103,33 @@ pub(super) async fn panicked(parts: &Parts, id: TaskId, fencing_token: i64) -> R
     end(parts, id, fencing_token, Ending::Broken(reason)).await
 }
 
+/// Ends the work on a task. Other workers that hold shards of it are asked to leave, and are waited for.
 pub(super) async fn end(parts: &Parts, id: TaskId, fencing_token: i64, ending: Ending) -> Result<()> {
     if let Ending::Broken(Reason { kind, message }) = &ending {
         tracing::warn!(task.id = %id, reason = kind.name(), message, "the task cannot continue");
     }
-    match parts
-        .ledger
-        .finish(id, fencing_token, ending, parts.clock.now())
-        .await?
-    {
-        Some(state) => tracing::info!(task.id = %id, state = state.name(), "the work on the task ended"),
-        None => tracing::warn!(task.id = %id, fencing_token, "another worker has the task"),
+    let mut asked = false;
+    loop {
+        let now = parts.clock.now();
+        let ended = parts
+            .ledger
+            .finish(id, fencing_token, ending.clone(), now)
+            .await?;
+        match ended {
+            Finished::State(state) => {
+                tracing::info!(task.id = %id, state = state.name(), "the work on the task ended");
+                return Ok(());
+            }
+            Finished::Fenced => {
+                tracing::warn!(task.id = %id, fencing_token, "another worker has the task");
+                return Ok(());
+            }
+            Finished::Held => {}
+        }
+        if !asked && let Ending::Broken(reason) = &ending {
+            parts.ledger.report_trouble(id, parts.worker, reason).await?;
+            asked = true;
+        }
+        tokio::time::sleep(parts.tuning.lease.look_again).await;
     }
-    Ok(())
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use super::queue::Queue;
 use crate::dispatch::Dispatch;
 use crate::engine::rate_limit::Streams;
 use crate::engine::settings::Tuning;
@@ -12,17 +13,23 @@ use crate::engine::sync_points::SyncPoints;
 use crate::ledger::Ledger;
 use crate::object::Connect;
 use crate::secret::Sealer;
-use crate::task::Clock;
+use crate::task::{Clock, WorkerId};
 
 /// How long probes may continue after a stop to remove what they wrote.
 pub(super) const PROBE_GRACE: Duration = Duration::from_secs(1);
 
 /// What a worker works with.
 pub struct Parts {
+    /// This worker.
+    pub worker: WorkerId,
+    /// Its name, for people.
+    pub name: String,
     /// The ledger.
     pub ledger: Arc<dyn Ledger>,
     /// Wakes workers and carries stops.
     pub dispatch: Arc<dyn Dispatch>,
+    /// The queue that hands out work between processes; `None` if each looks for work in the ledger.
+    pub queue: Option<Queue>,
     /// Unseals credentials.
     pub sealer: Sealer,
     /// Opens object stores.

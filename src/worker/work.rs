@@ -1,20 +1,22 @@
 //! One task from its lease to its end.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::FutureExt as _;
-use tokio::sync::Notify;
-use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
+use super::connect::Connected;
 use super::parts::{PROBE_GRACE, Parts};
-use super::slots::StallDetector;
+use super::shared_findings::SharedFindings;
+use super::watch::{self, TaskSignals, Watched, watch};
 use super::{cleanup, connect, finish};
+use crate::dispatch::WorkItem;
+use crate::dispatch::jetstream::Delivery;
 use crate::engine;
-use crate::engine::context::{Context, SharedLedger};
+use crate::engine::context::{Context, Role, SharedLedger, TaskContext};
+use crate::engine::demand::Demand;
 use crate::engine::errors::PassError;
 use crate::engine::etag_trust::EtagTrust;
 use crate::engine::key_locks::KeyLocks;
@@ -28,14 +30,10 @@ use crate::engine::stream_speed::StreamSpeed;
 use crate::engine::sync_points::SyncPoint;
 use crate::engine::warnings::RecordedWarnings;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ledger::{Committed, Ending, LeasedTask, Purged, ShardScope};
+use crate::ledger::{Committed, Ending, Holder, JoinedTask, LeasedTask, NewPass, Purged, ShardScope, Writer};
+use crate::secret::TaskCredentials;
 use crate::task::spec::Scope;
-use crate::task::{BandwidthPolicy, PassInfo, PassKind, Reason, ReasonKind, StartMode, State, Task, TaskId};
-
-/// How often a running task checks its bandwidth window.
-const CLOCK_EVERY: Duration = Duration::from_secs(1);
-/// The ledger is read after this many checks, in case a message was lost.
-const LOOK_EVERY: u32 = 5;
+use crate::task::{PassInfo, PassKind, Reason, ReasonKind, StartMode, State, Task, TaskId};
 
 /// Whether the end of the work on a task is recorded in the ledger.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,26 +44,19 @@ pub(super) enum WorkEnd {
     Panicked,
 }
 
-/// A running task, as the scheduler sees it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct TaskSignals {
-    /// Wakes the task to read the ledger.
-    pub(super) look: Arc<Notify>,
-    /// Set while the task makes no progress.
-    pub(super) stalled: Arc<AtomicBool>,
-}
-
 pub(super) async fn run_task(
     parts: Arc<Parts>,
     id: TaskId,
     signals: TaskSignals,
     stop: CancellationToken,
+    delivery: Option<Arc<Delivery>>,
 ) -> WorkEnd {
     let asked = parts.dispatch.stops().token(id);
     if asked.is_cancelled() {
         return WorkEnd::Recorded;
     }
-    let leased = match parts.ledger.lease_task(id, parts.clock.now()).await {
+    let holder = Holder::new(parts.worker, rand::random());
+    let leased = match parts.ledger.lease_task(id, holder, parts.clock.now()).await {
         Ok(Some(leased)) => leased,
         Ok(None) => return WorkEnd::Recorded,
         Err(error) => {
@@ -75,22 +66,35 @@ pub(super) async fn run_task(
     };
     parts.sync_points.reach(SyncPoint::TaskLeased).await;
     tracing::info!(task.id = %id, fencing_token = leased.fencing_token, "task leased");
-    let throttle = Arc::new(Throttle::new(limit(&parts, &leased.task.bandwidth)));
+    let throttle = Arc::new(Throttle::new(watch::limit(&parts, &leased.task.bandwidth)));
     let progress = Arc::new(Progress::default());
     let abort = CancellationToken::new();
     let fencing_token = leased.fencing_token;
+    let demand = Arc::new(Demand::default());
     let watched = Watched {
         id,
-        fencing_token,
+        role: Role::Coordinator(fencing_token),
         policy: leased.task.bandwidth.clone(),
         throttle: Arc::clone(&throttle),
         progress: Arc::clone(&progress),
+        demand: Arc::clone(&demand),
         signals,
         asked,
         stop: stop.clone(),
         abort: abort.clone(),
+        delivery: delivery.clone(),
     };
-    let work = work(&parts, leased, (throttle, progress), stop, abort);
+    let work = work(
+        &parts,
+        leased,
+        Meters {
+            throttle,
+            progress,
+            demand,
+        },
+        stop,
+        abort,
+    );
     let written = tokio::select! {
         worked = AssertUnwindSafe(work).catch_unwind() => match worked {
             Ok(written) => written,
@@ -108,80 +112,11 @@ pub(super) async fn run_task(
     }
 }
 
-/// What [`watch`] needs.
-struct Watched {
-    id: TaskId,
-    fencing_token: i64,
-    policy: BandwidthPolicy,
-    throttle: Arc<Throttle>,
-    progress: Arc<Progress>,
-    signals: TaskSignals,
-    asked: CancellationToken,
-    stop: CancellationToken,
-    abort: CancellationToken,
-}
-
-/// Watches a running task for a stop, a deletion, a changed bandwidth limit and missing progress. Never ends by itself.
-async fn watch(parts: &Parts, mut watched: Watched) {
-    let id = watched.id;
-    let began = Instant::now();
-    let mut tick = interval(CLOCK_EVERY);
-    let mut ticks = 0_u32;
-    let mut new = true;
-    let mut stalls = StallDetector::new(began);
-    loop {
-        let notified = tokio::select! {
-            () = watched.signals.look.notified() => true,
-            // The stop may not be in the ledger yet, for example on a full disk.
-            () = watched.asked.cancelled(), if !watched.stop.is_cancelled() => {
-                watched.stop.cancel();
-                true
-            }
-            _ = tick.tick() => false,
-        };
-        ticks = ticks.wrapping_add(1);
-        let now = Instant::now();
-        if notified || ticks.is_multiple_of(LOOK_EVERY) {
-            match parts.ledger.control(id).await {
-                Ok(Some(control)) => {
-                    if control.state != State::Running {
-                        watched.stop.cancel();
-                    }
-                    watched.policy = control.bandwidth;
-                    stalls.look(now, control.settled, watched.progress.bytes());
-                    watched
-                        .signals
-                        .stalled
-                        .store(stalls.is_stalled(now), Ordering::Relaxed);
-                }
-                Ok(None) => {
-                    watched.stop.cancel();
-                    watched.abort.cancel();
-                }
-                Err(error) => {
-                    tracing::warn!(task.id = %id, %error, "the ledger cannot be checked for a stop")
-                }
-            }
-        }
-        if new && now.duration_since(began) >= parts.tuning.crash_grace.0 {
-            new = false;
-            if let Err(error) = parts.ledger.confirm_running(id, watched.fencing_token).await {
-                tracing::warn!(task.id = %id, %error, "the ledger cannot record that the task is running");
-            }
-        }
-        watched.throttle.set(limit(parts, &watched.policy));
-    }
-}
-
-fn limit(parts: &Parts, policy: &BandwidthPolicy) -> Option<u64> {
-    policy.limit(parts.clock.now(), &parts.zone)
-}
-
 /// Checks both sides, opens the pass, runs it, and records its end.
 async fn work(
     parts: &Parts,
     leased: LeasedTask,
-    (throttle, progress): (Arc<Throttle>, Arc<Progress>),
+    meters: Meters,
     stop: CancellationToken,
     abort: CancellationToken,
 ) -> Result<()> {
@@ -192,6 +127,10 @@ async fn work(
         mode,
     } = leased;
     let id = task.id;
+    // An earlier holder was asked to stop, and has left without a word.
+    if task.state == State::Pausing {
+        return finish::end(parts, id, fencing_token, Ending::Drained).await;
+    }
     let opened = credentials
         .as_ref()
         .map(|sealed| parts.sealer.open(id.get(), sealed));
@@ -235,23 +174,205 @@ async fn work(
         PassKind::Full => engine::pass::shards(&task.spec),
         PassKind::Failed => vec![ShardScope::Failures],
     };
+    let findings = connected.findings.to_text()?;
+    let open = NewPass {
+        kind,
+        shards: &shards,
+        findings: &findings,
+    };
     let pass = parts
         .ledger
-        .open_pass(id, fencing_token, kind, &shards, parts.clock.now())
+        .open_pass(id, fencing_token, open, parts.clock.now())
         .await?;
     parts.sync_points.reach(SyncPoint::PassOpened).await;
-    let uploads = parts.ledger.uploads(id).await?;
-    let open = uploads.into_iter().map(|upload| upload.key).collect();
+    if let Some(queue) = &parts.queue {
+        queue.offer_now();
+    }
 
-    let ctx = Arc::new(Context {
-        route: connect::route(&task, &credentials),
-        fencing_token,
+    let warnings = connected.warnings.clone();
+    let ctx = context(
+        parts,
+        task.in_pass(pass),
+        &credentials,
+        (connected, objects),
+        meters,
+        (stop, abort),
+        Role::Coordinator(fencing_token),
+    );
+    for warning in warnings {
+        match ctx.warn(warning).await {
+            Ok(()) => {}
+            Err(PassError::Ledger(error) | PassError::Internal(error)) => return Err(error),
+            Err(PassError::Fenced | PassError::SideError(_)) => {
+                lost_lease(id, fencing_token);
+                return Ok(());
+            }
+        }
+    }
+    match cleanup::beside(parts, &ctx, engine::pass::run_pass(Arc::clone(&ctx), None)).await {
+        PassEnd::Finished => finish::pass(parts, &ctx, pass, fencing_token).await,
+        PassEnd::Stopped => finish::drained(parts, id, fencing_token).await,
+        PassEnd::Broken(reason) => finish::end(parts, id, fencing_token, Ending::Broken(reason)).await,
+        PassEnd::Ledger(error) => Err(error),
+        // Nothing to warn of, but the answer says who has the task.
+        PassEnd::Fenced => match parts
+            .ledger
+            .warn(id, Writer::Task(fencing_token), &[], parts.clock.now())
+            .await?
+        {
+            Committed::Done => {
+                let text = "leases on shards of the task have ended while it ran";
+                Err(Error::new(ErrorKind::Conflict, text))
+            }
+            Committed::Fenced | Committed::TooManyFailures => {
+                lost_lease(id, fencing_token);
+                Ok(())
+            }
+        },
+    }
+}
+
+/// Works on shards of a task that another worker holds, as long as there are some that nobody works on.
+pub(super) async fn run_member(
+    parts: Arc<Parts>,
+    id: TaskId,
+    signals: TaskSignals,
+    stop: CancellationToken,
+    delivery: Option<Arc<Delivery>>,
+) -> WorkEnd {
+    let asked = parts.dispatch.stops().token(id);
+    if asked.is_cancelled() {
+        return WorkEnd::Recorded;
+    }
+    let joined = match parts.ledger.join_task(id).await {
+        Ok(Some(joined)) => joined,
+        Ok(None) => return WorkEnd::Recorded,
+        Err(error) => {
+            tracing::warn!(task.id = %id, %error, "the task cannot be joined");
+            return WorkEnd::Unrecorded;
+        }
+    };
+    tracing::info!(task.id = %id, "task joined");
+    let meters = Meters {
+        throttle: Arc::new(Throttle::new(watch::limit(&parts, &joined.task.bandwidth))),
+        ..Meters::default()
+    };
+    let abort = CancellationToken::new();
+    let watched = Watched {
+        id,
+        role: Role::Member,
+        policy: joined.task.bandwidth.clone(),
+        throttle: Arc::clone(&meters.throttle),
+        progress: Arc::clone(&meters.progress),
+        demand: Arc::clone(&meters.demand),
+        signals,
+        asked,
+        stop: stop.clone(),
+        abort: abort.clone(),
+        delivery: delivery.clone(),
+    };
+    let first = match delivery.as_ref().map(|delivery| delivery.item) {
+        Some(WorkItem::Shard { number, .. }) => Some(number),
+        Some(WorkItem::Task(_)) | None => None,
+    };
+    let work = AssertUnwindSafe(take_part(&parts, joined, meters, (stop, abort), first)).catch_unwind();
+    let worked = tokio::select! {
+        worked = work => worked,
+        () = watch(&parts, watched) => return WorkEnd::Recorded,
+    };
+    match worked {
+        Ok(Ok(())) => WorkEnd::Recorded,
+        Ok(Err(error)) => {
+            tracing::warn!(task.id = %id, %error, "the work on the task cannot go on here");
+            WorkEnd::Unrecorded
+        }
+        Err(_) => WorkEnd::Panicked,
+    }
+}
+
+async fn take_part(
+    parts: &Parts,
+    JoinedTask {
+        task,
+        credentials,
+        findings,
+    }: JoinedTask,
+    meters: Meters,
+    (stop, abort): (CancellationToken, CancellationToken),
+    first: Option<i64>,
+) -> Result<()> {
+    let id = task.id;
+    let credentials = parts.sealer.open(id.get(), &credentials)?;
+    let findings = SharedFindings::from_text(&findings)?;
+    let objects = Arc::new(slots(parts, &task));
+    let end = match connect::join(parts, &task, &credentials, &objects, findings) {
+        Err(side_error) => PassEnd::Broken(side_error.reason()),
+        Ok(connected) => {
+            let ctx = context(
+                parts,
+                task,
+                &credentials,
+                (connected, objects),
+                meters,
+                (stop, abort),
+                Role::Member,
+            );
+            engine::pass::run_pass(ctx, first).await
+        }
+    };
+    match end {
+        PassEnd::Finished | PassEnd::Stopped | PassEnd::Fenced => Ok(()),
+        PassEnd::Broken(reason) => {
+            let (kind, message) = (reason.kind.name(), reason.message.as_str());
+            tracing::warn!(task.id = %id, reason = kind, message, "the task cannot continue");
+            parts.ledger.report_trouble(id, parts.worker, &reason).await
+        }
+        PassEnd::Ledger(error) => Err(error),
+    }
+}
+
+/// What a running task is measured and steered by.
+#[derive(Debug)]
+struct Meters {
+    throttle: Arc<Throttle>,
+    progress: Arc<Progress>,
+    demand: Arc<Demand>,
+}
+
+impl Default for Meters {
+    fn default() -> Self {
+        Self {
+            throttle: Arc::new(Throttle::new(None)),
+            progress: Arc::default(),
+            demand: Arc::default(),
+        }
+    }
+}
+
+/// What a pass works with.
+fn context(
+    parts: &Parts,
+    task: Task,
+    credentials: &TaskCredentials,
+    (connected, objects): (Connected, Arc<ObjectSlots>),
+    Meters {
+        throttle,
+        progress,
+        demand,
+    }: Meters,
+    (stop, abort): (CancellationToken, CancellationToken),
+    role: Role,
+) -> Arc<Context> {
+    Arc::new(Context::new(TaskContext {
+        route: connect::route(&task, credentials),
+        worker: parts.worker,
+        role,
         source: connected.source,
         target: connected.target,
-        target_order: connected.order,
-        target_listing: connected.listing,
+        target_order: connected.findings.order(),
+        target_listing: connected.findings.listing,
         names: TargetNames::default(),
-        guard: connected.guard,
+        guard: connected.findings.guard,
         lists: connected.lists,
         addresses: connected.addresses,
         ledger: SharedLedger(Arc::clone(&parts.ledger)),
@@ -259,6 +380,7 @@ async fn work(
         objects,
         throttle,
         progress,
+        demand,
         stop,
         abort,
         clock: parts.clock.clone(),
@@ -270,40 +392,8 @@ async fn work(
         etags: EtagTrust::default(),
         quirks: Quirks::default(),
         recorded_warnings: RecordedWarnings::default(),
-        open,
-        task: task.in_pass(pass),
-    });
-    for warning in connected.warnings {
-        match ctx.warn(warning).await {
-            Ok(()) => {}
-            Err(PassError::Ledger(error) | PassError::Internal(error)) => return Err(error),
-            Err(PassError::Fenced | PassError::SideError(_)) => {
-                lost_lease(id, fencing_token);
-                return Ok(());
-            }
-        }
-    }
-    match cleanup::beside(parts, &ctx, engine::pass::run_pass(Arc::clone(&ctx))).await {
-        PassEnd::Finished => finish::pass(parts, &ctx, pass, fencing_token).await,
-        PassEnd::Stopped => finish::drained(parts, id, fencing_token).await,
-        PassEnd::Broken(reason) => finish::end(parts, id, fencing_token, Ending::Broken(reason)).await,
-        PassEnd::Ledger(error) => Err(error),
-        // Nothing to warn of, but the answer says who has the task.
-        PassEnd::Fenced => match parts
-            .ledger
-            .warn(id, fencing_token, &[], parts.clock.now())
-            .await?
-        {
-            Committed::Done => {
-                let text = "shards of the task were put together while it ran";
-                Err(Error::new(ErrorKind::Conflict, text))
-            }
-            Committed::Fenced | Committed::TooManyFailures => {
-                lost_lease(id, fencing_token);
-                Ok(())
-            }
-        },
-    }
+        task,
+    }))
 }
 
 /// The slots of a task, which shares what its endpoints teach with the other tasks.

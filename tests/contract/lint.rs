@@ -196,6 +196,7 @@ fn our_own_fields_are_marked() {
         "Task.success_record_error_reason",
         "Task.transferred_size",
         "Task.warnings",
+        "Task.workers",
         "TaskSource.endpoint",
         "TaskTarget.endpoint",
     ];

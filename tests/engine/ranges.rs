@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use oms::engine::sync_points::{SyncPoint, SyncPoints};
-use oms::ledger::sqlite::Disk;
+use oms::ledger::sql::Disk;
 use oms::object::s3::Timeouts;
 use oms::sandbox::{Fault, FaultRule, ListOrder, Operation, SandboxObject, SandboxOptions};
 use oms::service::CreateTask;

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use crate::support::report_files::{agree, files, lines};
 use crate::support::rig::{QUICK, Rig, SOURCE, Stores, TARGET};
+use crate::support::rows::waiting_chunks;
 
 fn denied(prefix: &str) -> FaultRule {
     let fault = Fault::Status {
@@ -48,10 +49,10 @@ fn words<const N: usize>(wanted: [(&str, u64, &str); N]) -> BTreeMap<String, (u6
     wanted.into_iter().map(word).collect()
 }
 
-async fn waiting(rig: &Rig, id: TaskId) -> usize {
+async fn waiting(rig: &Rig, id: TaskId) -> i64 {
     let mut all = 0;
     for &kind in ReportKind::ALL {
-        all += rig.ledger.report_chunks(id, kind, 100_000).await.unwrap().len();
+        all += waiting_chunks(rig, id, kind).await;
     }
     all
 }

@@ -77,7 +77,7 @@ async fn converges(folder: &Arc<TempDir>, stores: &Stores, history: &History, id
         "{what}: {c:#?}"
     );
     assert_eq!(c.bytes_settled, c.bytes_listed, "{what}: {c:#?}");
-    assert!(rig.ledger.pending(None).await.unwrap().is_empty(), "{what}");
+    assert!(rig.pending().await.is_empty(), "{what}");
     rig.shut_down().await;
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use oms::engine::sync_points::SyncPoints;
 use oms::error::ErrorKind;
-use oms::ledger::sqlite::Disk;
+use oms::ledger::sql::Disk;
 use oms::object::s3::Timeouts;
 use oms::sandbox::{Fault, FaultRule, Operation as O, SandboxObject};
 use oms::task::{ReasonKind, StartMode, State, Task, TaskId};

@@ -4,19 +4,11 @@ use std::time::Duration;
 
 use oms::sandbox::Operation;
 use oms::task::State;
-use sqlx::{Connection as _, SqliteConnection};
 
 use super::matrix::row::fill;
 use crate::support::checker::{History, check, failures};
-use crate::support::rig::{Rig, Stores, TIMEOUT};
-
-async fn ledger(rig: &Rig) -> SqliteConnection {
-    let path = rig.folder.path().join("oms.db");
-    let options = sqlx::sqlite::SqliteConnectOptions::new()
-        .filename(path)
-        .busy_timeout(TIMEOUT);
-    SqliteConnection::connect_with(&options).await.unwrap()
-}
+use crate::support::rig::{Rig, Stores};
+use crate::support::rows;
 
 #[tokio::test]
 async fn a_ledger_error_at_an_upload_causes_no_failure_and_names_no_store() {
@@ -24,7 +16,7 @@ async fn a_ledger_error_at_an_upload_causes_no_failure_and_names_no_store() {
     fill(&stores);
     let history = History::of(&stores);
     let rig = Rig::quick().await;
-    let mut connection = ledger(&rig).await;
+    let mut connection = rows::connection(&rig).await;
     sqlx::query("CREATE TRIGGER full BEFORE INSERT ON uploads BEGIN SELECT RAISE(ABORT, 'full'); END")
         .execute(&mut connection)
         .await

@@ -89,7 +89,7 @@ async fn take_shard(client: &JetStream) -> Delivery {
 }
 
 /// What the server says of an object of the stream: `STREAM.INFO.OMS_WORK`, `CONSUMER.INFO.OMS_WORK.shards`.
-async fn info(url: &str, what: &str) -> Value {
+pub async fn info(url: &str, what: &str) -> Value {
     let client = async_nats::connect(url).await.unwrap();
     let answer = client
         .request(format!("$JS.API.{what}"), "".into())

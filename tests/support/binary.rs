@@ -101,7 +101,12 @@ impl Home {
     }
 
     /// Starts this command and waits until it listens.
-    pub async fn spawn(&self, mut command: Command) -> Serve {
+    pub async fn spawn(&self, command: Command) -> Serve {
+        self.spawn_until(command, "  stores ").await
+    }
+
+    /// Starts this command and waits until it has printed `ready`.
+    pub async fn spawn_until(&self, mut command: Command, ready: &str) -> Serve {
         let number = self.started.get() + 1;
         self.started.set(number);
         let file = |kind: &str| self.folder.path().join(format!("{number}.{kind}"));
@@ -114,16 +119,16 @@ impl Home {
             .unwrap();
         let mut serve = Serve { child, out, err };
         let until = Instant::now() + TIMEOUT;
-        while !serve.stdout().contains("  stores ") {
+        while !serve.stdout().contains(ready) {
             let ended = serve.child.try_wait().unwrap();
             assert!(
                 ended.is_none(),
-                "the service ended: {ended:?}\n{}",
+                "the process ended: {ended:?}\n{}",
                 serve.printed()
             );
             assert!(
                 Instant::now() < until,
-                "the service does not listen\n{}",
+                "the process does not listen\n{}",
                 serve.printed()
             );
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -137,7 +142,8 @@ impl Home {
     pub fn assert_free_of(&self, secrets: &[&str], allowed: impl Fn(&Path) -> bool) {
         let mut seen = 0;
         for folder in [self.folder.path().to_owned(), self.data()] {
-            for entry in std::fs::read_dir(folder).unwrap() {
+            // A service whose ledger is elsewhere has no data folder.
+            for entry in std::fs::read_dir(folder).into_iter().flatten() {
                 let path = entry.unwrap().path();
                 if !path.is_file() || allowed(&path) {
                     continue;
@@ -176,6 +182,11 @@ impl Serve {
     /// What it logged.
     pub fn stderr(&self) -> String {
         std::fs::read_to_string(&self.err).unwrap()
+    }
+
+    /// Sends a signal, such as `STOP`.
+    pub fn signal(&self, name: &str) {
+        signal(name, &self.child.id().to_string());
     }
 
     /// Sends SIGTERM, as a supervisor does. Returns the exit status and how long the shutdown took.

@@ -147,6 +147,7 @@ pub fn task(id: i64, project: &str) -> Task {
         running_since: None,
         ran_for: 0,
         failed_list: oms::task::FailedReport::default(),
+        workers: Vec::new(),
         report_problems: oms::task::ReportProblems::default(),
     }
 }
@@ -320,19 +321,22 @@ impl Ledger for TestLedger {
         self.count(&filter).await
     }
 
-    async fn pending(&self, _: Option<&ProjectId>) -> Result<Vec<Pending>> {
+    async fn pending(&self, _: Option<&ProjectId>, _: WorkerId, _: UnixMillis) -> Result<Vec<Pending>> {
         unreachable!("no worker")
     }
-    async fn pause(&self, _: TaskId) -> Result<()> {
+    async fn joinable(&self, _: WorkerId, _: UnixMillis) -> Result<Vec<TaskId>> {
+        unreachable!("no worker")
+    }
+    async fn pause(&self, _: TaskId, _: WorkerId, _: UnixMillis) -> Result<()> {
         unreachable!("no worker")
     }
     async fn confirm_running(&self, _: TaskId, _: i64) -> Result<()> {
         unreachable!("no worker")
     }
-    async fn record_crash(&self, _: TaskId) -> Result<()> {
+    async fn record_crash(&self, _: TaskId, _: WorkerId) -> Result<()> {
         unreachable!("no worker")
     }
-    async fn record_shutdown(&self) -> Result<()> {
+    async fn record_shutdown(&self, _: WorkerId) -> Result<()> {
         unreachable!("no worker")
     }
     async fn forget_failures(&self, _: TaskId, _: i64) -> Result<Purged> {
@@ -344,27 +348,38 @@ impl Ledger for TestLedger {
     async fn recover(&self, _: UnixMillis) -> Result<()> {
         unreachable!("no worker")
     }
-    async fn release(&self, _: TaskId) -> Result<()> {
+    async fn release(&self, _: TaskId, _: WorkerId, _: UnixMillis) -> Result<()> {
         Ok(())
     }
 
-    async fn lease_task(&self, _: TaskId, _: UnixMillis) -> Result<Option<LeasedTask>> {
+    async fn lease_task(&self, _: TaskId, _: Holder, _: UnixMillis) -> Result<Option<LeasedTask>> {
         unreachable!("no worker")
     }
-    async fn control(&self, _: TaskId) -> Result<Option<Control>> {
+    async fn keep_task(&self, _: TaskId, _: i64, _: UnixMillis) -> Result<Committed> {
         unreachable!("no worker")
     }
-    async fn open_pass(
+    async fn join_task(&self, _: TaskId) -> Result<Option<JoinedTask>> {
+        unreachable!("no worker")
+    }
+    async fn control(&self, _: TaskId, _: WorkerId, _: UnixMillis) -> Result<Option<Control>> {
+        unreachable!("no worker")
+    }
+    async fn open_pass(&self, _: TaskId, _: i64, _: NewPass<'_>, _: UnixMillis) -> Result<PassInfo> {
+        unreachable!("no worker")
+    }
+    async fn lease_shard(
         &self,
         _: TaskId,
-        _: i64,
-        _: PassKind,
-        _: &[ShardScope],
+        _: Holder,
+        _: (ShardKinds, Option<i64>),
         _: UnixMillis,
-    ) -> Result<PassInfo> {
+    ) -> Result<ShardLease> {
         unreachable!("no worker")
     }
-    async fn lease_shard(&self, _: TaskId, _: i64) -> Result<Option<LeasedShard>> {
+    async fn leave_shards(&self, _: TaskId, _: WorkerId) -> Result<()> {
+        unreachable!("no worker")
+    }
+    async fn report_trouble(&self, _: TaskId, _: WorkerId, _: &Reason) -> Result<()> {
         unreachable!("no worker")
     }
     async fn split(&self, _: TaskId, _: &LeasedShard, _: &[Key]) -> Result<Committed> {
@@ -382,10 +397,26 @@ impl Ledger for TestLedger {
     async fn set_failed_report(&self, _: TaskId, _: i64, _: &FailedReport) -> Result<()> {
         unreachable!("no worker")
     }
-    async fn report_chunks(&self, _: TaskId, _: ReportKind, _: i64) -> Result<Vec<ReportChunk>> {
+    async fn report_file(
+        &self,
+        _: TaskId,
+        _: i64,
+        _: ReportKind,
+        _: FileSize,
+        _: Fullness,
+        _: UnixMillis,
+    ) -> Result<Option<ReportFile>> {
         unreachable!("no worker")
     }
-    async fn report_lines(&self, _: TaskId, _: ReportKind, _: UnixMillis) -> Result<Option<Vec<u8>>> {
+    async fn wanted(&self, _: WorkerId, _: UnixMillis, _: i64) -> Result<Vec<Wanted>> {
+        unreachable!("no worker")
+    }
+
+    async fn waiting_chunks(&self, _: TaskId, _: ReportKind) -> Result<Vec<i64>> {
+        unreachable!("no worker")
+    }
+
+    async fn report_lines(&self, _: TaskId, _: i64) -> Result<Option<Vec<u8>>> {
         unreachable!("no worker")
     }
     async fn report_written(&self, _: TaskId, _: i64, _: ReportKind, _: UnixMillis) -> Result<Committed> {
@@ -394,7 +425,7 @@ impl Ledger for TestLedger {
     async fn report_refused(&self, _: TaskId, _: i64, _: ReportKind, _: i64) -> Result<Committed> {
         unreachable!("no worker")
     }
-    async fn take_failures(&self, _: TaskId, _: i64, _: &[Key]) -> Result<Option<Vec<Failure>>> {
+    async fn take_failures(&self, _: TaskId, _: &LeasedShard, _: &[Key]) -> Result<Option<Vec<Failure>>> {
         unreachable!("no worker")
     }
     async fn untaken_failures(&self, _: TaskId, _: Option<&Key>, _: i64) -> Result<Vec<Failure>> {
@@ -403,16 +434,16 @@ impl Ledger for TestLedger {
     async fn empty_prefixes(&self, _: TaskId, _: i64) -> Result<Vec<Key>> {
         unreachable!("no worker")
     }
-    async fn warn(&self, _: TaskId, _: i64, _: &[Warning], _: UnixMillis) -> Result<Committed> {
+    async fn warn(&self, _: TaskId, _: Writer<'_>, _: &[Warning], _: UnixMillis) -> Result<Committed> {
         unreachable!("no worker")
     }
     async fn set_estimate(&self, _: TaskId, _: Estimate) -> Result<()> {
         unreachable!("no worker")
     }
-    async fn finish(&self, _: TaskId, _: i64, _: Ending, _: UnixMillis) -> Result<Option<State>> {
+    async fn finish(&self, _: TaskId, _: i64, _: Ending, _: UnixMillis) -> Result<Finished> {
         unreachable!("no worker")
     }
-    async fn put_upload(&self, _: TaskId, _: &OpenUpload) -> Result<()> {
+    async fn put_upload(&self, _: TaskId, _: Writer<'_>, _: &OpenUpload) -> Result<Committed> {
         unreachable!("no worker")
     }
     async fn upload(&self, _: TaskId, _: &Key) -> Result<Option<OpenUpload>> {
@@ -421,10 +452,16 @@ impl Ledger for TestLedger {
     async fn uploads(&self, _: TaskId) -> Result<Vec<OpenUpload>> {
         unreachable!("no worker")
     }
-    async fn remove_upload(&self, _: TaskId, _: &Key) -> Result<()> {
+    async fn remove_upload(&self, _: TaskId, _: Writer<'_>, _: &Key) -> Result<Committed> {
         unreachable!("no worker")
     }
-    async fn put_part_hash(&self, _: TaskId, _: &Key, _: u32, _: [u8; 16]) -> Result<()> {
+    async fn put_part_hash(
+        &self,
+        _: TaskId,
+        _: Writer<'_>,
+        _: &Key,
+        _: (u32, [u8; 16]),
+    ) -> Result<Committed> {
         unreachable!("no worker")
     }
     async fn part_hashes(&self, _: TaskId, _: &Key) -> Result<BTreeMap<u32, [u8; 16]>> {
@@ -444,5 +481,22 @@ impl Ledger for TestLedger {
     }
     async fn upload_owner(&self, _: &Key, _: &str) -> Result<Owner> {
         unreachable!("no worker")
+    }
+    fn sharing(&self) -> Sharing {
+        Sharing::OneProcess
+    }
+    async fn beat(&self, _: &WorkerBeat, _: UnixMillis) -> Result<()> {
+        unreachable!("no worker")
+    }
+    async fn workers(&self) -> Result<Vec<WorkerInfo>> {
+        self.check()?;
+        Ok(Vec::new())
+    }
+    async fn check_seal(&self, _: &str) -> Result<()> {
+        self.check()
+    }
+    async fn server_time(&self) -> Result<Option<UnixMillis>> {
+        self.check()?;
+        Ok(None)
     }
 }

@@ -12,6 +12,7 @@ pub mod postgres;
 pub mod proxy;
 pub mod report_files;
 pub mod rig;
+pub mod rows;
 pub mod server;
 pub mod service;
 pub mod shared;

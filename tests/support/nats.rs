@@ -165,6 +165,30 @@ impl Nats {
         }
     }
 
+    /// Asserts that none of `texts` is in a file of the store.
+    #[track_caller]
+    pub fn assert_store_free_of(&self, texts: &[&str]) {
+        let mut folders = vec![self.store()];
+        let mut seen = 0;
+        while let Some(folder) = folders.pop() {
+            // The server may remove files meanwhile.
+            for entry in std::fs::read_dir(folder).into_iter().flatten() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let Ok(bytes) = std::fs::read(&path) else { continue };
+                seen += 1;
+                for text in texts {
+                    let found = bytes.windows(text.len()).any(|part| part == text.as_bytes());
+                    assert!(!found, "{text} is in {}", path.display());
+                }
+            }
+        }
+        assert!(seen > 0, "there is no store");
+    }
+
     /// Removes everything from the store. The server must not run.
     pub fn wipe(&self) {
         self.assert_down();

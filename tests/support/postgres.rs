@@ -190,6 +190,14 @@ impl Postgres {
         command
     }
 
+    /// Everything that is in the database at this URL, as SQL.
+    pub async fn dump(&self, url: &str) -> String {
+        let mut command = Command::new(self.tools.postgres_bin("pg_dump"));
+        without_settings(&mut command);
+        command.args(["--inserts", "--dbname", url]);
+        succeed(command, LIMIT).await
+    }
+
     /// Kills the server at once, like a power cut. Its other processes notice and end a moment later.
     pub fn kill(&mut self) {
         self.server.kill();

@@ -9,12 +9,11 @@ use oms::dispatch::local::LocalDispatch;
 use oms::engine::copy::layout::Sizes;
 use oms::engine::rate_limit::Streams;
 use oms::engine::retry::Pace;
-use oms::engine::settings::ReportLimits;
-use oms::engine::settings::{CrashGrace, Ranges, Tuning};
+use oms::engine::settings::{CrashGrace, LeaseTimes, Ranges, ReportLimits, Tuning};
 use oms::engine::sync_points::SyncPoints;
 use oms::error::ErrorKind;
-use oms::ledger::Ledger;
 use oms::ledger::sql::{Disk, SqlLedger};
+use oms::ledger::{Ledger, Pending};
 use oms::net::{Authorities, HttpClient, NetworkPolicy};
 use oms::object::clouds::{Catalogue, RequestEndpoints};
 use oms::object::pace::MinimumRate;
@@ -23,7 +22,9 @@ use oms::sandbox::{Sandbox, SandboxOptions};
 use oms::secret::{Credentials, KEY_LEN, Sealer, Secret, TaskCredentials};
 use oms::service::{BucketRequest, CreateTask, TaskService};
 use oms::task::spec::{Cloud, Payer, Scope};
-use oms::task::{BandwidthPolicy, Clock, CopyRules, Key, ProjectId, StartMode, State, Task, TaskId};
+use oms::task::{
+    BandwidthPolicy, Clock, CopyRules, Key, ProjectId, StartMode, State, Task, TaskId, WorkerId,
+};
 use oms::worker;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -65,6 +66,13 @@ pub const QUICK: Tuning = Tuning {
     ranges: Ranges {
         at_once: 16,
         look_every: Duration::from_millis(2),
+    },
+    // As in production, except that a worker soon finds shards that others have left.
+    lease: LeaseTimes {
+        length: Duration::from_secs(20),
+        keep_every: Duration::from_secs(4),
+        give_up: Duration::from_secs(12),
+        look_again: Duration::from_millis(5),
     },
     // Longer than any test, so that every crash counts as one soon after the start, even on a slow machine.
     crash_grace: CrashGrace(Duration::from_secs(600)),
@@ -226,6 +234,8 @@ pub struct Rig {
     pub ledger: Arc<dyn Ledger>,
     /// The service that handles API calls.
     pub service: TaskService,
+    /// Like a process, each rig is another worker, also if it opens the folder of an earlier one.
+    worker_id: WorkerId,
     sqlite: Arc<SqlLedger>,
     dispatch: Arc<dyn Dispatch>,
     clock: Clock,
@@ -329,9 +339,13 @@ impl Rig {
             Catalogue::new(RequestEndpoints::Allowed),
             5,
         );
+        let worker_id = WorkerId::new(rand::random());
         let parts = worker::Parts {
+            worker: worker_id,
+            name: "rig".to_owned(),
             ledger: Arc::clone(&ledger),
             dispatch: Arc::clone(&dispatch),
+            queue: None,
             sealer,
             connect: Arc::new(S3Connector::with_timeouts(
                 HttpClient::trusting(loopback, authorities),
@@ -352,6 +366,7 @@ impl Rig {
             folder,
             ledger,
             service,
+            worker_id,
             sqlite,
             dispatch,
             clock,
@@ -364,6 +379,12 @@ impl Rig {
     /// Changes how the ledger's disk behaves.
     pub async fn set_disk(&self, disk: Disk) {
         self.sqlite.set_disk(disk).await.unwrap();
+    }
+
+    /// Tasks that its worker could lease.
+    pub async fn pending(&self) -> Vec<Pending> {
+        let pending = self.ledger.pending(None, self.worker_id, self.clock.now());
+        pending.await.unwrap()
     }
 
     /// Creates a task.

@@ -47,8 +47,10 @@ pub struct Caller {
 impl Caller {
     /// A caller that sends `token` to the service at `base`.
     pub fn new(base: &str, token: &str) -> Self {
+        // The service closes connections that are idle for a while. On a busy machine that may be when a request is on its way.
         let http = reqwest::Client::builder()
             .no_proxy()
+            .pool_max_idle_per_host(0)
             .timeout(Duration::from_secs(30));
         Self {
             base: base.to_owned(),

@@ -54,7 +54,8 @@ fn all() -> Vec<Shown> {
             TaskDetail {
                 task,
                 warnings,
-                found
+                found,
+                workers: Vec::new(),
             },
             now
         ))
@@ -115,6 +116,7 @@ fn new(number: u8) -> Known {
         counters: Counters::default(),
         survey: Estimate::default(),
         speed: 0,
+        workers: Vec::new(),
         concurrency: None,
         epoch: 1,
         pass: None,

@@ -27,6 +27,7 @@ mod task;
 mod texts;
 mod update;
 mod warnings;
+mod workers;
 
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
@@ -49,7 +50,7 @@ use super::{auth, fallback, idempotency};
 use crate::service::Creation;
 
 /// Schemas that only fields and bodies have which the reference does not have in this version.
-pub const OWN_TYPES: [&str; 9] = [
+pub const OWN_TYPES: [&str; 10] = [
     "ConcurrencyReason",
     "ConsistencyCheck",
     "DeleteTask",
@@ -59,6 +60,7 @@ pub const OWN_TYPES: [&str; 9] = [
     "ScopeEntry",
     "StoragePolicy",
     "TaskWarning",
+    "TaskWorker",
 ];
 
 type Answer<T> = Result<web::Json<T>, ApiError>;

@@ -19,6 +19,7 @@ use super::notification::SmnResult;
 use super::progress::{Totals, done, number_of};
 use super::status::TaskStatus;
 use super::warnings::TaskWarning;
+use super::workers::TaskWorker;
 use crate::api::codes;
 use crate::service::TaskDetail;
 use crate::task::spec::{BucketLocation, Cdn, EndpointOrigin, Payer, Scope};
@@ -80,6 +81,11 @@ pub struct Task {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     concurrency: Option<TaskConcurrency>,
+    /// An extension: the workers that are at the task. Only in the answer about one task, while it runs, and if several processes
+    /// share the work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, max_items = 1000)]
+    workers: Option<Vec<TaskWorker>>,
     /// Whether the target encrypts with its key management service.
     #[serde(rename = "enableKMS")]
     enable_kms: bool,
@@ -287,6 +293,7 @@ impl Task {
             task,
             warnings,
             found,
+            workers,
         } = detail;
         let names = match task.spec.scope.list_file() {
             Some(_) => NamedIn::InFile,
@@ -294,6 +301,7 @@ impl Task {
         };
         Self {
             scope_entries: Some(scope_entries(found, names)),
+            workers: (!workers.is_empty()).then(|| workers.into_iter().map(TaskWorker::from).collect()),
             warnings: Some(warnings.into_iter().map(TaskWarning::from).collect()),
             ..Self::new(task, now)
         }
@@ -306,6 +314,7 @@ impl Task {
         let Known {
             id,
             project: _,
+            workers: _,
             name,
             spec,
             bandwidth,
@@ -358,6 +367,7 @@ impl Task {
             progress: totals.progress(&counters, state),
             migrate_speed: speed,
             concurrency: concurrency.map(TaskConcurrency::from),
+            workers: None,
             enable_kms: kms,
             description,
             error_reason: reason.map_or(ErrorReason::None(String::new()), |reason| {

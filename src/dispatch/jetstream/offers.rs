@@ -68,33 +68,44 @@ struct PageState {
 
 /// The items in the stream.
 pub(super) async fn present(link: &Link) -> Result<HashSet<WorkItem>> {
-    collect(async |offset| {
-        let body = json!({"offset": offset, "subjects_filter": SUBJECTS});
+    let mut pages = Pages::default();
+    loop {
+        let body = json!({"offset": pages.offset, "subjects_filter": SUBJECTS});
         let page = api::call(link, &format!("STREAM.INFO.{STREAM}"), &body).await?;
-        page.map_err(|refusal| refusal.into_error().during("list work items"))
-    })
-    .await
+        let page = page.map_err(|refusal| refusal.into_error().during("list work items"))?;
+        if pages.add(page) == Reading::Over {
+            return Ok(pages.items);
+        }
+    }
 }
 
-/// Reads pages until all subjects are known. If items leave the stream meanwhile, others move up and may be missed. That is
-/// harmless: they are offered again, and that finds them.
-async fn collect(page: impl AsyncFn(usize) -> Result<Page>) -> Result<HashSet<WorkItem>> {
-    let mut items = HashSet::new();
-    let mut offset = 0;
-    loop {
-        let Page { state, total } = page(offset).await?;
+/// The pages that were read. If items leave the stream meanwhile, others move up and may be missed. That is harmless: they are
+/// offered again, and that finds them.
+#[derive(Debug, Default)]
+struct Pages {
+    items: HashSet<WorkItem>,
+    offset: usize,
+}
+
+/// Whether there are more pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    On,
+    Over,
+}
+
+impl Pages {
+    fn add(&mut self, Page { state, total }: Page) -> Reading {
         let subjects = state.subjects.unwrap_or_default();
-        if subjects.is_empty() {
-            return Ok(items);
-        }
-        offset += subjects.len();
-        items.extend(
-            subjects
-                .keys()
-                .filter_map(|subject| WorkItem::from_subject(subject)),
-        );
-        if offset >= total {
-            return Ok(items);
+        self.offset += subjects.len();
+        let items = subjects
+            .keys()
+            .filter_map(|subject| WorkItem::from_subject(subject));
+        self.items.extend(items);
+        if subjects.is_empty() || self.offset >= total {
+            Reading::Over
+        } else {
+            Reading::On
         }
     }
 }
@@ -107,30 +118,28 @@ mod tests {
         serde_json::from_value(json).unwrap()
     }
 
-    #[tokio::test]
-    async fn all_pages_are_read() {
+    #[test]
+    fn all_pages_are_read() {
         let subjects: Vec<String> = (1..=25).map(|n| format!("oms.work.shard.1.1.{n}")).collect();
-        let items = collect(async |offset| {
+        let mut pages = Pages::default();
+        for (offset, wanted) in [(0, Reading::On), (10, Reading::On), (20, Reading::Over)] {
+            assert_eq!(pages.offset, offset);
             let rest = &subjects[offset..subjects.len().min(offset + 10)];
             let rest: HashMap<&String, u64> = rest.iter().map(|subject| (subject, 1)).collect();
-            Ok(page(
-                json!({"total": 25, "offset": offset, "limit": 10, "state": {"subjects": rest}}),
-            ))
-        });
-        assert_eq!(items.await.unwrap().len(), 25);
+            let json = json!({"total": 25, "offset": offset, "limit": 10, "state": {"subjects": rest}});
+            assert_eq!(pages.add(page(json)), wanted);
+        }
+        assert_eq!(pages.items.len(), 25);
     }
 
-    #[tokio::test]
-    async fn a_stream_that_shrinks_meanwhile_ends_the_pages() {
-        let items = collect(async |offset| {
-            Ok(match offset {
-                0 => page(
-                    json!({"total": 9, "state": {"subjects": {"oms.work.task.5": 1, "oms.work.other": 1}}}),
-                ),
-                _ => page(json!({"total": 9, "state": {"messages": 0}})),
-            })
-        });
+    #[test]
+    fn a_stream_that_shrinks_meanwhile_ends_the_pages() {
+        let mut pages = Pages::default();
+        let first = json!({"total": 9, "state": {"subjects": {"oms.work.task.5": 1, "oms.work.other": 1}}});
+        assert_eq!(pages.add(page(first)), Reading::On);
+        let last = json!({"total": 9, "state": {"messages": 0}});
+        assert_eq!(pages.add(page(last)), Reading::Over);
         let wanted = WorkItem::from_subject("oms.work.task.5").unwrap();
-        assert_eq!(items.await.unwrap(), HashSet::from([wanted]));
+        assert_eq!(pages.items, HashSet::from([wanted]));
     }
 }

@@ -122,7 +122,7 @@ async fn give_up(ctx: &Context, key: &Key) -> Result<(), PassError> {
 }
 
 /// Largest object that can be uploaded from one read.
-const fn largest(ctx: &Context) -> u64 {
+fn largest(ctx: &Context) -> u64 {
     let sizes = ctx.tuning.sizes;
     sizes.pieces.saturating_mul(sizes.piece as u64)
 }

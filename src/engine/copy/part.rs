@@ -13,7 +13,7 @@ use crate::engine::copy::metered_body::{Hashing, metered};
 use crate::engine::copy::mode::SourceTag;
 use crate::engine::copy::proof::{Proof, gate, wants_hashes};
 use crate::engine::copy::{pinned_read, server_side};
-use crate::engine::errors::PassError;
+use crate::engine::errors::{PassError, written};
 use crate::engine::retry::{self, At as _, Retryable as _, SideError, SideResult};
 use crate::engine::sync_points::SyncPoint;
 use crate::error::{Error, ErrorKind, Result, pluralize};
@@ -138,10 +138,13 @@ pub(in crate::engine) async fn send(
         let side_error = match once(ctx, job, had.take()).await {
             Ok(sent) if is_settled(ctx, &sent, before) => {
                 if let Some(hash) = sent.hash {
-                    let noted = ctx
-                        .ledger
-                        .put_part_hash(ctx.task.id, &job.entry.key, job.number, hash);
-                    noted.await.map_err(PassError::Ledger)?;
+                    let noted = ctx.ledger.put_part_hash(
+                        ctx.task.id,
+                        ctx.writer(),
+                        &job.entry.key,
+                        (job.number, hash),
+                    );
+                    written(noted.await)?;
                 }
                 ctx.progress.keep(&job.entry.key, job.number, sent.part.size);
                 ctx.sync_points.reach(SyncPoint::PartWritten).await;

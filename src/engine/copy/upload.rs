@@ -10,7 +10,7 @@
 
 use crate::engine::context::Context;
 use crate::engine::copy::metadata_fallback::Refusals;
-use crate::engine::errors::PassError;
+use crate::engine::errors::{PassError, written};
 use crate::engine::retry::{self, At as _, Pace, SideError};
 use crate::engine::sync_points::SyncPoint;
 use crate::error::{Error, ErrorKind, Result};
@@ -37,8 +37,7 @@ pub(in crate::engine) async fn foreign_uploads(ctx: &Context, key: &Key) -> Opti
 
 /// Records an upload that is about to begin, or has begun, at the target.
 async fn note(ctx: &Context, upload: &OpenUpload) -> Result<(), PassError> {
-    let written = ctx.ledger.put_upload(ctx.task.id, upload).await;
-    written.map_err(PassError::Ledger)
+    written(ctx.ledger.put_upload(ctx.task.id, ctx.writer(), upload).await)
 }
 
 /// Begins an upload. The ledger records the intent, with the uploads that others have open under the key, before the upload is
@@ -163,8 +162,11 @@ pub fn only_one(mut found: Vec<UploadId>) -> Option<UploadId> {
 
 /// Removes an upload that no longer exists from the ledger.
 pub(in crate::engine) async fn forget(ctx: &Context, source_key: &Key) -> Result<(), PassError> {
-    let removed = ctx.ledger.remove_upload(ctx.task.id, source_key).await;
-    removed.map_err(PassError::Ledger)
+    written(
+        ctx.ledger
+            .remove_upload(ctx.task.id, ctx.writer(), source_key)
+            .await,
+    )
 }
 
 /// Aborts an upload until the target does not know it any more, and removes it from the ledger.

@@ -99,15 +99,12 @@ struct Feed<'a> {
 }
 
 impl Feed<'_> {
-    /// Takes the failures that these lines name. Each failure is taken once under this fencing token, however often the
+    /// Takes the failures that these lines name. Each failure is taken once under this lease, however often the
     /// list names it.
     async fn take(&mut self, lines: Vec<Addressed>) -> std::result::Result<Reading, PassError> {
         let ctx = self.ctx;
         let names: Vec<Key> = lines.iter().map(|line| line.name.clone()).collect();
-        let found = ctx
-            .ledger
-            .take_failures(ctx.task.id, ctx.fencing_token, &names)
-            .await;
+        let found = ctx.ledger.take_failures(ctx.task.id, ctx.shard()?, &names).await;
         let mut found: std::collections::HashMap<Key, Failure> = found
             .map_err(PassError::Ledger)?
             .ok_or(PassError::Fenced)?

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex as SyncMutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::engine::errors::PassError;
 use crate::engine::listing::alphabet::{self, Alphabet};
@@ -40,6 +40,16 @@ struct State {
     orders: Orders,
     alphabet: Alphabet,
     over: bool,
+    ledger: InLedger,
+}
+
+/// Whether the ledger has the same end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum InLedger {
+    Same,
+    /// It may have cut the range, and its answer was lost. The work under this lease ends, and until then nothing more is passed
+    /// on: other shards may have it.
+    Unknown,
 }
 
 /// What is known of a range when it is about to be split.
@@ -101,6 +111,7 @@ impl Range {
                 orders: Orders::ANY,
                 alphabet: Alphabet::default(),
                 over: false,
+                ledger: InLedger::Same,
             }),
             feed_wait: SyncMutex::new(FeedWait::default()),
             pages: AtomicU64::new(0),
@@ -110,7 +121,7 @@ impl Range {
     /// How many of the keys of the next page belong to the range, and what that means. The page is about to be passed on. `orders`
     /// are those that fit all keys up to the end of the page.
     pub(in crate::engine) async fn admit(&self, keys: &[&Key], orders: Orders) -> (usize, Page) {
-        let mut state = self.state.lock().await;
+        let mut state = self.sure_state().await;
         state.orders = orders;
         let (inside, page) = state.end.admit(keys, orders);
         let keys = &keys[..inside];
@@ -131,13 +142,23 @@ impl Range {
 
     /// The listing has no more keys. Says whether all that was admitted belongs to the range.
     pub(in crate::engine) async fn finish(&self) -> Page {
-        let mut state = self.state.lock().await;
+        let mut state = self.sure_state().await;
         state.over = true;
         if state.end.is_clear(state.orders) {
             Page::Ends
         } else {
             Page::EndsUnclear
         }
+    }
+
+    /// For the feed. Never returns if the ledger may have another end: then the feed is aborted when its shard stops.
+    async fn sure_state(&self) -> MutexGuard<'_, State> {
+        let state = self.state.lock().await;
+        if state.ledger == InLedger::Same {
+            return state;
+        }
+        drop(state);
+        std::future::pending().await
     }
 
     /// Whether `key` is surely behind the range, so that nothing after it needs to be listed.
@@ -174,9 +195,13 @@ impl Range {
         let Some(first) = cuts.first().cloned() else {
             return Ok(Split::TooLate);
         };
-        match write(&cuts).await.map_err(PassError::Ledger)? {
-            Committed::Done => {}
-            Committed::Fenced | Committed::TooManyFailures => return Err(PassError::Fenced),
+        match write(&cuts).await {
+            Ok(Committed::Done) => {}
+            Ok(Committed::Fenced | Committed::TooManyFailures) => return Err(PassError::Fenced),
+            Err(error) => {
+                state.ledger = InLedger::Unknown;
+                return Err(PassError::Ledger(error));
+            }
         }
         state.end = End::new(Some(first.clone()));
         *self.until.lock().unwrap_or_else(PoisonError::into_inner) = Some(first);

@@ -252,6 +252,24 @@ fn a_cut_that_was_passed_meanwhile_is_left_out() {
 }
 
 #[test]
+fn nothing_is_passed_on_after_a_split_that_the_ledger_may_have_written() {
+    let keys: Vec<Key> = ["a", "b", "c"].map(Key::from).into();
+    let range = Range::new(None, None);
+    let (first, rest) = keys.split_first().unwrap();
+    assert_eq!(now(range.admit(&[first], Orders::ANY)), (1, Page::GoesOn));
+    let lost = now(range.cut(vec![Key::from("b")], async |_| {
+        Err(crate::error::Error::new(
+            crate::error::ErrorKind::Unavailable,
+            "lost",
+        ))
+    }));
+    assert!(matches!(lost, Err(PassError::Ledger(_))), "{lost:?}");
+    let rest: Vec<&Key> = rest.iter().collect();
+    assert!(range.admit(&rest, Orders::ANY).now_or_never().is_none());
+    assert!(range.finish().now_or_never().is_none());
+}
+
+#[test]
 fn time_spent_waiting_for_the_feed_is_measured() {
     let range = Range::new(None, None);
     let at = |ms| Instant::now() + Duration::from_millis(ms);

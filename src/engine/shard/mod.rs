@@ -2,6 +2,7 @@
 
 pub mod breaker;
 pub mod canary;
+mod commits;
 pub mod outcomes;
 pub mod prior_count;
 pub mod systemic;
@@ -34,9 +35,8 @@ use crate::engine::shard::breaker::{Breaker, FailureMark};
 use crate::engine::shard::prior_count::PriorCount;
 use crate::engine::shard::window::{InFlight, Window};
 use crate::engine::source_object::SourceObject;
-use crate::engine::sync_points::SyncPoint;
 use crate::error::{Error, ErrorKind};
-use crate::ledger::{Commit, Committed, Failure, LeasedShard, Unordered};
+use crate::ledger::{Failure, LeasedShard, Unordered};
 use crate::task::spec::Scope;
 use crate::task::{Concurrency, Key};
 
@@ -76,6 +76,8 @@ pub(super) struct Run {
     pub(super) breaker: Breaker<(u64, Outcome)>,
     /// An object that went well, to ask for when others do not.
     pub(super) canary: Option<Key>,
+    /// When the ledger last had word of the shard.
+    written_at: Instant,
 }
 
 /// Walks a shard from its checkpoint to its end, or until it is stopped.
@@ -85,9 +87,13 @@ pub(super) struct Run {
 /// where that is possible.
 pub(in crate::engine) async fn run(
     ctx: Arc<Context>,
-    lease: LeasedShard,
+    (lease, asked): (LeasedShard, Instant),
     range: Arc<Range>,
 ) -> Result<ShardEnd, PassError> {
+    // The shard may come from another worker, with uploads that it has left open.
+    let open = ctx.ledger.uploads(ctx.task.id).await.map_err(PassError::Ledger)?;
+    let open = open.into_iter().map(|upload| upload.key).collect();
+    let ctx = Arc::new(ctx.for_shard(lease.clone(), asked, open));
     let (sender, mut batches) = mpsc::channel(BATCHES_AHEAD);
     let mut feeder = AbortOnDropHandle::new(tokio::spawn(feed(
         Arc::clone(&ctx),
@@ -112,6 +118,7 @@ pub(in crate::engine) async fn run(
         carried: claim_in_flight,
         breaker: Breaker::default(),
         canary: None,
+        written_at: Instant::now(),
     };
     let walked = run.walk(&mut batches, &mut feeder).await;
     drop(batches);
@@ -161,7 +168,7 @@ impl Run {
     ) -> Result<Walked, PassError> {
         let stop = self.ctx.stop.clone();
         let objects = Arc::clone(&self.ctx.objects);
-        let mut tick = interval(COMMIT_EVERY);
+        let mut tick = interval(COMMIT_EVERY.min(self.ctx.tuning.lease.keep_every));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut exhausted = false;
         loop {
@@ -361,6 +368,11 @@ impl Run {
             Ok(outcome) => Ok(Some((number, begun, outcome))),
             // It stays unsettled, and with it the checkpoint before it.
             Err(PassError::SideError(side_error)) if side_error.error.kind() == ErrorKind::Cancelled => {
+                let stopped = self.ctx.stop.is_cancelled() || self.ctx.abort.is_cancelled();
+                if self.ctx.lease_guard.is_some() && !stopped {
+                    // The lease was not known to hold any more. Whoever has the shard next copies the object.
+                    return Err(PassError::Fenced);
+                }
                 Ok(None)
             }
             Err(pass_error) => Err(pass_error),
@@ -386,86 +398,6 @@ impl Run {
             }
         }
         Ok(())
-    }
-
-    /// Commits what is settled, or at least the speed and the concurrency when they changed.
-    async fn report(&mut self) -> Result<(), PassError> {
-        let now = Instant::now();
-        let speed = self.ctx.progress.speed(now);
-        let concurrency = Some(self.ctx.objects.concurrency(now));
-        let shown = (speed, concurrency) != (self.speed, self.concurrency);
-        if self.window.has_settled() || shown || self.in_flight_bytes(InFlight::All) != self.in_flight {
-            (self.speed, self.concurrency) = (speed, concurrency);
-            self.commit_all(Close::No, InFlight::All).await?;
-        }
-        Ok(())
-    }
-
-    /// Bytes under way. What the attempt before has left of large objects counts until this one has come to them.
-    fn in_flight_bytes(&mut self, which: InFlight) -> i64 {
-        let bytes = self.window.bytes(which);
-        if bytes > 0 || self.window.has_settled() {
-            self.carried = 0;
-        }
-        bytes.max(self.carried)
-    }
-
-    /// Commits everything that is settled, in as many commits as that takes.
-    async fn commit(&mut self, close: Close, in_flight: InFlight) -> Result<(), PassError> {
-        let unchanged = self.in_flight_bytes(in_flight) == self.in_flight;
-        if close == Close::No && !self.window.has_settled() && self.speed == 0 && unchanged {
-            return Ok(());
-        }
-        self.commit_all(close, in_flight).await
-    }
-
-    async fn commit_all(&mut self, close: Close, in_flight: InFlight) -> Result<(), PassError> {
-        loop {
-            let mut commit = self.window.take();
-            let last = !self.window.has_settled();
-            let now = if last { close } else { Close::No };
-            // What this commit counts is under way no more.
-            let in_flight = match now {
-                Close::Yes => 0,
-                Close::No => self.in_flight_bytes(in_flight),
-            };
-            commit.delta.bytes_in_flight = in_flight - self.in_flight;
-            self.in_flight = in_flight;
-            self.write(commit, now).await?;
-            if last {
-                return Ok(());
-            }
-        }
-    }
-
-    async fn write(&mut self, commit: Commit, close: Close) -> Result<(), PassError> {
-        self.ctx.sync_points.reach(SyncPoint::BeforeCommit).await;
-        let commit = Commit {
-            close: close == Close::Yes,
-            speed: self.speed,
-            concurrency: self.concurrency,
-            ..commit
-        };
-        let commit = if self.ctx.task.spec.record_failures {
-            commit
-        } else {
-            Commit {
-                failures: Vec::new(),
-                ..commit
-            }
-        };
-        let now = self.ctx.clock.now();
-        let written = self
-            .ctx
-            .ledger
-            .commit(self.ctx.task.id, &self.lease, commit, now)
-            .await;
-        self.ctx.sync_points.reach(SyncPoint::AfterCommit).await;
-        match written.map_err(PassError::Ledger)? {
-            Committed::Done => Ok(()),
-            Committed::Fenced => Err(PassError::Fenced),
-            Committed::TooManyFailures => Err(SideError::too_many_failures().into()),
-        }
     }
 
     /// Lets what is nearly done settle, then cuts the rest off. No request leaves afterwards.

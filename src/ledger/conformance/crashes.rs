@@ -1,9 +1,9 @@
 //! Repeated crashes, stops that are recorded late, the order in which tasks are served, and background cleanup.
 
-use super::subject::{Subject, at, counters, failure, fresh, new_task, sealed};
+use super::subject::{ME, Subject, at, counters, failure, fresh, holder, new_task, pass, sealed};
 use crate::ledger::{
     Commit, Committed, Failure, Ledger, MOST_FAILURES, OpenUpload, Orphans, PROJECTS_AT_ONCE, Purged,
-    Refusal, TASKS_AT_ONCE,
+    Refusal, TASKS_AT_ONCE, Writer,
 };
 use crate::object::ETag;
 use crate::task::{Counters, Key, PassKind, ProjectId, ReasonKind, StartMode, State, TaskId};
@@ -83,7 +83,8 @@ async fn progress_resets_the_count_of_crashes(store: &dyn Ledger) {
         assert_eq!(commit.commit(&shard, settled).await, Committed::Done);
 
         crash(&part).await;
-        part.lease().await;
+        let (_, shard) = part.work(PassKind::Full).await;
+        let writer = Writer::Shard(&shard);
         let upload = OpenUpload {
             key: Key::from("k"),
             upload_id: Some(format!("part-{}", part.id)),
@@ -92,9 +93,9 @@ async fn progress_resets_the_count_of_crashes(store: &dyn Ledger) {
             size: 50,
             foreign_uploads: None,
         };
-        store.put_upload(part.id, &upload).await.unwrap();
+        store.put_upload(part.id, writer, &upload).await.unwrap();
         store
-            .put_part_hash(part.id, &upload.key, 1, [1; 16])
+            .put_part_hash(part.id, writer, &upload.key, (1, [1; 16]))
             .await
             .unwrap();
     }
@@ -112,7 +113,7 @@ async fn progress_resets_the_count_of_crashes(store: &dyn Ledger) {
     }
     crash(&commit).await;
     assert_eq!(commit.state().await, State::Failed);
-    store.pause(part.id).await.unwrap();
+    store.pause(part.id, ME, at(2_500)).await.unwrap();
 }
 
 async fn an_orderly_shutdown_is_no_crash(store: &dyn Ledger) {
@@ -123,7 +124,7 @@ async fn an_orderly_shutdown_is_no_crash(store: &dyn Ledger) {
             .confirm_running(subject.id, leased.fencing_token)
             .await
             .unwrap();
-        store.record_shutdown().await.unwrap();
+        store.record_shutdown(ME).await.unwrap();
         store.recover(at(2_500)).await.unwrap();
     }
     assert_eq!(subject.state().await, State::Running);
@@ -134,9 +135,9 @@ async fn a_panic_counts_like_a_crash(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     for wanted in [State::Running, State::Running, State::Failed] {
         subject.lease().await;
-        store.record_crash(subject.id).await.unwrap();
+        store.record_crash(subject.id, ME).await.unwrap();
         // A second record of the same crash does not count.
-        store.record_crash(subject.id).await.unwrap();
+        store.record_crash(subject.id, ME).await.unwrap();
         assert_eq!(subject.state().await, wanted);
     }
 }
@@ -148,15 +149,18 @@ async fn a_late_stop_pauses(store: &dyn Ledger) {
         if before == State::Pausing {
             subject.stop().await.unwrap();
         }
-        store.pause(subject.id).await.unwrap();
+        store.pause(subject.id, ME, at(2_500)).await.unwrap();
         assert_eq!(subject.state().await, State::Paused, "{before:?}");
         assert!(!subject.is_pending().await);
         // It does not change a task that is not running.
         subject.start(StartMode::Full).await.unwrap();
-        store.pause(subject.id).await.unwrap();
+        store.pause(subject.id, ME, at(2_500)).await.unwrap();
         assert_eq!(subject.state().await, State::Waiting);
     }
-    store.pause(TaskId::new(TaskId::MAX).unwrap()).await.unwrap();
+    store
+        .pause(TaskId::new(TaskId::MAX).unwrap(), ME, at(2_500))
+        .await
+        .unwrap();
 }
 
 async fn waiting_tasks_are_read_project_by_project(store: &dyn Ledger) {
@@ -174,7 +178,7 @@ async fn waiting_tasks_are_read_project_by_project(store: &dyn Ledger) {
     assert_eq!(store.waiting(&project(1)).await.unwrap(), 300);
     assert_eq!(store.waiting(&project(0)).await.unwrap(), 2);
     let ours = |number: i64| ids.iter().filter(move |(n, _)| *n == number).map(|(_, id)| *id);
-    let pending = store.pending(Some(&project(0))).await.unwrap();
+    let pending = store.pending(Some(&project(0)), ME, at(2_000)).await.unwrap();
     let of = |number: i64| -> Vec<TaskId> {
         let tasks = pending.iter().filter(|task| task.project == project(number));
         tasks.map(|task| task.id).collect()
@@ -191,7 +195,10 @@ async fn waiting_tasks_are_read_project_by_project(store: &dyn Ledger) {
     }
     assert!(of(0).is_empty() && of(PROJECTS_AT_ONCE + 1).is_empty());
     // After the last project it begins again with the first.
-    let around = store.pending(Some(&project(projects - 1))).await.unwrap();
+    let around = store
+        .pending(Some(&project(projects - 1)), ME, at(2_000))
+        .await
+        .unwrap();
     assert!(!around.is_empty());
     let mut seen = around.iter().map(|task| task.id).collect::<Vec<_>>();
     seen.sort_by_key(|id| id.get());
@@ -269,19 +276,19 @@ async fn a_full_pass_deletes_failures_in_small_steps(store: &dyn Ledger) {
     let left = subject.failed_keys().await.len();
     assert!((1..950).contains(&left), "{left}");
     // The remaining failures are incomplete, so a failed-only start is refused.
-    store.pause(subject.id).await.unwrap();
+    store.pause(subject.id, ME, at(2_500)).await.unwrap();
     let incomplete = Err(Refusal::ListIncomplete);
     assert_eq!(subject.start(StartMode::FailedOnly).await, incomplete);
     subject.start(StartMode::Full).await.unwrap();
     let task = subject.lease().await;
     while forget(task.fencing_token).await.unwrap() == Purged::Some {}
     store
-        .open_pass(subject.id, task.fencing_token, PassKind::Full, &[], at(1))
+        .open_pass(subject.id, task.fencing_token, pass(PassKind::Full, &[]), at(1))
         .await
         .unwrap();
     assert!(subject.failed_keys().await.is_empty());
     assert_eq!(subject.task().await.counters, Counters::default());
-    store.pause(subject.id).await.unwrap();
+    store.pause(subject.id, ME, at(2_500)).await.unwrap();
 
     // A resumed pass deletes no failures. After a new full pass the failures are complete again.
     let subject = Subject::new(store).await;
@@ -300,7 +307,7 @@ async fn a_full_pass_deletes_failures_in_small_steps(store: &dyn Ledger) {
         .unwrap();
     assert_eq!(forgotten, Purged::All);
     assert_eq!(subject.failed_keys().await.len(), 950);
-    store.pause(subject.id).await.unwrap();
+    store.pause(subject.id, ME, at(2_500)).await.unwrap();
 }
 
 async fn a_deleted_task_is_removed_in_small_steps(store: &dyn Ledger) {
@@ -325,22 +332,29 @@ async fn a_deleted_task_is_removed_in_small_steps(store: &dyn Ledger) {
         size: 50,
         foreign_uploads: None,
     };
-    store.put_upload(subject.id, &upload).await.unwrap();
+    let writer = Writer::Shard(&shard);
+    store.put_upload(subject.id, writer, &upload).await.unwrap();
     for part in 1..=300 {
         store
-            .put_part_hash(subject.id, &upload.key, part, [1; 16])
+            .put_part_hash(subject.id, writer, &upload.key, (part, [1; 16]))
             .await
             .unwrap();
     }
-    store.pause(subject.id).await.unwrap();
+    store.pause(subject.id, ME, at(2_500)).await.unwrap();
     let left = subject.delete(Some("keys")).await.unwrap();
     assert_eq!(left.orphans, 1);
     // The task is invisible at once.
     let gone = async || {
         assert!(store.task(&subject.project, subject.id).await.unwrap().is_none());
         assert!(subject.failed_keys().await.is_empty());
-        assert_eq!(store.control(subject.id).await.unwrap(), None);
-        assert!(store.lease_task(subject.id, at(9)).await.unwrap().is_none());
+        assert_eq!(store.control(subject.id, ME, at(2_000)).await.unwrap(), None);
+        assert!(
+            store
+                .lease_task(subject.id, holder(), at(9))
+                .await
+                .unwrap()
+                .is_none()
+        );
         assert_eq!(subject.start(StartMode::Full).await, Err(Refusal::Unknown));
         assert_eq!(subject.stop().await, Err(Refusal::Unknown));
         assert_eq!(subject.delete(None).await, Err(Refusal::Unknown));

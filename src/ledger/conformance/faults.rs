@@ -1,6 +1,6 @@
 //! Crashes, and workers that have lost their lease.
 
-use super::subject::{Subject, at, counters, failure};
+use super::subject::{ME, Subject, at, counters, failure, holder, pass};
 use crate::error::ErrorKind;
 use crate::ledger::{Commit, Committed, Ending, LeasedShard, Ledger, ShardScope, Unordered};
 use crate::task::{Counters, Key, PassKind, ReportKind, StartMode, State};
@@ -39,14 +39,18 @@ async fn is_fenced(subject: &Subject<'_>, fencing_token: i64, shard: &LeasedShar
     assert_eq!(marked.unwrap(), Unordered::Fenced);
     let cut = subject.store.split(subject.id, shard, &[Key::from("m")]).await;
     assert_eq!(cut.unwrap(), Committed::Fenced);
-    assert!(subject.shard(fencing_token).await.is_none());
     let keys: Vec<Key> = failed.iter().map(|key| Key::from(key.as_str())).collect();
-    let taken = subject.store.take_failures(subject.id, fencing_token, &keys);
+    let taken = subject.store.take_failures(subject.id, shard, &keys);
     assert_eq!(taken.await.unwrap(), None);
     let scopes = [ShardScope::Keys];
     let opened = subject
         .store
-        .open_pass(subject.id, fencing_token, PassKind::Full, &scopes, at(9_999))
+        .open_pass(
+            subject.id,
+            fencing_token,
+            pass(PassKind::Full, &scopes),
+            at(9_999),
+        )
         .await;
     assert_eq!(opened.unwrap_err().kind(), ErrorKind::Conflict);
     for ending in [Ending::Drained, Ending::PassFinished] {
@@ -66,11 +70,11 @@ async fn a_fenced_worker_writes_nothing(store: &dyn Ledger) {
         ..Commit::default()
     };
     assert_eq!(subject.commit(&old_shard, commit).await, Committed::Done);
-    // The old leases are fenced as soon as another worker leases the task, before it leases the shard.
+    // The old leases are fenced as soon as the worker leases the task again, before it leases the shard.
     let second = subject.lease().await;
     assert!(second.fencing_token > first.fencing_token);
     is_fenced(&subject, first.fencing_token, &old_shard).await;
-    let shard = subject.shard(second.fencing_token).await.unwrap();
+    let shard = subject.shard().await.unwrap();
     assert!(shard.fencing_token > old_shard.fencing_token);
     is_fenced(&subject, first.fencing_token, &old_shard).await;
     assert_eq!(subject.commit(&shard, one_object()).await, Committed::Done);
@@ -133,7 +137,11 @@ async fn run_time_of_a_crash_counts_up_to_the_last_commit(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let (_, shard) = subject.work(PassKind::Full).await;
     assert_eq!(subject.commit(&shard, Commit::default()).await, Committed::Done);
-    let leased = store.lease_task(subject.id, at(900_000)).await.unwrap().unwrap();
+    let leased = store
+        .lease_task(subject.id, holder(), at(900_000))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(leased.task.ran_for, 1_000);
     assert_eq!(leased.task.running_since, Some(at(900_000)));
     assert_eq!(leased.task.started_at, Some(at(2_000)));
@@ -161,20 +169,21 @@ async fn recovery_pauses_what_was_pausing(store: &dyn Ledger) {
     assert_eq!((now.state, now.ran_for), (State::Paused, 1_000));
     is_fenced(&pausing, task.fencing_token, &shard).await;
     assert_eq!(running.state().await, State::Running);
-    let goes_on = running.commit(&running_shard, Commit::default()).await;
-    assert_eq!(goes_on, Committed::Done);
+    // The process that had it is gone.
+    let late = running.commit(&running_shard, Commit::default()).await;
+    assert_eq!(late, Committed::Fenced);
     assert_eq!(waiting.state().await, State::Waiting);
 }
 
 async fn a_release_pauses_a_pausing_task_without_a_worker(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let (task, shard) = subject.work(PassKind::Full).await;
-    store.release(subject.id).await.unwrap();
+    store.release(subject.id, ME, at(2_500)).await.unwrap();
     assert_eq!(subject.state().await, State::Running);
     subject.stop().await.unwrap();
-    store.release(subject.id).await.unwrap();
+    store.release(subject.id, ME, at(2_500)).await.unwrap();
     assert_eq!(subject.state().await, State::Paused);
     is_fenced(&subject, task.fencing_token, &shard).await;
-    store.release(subject.id).await.unwrap();
+    store.release(subject.id, ME, at(2_500)).await.unwrap();
     assert_eq!(subject.state().await, State::Paused);
 }

@@ -1,7 +1,7 @@
 //! Start, stop and delete, and their effect on credentials.
 
-use super::subject::{Subject, at, counters, failure, sealed};
-use crate::ledger::{Commit, Committed, Ending, Ledger, OpenUpload, Refusal};
+use super::subject::{ME, Subject, at, counters, failure, holder, sealed};
+use crate::ledger::{Commit, Committed, Ending, Ledger, OpenUpload, Refusal, Writer};
 use crate::task::{Key, PassKind, Reason, ReasonKind, Rejection, StartMode, State};
 
 pub(super) async fn all(store: &dyn Ledger) {
@@ -20,7 +20,13 @@ async fn a_waiting_task_pauses_at_once(store: &dyn Ledger) {
     assert_eq!(subject.stop().await, Ok(State::Paused));
     let refused = Err(Refusal::State(Rejection::NotInProgress));
     assert_eq!(subject.stop().await, refused);
-    assert!(store.lease_task(subject.id, at(2)).await.unwrap().is_none());
+    assert!(
+        store
+            .lease_task(subject.id, holder(), at(2))
+            .await
+            .unwrap()
+            .is_none()
+    );
     assert!(!subject.is_pending().await);
     assert_eq!(subject.task().await.ran_for, 0);
 }
@@ -54,14 +60,20 @@ async fn a_running_task_drains(store: &dyn Ledger) {
     assert!(subject.is_pending().await);
     assert_eq!(subject.finish(leased.fencing_token, Ending::Drained).await, None);
     assert_eq!(subject.stop().await, Ok(State::Pausing));
-    let control = store.control(subject.id).await.unwrap().unwrap();
+    let control = store.control(subject.id, ME, at(2_000)).await.unwrap().unwrap();
     assert_eq!(control.state, State::Pausing);
     assert_eq!(
         subject.stop().await,
         Err(Refusal::State(Rejection::NotInProgress))
     );
     assert!(!subject.is_pending().await);
-    assert!(store.lease_task(subject.id, at(2)).await.unwrap().is_none());
+    assert!(
+        store
+            .lease_task(subject.id, holder(), at(2))
+            .await
+            .unwrap()
+            .is_none()
+    );
     let end = subject.finish(leased.fencing_token, Ending::Drained).await;
     assert_eq!(end, Some(State::Paused));
     let task = subject.task().await;
@@ -186,7 +198,8 @@ async fn delete_takes_everything(store: &dyn Ledger) {
         source_etag: Some(crate::object::ETag::new("e")),
         size: 2,
     };
-    store.put_upload(subject.id, &upload).await.unwrap();
+    let writer = Writer::Task(task.fencing_token);
+    store.put_upload(subject.id, writer, &upload).await.unwrap();
     assert_eq!(
         subject.delete(None).await,
         Err(Refusal::State(Rejection::InProgress))
@@ -204,8 +217,15 @@ async fn delete_takes_everything(store: &dyn Ledger) {
     assert!(store.task(&subject.project, subject.id).await.unwrap().is_none());
     assert!(subject.failed_keys().await.is_empty());
     assert!(store.uploads(subject.id).await.unwrap().is_empty());
-    assert!(store.lease_task(subject.id, at(1)).await.unwrap().is_none());
+    assert!(
+        store
+            .lease_task(subject.id, holder(), at(1))
+            .await
+            .unwrap()
+            .is_none()
+    );
     // A worker that does not know about the deletion yet cannot change anything.
     assert_eq!(subject.finish(task.fencing_token, Ending::Drained).await, None);
-    assert!(store.put_upload(subject.id, &upload).await.is_err());
+    let late = store.put_upload(subject.id, writer, &upload).await;
+    assert_eq!(late.unwrap(), Committed::Fenced);
 }

@@ -1,11 +1,12 @@
 //! Lines of the reports of copied and skipped objects: stored with their commit, in order, until they are written.
 
-use super::subject::{Subject, at, counters, failure};
-use crate::ledger::{Commit, Committed, Ending, Ledger, Purged, ReportChunk, ShardScope};
+use super::subject::{Subject, at, counters, failure, pass};
+use crate::ledger::{Commit, Committed, Ending, FileSize, Fullness, Ledger, Purged, ReportFile, ShardScope};
 use crate::task::{Key, PassKind, ReportKind, ReportProblem, ReportProblems, StartMode, State, UnixMillis};
 
 pub(super) async fn all(store: &dyn Ledger) {
     lines_are_kept_in_the_order_of_their_commits(store).await;
+    a_file_keeps_its_lines(store).await;
     timestamps_increase_whatever_the_clock_says(store).await;
     written_lines_are_deleted_only_by_the_holder_of_the_lease(store).await;
     a_refused_report_waits_until_it_is_too_large(store).await;
@@ -28,27 +29,48 @@ impl Subject<'_> {
     /// All waiting lines of a report, as text.
     pub(super) async fn waiting(&self, kind: ReportKind) -> String {
         let mut text = Vec::new();
-        for chunk in self.chunks(kind).await {
-            let lines = self.store.report_lines(self.id, kind, chunk.stamp).await;
-            let lines = lines.unwrap().unwrap();
-            assert_eq!(i64::try_from(lines.len()), Ok(chunk.bytes));
-            text.extend(lines);
+        for chunk in self.store.waiting_chunks(self.id, kind).await.unwrap() {
+            let lines = self.store.report_lines(self.id, chunk).await;
+            text.extend(lines.unwrap().unwrap());
         }
         String::from_utf8(text).unwrap()
     }
 
-    async fn chunks(&self, kind: ReportKind) -> Vec<ReportChunk> {
-        self.store.report_chunks(self.id, kind, 1_000).await.unwrap()
+    /// The next file of a report, if it is full with two chunks or eight bytes.
+    async fn full_file(&self, fencing_token: i64, kind: ReportKind) -> Option<ReportFile> {
+        self.file(fencing_token, kind, Fullness::Full, at(3_000)).await
     }
 
-    async fn stamps(&self, kind: ReportKind) -> Vec<UnixMillis> {
-        self.chunks(kind).await.iter().map(|chunk| chunk.stamp).collect()
+    async fn any_file(&self, fencing_token: i64, kind: ReportKind) -> Option<ReportFile> {
+        self.file(fencing_token, kind, Fullness::Any, at(3_000)).await
     }
 
-    async fn written(&self, fencing_token: i64, kind: ReportKind, last: UnixMillis) -> Committed {
+    async fn file(
+        &self,
+        fencing_token: i64,
+        kind: ReportKind,
+        fullness: Fullness,
+        now: UnixMillis,
+    ) -> Option<ReportFile> {
+        let size = FileSize { bytes: 8, chunks: 2 };
+        self.store
+            .report_file(self.id, fencing_token, kind, size, fullness, now)
+            .await
+            .unwrap()
+    }
+
+    async fn text(&self, file: &ReportFile) -> String {
+        let mut text = Vec::new();
+        for chunk in &file.chunks {
+            text.extend(self.store.report_lines(self.id, *chunk).await.unwrap().unwrap());
+        }
+        String::from_utf8(text).unwrap()
+    }
+
+    async fn written(&self, fencing_token: i64, kind: ReportKind, file: UnixMillis) -> Committed {
         let written = self
             .store
-            .report_written(self.id, fencing_token, kind, last)
+            .report_written(self.id, fencing_token, kind, file)
             .await;
         written.unwrap()
     }
@@ -69,7 +91,7 @@ impl Subject<'_> {
 
 async fn lines_are_kept_in_the_order_of_their_commits(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
-    let (_, shard) = subject.work(PassKind::Full).await;
+    let (task, shard) = subject.work(PassKind::Full).await;
     for commit in [
         lines("a\n", "b\n"),
         lines("", ""),
@@ -80,33 +102,62 @@ async fn lines_are_kept_in_the_order_of_their_commits(store: &dyn Ledger) {
     }
     assert_eq!(subject.waiting(ReportKind::Success).await, "a\nc\nd\n");
     assert_eq!(subject.waiting(ReportKind::Skip).await, "b\ne\n");
-    let chunks = subject.chunks(ReportKind::Success).await;
-    assert_eq!(chunks.iter().map(|chunk| chunk.bytes).collect::<Vec<_>>(), [2, 4]);
-    let first = store
-        .report_chunks(subject.id, ReportKind::Success, 1)
+    let file = subject
+        .full_file(task.fencing_token, ReportKind::Success)
         .await
         .unwrap();
-    assert_eq!(first, chunks[..1]);
-    let none = store
-        .report_lines(subject.id, ReportKind::Skip, at(1))
-        .await
-        .unwrap();
-    assert_eq!(none, None);
+    assert_eq!(subject.text(&file).await, "a\nc\nd\n");
+    assert_eq!(store.report_lines(subject.id, i64::MAX).await.unwrap(), None);
+    let other = Subject::new(store).await;
+    assert_eq!(store.report_lines(other.id, file.chunks[0]).await.unwrap(), None);
+}
+
+async fn a_file_keeps_its_lines(store: &dyn Ledger) {
+    let subject = Subject::new(store).await;
+    let (task, shard) = subject.work(PassKind::Full).await;
+    let (token, kind) = (task.fencing_token, ReportKind::Success);
+    assert_eq!(subject.any_file(token, kind).await, None);
+    subject.commit(&shard, lines("a\n", "")).await;
+    assert_eq!(subject.full_file(token, kind).await, None);
+    let file = subject.any_file(token, kind).await.unwrap();
+    // What is committed later belongs to the next file, also after another lease.
+    subject.commit(&shard, lines("b\n", "")).await;
+    let again = subject.lease().await.fencing_token;
+    let shard = subject.shard().await.unwrap();
+    subject.commit(&shard, lines("c\n", "")).await;
+    assert_eq!(subject.full_file(again, kind).await, Some(file.clone()));
+    assert_eq!(subject.text(&file).await, "a\n");
+    assert_eq!(subject.written(again, kind, file.number).await, Committed::Done);
+    let next = subject.full_file(again, kind).await.unwrap();
+    assert!(next.number > file.number);
+    assert_eq!(subject.text(&next).await, "b\nc\n");
+    assert_eq!(subject.written(again, kind, next.number).await, Committed::Done);
+    assert_eq!(subject.any_file(again, kind).await, None);
+    assert_eq!(subject.any_file(token, kind).await, None, "fenced");
 }
 
 async fn timestamps_increase_whatever_the_clock_says(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
-    let (_, shard) = subject.work(PassKind::Full).await;
+    let (task, shard) = subject.work(PassKind::Full).await;
     let opened = subject.task().await.pass.unwrap().opened_at;
     assert_eq!(opened, at(2_100));
     // The clock goes back, stands still and goes forward.
-    for now in [5, 5, 2_100, 9_000, 9_000] {
-        let commit = lines("x\n", "y\n");
-        store.commit(subject.id, &shard, commit, at(now)).await.unwrap();
+    for (now, wanted) in [
+        (5, 2_101),
+        (5, 2_102),
+        (2_100, 2_103),
+        (9_000, 9_000),
+        (9_000, 9_001),
+    ] {
+        subject.commit(&shard, lines("x\n", "")).await;
+        let kind = ReportKind::Success;
+        let file = subject
+            .file(task.fencing_token, kind, Fullness::Any, at(now))
+            .await
+            .unwrap();
+        assert_eq!(file.number, at(wanted));
+        subject.written(task.fencing_token, kind, file.number).await;
     }
-    let wanted = [2_101, 2_102, 2_103, 9_000, 9_001].map(at);
-    assert_eq!(subject.stamps(ReportKind::Success).await, wanted);
-    assert_eq!(subject.stamps(ReportKind::Skip).await, wanted);
     // Timestamps also increase from pass to pass, even if no lines wait.
     let subject = Subject::new(store).await;
     assert_eq!(subject.full_pass(1, &["x"]).await, Some(State::Failed));
@@ -124,19 +175,17 @@ async fn written_lines_are_deleted_only_by_the_holder_of_the_lease(store: &dyn L
         let commit = lines(text, text);
         assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
     }
-    let stamps = subject.stamps(ReportKind::Success).await;
-    let done = subject
-        .written(task.fencing_token, ReportKind::Success, stamps[1])
-        .await;
+    let token = task.fencing_token;
+    let file = subject.full_file(token, ReportKind::Success).await.unwrap();
+    let done = subject.written(token, ReportKind::Success, file.number).await;
     assert_eq!(done, Committed::Done);
     assert_eq!(subject.waiting(ReportKind::Success).await, "c\n");
     assert_eq!(subject.waiting(ReportKind::Skip).await, "a\nb\nc\n");
+    let file = subject.full_file(token, ReportKind::Skip).await.unwrap();
     let again = subject.lease().await;
-    let fenced = subject
-        .written(task.fencing_token, ReportKind::Skip, stamps[2])
-        .await;
+    let fenced = subject.written(token, ReportKind::Skip, file.number).await;
     assert_eq!(fenced, Committed::Fenced);
-    let fenced = subject.refused(task.fencing_token, ReportKind::Skip, 0).await;
+    let fenced = subject.refused(token, ReportKind::Skip, 0).await;
     assert_eq!(fenced, Committed::Fenced);
     assert_eq!(subject.waiting(ReportKind::Skip).await, "a\nb\nc\n");
     subject.stop().await.unwrap();
@@ -145,7 +194,7 @@ async fn written_lines_are_deleted_only_by_the_holder_of_the_lease(store: &dyn L
         Some(State::Paused)
     );
     let left = subject
-        .written(again.fencing_token, ReportKind::Skip, stamps[2])
+        .written(again.fencing_token, ReportKind::Skip, file.number)
         .await;
     assert_eq!(left, Committed::Fenced);
     assert_eq!(subject.waiting(ReportKind::Skip).await, "a\nb\nc\n");
@@ -164,9 +213,12 @@ async fn a_refused_report_waits_until_it_is_too_large(store: &dyn Ledger) {
         assert_eq!(subject.waiting(ReportKind::Success).await, "four");
     }
     // The target has accepted all lines, so nothing is missing.
-    let stamps = subject.stamps(ReportKind::Success).await;
+    let file = subject
+        .any_file(fencing_token, ReportKind::Success)
+        .await
+        .unwrap();
     subject
-        .written(fencing_token, ReportKind::Success, stamps[0])
+        .written(fencing_token, ReportKind::Success, file.number)
         .await;
     assert_eq!(subject.success_trouble().await, None);
 
@@ -181,9 +233,12 @@ async fn a_refused_report_waits_until_it_is_too_large(store: &dyn Ledger) {
     assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
     subject.refused(fencing_token, ReportKind::Success, 7).await;
     assert_eq!(subject.success_trouble().await, Some(ReportProblem::TooLarge));
-    let stamps = subject.stamps(ReportKind::Success).await;
+    let file = subject
+        .any_file(fencing_token, ReportKind::Success)
+        .await
+        .unwrap();
     subject
-        .written(fencing_token, ReportKind::Success, stamps[0])
+        .written(fencing_token, ReportKind::Success, file.number)
         .await;
     assert_eq!(subject.success_trouble().await, Some(ReportProblem::TooLarge));
 }
@@ -220,7 +275,7 @@ async fn a_full_pass_begins_new_reports(store: &dyn Ledger) {
     let fencing_token = subject.lease().await.fencing_token;
     let scope = [ShardScope::Prefix(Key::from(""))];
     store
-        .open_pass(subject.id, fencing_token, PassKind::Full, &scope, at(7_000))
+        .open_pass(subject.id, fencing_token, pass(PassKind::Full, &scope), at(7_000))
         .await
         .unwrap();
     assert_eq!(subject.waiting(ReportKind::Success).await, "new\n");
@@ -260,19 +315,24 @@ async fn a_shard_that_starts_again_deletes_its_lines(store: &dyn Ledger) {
     let task = subject.lease().await;
     let scopes = ["a", "b"].map(|prefix| ShardScope::Prefix(Key::from(prefix)));
     store
-        .open_pass(subject.id, task.fencing_token, PassKind::Full, &scopes, at(1))
+        .open_pass(
+            subject.id,
+            task.fencing_token,
+            pass(PassKind::Full, &scopes),
+            at(1),
+        )
         .await
         .unwrap();
     for text in ["a\n", "b\n"] {
-        let shard = subject.shard(task.fencing_token).await.unwrap();
+        let shard = subject.shard().await.unwrap();
         if text == "b\n" {
             store.set_unordered(subject.id, &shard).await.unwrap();
         }
         assert_eq!(subject.commit(&shard, lines(text, text)).await, Committed::Done);
     }
-    let again = subject.lease().await;
+    subject.lease().await;
     for wanted in ["a\nb\n", "a\n"] {
-        subject.shard(again.fencing_token).await.unwrap();
+        subject.shard().await.unwrap();
         assert_eq!(subject.waiting(ReportKind::Success).await, wanted);
         assert_eq!(subject.waiting(ReportKind::Skip).await, wanted);
     }

@@ -12,6 +12,7 @@ mod orphans;
 mod ranges;
 mod records;
 mod scope;
+mod sharing;
 pub mod subject;
 mod warnings;
 mod work;
@@ -31,4 +32,5 @@ pub async fn all(store: &dyn Ledger) {
     Box::pin(once::all(store)).await;
     Box::pin(warnings::all(store)).await;
     Box::pin(scope::all(store)).await;
+    Box::pin(sharing::all(store)).await;
 }

@@ -1,6 +1,6 @@
 //! Creations with an idempotency key.
 
-use super::subject::{Subject, at, fresh, new_task};
+use super::subject::{Subject, at, fresh, holder, new_task};
 use crate::error::ErrorKind;
 use crate::ledger::once::KEY_LIFETIME;
 use crate::ledger::{CreatedOnce, Ledger, NewTask, RequestKey, TaskFilter};
@@ -61,7 +61,7 @@ async fn a_key_creates_one_task(store: &dyn Ledger) {
     assert!(made);
     let task = store.task(&project, id).await.unwrap().unwrap();
     assert_eq!((task.created_at, task.name), (at(1_000), format!("task-{id}")));
-    assert!(store.lease_task(id, at(1_500)).await.unwrap().is_some());
+    assert!(store.lease_task(id, holder(), at(1_500)).await.unwrap().is_some());
     for later in [1_000, 2_000, 1_000 + KEY_LIFETIME - 1] {
         assert_eq!(
             create(store, &project, &request("a", 1), at(later)).await,

@@ -2,7 +2,7 @@
 
 use super::subject::{Subject, at, fresh, new_task, sealed, spec};
 use crate::ledger::{
-    Cleanup, Deleted, Ending, Ledger, NewTask, OpenUpload, Orphan, OrphanKeys, Orphans, Owner,
+    Cleanup, Deleted, Ending, Ledger, NewTask, OpenUpload, Orphan, OrphanKeys, Orphans, Owner, Writer,
 };
 use crate::object::ETag;
 use crate::task::spec::BucketLocation;
@@ -34,7 +34,8 @@ async fn paused<'a>(store: &'a dyn Ledger, uploads: &[OpenUpload]) -> Subject<'a
     let subject = Subject::new(store).await;
     let (task, _) = subject.work(PassKind::Full).await;
     for upload in uploads {
-        store.put_upload(subject.id, upload).await.unwrap();
+        let writer = Writer::Task(task.fencing_token);
+        store.put_upload(subject.id, writer, upload).await.unwrap();
     }
     subject.stop().await.unwrap();
     subject.finish(task.fencing_token, Ending::Drained).await.unwrap();
@@ -148,9 +149,13 @@ async fn orphans_are_found_by_their_place(store: &dyn Ledger) {
             ..new_task(&project, id)
         };
         store.create(new, at(1)).await.unwrap();
-        store.put_upload(id, &upload(b"k", Some("id"))).await.unwrap();
         let subject = Subject { store, project, id };
+        let task = subject.lease().await;
+        let writer = Writer::Task(task.fencing_token);
+        let open = upload(b"k", Some("id"));
+        store.put_upload(id, writer, &open).await.unwrap();
         subject.stop().await.unwrap();
+        subject.finish(task.fencing_token, Ending::Drained).await.unwrap();
         subject.delete(None).await.unwrap();
         subjects.push(subject);
     }
@@ -216,6 +221,7 @@ async fn an_upload_has_an_owner(store: &dyn Ledger) {
     let key = Key::from(&b"in/\xffbig\xfe"[..]);
     let owner = async |id: &str| store.upload_owner(&key, id).await.unwrap();
     let (task, _) = subject.work(PassKind::Full).await;
+    let writer = Writer::Task(task.fencing_token);
     let unknown = format!("unknown-{}", subject.id);
     let known = format!("known-{}", subject.id);
     assert_eq!(owner(&known).await, Owner::Nobody);
@@ -224,18 +230,21 @@ async fn an_upload_has_an_owner(store: &dyn Ledger) {
         (b"large in/\xffbig\xfe", Owner::Nobody),
         (b"big\xfe", Owner::Unknown),
     ] {
-        store.put_upload(subject.id, &upload(other, None)).await.unwrap();
+        store
+            .put_upload(subject.id, writer, &upload(other, None))
+            .await
+            .unwrap();
         assert_eq!(owner(&unknown).await, who, "{other:?}");
     }
     let recorded = upload(b"big\xfe", Some(&known));
-    store.put_upload(subject.id, &recorded).await.unwrap();
+    store.put_upload(subject.id, writer, &recorded).await.unwrap();
     assert_eq!(
         (owner(&known).await, owner(&unknown).await),
         (Owner::Task, Owner::Nobody)
     );
     // A paused task cannot be creating an upload now. It will resume the uploads that it knows.
     store
-        .put_upload(subject.id, &upload(b"in/\xffbig\xfe", None))
+        .put_upload(subject.id, writer, &upload(b"in/\xffbig\xfe", None))
         .await
         .unwrap();
     assert_eq!(owner(&unknown).await, Owner::Unknown);

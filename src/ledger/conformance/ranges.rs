@@ -1,6 +1,6 @@
 //! Shards that are cut into ranges and put together again.
 
-use super::subject::{Subject, at, counters, failure};
+use super::subject::{Subject, at, counters, failure, pass};
 use crate::ledger::{Commit, Committed, Ending, LeasedShard, Ledger, ShardScope, Unordered};
 use crate::task::{Counters, Key, PassKind, StartMode, State};
 
@@ -27,9 +27,9 @@ fn range(shard: &LeasedShard) -> (i64, String, String) {
 }
 
 /// All shards that can be leased.
-async fn leased(subject: &Subject<'_>, fencing_token: i64) -> Vec<LeasedShard> {
+async fn leased(subject: &Subject<'_>) -> Vec<LeasedShard> {
     let mut shards = Vec::new();
-    while let Some(shard) = subject.shard(fencing_token).await {
+    while let Some(shard) = subject.shard().await {
         shards.push(shard);
     }
     shards
@@ -48,12 +48,12 @@ async fn a_shard_that_is_cut_covers_the_same_keys(store: &dyn Ledger) {
     let (task, shard) = subject.work(PassKind::Full).await;
     let cut = store.split(subject.id, &shard, &keys(&["d", "m"])).await.unwrap();
     assert_eq!(cut, Committed::Done);
-    let others = leased(&subject, task.fencing_token).await;
+    let others = leased(&subject).await;
     assert_eq!(ranges(&others), [row(1, "d", "m"), row(2, "m", "")]);
     // A range is cut like the whole. The holder of the first one still has it.
     let cut = store.split(subject.id, &others[0], &keys(&["f"])).await.unwrap();
     assert_eq!(cut, Committed::Done);
-    let more = leased(&subject, task.fencing_token).await;
+    let more = leased(&subject).await;
     assert_eq!(ranges(&more), [row(3, "f", "m")]);
     let all = [&[shard][..], &others, &more].concat();
     for shard in &all {
@@ -85,8 +85,8 @@ async fn a_cut_lasts_over_another_lease(store: &dyn Ledger) {
         ..Commit::default()
     };
     assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
-    let again = subject.lease().await;
-    let shards = leased(&subject, again.fencing_token).await;
+    subject.lease().await;
+    let shards = leased(&subject).await;
     assert_eq!(ranges(&shards), [row(0, "c", "k"), row(1, "k", "")]);
     assert_eq!(subject.task().await.counters, counters(3, 0));
 }
@@ -99,7 +99,7 @@ async fn the_next_full_pass_begins_with_even_ranges(store: &dyn Ledger) {
         .await
         .unwrap();
     let mut shards = vec![shard];
-    shards.extend(leased(&subject, task.fencing_token).await);
+    shards.extend(leased(&subject).await);
     for (shard, objects) in shards.iter().zip([6_000, 100, 7_000, 6_000]) {
         let failed = i64::from(objects == 100);
         let commit = Commit {
@@ -125,18 +125,18 @@ async fn the_next_full_pass_begins_with_even_ranges(store: &dyn Ledger) {
         .await
         .unwrap();
     subject.start(StartMode::Full).await.unwrap();
-    let (task, shard) = subject.work(PassKind::Full).await;
-    let others = leased(&subject, task.fencing_token).await;
+    let (_, shard) = subject.work(PassKind::Full).await;
+    let others = leased(&subject).await;
     assert_eq!(range(&shard), row(0, "", "d"));
     assert_eq!(ranges(&others), [row(1, "d", "t"), row(2, "t", "")]);
 }
 
 async fn ranges_without_an_order_become_one_shard_again(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
-    let (task, shard) = subject.work(PassKind::Full).await;
+    let (_, shard) = subject.work(PassKind::Full).await;
     store.split(subject.id, &shard, &keys(&["d", "m"])).await.unwrap();
     let mut shards = vec![shard];
-    shards.extend(leased(&subject, task.fencing_token).await);
+    shards.extend(leased(&subject).await);
     for (shard, key) in shards.iter().zip(["a", "e", "n"]) {
         let commit = Commit {
             checkpoint: Some(Key::from(key)),
@@ -156,10 +156,10 @@ async fn ranges_without_an_order_become_one_shard_again(store: &dyn Ledger) {
     for shard in &shards {
         assert_eq!(subject.commit(shard, one_and_close()).await, Committed::Fenced);
     }
-    let whole = subject.shard(task.fencing_token).await.unwrap();
+    let whole = subject.shard().await.unwrap();
     assert_eq!(range(&whole), row(0, "", ""));
     assert_eq!(subject.commit(&whole, one_and_close()).await, Committed::Done);
-    assert!(subject.shard(task.fencing_token).await.is_none());
+    assert!(subject.shard().await.is_none());
     assert_eq!(subject.task().await.counters, counters(1, 0));
 }
 
@@ -168,10 +168,15 @@ async fn an_unordered_prefix_leaves_others_alone(store: &dyn Ledger) {
     let task = subject.lease().await;
     let scopes = ["a/", "b/"].map(|prefix| ShardScope::Prefix(Key::from(prefix)));
     store
-        .open_pass(subject.id, task.fencing_token, PassKind::Full, &scopes, at(1))
+        .open_pass(
+            subject.id,
+            task.fencing_token,
+            pass(PassKind::Full, &scopes),
+            at(1),
+        )
         .await
         .unwrap();
-    let shards = leased(&subject, task.fencing_token).await;
+    let shards = leased(&subject).await;
     for (shard, cut) in shards.iter().zip(["a/m", "b/m"]) {
         store.split(subject.id, shard, &keys(&[cut])).await.unwrap();
     }
@@ -190,7 +195,7 @@ async fn an_unordered_prefix_leaves_others_alone(store: &dyn Ledger) {
         Committed::Fenced
     );
     assert_eq!(subject.commit(&shards[1], commit).await, Committed::Done);
-    let open = leased(&subject, task.fencing_token).await;
+    let open = leased(&subject).await;
     assert_eq!(ranges(&open), [row(0, "", ""), row(3, "b/m", "")]);
 }
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::subject::{Subject, at, counters, failure, fresh, new_task};
+use super::subject::{ME, Subject, at, counters, failure, fresh, holder, new_task};
 use crate::error::ErrorKind;
-use crate::ledger::{Commit, Committed, Control, Failure, Ledger, OpenUpload, Refusal, TaskFilter};
+use crate::ledger::{Commit, Committed, Control, Failure, Ledger, OpenUpload, Refusal, TaskFilter, Writer};
 use crate::object::ETag;
 use crate::task::{
     BandwidthPolicy, BandwidthWindow, Counters, Estimate, FailedReport, Key, PassKind, ProjectId, Rejection,
@@ -41,7 +41,7 @@ async fn a_created_task_is_read_back(store: &dyn Ledger) {
         (Counters::default(), Estimate::default())
     );
     assert!(read.reason.is_none() && read.pass.is_none() && read.started_at.is_none());
-    let pending = store.pending(None).await.unwrap();
+    let pending = store.pending(None, ME, at(2_000)).await.unwrap();
     assert!(
         pending
             .iter()
@@ -93,7 +93,7 @@ async fn lists_are_filtered_and_paged_newest_first(store: &dyn Ledger) {
         store.create(new_task(&project, *id), at(1)).await.unwrap();
     }
     store.stop(&project, ids[1], at(2)).await.unwrap().unwrap();
-    store.lease_task(ids[3], at(2)).await.unwrap().unwrap();
+    store.lease_task(ids[3], holder(), at(2)).await.unwrap().unwrap();
     ids.reverse();
     let list = |states: &[State], offset, limit| {
         let filter = TaskFilter {
@@ -131,11 +131,14 @@ async fn bandwidth_is_replaced_until_the_end(store: &dyn Ledger) {
     assert_eq!(subject.task().await.bandwidth, policy(u64::MAX));
     subject.lease().await;
     assert_eq!(set(5).await.unwrap(), Ok(()));
-    let control = store.control(subject.id).await.unwrap();
+    let control = store.control(subject.id, ME, at(2_000)).await.unwrap();
     let wanted = Control {
         state: State::Running,
         bandwidth: policy(5),
         settled: 0,
+        workers: Vec::new(),
+        idle: 0,
+        free: 0,
     };
     assert_eq!(control, Some(wanted));
     assert_eq!(subject.full_pass(1, &[]).await, Some(State::Succeeded));
@@ -143,7 +146,7 @@ async fn bandwidth_is_replaced_until_the_end(store: &dyn Ledger) {
     assert_eq!(late, Err(Refusal::State(Rejection::Complete)));
     assert_eq!(subject.task().await.bandwidth, policy(5));
     let unknown = TaskId::new(TaskId::MAX).unwrap();
-    assert_eq!(store.control(unknown).await.unwrap(), None);
+    assert_eq!(store.control(unknown, ME, at(2_000)).await.unwrap(), None);
 }
 
 async fn the_estimate_is_stored(store: &dyn Ledger) {
@@ -262,6 +265,8 @@ async fn thousands_of_failures_fit_one_commit(store: &dyn Ledger) {
 
 async fn uploads_are_kept_by_key(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
+    let (_, shard) = subject.work(PassKind::Full).await;
+    let writer = Writer::Shard(&shard);
     let upload = |key: &[u8], upload_id: &str, etag: Option<&str>| OpenUpload {
         foreign_uploads: None,
         key: Key::from(key),
@@ -273,7 +278,7 @@ async fn uploads_are_kept_by_key(store: &dyn Ledger) {
     let first = upload(b"\xff", "one", Some("W/\"abc-3\""));
     let second = upload(b"a//", "two", Some("\"W/odd\""));
     for upload in [&first, &second] {
-        store.put_upload(subject.id, upload).await.unwrap();
+        store.put_upload(subject.id, writer, upload).await.unwrap();
     }
     assert_eq!(
         store.uploads(subject.id).await.unwrap(),
@@ -282,34 +287,36 @@ async fn uploads_are_kept_by_key(store: &dyn Ledger) {
     let hashes = BTreeMap::from([(1, [1; 16]), (10_000, [2; 16])]);
     for (number, md5) in &hashes {
         store
-            .put_part_hash(subject.id, &first.key, *number, *md5)
+            .put_part_hash(subject.id, writer, &first.key, (*number, *md5))
             .await
             .unwrap();
     }
     store
-        .put_part_hash(subject.id, &first.key, 1, [1; 16])
+        .put_part_hash(subject.id, writer, &first.key, (1, [1; 16]))
         .await
         .unwrap();
     assert_eq!(store.part_hashes(subject.id, &first.key).await.unwrap(), hashes);
     let newer = upload(b"\xff", "three", None);
-    store.put_upload(subject.id, &newer).await.unwrap();
+    store.put_upload(subject.id, writer, &newer).await.unwrap();
     let forgotten = BTreeMap::new();
     assert_eq!(
         store.part_hashes(subject.id, &first.key).await.unwrap(),
         forgotten
     );
     store
-        .put_part_hash(subject.id, &first.key, 7, [7; 16])
+        .put_part_hash(subject.id, writer, &first.key, (7, [7; 16]))
         .await
         .unwrap();
     assert_eq!(store.upload(subject.id, &first.key).await.unwrap(), Some(newer));
-    store.remove_upload(subject.id, &first.key).await.unwrap();
-    store.remove_upload(subject.id, &first.key).await.unwrap();
+    store.remove_upload(subject.id, writer, &first.key).await.unwrap();
+    store.remove_upload(subject.id, writer, &first.key).await.unwrap();
     assert_eq!(
         store.part_hashes(subject.id, &first.key).await.unwrap(),
         forgotten
     );
-    let late = store.put_part_hash(subject.id, &first.key, 8, [8; 16]).await;
+    let late = store
+        .put_part_hash(subject.id, writer, &first.key, (8, [8; 16]))
+        .await;
     assert_eq!(late.unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(store.upload(subject.id, &first.key).await.unwrap(), None);
     assert_eq!(store.uploads(subject.id).await.unwrap(), [second]);

@@ -1,6 +1,6 @@
 //! What was found of a scope, bytes in flight, and failures that are taken in the order of a manifest.
 
-use super::subject::{Subject, at, counters, failure};
+use super::subject::{Subject, at, counters, failure, pass};
 use crate::ledger::{
     Commit, Committed, Ending, Failure, FoundEntry, FoundScope, LeasedShard, Ledger, ShardScope,
 };
@@ -33,12 +33,15 @@ fn entry(scope: ShardScope, objects: i64, not_found: i64) -> FoundEntry {
 /// Leases every shard of a new full pass over these scopes.
 async fn leased(subject: &Subject<'_>, scopes: &[ShardScope]) -> (i64, Vec<LeasedShard>) {
     let task = subject.lease().await;
-    let opened = subject
-        .store
-        .open_pass(subject.id, task.fencing_token, PassKind::Full, scopes, at(1));
+    let opened = subject.store.open_pass(
+        subject.id,
+        task.fencing_token,
+        pass(PassKind::Full, scopes),
+        at(1),
+    );
     opened.await.unwrap();
     let mut shards = Vec::new();
-    while let Some(shard) = subject.shard(task.fencing_token).await {
+    while let Some(shard) = subject.shard().await {
         shards.push(shard);
     }
     (task.fencing_token, shards)
@@ -227,15 +230,15 @@ async fn bytes_in_flight_are_known_to_the_next_lease(store: &dyn Ledger) {
     settle(&subject, &shards[1], in_flight(5), false).await;
     settle(&subject, &shards[0], in_flight(-20), false).await;
     assert_eq!(subject.task().await.counters.bytes_transferred(), 55);
-    let again = subject.lease().await;
-    let first = subject.shard(again.fencing_token).await.unwrap();
-    let second = subject.shard(again.fencing_token).await.unwrap();
+    subject.lease().await;
+    let first = subject.shard().await.unwrap();
+    let second = subject.shard().await.unwrap();
     assert_eq!((first.bytes_in_flight, second.bytes_in_flight), (50, 5));
     // A shard that starts again has no bytes in flight.
     store.set_unordered(subject.id, &second).await.unwrap();
-    let once_more = subject.lease().await;
-    subject.shard(once_more.fencing_token).await.unwrap();
-    let second = subject.shard(once_more.fencing_token).await.unwrap();
+    subject.lease().await;
+    subject.shard().await.unwrap();
+    let second = subject.shard().await.unwrap();
     assert_eq!(second.bytes_in_flight, 0);
     assert_eq!(subject.task().await.counters.bytes_in_flight, 50);
 }
@@ -246,11 +249,11 @@ async fn failures_are_taken_once_per_lease(store: &dyn Ledger) {
     let names: Vec<&str> = many.iter().map(String::as_str).collect();
     subject.full_pass(0, &names).await.unwrap();
     subject.start(StartMode::FailedOnly).await.unwrap();
-    let (task, _) = subject.work(PassKind::Failed).await;
+    let (_, shard) = subject.work(PassKind::Failed).await;
     let keys = |names: &[&str]| -> Vec<Key> { names.iter().map(|name| Key::from(*name)).collect() };
-    let take = async |fencing_token, names: &[&str]| {
+    let take = async |shard: &LeasedShard, names: &[&str]| {
         let mut found = store
-            .take_failures(subject.id, fencing_token, &keys(names))
+            .take_failures(subject.id, shard, &keys(names))
             .await
             .unwrap()
             .unwrap();
@@ -269,25 +272,23 @@ async fn failures_are_taken_once_per_lease(store: &dyn Ledger) {
             .collect()
     };
     assert_eq!(untaken(None).await, ["000", "001", "002"]);
-    assert_eq!(take(task.fencing_token, &["unknown"]).await, []);
-    assert_eq!(take(task.fencing_token, &[]).await, []);
-    let taken: Vec<Failure> = take(task.fencing_token, &names[..100]).await;
+    assert_eq!(take(&shard, &["unknown"]).await, []);
+    assert_eq!(take(&shard, &[]).await, []);
+    let taken: Vec<Failure> = take(&shard, &names[..100]).await;
     assert!(
         taken
             .iter()
             .map(|failure| failure.key.lossy())
             .eq(names[..100].iter().copied())
     );
-    assert_eq!(
-        take(task.fencing_token, &["099", "100", "000"]).await,
-        [failure("100")]
-    );
+    assert_eq!(take(&shard, &["099", "100", "000"]).await, [failure("100")]);
     assert_eq!(untaken(None).await, ["101", "102", "103"]);
     assert_eq!(untaken(Some("102")).await, ["103", "104", "105"]);
     // Failures that an earlier lease has taken and not settled are returned again. They do not count as untaken.
-    let second = subject.lease().await;
+    subject.lease().await;
+    let second = subject.shard().await.unwrap();
     assert_eq!(
-        take(second.fencing_token, &["000", "149"]).await,
+        take(&second, &["000", "149"]).await,
         [failure("000"), failure("149")]
     );
     assert_eq!(untaken(Some("147")).await, ["148"]);
@@ -299,9 +300,9 @@ async fn concurrent_calls_share_the_failures(store: &dyn Ledger) {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     subject.full_pass(0, &names).await.unwrap();
     subject.start(StartMode::FailedOnly).await.unwrap();
-    let (task, _) = subject.work(PassKind::Failed).await;
+    let (_, shard) = subject.work(PassKind::Failed).await;
     let keys: Vec<Key> = names.iter().map(|name| Key::from(*name)).collect();
-    let calls = (0..8).map(|_| store.take_failures(subject.id, task.fencing_token, &keys));
+    let calls = (0..8).map(|_| store.take_failures(subject.id, &shard, &keys));
     let answers = futures_util::future::join_all(calls).await;
     let mut taken: Vec<Key> = answers
         .into_iter()
@@ -316,27 +317,29 @@ async fn a_fenced_worker_takes_no_failure(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     subject.full_pass(0, &["a", "b"]).await.unwrap();
     subject.start(StartMode::FailedOnly).await.unwrap();
-    let (first, _) = subject.work(PassKind::Failed).await;
-    let take = async |fencing_token, name: &str| {
+    let (_, first) = subject.work(PassKind::Failed).await;
+    let take = async |shard: &LeasedShard, name: &str| {
         let keys = [Key::from(name)];
-        let taken = store.take_failures(subject.id, fencing_token, &keys);
+        let taken = store.take_failures(subject.id, shard, &keys);
         taken.await.unwrap()
     };
     let untaken = async || store.untaken_failures(subject.id, None, 9).await.unwrap();
-    let second = subject.lease().await;
-    assert_eq!(take(first.fencing_token, "a").await, None);
-    assert_eq!(take(first.fencing_token, "unknown").await, None);
+    let task = subject.lease().await;
+    let second = subject.shard().await.unwrap();
+    assert_eq!(take(&first, "a").await, None);
+    assert_eq!(take(&first, "unknown").await, None);
     // A token that was never given is no lease either.
-    assert_eq!(take(second.fencing_token + 1, "a").await, None);
+    let never = LeasedShard {
+        fencing_token: i64::MAX,
+        ..second.clone()
+    };
+    assert_eq!(take(&never, "a").await, None);
     assert_eq!(untaken().await, [failure("a"), failure("b")], "nothing is marked");
-    assert_eq!(take(second.fencing_token, "a").await, Some(vec![failure("a")]));
+    assert_eq!(take(&second, "a").await, Some(vec![failure("a")]));
     assert_eq!(untaken().await, [failure("b")]);
     // A pausing task still has its worker. A paused one has none.
     subject.stop().await.unwrap();
-    assert_eq!(take(second.fencing_token, "b").await, Some(vec![failure("b")]));
-    subject
-        .finish(second.fencing_token, Ending::Drained)
-        .await
-        .unwrap();
-    assert_eq!(take(second.fencing_token, "b").await, None);
+    assert_eq!(take(&second, "b").await, Some(vec![failure("b")]));
+    subject.finish(task.fencing_token, Ending::Drained).await.unwrap();
+    assert_eq!(take(&second, "b").await, None);
 }

@@ -3,13 +3,14 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::ledger::{
-    Change, Commit, Committed, Deleted, Ending, Failure, LeasedShard, LeasedTask, Ledger, NewTask, ShardScope,
+    Change, Commit, Committed, Deleted, Ending, Failure, Finished, Holder, LeasedShard, LeasedTask, Ledger,
+    NewPass, NewTask, ShardKinds, ShardLease, ShardScope,
 };
 use crate::secret::SealedCredentials;
 use crate::task::spec::{Addressing, BucketLocation, Cloud, Endpoint, EndpointOrigin, Payer, Scope};
 use crate::task::{
     BandwidthPolicy, CopyRules, Counters, Key, PassKind, ProjectId, StartMode, State, Task, TaskId, TaskSpec,
-    UnixMillis,
+    UnixMillis, WorkerId,
 };
 
 /// A time in milliseconds.
@@ -87,6 +88,33 @@ pub fn counters(copied: i64, failed: i64) -> Counters {
     }
 }
 
+/// The worker of the tests.
+pub const ME: WorkerId = WorkerId::new(4);
+/// Another worker.
+pub const OTHER: WorkerId = WorkerId::new(8);
+
+/// A lease that [`ME`] asks for. No two have the same fencing token.
+pub fn holder() -> Holder {
+    held_by(ME)
+}
+
+/// A lease that a worker asks for.
+pub fn held_by(worker: WorkerId) -> Holder {
+    Holder {
+        worker,
+        fencing_token: fresh(),
+    }
+}
+
+/// A pass to open.
+pub const fn pass(kind: PassKind, shards: &[ShardScope]) -> NewPass<'_> {
+    NewPass {
+        kind,
+        shards,
+        findings: "{}",
+    }
+}
+
 /// A task in a new project.
 pub struct Subject<'a> {
     /// The ledger under test.
@@ -115,7 +143,7 @@ impl<'a> Subject<'a> {
     /// Whether it needs a worker. Other tasks of the ledger may need one too.
     pub async fn is_pending(&self) -> bool {
         let before = format!("project-{:08}z", self.id.get() - 1).parse().unwrap();
-        let pending = self.store.pending(Some(&before)).await.unwrap();
+        let pending = self.store.pending(Some(&before), ME, at(2_000)).await.unwrap();
         pending.iter().any(|task| task.id == self.id)
     }
 
@@ -126,7 +154,11 @@ impl<'a> Subject<'a> {
 
     /// Leases it at moment 2000.
     pub async fn lease(&self) -> LeasedTask {
-        self.store.lease_task(self.id, at(2_000)).await.unwrap().unwrap()
+        self.store
+            .lease_task(self.id, holder(), at(2_000))
+            .await
+            .unwrap()
+            .unwrap()
     }
 
     /// Leases it, opens a pass of one shard and leases the shard.
@@ -137,16 +169,28 @@ impl<'a> Subject<'a> {
             PassKind::Failed => ShardScope::Failures,
         };
         self.store
-            .open_pass(self.id, task.fencing_token, kind, &[scope], at(2_100))
+            .open_pass(self.id, task.fencing_token, pass(kind, &[scope]), at(2_100))
             .await
             .unwrap();
-        let shard = self.shard(task.fencing_token).await.unwrap();
+        let shard = self.shard().await.unwrap();
         (task, shard)
     }
 
-    /// Leases the next shard.
-    pub async fn shard(&self, fencing_token: i64) -> Option<LeasedShard> {
-        self.store.lease_shard(self.id, fencing_token).await.unwrap()
+    /// Leases the next shard at moment 2000.
+    pub async fn shard(&self) -> Option<LeasedShard> {
+        match self.shard_for(ME, at(2_000)).await {
+            ShardLease::Leased(shard) => Some(*shard),
+            ShardLease::Held | ShardLease::None => None,
+            ShardLease::Poisoned(number) => panic!("shard {number} is poisoned"),
+        }
+    }
+
+    /// Leases the next shard for a worker.
+    pub async fn shard_for(&self, worker: WorkerId, now: UnixMillis) -> ShardLease {
+        let leased = self
+            .store
+            .lease_shard(self.id, held_by(worker), (ShardKinds::All, None), now);
+        leased.await.unwrap()
     }
 
     /// Commits at moment 3000.
@@ -159,10 +203,8 @@ impl<'a> Subject<'a> {
 
     /// Leaves it at moment 4000.
     pub async fn finish(&self, fencing_token: i64, ending: Ending) -> Option<State> {
-        self.store
-            .finish(self.id, fencing_token, ending, at(4_000))
-            .await
-            .unwrap()
+        let finished = self.store.finish(self.id, fencing_token, ending, at(4_000));
+        ended(finished.await.unwrap())
     }
 
     /// Starts it with the credentials `again`.
@@ -206,6 +248,15 @@ impl<'a> Subject<'a> {
             .iter()
             .map(|failure| failure.key.lossy().into_owned())
             .collect()
+    }
+}
+
+/// The new state of a task whose work ended; `None` if the worker has lost its lease.
+pub fn ended(finished: Finished) -> Option<State> {
+    match finished {
+        Finished::State(state) => Some(state),
+        Finished::Fenced => None,
+        Finished::Held => panic!("another worker holds a shard"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Warnings: stored with the last pass of a task, bounded, written only by the holder of the lease.
 
 use super::subject::{Subject, at};
-use crate::ledger::{Committed, Ending, Ledger};
+use crate::ledger::{Committed, Ending, Ledger, Writer};
 use crate::task::{KeptWarning, PassKind, StartMode, Warning, WarningCode};
 
 pub(super) async fn all(store: &dyn Ledger) {
@@ -32,7 +32,7 @@ async fn warnings_are_added_up_by_code_and_subject(store: &dyn Ledger) {
     let (task, _) = subject.work(PassKind::Full).await;
     let warn = async |warnings: &[Warning], now| {
         store
-            .warn(subject.id, task.fencing_token, warnings, at(now))
+            .warn(subject.id, Writer::Task(task.fencing_token), warnings, at(now))
             .await
             .unwrap()
     };
@@ -60,12 +60,22 @@ async fn only_the_worker_of_the_task_warns(store: &dyn Ledger) {
     let (first, _) = subject.work(PassKind::Full).await;
     let second = subject.lease().await;
     let late = store
-        .warn(subject.id, first.fencing_token, &[warning("late")], at(1))
+        .warn(
+            subject.id,
+            Writer::Task(first.fencing_token),
+            &[warning("late")],
+            at(1),
+        )
         .await;
     assert_eq!(late.unwrap(), Committed::Fenced);
     subject.stop().await.unwrap();
     let pausing = store
-        .warn(subject.id, second.fencing_token, &[warning("in time")], at(1))
+        .warn(
+            subject.id,
+            Writer::Task(second.fencing_token),
+            &[warning("in time")],
+            at(1),
+        )
         .await;
     assert_eq!(pausing.unwrap(), Committed::Done);
     subject
@@ -73,7 +83,12 @@ async fn only_the_worker_of_the_task_warns(store: &dyn Ledger) {
         .await
         .unwrap();
     let left = store
-        .warn(subject.id, second.fencing_token, &[warning("left")], at(1))
+        .warn(
+            subject.id,
+            Writer::Task(second.fencing_token),
+            &[warning("left")],
+            at(1),
+        )
         .await;
     assert_eq!(left.unwrap(), Committed::Fenced);
     assert_eq!(
@@ -88,7 +103,12 @@ async fn warnings_outlive_a_stop_and_end_with_the_pass(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let (task, _) = subject.work(PassKind::Full).await;
     let warned = store
-        .warn(subject.id, task.fencing_token, &[warning("a")], at(5))
+        .warn(
+            subject.id,
+            Writer::Task(task.fencing_token),
+            &[warning("a")],
+            at(5),
+        )
         .await;
     assert_eq!(warned.unwrap(), Committed::Done);
     subject.stop().await.unwrap();
@@ -114,12 +134,16 @@ async fn many_warnings_are_counted_and_not_kept(store: &dyn Ledger) {
         .map(|n| warning(&format!("{n:04}")).times(3))
         .collect();
     for half in many.chunks(many.len() / 2) {
-        let warned = store.warn(subject.id, task.fencing_token, half, at(5)).await;
+        let warned = store
+            .warn(subject.id, Writer::Task(task.fencing_token), half, at(5))
+            .await;
         assert_eq!(warned.unwrap(), Committed::Done);
     }
     // The count of a stored warning still grows.
     let again = [warning("0000"), warning("too many")];
-    let warned = store.warn(subject.id, task.fencing_token, &again, at(6)).await;
+    let warned = store
+        .warn(subject.id, Writer::Task(task.fencing_token), &again, at(6))
+        .await;
     assert_eq!(warned.unwrap(), Committed::Done);
     let found = store.warnings(subject.id).await.unwrap();
     assert_eq!(found.len(), Warning::MOST + 1);

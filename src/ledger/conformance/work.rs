@@ -1,8 +1,8 @@
 //! Passes, shards, commits, and how a pass ends.
 
-use super::subject::{Subject, at, counters, failure};
+use super::subject::{Subject, at, counters, failure, holder, pass};
 use crate::error::ErrorKind;
-use crate::ledger::{Commit, Committed, Ending, Ledger, ShardScope, Unordered};
+use crate::ledger::{Commit, Committed, Ending, Finished, Ledger, ShardScope, Unordered};
 use crate::task::{
     Concurrency, ConcurrencyReason, Counters, Estimate, Key, PassInfo, PassKind, ReasonKind, StartMode, State,
 };
@@ -33,7 +33,13 @@ async fn a_pass_ends_with_success(store: &dyn Ledger) {
     };
     assert_eq!((task.pass, task.reason), (Some(pass), None));
     assert_eq!((task.counters, task.ran_for), (counters(3, 0), 2_000));
-    assert!(store.lease_task(subject.id, at(9)).await.unwrap().is_none());
+    assert!(
+        store
+            .lease_task(subject.id, holder(), at(9))
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 async fn a_pass_ends_with_failures(store: &dyn Ledger) {
@@ -65,10 +71,10 @@ async fn a_pass_without_shards_ends_at_once(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let task = subject.lease().await;
     store
-        .open_pass(subject.id, task.fencing_token, PassKind::Full, &[], at(1))
+        .open_pass(subject.id, task.fencing_token, pass(PassKind::Full, &[]), at(1))
         .await
         .unwrap();
-    assert!(subject.shard(task.fencing_token).await.is_none());
+    assert!(subject.shard().await.is_none());
     let end = subject.finish(task.fencing_token, Ending::PassFinished).await;
     assert_eq!(end, Some(State::Succeeded));
 }
@@ -81,10 +87,15 @@ async fn a_pass_does_not_end_too_early(store: &dyn Ledger) {
     assert_eq!(none_open.kind(), ErrorKind::Internal);
     let scopes = [ShardScope::Keys, ShardScope::Prefix(Key::from("a"))];
     store
-        .open_pass(subject.id, task.fencing_token, PassKind::Full, &scopes, at(1))
+        .open_pass(
+            subject.id,
+            task.fencing_token,
+            pass(PassKind::Full, &scopes),
+            at(1),
+        )
         .await
         .unwrap();
-    let shard = subject.shard(task.fencing_token).await.unwrap();
+    let shard = subject.shard().await.unwrap();
     let close = Commit {
         close: true,
         ..Commit::default()
@@ -94,9 +105,12 @@ async fn a_pass_does_not_end_too_early(store: &dyn Ledger) {
     assert_eq!(shard_open.kind(), ErrorKind::Internal);
     let now = subject.task().await;
     assert_eq!((now.state, now.pass.unwrap().finished), (State::Running, false));
-    let shard = subject.shard(task.fencing_token).await.unwrap();
+    let shard = subject.shard().await.unwrap();
     assert_eq!(subject.commit(&shard, close).await, Committed::Done);
-    assert_eq!(finish(task.fencing_token).await.unwrap(), Some(State::Succeeded));
+    assert_eq!(
+        finish(task.fencing_token).await.unwrap(),
+        Finished::State(State::Succeeded)
+    );
 }
 
 async fn counters_must_balance(store: &dyn Ledger) {
@@ -129,17 +143,22 @@ async fn counters_must_balance(store: &dyn Ledger) {
 async fn every_shard_is_leased_once_per_task_lease(store: &dyn Ledger) {
     let subject = Subject::new(store).await;
     let task = subject.lease().await;
-    assert!(subject.shard(task.fencing_token).await.is_none());
+    assert!(subject.shard().await.is_none());
     let scopes = [
         ShardScope::Prefix(Key::from(&b"\xff"[..])),
         ShardScope::Prefix(Key::from("")),
         ShardScope::Keys,
     ];
     store
-        .open_pass(subject.id, task.fencing_token, PassKind::Full, &scopes, at(1))
+        .open_pass(
+            subject.id,
+            task.fencing_token,
+            pass(PassKind::Full, &scopes),
+            at(1),
+        )
         .await
         .unwrap();
-    let leases = (0..8).map(|_| subject.shard(task.fencing_token));
+    let leases = (0..8).map(|_| subject.shard());
     let leased = futures_util::future::join_all(leases).await;
     let mut leased: Vec<_> = leased.into_iter().flatten().collect();
     leased.sort_by_key(|shard| shard.number);
@@ -149,7 +168,6 @@ async fn every_shard_is_leased_once_per_task_lease(store: &dyn Ledger) {
         .collect();
     assert_eq!(seen, (0..).zip(scopes).collect::<Vec<_>>());
     assert!(leased.iter().all(|shard| shard.checkpoint.is_none()));
-    assert!(subject.shard(task.fencing_token - 1).await.is_none());
 }
 
 async fn a_commit_moves_checkpoint_counters_and_speed(store: &dyn Ledger) {
@@ -190,7 +208,7 @@ async fn a_commit_moves_checkpoint_counters_and_speed(store: &dyn Ledger) {
     assert_eq!(task.concurrency, concurrency);
     let again = subject.lease().await;
     assert_eq!((again.task.speed, again.task.concurrency), (0, None));
-    let shard = subject.shard(again.fencing_token).await.unwrap();
+    let shard = subject.shard().await.unwrap();
     assert_eq!(shard.checkpoint, Some(Key::from(&b"k\xfe"[..])));
 }
 
@@ -213,7 +231,12 @@ async fn an_unfinished_pass_is_resumed(store: &dyn Ledger) {
     let second = subject.lease().await;
     // The requested kind and shards do not matter.
     let pass = store
-        .open_pass(subject.id, second.fencing_token, PassKind::Failed, &[], at(1))
+        .open_pass(
+            subject.id,
+            second.fencing_token,
+            pass(PassKind::Failed, &[]),
+            at(1),
+        )
         .await
         .unwrap();
     assert_eq!(
@@ -222,9 +245,9 @@ async fn an_unfinished_pass_is_resumed(store: &dyn Ledger) {
     );
     assert_eq!(subject.task().await.counters, counters(4, 1));
     assert_eq!(subject.failed_keys().await, ["c"]);
-    let shard = subject.shard(second.fencing_token).await.unwrap();
+    let shard = subject.shard().await.unwrap();
     assert_eq!(shard.checkpoint, Some(Key::from("m")));
-    assert!(subject.shard(second.fencing_token).await.is_none());
+    assert!(subject.shard().await.is_none());
 }
 
 async fn a_full_pass_counts_from_zero(store: &dyn Ledger) {
@@ -236,7 +259,7 @@ async fn a_full_pass_counts_from_zero(store: &dyn Ledger) {
     };
     store.set_estimate(subject.id, survey).await.unwrap();
     let task = subject.lease().await;
-    let open = |fencing_token| store.open_pass(subject.id, fencing_token, PassKind::Full, &[], at(1));
+    let open = |fencing_token| store.open_pass(subject.id, fencing_token, pass(PassKind::Full, &[]), at(1));
     open(task.fencing_token).await.unwrap();
     assert_eq!(subject.task().await.survey, Estimate::default());
     subject
@@ -296,11 +319,16 @@ async fn an_unordered_shard_starts_again(store: &dyn Ledger) {
     let task = subject.lease().await;
     let scopes = ["a", "b"].map(|prefix| ShardScope::Prefix(Key::from(prefix)));
     store
-        .open_pass(subject.id, task.fencing_token, PassKind::Full, &scopes, at(1))
+        .open_pass(
+            subject.id,
+            task.fencing_token,
+            pass(PassKind::Full, &scopes),
+            at(1),
+        )
         .await
         .unwrap();
     for key in ["a1", "b1"] {
-        let shard = subject.shard(task.fencing_token).await.unwrap();
+        let shard = subject.shard().await.unwrap();
         if key == "b1" {
             let marked = store.set_unordered(subject.id, &shard).await.unwrap();
             assert_eq!(marked, Unordered::Marked);
@@ -314,11 +342,11 @@ async fn an_unordered_shard_starts_again(store: &dyn Ledger) {
         assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
     }
     assert_eq!(subject.task().await.counters, counters(6, 2));
-    let again = subject.lease().await;
-    let ordered = subject.shard(again.fencing_token).await.unwrap();
+    subject.lease().await;
+    let ordered = subject.shard().await.unwrap();
     assert_eq!((ordered.number, ordered.checkpoint), (0, Some(Key::from("a1"))));
     assert_eq!(subject.task().await.counters, counters(6, 2));
-    let unordered = subject.shard(again.fencing_token).await.unwrap();
+    let unordered = subject.shard().await.unwrap();
     assert_eq!((unordered.number, unordered.checkpoint), (1, None));
     assert_eq!(subject.task().await.counters, counters(3, 1));
     assert_eq!(subject.failed_keys().await, ["a1"]);

@@ -29,6 +29,11 @@ pub(in crate::ledger) fn of_process(task: &TaskFacts) -> Option<AfterCrash> {
     }
 }
 
+/// The lease of a worker on a task has ended without a word; `None` if nothing is to be counted.
+pub(in crate::ledger) fn of_lost_holder(task: &TaskFacts) -> Option<AfterCrash> {
+    count_crash(task, EARLY_CRASH)
+}
+
 /// A worker panicked while it held a task; `None` if the task stays as it is.
 pub(in crate::ledger) fn of_worker(task: &TaskFacts) -> Option<AfterCrash> {
     count_crash(task, CRASH)

@@ -1,6 +1,7 @@
 //! What a decision knows of a task, and how the work on a task ends.
 
-use crate::task::{Counters, PassInfo, Reason, State, UnixMillis};
+use crate::ledger::lease::Lease;
+use crate::task::{Counters, PassInfo, Reason, State, UnixMillis, WorkerId};
 
 /// What the ledger holds of a task before a change.
 #[derive(Clone, Debug)]
@@ -17,10 +18,16 @@ pub(in crate::ledger) struct TaskFacts {
     pub(in crate::ledger) counters: Counters,
     /// Its current run.
     pub(in crate::ledger) run: Run,
-    /// Who works on it.
+    /// How far the work of its holder is.
     pub(in crate::ledger) lease: LeaseState,
+    /// Its holder; `None` if nobody holds it.
+    pub(in crate::ledger) holder: Option<Lease>,
+    /// Why a worker that takes part in it cannot continue.
+    pub(in crate::ledger) trouble: Option<Reason>,
     /// Sum of its crashes since it last made progress.
     pub(in crate::ledger) crashes: i64,
+    /// A number that changes with all progress.
+    pub(in crate::ledger) progress: i64,
 }
 
 /// A run of a task.
@@ -30,6 +37,15 @@ pub(in crate::ledger) struct Run {
     pub(in crate::ledger) since: Option<UnixMillis>,
     /// When a worker last wrote; `None` before the first lease.
     pub(in crate::ledger) seen: Option<UnixMillis>,
+}
+
+/// Whether other workers hold shards of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::ledger) enum Others {
+    /// At least one, and its lease has not ended.
+    Hold,
+    /// None.
+    None,
 }
 
 /// Who works on a running task.
@@ -63,6 +79,17 @@ impl TaskFacts {
     /// Whether the worker with this fencing token may write: nobody has leased or started the task since, and it was not left.
     pub(in crate::ledger) fn lease_holds(&self, fencing_token: i64) -> bool {
         self.fencing_token == fencing_token && matches!(self.state, State::Running | State::Pausing)
+    }
+
+    /// Whether another worker holds the task at `now`, with leases of `length` milliseconds.
+    pub(in crate::ledger) fn is_held_by_another(
+        &self,
+        worker: WorkerId,
+        now: UnixMillis,
+        length: i64,
+    ) -> bool {
+        self.holder
+            .is_some_and(|lease| lease.keeps_out(worker, now, length))
     }
 
     /// Ends the work on the task. `to` is its new state, and its run ended at `until`.
@@ -106,7 +133,10 @@ impl TaskFacts {
                 seen: runs.then_some(UnixMillis(3_000)),
             },
             lease: LeaseState::Nobody,
+            holder: None,
+            trouble: None,
             crashes: 0,
+            progress: 0,
         }
     }
 

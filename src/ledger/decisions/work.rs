@@ -1,6 +1,6 @@
 //! How a worker leases a task, and how it leaves it.
 
-use super::facts::{TaskEnd, TaskFacts};
+use super::facts::{Others, TaskEnd, TaskFacts};
 use super::reports::Lines;
 use crate::error::{Error, Result, pluralize};
 use crate::ledger::contract::Ending;
@@ -8,7 +8,7 @@ use crate::task::{Counters, Event, PassInfo, Reason, ReasonKind, State, UnixMill
 
 /// A lease to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::ledger) struct Lease {
+pub(in crate::ledger) struct TaskLease {
     /// The new state.
     pub(in crate::ledger) state: State,
     /// What an interrupted run adds to the run time, in milliseconds.
@@ -35,17 +35,53 @@ pub(in crate::ledger) struct Finish {
     pub(in crate::ledger) lines: Lines,
 }
 
-/// A worker leases a task; `None` if the task needs no worker. If an earlier worker was cut off, its run counts up to its
-/// last write.
-pub(in crate::ledger) fn lease(task: &TaskFacts) -> Option<Lease> {
-    let state = task.state.apply(Event::Lease).ok()?;
-    Some(Lease {
+/// A worker leases a task that no other worker holds; `None` if the task needs no worker. A pausing task is leased to end the work
+/// on it. If an earlier worker was cut off, its run counts up to its last write.
+pub(in crate::ledger) fn lease(task: &TaskFacts) -> Option<TaskLease> {
+    let state = match task.state {
+        State::Pausing => State::Pausing,
+        state => state.apply(Event::Lease).ok()?,
+    };
+    Some(TaskLease {
         state,
         ran_for: task.run.length(task.run.seen),
     })
 }
 
-/// A worker leaves a task; `None` if it has lost its lease.
+/// What becomes of a task that a worker leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::ledger) enum AfterWork {
+    /// The work on the task ends.
+    Ends(Box<Finish>),
+    /// Other workers must leave first.
+    Waits,
+    /// The worker has lost its lease.
+    Fenced,
+}
+
+/// So many leases of a shard may end without a word and without progress. One more is refused.
+const MOST_LOST_LEASES: i64 = 5;
+
+/// The number of lost leases of a shard that is leased now; `None` if it is leased no more. It `was_held` if its last lease ended
+/// without a word, and `before` is the number so far.
+pub(in crate::ledger) const fn lost_leases(was_held: Held, before: i64) -> Option<i64> {
+    let lost = match was_held {
+        Held::Yes => before + 1,
+        Held::No => before,
+    };
+    if lost < MOST_LOST_LEASES { Some(lost) } else { None }
+}
+
+/// Whether a shard has a holder, whose lease has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::ledger) enum Held {
+    /// It has.
+    Yes,
+    /// Its last holder has left, or there was none.
+    No,
+}
+
+/// A worker leaves a task.
 ///
 /// # Errors
 /// `Internal` if it reports a pass as finished although no pass is open, or although a shard is still open.
@@ -53,36 +89,42 @@ pub(in crate::ledger) fn finish(
     task: &TaskFacts,
     fencing_token: i64,
     ending: Ending,
-    shards: Shards,
+    (shards, others): (Shards, Others),
     now: UnixMillis,
-) -> Result<Option<Finish>> {
+) -> Result<AfterWork> {
     if task.fencing_token != fencing_token {
-        return Ok(None);
+        return Ok(AfterWork::Fenced);
     }
     let of_pass = matches!(ending, Ending::PassFinished | Ending::PassFailed(_));
     let (event, reason) = match ending {
-        Ending::Drained => (Event::Drain, None),
+        Ending::Drained => match &task.trouble {
+            None => (Event::Drain, None),
+            Some(reason) => (Event::Fail, Some(reason.clone())),
+        },
         Ending::Broken(reason) => (Event::Fail, Some(reason)),
         // Counters that do not balance matter more than the worker's reason.
         Ending::PassFailed(reason) if task.counters.balanced() => (Event::Fail, Some(reason)),
         Ending::PassFinished | Ending::PassFailed(_) => verdict(task.counters),
     };
     let Ok(state) = task.state.apply(event) else {
-        return Ok(None);
+        return Ok(AfterWork::Fenced);
     };
+    if others == Others::Hold {
+        return Ok(AfterWork::Waits);
+    }
     let pass = if of_pass {
         Some(finished_pass(task.pass, shards)?)
     } else {
         None
     };
-    Ok(Some(Finish {
+    Ok(AfterWork::Ends(Box::new(Finish {
         leaving: task.left(state, Some(now), reason),
         pass,
         lines: match state {
             State::Succeeded => Lines::Drop,
             State::Waiting | State::Running | State::Pausing | State::Paused | State::Failed => Lines::Keep,
         },
-    }))
+    })))
 }
 
 /// How a task ends when all shards of its pass are closed.
@@ -126,10 +168,15 @@ fn finished_pass(last: Option<PassInfo>, shards: Shards) -> Result<i64> {
     }
 }
 
-/// Pauses a pausing task that no worker holds; `None` if the task stays as it is.
+/// Ends the work on a pausing task that no worker holds; `None` if the task stays as it is. It is paused, or has failed if a worker
+/// could not continue.
 pub(in crate::ledger) fn release(task: &TaskFacts) -> Option<TaskEnd> {
-    let state = task.state.apply(Event::Drain).ok()?;
-    Some(task.left(state, task.run.seen, None))
+    let event = match task.trouble {
+        Some(_) if task.state == State::Pausing => Event::Fail,
+        _ => Event::Drain,
+    };
+    let state = task.state.apply(event).ok()?;
+    Some(task.left(state, task.run.seen, task.trouble.clone()))
 }
 
 /// Pauses a running or pausing task that no worker holds, after a stop that could not be written; `None` if the task stays as
@@ -139,8 +186,15 @@ pub(in crate::ledger) fn pause(task: &TaskFacts) -> Option<TaskEnd> {
         State::Running => task.state.apply(Event::Stop),
         state => Ok(state),
     };
-    let state = asked.and_then(|asked| asked.apply(Event::Drain)).ok()?;
-    Some(task.left(state, task.run.seen, None))
+    let pausing = TaskFacts {
+        state: asked.ok()?,
+        ..task.clone()
+    };
+    let end = release(&pausing)?;
+    Some(TaskEnd {
+        from: task.state,
+        ..end
+    })
 }
 
 #[cfg(test)]
@@ -162,15 +216,16 @@ mod tests {
             ("waiting", TaskFacts::of(State::Waiting), Some(0)),
             ("waiting, after an earlier run", late, Some(0)),
             ("running", TaskFacts::of(State::Running), Some(2_000)),
-            ("pausing", TaskFacts::of(State::Pausing), None),
             ("paused", TaskFacts::of(State::Paused), None),
             ("failed", TaskFacts::of(State::Failed), None),
             ("succeeded", TaskFacts::of(State::Succeeded), None),
         ] {
             let state = State::Running;
-            let leased = ran_for.map(|ran_for| Lease { state, ran_for });
+            let leased = ran_for.map(|ran_for| TaskLease { state, ran_for });
             assert_eq!(lease(&task), leased, "{name}");
         }
+        let pausing = lease(&TaskFacts::of(State::Pausing));
+        assert_eq!(pausing.map(|lease| lease.state), Some(State::Pausing));
     }
 
     fn reason() -> Reason {
@@ -273,7 +328,7 @@ mod tests {
             ),
         ] {
             let now = UnixMillis(4_000);
-            let end = finish(&task, 7, ending, Shards::Closed, now).unwrap().unwrap();
+            let end = ended(finish(&task, 7, ending, (Shards::Closed, Others::None), now));
             let TaskEnd {
                 from,
                 to: new,
@@ -287,6 +342,40 @@ mod tests {
             assert_eq!(end.pass, pass, "{name}");
             assert_eq!(end.lines == Lines::Drop, to == succeeded, "{name}");
         }
+    }
+
+    fn ended(after: Result<AfterWork>) -> Finish {
+        match after.unwrap() {
+            AfterWork::Ends(finish) => *finish,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_last_worker_to_leave_ends_the_work() {
+        let task = working(State::Pausing, 5, 0);
+        for ending in [Ending::Drained, Ending::Broken(reason())] {
+            let waits = finish(&task, 7, ending, (Shards::Open, Others::Hold), UnixMillis(1));
+            assert_eq!(waits.unwrap(), AfterWork::Waits);
+        }
+        // What another worker could not do becomes the end of the task.
+        let troubled = TaskFacts {
+            trouble: Some(reason()),
+            ..task
+        };
+        let drained = (Shards::Open, Others::None);
+        let end = ended(finish(&troubled, 7, Ending::Drained, drained, UnixMillis(4_000)));
+        assert_eq!(
+            (end.leaving.to, end.leaving.reason),
+            (State::Failed, Some(reason()))
+        );
+        let released = release(&troubled).unwrap();
+        assert_eq!((released.to, released.reason), (State::Failed, Some(reason())));
+        let paused = pause(&TaskFacts {
+            state: State::Running,
+            ..troubled
+        });
+        assert_eq!(paused.unwrap().to, State::Failed);
     }
 
     #[test]
@@ -306,6 +395,19 @@ mod tests {
     }
 
     #[test]
+    fn a_shard_that_loses_its_holders_is_leased_a_few_times() {
+        for (held, before, after) in [
+            (Held::No, 0, Some(0)),
+            (Held::No, 4, Some(4)),
+            (Held::Yes, 0, Some(1)),
+            (Held::Yes, 3, Some(4)),
+            (Held::Yes, 4, None),
+        ] {
+            assert_eq!(lost_leases(held, before), after, "{held:?} {before}");
+        }
+    }
+
+    #[test]
     fn who_has_lost_the_lease_ends_nothing() {
         for (name, state, fencing_token, ending) in [
             ("an earlier token", State::Running, 6, Ending::PassFinished),
@@ -320,10 +422,10 @@ mod tests {
                 &working(state, 5, 0),
                 fencing_token,
                 ending,
-                Shards::Open,
+                (Shards::Open, Others::None),
                 UnixMillis(1),
             );
-            assert_eq!(end.unwrap(), None, "{name}");
+            assert_eq!(end.unwrap(), AfterWork::Fenced, "{name}");
         }
     }
 
@@ -346,7 +448,7 @@ mod tests {
             ("a shard is open", task(), Shards::Open, "a shard is open"),
         ] {
             for ending in [Ending::PassFinished, Ending::PassFailed(reason())] {
-                let error = finish(&task, 7, ending, shards, UnixMillis(1)).unwrap_err();
+                let error = finish(&task, 7, ending, (shards, Others::None), UnixMillis(1)).unwrap_err();
                 assert!(error.to_string().contains(text), "{name}: {error}");
             }
         }

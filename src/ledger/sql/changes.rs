@@ -25,10 +25,9 @@ pub(super) async fn start(
         Ok(state) => state,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    // The fencing token grows here too, so that nobody who held the task before can still report on it.
     let update = sql(
-        "UPDATE tasks SET state = $3, mode = $4, epoch = epoch + 1, fencing_token = fencing_token + 1, crashes = 0, \
-         reason_code = NULL, reason_message = NULL, ended_at = NULL WHERE id = $1 AND state = $2",
+        "UPDATE tasks SET state = $3, mode = $4, epoch = epoch + 1, fencing_token = 0, held_by = NULL, findings = NULL, \
+         crashes = 0, reason_code = NULL, reason_message = NULL, ended_at = NULL WHERE id = $1 AND state = $2",
     )
     .bind(id.get())
     .bind(task.state.name())

@@ -5,32 +5,12 @@ use std::sync::LazyLock;
 
 use super::database::{Database, Tx, get, sql};
 use super::lists;
+use super::open_shards::shard_lease;
 use super::rows::{self, add_counters};
 use crate::error::Result;
 use crate::ledger::decisions::passes;
 use crate::ledger::{Commit, Committed, Failure, LeasedShard};
-use crate::task::{Key, ReportKind, TaskId, UnixMillis};
-
-/// The condition that a lease on a shard holds: the shard is open, the lease is its last one and was made under the task's
-/// last fencing token, and the task has a worker. So a worker that has left a task can no longer write to it.
-macro_rules! shard_lease_holds {
-    ($id:literal, $number:literal, $fencing_token:literal) => {
-        concat!(
-            " WHERE task_id = ",
-            $id,
-            " AND pass = (SELECT pass FROM tasks WHERE id = ",
-            $id,
-            ") AND number = ",
-            $number,
-            " AND fencing_token = ",
-            $fencing_token,
-            " AND closed = 0 AND task_fencing_token = (SELECT fencing_token FROM tasks WHERE id = ",
-            $id,
-            " AND state IN ('running', 'pausing'))"
-        )
-    };
-}
-pub(super) use shard_lease_holds;
+use crate::task::{Counters, Key, ReportKind, TaskId, UnixMillis};
 
 /// How many rows one statement writes. A page of failures needs a few statements instead of a thousand.
 const BULK: usize = 64;
@@ -42,18 +22,17 @@ pub(super) async fn commit(
     commit: Commit,
     now: UnixMillis,
 ) -> Result<Committed> {
+    // A commit that settles something is progress.
     static SHARD: LazyLock<String> = LazyLock::new(|| {
-        let rest = concat!(
-            ", checkpoint = coalesce($4, checkpoint), closed = $5",
-            shard_lease_holds!("$1", "$2", "$3")
+        let returned = Counters::NAMES.join(", ");
+        let rest = format!(
+            ", checkpoint = coalesce($6, checkpoint), closed = $7, commits = commits + 1, seen_at = $8, speed = $9, \
+             concurrency_allowed = $10, concurrency_in_flight = $11, concurrency_reason = $12, \
+             progress = progress + $13, lost_leases = CASE WHEN $13 = 1 THEN 0 ELSE lost_leases END, \
+             held_by = CASE WHEN $7 = 1 THEN NULL ELSE held_by END{} AND commits = $5 RETURNING {returned}",
+            shard_lease!("$1", "$2", "$3", "$4")
         );
-        add_counters("shards", 6, rest)
-    });
-    // A commit that settles something is progress, so it resets the crashes. This saves a statement.
-    static TASK: LazyLock<String> = LazyLock::new(|| {
-        let rest = ", speed = $2, seen_at = $3, crashes = CASE WHEN $4 = 1 THEN 0 ELSE crashes END, concurrency_allowed = $5, \
-                    concurrency_in_flight = $6, concurrency_reason = $7 WHERE id = $1 RETURNING failed";
-        add_counters("tasks", 8, rest)
+        add_counters("shards", 14, &rest)
     });
     let progress = passes::is_progress(&commit);
     let Commit {
@@ -67,27 +46,29 @@ pub(super) async fn commit(
         success,
         skip,
     } = commit;
+    let known = shard.commits.get();
     let mut tx = ledger.begin().await?;
     let statement = sql(SHARD.as_str())
         .bind(id.get())
+        .bind(shard.pass)
         .bind(shard.number)
         .bind(shard.fencing_token)
+        .bind(known)
         .bind(checkpoint.as_ref().map(Key::as_bytes))
-        .bind(close);
-    if tx.run(rows::bind_counters(statement, delta)).await? == 0 {
-        return Ok(Committed::Fenced);
-    }
-    let statement = sql(TASK.as_str())
-        .bind(id.get())
-        .bind(speed)
+        .bind(close)
         .bind(now.0)
-        .bind(progress)
+        .bind(speed)
         .bind(concurrency.map(|concurrency| concurrency.allowed))
         .bind(concurrency.map(|concurrency| concurrency.in_flight))
-        .bind(concurrency.map(|concurrency| concurrency.reason.name()));
-    let statement = rows::bind_counters(statement, delta);
-    let task = statement.one(&mut tx).await?;
-    if passes::too_many_failures(delta.failed, get(&task, "failed")?) {
+        .bind(concurrency.map(|concurrency| concurrency.reason.name()))
+        .bind(progress);
+    let Some(row) = rows::bind_counters(statement, delta).maybe(&mut tx).await? else {
+        return written_before(&mut tx, id, shard, known).await;
+    };
+    if close {
+        add_to_pass(&mut tx, id, shard.pass, rows::counters(&row)?).await?;
+    }
+    if delta.failed > 0 && passes::too_many_failures(delta.failed, failed(&mut tx, id, shard.pass).await?) {
         // Without its end the transaction writes nothing.
         return Ok(Committed::TooManyFailures);
     }
@@ -96,9 +77,47 @@ pub(super) async fn commit(
     let failures: Vec<Failure> = failures.into_iter().map(Failure::bounded).collect();
     record(&mut tx, id, shard.number, &failures).await?;
     let lines = [(ReportKind::Success, success), (ReportKind::Skip, skip)];
-    lists::keep(&mut tx, id, shard.number, lines, now).await?;
+    lists::keep(&mut tx, id, shard.number, lines).await?;
     tx.end().await?;
+    shard.commits.written_after(known);
     Ok(Committed::Done)
+}
+
+/// Whether a commit that wrote nothing was written before: its answer may have been lost.
+async fn written_before(tx: &mut Tx, id: TaskId, shard: &LeasedShard, known: i64) -> Result<Committed> {
+    let one = sql(
+        "SELECT CAST(1 AS BIGINT) AS one FROM shards WHERE task_id = $1 AND pass = $2 AND number = $3 AND fencing_token = $4 \
+         AND commits = $5",
+    )
+    .bind(id.get())
+    .bind(shard.pass)
+    .bind(shard.number)
+    .bind(shard.fencing_token)
+    .bind(known + 1);
+    if one.maybe(tx).await?.is_none() {
+        return Ok(Committed::Fenced);
+    }
+    shard.commits.written_after(known);
+    Ok(Committed::Done)
+}
+
+/// Adds the counters of a closed shard to its pass, or takes them away.
+pub(super) async fn add_to_pass(tx: &mut Tx, id: TaskId, pass: i64, counters: Counters) -> Result<()> {
+    static PASS: LazyLock<String> =
+        LazyLock::new(|| add_counters("passes", 3, " WHERE task_id = $1 AND number = $2"));
+    let statement = sql(PASS.as_str()).bind(id.get()).bind(pass);
+    tx.run(rows::bind_counters(statement, counters)).await.map(drop)
+}
+
+/// How many objects of a pass have failed.
+async fn failed(tx: &mut Tx, id: TaskId, pass: i64) -> Result<i64> {
+    let select = sql(
+        "SELECT p.failed + coalesce((SELECT CAST(sum(s.failed) AS BIGINT) FROM shards s WHERE s.task_id = $1 \
+         AND s.pass = $2 AND s.closed = 0), 0) AS failed FROM passes p WHERE p.task_id = $1 AND p.number = $2",
+    )
+    .bind(id.get())
+    .bind(pass);
+    get(&select.one(tx).await?, "failed")
 }
 
 /// Writes failures. They replace earlier failures of the same keys.

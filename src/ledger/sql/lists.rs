@@ -5,19 +5,19 @@ use super::facts::lease_holds;
 use super::rows::problem;
 use crate::error::Result;
 use crate::ledger::decisions::reports::{self, Lines};
-use crate::ledger::{Committed, ReportChunk};
+use crate::ledger::{Committed, FileSize, Fullness, ReportFile};
 use crate::task::{ReportKind, ReportProblem, TaskId, UnixMillis};
 
-/// A timestamp that no pass and no lines of the task have had: `now`, or the next unused one.
+/// A timestamp that no pass and no file of the task has had: `now`, or the next unused one.
 pub(super) async fn next_timestamp(tx: &mut Tx, id: TaskId, now: UnixMillis) -> Result<UnixMillis> {
     let row = sql(
-        "UPDATE tasks SET list_stamp = CASE WHEN $2 > list_stamp THEN $2 ELSE list_stamp + 1 END WHERE id = $1 RETURNING list_stamp",
+        "UPDATE tasks SET last_timestamp = CASE WHEN $2 > last_timestamp THEN $2 ELSE last_timestamp + 1 END WHERE id = $1 RETURNING last_timestamp",
     )
     .bind(id.get())
     .bind(now.0)
     .one(&mut *tx)
     .await?;
-    get(&row, "list_stamp").map(UnixMillis)
+    get(&row, "last_timestamp").map(UnixMillis)
 }
 
 /// Stores the lines of a commit.
@@ -26,23 +26,16 @@ pub(super) async fn keep(
     id: TaskId,
     shard: i64,
     lines: [(ReportKind, Vec<u8>); 2],
-    now: UnixMillis,
 ) -> Result<()> {
-    if lines.iter().all(|(_, lines)| lines.is_empty()) {
-        return Ok(());
-    }
-    let stamp = next_timestamp(tx, id, now).await?;
     for (kind, lines) in lines {
         if lines.is_empty() {
             continue;
         }
         let insert = sql(
-            "INSERT INTO list_chunks (task_id, kind, stamp, shard, bytes, lines) \
-             VALUES ($1, $2, $3, $4, length($5), $5)",
+            "INSERT INTO report_chunks (task_id, kind, shard, bytes, lines) VALUES ($1, $2, $3, length($4), $4)",
         )
         .bind(id.get())
         .bind(kind.name())
-        .bind(stamp.0)
         .bind(shard)
         .bind(lines);
         tx.run(insert).await?;
@@ -52,58 +45,87 @@ pub(super) async fn keep(
 
 /// Deletes the lines of a task that will not be written.
 pub(super) async fn forget_lines(tx: &mut Tx, id: TaskId) -> Result<()> {
-    let forget = sql("DELETE FROM list_chunks WHERE task_id = $1").bind(id.get());
+    let forget = sql("DELETE FROM report_chunks WHERE task_id = $1").bind(id.get());
     tx.run(forget).await.map(drop)
 }
 
 /// Begins new reports.
 pub(super) async fn begin_anew(tx: &mut Tx, id: TaskId) -> Result<()> {
     forget_lines(tx, id).await?;
-    let forget = sql("DELETE FROM list_troubles WHERE task_id = $1").bind(id.get());
+    let forget = sql("DELETE FROM report_problems WHERE task_id = $1").bind(id.get());
     tx.run(forget).await.map(drop)
 }
 
 /// Deletes the lines of a shard that starts again.
 pub(super) async fn forget_shard(tx: &mut Tx, id: TaskId, shard: i64) -> Result<()> {
-    let forget = sql("DELETE FROM list_chunks WHERE task_id = $1 AND shard = $2")
+    let forget = sql("DELETE FROM report_chunks WHERE task_id = $1 AND shard = $2")
         .bind(id.get())
         .bind(shard);
     tx.run(forget).await.map(drop)
 }
 
-pub(super) async fn chunks(
+pub(super) async fn file(
     ledger: &Database,
     id: TaskId,
+    fencing_token: i64,
     kind: ReportKind,
-    limit: i64,
-) -> Result<Vec<ReportChunk>> {
-    let select = sql("SELECT stamp, bytes FROM list_chunks \
-         WHERE task_id = (SELECT id FROM tasks WHERE id = $1 AND project <> '') AND kind = $2 \
-         ORDER BY stamp LIMIT $3")
-    .bind(id.get())
-    .bind(kind.name())
-    .bind(limit.max(0));
-    ledger
-        .all(select, |row| {
-            Ok(ReportChunk {
-                stamp: UnixMillis(get(row, "stamp")?),
-                bytes: get(row, "bytes")?,
-            })
-        })
-        .await
+    (size, fullness): (FileSize, Fullness),
+    now: UnixMillis,
+) -> Result<Option<ReportFile>> {
+    let mut tx = ledger.begin().await?;
+    if !lease_holds(&mut tx, id, fencing_token).await? {
+        return Ok(None);
+    }
+    let begun = sql("SELECT min(file) AS file FROM report_chunks WHERE task_id = $1 AND kind = $2")
+        .bind(id.get())
+        .bind(kind.name());
+    if let Some(number) = get::<Option<i64>>(&begun.one(&mut tx).await?, "file")? {
+        let chunks =
+            sql("SELECT id FROM report_chunks WHERE task_id = $1 AND kind = $2 AND file = $3 ORDER BY id")
+                .bind(id.get())
+                .bind(kind.name())
+                .bind(number);
+        let chunks = tx.all(chunks, |row| get(row, "id")).await?;
+        return Ok(Some(ReportFile {
+            number: UnixMillis(number),
+            chunks,
+        }));
+    }
+    let waiting =
+        sql("SELECT id, bytes FROM report_chunks WHERE task_id = $1 AND kind = $2 ORDER BY id LIMIT $3")
+            .bind(id.get())
+            .bind(kind.name())
+            .bind(size.chunks.max(1));
+    let waiting = tx
+        .all(waiting, |row| Ok((get(row, "id")?, get(row, "bytes")?)))
+        .await?;
+    let Some(chunks) = reports::next_file(&waiting, size, fullness) else {
+        return Ok(None);
+    };
+    let number = next_timestamp(&mut tx, id, now).await?;
+    for chunk in &chunks {
+        let seal = sql("UPDATE report_chunks SET file = $2 WHERE id = $1")
+            .bind(*chunk)
+            .bind(number.0);
+        tx.run(seal).await?;
+    }
+    tx.end().await?;
+    Ok(Some(ReportFile { number, chunks }))
 }
 
-pub(super) async fn lines(
-    ledger: &Database,
-    id: TaskId,
-    kind: ReportKind,
-    stamp: UnixMillis,
-) -> Result<Option<Vec<u8>>> {
-    let select = sql("SELECT lines FROM list_chunks \
-         WHERE task_id = (SELECT id FROM tasks WHERE id = $1 AND project <> '') AND kind = $2 AND stamp = $3")
+pub(super) async fn waiting(ledger: &Database, id: TaskId, kind: ReportKind) -> Result<Vec<i64>> {
+    let select = sql("SELECT id FROM report_chunks \
+         WHERE task_id = (SELECT id FROM tasks WHERE id = $1 AND project <> '') AND kind = $2 ORDER BY id")
     .bind(id.get())
-    .bind(kind.name())
-    .bind(stamp.0);
+    .bind(kind.name());
+    ledger.all(select, |row| get(row, "id")).await
+}
+
+pub(super) async fn lines(ledger: &Database, id: TaskId, chunk: i64) -> Result<Option<Vec<u8>>> {
+    let select = sql("SELECT lines FROM report_chunks \
+         WHERE task_id = (SELECT id FROM tasks WHERE id = $1 AND project <> '') AND id = $2")
+    .bind(id.get())
+    .bind(chunk);
     ledger.first(select, |row| get(row, "lines")).await
 }
 
@@ -112,18 +134,18 @@ pub(super) async fn written(
     id: TaskId,
     fencing_token: i64,
     kind: ReportKind,
-    last: UnixMillis,
+    file: UnixMillis,
 ) -> Result<Committed> {
     let mut tx = ledger.begin().await?;
     if !lease_holds(&mut tx, id, fencing_token).await? {
         return Ok(Committed::Fenced);
     }
-    let delete = sql("DELETE FROM list_chunks WHERE task_id = $1 AND kind = $2 AND stamp <= $3")
+    let delete = sql("DELETE FROM report_chunks WHERE task_id = $1 AND kind = $2 AND file = $3")
         .bind(id.get())
         .bind(kind.name())
-        .bind(last.0);
+        .bind(file.0);
     tx.run(delete).await?;
-    let over = sql("DELETE FROM list_troubles WHERE task_id = $1 AND kind = $2 AND trouble = $3")
+    let over = sql("DELETE FROM report_problems WHERE task_id = $1 AND kind = $2 AND problem = $3")
         .bind(id.get())
         .bind(kind.name())
         .bind(ReportProblem::NotStored.name());
@@ -144,22 +166,22 @@ pub(super) async fn refused(
         return Ok(Committed::Fenced);
     }
     let row = sql("SELECT CAST(coalesce(sum(bytes), 0) AS BIGINT) AS waiting, \
-         (SELECT trouble FROM list_troubles WHERE task_id = $1 AND kind = $2) AS trouble \
-         FROM list_chunks WHERE task_id = $1 AND kind = $2")
+         (SELECT problem FROM report_problems WHERE task_id = $1 AND kind = $2) AS problem \
+         FROM report_chunks WHERE task_id = $1 AND kind = $2")
     .bind(id.get())
     .bind(kind.name())
     .one(&mut tx)
     .await?;
-    let (now, lines) = reports::refused(get(&row, "waiting")?, most, problem(&row, "trouble")?);
+    let (now, lines) = reports::refused(get(&row, "waiting")?, most, problem(&row, "problem")?);
     if lines == Lines::Drop {
-        let delete = sql("DELETE FROM list_chunks WHERE task_id = $1 AND kind = $2")
+        let delete = sql("DELETE FROM report_chunks WHERE task_id = $1 AND kind = $2")
             .bind(id.get())
             .bind(kind.name());
         tx.run(delete).await?;
     }
     let insert = sql(
-        "INSERT INTO list_troubles (task_id, kind, trouble) VALUES ($1, $2, $3) \
-         ON CONFLICT (task_id, kind) DO UPDATE SET trouble = excluded.trouble",
+        "INSERT INTO report_problems (task_id, kind, problem) VALUES ($1, $2, $3) \
+         ON CONFLICT (task_id, kind) DO UPDATE SET problem = excluded.problem",
     )
     .bind(id.get())
     .bind(kind.name())

@@ -22,14 +22,14 @@ pub(super) async fn leave(
         .one(&mut *tx)
         .await?;
     let spec = spec_from_text(get(&row, "spec")?)?;
-    let open =
-        sql("SELECT key, upload_id, strangers FROM uploads WHERE task_id = $1 ORDER BY key").bind(id.get());
+    let open = sql("SELECT key, upload_id, foreign_uploads FROM uploads WHERE task_id = $1 ORDER BY key")
+        .bind(id.get());
     let open = open.rows(&mut *tx).await?;
     let place = location_to_text(&spec.target)?;
     for row in &open {
         let key = Key::from(get::<&[u8]>(row, "key")?).with_prefix(spec.target_prefix.as_bytes());
         let insert = sql(
-            "INSERT INTO orphans (task_id, endpoint, bucket, place, key, upload_id, orphaned_at, strangers) \
+            "INSERT INTO orphans (task_id, endpoint, bucket, location, key, upload_id, orphaned_at, foreign_uploads) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(id.get())
@@ -39,7 +39,7 @@ pub(super) async fn leave(
         .bind(key.as_bytes())
         .bind(get::<Option<&str>>(row, "upload_id")?)
         .bind(now.0)
-        .bind(get::<Option<&str>>(row, "strangers")?);
+        .bind(get::<Option<&str>>(row, "foreign_uploads")?);
         tx.run(insert).await?;
     }
     let orphans = u64::try_from(open.len()).unwrap_or(u64::MAX);
@@ -92,7 +92,7 @@ fn orphan(row: &Row) -> Result<Orphan> {
     Ok(Orphan {
         number: get(row, "number")?,
         task: task_id(row)?,
-        place: location_from_text(get(row, "place")?)?,
+        place: location_from_text(get(row, "location")?)?,
         key: Key::from(get::<&[u8]>(row, "key")?),
         upload_id: get(row, "upload_id")?,
         orphaned_at: UnixMillis(get(row, "orphaned_at")?),

@@ -25,7 +25,7 @@ const FAILURES: &str = "DELETE FROM failures WHERE task_id = $1 AND key IN \
 /// Makes a task invisible. [`purge`] deletes its rows.
 pub(super) async fn hide_deleted(tx: &mut Tx, id: TaskId, state: State) -> Result<()> {
     let update = sql(
-        "UPDATE tasks SET project = '', name = '', state = 'paused', fencing_token = fencing_token + 1, \
+        "UPDATE tasks SET project = '', name = '', state = 'paused', fencing_token = 0, held_by = NULL, \
          reason_code = NULL, reason_message = NULL, failed_list_key = NULL WHERE id = $1 AND state = $2",
     )
     .bind(id.get())
@@ -61,8 +61,8 @@ pub(super) async fn purge(ledger: &Database) -> Result<Purged> {
 
 /// Deletes some rows of a deleted task. With the last of them it also deletes the task.
 async fn remove(ledger: &Database, id: TaskId, rows: i64) -> Result<()> {
-    const CHUNKS: &str = "DELETE FROM list_chunks WHERE task_id = $1 AND (kind, stamp) IN \
-         (SELECT kind, stamp FROM list_chunks WHERE task_id = $1 LIMIT $2)";
+    const CHUNKS: &str = "DELETE FROM report_chunks WHERE id IN \
+         (SELECT id FROM report_chunks WHERE task_id = $1 LIMIT $2)";
     const HASHES: &str = "DELETE FROM part_hashes WHERE task_id = $1 AND (key, number) IN \
          (SELECT key, number FROM part_hashes WHERE task_id = $1 LIMIT $2)";
     const UPLOADS: &str = "DELETE FROM uploads WHERE task_id = $1 AND key IN \

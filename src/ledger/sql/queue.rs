@@ -4,14 +4,29 @@ use super::database::{Database, Row, get, sql};
 use super::rows;
 use crate::error::Result;
 use crate::ledger::json::damaged;
-use crate::ledger::{PROJECTS_AT_ONCE, Pending, RUNNING_AT_ONCE, TASKS_AT_ONCE};
-use crate::task::ProjectId;
+use crate::ledger::{PROJECTS_AT_ONCE, Pending, RUNNING_AT_ONCE, TASKS_AT_ONCE, Wanted};
+use crate::task::{ProjectId, TaskId, UnixMillis, WorkerId};
 
-pub(super) async fn pending(ledger: &Database, after: Option<&ProjectId>) -> Result<Vec<Pending>> {
+pub(super) async fn pending(
+    ledger: &Database,
+    lease_millis: i64,
+    after: Option<&ProjectId>,
+    worker: WorkerId,
+    now: UnixMillis,
+) -> Result<Vec<Pending>> {
     // The conditions must be written as in the partial indexes, or SQLite does not use the indexes.
-    const RUNNING: &str = "SELECT id, project FROM tasks WHERE state = 'running' ORDER BY id LIMIT $1";
-    let running = sql(RUNNING).bind(RUNNING_AT_ONCE);
-    let mut found = ledger.all(running, one).await?;
+    const RUNNING: &str = "SELECT id, project FROM tasks WHERE state = 'running' \
+         AND (held_by IS NULL OR held_by = $2 OR seen_at <= $3) ORDER BY id LIMIT $1";
+    const PAUSING: &str = "SELECT id, project FROM tasks WHERE state = 'pausing' \
+         AND (held_by IS NULL OR held_by <> $2 AND seen_at <= $3) ORDER BY id LIMIT $1";
+    let mut found = Vec::new();
+    for left in [RUNNING, PAUSING] {
+        let left = sql(left)
+            .bind(RUNNING_AT_ONCE)
+            .bind(worker.get())
+            .bind(now.0.saturating_sub(lease_millis));
+        found.extend(ledger.all(left, one).await?);
+    }
     let after = after.map_or("", ProjectId::as_str);
     let behind = waiting_behind(ledger, after, PROJECTS_AT_ONCE).await?;
     let mut projects: Vec<&ProjectId> = behind.iter().map(|task| &task.project).collect();
@@ -52,6 +67,57 @@ fn one(row: &Row) -> Result<Pending> {
         id: rows::task_id(row)?,
         project: project.map_err(|e| damaged("project").with_source(e))?,
     })
+}
+
+pub(super) async fn joinable(
+    ledger: &Database,
+    lease_millis: i64,
+    worker: WorkerId,
+    now: UnixMillis,
+) -> Result<Vec<TaskId>> {
+    let select = sql(
+        "SELECT t.id FROM tasks t WHERE t.state = 'running' AND t.findings IS NOT NULL AND EXISTS (\
+         SELECT 1 FROM shards s WHERE s.task_id = t.id AND s.pass = t.pass AND s.closed = 0 AND s.scope <> 'keys' \
+         AND (s.held_by IS NULL OR s.held_by <> $1 AND s.seen_at <= $2)) ORDER BY t.id LIMIT $3",
+    )
+    .bind(worker.get())
+    .bind(now.0.saturating_sub(lease_millis))
+    .bind(RUNNING_AT_ONCE);
+    ledger.all(select, rows::task_id).await
+}
+
+pub(super) async fn wanted(
+    ledger: &Database,
+    lease_millis: i64,
+    worker: WorkerId,
+    now: UnixMillis,
+    shards: i64,
+) -> Result<Vec<Wanted>> {
+    let mut found: Vec<Wanted> = pending(ledger, lease_millis, None, worker, now)
+        .await?
+        .into_iter()
+        .map(|task| Wanted::Task(task.id))
+        .collect();
+    let select = sql(
+        "SELECT id, pass, number FROM (SELECT s.task_id AS id, s.pass, s.number, \
+         row_number() OVER (PARTITION BY s.task_id ORDER BY s.number) AS place \
+         FROM (SELECT id, pass FROM tasks WHERE state = 'running' AND findings IS NOT NULL ORDER BY id LIMIT $1) t \
+         JOIN shards s ON s.task_id = t.id AND s.pass = t.pass AND s.closed = 0 AND s.scope <> 'keys') found \
+         WHERE place <= $2 ORDER BY id, number",
+    )
+    .bind(RUNNING_AT_ONCE)
+    .bind(shards);
+    let open = ledger
+        .all(select, |row| {
+            Ok(Wanted::Shard {
+                task: rows::task_id(row)?,
+                pass: get(row, "pass")?,
+                number: get(row, "number")?,
+            })
+        })
+        .await?;
+    found.extend(open);
+    Ok(found)
 }
 
 pub(super) async fn waiting(ledger: &Database, project: &ProjectId) -> Result<i64> {

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::commit::shard_lease_holds;
-use super::database::{Database, Tx, get, misuse, sql};
+use super::commit::add_to_pass;
+use super::database::{Database, Tx, flag, get, misuse, sql};
 use super::lists;
-use super::rows::{self, add_counters};
+use super::open_shards::shard_lease;
+use super::rows;
 use crate::error::Result;
 use crate::ledger::decisions::ranges::EarlierRange;
 use crate::ledger::{Committed, LeasedShard, ShardScope, Unordered};
@@ -75,12 +76,14 @@ pub(super) async fn split(
         return Err(misuse("a shard is cut at no key"));
     };
     let mut tx = ledger.begin().await?;
+    tx.lock_task(id).await?;
     let row = sql(concat!(
         "SELECT pass, until, (SELECT max(number) + 1 FROM shards s WHERE s.task_id = shards.task_id AND s.pass = shards.pass) \
          AS free FROM shards",
-        shard_lease_holds!("$1", "$2", "$3")
+        shard_lease!("$1", "$2", "$3", "$4")
     ))
     .bind(id.get())
+    .bind(shard.pass)
     .bind(shard.number)
     .bind(shard.fencing_token)
     .maybe(&mut tx)
@@ -117,12 +120,14 @@ pub(super) async fn set_unordered(ledger: &Database, id: TaskId, shard: &LeasedS
         return Err(misuse("recorded failures always have an order"));
     }
     let mut tx = ledger.begin().await?;
+    tx.lock_task(id).await?;
     let row = sql(concat!(
         "UPDATE shards SET unordered = 1",
-        shard_lease_holds!("$1", "$2", "$3"),
+        shard_lease!("$1", "$2", "$3", "$4"),
         " RETURNING pass"
     ))
     .bind(id.get())
+    .bind(shard.pass)
     .bind(shard.number)
     .bind(shard.fencing_token)
     .maybe(&mut tx)
@@ -139,15 +144,22 @@ pub(super) async fn set_unordered(ledger: &Database, id: TaskId, shard: &LeasedS
     .bind(pass)
     .bind(name)
     .bind(prefix.map(<[u8]>::to_vec))
+    .locking()
     .rows(&mut tx)
     .await?;
     let marked = match ranges.as_slice() {
         [_] => Unordered::Marked,
         [first, ..] => {
             let kept: i64 = get(first, "number")?;
+            let mut counted = Counters::default();
             for row in &ranges {
-                begin_again(&mut tx, id, pass, get(row, "number")?, rows::counters(row)?).await?;
+                begin_again(&mut tx, id, pass, get(row, "number")?).await?;
+                if flag(row, "closed")? {
+                    counted += rows::counters(row)?;
+                }
             }
+            // All shards come before their pass, as in a commit.
+            add_to_pass(&mut tx, id, pass, -counted).await?;
             let forget = sql(
                 "DELETE FROM shards WHERE task_id = $1 AND pass = $2 AND scope = $3 AND prefix IS NOT DISTINCT FROM $4 AND number <> $5",
             )
@@ -159,7 +171,7 @@ pub(super) async fn set_unordered(ledger: &Database, id: TaskId, shard: &LeasedS
             tx.run(forget).await?;
             let whole = sql(
                 "UPDATE shards SET unordered = 1, closed = 0, start_after = NULL, checkpoint = NULL, until = NULL, \
-                 fencing_token = 0, task_fencing_token = 0 WHERE task_id = $1 AND pass = $2 AND number = $3",
+                 fencing_token = 0, held_by = NULL WHERE task_id = $1 AND pass = $2 AND number = $3",
             )
             .bind(id.get())
             .bind(pass)
@@ -196,23 +208,16 @@ pub(super) async fn failure_cuts(
         .await
 }
 
-/// Undoes everything that a shard has settled.
-pub(super) async fn begin_again(
-    tx: &mut Tx,
-    id: TaskId,
-    pass: i64,
-    shard: i64,
-    settled: Counters,
-) -> Result<()> {
-    static TASK: LazyLock<String> = LazyLock::new(|| add_counters("tasks", 2, "WHERE id = $1"));
+/// Undoes everything that an open shard has settled. Closed shards are taken out of their pass before.
+pub(super) async fn begin_again(tx: &mut Tx, id: TaskId, pass: i64, shard: i64) -> Result<()> {
     static SHARD: LazyLock<String> = LazyLock::new(|| {
-        let rest = ", checkpoint = start_after WHERE task_id = $1 AND pass = $2 AND number = $3";
-        add_counters("shards", 4, rest)
+        let counters = Counters::NAMES.map(|name| format!("{name} = 0")).join(", ");
+        format!(
+            "UPDATE shards SET {counters}, checkpoint = start_after WHERE task_id = $1 AND pass = $2 AND number = $3"
+        )
     });
-    let task = sql(TASK.as_str()).bind(id.get());
-    tx.run(rows::bind_counters(task, -settled)).await?;
     let row = sql(SHARD.as_str()).bind(id.get()).bind(pass).bind(shard);
-    tx.run(rows::bind_counters(row, -settled)).await?;
+    tx.run(row).await?;
     let forget = sql("DELETE FROM failures WHERE task_id = $1 AND shard = $2")
         .bind(id.get())
         .bind(shard);

@@ -1,30 +1,34 @@
 //! Rows of the ledger as values of the domain, and the counters as columns.
 
-use super::database::{Row, Statement, flag, get, small};
+use super::database::{Row, Statement, flag, get};
+use super::open_shards::{self, OPEN_SHARDS};
 use crate::error::Result;
 use crate::ledger::json::{bandwidth_from_text, damaged, spec_from_text};
 use crate::ledger::{Failure, OpenUpload, ShardScope};
 use crate::object::ETag;
 use crate::task::{
-    Concurrency, ConcurrencyReason, Counters, Estimate, FailedReport, Key, PassInfo, PassKind, Reason,
-    ReasonKind, ReportProblem, ReportProblems, StartMode, State, Task, TaskId, UnixMillis,
+    Counters, Estimate, FailedReport, Key, PassInfo, PassKind, Reason, ReasonKind, ReportProblem,
+    ReportProblems, StartMode, State, Task, TaskId, UnixMillis,
 };
 
-/// Selects tasks with their specs and their last passes. The condition follows.
-macro_rules! select_tasks {
-    ($rest:literal) => {
-        concat!(
-            "SELECT t.*, s.spec, p.number AS pass_number, p.kind AS pass_kind, p.finished AS pass_finished, \
-             p.opened_at AS pass_opened_at, \
-             (SELECT trouble FROM list_troubles WHERE task_id = t.id AND kind = 'success') AS success_list_trouble, \
-             (SELECT trouble FROM list_troubles WHERE task_id = t.id AND kind = 'skip') AS skip_list_trouble \
-             FROM tasks t JOIN specs s ON s.task_id = t.id \
-             LEFT JOIN passes p ON p.task_id = t.id AND p.number = t.pass ",
-            $rest
-        )
-    };
+/// Selects tasks with their specs, their last passes and the open shards of these. The condition follows.
+pub(super) fn select_tasks(rest: &str) -> String {
+    let (counters, open_shards) = (pass_counters("p"), OPEN_SHARDS.as_str());
+    format!(
+        "SELECT t.*, s.spec, p.number AS pass_number, p.kind AS pass_kind, p.finished AS pass_finished, \
+         p.opened_at AS pass_opened_at, {counters}, {open_shards}, \
+         (SELECT problem FROM report_problems WHERE task_id = t.id AND kind = 'success') AS success_problem, \
+         (SELECT problem FROM report_problems WHERE task_id = t.id AND kind = 'skip') AS skip_problem \
+         FROM tasks t JOIN specs s ON s.task_id = t.id \
+         LEFT JOIN passes p ON p.task_id = t.id AND p.number = t.pass {rest}"
+    )
 }
-pub(super) use select_tasks;
+
+/// The counters of a pass in an outer join.
+pub(super) fn pass_counters(pass: &str) -> String {
+    let counters = Counters::NAMES.map(|name| format!("coalesce({pass}.{name}, 0) AS {name}"));
+    counters.join(", ")
+}
 
 /// A statement that adds counters to those of a row of `table`. `rest` is the SQL that follows the sums. Its parameters have
 /// the first numbers; `first` is the number of the first counter. A sum that is too large for a column becomes the largest
@@ -50,7 +54,7 @@ pub(super) fn bind_counters(statement: Statement, counters: Counters) -> Stateme
     values.into_iter().fold(statement, Statement::bind)
 }
 
-/// The counters of a row of tasks or shards.
+/// The counters of a row of passes or shards.
 pub(super) fn counters(row: &Row) -> Result<Counters> {
     let mut values = [0; Counters::NAMES.len()];
     for (value, name) in values.iter_mut().zip(Counters::NAMES) {
@@ -61,6 +65,12 @@ pub(super) fn counters(row: &Row) -> Result<Counters> {
 
 /// A row of [`select_tasks`].
 pub(super) fn task(row: &Row) -> Result<Task> {
+    let shards = open_shards::read(row)?;
+    let (workers, concurrency) = open_shards::workers(&shards);
+    let mut counters = counters(row)?;
+    for shard in shards {
+        counters += shard.counters;
+    }
     Ok(Task {
         id: task_id(row)?,
         project: get::<&str>(row, "project")?
@@ -70,15 +80,18 @@ pub(super) fn task(row: &Row) -> Result<Task> {
         spec: spec_from_text(get(row, "spec")?)?,
         bandwidth: bandwidth_from_text(get(row, "bandwidth")?)?,
         state: state(row)?,
-        reason: reason(row)?,
-        counters: counters(row)?,
+        reason: reason_in(row, "reason_code", "reason_message")?,
+        counters,
         survey: Estimate {
             objects: get(row, "survey_objects")?,
             bytes: get(row, "survey_bytes")?,
             complete: flag(row, "survey_complete")?,
         },
-        speed: get(row, "speed")?,
-        concurrency: concurrency(row)?,
+        speed: workers
+            .iter()
+            .fold(0, |sum, worker| worker.speed.saturating_add(sum)),
+        concurrency,
+        workers,
         epoch: get(row, "epoch")?,
         pass: pass(row)?,
         created_at: UnixMillis(get(row, "created_at")?),
@@ -94,31 +107,19 @@ pub(super) fn task(row: &Row) -> Result<Task> {
     })
 }
 
-/// The columns `concurrency_allowed`, `concurrency_in_flight` and `concurrency_reason`.
-fn concurrency(row: &Row) -> Result<Option<Concurrency>> {
-    let Some(reason) = get::<Option<&str>>(row, "concurrency_reason")? else {
-        return Ok(None);
-    };
-    Ok(Some(Concurrency {
-        allowed: small(row, "concurrency_allowed")?,
-        in_flight: small(row, "concurrency_in_flight")?,
-        reason: ConcurrencyReason::from_name(reason).ok_or_else(|| damaged("reason of the concurrency"))?,
-    }))
-}
-
 /// The column `id`.
 pub(super) fn task_id(row: &Row) -> Result<TaskId> {
     TaskId::new(get(row, "id")?).map_err(|e| damaged("task id").with_source(e))
 }
 
-/// The columns `reason_code` and `reason_message`.
-fn reason(row: &Row) -> Result<Option<Reason>> {
-    let Some(name) = get::<Option<&str>>(row, "reason_code")? else {
+/// A reason, in a column for its name and one for its message.
+pub(super) fn reason_in(row: &Row, code: &str, message: &str) -> Result<Option<Reason>> {
+    let Some(name) = get::<Option<&str>>(row, code)? else {
         return Ok(None);
     };
     Ok(Some(Reason {
         kind: ReasonKind::from_name(name).ok_or_else(|| damaged("reason"))?,
-        message: get(row, "reason_message")?,
+        message: get(row, message)?,
     }))
 }
 
@@ -172,7 +173,7 @@ pub(super) fn upload(row: &Row) -> Result<OpenUpload> {
 /// The uploads that others had open for the same key before an upload or an orphan was created; `None` if the target did not
 /// list them.
 pub(super) fn foreign_uploads(row: &Row) -> Result<Option<Vec<String>>> {
-    let ids: Option<&str> = get(row, "strangers")?;
+    let ids: Option<&str> = get(row, "foreign_uploads")?;
     let read = |text| serde_json::from_str(text).map_err(|e| damaged("uploads of others").with_source(e));
     ids.map(read).transpose()
 }
@@ -210,10 +211,10 @@ pub(super) fn problem(row: &Row, column: &str) -> Result<Option<ReportProblem>> 
     problem.map(Some).ok_or_else(|| damaged("problem of a report"))
 }
 
-/// The columns `success_list_trouble` and `skip_list_trouble`.
+/// The columns `success_problem` and `skip_problem`.
 pub(super) fn problems(row: &Row) -> Result<ReportProblems> {
     Ok(ReportProblems {
-        success: problem(row, "success_list_trouble")?,
-        skip: problem(row, "skip_list_trouble")?,
+        success: problem(row, "success_problem")?,
+        skip: problem(row, "skip_problem")?,
     })
 }

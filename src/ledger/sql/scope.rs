@@ -29,8 +29,9 @@ pub(super) async fn found(ledger: &Database, id: TaskId, limit: i64) -> Result<F
     let rows = sql(concat!(
         "WITH entries AS MATERIALIZED (",
         entries!("*, row_number() OVER (ORDER BY CASE scope WHEN 'prefix' THEN 1 ELSE 0 END, first) AS place", ""),
-        "), totals AS (SELECT CAST(t.not_found - (SELECT coalesce(sum(not_found), 0) FROM entries) AS BIGINT) AS changed \
-         FROM tasks t WHERE t.id = $1) \
+        "), totals AS (SELECT CAST(p.not_found + coalesce((SELECT sum(s.not_found) FROM shards s WHERE s.task_id = $1 \
+         AND s.pass = p.number AND s.closed = 0), 0) - (SELECT coalesce(sum(not_found), 0) FROM entries) AS BIGINT) AS changed \
+         FROM tasks t JOIN passes p ON p.task_id = t.id AND p.number = t.pass WHERE t.id = $1) \
          SELECT scope, prefix, objects, bytes, not_found, place, CAST(0 AS BIGINT) AS rest, CAST(0 AS BIGINT) AS empty, \
          totals.changed AS changed FROM entries, totals WHERE place <= $2 \
          UNION ALL \

@@ -3,10 +3,10 @@
 use std::sync::LazyLock;
 
 use super::database::{Database, Statement, sql};
-use super::facts::lease_holds;
+use super::facts::may_write;
 use super::rows;
 use crate::error::Result;
-use crate::ledger::Failure;
+use crate::ledger::{Failure, LeasedShard, Writer};
 use crate::task::{Key, TaskId};
 
 /// How many keys one statement selects.
@@ -22,23 +22,23 @@ fn names(from: usize, count: usize) -> String {
 pub(super) async fn take(
     ledger: &Database,
     id: TaskId,
-    fencing_token: i64,
+    shard: &LeasedShard,
     keys: &[Key],
 ) -> Result<Option<Vec<Failure>>> {
     static TAKE: LazyLock<String> = LazyLock::new(|| {
         let names = names(3, BULK);
         format!(
             "UPDATE failures SET taken_fencing_token = $2, taken_pass = (SELECT pass FROM tasks WHERE id = $1) \
-             WHERE task_id = $1 AND taken_fencing_token < $2 AND key IN ({names}) RETURNING *"
+             WHERE task_id = $1 AND taken_fencing_token <> $2 AND key IN ({names}) RETURNING *"
         )
     });
     let mut tx = ledger.begin().await?;
-    if !lease_holds(&mut tx, id, fencing_token).await? {
+    if !may_write(&mut tx, id, Writer::Shard(shard)).await? {
         return Ok(None);
     }
     let mut taken = Vec::new();
     for chunk in keys.chunks(BULK) {
-        let take = bind(sql(TAKE.as_str()), id, fencing_token, chunk);
+        let take = bind(sql(TAKE.as_str()), id, shard.fencing_token, chunk);
         taken.extend(tx.all(take, rows::failure).await?);
     }
     tx.end().await?;

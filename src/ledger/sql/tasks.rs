@@ -1,13 +1,17 @@
 //! Tasks as rows: inserting them, reading them, storing their estimates.
 
+use std::sync::LazyLock;
+
 use super::database::{Database, Tx, get, sql};
+use super::facts::task_counters;
+use super::open_shards::{self, OPEN_SHARDS};
 use super::rows::{self, select_tasks};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::json::{bandwidth_from_text, bandwidth_to_text, spec_to_text};
 use crate::ledger::{Control, Failure, NewTask, TaskFilter};
 use crate::task::{
     Counters, Estimate, FailedReport, Key, ProjectId, ReportProblem, ReportProblems, StartMode, State, Task,
-    TaskId, UnixMillis,
+    TaskId, UnixMillis, WorkerId,
 };
 
 pub(super) async fn create(ledger: &Database, new: NewTask, now: UnixMillis) -> Result<Task> {
@@ -60,6 +64,7 @@ pub(super) async fn insert(tx: &mut Tx, new: NewTask, now: UnixMillis) -> Result
         survey: Estimate::default(),
         speed: 0,
         concurrency: None,
+        workers: Vec::new(),
         epoch: FIRST_EPOCH,
         pass: None,
         created_at: now,
@@ -73,9 +78,8 @@ pub(super) async fn insert(tx: &mut Tx, new: NewTask, now: UnixMillis) -> Result
 }
 
 pub(super) async fn task(ledger: &Database, project: &ProjectId, id: TaskId) -> Result<Option<Task>> {
-    let select = sql(select_tasks!("WHERE t.id = $1 AND t.project = $2"))
-        .bind(id.get())
-        .bind(project.as_str());
+    static SELECT: LazyLock<String> = LazyLock::new(|| select_tasks("WHERE t.id = $1 AND t.project = $2"));
+    let select = sql(SELECT.as_str()).bind(id.get()).bind(project.as_str());
     ledger.first(select, rows::task).await
 }
 
@@ -96,14 +100,17 @@ pub(super) async fn tasks(
     offset: i64,
     limit: i64,
 ) -> Result<Vec<Task>> {
-    let select = sql(select_tasks!(
-        "WHERE t.project = $1 AND ($2 = '' OR $2 LIKE '%,' || t.state || ',%') \
-         ORDER BY t.id DESC LIMIT $3 OFFSET $4"
-    ))
-    .bind(filter.project.as_str())
-    .bind(states(filter))
-    .bind(limit.max(0))
-    .bind(offset.max(0));
+    static SELECT: LazyLock<String> = LazyLock::new(|| {
+        select_tasks(
+            "WHERE t.project = $1 AND ($2 = '' OR $2 LIKE '%,' || t.state || ',%') \
+         ORDER BY t.id DESC LIMIT $3 OFFSET $4",
+        )
+    });
+    let select = sql(SELECT.as_str())
+        .bind(filter.project.as_str())
+        .bind(states(filter))
+        .bind(limit.max(0))
+        .bind(offset.max(0));
     ledger.all(select, rows::task).await
 }
 
@@ -135,21 +142,41 @@ pub(super) async fn failures(
     ledger.all(statement, rows::failure).await
 }
 
-pub(super) async fn control(ledger: &Database, id: TaskId) -> Result<Option<Control>> {
-    let select = sql(
-        "SELECT state, bandwidth, copied + skipped + gone + failed AS settled FROM tasks \
-         WHERE id = $1 AND project <> ''",
-    )
-    .bind(id.get());
-    ledger
-        .first(select, |row| {
+pub(super) async fn control(
+    ledger: &Database,
+    lease_millis: i64,
+    id: TaskId,
+    worker: WorkerId,
+    now: UnixMillis,
+) -> Result<Option<Control>> {
+    static SELECT: LazyLock<String> = LazyLock::new(|| {
+        let (counters, open_shards) = (rows::pass_counters("p"), OPEN_SHARDS.as_str());
+        format!(
+            "SELECT t.state, t.bandwidth, {counters}, {open_shards}, \
+             (SELECT count(*) FROM workers w WHERE w.id <> $2 AND w.idle = 1 AND w.seen_at > $3) AS idle, \
+             (SELECT count(*) FROM shards s WHERE s.task_id = t.id AND s.pass = t.pass AND s.closed = 0 \
+             AND s.held_by IS NULL AND s.scope <> 'keys') AS free FROM tasks t \
+             LEFT JOIN passes p ON p.task_id = t.id AND p.number = t.pass WHERE t.id = $1 AND t.project <> ''"
+        )
+    });
+    let select = sql(SELECT.as_str())
+        .bind(id.get())
+        .bind(worker.get())
+        .bind(now.0.saturating_sub(lease_millis));
+    let row = select.maybe(ledger).await?;
+    row.as_ref()
+        .map(|row| {
+            let counters = task_counters(row)?;
             Ok(Control {
                 state: rows::state(row)?,
                 bandwidth: bandwidth_from_text(get(row, "bandwidth")?)?,
-                settled: get(row, "settled")?,
+                settled: counters.settled(),
+                workers: open_shards::workers(&open_shards::read(row)?).0,
+                idle: get(row, "idle")?,
+                free: get(row, "free")?,
             })
         })
-        .await
+        .transpose()
 }
 
 pub(super) async fn set_estimate(ledger: &Database, id: TaskId, survey: Estimate) -> Result<()> {

@@ -1,9 +1,9 @@
 //! Warnings of the last pass of each task.
 
 use super::database::{Database, Tx, get, sql};
-use super::facts::lease_holds;
+use super::facts::may_write;
 use crate::error::Result;
-use crate::ledger::Committed;
+use crate::ledger::{Committed, Writer};
 use crate::task::{KeptWarning, TaskId, UnixMillis, Warning, WarningCode};
 
 /// Adds to a stored warning.
@@ -17,12 +17,12 @@ const FIRST: &str = "INSERT INTO warnings (task_id, code, subject, count, messag
 pub(super) async fn add(
     ledger: &Database,
     id: TaskId,
-    fencing_token: i64,
+    writer: Writer<'_>,
     warnings: &[Warning],
     now: UnixMillis,
 ) -> Result<Committed> {
     let mut tx = ledger.begin().await?;
-    if !lease_holds(&mut tx, id, fencing_token).await? {
+    if !may_write(&mut tx, id, writer).await? {
         return Ok(Committed::Fenced);
     }
     let mut dropped = 0_u32;

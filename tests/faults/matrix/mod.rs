@@ -12,7 +12,7 @@
 //!   markers. Rows for F43 return ETags that are not hashes.
 //! * F55 (common prefixes): the engine lists without a delimiter.
 //! * F57, F58 (manifests): tests of those task types. F59: `faults::crash`, the kill loop, the simulation. F60:
-//!   `faults::disk`, `faults::ledger`, `outside::full`. F61: `ledger::sqlite`. F62: `faults::clock`. F64:
+//!   `faults::disk`, `faults::ledger`, `outside::full`. F61: `ledger::sql`. F62: `faults::clock`. F64:
 //!   `task::bandwidth`. F65 to F69 (our own process) do not concern stores.
 //! * Data that is damaged in the same way at every read: `engine::proofs`. An object in parts is then indistinguishable
 //!   from one whose ETag is not a hash, unless the bucket has other objects whose ETags could be compared.

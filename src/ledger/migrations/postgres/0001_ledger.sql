@@ -14,10 +14,64 @@ CREATE TABLE tasks (
     epoch                 BIGINT NOT NULL CHECK (epoch > 0),
     -- What the last start asked for.
     mode                  TEXT   NOT NULL CHECK (mode IN ('full', 'failed_only')),
+    -- The lease on the task: 0 and NULL if nobody holds it. Its holder opens and ends passes.
     fencing_token         BIGINT NOT NULL DEFAULT 0,
-    shard_fencing_token   BIGINT NOT NULL DEFAULT 0,
+    held_by               BIGINT,
+    -- What the holder has found out about the stores since the last start. NULL: no other worker may join yet.
+    findings              TEXT,
+    -- Why a worker could not continue. The task fails for this reason when all workers have left.
+    trouble_code          TEXT,
+    trouble_message       TEXT,
     -- Number of the last pass.
     pass                  BIGINT,
+    survey_objects        BIGINT NOT NULL DEFAULT 0,
+    survey_bytes          BIGINT NOT NULL DEFAULT 0,
+    survey_complete       BIGINT NOT NULL DEFAULT 0 CHECK (survey_complete IN (0, 1)),
+    created_at            BIGINT NOT NULL,
+    started_at            BIGINT,
+    running_since         BIGINT,
+    -- When the holder last wrote.
+    seen_at               BIGINT,
+    ended_at              BIGINT,
+    ran_for               BIGINT NOT NULL DEFAULT 0 CHECK (ran_for >= 0),
+    failed_list_key       TEXT,
+    failed_list_error     TEXT,
+    -- Last timestamp that was given to a pass or to a file of a report.
+    last_timestamp        BIGINT NOT NULL DEFAULT 0,
+    -- 0: nobody holds it; 1: its holder has just leased it; 2: its holder has worked for a while.
+    held                  BIGINT NOT NULL DEFAULT 0 CHECK (held IN (0, 1, 2)),
+    -- Crashes since the last progress, weighted, and how much progress the shards had made when they were counted.
+    crashes               BIGINT NOT NULL DEFAULT 0 CHECK (crashes >= 0),
+    counted_progress      BIGINT NOT NULL DEFAULT -1,
+    forgetting            BIGINT NOT NULL DEFAULT 0 CHECK (forgetting IN (0, 1)),
+    CHECK ((state = 'failed') = (reason_code IS NOT NULL)),
+    CHECK ((reason_code IS NULL) = (reason_message IS NULL)),
+    CHECK ((state IN ('running', 'pausing')) = (running_since IS NOT NULL))
+);
+
+CREATE INDEX tasks_by_project ON tasks (project, id);
+CREATE INDEX tasks_running ON tasks (id) WHERE state = 'running';
+CREATE INDEX tasks_pausing ON tasks (id) WHERE state = 'pausing';
+CREATE INDEX tasks_waiting ON tasks (project, id) WHERE state = 'waiting';
+
+CREATE TABLE specs (
+    task_id BIGINT PRIMARY KEY REFERENCES tasks (id) ON DELETE CASCADE,
+    spec    TEXT   NOT NULL
+);
+
+CREATE TABLE credentials (
+    task_id BIGINT PRIMARY KEY REFERENCES tasks (id) ON DELETE CASCADE,
+    sealed  BYTEA  NOT NULL
+);
+
+CREATE TABLE passes (
+    task_id     BIGINT NOT NULL REFERENCES tasks (id) ON DELETE CASCADE,
+    number      BIGINT NOT NULL CHECK (number > 0),
+    kind        TEXT   NOT NULL CHECK (kind IN ('full', 'failed')),
+    finished    BIGINT NOT NULL DEFAULT 0 CHECK (finished IN (0, 1)),
+    opened_at   BIGINT NOT NULL,
+    finished_at BIGINT,
+    -- Sums of the closed shards.
     listed                BIGINT NOT NULL DEFAULT 0 CHECK (listed >= 0),
     copied                BIGINT NOT NULL DEFAULT 0 CHECK (copied >= 0),
     skipped               BIGINT NOT NULL DEFAULT 0 CHECK (skipped >= 0),
@@ -38,52 +92,6 @@ CREATE TABLE tasks (
     lost_other            BIGINT NOT NULL DEFAULT 0 CHECK (lost_other >= 0),
     not_found             BIGINT NOT NULL DEFAULT 0 CHECK (not_found >= 0),
     bytes_in_flight       BIGINT NOT NULL DEFAULT 0 CHECK (bytes_in_flight >= 0),
-    survey_objects        BIGINT NOT NULL DEFAULT 0,
-    survey_bytes          BIGINT NOT NULL DEFAULT 0,
-    survey_complete       BIGINT NOT NULL DEFAULT 0 CHECK (survey_complete IN (0, 1)),
-    speed                 BIGINT NOT NULL DEFAULT 0 CHECK (speed >= 0),
-    concurrency_allowed   BIGINT,
-    concurrency_in_flight BIGINT,
-    concurrency_reason    TEXT,
-    created_at            BIGINT NOT NULL,
-    started_at            BIGINT,
-    running_since         BIGINT,
-    seen_at               BIGINT,
-    ended_at              BIGINT,
-    ran_for               BIGINT NOT NULL DEFAULT 0 CHECK (ran_for >= 0),
-    failed_list_key       TEXT,
-    failed_list_error     TEXT,
-    list_stamp            BIGINT NOT NULL DEFAULT 0,
-    held                  BIGINT NOT NULL DEFAULT 0 CHECK (held IN (0, 1, 2)),
-    crashes               BIGINT NOT NULL DEFAULT 0 CHECK (crashes >= 0),
-    forgetting            BIGINT NOT NULL DEFAULT 0 CHECK (forgetting IN (0, 1)),
-    CHECK ((state = 'failed') = (reason_code IS NOT NULL)),
-    CHECK ((reason_code IS NULL) = (reason_message IS NULL)),
-    CHECK ((state IN ('running', 'pausing')) = (running_since IS NOT NULL)),
-    CHECK (speed = 0 OR state IN ('running', 'pausing'))
-);
-
-CREATE INDEX tasks_by_project ON tasks (project, id);
-CREATE INDEX tasks_running ON tasks (id) WHERE state = 'running';
-CREATE INDEX tasks_waiting ON tasks (project, id) WHERE state = 'waiting';
-
-CREATE TABLE specs (
-    task_id BIGINT PRIMARY KEY REFERENCES tasks (id) ON DELETE CASCADE,
-    spec    TEXT   NOT NULL
-);
-
-CREATE TABLE credentials (
-    task_id BIGINT PRIMARY KEY REFERENCES tasks (id) ON DELETE CASCADE,
-    sealed  BYTEA  NOT NULL
-);
-
-CREATE TABLE passes (
-    task_id     BIGINT NOT NULL REFERENCES tasks (id) ON DELETE CASCADE,
-    number      BIGINT NOT NULL CHECK (number > 0),
-    kind        TEXT   NOT NULL CHECK (kind IN ('full', 'failed')),
-    finished    BIGINT NOT NULL DEFAULT 0 CHECK (finished IN (0, 1)),
-    opened_at   BIGINT NOT NULL,
-    finished_at BIGINT,
     PRIMARY KEY (task_id, number),
     CHECK ((finished = 1) = (finished_at IS NOT NULL))
 );
@@ -101,8 +109,21 @@ CREATE TABLE shards (
     checkpoint            BYTEA,
     closed                BIGINT NOT NULL DEFAULT 0 CHECK (closed IN (0, 1)),
     unordered             BIGINT NOT NULL DEFAULT 0 CHECK (unordered IN (0, 1)),
+    -- The lease on the shard.
     fencing_token         BIGINT NOT NULL DEFAULT 0,
-    task_fencing_token    BIGINT NOT NULL DEFAULT 0,
+    held_by               BIGINT,
+    seen_at               BIGINT NOT NULL DEFAULT 0,
+    -- Number of commits. A holder that does not get the answer to a commit asks again with the same number.
+    commits               BIGINT NOT NULL DEFAULT 0,
+    -- Number of leases that ended without a word since the last progress.
+    lost_leases           BIGINT NOT NULL DEFAULT 0,
+    -- Number of commits that settled something, and of parts of large objects.
+    progress              BIGINT NOT NULL DEFAULT 0,
+    -- What the holder does for the whole task, as of its last commit.
+    speed                 BIGINT NOT NULL DEFAULT 0,
+    concurrency_allowed   BIGINT,
+    concurrency_in_flight BIGINT,
+    concurrency_reason    TEXT,
     listed                BIGINT NOT NULL DEFAULT 0,
     copied                BIGINT NOT NULL DEFAULT 0,
     skipped               BIGINT NOT NULL DEFAULT 0,
@@ -153,7 +174,7 @@ CREATE TABLE uploads (
     part_size   BIGINT NOT NULL,
     source_etag TEXT   NOT NULL,
     size        BIGINT NOT NULL,
-    strangers   TEXT,
+    foreign_uploads TEXT,
     PRIMARY KEY (task_id, key)
 );
 
@@ -167,22 +188,23 @@ CREATE TABLE part_hashes (
 );
 
 -- Lines of the reports of copied and skipped objects that are not at the target yet. No reference to tasks, as for failures.
-CREATE TABLE list_chunks (
+CREATE TABLE report_chunks (
     id      BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     task_id BIGINT NOT NULL,
     kind    TEXT   COLLATE "C" NOT NULL CHECK (kind IN ('success', 'skip')),
-    stamp   BIGINT NOT NULL,
     shard   BIGINT NOT NULL,
+    -- The file that the lines are written to; NULL until that is decided.
+    file    BIGINT,
     bytes   BIGINT NOT NULL CHECK (bytes > 0),
     lines   BYTEA  NOT NULL
 );
 
-CREATE UNIQUE INDEX list_chunks_in_order ON list_chunks (task_id, kind, stamp, bytes);
+CREATE INDEX report_chunks_in_order ON report_chunks (task_id, kind, id, file, bytes);
 
-CREATE TABLE list_troubles (
+CREATE TABLE report_problems (
     task_id BIGINT NOT NULL REFERENCES tasks (id) ON DELETE CASCADE,
     kind    TEXT   NOT NULL CHECK (kind IN ('success', 'skip')),
-    trouble TEXT   NOT NULL CHECK (trouble IN ('not_stored', 'too_large')),
+    problem TEXT   NOT NULL CHECK (problem IN ('not_stored', 'too_large')),
     PRIMARY KEY (task_id, kind)
 );
 
@@ -204,11 +226,11 @@ CREATE TABLE orphans (
     task_id     BIGINT NOT NULL,
     endpoint    TEXT   COLLATE "C" NOT NULL,
     bucket      TEXT   COLLATE "C" NOT NULL,
-    place       TEXT   NOT NULL,
+    location    TEXT   NOT NULL,
     key         BYTEA  NOT NULL,
     upload_id   TEXT,
     orphaned_at BIGINT NOT NULL,
-    strangers   TEXT
+    foreign_uploads TEXT
 );
 
 CREATE INDEX orphans_by_task ON orphans (task_id, number);
@@ -241,3 +263,21 @@ CREATE TABLE pulse (
 );
 
 INSERT INTO pulse (one, beats) VALUES (1, 0);
+
+-- Workers that share the ledger.
+CREATE TABLE workers (
+    id      BIGINT PRIMARY KEY,
+    name    TEXT   NOT NULL,
+    version TEXT   NOT NULL,
+    -- Tasks that it may run at the same time.
+    slots   BIGINT NOT NULL,
+    -- Whether it could do more.
+    idle    BIGINT NOT NULL CHECK (idle IN (0, 1)),
+    seen_at BIGINT NOT NULL
+);
+
+-- Facts about the ledger itself.
+CREATE TABLE meta (
+    key   TEXT COLLATE "C" PRIMARY KEY,
+    value TEXT NOT NULL
+);

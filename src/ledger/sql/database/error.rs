@@ -11,7 +11,7 @@ const PRIMARY_FULL: i64 = 13;
 const PRIMARY_CANTOPEN: i64 = 14;
 
 /// Turns an error of SQLite into ours. The message is a fixed sentence, because messages of databases may quote values.
-pub(super) fn translate(error: sqlx::Error) -> Error {
+pub(in crate::ledger::sql) fn translate(error: sqlx::Error) -> Error {
     let (kind, message) = classify(&error);
     Error::new(kind, message).with_source(error)
 }
@@ -43,7 +43,7 @@ fn classify(error: &sqlx::Error) -> (ErrorKind, &'static str) {
 }
 
 /// Turns an error of PostgreSQL into ours, in the same way.
-pub(super) fn translate_postgres(error: sqlx::Error) -> Error {
+pub(in crate::ledger::sql) fn translate_postgres(error: sqlx::Error) -> Error {
     let (kind, message) = classify_postgres(&error);
     Error::new(kind, message).with_source(error)
 }
@@ -64,6 +64,11 @@ fn classify_postgres(error: &sqlx::Error) -> (ErrorKind, &'static str) {
         sqlx::Error::Database(cause) => match cause.code().as_deref().unwrap_or_default() {
             // A deadlock, a lock that took too long, a statement that took too long, a conflict between two transactions.
             "40P01" | "55P03" | "57014" | "40001" => (ErrorKind::Unavailable, "the ledger is busy"),
+            // This process stood still in the middle of a transaction.
+            "25P03" => (
+                ErrorKind::Unavailable,
+                "the ledger's server has ended a transaction that took too long",
+            ),
             "53300" => (
                 ErrorKind::Unavailable,
                 "the ledger's server has no free connection",

@@ -12,7 +12,7 @@ use std::future::Future;
 use sqlx::{Postgres, Sqlite, Transaction};
 
 pub(super) use self::error::misuse;
-use self::error::{translate, translate_postgres};
+pub(super) use self::error::{translate, translate_postgres};
 pub(super) use self::postgres::PostgresDatabase;
 pub use self::postgres::Schema;
 pub(super) use self::row::{Row, flag, get, small};
@@ -187,7 +187,9 @@ impl Tx {
         match self {
             Self::Sqlite(_) => Ok(()),
             Self::Postgres(_) => {
-                let lock = sql("SELECT 1 FROM tasks WHERE id = $1 FOR UPDATE").bind(id.get());
+                // A row that refers to the task may be inserted meanwhile. With a stronger lock, whoever has locked a shard and
+                // inserts such a row would wait for this change, which may wait for the shard.
+                let lock = sql("SELECT 1 FROM tasks WHERE id = $1 FOR NO KEY UPDATE").bind(id.get());
                 lock.maybe(self).await.map(drop)
             }
         }

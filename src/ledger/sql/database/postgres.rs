@@ -18,9 +18,10 @@ const CONNECTIONS: u32 = 4;
 /// How long a call waits for a connection.
 const TURN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Limits of every transaction, in the first message of the transaction: they need no connection of their own, so a pooler
-/// such as PgBouncer may stand in between.
-const BEGIN: &str =
-    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = '5s'; SET LOCAL lock_timeout = '3s'";
+/// such as PgBouncer may stand in between. A process that is cut off in the middle of a transaction must not keep its locks until
+/// the server notices that, which may take hours. Others wait longer for a lock than it keeps one, so they need not fail.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = '5s'; \
+                     SET LOCAL lock_timeout = '3s'; SET LOCAL idle_in_transaction_session_timeout = '2s'";
 
 /// Who may change the schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +41,13 @@ pub(in crate::ledger::sql) struct PostgresDatabase {
 impl PostgresDatabase {
     /// Connects to `url`, such as `postgres://user:password@host/database`.
     pub(in crate::ledger::sql) async fn open(url: &Secret, schema: Schema) -> Result<Self> {
+        let wrong = || Error::invalid("the ledger's URL is not a URL of PostgreSQL (postgres://...)");
+        if !url.expose().starts_with("postgres://") && !url.expose().starts_with("postgresql://") {
+            return Err(wrong());
+        }
+        // The cause may quote the URL, which may hold a password.
         let options = PgConnectOptions::from_str(url.expose())
-            .map_err(|_| Error::invalid("the ledger's URL is not a URL of PostgreSQL"))?
+            .map_err(|_| wrong())?
             .application_name("oms")
             .disable_statement_logging();
         let place = format!(
@@ -81,7 +87,7 @@ impl PostgresDatabase {
             sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations WHERE success")
                 .fetch_one(&self.pool)
                 .await
-                .map_err(translate_postgres)?;
+                .or_else(no_table)?;
         let wanted = MIGRATIONS.iter().map(|migration| migration.version).max();
         if newest == wanted {
             return Ok(());
@@ -92,7 +98,7 @@ impl PostgresDatabase {
     }
 
     /// For statements that only read.
-    pub(super) const fn pool(&self) -> &PgPool {
+    pub(in crate::ledger::sql) const fn pool(&self) -> &PgPool {
         &self.pool
     }
 
@@ -103,4 +109,14 @@ impl PostgresDatabase {
     pub(super) async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+/// The table of migrations does not exist in an empty database, which has no version.
+fn no_table(error: sqlx::Error) -> Result<Option<i64>> {
+    const UNDEFINED_TABLE: &str = "42P01";
+    let code = error.as_database_error().and_then(|cause| cause.code());
+    if code.as_deref() == Some(UNDEFINED_TABLE) {
+        return Ok(None);
+    }
+    Err(translate_postgres(error))
 }

@@ -124,7 +124,7 @@ impl SqliteDatabase {
     }
 
     /// For statements that only read.
-    pub(super) const fn readers(&self) -> &SqlitePool {
+    pub(in crate::ledger::sql) const fn readers(&self) -> &SqlitePool {
         &self.readers
     }
 

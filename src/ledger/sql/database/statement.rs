@@ -1,5 +1,6 @@
 //! A statement with its parameters, for either database.
 
+use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgArguments, Postgres};
 use sqlx::query::Query;
 use sqlx::sqlite::{Sqlite, SqliteArguments};
@@ -17,6 +18,19 @@ pub(in crate::ledger::sql) enum Value {
 pub(in crate::ledger::sql) struct Statement {
     text: &'static str,
     values: Vec<Value>,
+    lock: Lock,
+}
+
+/// What happens to the rows that a statement reads in a transaction. SQLite knows no such locks: a transaction that changes
+/// something keeps all others out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lock {
+    /// Nothing.
+    None,
+    /// Other changes of the rows wait until the transaction ends.
+    Wait,
+    /// The same, and rows that somebody else is changing are left out.
+    Skip,
 }
 
 /// A statement without parameters.
@@ -24,6 +38,7 @@ pub(in crate::ledger::sql) const fn sql(text: &'static str) -> Statement {
     Statement {
         text,
         values: Vec::new(),
+        lock: Lock::None,
     }
 }
 
@@ -31,6 +46,18 @@ impl Statement {
     /// Binds the next parameter.
     pub(in crate::ledger::sql) fn bind(mut self, value: impl Into<Value>) -> Self {
         self.values.push(value.into());
+        self
+    }
+
+    /// Keeps other changes of the rows that it reads out until the transaction ends.
+    pub(in crate::ledger::sql) const fn locking(mut self) -> Self {
+        self.lock = Lock::Wait;
+        self
+    }
+
+    /// The same, and leaves out rows that somebody else is changing.
+    pub(in crate::ledger::sql) const fn locking_free_rows(mut self) -> Self {
+        self.lock = Lock::Skip;
         self
     }
 
@@ -45,7 +72,12 @@ impl Statement {
 
     /// PostgreSQL stores no U+0000 in a text. Texts of object stores may hold one, so it is replaced.
     pub(super) fn for_postgres(self) -> Query<'static, Postgres, PgArguments> {
-        let query = sqlx::query(self.text);
+        let locked = |how: &str| sqlx::query(AssertSqlSafe(format!("{} {how}", self.text)));
+        let query = match self.lock {
+            Lock::None => sqlx::query(self.text),
+            Lock::Wait => locked("FOR UPDATE"),
+            Lock::Skip => locked("FOR UPDATE SKIP LOCKED"),
+        };
         self.values.into_iter().fold(query, |query, value| match value {
             Value::Integer(value) => query.bind(value),
             Value::Text(value) => query.bind(value.map(|text| {

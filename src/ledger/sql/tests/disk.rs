@@ -101,7 +101,10 @@ async fn a_read_only_ledger_can_be_read_and_changes_nothing() {
             .set_bandwidth(project, id, BandwidthPolicy::default())
             .await
             .map(drop),
-        store.lease_task(id, at(2_000)).await.map(drop),
+        store
+            .lease_task(id, conformance::subject::holder(), at(2_000))
+            .await
+            .map(drop),
         store.commit(id, &shard, commit, at(2_000)).await.map(drop),
         store
             .finish(id, task.fencing_token, Ending::Drained, at(2_000))
@@ -131,7 +134,7 @@ async fn other_connection(folder: &Path) -> SqliteConnection {
 }
 
 async fn copied(connection: &mut SqliteConnection) -> i64 {
-    let sum = sqlx::query_scalar("SELECT sum(copied) FROM tasks");
+    let sum = sqlx::query_scalar("SELECT sum(copied) FROM shards");
     sum.fetch_one(connection).await.unwrap()
 }
 

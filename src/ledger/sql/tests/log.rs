@@ -7,7 +7,9 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
 
 use super::{file, holds};
-use crate::ledger::conformance::{self, subject::Subject, subject::at, subject::counters, subject::failure};
+use crate::ledger::conformance::{
+    self, subject::ME, subject::Subject, subject::at, subject::counters, subject::failure,
+};
 use crate::ledger::sql::SqlLedger;
 use crate::ledger::{Commit, Committed, Ledger, Purged};
 use crate::task::{Key, PassKind, StartMode, State};
@@ -114,7 +116,7 @@ async fn a_large_deletion_does_not_block_other_changes() {
         let count = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM failures");
         count.fetch_one(&mut other).await.unwrap()
     };
-    store.pause(large.id).await.unwrap();
+    store.pause(large.id, ME, at(2_500)).await.unwrap();
     large.delete(None).await.unwrap();
     assert_eq!(rows().await, 5_000, "the deletion itself touches none of them");
     let mut before = 5_000;
@@ -140,7 +142,7 @@ async fn a_deletion_continues_after_a_crash() {
         ..Commit::default()
     };
     assert_eq!(subject.commit(&shard, commit).await, Committed::Done);
-    store.pause(subject.id).await.unwrap();
+    store.pause(subject.id, ME, at(2_500)).await.unwrap();
     subject.delete(None).await.unwrap();
     assert_eq!(store.purge().await.unwrap(), Purged::Some);
     drop(store);

@@ -3,6 +3,7 @@
 mod disk;
 mod log;
 mod older;
+mod postgres;
 
 use std::path::Path;
 
@@ -14,7 +15,7 @@ use super::database::{get, sql};
 use crate::error::ErrorKind;
 use crate::ledger::conformance::model::{End, Lease, Step, Work, agrees};
 use crate::ledger::conformance::{self, subject::Subject, subject::at, subject::counters, subject::failure};
-use crate::ledger::{Commit, Committed, Ending, Ledger, OpenUpload, Orphans};
+use crate::ledger::{Commit, Committed, Ending, Ledger, OpenUpload, Orphans, Writer};
 use crate::object::ETag;
 use crate::task::{Key, PassKind, StartMode, State};
 
@@ -67,14 +68,19 @@ fn random_walks_agree_with_a_naive_ledger() {
         .build()
         .unwrap();
     let store = runtime.block_on(SqlLedger::in_memory()).unwrap();
+    walk_randomly(&runtime, &store, 96);
+}
+
+/// Applies random steps to the ledger and to the model.
+fn walk_randomly(runtime: &tokio::runtime::Runtime, store: &SqlLedger, cases: u32) {
     let config = Config {
-        cases: 96,
+        cases,
         failure_persistence: None,
         ..Config::default()
     };
     TestRunner::new(config)
         .run(&prop::collection::vec(step(), 1..60), |steps| {
-            runtime.block_on(Box::pin(agrees(&store, &steps)));
+            runtime.block_on(Box::pin(agrees(store, &steps)));
             Ok(())
         })
         .unwrap();
@@ -126,7 +132,7 @@ async fn a_crash_keeps_what_was_committed() {
         assert_eq!(subject.failed_keys().await, ["c"]);
         let again = subject.lease().await;
         assert!(again.fencing_token > task.fencing_token && again.credentials.is_some());
-        let shard = subject.shard(again.fencing_token).await.unwrap();
+        let shard = subject.shard().await.unwrap();
         assert_eq!(shard.checkpoint, Some(Key::from("m")));
     }
 }
@@ -191,6 +197,7 @@ async fn credentials_for_orphans_leave_no_trace() {
     let needle = &canary.as_bytes()[..42];
     let deleted = async || {
         let subject = Subject::new(&store).await;
+        let task = subject.lease().await;
         for key in ["a", "b"] {
             let upload = OpenUpload {
                 foreign_uploads: None,
@@ -200,9 +207,11 @@ async fn credentials_for_orphans_leave_no_trace() {
                 source_etag: Some(ETag::new("e")),
                 size: 1,
             };
-            store.put_upload(subject.id, &upload).await.unwrap();
+            let writer = Writer::Task(task.fencing_token);
+            store.put_upload(subject.id, writer, &upload).await.unwrap();
         }
         subject.stop().await.unwrap();
+        subject.finish(task.fencing_token, Ending::Drained).await.unwrap();
         subject.delete(Some(&canary)).await.unwrap();
         assert!(holds(folder.path(), needle), "still needed");
         (
@@ -276,7 +285,7 @@ async fn the_files_are_readable_only_by_their_owner() {
 async fn the_connections_are_set_up_as_promised() {
     let folder = tempfile::tempdir().unwrap();
     let store = file(folder.path()).await;
-    let mut tx = store.0.begin().await.unwrap();
+    let mut tx = store.database.begin().await.unwrap();
     for (pragma, expected) in [
         ("SELECT synchronous AS value FROM pragma_synchronous", 2),
         ("SELECT foreign_keys AS value FROM pragma_foreign_keys", 1),
@@ -292,7 +301,7 @@ async fn the_connections_are_set_up_as_promised() {
     assert_eq!(get::<&str>(&row, "journal_mode").unwrap(), "wal");
     // What is not a change is read on connections that cannot write.
     let write = sql("UPDATE pulse SET beats = 7 RETURNING beats");
-    assert!(write.one(&store.0).await.is_err());
+    assert!(write.one(&store.database).await.is_err());
 }
 
 /// A worker that must end quickly drops its running commits at any point.

@@ -12,9 +12,10 @@ use crate::api::codes;
 use crate::ledger::conformance::{self, subject::Subject, subject::at, subject::counters};
 use crate::ledger::json::{bandwidth_to_text, spec_to_text};
 use crate::ledger::sql::database::MIGRATIONS;
-use crate::ledger::{Commit, Committed, Ending, Ledger};
+use crate::ledger::{Commit, Committed, Ending, Ledger, Writer};
 use crate::task::{
-    BandwidthPolicy, Counters, Key, ReasonKind, ReportProblem, State, TaskId, Warning, WarningCode,
+    BandwidthPolicy, Counters, Key, PassKind, ReasonKind, ReportProblem, StartMode, State, TaskId, Warning,
+    WarningCode,
 };
 
 /// The last migration of the oldest version that users have.
@@ -22,6 +23,9 @@ const RELEASED: i64 = 6;
 
 /// The last migration in which the columns of fencing tokens are called attempts.
 const ATTEMPTS: i64 = 13;
+
+/// The first migration in which several workers may share a task. The statements here are of the schemas before.
+const SHARED: i64 = 15;
 
 /// Creates a ledger with the schema after migration `version`.
 async fn schema(path: &Path, version: i64) -> SqliteConnection {
@@ -81,7 +85,10 @@ async fn written(path: &Path, version: i64) {
 async fn a_task_of_every_earlier_ledger_can_be_finished() {
     let versions: Vec<i64> = MIGRATIONS.iter().map(|migration| migration.version).collect();
     assert!(versions.contains(&RELEASED));
-    for version in versions.into_iter().filter(|version| *version >= RELEASED) {
+    for version in versions
+        .into_iter()
+        .filter(|version| (RELEASED..SHARED).contains(version))
+    {
         let folder = tempfile::tempdir().unwrap();
         written(&folder.path().join("oms.db"), version).await;
         let store = file(folder.path()).await;
@@ -102,12 +109,11 @@ async fn a_task_of_every_earlier_ledger_can_be_finished() {
         wanted += failed;
         assert_eq!(subject.task().await.counters, wanted, "{version}");
         let leased = subject.lease().await;
-        let shard = subject.shard(leased.fencing_token).await.unwrap();
+        let shard = subject.shard().await.unwrap();
         assert_eq!(shard.checkpoint, Some(Key::from("b")));
-        assert_eq!((leased.fencing_token, shard.fencing_token), (2, 2), "{version}");
         let warning = Warning::new(WarningCode::ScopeEntryEmpty, "m");
         let warned = store
-            .warn(subject.id, leased.fencing_token, &[warning], at(5))
+            .warn(subject.id, Writer::Task(leased.fencing_token), &[warning], at(5))
             .await;
         assert_eq!(warned.unwrap(), Committed::Done);
         let commit = Commit {
@@ -207,7 +213,7 @@ async fn count(path: &Path, version: i64) -> Vec<&'static str> {
 #[tokio::test]
 async fn every_counter_of_every_earlier_ledger_is_read_back() {
     for version in MIGRATIONS.iter().map(|migration| migration.version) {
-        if version < RELEASED {
+        if !(RELEASED..SHARED).contains(&version) {
             continue;
         }
         let folder = tempfile::tempdir().unwrap();
@@ -239,8 +245,8 @@ async fn every_counter_of_every_earlier_ledger_is_read_back() {
         };
         assert_eq!(subject.task().await.counters, wanted, "{version}");
         // A shard whose listing has no order begins again: what it has counted is taken back.
-        let leased = subject.lease().await;
-        subject.shard(leased.fencing_token).await.unwrap();
+        subject.lease().await;
+        subject.shard().await.unwrap();
         assert_eq!(subject.task().await.counters, rest, "{version}");
     }
 }
@@ -296,40 +302,6 @@ async fn ended_tasks_get_the_last_known_time() {
     }
 }
 
-#[tokio::test]
-async fn every_fencing_token_of_an_earlier_ledger_is_kept() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("oms.db");
-    written(&path, ATTEMPTS).await;
-    let mut connection = schema(&path, ATTEMPTS).await;
-    for update in [
-        "UPDATE tasks SET attempt = 11, shard_attempt = 21",
-        "UPDATE shards SET attempt = 21, task_attempt = 12",
-        "UPDATE failures SET taken_attempt = 12",
-    ] {
-        sqlx::query(update).execute(&mut connection).await.unwrap();
-    }
-    connection.close().await.unwrap();
-
-    let store = file(folder.path()).await;
-    let subject = Subject {
-        store: &store,
-        project: "p".parse().unwrap(),
-        id: TaskId::new(7).unwrap(),
-    };
-    let take = async |token| {
-        let taken = store.take_failures(subject.id, token, &[Key::from("a")]).await;
-        taken.unwrap().unwrap().len()
-    };
-    // Token 12 has leased the shard and taken the failure already.
-    assert_eq!(subject.lease().await.fencing_token, 12);
-    assert!(subject.shard(12).await.is_none());
-    assert_eq!(take(12).await, 0);
-    assert_eq!(subject.lease().await.fencing_token, 13);
-    assert_eq!(subject.shard(13).await.unwrap().fencing_token, 22);
-    assert_eq!(take(13).await, 1);
-}
-
 /// The last migration with codes of the OMS reference in the ledger.
 const CODES: i64 = 11;
 
@@ -363,5 +335,107 @@ async fn every_code_of_an_earlier_ledger_is_still_shown() {
         let reason = task.reason.unwrap();
         assert_eq!((reason.kind, reason.message.as_str()), (*kind, "m"), "{id}");
         assert_eq!(task.failed_list.problem, problem, "{id}");
+    }
+}
+
+/// A ledger that a service of an earlier version has written, with a task in each state that it leaves to its successor. The
+/// service was killed while the last of them ran.
+#[tokio::test]
+async fn a_real_ledger_of_an_earlier_version_goes_on() {
+    const SEAL_KEY: &str = "393c0890e19e5655ca7f093cd77a3462c12cbf97eae39ac464ffe1907b3345c4";
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("oms.db"), include_bytes!("data/ledger_13.db")).unwrap();
+    let store = file(folder.path()).await;
+    store.recover(at(1_800_000_000_000)).await.unwrap();
+    let subject = |id| Subject {
+        store: &store,
+        project: "bench".parse().unwrap(),
+        id: TaskId::new(id).unwrap(),
+    };
+    let [succeeded, paused, failed, running] = [
+        179_573_796_745_900,
+        179_573_796_788_901,
+        179_573_797_784_302,
+        179_573_797_789_803,
+    ]
+    .map(subject);
+    for (subject, state, listed, copied) in [
+        (&succeeded, State::Succeeded, 3_000, 3_000),
+        (&paused, State::Paused, 234, 234),
+        (&failed, State::Failed, 2, 0),
+        (&running, State::Running, 298, 298),
+    ] {
+        let task = subject.task().await;
+        assert_eq!(task.state, state);
+        assert_eq!(
+            (task.counters.listed, task.counters.copied),
+            (listed, copied),
+            "{state:?}"
+        );
+    }
+    assert_eq!(failed.failed_keys().await, ["none/1", "none/2"]);
+    // The running task still has its credentials. The paused one and the failed one get new ones.
+    let key = hex::decode(SEAL_KEY).unwrap().try_into().unwrap();
+    let sealer = crate::secret::Sealer::new(&key);
+    let now = at(1_800_000_000_000);
+    let lease = store
+        .lease_task(running.id, conformance::subject::holder(), now)
+        .await
+        .unwrap()
+        .unwrap();
+    let credentials = sealer
+        .open(running.id.get(), &lease.credentials.unwrap())
+        .unwrap();
+    assert_eq!(credentials.source.access_key.expose(), "SOURCEACCESSKEY0000");
+    assert_eq!(
+        running.finish_the_rest(lease.fencing_token, 2_702).await,
+        Some(State::Succeeded)
+    );
+    paused.start(StartMode::Full).await.unwrap();
+    let lease = paused.lease().await;
+    assert_eq!(
+        paused.finish_the_rest(lease.fencing_token, 2_766).await,
+        Some(State::Succeeded)
+    );
+    failed.start(StartMode::FailedOnly).await.unwrap();
+    let (lease, shard) = failed.work(PassKind::Failed).await;
+    let commit = Commit {
+        delta: Counters {
+            copied: 2,
+            failed: -2,
+            not_found: -2,
+            ..Counters::default()
+        },
+        resolved: vec![Key::from("none/1"), Key::from("none/2")],
+        close: true,
+        ..Commit::default()
+    };
+    assert_eq!(failed.commit(&shard, commit).await, Committed::Done);
+    assert_eq!(
+        failed.finish(lease.fencing_token, Ending::PassFinished).await,
+        Some(State::Succeeded)
+    );
+}
+
+impl Subject<'_> {
+    /// Resumes the pass, whose checkpoint is known, and copies what is left of it.
+    async fn finish_the_rest(&self, fencing_token: i64, left: i64) -> Option<State> {
+        let open = conformance::subject::pass(PassKind::Full, &[]);
+        let opened = self
+            .store
+            .open_pass(self.id, fencing_token, open, at(1_800_000_000_000))
+            .await;
+        assert_eq!(opened.unwrap().number, 1);
+        let mut left = left;
+        while let Some(shard) = self.shard().await {
+            assert!(shard.checkpoint.is_some());
+            let commit = Commit {
+                delta: counters(std::mem::take(&mut left), 0),
+                close: true,
+                ..Commit::default()
+            };
+            assert_eq!(self.commit(&shard, commit).await, Committed::Done);
+        }
+        self.finish(fencing_token, Ending::PassFinished).await
     }
 }
